@@ -1,0 +1,86 @@
+"""What stops a run: the exception tree.
+
+::
+
+    GalmorphError
+    ├── CatalogError      (ValueError)   a table without positions, a column that is taken, an unreadable file
+    ├── SurveyError       (LookupError)  an unknown survey, field or band
+    ├── ImageError        (ValueError)   a missing, truncated or unsuitable image
+    ├── SchemeError       (ValueError)   a label tree that contradicts itself, labels that do not fit it
+    ├── CheckpointError   (ValueError)   a corrupt checkpoint, or one that does not fit the images
+    ├── PipelineError     (ValueError)   a pipeline file with unknown or impossible settings
+    ├── OutputError       (OSError)      a result that exists already or cannot be written
+    └── UnclassifiedError (ValueError)   ``--strict``: some rows have no probabilities
+
+Every message has three parts: what was given, what was expected, what to do. Doubt about one row is never an
+exception but a bit of :class:`galmorph.flags.Flag`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CatalogError",
+    "CheckpointError",
+    "GalmorphError",
+    "ImageError",
+    "OutputError",
+    "PipelineError",
+    "SchemeError",
+    "SurveyError",
+    "UnclassifiedError",
+    "unknown_name",
+]
+
+
+class GalmorphError(Exception):
+    """Any failure that galmorph explains in one line."""
+
+
+class CatalogError(GalmorphError, ValueError):
+    """A catalogue that cannot be read, lacks positions, or already has one of our columns."""
+
+
+class SurveyError(GalmorphError, LookupError):
+    """An unknown survey, field or band."""
+
+
+class ImageError(GalmorphError, ValueError):
+    """An image that is missing, truncated or not what was asked for."""
+
+
+class SchemeError(GalmorphError, ValueError):
+    """A label scheme that contradicts itself, or labels that do not fit it."""
+
+
+class CheckpointError(GalmorphError, ValueError):
+    """A checkpoint that is corrupt, incomplete or does not fit the images."""
+
+
+class PipelineError(GalmorphError, ValueError):
+    """A pipeline file with an unknown or impossible setting."""
+
+
+class OutputError(GalmorphError, OSError):
+    """A result that already exists or cannot be written."""
+
+
+class UnclassifiedError(GalmorphError, ValueError):
+    """Rows without probabilities where the caller asked for none (``strict``)."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that `name` is not a `kind`, what is, and which is nearest.
+
+    Examples
+    --------
+    >>> unknown_name("band", "F16W", ["F160W", "F125W"])
+    "unknown band 'F16W': known are F125W, F160W; did you mean 'F160W'?"
+    """
+    names = sorted(known)
+    near = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(name.lower(), list(near), n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[close[0]]}'?" if close else ""
+    return f"unknown {kind} '{name}': known are {', '.join(names) or 'none'}{hint}"

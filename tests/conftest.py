@@ -1,0 +1,17 @@
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real images and labels; skip where it is absent."""
+    if not _SHARED.is_dir():
+        pytest.skip("the folder of real survey images (../shared/data) is not here")
+    return _SHARED
