@@ -10,6 +10,7 @@
     ├── CheckpointError   (ValueError)   a corrupt checkpoint, or one that does not fit the images
     ├── PipelineError     (ValueError)   a pipeline file with unknown or impossible settings
     ├── OutputError       (OSError)      a result that exists already or cannot be written
+    ├── UnknownNameError  (LookupError)  a name of nothing that ships
     └── UnclassifiedError (ValueError)   ``--strict``: some rows have no probabilities
 
 Every message has three parts: what was given, what was expected, what to do. Doubt about one row is never an
@@ -31,6 +32,7 @@ __all__ = [
     "SchemeError",
     "SurveyError",
     "UnclassifiedError",
+    "UnknownNameError",
     "unknown_name",
 ]
 
@@ -65,6 +67,10 @@ class PipelineError(GalmorphError, ValueError):
 
 class OutputError(GalmorphError, OSError):
     """A result that already exists or cannot be written."""
+
+
+class UnknownNameError(GalmorphError, LookupError):
+    """A name that nothing shipped has."""
 
 
 class UnclassifiedError(GalmorphError, ValueError):

@@ -1,0 +1,1 @@
+"""Networks: the only layer that imports torch."""

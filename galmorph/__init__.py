@@ -1,0 +1,50 @@
+"""galmorph turns a survey catalogue into a catalogue with morphologies."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from galmorph.nets.checkpoint import load_checkpoint
+    from galmorph.runs.classify import classify, measure
+    from galmorph.sky.catalog import read_catalog
+    from galmorph.sky.images import open_images
+    from galmorph.sky.mock import simulate
+    from galmorph.sky.scheme import load_scheme
+    from galmorph.sky.survey import survey
+
+__all__ = [
+    "classify",
+    "load_checkpoint",
+    "load_scheme",
+    "measure",
+    "open_images",
+    "read_catalog",
+    "simulate",
+    "survey",
+]
+
+# Loaded on first use, so that importing galmorph costs nothing and measuring works without torch.
+_HOMES = {
+    "classify": "galmorph.runs.classify",
+    "load_checkpoint": "galmorph.nets.checkpoint",
+    "load_scheme": "galmorph.sky.scheme",
+    "measure": "galmorph.runs.classify",
+    "open_images": "galmorph.sky.images",
+    "read_catalog": "galmorph.sky.catalog",
+    "simulate": "galmorph.sky.mock",
+    "survey": "galmorph.sky.survey",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'galmorph' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

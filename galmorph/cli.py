@@ -1,0 +1,344 @@
+"""Command line: parses, calls one public function, prints.
+
+Exit status: 0 done, 1 failed (one line on stderr says why), 2 wrong usage, 3 ``--strict`` and rows without
+probabilities. Standard output is for data, standard error for progress and messages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import galmorph
+from galmorph.errors import GalmorphError, UnclassifiedError
+
+__all__ = ["run"]
+
+_KINDS = ("surveys", "schemes", "checkpoints", "pipelines")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    options.command_line = "galmorph " + " ".join(arguments)
+    logging.basicConfig(format="galmorph: %(message)s", level=logging.WARNING, stream=sys.stderr, force=True)
+    try:
+        return int(options.do(options) or 0)
+    except UnclassifiedError as error:
+        _complain(options, error)
+        return 3
+    except GalmorphError as error:
+        _complain(options, error)
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("galmorph: stopped\n")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _complain(options: argparse.Namespace, error: GalmorphError) -> None:
+    if options.debug:
+        raise error
+    sys.stderr.write(f"galmorph: {error}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="galmorph", description="Turn a survey catalogue into a catalogue with morphologies.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"galmorph {galmorph.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, add, do, about in (
+        ("classify", _add_classify, _classify, "add classes, probabilities, centroids and Petrosian radii to a catalogue"),
+        ("measure", _add_measure, _measure, "the same without the network: centroids, radii, flags"),
+        ("train", _add_train, _train, "train a network from a table of labels and images"),
+        ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
+        ("simulate", _add_simulate, _simulate, "render a field with known truth"),
+        ("list", _add_list, _list, "list what ships: " + ", ".join(_KINDS)),
+        ("show", _add_show, _show, "show a survey, scheme, checkpoint or pipeline"),
+    ):
+        command = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".", allow_abbrev=False)
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        command.set_defaults(do=do)
+        add(command)
+    return parser
+
+
+def _add_images(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--image", nargs="+", required=True, metavar="IMG", help="FITS files, folders, globs; BAND=FILE for colour; or a zip or folder of JPEG/PNG stamps")
+    command.add_argument("--weight", nargs="+", default=[], metavar="W", help="inverse-variance images on the same grids")
+    command.add_argument("--rms", nargs="+", default=[], metavar="R", help="noise images on the same grids")
+    command.add_argument("--image-hdu", metavar="HDU", help="number or name of the HDU in the images")
+    command.add_argument("--survey", metavar="S", help="survey of the images; see 'galmorph list surveys'")
+    command.add_argument("--band", metavar="B", help="band (H, F200W, r), or three (gri, RGB) for colour")
+
+
+def _add_columns(command: argparse.ArgumentParser) -> None:
+    for role, what in (("ra", "right ascension"), ("dec", "declination"), ("x", "pixel x (from 0)"), ("y", "pixel y (from 0)"), ("id", "names"), ("file", "file names of stamps")):
+        command.add_argument(f"--{role}", metavar="COL", help=f"column of {what}")
+    command.add_argument("--hdu", metavar="HDU", help="number or name of the table in the catalogue")
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-o", "--output", metavar="OUT", help="result: .fits .vot .ecsv .csv .parquet (default: beside the catalogue)")
+    command.add_argument("--overwrite", action="store_true", help="replace an existing result")
+    command.add_argument("--prefix", default="gm_", help="of the new columns (default: gm_)")
+
+
+def _add_classify(command: argparse.ArgumentParser) -> None:
+    command.add_argument("catalog", metavar="CATALOG", help="FITS, VOTable, ECSV, CSV or Parquet")
+    _add_images(command)
+    command.add_argument("--checkpoint", metavar="C", help="name or file; default: the one for the survey and band")
+    _add_output(command)
+    command.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    command.add_argument("--normalise", action="store_true", help="scale independent fractions so that they sum to 1")
+    command.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")
+    _add_columns(command)
+
+
+def _add_measure(command: argparse.ArgumentParser) -> None:
+    command.add_argument("catalog", metavar="CATALOG", help="FITS, VOTable, ECSV, CSV or Parquet")
+    _add_images(command)
+    _add_output(command)
+    _add_columns(command)
+
+
+def _add_train(command: argparse.ArgumentParser) -> None:
+    command.add_argument("labels", metavar="LABELS", help="table of votes, fractions or classes")
+    _add_images(command)
+    command.add_argument("--pipeline", required=True, metavar="P", help="name or file; see 'galmorph list pipelines'")
+    command.add_argument("--scheme", metavar="S", help="label scheme, instead of the pipeline's")
+    command.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the checkpoint, its card and the state")
+    command.add_argument("--resume", action="store_true", help="continue a run that was stopped")
+    command.add_argument("--epochs", type=int, metavar="N", help="instead of the pipeline's")
+    command.add_argument("--seed", type=int, metavar="N", help="instead of the pipeline's")
+    command.add_argument("--threads", type=int, metavar="N", help="CPU threads")
+    _add_columns(command)
+
+
+def _add_evaluate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="name or file")
+    command.add_argument("labels", metavar="LABELS", help="table of votes, fractions or classes")
+    _add_images(command)
+    command.add_argument("--part", default="test", help="train, validation, test (default) or all")
+    command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
+    command.add_argument("--card", metavar="JSON", help="enter the scores into a checkpoint's card")
+    _add_columns(command)
+
+
+def _add_simulate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--survey", default="candels", metavar="S")
+    command.add_argument("--band", default="H", metavar="B", help="a band, or three (gri, RGB)")
+    command.add_argument("--rows", type=int, default=300, metavar="N")
+    command.add_argument("--seed", type=int, default=1, metavar="N")
+    command.add_argument("--side", type=int, metavar="PX", help="side of the image in pixels")
+    command.add_argument("-o", "--output", required=True, metavar="DIR")
+    command.add_argument("--overwrite", action="store_true")
+
+
+def _add_list(command: argparse.ArgumentParser) -> None:
+    command.add_argument("kind", choices=_KINDS)
+
+
+def _add_show(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="NAME")
+
+
+def _hdu(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdigit() else text
+
+
+def _columns(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "ra": options.ra,
+        "dec": options.dec,
+        "x": options.x,
+        "y": options.y,
+        "id_column": options.id,
+        "file_column": options.file,
+    }
+
+
+def _shared(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "survey": options.survey,
+        "band": options.band,
+        "weights": options.weight,
+        "rms": options.rms,
+        "image_hdu": _hdu(options.image_hdu),
+        "hdu": _hdu(options.hdu),
+        "prefix": options.prefix,
+        "output": _output(options),
+        "overwrite": options.overwrite,
+        "command": options.command_line,
+        **_columns(options),
+    }
+
+
+def _output(options: argparse.Namespace) -> Path:
+    """Name the result: as asked, or beside the working folder's catalogue as NAME.galmorph.EXT."""
+    if options.output:
+        return Path(options.output)
+    path = Path(options.catalog)
+    suffix = path.suffix if path.suffix != ".gz" else "".join(path.suffixes[-2:])
+    return Path(f"{path.name.removesuffix(suffix)}.galmorph{suffix.removesuffix('.gz')}")
+
+
+class _Bar:
+    """A progress bar on standard error; nothing where that is not a terminal."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+        self.what = ""
+
+    def __call__(self, done: int, total: int, what: str = "rows", remark: str = "") -> None:
+        if not sys.stderr.isatty():
+            return
+        from tqdm import tqdm  # noqa: PLC0415
+
+        if self.bar is None or self.what != what:
+            self.close()
+            self.bar, self.what = tqdm(total=total, desc=what, file=sys.stderr), what
+        self.bar.set_postfix_str(remark)
+        self.bar.update(done - self.bar.n)
+
+    def close(self) -> None:
+        """End the line."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _classify(options: argparse.Namespace) -> None:
+    bar = _Bar()
+    table = galmorph.classify(
+        options.catalog,
+        options.image,
+        checkpoint=options.checkpoint,
+        report=options.report,
+        device=options.device,
+        normalised=options.normalise,
+        strict=options.strict,
+        progress=bar,
+        **_shared(options),
+    )
+    bar.close()
+    _summarise(table, options)
+    if options.report:
+        sys.stderr.write(f"report: {Path(options.report) / 'index.html'}\n")
+
+
+def _measure(options: argparse.Namespace) -> None:
+    bar = _Bar()
+    table = galmorph.measure(options.catalog, options.image, progress=bar, **_shared(options))
+    bar.close()
+    _summarise(table, options)
+
+
+def _summarise(table: Any, options: argparse.Namespace) -> None:
+    """Print where the result is, and how many rows got which class and flag."""
+    from galmorph.runs.results import flag_counts  # noqa: PLC0415
+
+    sys.stdout.write(f"{_output(options)}\n")
+    lines = [f"{len(table)} rows"]
+    if (name := f"{options.prefix}class") in table.colnames:
+        classes = [str(v) for v in table[name]]
+        counts = sorted(((classes.count(c), c) for c in set(classes)), reverse=True)
+        lines.append("classes: " + ", ".join(f"{c or '(none)'} {n}" for n, c in counts))
+    flags = flag_counts(table[f"{options.prefix}flags"].data)
+    lines.append("flags: " + (", ".join(f"{f.name} {n}" for f, n in flags.items()) or "none"))
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _labelled(options: argparse.Namespace, survey: str | None, band: str | None) -> tuple[Any, Any]:
+    from galmorph.sky.catalog import read_catalog  # noqa: PLC0415
+    from galmorph.sky.images import open_images  # noqa: PLC0415
+    from galmorph.sky.survey import survey as load_survey  # noqa: PLC0415
+
+    known = load_survey(options.survey or survey) if options.survey or survey else None
+    catalog = read_catalog(options.labels, hdu=_hdu(options.hdu), **_columns(options))
+    images = open_images(
+        options.image,
+        weights=options.weight,
+        rms=options.rms,
+        survey=known,
+        band=options.band or band,
+        hdu=_hdu(options.image_hdu),
+    )
+    return catalog, images
+
+
+def _train(options: argparse.Namespace) -> None:
+    from galmorph.nets.train import use_threads  # noqa: PLC0415
+    from galmorph.runs.pipeline import load_pipeline  # noqa: PLC0415
+    from galmorph.runs.training import train  # noqa: PLC0415
+
+    given = {k: v for k, v in (("epochs", options.epochs), ("seed", options.seed)) if v is not None}
+    overrides: dict[str, Any] = {"train": given} if given else {}
+    if options.scheme:
+        overrides["scheme"] = options.scheme
+    pipeline = load_pipeline(options.pipeline, overrides)
+    catalog, images = _labelled(options, pipeline.images.get("survey"), pipeline.images.get("band"))
+    use_threads(options.threads)
+    bar = _Bar()
+
+    def progress(what: str, done: int, total: int, remark: str) -> None:
+        bar(done, total, what, remark)
+        if what == "training" and not sys.stderr.isatty():
+            sys.stderr.write(f"epoch {done}/{total} {remark}\n")
+
+    made = train(catalog, images, pipeline, Path(options.output), resume=options.resume, progress=progress)
+    bar.close()
+    sys.stdout.write(f"{made.path}\n")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    import json  # noqa: PLC0415
+
+    from galmorph.nets.checkpoint import add_to_card, load_checkpoint  # noqa: PLC0415
+    from galmorph.runs.training import evaluate_checkpoint  # noqa: PLC0415
+
+    checkpoint = load_checkpoint(options.checkpoint)
+    envelope = checkpoint.envelope
+    band = "RGB" if len(envelope.bands) == 3 else envelope.bands[0] if envelope.bands else None
+    catalog, images = _labelled(options, envelope.survey or None, band)
+    bar = _Bar()
+    scores = evaluate_checkpoint(
+        checkpoint, catalog, images, part=options.part, progress=lambda w, d, n, r: bar(d, n, w, r)
+    )
+    bar.close()
+    if options.card:
+        add_to_card(options.card, options.part, scores)
+    text = json.dumps(scores, indent=1) + "\n"
+    if options.output:
+        Path(options.output).write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    field = galmorph.simulate(
+        options.survey, options.band, rows=options.rows, seed=options.seed, side_px=options.side
+    )
+    for path in field.write(options.output, overwrite=options.overwrite):
+        sys.stdout.write(f"{path}\n")
+
+
+def _list(options: argparse.Namespace) -> None:
+    from galmorph.runs.shown import describers  # noqa: PLC0415
+
+    for name, describe in describers(options.kind).items():
+        sys.stdout.write(f"{name:16s} {describe(name).partition(chr(10))[0]}\n")
+
+
+def _show(options: argparse.Namespace) -> None:
+    from galmorph.runs.shown import show  # noqa: PLC0415
+
+    sys.stdout.write(show(options.name) + "\n")

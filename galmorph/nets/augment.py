@@ -1,0 +1,209 @@
+"""Augmentation: random views and observations of galaxies, in the single warp that makes their stamps.
+
+The warp is that of :mod:`galmorph.stamps.warp` (a cubic B-spline sampled n × n times in each stamp pixel), batched
+over stamps on the device of its input.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
+from galmorph.errors import PipelineError, unknown_name
+
+__all__ = ["Augmentation", "Observation", "batch_warp", "blur", "degrade", "observe", "random_turns"]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Make one survey's stamps resemble another's: a wider PSF and more noise.
+
+    Parameters
+    ----------
+    psf_fwhm_arcsec, native_fwhm_arcsec
+        Widths of the target's and the training images' point-spread functions.
+    scale_arcsec
+        Pixel scale of the target: sets the correlation of the noise on the stamp.
+    rpet_arcsec
+        Range from which the galaxy's apparent Petrosian radius is drawn (uniform in its logarithm).
+    snr
+        Range from which the signal-to-noise ratio inside the Petrosian radius is drawn (likewise).
+    """
+
+    psf_fwhm_arcsec: float
+    native_fwhm_arcsec: float
+    scale_arcsec: float
+    rpet_arcsec: tuple[float, float]
+    snr: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of random views: any rotation, mirror images, zooms and shifts, brightness and noise.
+
+    Parameters
+    ----------
+    zoom
+        Largest zoom; drawn between its inverse and itself, uniform in the logarithm.
+    shift
+        Largest shift per axis in half-widths of the stamp.
+    brightness
+        Standard deviation of the logarithm of a factor on the pixels.
+    colour
+        Standard deviation of the logarithm of a factor on each plane.
+    noise
+        Standard deviation of white noise added to display stamps.
+    observation
+        Degrade to another survey's resolution and depth.
+    """
+
+    zoom: float = 1.2
+    shift: float = 0.06
+    brightness: float = 0.1
+    colour: float = 0.0
+    noise: float = 0.0
+    observation: Observation | None = None
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Augmentation:
+        """Build from a table of settings; an unknown one is a PipelineError."""
+        _check(cls, settings, "augmentation")
+        values = dict(settings)
+        if (given := values.pop("observation", None)) is not None:
+            _check(Observation, given, "observation")
+            values["observation"] = Observation(
+                **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+            )
+        return cls(**values)
+
+
+def _check(kind: type, settings: Mapping[str, Any], what: str) -> None:
+    known = {f.name for f in fields(kind)}
+    if unknown := set(settings) - known:
+        raise PipelineError(unknown_name(f"setting of the {what}", sorted(unknown)[0], known))
+
+
+def random_turns(n: int, ranges: Augmentation, generator: torch.Generator) -> torch.Tensor:
+    """Draw `n` random views as matrices in stamp coordinates, (n, 2, 3)."""
+    uniform = torch.rand(n, 5, generator=generator)
+    angle = 2.0 * math.pi * uniform[:, 0]
+    mirror = torch.where(uniform[:, 1] < 0.5, -1.0, 1.0)
+    zoom = torch.exp((2.0 * uniform[:, 2] - 1.0) * math.log(ranges.zoom))
+    shift = (2.0 * uniform[:, 3:] - 1.0) * ranges.shift
+    cosine, sine = torch.cos(angle) / zoom, torch.sin(angle) / zoom
+    top = torch.stack([cosine * mirror, -sine, shift[:, 0]], dim=1)
+    bottom = torch.stack([sine * mirror, cosine, shift[:, 1]], dim=1)
+    return torch.stack([top, bottom], dim=1)
+
+
+def batch_warp(coefficients: torch.Tensor, matrices: torch.Tensor, size: int, n: int) -> torch.Tensor:
+    """Resample images to stamps.
+
+    Parameters
+    ----------
+    coefficients
+        (B, C, H, W) B-spline coefficients (``scipy.ndimage.spline_filter`` with ``mode='mirror'``).
+    matrices
+        (B, 2, 3) from stamp coordinates to pixels.
+    size
+        Side of the stamps.
+    n
+        Sample points per axis in each stamp pixel.
+
+    Returns
+    -------
+    (B, C, size, size); zero outside the images.
+    """
+    batch, _, height, width = coefficients.shape
+    grid = (torch.arange(size * n, device=matrices.device) + 0.5) * (2.0 / (size * n)) - 1.0
+    y, x = torch.meshgrid(grid, grid, indexing="ij")
+    points = torch.stack([x, y, torch.ones_like(x)], dim=0).reshape(3, -1).to(matrices.dtype)
+    pixels = (matrices @ points).reshape(batch, 2, size * n, size * n)
+    inside = (pixels >= 0).all(1) & (pixels[:, 0] <= width - 1) & (pixels[:, 1] <= height - 1)
+    fine = _spline(coefficients, pixels) * inside[:, None]
+    return F.avg_pool2d(fine, n) if n > 1 else fine
+
+
+def _spline(coefficients: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
+    """Evaluate a cubic B-spline as four weighted bilinear look-ups (Sigg & Hadwiger 2005, GPU Gems 2, ch. 20)."""
+    whole = torch.floor(pixels)
+    t = pixels - whole
+    w0 = (1.0 - t) ** 3 / 6.0
+    w1 = (4.0 - 6.0 * t**2 + 3.0 * t**3) / 6.0
+    w3 = t**3 / 6.0
+    low = w0 + w1
+    high = 1.0 - low
+    near = whole - 1.0 + w1 / low
+    far = whole + 1.0 + w3 / high
+    out = torch.zeros(())
+    for x, wx in ((near[:, 0], low[:, 0]), (far[:, 0], high[:, 0])):
+        for y, wy in ((near[:, 1], low[:, 1]), (far[:, 1], high[:, 1])):
+            out = out + (wx * wy)[:, None] * _bilinear(coefficients, x, y)
+    return out
+
+
+def _bilinear(images: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    height, width = images.shape[-2:]
+    # 'reflection' about pixel centres is the mirror boundary of the prefilter.
+    grid = torch.stack([2.0 * x / (width - 1) - 1.0, 2.0 * y / (height - 1) - 1.0], dim=-1)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
+
+
+def blur(stamps: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
+    """Convolve each stamp, (B, C, S, S), with its own Gaussian, sigma (B,) in stamp pixels."""
+    reach = int(3.0 * float(sigma_px.max().clamp(max=8.0))) + 1
+    offset = torch.arange(-reach, reach + 1, dtype=stamps.dtype, device=stamps.device)
+    kernel = torch.exp(-0.5 * (offset[None] / sigma_px[:, None].clamp(min=0.05)) ** 2)
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)
+    batch, planes, size, _ = stamps.shape
+    weight = kernel.repeat_interleave(planes, 0)[:, None]
+    flat = stamps.reshape(1, batch * planes, size, size)
+    padded = F.pad(flat, (reach,) * 4, mode="replicate")
+    across = F.conv2d(padded, weight[:, :, None, :], groups=batch * planes)
+    return F.conv2d(across, weight[:, :, :, None], groups=batch * planes).reshape(stamps.shape)
+
+
+def observe(
+    stamps: torch.Tensor, how: Observation, half_width_rpet: float, generator: torch.Generator
+) -> torch.Tensor:
+    """Degrade stamps in units of their mean brightness inside the Petrosian radius, (B, C, S, S).
+
+    Each galaxy gets a random apparent size and signal-to-noise ratio; the PSF and the correlation length of the
+    noise follow from the size.
+    """
+    batch, _, size, _ = stamps.shape
+    draw = torch.rand(2, batch, generator=generator)
+    rpet = _log_uniform(draw[0], how.rpet_arcsec)
+    snr = _log_uniform(draw[1], how.snr)
+    rpet_px = size / (2.0 * half_width_rpet)
+    per_arcsec = rpet_px / rpet  # stamp pixels per arcsec
+    extra = math.sqrt(max(how.psf_fwhm_arcsec**2 - how.native_fwhm_arcsec**2, 0.0)) / 2.3548
+    blurred = blur(stamps, extra * per_arcsec)
+    white = torch.randn(stamps.shape, generator=generator)
+    correlation = 0.5 * how.scale_arcsec * per_arcsec  # sigma in stamp pixels
+    noise = blur(white, correlation)
+    noise = noise / noise.std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
+    # Independent pixels inside the Petrosian radius are the target survey's own.
+    independent = math.pi * (rpet / how.scale_arcsec) ** 2
+    sigma = torch.sqrt(independent) / snr
+    return blurred + noise * sigma[:, None, None, None]
+
+
+def degrade(
+    pixels: npt.NDArray[np.float32], brightness: npt.NDArray[np.float64], how: Observation, half_width_rpet: float, seed: int
+) -> npt.NDArray[np.float32]:
+    """Observe stamps, (B, C, S, S), of brightness (B,) once more: in units of the brightness, the same for a seed."""
+    scaled = torch.from_numpy((pixels / brightness[:, None, None, None]).astype(np.float32))
+    return observe(scaled, how, half_width_rpet, torch.Generator().manual_seed(seed)).numpy()
+
+
+def _log_uniform(uniform: torch.Tensor, limits: tuple[float, float]) -> torch.Tensor:
+    low, high = (math.log(v) for v in limits)
+    return torch.exp(low + (high - low) * uniform)

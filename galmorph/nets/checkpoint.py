@@ -1,0 +1,351 @@
+"""Checkpoint: one file with all that is needed to use a network.
+
+A safetensors file holds the weights; its header holds, as JSON, the architecture, recipe, scheme, calibration,
+training envelope and where the training images came from. A card beside it (``NAME.json``) tells people how it was
+trained and how it scored. Neither can carry code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from galmorph.errors import CheckpointError, GalmorphError, OutputError, unknown_name
+from galmorph.nets.layers import conditional_log_probabilities
+from galmorph.nets.network import Network, NetworkConfig, eight_views
+from galmorph.shipped import named_files, shipped
+from galmorph.sky.scheme import Scheme
+from galmorph.stamps.recipe import Recipe
+
+__all__ = ["Checkpoint", "Envelope", "add_to_card", "checkpoint_names", "find_checkpoint", "load_checkpoint", "read_card", "read_envelope", "resolve_device", "save_checkpoint"]
+
+FloatArray = npt.NDArray[np.float64]
+_FORMAT = "1"
+_SUFFIX = ".safetensors"
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What the training images were like; a row outside is marked.
+
+    Parameters
+    ----------
+    survey, bands
+        Where they came from.
+    scale_arcsec
+        Pixel scale of the mosaics they were cut from.
+    snr
+        Range of signal-to-noise ratios (0.5 % to 99.5 %) as measured on them.
+    """
+
+    survey: str = ""
+    bands: tuple[str, ...] = ()
+    scale_arcsec: float = float("nan")
+    snr: tuple[float, float] = (0.0, float("inf"))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network in memory and everything it needs.
+
+    Parameters
+    ----------
+    name, version
+        What the output's `gm_model` column says.
+    network
+        In evaluation mode.
+    temperatures
+        One per question; probabilities are raised to 1 / T and normalised.
+    split
+        How the labelled rows had been divided, so that `evaluate` finds the test part again.
+    fractions, observation
+        How votes had been mapped, and the training images degraded to another survey, for the same purpose.
+    sha256
+        Of the file; empty before it is saved.
+    """
+
+    name: str
+    version: str
+    config: NetworkConfig
+    network: Network
+    scheme: Scheme
+    recipe: Recipe
+    envelope: Envelope
+    temperatures: tuple[float, ...]
+    split: Mapping[str, Any] = field(default_factory=dict)
+    fractions: Mapping[str, Any] = field(default_factory=dict)
+    observation: Mapping[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+    def with_temperatures(self, temperatures: tuple[float, ...]) -> Checkpoint:
+        """Return the same network with another calibration."""
+        return replace(self, temperatures=temperatures)
+
+    def predict(self, stamps: npt.NDArray[np.float32], *, device: str = "cpu") -> FloatArray:
+        """Predict calibrated probabilities.
+
+        The network sees each stamp in the eight orientations of the square; their probabilities are averaged, so
+        that flips and quarter turns of the input change nothing.
+
+        Parameters
+        ----------
+        stamps
+            (N, C, S, S) stretched stamps.
+        device
+            ``'cpu'`` or ``'cuda'``.
+
+        Returns
+        -------
+        (N, A) probabilities given that the question is asked; `Scheme.marginals` multiplies them down the tree.
+
+        Raises
+        ------
+        CheckpointError
+            If the stamps do not have the recipe's shape.
+        """
+        expected = (self.recipe.planes, self.recipe.size, self.recipe.size)
+        if stamps.shape[1:] != expected:
+            raise CheckpointError(f"stamps of shape {stamps.shape[1:]}: checkpoint '{self.name}' expects {expected}")
+        parts = [self._views_averaged(torch.from_numpy(stamps[i : i + _BATCH]), device) for i in range(0, len(stamps), _BATCH)]
+        mean = torch.cat(parts).double().numpy() if parts else np.zeros((0, len(self.scheme.keys)))
+        return self.calibrated(mean)
+
+    def _views_averaged(self, stamps: torch.Tensor, device: str) -> torch.Tensor:
+        network = self.network.to(device)
+        independent = self.scheme.kind == "independent"
+        total = torch.zeros(len(stamps), len(self.scheme.keys), device=device)
+        with torch.inference_mode():
+            for view in eight_views(stamps.to(device)):
+                logits = network(view.contiguous(memory_format=torch.channels_last)).float()
+                total += conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
+        return (total / 8.0).cpu()
+
+    def calibrated(self, probabilities: FloatArray) -> FloatArray:
+        """Sharpen or soften conditional probabilities, (N, A), by each question's temperature (Guo et al. 2017)."""
+        out = np.clip(probabilities, 1e-9, 1.0 - 1e-9)
+        if self.scheme.kind == "independent":
+            odds = (out / (1.0 - out)) ** (1.0 / self.temperatures[0])
+            return odds / (1.0 + odds)
+        for where, temperature in zip(self.scheme.slices, self.temperatures, strict=True):
+            powered = out[:, where] ** (1.0 / temperature)
+            out[:, where] = powered / powered.sum(axis=1, keepdims=True)
+        return out
+
+
+def checkpoint_names() -> list[str]:
+    """List the checkpoints that ship with galmorph."""
+    return list(_shipped())
+
+
+def _shipped() -> dict[str, Path]:
+    return named_files(shipped("catalogs") / "checkpoints", _SUFFIX)
+
+
+def find_checkpoint(name: str | Path) -> Path:
+    """Return the file of a shipped checkpoint or of a path.
+
+    Raises
+    ------
+    CheckpointError
+        If there is neither; the message lists what exists.
+    """
+    files = _shipped()
+    if str(name) in files:
+        return files[str(name)]
+    if Path(name).is_file():
+        return Path(name)
+    raise CheckpointError(unknown_name("checkpoint", str(name), files))
+
+
+def read_card(name: str | Path) -> dict[str, Any]:
+    """Read the card beside a checkpoint; empty where there is none."""
+    path = find_checkpoint(name).with_suffix(".json")
+    if not path.is_file():
+        return {}
+    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return card
+
+
+def read_envelope(name: str | Path) -> Envelope:
+    """Read what a checkpoint's training images were like, without its weights."""
+    path = find_checkpoint(name)
+    return _envelope(_header(path)["envelope"])
+
+
+def _header(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt") as stream:
+            header = stream.metadata() or {}
+        contents: dict[str, Any] = json.loads(header["galmorph"])
+    except (SafetensorError, KeyError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"checkpoint '{path}' is corrupt or not one of galmorph's ({type(error).__name__}): fetch or train it again"
+        ) from error
+    if header.get("format") != _FORMAT:
+        raise CheckpointError(f"checkpoint '{path}' has format {header.get('format')}, expected {_FORMAT}: update galmorph")
+    return contents
+
+
+def resolve_device(device: str) -> str:
+    """Turn ``'auto'`` into the device to use.
+
+    Raises
+    ------
+    CheckpointError
+        If the device is unknown, or CUDA is asked for and not there.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise CheckpointError(unknown_name("device", device, ("auto", "cpu", "cuda")))
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise CheckpointError("device 'cuda' was asked for, but torch finds no CUDA device: use --device cpu")
+    return "cuda" if available and device != "cpu" else "cpu"
+
+
+def load_checkpoint(name: str | Path) -> Checkpoint:
+    """Load a checkpoint by its name or file.
+
+    Raises
+    ------
+    CheckpointError
+        If it does not exist, is truncated or corrupt, or was written by a newer galmorph.
+    """
+    path = find_checkpoint(name)
+    contents = _header(path)
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"checkpoint '{path}' is truncated or corrupt: fetch or train it again") from error
+    try:
+        return _assemble(contents, weights, _sha256(path))
+    except (KeyError, TypeError, RuntimeError, GalmorphError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"checkpoint '{path}' contradicts itself ({reason}): fetch or train it again") from error
+
+
+def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha256: str) -> Checkpoint:
+    config = NetworkConfig.from_dict(contents["network"])
+    scheme, recipe = Scheme.from_dict(contents["scheme"]), Recipe.from_dict(contents["recipe"])
+    network = Network(config, recipe.planes, len(scheme.keys))
+    network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=True)
+    return Checkpoint(
+        contents["name"],
+        contents["version"],
+        config,
+        network.eval().to(memory_format=torch.channels_last),
+        scheme,
+        recipe,
+        _envelope(contents["envelope"]),
+        tuple(contents["temperatures"]),
+        contents.get("split", {}),
+        contents.get("fractions", {}),
+        contents.get("observation", {}),
+        sha256,
+    )
+
+
+def _envelope(given: Mapping[str, Any]) -> Envelope:
+    low, high = (_number(v) for v in given["snr"])
+    return Envelope(given["survey"], tuple(given["bands"]), _number(given["scale_arcsec"]), (low, high))
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
+    """Write a checkpoint and its card, each atomically.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    envelope = checkpoint.envelope
+    contents = {
+        "name": checkpoint.name,
+        "version": checkpoint.version,
+        "network": checkpoint.config.to_dict(),
+        "scheme": checkpoint.scheme.to_dict(),
+        "recipe": checkpoint.recipe.to_dict(),
+        "envelope": {
+            "survey": envelope.survey,
+            "bands": list(envelope.bands),
+            "scale_arcsec": _plain(envelope.scale_arcsec),
+            "snr": [_plain(v) for v in envelope.snr],
+        },
+        "temperatures": list(checkpoint.temperatures),
+        "split": dict(checkpoint.split),
+        "fractions": dict(checkpoint.fractions),
+        "observation": dict(checkpoint.observation),
+    }
+    weights = {
+        k: v.detach().cpu().contiguous(memory_format=torch.contiguous_format) for k, v in checkpoint.network.state_dict().items()
+    }
+    try:
+        with _replacing(path) as temporary:
+            save_file(weights, temporary, {"format": _FORMAT, "galmorph": json.dumps(contents)})
+        if card is not None:
+            with _replacing(path.with_suffix(".json")) as temporary:
+                text = json.dumps({**card, "sha256": _sha256(path)}, indent=1)
+                temporary.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"checkpoint '{path}' cannot be written: {error.strerror or error}") from error
+    return path
+
+
+def add_to_card(path: str | Path, part: str, scores: Mapping[str, Any]) -> None:
+    """Enter the scores of one part of the labels into a card.
+
+    Raises
+    ------
+    CheckpointError
+        If the card cannot be read or written.
+    """
+    target = Path(path)
+    try:
+        card = json.loads(target.read_text(encoding="utf-8"))
+        with _replacing(target) as temporary:
+            temporary.write_text(json.dumps({**card, part: dict(scores)}, indent=1) + "\n", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"card '{target}' cannot be changed ({error}): give the .json file beside a checkpoint") from error
+
+
+class _replacing:  # noqa: N801 - a context manager used like a function
+    """Give a temporary path beside `path` and move it there on success."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = path.with_name(f".{path.name}.{os.getpid()}")
+
+    def __enter__(self) -> Path:
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.temporary.replace(self.path)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+

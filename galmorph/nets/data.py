@@ -1,0 +1,170 @@
+"""TrainingSet: galaxies ready to be warped into random stamps, and their labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+
+from galmorph.nets.augment import Augmentation, batch_warp, observe, random_turns
+from galmorph.sky.scheme import Labels
+from galmorph.stamps.recipe import Recipe, stretch
+from galmorph.stamps.warp import compose, stamp_matrix
+
+__all__ = ["REACH", "Canvas", "TrainingSet", "canvas", "canvas_side", "star_canvases"]
+
+FloatArray = npt.NDArray[np.float32]
+
+# Room for a random zoom, rotation and shift: sqrt(2) · 1.25 + 0.1.
+REACH = 1.9
+_SUBSAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """One galaxy for training.
+
+    Parameters
+    ----------
+    coefficients
+        (C, P, P) float16 B-spline coefficients of the prepared planes, binned by a whole number so that a stamp
+        pixel covers one to two canvas pixels.
+    half_px
+        Half-width of the stamp in canvas pixels; the galaxy is in the middle.
+    brightness
+        Scale of the stretch.
+    """
+
+    coefficients: npt.NDArray[np.float16]
+    half_px: float
+    brightness: float
+
+
+def canvas_side(recipe: Recipe) -> int:
+    """Pixels along a canvas of this recipe."""
+    return 2 * int(np.ceil(REACH * recipe.size)) + 1
+
+
+def canvas(planes: FloatArray, x: float, y: float, half_px: float, brightness: float, recipe: Recipe) -> Canvas:
+    """Bin and crop prepared planes, (C, H, W), about a centre."""
+    side = canvas_side(recipe)
+    factor = max(1, int(half_px / (recipe.size / 2)))
+    window = _binned_window(planes, (x, y), factor, side)
+    peak = max(float(np.abs(window).max()), 1e-30)
+    coefficients = np.stack([ndimage.spline_filter(p, order=3, mode="mirror", output=np.float32) for p in window])
+    return Canvas((coefficients / peak).astype(np.float16), half_px / factor, brightness / peak)
+
+
+def _binned_window(
+    planes: FloatArray, centre: tuple[float, float], factor: int, side: int
+) -> FloatArray:
+    planes_n, height, width = planes.shape
+    span = side * factor
+    # The centre falls on the middle of the middle bin to within half a raw pixel, far less than the random shifts.
+    left, top = (round(c - (span - 1) / 2) for c in centre)
+    out = np.zeros((planes_n, span, span), np.float32)
+    rows = slice(max(top, 0), min(top + span, height))
+    columns = slice(max(left, 0), min(left + span, width))
+    if rows.stop > rows.start and columns.stop > columns.start:
+        out[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = planes[:, rows, columns]
+    binned: FloatArray = out.reshape(planes_n, side, factor, side, factor).mean(axis=(2, 4))
+    return binned
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """N galaxies: canvases, stamp sizes and labels as tensors."""
+
+    coefficients: torch.Tensor  # (N, C, P, P) float16
+    half_px: torch.Tensor  # (N,)
+    brightness: torch.Tensor  # (N,)
+    counts: torch.Tensor  # (N, A)
+    totals: torch.Tensor  # (N, A)
+    recipe: Recipe
+
+    @classmethod
+    def build(cls, canvases: list[Canvas], labels: Labels, recipe: Recipe) -> TrainingSet:
+        """Stack canvases and their labels."""
+        return cls(
+            torch.from_numpy(np.stack([c.coefficients for c in canvases])),
+            torch.tensor([c.half_px for c in canvases], dtype=torch.float32),
+            torch.tensor([c.brightness for c in canvases], dtype=torch.float32),
+            torch.from_numpy(labels.counts).float(),
+            torch.from_numpy(labels.totals).float(),
+            recipe,
+        )
+
+    def __len__(self) -> int:
+        """Return the number of galaxies."""
+        return len(self.half_px)
+
+    def matrices(self, rows: torch.Tensor) -> torch.Tensor:
+        """From stamp coordinates to canvas pixels, upright views, (B, 2, 3)."""
+        middle = (self.coefficients.shape[-1] - 1) / 2
+        upright = torch.from_numpy(stamp_matrix(middle, middle, 1.0)).float().repeat(len(rows), 1, 1)
+        upright[:, 0, 0] = upright[:, 1, 1] = self.half_px[rows]
+        return upright
+
+    def stamps(
+        self, rows: torch.Tensor, ranges: Augmentation | None, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Warp rows into stretched stamps, (B, C, S, S): random views, or upright ones without `ranges`."""
+        matrices = self.matrices(rows)
+        if ranges is not None:
+            matrices = _compose(matrices, random_turns(len(rows), ranges, generator))
+        pixels = batch_warp(self.coefficients[rows].float(), matrices, self.recipe.size, _SUBSAMPLES)
+        brightness = self.brightness[rows][:, None, None, None]
+        if ranges is not None and ranges.observation is not None:
+            pixels = observe(pixels / brightness, ranges.observation, self.recipe.half_width_rpet, generator)
+            brightness = torch.ones_like(brightness)
+        if ranges is not None:
+            pixels = _vary(pixels, ranges, generator)
+        stamps: torch.Tensor = stretch(pixels, brightness, self.recipe, asinh=torch.asinh)
+        return stamps
+
+
+def _compose(outer: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(compose(outer.numpy(), inner.numpy()))
+
+
+def _vary(pixels: torch.Tensor, ranges: Augmentation, generator: torch.Generator) -> torch.Tensor:
+    batch, planes = pixels.shape[:2]
+    factor = ranges.brightness * torch.randn(batch, 1, 1, 1, generator=generator)
+    factor = factor + ranges.colour * torch.randn(batch, planes, 1, 1, generator=generator)
+    pixels = pixels * torch.exp(factor)
+    if ranges.noise > 0:
+        pixels = pixels + ranges.noise * torch.randn(pixels.shape, generator=generator)
+    return pixels
+
+
+def star_canvases(n: int, recipe: Recipe, *, rpet_px: float, seed: int) -> list[Canvas]:
+    """Make synthetic stars: Moffat profiles of random wings and slight ellipticity, without noise.
+
+    Parameters
+    ----------
+    n
+        How many.
+    rpet_px
+        Petrosian radius of the star on its canvas, in pixels.
+    """
+    rng = np.random.default_rng(seed)
+    side = canvas_side(recipe)
+    axis = np.arange(side) - (side - 1) / 2
+    stars = []
+    for _ in range(n):
+        beta, ratio, angle = rng.uniform(2.2, 5.0), rng.uniform(0.92, 1.0), rng.uniform(0, np.pi)
+        x = axis[None, :] * np.cos(angle) + axis[:, None] * np.sin(angle)
+        y = (axis[:, None] * np.cos(angle) - axis[None, :] * np.sin(angle)) / ratio
+        # r_P / FWHM of a Moffat profile (eta = 0.2) runs from 1.5 at beta 2.2 to 1.1 at beta 5.
+        fwhm = rpet_px / (0.97 + 1.1 / (beta - 0.1))
+        core = fwhm / (2.0 * np.sqrt(2.0 ** (1.0 / beta) - 1.0))
+        star = (1.0 + (x**2 + y**2) / core**2) ** -beta
+        inside = axis[None, :] ** 2 + axis[:, None] ** 2 <= rpet_px**2
+        half_px = recipe.half_width_rpet * rpet_px
+        planes = np.repeat(star[None].astype(np.float32), recipe.planes, axis=0)
+        middle = (side - 1) / 2
+        stars.append(canvas(planes, middle, middle, half_px, float(star[inside].mean()), recipe))
+    return stars

@@ -1,0 +1,191 @@
+"""Gathering: from the rows of a catalogue to measured galaxies on their cutouts."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from galmorph.errors import CatalogError, ImageError
+from galmorph.flags import MEANINGS, Flag
+from galmorph.sky.catalog import Catalog
+from galmorph.sky.cutout import Cutout
+from galmorph.sky.images import ImageSource, Located
+from galmorph.sky.survey import Band
+from galmorph.stamps.measure import Measurement, measure
+from galmorph.stamps.recipe import Recipe, Stamp, make_stamp
+
+__all__ = ["Galaxy", "Gathering", "gather", "locate", "stamp_of"]
+
+log = logging.getLogger(__name__)
+
+_FIRST_HALF_PX = 64
+_LARGEST_HALF_PX = 256
+_MOSTLY = 0.5
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """Where a run's galaxies come from.
+
+    Parameters
+    ----------
+    catalog, images
+        Rows and the images that cover them.
+    band
+        Of the images; None for colour and display images.
+    half_width_rpet
+        Half-width in Petrosian radii that must fit into a cutout.
+    """
+
+    catalog: Catalog
+    images: ImageSource
+    band: Band | None
+    half_width_rpet: float = 2.0
+
+    @property
+    def psf_fwhm_px(self) -> float | None:
+        """Width of the point-spread function in pixels; None where unknown."""
+        if self.band is None or not np.isfinite(self.images.scale_arcsec):
+            return None
+        return self.band.psf_fwhm_arcsec / self.images.scale_arcsec
+
+    @property
+    def saturation(self) -> float | None:
+        """Flux of saturated pixels; infinite for display images, which are clipped by design."""
+        if self.images.kind == "jpeg":
+            return float("inf")
+        return self.band.saturation if self.band is not None else None
+
+
+@dataclass(frozen=True)
+class Galaxy:
+    """A row with its cutout and measurement; both None where there is no image."""
+
+    row: int
+    flags: Flag
+    cutout: Cutout | None = None
+    measured: Measurement | None = None
+
+
+def locate(gathering: Gathering) -> tuple[Located, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """Find each row's tile and pixel, and which rows have a valid position at all.
+
+    Raises
+    ------
+    CatalogError
+        If the catalogue has no kind of position that the images understand.
+    """
+    catalog, images = gathering.catalog, gathering.images
+    if images.kind == "jpeg":
+        if (files := catalog.files) is None:
+            raise CatalogError(
+                f"{_name(catalog)} has no column of file names, which image stamps need: looked for file, filename, "
+                "image. Name it with --file"
+            )
+        return images.locate_files(files), np.array([bool(f) for f in files], dtype=np.bool_)
+    if images.has_wcs and catalog.ra_column is not None:
+        ra, dec = catalog.ra_deg, catalog.dec_deg
+        return images.locate(ra, dec), np.isfinite(ra) & np.isfinite(dec)
+    if (xy := catalog.xy) is None:
+        if catalog.ra_column is not None:
+            images.locate(catalog.ra_deg[:1], catalog.dec_deg[:1])  # says which image lacks a WCS
+        raise CatalogError(f"{_name(catalog)} has no positions that the images understand: give --ra/--dec or --x/--y")
+    return images.locate_pixels(xy), np.isfinite(xy).all(axis=1)
+
+
+def _name(catalog: Catalog) -> str:
+    return f"catalog '{catalog.path.name}'" if catalog.path is not None else "the catalogue"
+
+
+def gather(gathering: Gathering, rows: np.ndarray | None = None) -> Iterator[Galaxy]:  # type: ignore[type-arg]
+    """Measure rows one after the other, in the order of the catalogue.
+
+    Parameters
+    ----------
+    gathering
+        Catalogue and images.
+    rows
+        Row numbers; all by default.
+
+    Yields
+    ------
+    Galaxy
+        May carry NO_POSITION, NO_IMAGE, FETCH_FAILED, CUTOUT_LIMIT and the flags of `measure`.
+    """
+    where, valid = locate(gathering)
+    problems: Counter[Flag] = Counter()
+    wanted = np.arange(len(gathering.catalog)) if rows is None else rows
+    for row in wanted.tolist():
+        if not valid[row]:
+            galaxy = Galaxy(row, Flag.NO_POSITION)
+        elif where.tile[row] < 0:
+            galaxy = Galaxy(row, Flag.NO_IMAGE)
+        else:
+            galaxy = _one(gathering, row, int(where.tile[row]), float(where.x[row]), float(where.y[row]))
+        problems.update(f for f in (Flag.NO_POSITION, Flag.NO_IMAGE, Flag.FETCH_FAILED) if f & galaxy.flags)
+        yield galaxy
+    for flag, count in problems.items():
+        log.warning("%d of %d rows: %s", count, len(wanted), MEANINGS[flag])
+
+
+def _one(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galaxy:
+    half, flags = _FIRST_HALF_PX, Flag(0)
+    while True:
+        try:
+            cutout = gathering.images.cutout(tile, x, y, half)
+        except (ImageError, OSError) as error:
+            log.debug("row %d: %s", row, error)
+            return Galaxy(row, Flag.FETCH_FAILED)
+        if _is_blank(cutout):
+            return Galaxy(row, Flag.NO_IMAGE | Flag.MASKED_PIXELS, cutout)
+        measured = measure(
+            cutout.detection,
+            cutout.x,
+            cutout.y,
+            weight=cutout.weight,
+            saturation=gathering.saturation,
+            psf_fwhm_px=gathering.psf_fwhm_px,
+        )
+        if gathering.images.kind == "jpeg" or all(cutout.clipped) or _fits(measured, half, gathering.half_width_rpet):
+            break
+        if half >= _LARGEST_HALF_PX:
+            flags = Flag.CUTOUT_LIMIT
+            break
+        half *= 2
+    return Galaxy(row, measured.flags | flags, cutout, measured)
+
+
+def _fits(measured: Measurement, half: int, half_width_rpet: float) -> bool:
+    if Flag.NO_SOURCE in measured.flags:
+        return True
+    return bool(np.isfinite(measured.rpet_px) and max(half_width_rpet, 1.5) * measured.rpet_px < half)
+
+
+def _is_blank(cutout: Cutout) -> bool:
+    """Tell whether most pixels about the position have no data."""
+    row, column = round(cutout.y), round(cutout.x)
+    near = slice(max(row - 4, 0), row + 5), slice(max(column - 4, 0), column + 5)
+    data = np.isfinite(cutout.detection[near])
+    if cutout.weight is not None:
+        data &= cutout.weight[near] > 0
+    return bool(data.size == 0 or data.mean() < _MOSTLY)
+
+
+def stamp_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Stamp:
+    """Cut the stamp of a gathered galaxy that has an image; not yet stretched."""
+    cutout, measured = galaxy.cutout, galaxy.measured
+    if cutout is None or measured is None:
+        raise ImageError(f"row {galaxy.row} has no image, so it has no stamp: leave out rows without a cutout")
+    return make_stamp(
+        cutout.planes,
+        measured,
+        recipe,
+        x=cutout.x,
+        y=cutout.y,
+        mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
+        seed=galaxy.row,
+    )

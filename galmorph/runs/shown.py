@@ -1,0 +1,99 @@
+"""Descriptions: what ships, in words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from galmorph.errors import UnknownNameError, unknown_name
+from galmorph.runs.pipeline import load_pipeline, pipeline_names
+from galmorph.sky.scheme import load_scheme, scheme_names
+from galmorph.sky.survey import survey, survey_names
+
+__all__ = ["KINDS", "describers", "show"]
+
+KINDS = ("surveys", "schemes", "checkpoints", "pipelines")
+
+
+def show(name: str) -> str:
+    """Describe everything of this name; ``KIND/NAME`` where one kind is meant.
+
+    Raises
+    ------
+    UnknownNameError
+        If nothing has this name; the message lists what exists.
+    """
+    wanted, _, short = name.rpartition("/")
+    found = [(k, describers(k)) for k in KINDS if not wanted or k == wanted]
+    texts = [f"{kind.removesuffix('s')} {short}: {known[short](short)}" for kind, known in found if short in known]
+    if not texts:
+        raise UnknownNameError(unknown_name("name", name, {n for _, known in found for n in known}))
+    return "\n\n".join(texts)
+
+
+def describers(kind: str) -> dict[str, Callable[[str], str]]:
+    """Map the names of one kind of shipped thing to functions that describe them; the first line is a title."""
+    if kind == "surveys":
+        return dict.fromkeys(survey_names(), _survey)
+    if kind == "schemes":
+        return dict.fromkeys(scheme_names(), _scheme)
+    if kind == "pipelines":
+        return dict.fromkeys(pipeline_names(), _pipeline)
+    from galmorph.nets.checkpoint import checkpoint_names  # noqa: PLC0415 - torch
+
+    return dict.fromkeys(checkpoint_names(), _checkpoint)
+
+
+def _survey(name: str) -> str:
+    made = survey(name)
+    lines = [made.title, f"reference: {made.reference}", "bands:"]
+    for band in made.bands:
+        aliases = f" (= {', '.join(band.aliases)})" if band.aliases else ""
+        lines.append(
+            f"  {band.name}{aliases}: {band.scale_arcsec} arcsec/pixel, AB zero point {band.zero_point_ab} "
+            f"for 1 {band.unit}, PSF FWHM {band.psf_fwhm_arcsec} arcsec"
+        )
+    lines += ["fields:"] if made.fields else []
+    lines += [f"  {f.name}: {f.title}" for f in made.fields]
+    return "\n".join(lines)
+
+
+def _scheme(name: str) -> str:
+    made = load_scheme(name)
+    lines = [made.title, f"reference: {made.reference}", f"kind: {made.kind}"]
+    for question in made.questions:
+        asked = f" (asked after {', '.join(question.parents)})" if question.parents else ""
+        lines.append(f"{question.name}: {question.title}{asked}")
+        lines += [f"  {a.key}" for a in question.answers]
+    return "\n".join(lines)
+
+
+def _pipeline(name: str) -> str:
+    made = load_pipeline(name)
+    lines = [made.title, f"scheme: {made.scheme}", f"data: {made.images.get('data', '')}"]
+    for section in ("recipe", "network", "augmentation", "split", "train"):
+        lines.append(f"{section}: " + ", ".join(f"{k}={v}" for k, v in getattr(made, section).items()))
+    return "\n".join(lines)
+
+
+def _checkpoint(name: str) -> str:
+    from galmorph.nets.checkpoint import load_checkpoint, read_card  # noqa: PLC0415 - torch
+
+    made, card = load_checkpoint(name), read_card(name)
+    envelope = made.envelope
+    lines = [
+        str(card.get("title", made.scheme.title)),
+        f"scheme: {made.scheme.name}, {len(made.scheme.keys)} answers; weights: {card.get('weights', '?')}",
+        f"trained on: {card.get('data', '?')}",
+        f"images: {envelope.survey} {'/'.join(envelope.bands)}, {envelope.scale_arcsec} arcsec/pixel",
+        f"sha256: {made.sha256}",
+    ]
+    for part in ("validation", "test"):
+        for question, scores in card.get(part, {}).get("questions", {}).items():
+            if scores.get("rows"):
+                lines.append(
+                    f"{part}, {question}: {scores['rows']} rows, RMSE {scores['rmse']:.3f} (constant "
+                    f"{scores['constant']:.3f}, floor {scores['floor']:.3f}), signal explained {scores['signal_explained']:.2f}"
+                )
+        if "accuracy" in card.get(part, {}):
+            lines.append(f"{part}: accuracy {card[part]['accuracy']:.3f}")
+    return "\n".join(lines)

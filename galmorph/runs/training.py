@@ -1,0 +1,354 @@
+"""Training runs: a table of labels, images and a pipeline in; a checkpoint and its card out."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import galmorph
+from galmorph.errors import OutputError, PipelineError, SchemeError, unknown_name
+from galmorph.flags import UNCLASSIFIABLE
+from galmorph.nets.augment import Augmentation, Observation, degrade
+from galmorph.nets.calibrate import fit_temperatures
+from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, save_checkpoint
+from galmorph.nets.data import REACH, Canvas, TrainingSet, canvas, star_canvases
+from galmorph.nets.evaluate import evaluate, mean_fractions
+from galmorph.nets.network import NetworkConfig, n_weights
+from galmorph.nets.train import Epoch, Trainer, TrainingSettings
+from galmorph.runs.gather import Galaxy, Gathering, gather, stamp_of
+from galmorph.runs.pipeline import PARTS, Pipeline, split_rows
+from galmorph.sky.catalog import Catalog
+from galmorph.sky.images import ImageSource, colour_bands
+from galmorph.sky.scheme import Labels, Scheme, load_scheme
+from galmorph.sky.survey import Survey
+from galmorph.sky.survey import survey as load_survey
+from galmorph.stamps.recipe import Recipe, prepare_around, stretch
+
+__all__ = ["TrainingRun", "evaluate_checkpoint", "labels_from", "predict_rows", "train"]
+
+log = logging.getLogger(__name__)
+Progress = Callable[[str, int, int, str], None]
+FloatArray = npt.NDArray[np.float64]
+STATE = "state.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What came out: the checkpoint, its file and its card."""
+
+    checkpoint: Checkpoint
+    path: Path
+    card: Mapping[str, Any]
+
+
+def _silent(what: str, done: int, total: int, remark: str) -> None:
+    """Report nothing."""
+
+
+def labels_from(catalog: Catalog, scheme: Scheme, fractions: Mapping[str, Any]) -> Labels:
+    """Make labels from a table; with `fractions`, from votes of another scheme.
+
+    Parameters
+    ----------
+    fractions
+        Answer → list of columns whose votes count for it; ``votes`` → the columns whose sum is the number of
+        votes. Empty: the table has the scheme's own columns.
+    """
+    if not fractions:
+        return scheme.labels(catalog.table)
+    names = [*scheme.keys, "votes"]
+    if missing := [n for n in names if n not in fractions]:
+        raise PipelineError(f"[fractions] lacks '{missing[0]}': expected one entry each for {', '.join(names)}")
+    columns = set(catalog.table.colnames)
+    if absent := sorted({c for n in names for c in fractions[n]} - columns):
+        raise SchemeError(f"the labels have no column '{absent[0]}', which [fractions] of the pipeline names")
+
+    def votes(name: str) -> npt.NDArray[np.float64]:
+        return np.sum([np.asarray(catalog.table[c], dtype=np.float64) for c in fractions[name]], axis=0)
+
+    total = votes("votes")[:, None]
+    counts = np.minimum(np.stack([votes(k) for k in scheme.keys], axis=1), total)
+    return Labels(counts, np.repeat(total, len(scheme.keys), axis=1))
+
+
+def train(
+    catalog: Catalog,
+    images: ImageSource,
+    pipeline: Pipeline,
+    folder: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> TrainingRun:
+    """Train a network as a pipeline says.
+
+    Parameters
+    ----------
+    catalog
+        Labels, and file names or positions.
+    images
+        Of the galaxies.
+    pipeline
+        From :func:`galmorph.runs.pipeline.load_pipeline`.
+    folder
+        Receives ``NAME.safetensors``, its card ``NAME.json``, ``log.csv``, ``split.csv`` and the state to resume from.
+    resume
+        Continue from the state in `folder`.
+    progress
+        Called with what is going on, the number done, the number in all, and a remark.
+
+    Returns
+    -------
+    TrainingRun
+        The card has the scores of the validation part only; the test part is for :func:`evaluate_checkpoint`.
+
+    Raises
+    ------
+    PipelineError, SchemeError, CatalogError, ImageError, OutputError
+        Before training starts, if anything does not fit.
+    """
+    report = progress or _silent
+    scheme, recipe = load_scheme(pipeline.scheme), Recipe.from_dict(pipeline.recipe)
+    config, ranges = NetworkConfig.from_dict(pipeline.network), Augmentation.from_dict(pipeline.augmentation)
+    settings = TrainingSettings.from_dict(pipeline.train)
+    labels = labels_from(catalog, scheme, pipeline.fractions)
+    parts = split_rows(pipeline.split, _names(catalog), catalog.table)
+    _prepare_folder(folder, resume=resume)
+    survey = load_survey(pipeline.images["survey"])
+    sets, snr = _sets(catalog, images, pipeline, recipe, labels, parts, report)
+    trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, settings)
+    if resume and (folder / STATE).exists():
+        trainer.resume(folder / STATE)
+    for epoch in trainer.epochs():
+        trainer.save(folder / STATE)
+        _write_log(folder / "log.csv", trainer.history)
+        report("training", epoch.number, settings.epochs, _remark(epoch))
+    raw = _checkpoint(pipeline, trainer, scheme, recipe, survey, snr)
+    held = np.flatnonzero((parts == "validation") & (labels.totals.max(axis=1) > 0))
+    gathering = Gathering(catalog, images, None, recipe.half_width_rpet)
+    uncalibrated, held = predict_rows(raw, gathering, held, observation=ranges.observation, progress=report)
+    checkpoint = raw.with_temperatures(fit_temperatures(raw, uncalibrated, labels.take(held)))
+    constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), scheme)
+    scores = evaluate(checkpoint.calibrated(uncalibrated), labels.take(held), scheme, constant)
+    card = _card(pipeline, checkpoint, trainer, parts, scores, constant)
+    path = save_checkpoint(checkpoint, folder / f"{pipeline.name}.safetensors", card)
+    _write_split(folder / "split.csv", _names(catalog), parts)
+    return TrainingRun(load_checkpoint(path), path, card)
+
+
+def _checkpoint(
+    pipeline: Pipeline, trainer: Trainer, scheme: Scheme, recipe: Recipe, survey: Survey, snr: list[float]
+) -> Checkpoint:
+    band = pipeline.images["band"]
+    names = colour_bands(survey, band) or (survey.band(band).name,)
+    low, high = np.percentile(snr, [0.5, 99.5]).tolist()
+    envelope = Envelope(survey.name, tuple(names), survey.band(names[0]).scale_arcsec, (low, high))
+    return Checkpoint(
+        pipeline.name,
+        galmorph.__version__,
+        trainer.config,
+        trainer.best,
+        scheme,
+        recipe,
+        envelope,
+        (1.0,) * len(scheme.questions),
+        dict(pipeline.split),
+        dict(pipeline.fractions),
+        dict(pipeline.augmentation.get("observation", {})),
+    )
+
+
+def _names(catalog: Catalog) -> list[str]:
+    return catalog.files or [str(i) for i in catalog.ids]
+
+
+def _prepare_folder(folder: Path, *, resume: bool) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder '{folder}' cannot be made: {error.strerror}; choose another with -o") from error
+    if (folder / STATE).exists() and not resume:
+        raise OutputError(f"folder '{folder}' holds a training run already: continue it with --resume or choose another")
+
+
+def _sets(
+    catalog: Catalog,
+    images: ImageSource,
+    pipeline: Pipeline,
+    recipe: Recipe,
+    labels: Labels,
+    parts: npt.NDArray[np.str_],
+    report: Progress,
+) -> tuple[dict[str, TrainingSet], list[float]]:
+    """Build the training and validation sets; the test part is not even read."""
+    labelled = labels.totals.max(axis=1) > 0
+    rows = np.flatnonzero(labelled & (parts != "test"))
+    canvases: dict[str, list[Canvas]] = {"train": [], "validation": []}
+    kept: dict[str, list[int]] = {"train": [], "validation": []}
+    snr: list[float] = []
+    for done, galaxy in enumerate(gather(Gathering(catalog, images, None, recipe.half_width_rpet), rows), 1):
+        report("measuring", done, len(rows), "")
+        if galaxy.measured is None or galaxy.cutout is None:
+            continue
+        part = str(parts[galaxy.row])
+        canvases[part].append(_canvas(galaxy, images, recipe))
+        kept[part].append(galaxy.row)
+        if np.isfinite(galaxy.measured.snr):
+            snr.append(galaxy.measured.snr)
+    for part, found in canvases.items():
+        if not found:
+            raise PipelineError(f"the {part} part of pipeline '{pipeline.name}' is empty: check its [split] and the images")
+    return {p: _with_stars(canvases[p], labels.take(np.array(kept[p])), pipeline, recipe, p) for p in canvases}, snr
+
+
+def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
+    cutout, measured = galaxy.cutout, galaxy.measured
+    assert cutout is not None  # noqa: S101 - for the type checker; both are there together
+    assert measured is not None  # noqa: S101
+    ready = prepare_around(
+        cutout.planes,
+        measured,
+        recipe,
+        x=cutout.x,
+        y=cutout.y,
+        reach=REACH,
+        mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
+        seed=galaxy.row,
+    )
+    return canvas(ready.planes, ready.x, ready.y, ready.half_px, ready.brightness, recipe)
+
+
+def _with_stars(
+    canvases: list[Canvas], labels: Labels, pipeline: Pipeline, recipe: Recipe, part: str
+) -> TrainingSet:
+    stars = pipeline.stars
+    if not stars:
+        return TrainingSet.build(canvases, labels, recipe)
+    share = {"train": 0.85, "validation": 0.15}[part]
+    n = round(int(stars["count"]) * share)
+    keys = load_scheme(pipeline.scheme).keys
+    votes = float(np.median(labels.totals.max(axis=1)))
+    counts = np.tile([votes if k == stars["answer"] else 0.0 for k in keys], (n, 1))
+    added = star_canvases(n, recipe, rpet_px=float(stars["rpet_px"]), seed=len(canvases))
+    both = Labels(np.concatenate([labels.counts, counts]), np.concatenate([labels.totals, np.full_like(counts, votes)]))
+    return TrainingSet.build(canvases + added, both, recipe)
+
+
+def predict_rows(
+    checkpoint: Checkpoint,
+    gathering: Gathering,
+    rows: npt.NDArray[np.intp],
+    *,
+    observation: Observation | None = None,
+    progress: Progress | None = None,
+) -> tuple[FloatArray, npt.NDArray[np.intp]]:
+    """Predict conditional probabilities of some rows, optionally degraded to another survey.
+
+    Returns
+    -------
+    (M, A) probabilities and the M rows that have an image.
+    """
+    report = progress or _silent
+    recipe = checkpoint.recipe
+    pixels, brightness, kept = [], [], []
+    for done, galaxy in enumerate(gather(gathering, rows), 1):
+        report("predicting", done, len(rows), "")
+        if galaxy.measured is None or galaxy.cutout is None or galaxy.flags & UNCLASSIFIABLE:
+            continue
+        stamp = stamp_of(galaxy, gathering.images, recipe)
+        pixels.append(stamp.pixels)
+        brightness.append(stamp.brightness)
+        kept.append(galaxy.row)
+    scale = np.array(brightness)
+    stamps = np.stack(pixels)
+    if observation is not None:
+        stamps, scale = degrade(stamps, scale, observation, recipe.half_width_rpet, seed=len(kept)), np.ones(len(kept))
+    stretched = stretch(stamps, scale.astype(np.float32)[:, None, None, None], recipe).astype(np.float32)
+    return checkpoint.predict(stretched), np.array(kept, dtype=np.intp)
+
+
+def evaluate_checkpoint(
+    checkpoint: Checkpoint, catalog: Catalog, images: ImageSource, *, part: str = "test", progress: Progress | None = None
+) -> dict[str, Any]:
+    """Score a checkpoint on one part of a labelled table, divided as it was for training.
+
+    Parameters
+    ----------
+    part
+        ``'train'``, ``'validation'``, ``'test'``, or ``'all'``.
+
+    Raises
+    ------
+    PipelineError
+        If the part is unknown or empty.
+    """
+    if part not in (*PARTS, "all"):
+        raise PipelineError(unknown_name("part", part, (*PARTS, "all")))
+    labels = labels_from(catalog, checkpoint.scheme, checkpoint.fractions)
+    parts = split_rows(checkpoint.split, _names(catalog), catalog.table)
+    wanted = (labels.totals.max(axis=1) > 0) & ((parts == part) | (part == "all"))
+    if not wanted.any():
+        raise PipelineError(f"part '{part}' of the labels is empty: the checkpoint's split leaves no row there")
+    observation = Augmentation.from_dict({"observation": checkpoint.observation}).observation if checkpoint.observation else None
+    gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
+    conditional, rows = predict_rows(checkpoint, gathering, np.flatnonzero(wanted), observation=observation, progress=progress)
+    constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
+    scores = evaluate(conditional, labels.take(rows), checkpoint.scheme, constant)
+    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, **scores}
+
+
+def _remark(epoch: Epoch) -> str:
+    best = " *" if epoch.is_best else ""
+    return f"train {epoch.train_loss:.4f} validation {epoch.validation_loss:.4f}{best}"
+
+
+def _write_log(path: Path, history: list[dict[str, float]]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, ["epoch", "train_loss", "validation_loss"])
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def _write_split(path: Path, names: list[str], parts: npt.NDArray[np.str_]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["name", "part"], *zip(names, parts.tolist(), strict=True)])
+
+
+def _card(
+    pipeline: Pipeline,
+    checkpoint: Checkpoint,
+    trainer: Trainer,
+    parts: npt.NDArray[np.str_],
+    scores: Mapping[str, Any],
+    constant: FloatArray,
+) -> dict[str, Any]:
+    return {
+        "name": checkpoint.name,
+        "version": checkpoint.version,
+        "title": pipeline.title,
+        "data": pipeline.images.get("data", ""),
+        "scheme": checkpoint.scheme.name,
+        "trained": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "weights": n_weights(checkpoint.network),
+        "settings": {
+            "recipe": checkpoint.recipe.to_dict(),
+            "network": checkpoint.config.to_dict(),
+            "augmentation": dict(pipeline.augmentation),
+            "split": dict(pipeline.split),
+            "train": trainer.settings.to_dict(),
+            "fractions": dict(pipeline.fractions),
+            "stars": dict(pipeline.stars),
+        },
+        "rows": {part: int((parts == part).sum()) for part in PARTS},
+        "training_means": dict(zip(checkpoint.scheme.keys, np.round(constant, 4).tolist(), strict=True)),
+        "curves": trainer.history,
+        "validation": scores,
+    }

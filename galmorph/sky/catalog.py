@@ -1,0 +1,348 @@
+"""Catalog: a table of sources whose id and positions are known; read from a file, written back with more columns."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Table
+
+from galmorph.errors import CatalogError, OutputError
+from galmorph.sky.angles import dec_degrees, ra_degrees
+from galmorph.sky.formats.atomic import check_folder, replacing
+from galmorph.sky.formats.column import Column, Provenance, noted, table_with
+from galmorph.sky.formats.plain import as_text
+from galmorph.sky.formats.registry import format_of_input, format_of_output
+from galmorph.sky.roles import Roles, find_roles, missing_position
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Catalog",
+    "Column",
+    "Provenance",
+    "append",
+    "catalog_from",
+    "check_columns",
+    "check_output",
+    "read_catalog",
+    "write_catalog",
+]
+
+log = logging.getLogger(__name__)
+
+FloatArray = npt.NDArray[np.float64]
+StrArray = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All rows of a table, and which of its columns say what and where a source is.
+
+    Parameters
+    ----------
+    table
+        All rows and columns; units and descriptions on the columns, UCDs in ``column.info.meta["ucd"]``, header cards
+        in ``meta``.
+    id_column, ra_column, dec_column, x_column, y_column, file_column
+        Names of columns, or None.
+    path, hdu
+        The file and the number of the table in it; None for a table in memory.
+    format
+        ``fits``, ``votable``, ``ecsv``, ``csv``, ``parquet`` or ``memory``.
+    stamp
+        Size and time of change of the file when it was read, to notice when it is another one on writing.
+    """
+
+    table: Table
+    id_column: str | None = None
+    ra_column: str | None = None
+    dec_column: str | None = None
+    x_column: str | None = None
+    y_column: str | None = None
+    file_column: str | None = None
+    path: Path | None = None
+    hdu: int | None = None
+    format: str = "memory"
+    stamp: tuple[int, int] | None = field(default=None, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def title(self) -> str:
+        """What to call the catalogue in messages: the name of its file."""
+        return self.path.name if self.path else "in memory"
+
+    @property
+    def ids(self) -> StrArray:
+        """Names of the rows, (N,) str: the id column, or row numbers from 0."""
+        if self.id_column is None:
+            return np.arange(len(self)).astype(np.str_)
+        return _names(self.table[self.id_column])
+
+    @property
+    def ra_deg(self) -> FloatArray:
+        """Right ascension in degrees, [0, 360), (N,); NaN where missing or impossible."""
+        if self.ra_column is None:
+            return np.full(len(self), np.nan)
+        return ra_degrees(*_values(self.table[self.ra_column], "ra"))
+
+    @property
+    def dec_deg(self) -> FloatArray:
+        """Declination in degrees, [-90, 90], (N,); NaN where missing or impossible."""
+        if self.dec_column is None:
+            return np.full(len(self), np.nan)
+        return dec_degrees(*_values(self.table[self.dec_column], "dec"))
+
+    @property
+    def xy(self) -> FloatArray | None:
+        """Pixel positions, (N, 2), 0-based; NaN where missing; None without such columns.
+
+        Columns named like SExtractor's ``X_IMAGE`` count from 1, as FITS does, and are shifted; all others are taken
+        to count from 0.
+        """
+        if self.x_column is None or self.y_column is None:
+            return None
+        return np.stack([_pixels(self.table[n], n) for n in (self.x_column, self.y_column)], axis=1)
+
+    @property
+    def files(self) -> list[str] | None:
+        """File name of each row, empty where missing; None without such a column."""
+        return None if self.file_column is None else as_text(self.table[self.file_column]).tolist()
+
+
+def read_catalog(
+    path: str | Path,
+    *,
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    id_column: str | None = None,
+    file_column: str | None = None,
+    positions: bool = True,
+) -> Catalog:
+    """Read a catalogue: FITS, VOTable, ECSV, CSV or Parquet, gzipped or not.
+
+    Columns with a role that are not named are found by UCD, then by usual names; see `galmorph.sky.roles`.
+
+    Parameters
+    ----------
+    path
+        The file. Its format is known by its first bytes, else by its ending.
+    hdu
+        Number or name of the table in a FITS file or VOTable; the first one by default.
+    ra, dec, x, y, id_column, file_column
+        Names of columns.
+    positions
+        Whether rows must have positions: ra and dec, x and y, or a file.
+
+    Raises
+    ------
+    CatalogError
+        If the file is missing, damaged or holds no table, or lacks a named column or positions.
+    """
+    source = Path(path)
+    form = format_of_input(source)
+    table, index = form.read(source, hdu)
+    given = {"id": id_column, "ra": ra, "dec": dec, "x": x, "y": y, "file": file_column}
+    return _catalog(table, given, positions, source, index, form.name)
+
+
+def catalog_from(
+    table: Table | pd.DataFrame,
+    *,
+    ra: str | None = None,
+    dec: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    id_column: str | None = None,
+    file_column: str | None = None,
+    positions: bool = True,
+) -> Catalog:
+    """Make a catalogue of an astropy table or a pandas frame, which is not changed.
+
+    Raises
+    ------
+    CatalogError
+        If it lacks a named column or positions.
+    """
+    own = table.copy(copy_data=False) if isinstance(table, Table) else Table.from_pandas(table)
+    given = {"id": id_column, "ra": ra, "dec": dec, "x": x, "y": y, "file": file_column}
+    return _catalog(own, given, positions, None, None, "memory")
+
+
+def check_columns(catalog: Catalog, names: Iterable[str]) -> None:
+    """Refuse new columns that the catalogue already has; FITS does not tell upper from lower case.
+
+    Raises
+    ------
+    CatalogError
+        If there are any.
+    """
+    present = {n.lower(): n for n in catalog.table.colnames}
+    taken = [present[n.lower()] for n in names if n.lower() in present]
+    if taken:
+        listed = ", ".join(taken[:5]) + (f" and {len(taken) - 5} more" if len(taken) > 5 else "")
+        raise CatalogError(
+            f"Catalog '{catalog.title}' already has {listed}: new columns need names of their own. "
+            "Choose another --prefix."
+        )
+
+
+def check_output(path: str | Path, *, overwrite: bool) -> str:
+    """Return the format of an output, after making sure that it can be written.
+
+    Raises
+    ------
+    OutputError
+        If its ending is unknown, it exists and may not be overwritten, or its folder is missing or not writable.
+    """
+    target = Path(path)
+    form = format_of_output(target)
+    if target.is_dir():
+        raise OutputError(f"Output '{target}' is a folder: give the name of a file")
+    if target.exists() and not overwrite:
+        raise OutputError(f"Output '{target}' exists already: choose another name or --overwrite")
+    check_folder(target)
+    return form.name
+
+
+def append(catalog: Catalog, columns: Sequence[Column], provenance: Provenance) -> Table:
+    """Return a copy of the catalogue's table with `columns` after its own and the provenance in its meta.
+
+    Raises
+    ------
+    CatalogError
+        If a column exists already or has another number of rows.
+    """
+    _check_new(catalog, columns)
+    return noted(table_with(catalog.table.copy(), columns), provenance)
+
+
+def write_catalog(
+    catalog: Catalog,
+    columns: Sequence[Column],
+    path: str | Path,
+    *,
+    provenance: Provenance,
+    overwrite: bool = False,
+) -> None:
+    """Write the catalogue with `columns` after its own, in the format of the ending of `path`, atomically.
+
+    In the format that the catalogue came in, the file is copied as it is and only the new columns are added to it;
+    otherwise it is made anew from the table, with units, descriptions, UCDs and header cards.
+
+    Raises
+    ------
+    CatalogError
+        If a column exists already or has another number of rows.
+    OutputError
+        If `path` exists and may not be overwritten, or cannot be written. An old output is then untouched.
+    """
+    _check_new(catalog, columns)
+    target = Path(path)
+    form = format_of_output(target)
+    check_output(target, overwrite=overwrite)
+    with replacing(target) as temporary:
+        if _same_file(catalog, form.name) and catalog.path is not None:
+            if form.append(catalog.path, catalog.hdu, columns, provenance, temporary):
+                return
+            log.info("'%s' is written anew: its table cannot be extended in place", target)
+        form.write(table_with(catalog.table, columns), provenance, temporary)
+
+
+def _catalog(
+    table: Table,
+    given: dict[str, str | None],
+    positions: bool,
+    path: Path | None,
+    hdu: int | None,
+    form: str,
+) -> Catalog:
+    title = path.name if path else "in memory"
+    roles = find_roles(table, given, title)
+    if positions and not roles.position:
+        raise CatalogError(missing_position(roles, title))
+    return Catalog(table, **_columns(roles), path=path, hdu=hdu, format=form, stamp=_stamp(path))
+
+
+def _columns(roles: Roles) -> dict[str, Any]:
+    return {f"{role}_column": getattr(roles, role) for role in ("id", "ra", "dec", "x", "y", "file")}
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    if path is None or not path.is_file():
+        return None
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _same_file(catalog: Catalog, form: str) -> bool:
+    """Say whether the file that the catalogue came from is still there, in format `form`."""
+    if catalog.format != form or catalog.path is None:
+        return False
+    if _stamp(catalog.path) == catalog.stamp:
+        return True
+    log.warning("'%s' has changed since it was read: the output is made from what was read", catalog.path)
+    return False
+
+
+def _check_new(catalog: Catalog, columns: Sequence[Column]) -> None:
+    check_columns(catalog, [c.name for c in columns])
+    for column in columns:
+        if len(column.values) != len(catalog):
+            raise CatalogError(
+                f"Column '{column.name}' has {len(column.values)} values for the {len(catalog)} rows of catalog "
+                f"'{catalog.title}': give one per row"
+            )
+
+
+def _names(column: Any) -> StrArray:
+    """Return the cells of an id column as text; whole floats without a point."""
+    values = np.ma.getdata(column) if isinstance(column, np.ma.MaskedArray) else np.asarray(column)
+    if values.dtype.kind != "f":
+        return as_text(column)
+    whole = np.isfinite(values) & (np.abs(values) < 2.0**63) & (values == np.floor(values))
+    text = np.where(np.isfinite(values), values.astype(np.str_), "")
+    text = np.where(whole, np.where(whole, values, 0.0).astype(np.int64).astype(np.str_), text)
+    return np.where(np.ma.getmaskarray(column), "", text) if isinstance(column, np.ma.MaskedArray) else text
+
+
+def _values(column: Any, axis: str) -> tuple[Any, str]:
+    """Return the cells and the unit of a coordinate, also of a SkyCoord column."""
+    if hasattr(column, "icrs"):
+        return getattr(column.icrs, axis).deg, "deg"
+    unit = "" if getattr(column, "unit", None) is None else str(column.unit)
+    values = column if isinstance(column, np.ma.MaskedArray) else getattr(column, "value", column)
+    return values, unit
+
+
+def _pixels(column: Any, name: str) -> FloatArray:
+    """Return pixel positions, (N,), 0-based; NaN where missing."""
+    values, _ = _values(column, "")
+    text = np.ma.getdata(values).dtype.kind not in "fiub"
+    cells = as_text(values) if text else values
+    degrees = (
+        np.array([_number(c) for c in cells])
+        if text
+        else np.ma.filled(np.ma.asarray(cells, dtype=float), np.nan)
+    )
+    pixels = np.asarray(degrees, dtype=np.float64)
+    pixels[~np.isfinite(pixels)] = np.nan
+    return pixels - 1.0 if name.upper().endswith("_IMAGE") else pixels
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan

@@ -1,0 +1,302 @@
+"""Parquet: columnar files, read and written by pyarrow."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy import table as apt
+
+from galmorph.errors import CatalogError
+from galmorph.sky.formats.column import Column, Provenance, free_keyword, parsed_unit, ucd_of
+from galmorph.sky.formats.plain import plain, unit_text
+from galmorph.sky.formats.votable import described_fields, extended_document, header_document
+
+__all__ = ["Parquet"]
+
+_VERSION = b"IVOA.VOTable-Parquet.version"
+_CONTENT = b"IVOA.VOTable-Parquet.content"
+
+
+class Parquet:
+    """Apache Parquet; units, descriptions and UCDs are metadata of the fields."""
+
+    name = "parquet"
+    endings: tuple[str, ...] = (".parquet", ".pq", ".parq")
+    read_only: tuple[str, ...] = ()
+
+    def knows(self, head: bytes) -> bool:
+        """Recognise the magic word."""
+        return head.startswith(b"PAR1")
+
+    def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
+        """Read all row groups."""
+        import pyarrow as pa  # noqa: PLC0415  (heavy)
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        if hdu is not None:
+            raise CatalogError(f"Catalog '{path}' is a Parquet file with one table: leave --hdu away")
+        try:
+            with pq.ParquetFile(path) as file:
+                return _table(file.read()), None
+        except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise CatalogError(
+                f"Catalog '{path}' is no readable Parquet file ({reason}): copy it again"
+            ) from error
+
+    def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
+        """Write all rows in one go, zstd-compressed."""
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        flat = plain(table)
+        fields = [_field(flat[n]) for n in flat.colnames]
+        meta = {str(k): _meta_text(k, v) for k, v in table.meta.items()}
+        noted = _noted(meta, provenance)
+        if not any(f.type.num_fields for f, _ in fields):  # VOParquet has no word for lists
+            noted |= {_VERSION: b"1.0", _CONTENT: header_document(flat, provenance)}
+        schema = pa.schema([f for f, _ in fields], metadata=noted)
+        pq.write_table(pa.Table.from_arrays([a for _, a in fields], schema=schema), path, compression="zstd")
+
+    def append(
+        self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
+    ) -> bool:
+        """Copy row group by row group with the new columns at the end of each."""
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        del hdu
+        fields = [_field(_as_column(c)) for c in columns]
+        with pq.ParquetFile(source) as file:
+            if any(len(a) != file.metadata.num_rows for _, a in fields):
+                return False
+            schema = file.schema_arrow
+            for field, _ in fields:
+                schema = schema.append(field)
+            noted = _noted(schema.metadata or {}, provenance)
+            noted |= _described(schema.metadata or {}, columns, provenance)
+            schema = schema.with_metadata(noted)
+            _copy_groups(file, [a for _, a in fields], schema, path)
+        return True
+
+
+def _described(
+    metadata: dict[bytes, bytes], columns: Sequence[Column], provenance: Provenance
+) -> dict[bytes, bytes]:
+    """Return the VOParquet description of a file with more columns, if it has one."""
+    text = extended_document(metadata[_CONTENT], columns, provenance) if _CONTENT in metadata else None
+    return {} if text is None else {_CONTENT: text}
+
+
+def _copy_groups(file: Any, arrays: Sequence[Any], schema: Any, path: Path) -> None:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    codec = "zstd"
+    if file.metadata.num_row_groups and file.metadata.num_columns:
+        codec = file.metadata.row_group(0).column(0).compression.lower()
+    at = 0
+    with pq.ParquetWriter(path, schema, compression="none" if codec == "uncompressed" else codec) as writer:
+        for number in range(file.metadata.num_row_groups):
+            group = file.read_row_group(number)
+            ours = [a.slice(at, group.num_rows) for a in arrays]
+            at += group.num_rows
+            joined = pa.Table.from_arrays([*group.columns, *ours], schema=schema)
+            writer.write_table(joined, row_group_size=max(1, group.num_rows))
+
+
+def _as_column(column: Column) -> apt.Column:
+    return apt.Column(
+        np.asarray(column.values),
+        name=column.name,
+        unit=parsed_unit(column.unit),
+        description=column.description or None,
+        meta={"ucd": column.ucd} if column.ucd else {},
+    )
+
+
+def _field(column: apt.Column) -> tuple[Any, Any]:
+    """Return the schema field and the values of a column."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    told = {"unit": unit_text(column), "description": column.description or "", "ucd": ucd_of(column)}
+    array = _array(column)
+    return pa.field(
+        column.name, array.type, metadata={k: str(v) for k, v in told.items() if v} or None
+    ), array
+
+
+def _array(column: apt.Column) -> Any:
+    """Return a column as an Arrow array: native byte order, masked values null, several per row as lists."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    mask = np.ma.getmaskarray(column) if isinstance(column, apt.MaskedColumn) else None
+    values = np.ma.getdata(column) if mask is not None else np.asarray(column)
+    if values.dtype.kind == "O":
+        return pa.array([None if v is None else np.ma.asarray(v).tolist() for v in values])
+    if values.dtype.kind == "c":
+        return pa.array([str(v) for v in values.tolist()])
+    if values.dtype.kind not in "US":
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.ndim == 1:
+        return pa.array(values, mask=mask)
+    kind = pa.from_numpy_dtype(values.dtype) if values.dtype.kind != "U" else pa.string()
+    for _ in range(values.ndim - 1):
+        kind = pa.list_(kind)
+    return pa.array(values.tolist(), type=kind)
+
+
+def _noted(metadata: dict[Any, Any], provenance: Provenance) -> dict[bytes, bytes]:
+    """Return schema metadata with the provenance added."""
+    out = {_bytes(k): _bytes(v) for k, v in metadata.items()}
+    taken = {k.decode("utf-8", "replace").upper() for k in out}
+    for keyword, value, _ in provenance.cards:
+        free = free_keyword(keyword, taken)
+        taken.add(free)
+        out[free.encode()] = value.encode()
+    if provenance.history:
+        before = out.get(b"HISTORY", b"")
+        out[b"HISTORY"] = b"\n".join(
+            [*([before] if before else []), *(h.encode() for h in provenance.history)]
+        )
+    return out
+
+
+_LINES = ("HISTORY", "COMMENTS")
+
+
+def _meta_text(key: Any, value: Any) -> str:
+    """Return a piece of meta as text: lines of history or comments as lines, else JSON."""
+    if str(key).upper() in _LINES and isinstance(value, list):
+        return "\n".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _meta_value(key: str, text: str) -> Any:
+    return text.split("\n") if key.upper() in _LINES else text
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _table(arrow: Any) -> apt.Table:
+    """Return an Arrow table as an astropy one."""
+    metadata = {k.decode("utf-8", "replace"): v for k, v in (arrow.schema.metadata or {}).items()}
+    out = apt.Table(
+        [_column(arrow.column(i), arrow.schema.field(i)) for i in range(arrow.num_columns)], copy=False
+    )
+    out.meta = {
+        k: _meta_value(k, v.decode("utf-8", "replace"))
+        for k, v in metadata.items()
+        if not k.startswith(("ARROW:", "pandas", "table_meta_yaml", "IVOA."))
+    }
+    told = _yaml(metadata.get("table_meta_yaml"))
+    if _CONTENT.decode() in metadata:
+        told |= described_fields(metadata[_CONTENT.decode()])
+    for name in out.colnames:
+        _complete(out[name], told.get(name, {}))
+    return out
+
+
+def _complete(column: apt.Column, told: dict[str, str]) -> None:
+    """Give a column the unit, description and UCD that it does not have yet."""
+    column.unit = column.unit or parsed_unit(told.get("unit"))
+    column.description = column.description or told.get("description") or None
+    if told.get("ucd"):
+        column.meta.setdefault("ucd", told["ucd"])
+
+
+def _yaml(text: bytes | None) -> dict[str, dict[str, str]]:
+    """Return what astropy noted about the columns, by name."""
+    if text is None:
+        return {}
+    from astropy.table import meta  # noqa: PLC0415
+
+    try:
+        columns = meta.get_header_from_yaml(text.decode().split("\n"))["datatype"]
+        return {c["name"]: c | {"ucd": c.get("meta", {}).get("ucd", "")} for c in columns}
+    except (meta.YamlParseError, AttributeError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def _column(chunked: Any, field: Any) -> apt.Column:
+    """Return one Arrow column with its unit, description and UCD."""
+    told = {k.decode().lower(): v.decode("utf-8", "replace") for k, v in (field.metadata or {}).items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values, mask = _values(chunked, field.type)
+    meta = {"ucd": told["ucd"]} if told.get("ucd") else {}
+    kind = apt.Column if mask is None else apt.MaskedColumn
+    extra = {} if mask is None else {"mask": mask}
+    return kind(
+        values,
+        name=field.name,
+        unit=parsed_unit(told.get("unit")),
+        description=told.get("description") or None,
+        meta=meta,
+        **extra,
+    )
+
+
+def _values(chunked: Any, kind: Any) -> tuple[Any, Any]:
+    """Return values and, where some are null, which."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    t = pa.types
+    if t.is_dictionary(kind):
+        return _values(chunked.cast(kind.value_type), kind.value_type)
+    if t.is_string(kind) or t.is_large_string(kind) or t.is_null(kind) or t.is_string_view(kind):
+        return np.array(["" if v is None else v for v in chunked.to_pylist()], dtype=np.str_), None
+    if t.is_binary(kind) or t.is_large_binary(kind):
+        return np.array([(v or b"").decode("latin-1") for v in chunked.to_pylist()], dtype=np.str_), None
+    if t.is_decimal(kind):
+        return _values(chunked.cast(pa.float64()), pa.float64())
+    if t.is_floating(kind):
+        return chunked.to_numpy(zero_copy_only=False), None
+    if t.is_integer(kind) or t.is_boolean(kind):
+        mask = chunked.is_null().to_numpy(zero_copy_only=False) if chunked.null_count else None
+        return pc.fill_null(chunked, False if t.is_boolean(kind) else 0).to_numpy(zero_copy_only=False), mask
+    if t.is_nested(kind):
+        return _nested(chunked, kind), None
+    return np.array(["" if v is None else str(v) for v in chunked.to_pylist()], dtype=np.str_), None
+
+
+def _nested(chunked: Any, kind: Any) -> Any:
+    """Return lists as a rectangular array where they are one, else as objects."""
+    cells = chunked.to_pylist()
+    inner = _innermost(kind)
+    if cells and inner is not None and not chunked.null_count:
+        try:
+            return np.array(cells, dtype=inner)
+        except (ValueError, TypeError):
+            pass  # of different lengths, or with nulls
+    boxed = np.empty(len(cells), dtype=object)
+    for i, cell in enumerate(cells):
+        boxed[i] = _flat(cell, inner)
+    return boxed
+
+
+def _flat(cell: Any, inner: Any) -> Any:
+    """Return one list as an array if it is one of numbers."""
+    if inner is None or cell is None:
+        return cell
+    try:
+        return np.array(cell, dtype=inner)
+    except (ValueError, TypeError):
+        return cell
+
+
+def _innermost(kind: Any) -> Any:
+    """Return the number type inside lists of lists, or None."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    while pa.types.is_nested(kind) and not pa.types.is_struct(kind) and not pa.types.is_map(kind):
+        kind = kind.value_type
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    return np.dtype(kind.to_pandas_dtype()) if numeric else None

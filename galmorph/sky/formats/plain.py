@@ -1,0 +1,150 @@
+"""Plain tables: numbers, booleans and text only, as every file format can hold them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from astropy import table as apt
+from astropy import units as u
+
+from galmorph.sky.formats.column import parsed_unit
+
+__all__ = ["as_text", "cell_text", "plain", "ragged_arrays", "settled", "unit_text"]
+
+
+def plain(table: apt.Table) -> apt.Table:
+    """Return `table` without mixins (coordinates, times, quantities), byte strings, dates or odd widths.
+
+    The meanings are unchanged: a SkyCoord becomes its columns, a date its ISO text, a float16 a float32.
+    Columns that need nothing are shared.
+    """
+    if table.has_mixin_columns:
+        table = _without_mixins(table)
+    columns = [_plain_column(table[name]) for name in table.colnames]
+    return apt.Table(columns, names=table.colnames, meta=table.meta, copy=False)
+
+
+def settled(table: apt.Table) -> apt.Table:
+    """Return a table just read with null text empty instead of masked, and descriptions of one line."""
+    columns = []
+    for name in table.colnames:
+        column = table[name]
+        if isinstance(column, apt.MaskedColumn) and column.dtype.kind == "U":
+            column = apt.Column(as_text(column), name=name, unit=column.unit, meta=column.meta)
+            column.description = table[name].description
+        column.info.description = " ".join((column.info.description or "").split()) or None
+        columns.append(column)
+    return type(table)(columns, names=table.colnames, meta=table.meta, copy=False)
+
+
+def _without_mixins(table: apt.Table) -> apt.Table:
+    from astropy.table.serialize import represent_mixins_as_columns  # noqa: PLC0415  (pulls in coordinates)
+
+    out = represent_mixins_as_columns(table)
+    out.meta = {k: v for k, v in out.meta.items() if k != "__serialized_columns__"}
+    return out
+
+
+def _plain_column(column: Any) -> Any:
+    if not isinstance(column, apt.Column):  # a Quantity that stayed one
+        return apt.Column(
+            np.asarray(column.value),
+            unit=column.unit,
+            description=column.info.description,
+            meta=column.info.meta,
+        )
+    kind = column.dtype.kind
+    if kind in "SMm" or (kind == "O" and _is_text(column)):
+        return _like(column, as_text(column))
+    if column.dtype.type is np.float16:
+        return _like(column, column.astype(np.float32))
+    if column.dtype.type is np.longdouble and np.dtype(np.longdouble).itemsize > 8:
+        return _like(column, column.astype(np.float64))
+    return column
+
+
+def _like(column: apt.Column, values: Any) -> apt.Column:
+    """Return a column with other values but the same name, unit, description, meta and mask."""
+    mask = getattr(column, "mask", None)
+    kind = apt.Column if mask is None else apt.MaskedColumn
+    extra = {} if mask is None else {"mask": mask}
+    return kind(
+        np.asarray(values),
+        name=column.name,
+        unit=column.unit,
+        description=column.description,
+        meta=column.meta,
+        **extra,
+    )
+
+
+def _is_text(column: apt.Column) -> bool:
+    return all(v is None or isinstance(v, str | bytes) or v is np.ma.masked for v in column)
+
+
+def as_text(column: Any) -> np.ndarray[Any, np.dtype[np.str_]]:
+    """Return the cells of a column as text, (N,) or its shape; masked and None are empty."""
+    mask = np.ma.getmaskarray(column) if isinstance(column, np.ma.MaskedArray) else None
+    raw = np.ma.getdata(column) if mask is not None else np.asarray(column)
+    if raw.dtype.kind in "Mm":
+        text = (
+            np.where(np.isnat(raw), "", np.datetime_as_string(raw))
+            if raw.dtype.kind == "M"
+            else raw.astype(str)
+        )
+    elif raw.dtype.kind in "SO":
+        text = np.array([_decoded(v) for v in raw.ravel()], dtype=np.str_).reshape(raw.shape)
+    else:
+        text = raw.astype(np.str_)
+    return np.where(mask, "", text) if mask is not None else np.asarray(text)
+
+
+def _decoded(value: Any) -> str:
+    if value is None or value is np.ma.masked:
+        return ""
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def cell_text(value: Any) -> str:
+    """Return one cell as text that reads back as the same value; null and NaN are empty."""
+    if value is None or value is np.ma.masked or value is np.ma.core.masked:
+        return ""
+    if isinstance(value, np.ndarray | list | tuple):
+        return json.dumps(np.asarray(value).tolist(), default=str)
+    if isinstance(value, bytes | str):
+        return _decoded(value)
+    text = str(value)
+    return "" if text == "nan" else text
+
+
+def ragged_arrays(cells: Any) -> tuple[list[np.ndarray[Any, Any]], np.dtype[Any] | None]:
+    """Return the cells of an object column as flat arrays, and the signed number type of all, or None if none is.
+
+    None counts as an empty array.
+    """
+    arrays = [np.ravel(np.ma.filled(np.ma.asarray([] if v is None else v))) for v in cells]
+    kinds = {a.dtype for a in arrays if a.size}
+    if not kinds or any(k.kind not in "iuf" for k in kinds):
+        return arrays, None
+    common = np.result_type(*kinds)
+    return arrays, np.dtype(np.int64) if common.kind == "u" and common.itemsize < 8 else common
+
+
+def unit_text(column: Any) -> str:
+    """Return the unit of a column as it was spelt, or as a VOUnit, or the empty string."""
+    unit = parsed_unit(column.unit) if isinstance(column.unit, str) else column.unit
+    if unit is None:
+        return ""
+    if isinstance(unit, u.UnrecognizedUnit):
+        return str(unit.name)
+    try:
+        return str(unit.to_string("vounit"))
+    except (ValueError, TypeError):
+        return str(unit)

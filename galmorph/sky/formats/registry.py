@@ -1,0 +1,137 @@
+"""Format: the interface of all file formats, and the list of them."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from astropy.table import Table
+
+from galmorph.errors import CatalogError, OutputError, unknown_name
+from galmorph.sky.formats.column import Column, Provenance
+from galmorph.sky.formats.ecsv import Ecsv
+from galmorph.sky.formats.fits import Fits
+from galmorph.sky.formats.parquet import Parquet
+from galmorph.sky.formats.text import Text
+from galmorph.sky.formats.votable import VoTable
+
+__all__ = ["FORMATS", "Format", "ending", "format_named", "format_of_input", "format_of_output"]
+
+
+class Format(Protocol):
+    """One file format of catalogues."""
+
+    name: str
+    endings: tuple[str, ...]
+    """What names of such files end with; the first is the usual one."""
+    read_only: tuple[str, ...]
+    """Endings that can be read but not written."""
+
+    def knows(self, head: bytes) -> bool:
+        """Say whether a file that begins with `head` (uncompressed) is certainly of this format."""
+
+    def read(self, path: Path, hdu: int | str | None) -> tuple[Table, int | None]:
+        """Read all rows of a table, and say which one of the file it is.
+
+        Raises
+        ------
+        CatalogError
+            If the file holds no such table or is damaged.
+        """
+
+    def write(self, table: Table, provenance: Provenance, path: Path) -> None:
+        """Make a new file from a table whose columns are all to be written."""
+
+    def append(
+        self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
+    ) -> bool:
+        """Copy the file `source` to `path` with columns added to its table `hdu`; False where that is impossible."""
+
+
+FORMATS: tuple[Format, ...] = (Fits(), VoTable(), Ecsv(), Parquet(), Text())
+
+
+def ending(path: Path) -> str:
+    """Return the ending of a file name in lower case, with what is before ``.gz`` or ``.fz``.
+
+    Examples
+    --------
+    >>> ending(Path("a.b/egs.cat.FITS.gz"))
+    '.fits.gz'
+    """
+    suffixes = [s.lower() for s in path.suffixes]
+    compressed = len(suffixes) > 1 and suffixes[-1] in (".gz", ".fz", ".bz2")
+    return "".join(suffixes[-2:] if compressed else suffixes[-1:])
+
+
+def format_named(name: str) -> Format:
+    """Return the format called `name`."""
+    return next(f for f in FORMATS if f.name == name)
+
+
+def format_of_output(path: Path) -> Format:
+    """Return the format that the ending of an output asks for.
+
+    Raises
+    ------
+    OutputError
+        If there is none.
+    """
+    found = ending(path)
+    known = [e for f in FORMATS for e in f.endings if e not in f.read_only]
+    for form in FORMATS:
+        if found.removesuffix(".gz") in form.endings and found.removesuffix(".gz") not in form.read_only:
+            return form
+    if not found:
+        raise OutputError(f"Output '{path}' has no ending: give it one of {', '.join(sorted(known))}")
+    raise OutputError(f"Output '{path}': {unknown_name('ending', found, known)}")
+
+
+def format_of_input(path: Path) -> Format:
+    """Return the format of a file: by what it begins with, else by its ending.
+
+    Raises
+    ------
+    CatalogError
+        If it cannot be opened, is empty or is of no known format.
+    """
+    head = _head(path)
+    if not head:
+        raise CatalogError(f"Catalog '{path}' is empty: expected a table. Check how it was made.")
+    certain = next((f for f in FORMATS if f.knows(head)), None)
+    if certain is not None:
+        return certain
+    return _by_ending(path)
+
+
+def _by_ending(path: Path) -> Format:
+    """Return the format of a file whose first bytes say nothing: text, or XML with a long prologue."""
+    found = ending(path).removesuffix(".gz").removesuffix(".bz2")
+    named = next((f for f in FORMATS if found in f.endings), None)
+    if named is None:
+        known = [e for f in FORMATS for e in f.endings]
+        raise CatalogError(f"Catalog '{path}': {unknown_name('ending', found or 'none', known)}")
+    if named.name == "ecsv":  # often given to plain text tables
+        return format_named("csv")
+    if named.name in ("fits", "parquet"):
+        raise CatalogError(f"Catalog '{path}' does not begin as a {named.name} file does: check what it is")
+    return named
+
+
+def _head(path: Path) -> bytes:
+    """Return the first bytes of a file, uncompressed."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(2048)
+        if head[:2] == b"\x1f\x8b":
+            with gzip.open(path) as stream:
+                head = stream.read(2048)
+    except IsADirectoryError as error:
+        raise CatalogError(f"Catalog '{path}' is a folder: name the file in it") from error
+    except FileNotFoundError as error:
+        raise CatalogError(f"Catalog '{path}' does not exist: check the path") from error
+    except (OSError, EOFError) as error:
+        raise CatalogError(f"Catalog '{path}' cannot be read ({error}): check the file") from error
+    return head

@@ -1,0 +1,244 @@
+"""Text: delimited tables (CSV and its relatives), copied cell by cell as they were written."""
+
+from __future__ import annotations
+
+import csv
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from astropy import table as apt
+
+from galmorph.errors import CatalogError
+from galmorph.sky.formats.column import Column, Provenance
+from galmorph.sky.formats.lines import Layout, layout_of, opened, records
+from galmorph.sky.formats.plain import cell_text, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Text", "typed"]
+
+_NULLS = ("", "null", "NULL", "Null", "None", "NONE", "NA", "N/A", "n/a", "<NA>", "--")
+_INTEGER = r"[+-]?(?:0|[1-9]\d{0,18})"
+_CODE = r"[+-]?(?:0\d+|\d{19,})"  # leading zeros or too long for an integer: a name made of digits
+_REAL = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|[nN]a[nN]|NAN|[iI]nf(?:inity)?|INF)"
+_BOOL = {"true": True, "false": False}
+_ROWS = 16384
+
+
+class Text:
+    """Delimited text; commas on output, tabs for ``.tsv``."""
+
+    name = "csv"
+    endings: tuple[str, ...] = (".csv", ".tsv", ".dat", ".txt", ".cat")
+    read_only: tuple[str, ...] = (".dat", ".txt", ".cat")
+
+    def knows(self, head: bytes) -> bool:
+        """Never certain: any text may be a table."""
+        return False
+
+    def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
+        """Read all rows and find the type of each column from its cells.
+
+        Integers have no leading zeros and fit into 64 bits, else the column is text; blanks are null among
+        numbers and empty text among text.
+        """
+        if hdu is not None:
+            raise CatalogError(f"Catalog '{path}' is a text file with one table: leave --hdu away")
+        if _is_sextractor(path):
+            return _sextractor(path), None
+        layout = layout_of(path)
+        frame = _cells(path, layout)
+        return apt.Table(
+            [typed(frame[n], n) for n in frame.columns], names=list(layout.names), copy=False
+        ), None
+
+    def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
+        """Write a header line and one line per row; units and provenance have no place here."""
+        del provenance
+        flat = plain(table)
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, delimiter=_delimiter(path), lineterminator="\n")
+            writer.writerow(flat.colnames)
+            for start in range(0, len(flat), _ROWS):
+                block = [_block_text(flat[n][start : start + _ROWS]) for n in flat.colnames]
+                writer.writerows(zip(*block, strict=True))
+
+    def append(
+        self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
+    ) -> bool:
+        """Copy every line with cells added at its end."""
+        del hdu, provenance
+        if _is_sextractor(source):
+            return False
+        layout = layout_of(source)
+        if layout.delimiter == _delimiter(path):
+            return _extend(source, layout, columns, path)
+        return _rewrite(source, layout, columns, path)
+
+
+def typed(cells: pd.Series[str], name: str) -> apt.Column:
+    """Return the cells of one column, (N,) text, as booleans, integers, floats or text."""
+    stripped = cells.str.strip()
+    null = stripped.isin(_NULLS)
+    known = stripped[~null]
+    mask = null.to_numpy(dtype=bool)
+    if known.empty or known.str.fullmatch(_CODE).any():
+        return _text_column(cells, name)
+    if known.str.lower().isin(list(_BOOL)).all():
+        return _masked(known.str.lower().map(_BOOL).to_numpy(dtype=bool), mask, name)
+    if known.str.fullmatch(_INTEGER).all():
+        return _integers(known, cells, mask, name)
+    if known.str.fullmatch(_REAL).all():
+        values = np.full(len(cells), np.nan)
+        values[~mask] = [float(v.replace("d", "e").replace("D", "e")) for v in known]
+        return apt.Column(values, name=name)
+    return _text_column(cells, name)
+
+
+def _integers(known: pd.Series[str], cells: pd.Series[str], mask: Any, name: str) -> apt.Column:
+    try:
+        return _masked(np.array([int(v) for v in known], dtype=np.int64), mask, name)
+    except OverflowError:
+        return _text_column(cells, name)
+
+
+def _text_column(cells: pd.Series[str], name: str) -> apt.Column:
+    return apt.Column(np.array(cells.tolist(), dtype=np.str_), name=name)
+
+
+def _masked(known: Any, mask: Any, name: str) -> apt.Column:
+    """Spread the `known` values over the rows that are not masked."""
+    if not mask.any():
+        return apt.Column(known, name=name)
+    values = np.zeros(mask.size, dtype=known.dtype)
+    values[~mask] = known
+    return apt.MaskedColumn(values, mask=mask, name=name)
+
+
+def _cells(path: Path, layout: Layout) -> pd.DataFrame:
+    """Read every cell as the text that it is."""
+    import pandas as pd  # noqa: PLC0415  (heavy)
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            with opened(path, layout.encoding) as stream:
+                return pd.read_csv(
+                    _after(stream, layout.first),
+                    sep=r"\s+" if layout.delimiter == " " else layout.delimiter,
+                    header=None,
+                    names=list(range(len(layout.names))),
+                    index_col=False,
+                    dtype=str,
+                    keep_default_na=False,
+                    na_filter=False,
+                ).fillna("")
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame({i: pd.Series([], dtype=str) for i in range(len(layout.names))})
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError, EOFError, OSError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise CatalogError(f"Catalog '{path}' is no readable table ({reason}): repair that line") from error
+
+
+def _after(stream: IO[str], lines: int) -> IO[str]:
+    """Return `stream` with its first `lines` lines read."""
+    for _ in range(lines):
+        stream.readline()
+    return stream
+
+
+def _delimiter(path: Path) -> str:
+    return "\t" if path.suffix.lower() == ".tsv" else ","
+
+
+def _block_text(values: Any) -> list[str]:
+    """Return some cells of one column as text."""
+    if isinstance(values, np.ma.MaskedArray) or np.ndim(values) > 1:
+        return [cell_text(v) for v in values]
+    array = np.asarray(values)
+    if array.dtype.kind in "iub":
+        return list(array.astype(np.str_).tolist())
+    return [cell_text(v) for v in array]
+
+
+def _columns_text(columns: Sequence[Column]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of `columns`, row by row."""
+    count = len(columns[0].values) if columns else 0
+    for start in range(0, count, _ROWS):
+        yield from zip(
+            *[_block_text(np.asarray(c.values)[start : start + _ROWS]) for c in columns], strict=True
+        )
+
+
+def _joined(cells: Sequence[str], delimiter: str) -> str:
+    """Return cells as they stand in a line, quoted where need be."""
+    return delimiter.join(_quoted(cell, delimiter) for cell in cells)
+
+
+def _quoted(cell: str, delimiter: str) -> str:
+    if any(c in cell for c in (delimiter, '"', "\n", "\r")):
+        return '"' + cell.replace('"', '""') + '"'
+    return cell
+
+
+def _extend(source: Path, layout: Layout, columns: Sequence[Column], path: Path) -> bool:
+    """Copy the text of `source` with cells at the end of each line; False if its rows are not as many as ours."""
+    if not columns:
+        return False
+    count, rows = 0, _columns_text(columns)
+    names = _joined([c.name for c in columns], layout.delimiter)
+    with path.open("w", encoding=layout.written, newline="") as target:
+        for record in records(source, layout):
+            body = record.text.rstrip("\r\n")
+            line_end = record.text[len(body) :] or "\n"
+            if record.kind == "row":
+                ours = next(rows, None)
+                if ours is None:
+                    return False
+                count += 1
+                body += layout.delimiter * (len(layout.names) - record.cells) + layout.delimiter
+                body += _joined(ours, layout.delimiter)
+            elif record.kind == "header":
+                body += layout.delimiter + names
+            target.write(body + line_end)
+    return count == len(columns[0].values)
+
+
+def _rewrite(source: Path, layout: Layout, columns: Sequence[Column], path: Path) -> bool:
+    """Write the cells of `source` as they were with another delimiter between them."""
+    frame = _cells(source, layout)
+    if not columns or len(frame) != len(columns[0].values):
+        return False
+    with path.open("w", encoding="utf-8", newline="") as target:
+        writer = csv.writer(target, delimiter=_delimiter(path), lineterminator="\n")
+        writer.writerow([*layout.names, *(c.name for c in columns)])
+        ours = _columns_text(columns)
+        theirs = frame.itertuples(index=False, name=None)
+        writer.writerows((*a, *b) for a, b in zip(theirs, ours, strict=True))
+    return True
+
+
+_SEXTRACTOR = re.compile(r"#\s+1\s+[A-Z0-9_]+\b")
+
+
+def _is_sextractor(path: Path) -> bool:
+    """Say whether a file is an ASCII_HEAD catalogue of SExtractor: a comment line for each column."""
+    with opened(path, "latin-1") as stream:
+        return bool(_SEXTRACTOR.match(stream.readline()))
+
+
+def _sextractor(path: Path) -> apt.Table:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return apt.Table.read(path, format="ascii.sextractor")
+    except (ValueError, OSError, EOFError, IndexError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise CatalogError(
+            f"Catalog '{path}' is no readable SExtractor catalogue ({reason}): repair it"
+        ) from error

@@ -1,0 +1,342 @@
+"""VoTable: the XML tables of the Virtual Observatory (VOTable 1.4)."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+import numpy as np
+from astropy import table as apt
+
+from galmorph.errors import CatalogError, unknown_name
+from galmorph.sky.formats.column import Column, Provenance, free_keyword, ucd_of
+from galmorph.sky.formats.document import (
+    TablePlaces,
+    cells_xml,
+    fields_xml,
+    infos_xml,
+    opened,
+    places_in,
+    places_of,
+    spliced,
+)
+from galmorph.sky.formats.plain import cell_text, plain, ragged_arrays, settled, unit_text
+
+__all__ = ["VoTable", "described_fields", "extended_document", "header_document"]
+
+_BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ExpatError,
+    zlib.error,
+)
+_SKY = ("pos.eq.ra", "pos.eq.dec")
+
+
+class VoTable:
+    """VOTable; rows are written as TABLEDATA, which every reader understands.
+
+    The other serialisations crash STILTS where they hold null booleans.
+    """
+
+    name = "votable"
+    endings: tuple[str, ...] = (".vot", ".votable", ".xml")
+    read_only: tuple[str, ...] = ()
+
+    def knows(self, head: bytes) -> bool:
+        """Recognise the root element."""
+        return b"<VOTABLE" in head or b":VOTABLE" in head
+
+    def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
+        """Read the table number, ID or name `hdu`, or the first one that has rows."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = _parsed(path)
+                tables = list(tree.iter_tables())
+                index = _chosen(tables, hdu, path)
+                table = _described(tables[index].to_table(use_names_over_ids=True))
+                table.meta = _told(tree, tables[index])
+                return table, index
+        except CatalogError:
+            raise
+        except _BROKEN as error:
+            reason = " ".join(str(error).split())[:160]
+            raise CatalogError(f"Catalog '{path}' is no readable VOTable ({reason}): repair it") from error
+
+    def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
+        """Make a document with one table; meta and provenance become INFO elements."""
+        bare = path.with_name(f"{path.name}.tree")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                _tree(_writable(table)).to_xml(str(bare), tabledata_format="tabledata")
+            places = places_of(bare)[0]
+            _copy(bare, path, [(places.infos, infos_xml(_all_infos(table.meta, provenance)))])
+        finally:
+            bare.unlink(missing_ok=True)
+
+    def append(
+        self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
+    ) -> bool:
+        """Copy the document with new FIELD, TD and INFO elements put in; binary rows become TABLEDATA."""
+        tables = places_of(source)
+        if hdu is None or hdu >= len(tables) or not columns or tables[hdu].fields < 0:
+            return False
+        if tables[hdu].serialisation not in ("TABLEDATA", ""):
+            return _append_unpacked(source, hdu, columns, provenance, path)
+        places = tables[hdu]
+        if len(places.row_ends) != len(columns[0].values):
+            return False
+        _copy(source, path, itertools.chain(_head(columns, provenance, places), _cells(columns, places)))
+        return True
+
+
+def header_document(table: apt.Table, provenance: Provenance) -> bytes:
+    """Return a VOTable document that describes a table but holds no rows."""
+    with warnings.catch_warnings(), io.BytesIO() as stream:
+        warnings.simplefilter("ignore")
+        _tree(_writable(table)[:1], any_length=False).to_xml(stream, tabledata_format="tabledata")
+        text = stream.getvalue()
+    places = places_in(io.BytesIO(text))[0]
+    infos = infos_xml(_all_infos(table.meta, provenance))
+    after = text[text.rindex(b"</DATA>") + len(b"</DATA>") :] if b"</DATA>" in text else text[places.fields :]
+    return text[: places.infos] + infos + text[places.infos : places.fields] + after
+
+
+def extended_document(text: bytes, columns: Sequence[Column], provenance: Provenance) -> bytes | None:
+    """Return such a document with FIELD and INFO elements put in; None where it has no table."""
+    tables = places_in(io.BytesIO(text))
+    if not tables:
+        return None
+    inserts = _head(columns, provenance, tables[0], any_length=False)
+    return b"".join(spliced(io.BytesIO(text), inserts))
+
+
+def described_fields(text: bytes) -> dict[str, dict[str, str]]:
+    """Return unit, UCD and description of the fields of a document, by name."""
+    from astropy.io import votable  # noqa: PLC0415  (heavy)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            fields = list(votable.parse(io.BytesIO(text), verify="ignore").iter_fields_and_params())
+        except _BROKEN:
+            return {}
+    return {
+        f.name: {
+            "unit": "" if f.unit is None else str(f.unit),
+            "ucd": f.ucd or "",
+            "description": " ".join(str(f.description or "").split()),
+        }
+        for f in fields
+    }
+
+
+def _tree(table: apt.Table, *, any_length: bool = True) -> Any:
+    """Return a writable table as astropy's tree of a document; text of any length, sky positions in ICRS."""
+    from astropy.io import votable  # noqa: PLC0415  (heavy)
+
+    tree = votable.from_table(table)
+    for field in tree.resources[0].tables[0].fields:
+        if field.datatype in ("char", "unicodeChar") and any_length:
+            field.arraysize = "*"
+        elif "x" in (field.arraysize or ""):  # astropy 8.0 writes the slowest axis first
+            field.arraysize = "x".join(reversed(field.arraysize.split("x")))
+        if field.datatype == "bit":  # which cannot be null
+            field.datatype, field.arraysize = "boolean", None if field.arraysize == "1" else field.arraysize
+            field.converter = votable.converters.get_converter(field)
+    _set_system(tree)
+    return tree
+
+
+def _parsed(path: Path) -> Any:
+    from astropy.io import votable  # noqa: PLC0415  (heavy)
+
+    with opened(path) as stream:
+        return votable.parse(stream, verify="ignore")
+
+
+def _chosen(tables: Sequence[Any], hdu: int | str | None, path: Path) -> int:
+    """Return the number of the table that is meant."""
+    if not tables:
+        raise CatalogError(f"Catalog '{path}' has no TABLE element: check what the file is")
+    if hdu is None:
+        return next((i for i, t in enumerate(tables) if len(t.array)), 0)
+    if str(hdu).isdecimal() and int(hdu) < len(tables):
+        return int(hdu)
+    named = [i for i, t in enumerate(tables) if str(hdu) in (t.ID, t.name)]
+    if named:
+        return named[0]
+    known = [f"{i} ({t.name or t.ID})" if t.name or t.ID else str(i) for i, t in enumerate(tables)]
+    raise CatalogError(f"Catalog '{path}': {unknown_name('table', str(hdu), known)}")
+
+
+def _described(table: apt.Table) -> apt.Table:
+    """Return a table whose text is text, with what the fields say about its columns."""
+    out = settled(plain(table))
+    for name in out.colnames:
+        meta = out[name].meta
+        out[name].meta = {k: v for k, v in meta.items() if k in ("ucd", "utype", "xtype", "links", "values")}
+    return out
+
+
+def _told(tree: Any, table: Any) -> dict[str, Any]:
+    """Return the INFO and PARAM elements and descriptions that are about a table, by name."""
+    told: dict[str, Any] = {}
+    elements = [*tree.infos, *tree.params]
+    for resource in tree.resources:
+        elements += [*resource.infos, *resource.params]
+    elements += [*table.params, *table.infos]
+    for element in elements:
+        value = (
+            element.value if isinstance(element.value, str | int | float | bool) else cell_text(element.value)
+        )
+        if element.name.upper() in ("HISTORY", "COMMENT"):
+            told.setdefault("comments" if element.name.upper() == "COMMENT" else "HISTORY", []).append(
+                str(value)
+            )
+        else:
+            told[element.name] = value
+    described = [d for d in (tree.description, table.description) if d]
+    return ({"description": " ".join(" ".join(map(str, described)).split())} if described else {}) | told
+
+
+def _writable(table: apt.Table) -> apt.Table:
+    """Return a plain table in types that VOTable has, without display formats that would cut digits."""
+    out = plain(table)
+    columns = [_writable_column(out[name]) for name in out.colnames]
+    return apt.Table(columns, names=out.colnames, copy=False)
+
+
+def _writable_column(column: apt.Column) -> apt.Column:
+    values = column
+    kind = column.dtype
+    wider = {"u2": np.int32, "u4": np.int64, "i1": np.int16}.get(f"{kind.kind}{kind.itemsize}")
+    if wider is not None:
+        values = column.astype(wider)
+    elif kind.kind == "u" and kind.itemsize == 8:
+        values = type(column)(column.astype(np.str_), name=column.name)
+    elif kind.kind == "O":
+        values = _ragged(column)
+    elif kind.kind == "U" and column.ndim > 1:
+        values = apt.Column([cell_text(v) for v in column], name=column.name)
+    meta = {"ucd": ucd_of(column)} if ucd_of(column) else {}
+    meta |= {k: v for k, v in (column.meta or {}).items() if k in ("utype", "xtype", "links")}
+    if values.dtype.kind == "U" and values.ndim == 1:
+        ascii_only = all(v.isascii() for v in np.ma.getdata(values).tolist())
+        meta |= {"_votable_string_dtype": "char" if ascii_only else "unicodeChar"}
+    mask = getattr(values, "mask", None)
+    extra = {} if mask is None else {"mask": mask}
+    kind_of = apt.Column if mask is None or values.dtype.kind == "O" else apt.MaskedColumn
+    made = kind_of(np.ma.getdata(values), meta=meta, **(extra if kind_of is apt.MaskedColumn else {}))
+    made.description, made.unit = column.description, unit_text(column) or None
+    return made
+
+
+def _ragged(column: apt.Column) -> apt.Column:
+    """Return arrays of different lengths as VOTable can hold them, or as JSON text."""
+    arrays, common = ragged_arrays(column)
+    if common is None or not len(column):
+        return apt.Column(np.array([cell_text(v) for v in column], dtype=np.str_), name=column.name)
+    boxed = np.empty(len(arrays), dtype=object)
+    for i, array in enumerate(arrays):
+        boxed[i] = array.astype(common)
+    return apt.Column(boxed, name=column.name)
+
+
+def _set_system(tree: Any) -> None:
+    """Say that sky positions are ICRS."""
+    from astropy.io.votable.tree import CooSys  # noqa: PLC0415
+
+    resource = tree.resources[0]
+    on_sky = [f for f in resource.tables[0].fields if (f.ucd or "").split(";")[0].lower() in _SKY]
+    if not on_sky:
+        return
+    resource.coordinate_systems.append(CooSys(ID="icrs", system="ICRS"))
+    for field in on_sky:
+        field.ref = "icrs"
+
+
+def _all_infos(meta: dict[str, Any], provenance: Provenance) -> Provenance:
+    """Return a table's meta and then the provenance, as cards and lines."""
+    cards: list[tuple[str, str, str]] = []
+    history: list[str] = []
+    for key, value in meta.items():
+        if str(key).upper() == "HISTORY":
+            history += map(str, value) if isinstance(value, list) else [str(value)]
+        elif isinstance(value, list):
+            cards += [("COMMENT" if key == "comments" else str(key), cell_text(v), "") for v in value]
+        else:
+            cards.append((str(key), cell_text(value), ""))
+    taken = {name.upper() for name, _, _ in cards}
+    ours = tuple((free_keyword(k, taken), v, c) for k, v, c in provenance.cards)
+    return Provenance((*cards, *ours), (*history, *provenance.history))
+
+
+def _head(
+    columns: Sequence[Column], provenance: Provenance, places: TablePlaces, *, any_length: bool = True
+) -> Iterator[tuple[int, bytes]]:
+    if places.infos >= 0:
+        yield places.infos, infos_xml(provenance, places.prefix)
+    yield places.fields, fields_xml(columns, places, any_length=any_length)
+
+
+def _cells(columns: Sequence[Column], places: TablePlaces) -> Iterator[tuple[int, bytes]]:
+    return zip(places.row_ends, cells_xml(columns, places.prefix), strict=True)
+
+
+def _copy(source: Path, path: Path, inserts: Iterable[tuple[int, bytes]]) -> None:
+    with opened(source) as stream, path.open("wb") as target:
+        for piece in spliced(stream, inserts):
+            target.write(piece)
+
+
+def _append_unpacked(
+    source: Path, hdu: int, columns: Sequence[Column], provenance: Provenance, path: Path
+) -> bool:
+    """Copy a document whose rows are binary: they are written out as TABLEDATA, the rest is copied."""
+    unpacked = path.with_name(f"{path.name}.rows")
+    try:
+        _unpack(source, hdu, unpacked)
+        theirs, rows = places_of(source)[hdu], places_of(unpacked)[hdu]
+        if theirs.data is None or rows.data is None or theirs.prefix:
+            return False
+        if len(rows.row_ends) != len(columns[0].values):
+            return False
+        with opened(source) as stream, opened(unpacked) as table, path.open("wb") as target:
+            for piece in spliced(stream, _head(columns, provenance, theirs), theirs.data[0]):
+                target.write(piece)
+            table.seek(rows.data[0])
+            for piece in spliced(table, _cells(columns, rows), rows.data[1]):
+                target.write(piece)
+            stream.seek(theirs.data[1])
+            for piece in spliced(stream, ()):
+                target.write(piece)
+    finally:
+        unpacked.unlink(missing_ok=True)
+    return True
+
+
+def _unpack(source: Path, hdu: int, path: Path) -> None:
+    """Write the document with all rows as TABLEDATA and every digit of its numbers."""
+    from astropy.io.votable import converters  # noqa: PLC0415  (heavy)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = _parsed(source)
+        for field in list(tree.iter_tables())[hdu].fields:
+            field.precision = field.width = None
+            field.converter = converters.get_converter(field)
+        tree.to_xml(str(path), tabledata_format="tabledata")

@@ -1,0 +1,14 @@
+"""Images: finds which one covers a position and reads windows from it, whatever files they are in.
+
+:func:`open_images` returns one of three sources with the same interface, :class:`ImageSource`:
+
+* ``tiles``: FITS images of one band, plain or compressed, with or without weights;
+* ``colour``: FITS images of three bands, composed as the survey's colour pictures are;
+* ``jpeg``: JPEG or PNG stamps in a zip file or folder.
+"""
+
+from galmorph.sky.images.calibration import filter_of, zero_point_of
+from galmorph.sky.images.opening import Paths, colour_bands, open_images
+from galmorph.sky.images.source import ImageSource, Located
+
+__all__ = ["ImageSource", "Located", "Paths", "colour_bands", "filter_of", "open_images", "zero_point_of"]

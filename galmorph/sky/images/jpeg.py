@@ -1,0 +1,329 @@
+"""JpegSource: display stamps (JPEG, PNG) in a zip file, a folder or one by one."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import warnings
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.errors import ImageError
+from galmorph.sky.colour import linear_intensity
+from galmorph.sky.cutout import Cutout, FloatArray
+from galmorph.sky.images.source import DoubleArray, Located, nowhere
+from galmorph.sky.images.tiles import Window
+from galmorph.sky.survey import Survey
+
+__all__ = ["DISPLAY_SUFFIXES", "JpegSource", "open_stamps"]
+
+DISPLAY_SUFFIXES = (".jpg", ".jpeg", ".png")
+"""File names of display stamps end in one of these."""
+
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,
+    EOFError,
+)
+"""What Pillow and zipfile raise for damaged, encrypted or unknown files."""
+
+
+_GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+
+
+class _Store(Protocol):
+    """Files by name."""
+
+    names: list[str]
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file."""
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+class _Zip:
+    """Files in a zip archive, read one by one."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (OSError, zipfile.BadZipFile) as error:
+            raise ImageError(
+                f"'{path}' cannot be opened as a zip file ({error}): give a sound archive"
+            ) from error
+        self.names = [name for name in self._zip.namelist() if is_stamp(name)]
+
+    def read(self, name: str) -> bytes:
+        return self._zip.read(name)
+
+    def close(self) -> None:
+        self._zip.close()
+
+
+class _Files:
+    """Files on disk: those given and those in the folders given."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths: dict[str, Path] = {}
+        for path in paths:
+            inside = [p for p in sorted(path.rglob("*")) if is_stamp(p.name)] if path.is_dir() else [path]
+            self._paths |= {(p.relative_to(path).as_posix() if path.is_dir() else p.name): p for p in inside}
+        self.names = list(self._paths)
+
+    def read(self, name: str) -> bytes:
+        return self._paths[name].read_bytes()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def is_stamp(name: str) -> bool:
+    """Tell whether a file name is that of a display stamp."""
+    parts = PurePosixPath(name).parts
+    hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
+    return not hidden and name.lower().endswith(DISPLAY_SUFFIXES)
+
+
+def open_stamps(paths: Sequence[Path], survey: Survey | None = None) -> JpegSource:
+    """Open display stamps.
+
+    Parameters
+    ----------
+    paths
+        One zip file, or folders and files.
+    survey
+        The survey whose stamps they are; it says how to make them linear.
+
+    Raises
+    ------
+    ImageError
+        If a path is missing or damaged, or there is no stamp.
+    """
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise ImageError(f"image '{missing[0]}' does not exist: give an existing zip file, folder or stamp")
+    zips = [path for path in paths if path.suffix.lower() == ".zip"]
+    if zips and len(paths) > 1:
+        raise ImageError(
+            f"'{zips[0]}' was given with other images: expected one zip file by itself; give only that"
+        )
+    store: _Store = _Zip(zips[0]) if zips else _Files(paths)
+    if not store.names:
+        store.close()
+        raise ImageError(
+            f"'{paths[0]}' holds no JPEG or PNG stamp: expected names in {', '.join(DISPLAY_SUFFIXES)}"
+        )
+    return JpegSource(store, survey)
+
+
+class JpegSource:
+    """Display stamps, one tile each; a cutout is the whole stamp.
+
+    Rows stay in the order in which the file stores them: row 0 is the top of the picture, so that ``y`` runs
+    downwards, against FITS images of the same sky. Nothing in galmorph depends on that parity.
+
+    Parameters
+    ----------
+    store
+        The files.
+    survey
+        Its ``jpeg`` says how many planes the stamps have and how they were stretched. Without it the first
+        stamp decides on the planes, and the mean of the planes serves as flux.
+    """
+
+    kind: Literal["tiles", "colour", "jpeg"] = "jpeg"
+    scale_arcsec = math.nan
+    has_wcs = False
+
+    def __init__(self, store: _Store, survey: Survey | None) -> None:
+        self._store = store
+        self._stretch = survey.jpeg if survey else None
+        self._colour = survey.colour if survey else None
+        self.tile_names = store.names
+        self._numbers = _numbers(store.names)
+        self.n_planes: int = self._stretch.planes if self._stretch else self._planes_of_first()
+
+    def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:  # noqa: ARG002 - an interface
+        """Refuse: stamps do not know the sky.
+
+        Raises
+        ------
+        ImageError
+            Always.
+        """
+        raise ImageError(
+            f"image '{self.tile_names[0]}' has no celestial WCS: JPEG and PNG stamps are found by name; "
+            "give a column of file names"
+        )
+
+    def locate_pixels(self, xy: npt.ArrayLike) -> Located:
+        """Find pixel positions (N, 2) on the only stamp; y counts from the top.
+
+        Raises
+        ------
+        ImageError
+            If there are several stamps, or the only one cannot be read.
+        """
+        if len(self.tile_names) > 1:
+            raise ImageError(
+                f"pixel positions were given for {len(self.tile_names)} stamps: expected a single image; "
+                "give one image, or a column of file names"
+            )
+        x, y = np.reshape(np.asarray(xy, np.float64), (-1, 2)).T
+        width, height = self._size(0)
+        inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+        return Located(
+            np.where(inside, 0, -1).astype(np.int32), np.where(inside, x, np.nan), np.where(inside, y, np.nan)
+        )
+
+    def locate_files(self, names: Sequence[object]) -> Located:
+        """Find stamps by file name, with or without folder and suffix.
+
+        Parameters
+        ----------
+        names
+            (N,) names; what is not a known name has tile -1. Position: the middle of the stamp, NaN where the
+            file is damaged (its cutout will raise).
+        """
+        located = nowhere(len(names))
+        for row, name in enumerate(names):
+            spelled = (spelling(str(name).strip()) for spelling in _SPELLINGS)
+            located.tile[row] = next((self._numbers[s] for s in spelled if s in self._numbers), -1)
+        for row in np.flatnonzero(located.tile >= 0).tolist():
+            width, height = self._size_or_nan(int(located.tile[row]))
+            located.x[row], located.y[row] = (width - 1) / 2, (height - 1) / 2
+        return located
+
+    def cutout(self, tile: int, x: float, y: float, half_px: int) -> Cutout:
+        """Read a whole stamp; `half_px` only decides which edges count as clipped.
+
+        Raises
+        ------
+        ImageError
+            If the file is damaged or no picture.
+        """
+        planes = self._planes(tile)
+        height, width = planes.shape[1:]
+        window = Window.around(x, y, half_px, (height, width))
+        return Cutout(
+            planes=planes,
+            detection=self._linear(planes),
+            weight=None,
+            x=x,
+            y=y,
+            origin=(0, 0),
+            clipped=window.clipped if window else (True, True, True, True),
+            scale_arcsec=math.nan,
+            tile=tile,
+        )
+
+    def sky(self, tile: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
+        """Return NaN: stamps do not know the sky."""
+        n = np.broadcast(np.asarray(tile), np.asarray(x), np.asarray(y)).size
+        return np.full(n, np.nan), np.full(n, np.nan)
+
+    def mjysr_per_unit(self, tile: int) -> float:  # noqa: ARG002 - the same for every stamp
+        """Return NaN: the unit of display values is not known."""
+        return math.nan
+
+    def filter_name(self) -> str | None:
+        """Return None: stamps name no filter."""
+        return None
+
+    def close(self) -> None:
+        """Close the files."""
+        self._store.close()
+
+    def _linear(self, planes: FloatArray) -> FloatArray:
+        if self._stretch is not None and self._stretch.kind == "lupton" and self._colour is not None:
+            return linear_intensity(planes, self._colour)
+        return planes[0] if len(planes) == 1 else np.asarray(planes.mean(axis=0), np.float32)
+
+    def _planes(self, tile: int) -> FloatArray:
+        """Decode a stamp to (C, H, W) float32 in [0, 1]."""
+        values = self._decoded(tile, lambda picture: np.asarray(_grey_or_rgb(picture)))
+        scaled = values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
+        planes = scaled[np.newaxis] if scaled.ndim == 2 else scaled.transpose(2, 0, 1)
+        if len(planes) > self.n_planes:
+            planes = planes.mean(axis=0, keepdims=True)
+        return np.ascontiguousarray(np.broadcast_to(planes, (self.n_planes, *planes.shape[1:])))
+
+    def _size(self, tile: int) -> tuple[int, int]:
+        """Width and height, from the header of the file."""
+        size: tuple[int, int] = self._decoded(tile, lambda picture: picture.size)
+        return size
+
+    def _size_or_nan(self, tile: int) -> tuple[float, float]:
+        try:
+            return self._size(tile)
+        except ImageError:
+            return math.nan, math.nan
+
+    def _planes_of_first(self) -> int:
+        return int(self._decoded(0, lambda picture: 1 if picture.mode in _GREY_MODES else 3))
+
+    def _decoded(self, tile: int, use: Callable[[Any], Any]) -> Any:
+        """Open a stamp with Pillow and return what `use` makes of it."""
+        from PIL import Image  # noqa: PLC0415 - only stamps need it
+
+        name = self.tile_names[tile]
+        bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(io.BytesIO(self._store.read(name))) as picture:
+                    return use(picture)
+        except (*_DAMAGED, *bombs) as error:
+            reason = str(error) or type(error).__name__
+            raise ImageError(f"stamp '{name}' cannot be read ({reason}): give a sound JPEG or PNG") from error
+
+
+def _grey_or_rgb(picture: Any) -> Any:
+    """Return the pixels of a picture, (H, W) grey or (H, W, 3), unsigned integers of 8 or 16 bits."""
+    if picture.mode.startswith("I"):  # 16 bits, which Pillow may keep in 32
+        return np.clip(np.asarray(picture), 0, 65535).astype(np.uint16)
+    return np.asarray(picture.convert("L" if picture.mode in _GREY_MODES else "RGB"))
+
+
+def _numbers(names: Sequence[str]) -> dict[str, int]:
+    """Map names, with or without folder and suffix where that leaves no doubt, to numbers of files."""
+    found: dict[str, int] = {}
+    for spelling in _SPELLINGS:
+        spelled = [spelling(name) for name in names]
+        count = Counter(spelled)
+        for number, text in enumerate(spelled):
+            if count[text] == 1:
+                found.setdefault(text, number)
+    return found
+
+
+def _without_suffix(name: str) -> str:
+    suffix = PurePosixPath(name).suffix
+    return name[: -len(suffix)] if suffix.lower() in DISPLAY_SUFFIXES else name
+
+
+def _without_folder(name: str) -> str:
+    return PurePosixPath(name).name
+
+
+_SPELLINGS: tuple[Callable[[str], str], ...] = (
+    str,
+    _without_suffix,
+    _without_folder,
+    lambda name: _without_suffix(_without_folder(name)),
+)

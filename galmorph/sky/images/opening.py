@@ -1,0 +1,254 @@
+"""Opening images: from paths to an :class:`~galmorph.sky.images.source.ImageSource`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from galmorph.errors import ImageError, SurveyError
+from galmorph.sky.images.bands import ColourSource
+from galmorph.sky.images.fitsplane import FitsPlane, open_plane
+from galmorph.sky.images.jpeg import open_stamps
+from galmorph.sky.images.paths import are_stamps, expand, matching_weights
+from galmorph.sky.images.source import ImageSource
+from galmorph.sky.images.tiles import OPEN_PLANES, Tile, TileSource
+from galmorph.sky.survey import ColourParams, Survey
+
+__all__ = ["Paths", "colour_bands", "open_images"]
+
+Paths = str | Path | Sequence[str | Path] | Mapping[str, "str | Path | Sequence[str | Path]"]
+"""Paths of images; as a mapping, or as strings ``g=FILE``, by band."""
+
+_WEIGHT_HDUS = ("WHT", "WEIGHT", "IVAR", "INVVAR")
+_RMS_HDUS = ("RMS", "ERR", "ERROR")
+
+
+def open_images(
+    images: Paths,
+    *,
+    weights: Paths = (),
+    rms: Paths = (),
+    survey: Survey | None = None,
+    band: str | None = None,
+    hdu: int | str | None = None,
+) -> ImageSource:
+    """Open images of one band, of three bands that make a colour picture, or display stamps.
+
+    Parameters
+    ----------
+    images
+        FITS files (also ``.gz``, ``.bz2``, ``.xz``, ``.fz``; an HDU in brackets may follow), folders, globs;
+        or one zip or folder of JPEG or PNG stamps; or, for colour, one or more of them for each band: ``{"g":
+        ..., "r": ..., "i": ...}`` or ``["g=FILE", "r=FILE", "i=FILE"]``.
+    weights, rms
+        Inverse-variance or noise images on the same grids, one for each image; by band for colour.
+    survey
+        The survey; needed for colour.
+    band
+        One band of the survey, three of them (``gri``), or ``RGB`` for those the survey makes its pictures
+        of.
+    hdu
+        Number or name of the HDU in every file; by default ``SCI``, or the first image of two dimensions.
+
+    Raises
+    ------
+    ImageError
+        If a file is missing, truncated, no image, or does not go with the others.
+    SurveyError
+        If the survey has no such band or makes no colour pictures.
+    """
+    by_band = _by_band(images)
+    if by_band is not None:
+        _colour_params(survey, band or ",".join(by_band))
+        return _open_colour(by_band, weights, rms, _known(survey), hdu)
+    paths = expand(_listed(images))
+    if are_stamps(paths):
+        _check_band(survey, band)
+        return open_stamps([Path(path) for path in paths], survey)
+    if band is not None and colour_bands(survey, band):
+        bands = ", ".join(f"{b}=FILE" for b in colour_bands(survey, band) or ())
+        raise ImageError(
+            f"band '{band}' needs three images by band: expected {bands}; name them so with --image"
+        )
+    one = survey.band(band) if survey is not None and band is not None else None
+    return TileSource(_open_tiles(paths, weights, rms, survey, hdu), one)
+
+
+def colour_bands(survey: Survey | None, band: str) -> tuple[str, str, str] | None:
+    """Return the bands shown as red, green and blue if `band` means three bands, else None.
+
+    Raises
+    ------
+    SurveyError
+        If it means three bands of which this survey makes no pictures.
+
+    Examples
+    --------
+    >>> from galmorph.sky.survey import survey
+    >>> colour_bands(survey("sdss"), "gri")
+    ('i', 'r', 'g')
+    """
+    names = _three_names(survey, band)
+    if names is None:
+        return None
+    return _colour_params(survey, band).bands
+
+
+def _three_names(survey: Survey | None, band: str) -> list[str] | None:
+    if band.upper() == "RGB":
+        return []
+    parts = [part for part in re.split(r"[,+\s]+", band) if part]
+    if len(parts) == 1 and len(band) == 3 and survey is not None and not _has_band(survey, band):
+        parts = list(band)
+    if len(parts) != 3 or survey is None or not all(_has_band(survey, part) for part in parts):
+        return None
+    return [survey.band(part).name for part in parts]
+
+
+def _has_band(survey: Survey, name: str) -> bool:
+    try:
+        survey.band(name)
+    except SurveyError:
+        return False
+    return True
+
+
+def _colour_params(survey: Survey | None, band: str) -> ColourParams:
+    colour = _known(survey).colour
+    if colour is None:
+        raise SurveyError(
+            f"band '{band}': survey '{_known(survey).name}' makes no colour pictures; give one band"
+        )
+    names = _three_names(survey, band)
+    if names is None or (names and set(names) != set(colour.bands)):
+        expected = ", ".join(colour.bands)
+        raise SurveyError(
+            f"band '{band}': survey '{_known(survey).name}' makes its pictures of {expected}; give RGB"
+        )
+    return colour
+
+
+def _known(survey: Survey | None) -> Survey:
+    if survey is None:
+        raise SurveyError(
+            "colour was asked for without a survey: expected one that makes pictures; give --survey"
+        )
+    return survey
+
+
+def _check_band(survey: Survey | None, band: str | None) -> None:
+    if survey is not None and band is not None and colour_bands(survey, band) is None:
+        survey.band(band)
+
+
+def _listed(paths: str | Path | Sequence[str | Path] | Mapping[str, object]) -> Sequence[str | Path]:
+    if isinstance(paths, Mapping):
+        raise ImageError(
+            "weight images were given by band for images that are not: expected a list; give one"
+        )
+    return [paths] if isinstance(paths, (str, Path)) else paths
+
+
+def _by_band(paths: Paths) -> dict[str, list[str | Path]] | None:
+    """Sort paths by the band they are given for; None if they are given for none.
+
+    Raises
+    ------
+    ImageError
+        If only some are.
+    """
+    if isinstance(paths, Mapping):
+        return {band: list(_listed(of_band)) for band, of_band in paths.items()}
+    found: dict[str, list[str | Path]] = {}
+    plain: list[str | Path] = []
+    for path in _listed(paths):
+        label = re.fullmatch(r"(\w+)=(.+)", str(path))
+        if label and not Path(path).exists():
+            found.setdefault(label[1], []).append(label[2])
+        else:
+            plain.append(path)
+    if found and plain:
+        raise ImageError(
+            f"image '{plain[0]}' was given without its band, others with: expected BAND=FILE; name its band"
+        )
+    return found or None
+
+
+def _open_tiles(
+    paths: Sequence[str], weights: Paths, rms: Paths, survey: Survey | None, hdu: int | str | None
+) -> list[Tile]:
+    if weights and rms:
+        raise ImageError("both weight and rms images were given: expected one kind; leave the other out")
+    given = _listed(weights or rms)
+    matched = matching_weights(paths, expand(given, weights=True)) if given else []
+    drop_sip = survey is not None and survey.drop_sip
+    look = partial(open_plane, drop_sip=drop_sip, keep_open=len(paths) < OPEN_PLANES)
+    opened: list[FitsPlane] = []
+    try:
+        opened.extend(look(path, hdu=hdu) for path in paths)
+        opened.extend(look(path, prefer=_RMS_HDUS if rms else _WEIGHT_HDUS) for path in matched)
+        return _paired(opened[: len(paths)], opened[len(paths) :], bool(rms))
+    except ImageError:
+        for plane in opened:
+            plane.discard()
+        raise
+
+
+def _paired(images: list[FitsPlane], weights: list[FitsPlane], are_rms: bool) -> list[Tile]:
+    if not weights:
+        return [Tile(image) for image in images]
+    for image, weight in zip(images, weights, strict=True):
+        _check_shapes(image, weight)
+    return [Tile(image, weight, are_rms) for image, weight in zip(images, weights, strict=True)]
+
+
+def _check_shapes(image: FitsPlane, weight: FitsPlane) -> None:
+    if image.shape != weight.shape:
+        have, want = ("{1} x {0}".format(*plane.shape) for plane in (weight, image))
+        raise ImageError(
+            f"weight image '{weight.name}' has {have} pixels: expected the {want} of image '{image.name}'; "
+            "give the one that belongs to it"
+        )
+
+
+def _open_colour(
+    images: Mapping[str, Sequence[str | Path]],
+    weights: Paths,
+    rms: Paths,
+    survey: Survey,
+    hdu: int | str | None,
+) -> ColourSource:
+    colour = _colour_params(survey, "RGB")
+    of_image = _by_colour(survey, colour, images, "colour")
+    of_weight = _by_colour(survey, colour, weights, "weight")
+    of_rms = _by_colour(survey, colour, rms, "rms")
+    sources: list[TileSource] = []
+    try:
+        for name in colour.bands:
+            paths = expand(of_image[name])
+            tiles = _open_tiles(paths, of_weight.get(name, ()), of_rms.get(name, ()), survey, hdu)
+            sources.append(TileSource(tiles, survey.band(name)))
+        return ColourSource(sources, [survey.band(name) for name in colour.bands], colour)
+    except ImageError:
+        for source in sources:
+            source.close()
+        raise
+
+
+def _by_colour(
+    survey: Survey, colour: ColourParams, paths: Paths, kind: str
+) -> dict[str, Sequence[str | Path]]:
+    """Sort paths by the bands of a colour picture: all three, or none at all."""
+    by_band = _by_band(paths)
+    if by_band is None and not paths:
+        return {}
+    found: dict[str, Sequence[str | Path]] = {}
+    for name, of_band in (by_band or {}).items():
+        found[survey.band(name).name] = of_band
+    if set(found) != set(colour.bands):
+        given = f"of the bands {', '.join(found)}" if found else "without bands"
+        expected = ", ".join(f"{name}=FILE" for name in colour.bands)
+        raise ImageError(f"{kind} images were given {given}: expected {expected}; give those three")
+    return found

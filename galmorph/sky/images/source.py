@@ -1,0 +1,86 @@
+"""ImageSource: what the rest of galmorph asks of images, whatever files they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.sky.cutout import Cutout
+
+__all__ = ["DoubleArray", "ImageSource", "Located", "nowhere"]
+
+DoubleArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where positions fall on the tiles of an :class:`ImageSource`.
+
+    Parameters
+    ----------
+    tile
+        Number of the tile, (N,) int32; -1 where no tile covers the position.
+    x, y
+        0-based pixel position on that tile, (N,) float64; NaN where there is no tile.
+    """
+
+    tile: npt.NDArray[np.int32]
+    x: DoubleArray
+    y: DoubleArray
+
+
+def nowhere(n: int) -> Located:
+    """Return `n` positions that no tile covers; its arrays may be filled in."""
+    return Located(np.full(n, -1, np.int32), np.full(n, np.nan), np.full(n, np.nan))
+
+
+class ImageSource(Protocol):
+    """One or many images of the same band or colour.
+
+    Attributes
+    ----------
+    kind
+        ``tiles`` (FITS, one band), ``colour`` (FITS, three bands composed) or ``jpeg`` (display stamps).
+    n_planes
+        Planes of a cutout: 1 or 3.
+    scale_arcsec
+        Median pixel scale of the tiles in arcsec; NaN where it is not known.
+    has_wcs
+        Whether sky positions can be located.
+    tile_names
+        What each tile is called: file names.
+    """
+
+    kind: Literal["tiles", "colour", "jpeg"]
+    n_planes: int
+    scale_arcsec: float
+    has_wcs: bool
+    tile_names: list[str]
+
+    def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
+        """Find the tile that covers each sky position best; ImageError without WCS."""
+
+    def locate_pixels(self, xy: npt.ArrayLike) -> Located:
+        """Find pixel positions (N, 2) on the only tile; ImageError where there are several."""
+
+    def locate_files(self, names: Sequence[object]) -> Located:
+        """Find display stamps by file name; the position is the middle of the stamp."""
+
+    def cutout(self, tile: int, x: float, y: float, half_px: int) -> Cutout:
+        """Read the window of 2 half_px + 1 pixels around a position, clipped at the tile's edges."""
+
+    def sky(self, tile: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
+        """Return right ascension and declination in ICRS degrees; NaN without WCS."""
+
+    def mjysr_per_unit(self, tile: int) -> float:
+        """Return the surface brightness in MJy/sr of one image unit; NaN where it is not known."""
+
+    def filter_name(self) -> str | None:
+        """Return the filter that the headers name; None where they name none."""
+
+    def close(self) -> None:
+        """Close the files; the source cannot be used any more."""

@@ -1,0 +1,332 @@
+"""TileSource: FITS images of one band, of which the best one is chosen for every position."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.errors import ImageError
+from galmorph.sky.cutout import Cutout, FloatArray
+from galmorph.sky.images.calibration import filter_of, zero_point_of
+from galmorph.sky.images.fitsplane import FitsPlane
+from galmorph.sky.images.grid import unit_vectors
+from galmorph.sky.images.pixels import Pixels
+from galmorph.sky.images.source import DoubleArray, Located, nowhere
+from galmorph.sky.survey import Band, surface_brightness_mjysr
+
+__all__ = ["Tile", "TileSource", "Window"]
+
+OPEN_PLANES = 16
+"""Planes kept open at once."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """An image and, if there is one, its weight image.
+
+    Parameters
+    ----------
+    image, weight
+        Planes of the same shape.
+    weight_is_rms
+        True where `weight` is the noise (rms) instead of the inverse variance.
+    """
+
+    image: FitsPlane
+    weight: FitsPlane | None = None
+    weight_is_rms: bool = False
+
+    def discard(self) -> None:
+        """Close files that were kept open and not read."""
+        for plane in (self.image, self.weight):
+            if plane is not None:
+                plane.discard()
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where a cutout lies on its tile, clipped at the edges.
+
+    Parameters
+    ----------
+    y0, y1, x0, x1
+        Half-open ranges of rows and columns.
+    clipped
+        ``(left, right, bottom, top)``.
+    """
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+    clipped: tuple[bool, bool, bool, bool]
+
+    @property
+    def ranges(self) -> tuple[int, int, int, int]:
+        """``(y0, y1, x0, x1)``."""
+        return self.y0, self.y1, self.x0, self.x1
+
+    @classmethod
+    def around(cls, x: float, y: float, half_px: int, shape: tuple[int, int]) -> Window | None:
+        """Return the window of 2 `half_px` + 1 pixels around a position; None if it misses the image."""
+        if not (math.isfinite(x) and math.isfinite(y)):
+            return None
+        column, row = math.floor(x + 0.5), math.floor(y + 0.5)
+        x0, x1, y0, y1 = column - half_px, column + half_px + 1, row - half_px, row + half_px + 1
+        height, width = shape
+        clipped = (x0 < 0, x1 > width, y0 < 0, y1 > height)
+        inside = cls(max(y0, 0), min(y1, height), max(x0, 0), min(x1, width), clipped)
+        return inside if inside.y0 < inside.y1 and inside.x0 < inside.x1 else None
+
+
+class TileSource:
+    """FITS images of one band.
+
+    Parameters
+    ----------
+    tiles
+        The images.
+    band
+        Their band, for the zero point where the headers do not say it.
+    """
+
+    kind: Literal["tiles", "colour", "jpeg"] = "tiles"
+    n_planes = 1
+
+    def __init__(self, tiles: Sequence[Tile], band: Band | None = None) -> None:
+        self.tiles = list(tiles)
+        self.tile_names = [tile.image.name for tile in tiles]
+        self.has_wcs = all(tile.image.grid is not None for tile in tiles)
+        scales = [self.scale_of(n) for n in range(len(tiles))]
+        self.scale_arcsec = float(np.median(scales))
+        self._band = band
+        self._open: OrderedDict[FitsPlane, Pixels] = OrderedDict()
+
+    def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
+        """Find the tile that covers each sky position best.
+
+        That is the tile on which the position is farthest from the edge. Where several tiles cover a
+        position, one that has data there goes before one that has none (no weight, or NaN).
+
+        Parameters
+        ----------
+        ra_deg, dec_deg
+            ICRS degrees, (N,); NaN is nowhere.
+
+        Raises
+        ------
+        ImageError
+            If an image has no celestial WCS.
+        """
+        for tile in self.tiles:
+            if tile.image.grid is None:
+                raise ImageError(
+                    f"image '{tile.image.name}' has no celestial WCS: it was expected for sky positions; "
+                    "give pixel positions with --x and --y"
+                )
+        ra, dec = np.ravel(ra_deg).astype(np.float64), np.ravel(dec_deg).astype(np.float64)
+        return self._best(self._coverings(ra, dec), len(ra))
+
+    def locate_pixels(self, xy: npt.ArrayLike) -> Located:
+        """Find 0-based pixel positions on the only tile.
+
+        Parameters
+        ----------
+        xy
+            Positions, (N, 2).
+
+        Raises
+        ------
+        ImageError
+            If there are several tiles.
+        """
+        if len(self.tiles) > 1:
+            raise ImageError(
+                f"pixel positions were given for {len(self.tiles)} images: expected a single image; "
+                "give one image, or sky positions"
+            )
+        x, y = np.reshape(np.asarray(xy, np.float64), (-1, 2)).T
+        inside = self._edge_distance(0, x, y) >= 0
+        return Located(
+            np.where(inside, 0, -1).astype(np.int32), np.where(inside, x, np.nan), np.where(inside, y, np.nan)
+        )
+
+    def locate_files(self, names: Sequence[object]) -> Located:
+        """Refuse: FITS images are located by position.
+
+        Raises
+        ------
+        ImageError
+            Always.
+        """
+        raise ImageError(
+            f"{len(names)} rows name image files, but the images are FITS: expected JPEG or PNG stamps; "
+            "give a zip or folder of stamps, or positions"
+        )
+
+    def cutout(self, tile: int, x: float, y: float, half_px: int) -> Cutout:
+        """Read the window of 2 `half_px` + 1 pixels around a position, clipped at the tile's edges.
+
+        Raises
+        ------
+        ImageError
+            If the window lies wholly outside the tile, or the file can no longer be read.
+        """
+        window = self.window(tile, x, y, half_px)
+        image = self.read(tile, window)
+        return Cutout(
+            planes=image[np.newaxis],
+            detection=image,
+            weight=self.read_weight(tile, window, image),
+            x=x - window.x0,
+            y=y - window.y0,
+            origin=(window.x0, window.y0),
+            clipped=window.clipped,
+            scale_arcsec=self.scale_of(tile),
+            tile=tile,
+        )
+
+    def sky(self, tile: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
+        """Return right ascension and declination in ICRS degrees of pixel positions; NaN without WCS."""
+        tiles, xs, ys = (np.ravel(a) for a in np.broadcast_arrays(tile, x, y))
+        ra, dec = np.full(len(tiles), np.nan), np.full(len(tiles), np.nan)
+        for number in np.unique(tiles[tiles >= 0]):
+            grid = self.tiles[number].image.grid
+            here = (tiles == number) & np.isfinite(xs) & np.isfinite(ys)
+            if grid is not None and here.any():
+                ra[here], dec[here] = grid.to_sky(xs[here], ys[here])
+        return ra, dec
+
+    def mjysr_per_unit(self, tile: int) -> float:
+        """Return the surface brightness in MJy/sr of one image unit; NaN where it is not known."""
+        scale = self.scale_of(tile)
+        if not math.isfinite(scale):
+            scale = self._band.scale_arcsec if self._band is not None else math.nan
+        return surface_brightness_mjysr(zero_point_of(self.tiles[tile].image.cards, self._band, scale), scale)
+
+    def filter_name(self) -> str | None:
+        """Return the filter that the headers name; several joined by ``+``; None where they name none."""
+        found = {filter_of(tile.image.cards) for tile in self.tiles} - {None}
+        return "+".join(sorted(str(name) for name in found)) or None
+
+    def close(self) -> None:
+        """Close the files; windows already read stay valid."""
+        while self._open:
+            self._open.popitem()[1].close()
+        for tile in self.tiles:
+            tile.discard()
+
+    def scale_of(self, tile: int) -> float:
+        """Return the pixel scale of a tile in arcsec; NaN without WCS."""
+        grid = self.tiles[tile].image.grid
+        return math.nan if grid is None else grid.scale_arcsec
+
+    def window(self, tile: int, x: float, y: float, half_px: int) -> Window:
+        """Return where a cutout lies on its tile.
+
+        Raises
+        ------
+        ImageError
+            If it lies wholly outside.
+        """
+        shape = self.tiles[tile].image.shape
+        found = Window.around(x, y, half_px, shape)
+        if found is None:
+            raise ImageError(
+                f"position ({x:.1f}, {y:.1f}) lies outside image '{self.tile_names[tile]}' of "
+                f"{shape[1]} x {shape[0]} pixels: expected one inside; leave the row out"
+            )
+        return found
+
+    def read(self, tile: int, window: Window) -> FloatArray:
+        """Read image pixels, (H, W) float32, NaN where there is no data."""
+        return self._pixels(self.tiles[tile].image).window(*window.ranges)
+
+    def read_weight(self, tile: int, window: Window, image: FloatArray) -> FloatArray | None:
+        """Read inverse variances, (H, W) float32, 0 where there is no data in them or in `image`; or None."""
+        plane = self.tiles[tile].weight
+        if plane is None:
+            return None
+        stored = self._pixels(plane).window(*window.ranges)
+        return np.where(np.isfinite(image), self._inverse_variance(tile, stored), np.float32(0))
+
+    def _inverse_variance(self, tile: int, stored: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            weight = 1 / np.square(stored) if self.tiles[tile].weight_is_rms else stored
+            return np.where(np.isfinite(weight) & (stored > 0), weight, 0).astype(np.float32)
+
+    def _pixels(self, plane: FitsPlane) -> Pixels:
+        """Open a plane, or find it open; the one used longest ago is closed where there are many."""
+        if plane not in self._open:
+            self._open[plane] = plane.pixels()
+            if len(self._open) > OPEN_PLANES:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(plane)
+        return self._open[plane]
+
+    def _coverings(self, ra: DoubleArray, dec: DoubleArray) -> _Coverings:
+        """List every position on every tile that covers it."""
+        found = []
+        directions = unit_vectors(ra, dec)
+        for number, tile in enumerate(self.tiles):
+            if tile.image.grid is None:
+                continue
+            near = np.flatnonzero(tile.image.grid.is_near(directions))
+            x, y = tile.image.grid.to_pixel(ra[near], dec[near])
+            edge = self._edge_distance(number, x, y)
+            on = edge >= 0
+            found.append((near[on], np.full(int(on.sum()), number), x[on], y[on], edge[on]))
+        return _Coverings(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+    def _best(self, found: _Coverings, n: int) -> Located:
+        """Choose for each row the tile with data, then the one farthest from the edge, then the first."""
+        several = np.bincount(found.row, minlength=n)[found.row] > 1
+        empty = np.zeros(len(found.row), bool)
+        for number in np.unique(found.tile[several]):
+            here = several & (found.tile == number)
+            empty[here] = self._is_empty(number, found.x[here], found.y[here])
+        order = np.lexsort(
+            (-found.tile, found.edge_px, ~empty, found.row)
+        )  # the last of each row is the best
+        located = nowhere(n)
+        rows = found.row[order]
+        located.tile[rows], located.x[rows], located.y[rows] = (
+            found.tile[order],
+            found.x[order],
+            found.y[order],
+        )
+        return located
+
+    def _is_empty(self, tile: int, x: DoubleArray, y: DoubleArray) -> npt.NDArray[np.bool_]:
+        """Tell where a tile has no data: no weight, or a value that is not finite."""
+        height, width = self.tiles[tile].image.shape
+        row = np.clip(np.floor(y + 0.5), 0, height - 1).astype(np.intp)
+        column = np.clip(np.floor(x + 0.5), 0, width - 1).astype(np.intp)
+        plane = self.tiles[tile].weight
+        if plane is None:
+            return ~np.isfinite(self._pixels(self.tiles[tile].image).points(row, column))
+        weight = self._inverse_variance(tile, self._pixels(plane).points(row, column))
+        return np.asarray(weight == 0)
+
+    def _edge_distance(self, tile: int, x: DoubleArray, y: DoubleArray) -> DoubleArray:
+        """Distance in pixels to the nearest edge; negative outside, -inf where the position is not known."""
+        height, width = self.tiles[tile].image.shape
+        distance = np.min([x + 0.5, width - 0.5 - x, y + 0.5, height - 0.5 - y], axis=0)
+        return np.where(np.isfinite(distance), distance, -np.inf)
+
+
+@dataclass(frozen=True)
+class _Coverings:
+    """Rows and the tiles that cover them; a row may come several times."""
+
+    row: npt.NDArray[np.intp]
+    tile: npt.NDArray[np.intp]
+    x: DoubleArray
+    y: DoubleArray
+    edge_px: DoubleArray

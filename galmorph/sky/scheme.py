@@ -1,0 +1,324 @@
+"""Scheme: a tree of questions and answers, its column names, and labels made from votes.
+
+One class reads them all: a decision tree (Galaxy Zoo), a list of exclusive classes, and independent fractions
+(CANDELS). Everything a network predicts or learns is an array whose last axis runs over `Scheme.keys`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.errors import SchemeError, unknown_name
+from galmorph.shipped import named_files, shipped
+
+__all__ = ["Answer", "Labels", "Question", "Scheme", "load_scheme", "scheme_names"]
+
+FloatArray = npt.NDArray[np.float64]
+Kind = Literal["tree", "exclusive", "independent"]
+_KINDS = ("tree", "exclusive", "independent")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: `key` names its columns, `source` its column in published tables of votes."""
+
+    key: str
+    title: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A node of the tree; asked of those who gave one of the answers `parents` (empty: of everybody)."""
+
+    name: str
+    title: str
+    answers: tuple[Answer, ...]
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Truth for N rows: of `totals` people who were asked, `counts` gave each answer.
+
+    Parameters
+    ----------
+    counts
+        Votes per answer, (N, A). Fractions are counts with a total of 1 (or the fraction that was asked).
+    totals
+        Number asked, (N, A); 0 where nobody was, which means that the answer has no label.
+    """
+
+    counts: FloatArray
+    totals: FloatArray
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.counts)
+
+    @property
+    def fractions(self) -> FloatArray:
+        """Vote fractions given that the question was asked, (N, A); NaN where it was not."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(self.totals > 0, self.counts / self.totals, np.nan)
+
+    def take(self, rows: npt.NDArray[Any]) -> Labels:
+        """Return the labels of some rows."""
+        return Labels(self.counts[rows], self.totals[rows])
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A tree of labels.
+
+    Parameters
+    ----------
+    name, title, reference
+        What it is and where it is defined.
+    kind
+        ``'tree'``: the answers of a question exclude each other and may lead to other questions; ``'exclusive'``:
+        one question, one class each; ``'independent'``: one question whose fractions need not sum to 1.
+    questions
+        In an order in which parents come first (the order of the constraints).
+    """
+
+    name: str
+    title: str
+    reference: str
+    kind: Kind
+    questions: tuple[Question, ...]
+    _extra: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for question in self.questions:
+            unknown = [p for p in question.parents if p not in seen]
+            if unknown:
+                raise SchemeError(
+                    f"scheme '{self.name}', question '{question.name}': parent '{unknown[0]}' is no answer of an "
+                    "earlier question; list the parent's question first"
+                )
+            keys = [a.key for a in question.answers]
+            if len(set(keys)) < len(keys) or seen & set(keys):
+                raise SchemeError(f"scheme '{self.name}', question '{question.name}': an answer is there twice")
+            seen |= set(keys)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Names of all answers in order; the last axis of every array of probabilities."""
+        return tuple(a.key for q in self.questions for a in q.answers)
+
+    @cached_property
+    def answers(self) -> tuple[Answer, ...]:
+        """All answers in the order of `keys`."""
+        return tuple(a for q in self.questions for a in q.answers)
+
+    @cached_property
+    def slices(self) -> tuple[slice, ...]:
+        """Where each question's answers lie on the last axis."""
+        ends = np.cumsum([len(q.answers) for q in self.questions])
+        return tuple(slice(int(e) - len(q.answers), int(e)) for q, e in zip(self.questions, ends, strict=True))
+
+    @cached_property
+    def parents(self) -> tuple[tuple[int, ...], ...]:
+        """For each question the positions of its parent answers on the last axis."""
+        return tuple(tuple(self.keys.index(p) for p in q.parents) for q in self.questions)
+
+    def marginals(self, conditional: FloatArray) -> FloatArray:
+        """Multiply conditional probabilities down the tree.
+
+        The answers of a question then sum to the probability that it is asked (the sum over its parent answers).
+
+        Parameters
+        ----------
+        conditional
+            Probabilities given that the question is asked, (..., A).
+
+        Returns
+        -------
+        (..., A) probabilities among all.
+        """
+        out = np.array(conditional, dtype=np.float64)
+        for where, parents in zip(self.slices, self.parents, strict=True):
+            if parents:
+                out[..., where] *= out[..., list(parents)].sum(axis=-1, keepdims=True)
+        return out
+
+    def normalised(self, probabilities: FloatArray) -> FloatArray:
+        """Scale independent fractions, (..., A), so that they sum to 1; other kinds are returned as they are."""
+        if self.kind != "independent":
+            return probabilities
+        total = probabilities.sum(axis=-1, keepdims=True)
+        return np.divide(probabilities, total, out=np.full_like(probabilities, np.nan), where=total > 0)
+
+    def best_class(self, marginals: FloatArray) -> tuple[npt.NDArray[np.str_], FloatArray]:
+        """Name the likeliest answer of the first question and its (normalised) probability.
+
+        Parameters
+        ----------
+        marginals
+            (N, A); rows with NaN have no class.
+
+        Returns
+        -------
+        Names (N,), '' where there is none, without the question's name; probabilities (N,).
+        """
+        first = self.normalised(marginals)[:, self.slices[0]] if self.kind == "independent" else marginals[:, self.slices[0]]
+        known = np.isfinite(first).all(axis=1)
+        best = np.where(known, np.nan_to_num(first, nan=-1.0).argmax(axis=1), 0)
+        names = np.array([k.rpartition("__")[2] for k in self.keys[self.slices[0]]])
+        chosen = np.where(known, names[best], "")
+        return chosen, np.where(known, first[np.arange(len(first)), best], np.nan)
+
+    def column_names(self, prefix: str = "gm_") -> list[str]:
+        """Names of the probability columns in the order of `keys`."""
+        return [f"{prefix}p_{key}" for key in self.keys]
+
+    def labels(self, table: Mapping[str, Any] | Any, *, column: str = "label") -> Labels:
+        """Turn a table of votes, fractions or class names into labels.
+
+        Parameters
+        ----------
+        table
+            Anything whose columns are found by ``table[name]`` and listed by ``table.columns`` or iteration: vote
+            counts or fractions in columns named by key or by `Answer.source`, or class names in `column`.
+        column
+            Column of class names; empty cells mean no label. Used when no column of votes exists.
+
+        Raises
+        ------
+        SchemeError
+            If some answers have columns and others not, if values are negative or fractions exceed 1, or if a class
+            is not one of the scheme's.
+        """
+        names = [str(n) for n in getattr(table, "columns", table)]
+        found = [next((s for s in (a.key, a.source) if s in names), None) for a in self.answers]
+        if all(f is None for f in found):
+            return self._labels_of_classes(table, names, column)
+        if missing := [a.key for a, f in zip(self.answers, found, strict=True) if f is None]:
+            raise SchemeError(
+                f"labels for scheme '{self.name}' have no column '{missing[0]}' ({len(missing)} of "
+                f"{len(self.keys)} answers are missing): expected one column of votes or fractions for each"
+            )
+        votes = np.stack([np.asarray(table[f], dtype=np.float64) for f in found], axis=1)
+        if (votes < 0).any():
+            raise SchemeError(f"labels for scheme '{self.name}' contain negative votes: give counts or fractions")
+        return self._labels_of_votes(votes)
+
+    def _labels_of_votes(self, votes: FloatArray) -> Labels:
+        known = np.isfinite(votes)
+        votes = np.where(known, votes, 0.0)
+        if self.kind == "independent":
+            if votes.max(initial=0.0) > 1.0:
+                raise SchemeError(
+                    f"labels for scheme '{self.name}' exceed 1: its fractions are independent, so counts alone do "
+                    "not say how many were asked; divide them by the number of votes"
+                )
+            return Labels(votes, known.astype(np.float64))
+        totals = np.zeros_like(votes)
+        for where in self.slices:
+            totals[:, where] = votes[:, where].sum(axis=1, keepdims=True)
+        return Labels(votes, totals)
+
+    def _labels_of_classes(self, table: Any, names: list[str], column: str) -> Labels:
+        if column not in names or len(self.questions) != 1:
+            raise SchemeError(
+                f"labels for scheme '{self.name}' have neither columns of votes ({', '.join(self.keys[:3])}, …) nor "
+                f"a column '{column}' with names of classes: found {', '.join(names[:8])}"
+            )
+        given = ["" if v is None or v != v else str(v).strip() for v in table[column]]  # noqa: PLR0124 - NaN
+        if unknown := sorted(set(given) - set(self.keys) - {""}):
+            raise SchemeError(unknown_name(f"class in column '{column}' for scheme", unknown[0], self.keys))
+        counts = np.array([[g == k for k in self.keys] for g in given], dtype=np.float64).reshape(-1, len(self.keys))
+        labelled = np.array([g != "" for g in given], dtype=np.float64)[:, None]
+        return Labels(counts, np.repeat(labelled, len(self.keys), axis=1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contents of a scheme file: what a checkpoint carries along."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "reference": self.reference,
+            "kind": self.kind,
+            "questions": [
+                {
+                    "name": q.name,
+                    "title": q.title,
+                    "parents": list(q.parents),
+                    "answers": [{"key": a.key, "title": a.title, "source": a.source} for a in q.answers],
+                }
+                for q in self.questions
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, contents: Mapping[str, Any]) -> Scheme:
+        """Build a scheme from the contents of its file.
+
+        Raises
+        ------
+        SchemeError
+            If a key is missing, unknown, or the tree contradicts itself.
+        """
+        known = {"name", "title", "reference", "kind", "questions"}
+        if unknown := set(contents) - known:
+            raise SchemeError(unknown_name("key of a scheme", sorted(unknown)[0], known))
+        try:
+            name, kind = contents["name"], contents["kind"]
+            if kind not in _KINDS:
+                raise SchemeError(unknown_name(f"kind of scheme '{name}'", str(kind), _KINDS))
+            questions = tuple(_question(q, keep_names=kind != "tree") for q in contents["questions"])
+            return cls(name, contents["title"], contents["reference"], kind, questions)
+        except KeyError as error:
+            raise SchemeError(f"scheme '{contents.get('name', '?')}' has no '{error.args[0]}'") from error
+
+
+def _question(contents: Mapping[str, Any], *, keep_names: bool) -> Question:
+    known = {"name", "title", "parents", "answers"}
+    if unknown := set(contents) - known:
+        raise SchemeError(unknown_name("key of a question", sorted(unknown)[0], known))
+    name = contents["name"]
+
+    def answer(given: str | Mapping[str, str]) -> Answer:
+        if isinstance(given, str):
+            given = {"name": given}
+        short = given.get("name", "")
+        key = given.get("key") or (short if keep_names else f"{name}__{short}")
+        return Answer(key, given.get("title", short.replace("_", " ")), given.get("source", key))
+
+    return Question(
+        name, contents.get("title", name), tuple(answer(a) for a in contents["answers"]), tuple(contents.get("parents", ()))
+    )
+
+
+def scheme_names() -> list[str]:
+    """List the schemes that ship with galmorph."""
+    return list(named_files(shipped("catalogs") / "schemes", ".toml"))
+
+
+def load_scheme(name: str | Path) -> Scheme:
+    """Read a scheme by its name or from a TOML file.
+
+    Raises
+    ------
+    SchemeError
+        If there is no such scheme (the message lists what exists) or its file is wrong.
+    """
+    files = named_files(shipped("catalogs") / "schemes", ".toml")
+    path = files.get(str(name)) or (Path(name) if str(name).endswith(".toml") else None)
+    if path is None:
+        raise SchemeError(unknown_name("scheme", str(name), files))
+    try:
+        with open(path, "rb") as stream:
+            contents = tomllib.load(stream)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SchemeError(f"scheme file '{path}' cannot be read: {error}") from error
+    return Scheme.from_dict({"name": path.name.removesuffix(".toml"), **contents})

@@ -1,0 +1,346 @@
+"""Survey: the images of one instrument and calibration, with its bands, fields and display colours.
+
+What exists is written in ``catalogs/surveys/*.toml``: a new survey is a new file there, or anywhere else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from galmorph.errors import SurveyError, unknown_name
+from galmorph.shipped import named_files, shipped
+
+__all__ = [
+    "Band",
+    "ColourParams",
+    "Field",
+    "JpegStretch",
+    "Survey",
+    "surface_brightness_mjysr",
+    "survey",
+    "survey_names",
+]
+
+ARCSEC2_SR = (math.pi / 180 / 3600) ** 2
+"""Solid angle of a square arcsecond in steradians."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """A passband of a survey, as its images are usually published.
+
+    Parameters
+    ----------
+    name
+        Name in the survey, such as ``F160W``.
+    scale_arcsec
+        Nominal pixel scale in arcsec.
+    zero_point_ab
+        AB magnitude of one image unit in one pixel.
+    unit
+        Unit of the pixels, in words.
+    psf_fwhm_arcsec
+        Full width at half maximum of the point-spread function in arcsec.
+    reference
+        Where the numbers come from.
+    aliases
+        Other names, such as ``H``.
+    saturation
+        Pixel value above which an image is saturated, in image units; None where it is not known.
+    """
+
+    name: str
+    scale_arcsec: float
+    zero_point_ab: float
+    unit: str
+    psf_fwhm_arcsec: float
+    reference: str
+    aliases: tuple[str, ...] = ()
+    saturation: float | None = None
+
+    def mjysr_per_unit(self, scale_arcsec: float | None = None) -> float:
+        """Return the surface brightness in MJy/sr of one image unit per pixel.
+
+        It is 1 where the unit is a surface brightness, whatever the pixel scale.
+
+        Parameters
+        ----------
+        scale_arcsec
+            Pixel scale of the image in arcsec; the band's nominal one if None.
+
+        Examples
+        --------
+        >>> band = Band("r", 0.396, 22.5, "nanomaggy", 1.3, "an example")
+        >>> round(band.mjysr_per_unit(), 3)
+        0.985
+        """
+        if self.unit == "MJy/sr":
+            return 1.0
+        return surface_brightness_mjysr(self.zero_point_ab, scale_arcsec or self.scale_arcsec)
+
+
+def surface_brightness_mjysr(zero_point_ab: float, scale_arcsec: float) -> float:
+    """Return the surface brightness in MJy/sr of one image unit per pixel of `scale_arcsec`."""
+    flux_mjy = 3631e-6 * 10 ** (-0.4 * zero_point_ab)  # of one unit, in megajansky
+    return flux_mjy / (scale_arcsec**2 * ARCSEC2_SR)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A contiguous area of a survey and the names of its mosaics.
+
+    Parameters
+    ----------
+    name, title
+        Short and full name.
+    ra_deg, dec_deg
+        Middle of the area, ICRS degrees.
+    shape
+        Rows and columns of the mosaics; None where they differ or are not known.
+    mosaics, weights
+        Band name to file name, below `base_url`.
+    zero_points
+        Band name to AB zero point, where it differs from the band's.
+    scale_arcsec, unit
+        Pixel scale in arcsec and unit of the pixels, where they differ from the band's.
+    """
+
+    name: str
+    title: str
+    ra_deg: float
+    dec_deg: float
+    reference: str
+    shape: tuple[int, int] | None = None
+    base_url: str = ""
+    mosaics: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    zero_points: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    scale_arcsec: float | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class ColourParams:
+    """How three bands become the survey's colour pictures (Lupton et al. 2004, PASP 116, 133).
+
+    Parameters
+    ----------
+    bands
+        Names of the bands shown as red, green and blue.
+    scales
+        Display units per image unit (of the band's unit in a pixel of the band's scale), in the same order.
+    nonlinearity
+        Softening β: a pixel with scaled bands of sum R is multiplied by asinh(βR)/(βR).
+    reference
+        Where the numbers come from.
+    origin
+        Added to each scaled band: the level at which an empty sky is shown.
+    clip
+        What happens above 1: ``colour`` divides the pixel by its maximum, which keeps its hue; ``channel``
+        cuts each channel by itself.
+    """
+
+    bands: tuple[str, str, str]
+    scales: tuple[float, float, float]
+    nonlinearity: float
+    reference: str
+    origin: float = 0.0
+    clip: Literal["colour", "channel"] = "colour"
+
+
+@dataclass(frozen=True)
+class JpegStretch:
+    """How the survey's JPEG or PNG stamps were made, so that they can be made linear again.
+
+    Parameters
+    ----------
+    kind
+        ``lupton``: three planes composed with the survey's :class:`ColourParams`. ``asinh``: one plane,
+        asinh(I / softening), scaled from its minimum to its maximum.
+    planes
+        1 or 3.
+    reference
+        Where this is said.
+    softening_mjysr
+        Surface brightness in MJy/sr at which ``asinh`` turns from linear to logarithmic; None for ``lupton``.
+    """
+
+    kind: Literal["lupton", "asinh"]
+    planes: Literal[1, 3]
+    reference: str
+    softening_mjysr: float | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Images of one instrument and calibration.
+
+    Parameters
+    ----------
+    name, title
+        Short and full name.
+    reference
+        Publication that describes the images.
+    drop_sip
+        True where the headers carry leftover distortion terms (SIP) that drizzling has already removed.
+    bands, fields
+        What exists.
+    colour, jpeg
+        How colour pictures and display stamps are made; None where there are none.
+    """
+
+    name: str
+    title: str
+    reference: str
+    bands: tuple[Band, ...]
+    aliases: tuple[str, ...] = ()
+    drop_sip: bool = False
+    fields: tuple[Field, ...] = ()
+    colour: ColourParams | None = None
+    jpeg: JpegStretch | None = None
+
+    def band(self, name: str) -> Band:
+        """Find a band by its name or an alias, in upper or lower case.
+
+        Raises
+        ------
+        SurveyError
+            If there is none; the message lists what exists.
+
+        Examples
+        --------
+        >>> survey("candels").band("h").name
+        'F160W'
+        """
+        known = _by_lower_name(self.bands)
+        found = known.get(name.strip()) or known.get(name.strip().lower())
+        if found is None:
+            spellings = [spelling for band in self.bands for spelling in (band.name, *band.aliases)]
+            raise SurveyError(unknown_name(f"band of survey '{self.name}'", name, spellings))
+        return found
+
+    def field(self, name: str) -> Field:
+        """Find a field by its name, in upper or lower case.
+
+        Raises
+        ------
+        SurveyError
+            If there is none; the message lists what exists.
+        """
+        for each in self.fields:
+            if each.name.lower() == name.lower():
+                return each
+        raise SurveyError(unknown_name(f"field of survey '{self.name}'", name, [f.name for f in self.fields]))
+
+
+def survey_names() -> list[str]:
+    """List the surveys that ship with galmorph."""
+    return list(named_files(shipped("catalogs") / "surveys", ".toml"))
+
+
+def survey(name_or_path: str | Path) -> Survey:
+    """Read a survey by its name, one of its aliases, or the path of its file.
+
+    Raises
+    ------
+    SurveyError
+        If there is no such survey, or its file has unknown, missing or contradicting entries.
+
+    Examples
+    --------
+    >>> survey("sdss").band("r").scale_arcsec
+    0.396
+    """
+    text = str(name_or_path)
+    known = named_files(shipped("catalogs") / "surveys", ".toml")
+    if text.lower() in known:
+        return _read(known[text.lower()])
+    if text.endswith(".toml"):
+        return _read(Path(text))
+    by_alias = {alias.lower(): s for s in map(_read, known.values()) for alias in s.aliases}
+    if text.lower() in by_alias:
+        return by_alias[text.lower()]
+    raise SurveyError(f"{unknown_name('survey', text, known)} (or give the path of a .toml file)")
+
+
+def _by_lower_name(bands: Iterable[Band]) -> dict[str, Band]:
+    """Map names and aliases to bands: each as written, and in lower case where that is unambiguous."""
+    exact = {spelling: band for band in bands for spelling in (band.name, *band.aliases)}
+    lower: dict[str, Band] = {}
+    for spelling, band in exact.items():
+        lower.setdefault(spelling.lower(), band)
+    return lower | exact
+
+
+def _read(path: Path) -> Survey:
+    where = f"survey file '{path}'"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SurveyError(
+            f"{where} cannot be read ({error.strerror}): give the path of an existing file"
+        ) from error
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+        raise SurveyError(f"{where} is not valid TOML ({error}): correct it") from error
+    return _survey_from(table, where)
+
+
+def _survey_from(table: Mapping[str, Any], where: str) -> Survey:
+    nested = dict(table)
+    nested["bands"] = _named(Band, nested.get("bands"), f"{where}, bands")
+    nested["fields"] = _named(Field, nested.get("fields", {}), f"{where}, fields")
+    for key, kind in (("colour", ColourParams), ("jpeg", JpegStretch)):
+        if key in nested:
+            nested[key] = _build(kind, nested[key], f"{where}, {key}")
+    made: Survey = _build(Survey, nested, where)
+    _check(made, where)
+    return made
+
+
+def _named(kind: type[Any], rows: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(rows, dict):
+        raise SurveyError(f"{where}: expected a table for each name, such as [bands.F160W]; add one")
+    return tuple(_build(kind, row, f"{where}.{name}", name=name) for name, row in rows.items())
+
+
+def _build(kind: type[Any], row: Any, where: str, **extra: str) -> Any:
+    """Make a frozen dataclass of a TOML table; lists become tuples, unknown and missing keys are errors."""
+    if not isinstance(row, dict):
+        raise SurveyError(f"{where}: expected a table, got {row!r}; write it as [{where.rpartition(' ')[2]}]")
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = [key for key in row if key not in known or key in extra]
+    if unknown:
+        raise SurveyError(f"{where}: {unknown_name('key', unknown[0], known)}")
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in (row | extra).items()}
+    missing = [k for k, f in known.items() if k not in given and _required(f)]
+    if missing:
+        raise SurveyError(f"{where}: the key '{missing[0]}' is missing; add it")
+    return kind(**given)
+
+
+def _required(spec: dataclasses.Field[Any]) -> bool:
+    return spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
+
+
+def _check(made: Survey, where: str) -> None:
+    """Refuse numbers that cannot be and names that contradict each other."""
+    spellings = [spelling for band in made.bands for spelling in (band.name, *band.aliases)]
+    twice = sorted({s for s in spellings if spellings.count(s) > 1})
+    if twice:
+        raise SurveyError(f"{where}: the band name or alias '{twice[0]}' is used twice; keep one")
+    for band in made.bands:
+        for key in ("scale_arcsec", "psf_fwhm_arcsec", "zero_point_ab"):
+            value = getattr(band, key)
+            if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                raise SurveyError(
+                    f"{where}, bands.{band.name}: {key} = {value!r} must be a positive number; correct it"
+                )
+    if made.colour is not None:
+        for name in made.colour.bands:
+            made.band(name)

@@ -1,0 +1,302 @@
+"""Recipe: how a cutout becomes a stamp."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from galmorph.errors import PipelineError, unknown_name
+from galmorph.stamps.background import clipped_sky, sky_noise
+from galmorph.stamps.measure import Measurement
+from galmorph.stamps.warp import stamp_matrix, warp
+
+__all__ = ["Prepared", "Recipe", "Stamp", "fill", "half_width_px", "make_stamp", "prepare", "prepare_around", "stretch"]
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+_STRETCHES = ("asinh", "display")
+_NEIGHBOURS = ("fill", "keep")
+_MARGIN_PX = 16
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of the way from cutout to stamp; part of every checkpoint.
+
+    Parameters
+    ----------
+    size
+        Side of the stamp in pixels.
+    planes
+        1 for one band, 3 for colour.
+    half_width_rpet
+        Half-width of the stamp in Petrosian radii.
+    default_rpet_px
+        Radius taken where none could be measured.
+    neighbours
+        ``'fill'``: other objects are replaced by the galaxy's own profile at that radius plus sky noise;
+        ``'keep'``: they stay.
+    stretch
+        ``'asinh'``: asinh(gain · I / <I>) / 3 with <I> the mean brightness inside the Petrosian radius;
+        ``'display'``: planes are display colours in [0, 1] already.
+    gain
+        Of the asinh stretch.
+    softening_mjysr
+        Linear images are first compressed as asinh(I / softening), in MJy/sr, because the training images had been
+        displayed so; 0 for no such step.
+    display_top
+        Fraction of the peak at which the display had clipped the training images; 1 for no clipping.
+    """
+
+    size: int = 64
+    planes: int = 1
+    half_width_rpet: float = 2.0
+    default_rpet_px: float = 8.0
+    neighbours: Literal["fill", "keep"] = "fill"
+    stretch: Literal["asinh", "display"] = "asinh"
+    gain: float = 2.0
+    softening_mjysr: float = 0.0
+    display_top: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.stretch not in _STRETCHES:
+            raise PipelineError(unknown_name("stretch of a recipe", self.stretch, _STRETCHES))
+        if self.neighbours not in _NEIGHBOURS:
+            raise PipelineError(unknown_name("neighbours setting of a recipe", self.neighbours, _NEIGHBOURS))
+        if self.size < 8 or self.planes not in (1, 3) or self.half_width_rpet <= 0:
+            raise PipelineError(
+                f"recipe with size {self.size}, planes {self.planes}, half_width_rpet {self.half_width_rpet}: "
+                "expected at least 8 pixels, 1 or 3 planes and a positive half-width"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
+        """Build a recipe from a table of settings.
+
+        Raises
+        ------
+        PipelineError
+            If a setting is unknown or impossible.
+        """
+        known = {f.name for f in fields(cls)}
+        if unknown := set(settings) - known:
+            raise PipelineError(unknown_name("setting of a recipe", sorted(unknown)[0], known))
+        return cls(**settings)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """A stamp before stretching: (C, S, S) pixels and the brightness that scales them."""
+
+    pixels: FloatArray
+    brightness: float
+
+
+def prepare(
+    planes: FloatArray, measured: Measurement, recipe: Recipe, *, mjysr_per_unit: float = float("nan"), seed: int = 0
+) -> tuple[FloatArray, float]:
+    """Make a cutout's planes ready for warping: sky, display emulation, neighbours.
+
+    Parameters
+    ----------
+    planes
+        (C, H, W); NaN where there is no data.
+    measured
+        Of the same cutout.
+    mjysr_per_unit
+        Surface brightness of one image unit; NaN for display images, which are compressed already.
+    seed
+        Of the noise that fills neighbours; the same seed gives the same stamp.
+
+    Returns
+    -------
+    Finite planes, (C, H, W), sky-subtracted unless the stretch is ``'display'``; and the brightness that the
+    stretch divides by.
+    """
+    bad = ~np.isfinite(planes).all(axis=0)
+    if recipe.neighbours == "fill":
+        bad |= measured.neighbours
+    if recipe.stretch == "display":
+        return fill(np.nan_to_num(planes), bad, measured, seed), 1.0
+    flux = np.nan_to_num(planes - np.float32(measured.sky_level))
+    brightness = _brightness(measured)
+    if recipe.softening_mjysr > 0 and np.isfinite(mjysr_per_unit):
+        unit = recipe.softening_mjysr / mjysr_per_unit
+        flux = (np.arcsinh(flux / unit) * unit).astype(np.float32)
+        flux = np.minimum(flux, np.float32(recipe.display_top) * _peak(flux, bad, measured))
+        brightness = max(_mean_inside(flux, bad, measured), 0.5 * measured.sky_sigma)
+    return fill(flux, bad, measured, seed), brightness
+
+
+def _brightness(measured: Measurement) -> float:
+    floor = max(0.5 * measured.sky_sigma, 1e-12)
+    value = measured.mean_brightness
+    return max(value, floor) if np.isfinite(value) else 4.0 * floor
+
+
+def _disc(shape: tuple[int, int], measured: Measurement) -> BoolArray:
+    radius = measured.rpet_px if np.isfinite(measured.rpet_px) else 5.0
+    height, width = shape
+    x = measured.x if np.isfinite(measured.x) else width / 2
+    y = measured.y if np.isfinite(measured.y) else height / 2
+    return (np.arange(width) - x) ** 2 + ((np.arange(height) - y) ** 2)[:, None] <= radius**2
+
+
+def _peak(flux: FloatArray, bad: BoolArray, measured: Measurement) -> np.float32:
+    inside = _disc(bad.shape, measured) & ~bad
+    return np.float32(flux[:, inside].max()) if inside.any() else np.float32(np.inf)
+
+
+def _mean_inside(flux: FloatArray, bad: BoolArray, measured: Measurement) -> float:
+    inside = _disc(bad.shape, measured) & ~bad
+    return float(flux[:, inside].mean()) if inside.any() else 0.0
+
+
+def fill(planes: FloatArray, bad: BoolArray, measured: Measurement, seed: int) -> FloatArray:
+    """Replace pixels by the mean of their ring's unmarked part plus sky noise.
+
+    Parameters
+    ----------
+    planes
+        (C, H, W) finite.
+    bad
+        (H, W) True on the pixels to replace.
+    """
+    if not bad.any():
+        return planes.astype(np.float32, copy=False)
+    height, width = bad.shape
+    x = measured.x if np.isfinite(measured.x) else width / 2
+    y = measured.y if np.isfinite(measured.y) else height / 2
+    ring = np.hypot(np.arange(height)[:, None] - y, np.arange(width)[None, :] - x).astype(np.intp)
+    outside = (measured.found.labels == 0) & ~bad
+    filled = planes.astype(np.float32, copy=True)
+    for number, plane in enumerate(filled):
+        sky = clipped_sky(plane, outside)
+        noise = sky_noise((height, width), sky, measured.found.correlation_px, seed + number)
+        level = 0.0 if not np.isfinite(sky.level) else sky.level
+        plane[bad] = (_ring_means(plane, ring, ~bad, level)[ring] + noise)[bad]
+    return filled
+
+
+def _ring_means(plane: FloatArray, ring: npt.NDArray[np.intp], good: BoolArray, level: float) -> npt.NDArray[np.float64]:
+    n = int(ring.max()) + 1
+    counts = np.bincount(ring[good], minlength=n)
+    sums = np.bincount(ring[good], plane[good], minlength=n)
+    # Rings with few pixels lean towards the sky.
+    means: npt.NDArray[np.float64] = (sums + 4.0 * level) / (counts + 4.0)
+    return ndimage.uniform_filter1d(means, 3, mode="nearest")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Finite planes (C, H, W) about a galaxy, its place (x, y) on them, the stamp's half-width and the brightness."""
+
+    planes: FloatArray
+    x: float
+    y: float
+    half_px: float
+    brightness: float
+
+
+def prepare_around(
+    planes: FloatArray,
+    measured: Measurement,
+    recipe: Recipe,
+    *,
+    x: float,
+    y: float,
+    reach: float = 1.0,
+    mjysr_per_unit: float = float("nan"),
+    seed: int = 0,
+) -> Prepared:
+    """Prepare the part of a cutout that lies within `reach` half-widths of the stamp.
+
+    Parameters
+    ----------
+    planes
+        (C, H, W); NaN where there is no data.
+    x, y
+        Centre to use where the measurement has none.
+    """
+    centre = (measured.x, measured.y) if np.isfinite(measured.x) else (x, y)
+    half = half_width_px(measured, recipe)
+    window, near = _around(measured, centre, reach * half + _MARGIN_PX, planes.shape[1:])
+    ready, brightness = prepare(planes[:, *window], near, recipe, mjysr_per_unit=mjysr_per_unit, seed=seed)
+    return Prepared(ready, centre[0] - window[1].start, centre[1] - window[0].start, half, brightness)
+
+
+def make_stamp(
+    planes: FloatArray,
+    measured: Measurement,
+    recipe: Recipe,
+    *,
+    x: float,
+    y: float,
+    mjysr_per_unit: float = float("nan"),
+    seed: int = 0,
+) -> Stamp:
+    """Cut the stamp of a measured galaxy out of its cutout, in one warp.
+
+    Parameters
+    ----------
+    planes
+        (C, H, W); NaN where there is no data.
+    x, y
+        Centre to use where the measurement has none.
+
+    Returns
+    -------
+    Stamp
+        (C, size, size), not yet stretched.
+    """
+    ready = prepare_around(planes, measured, recipe, x=x, y=y, mjysr_per_unit=mjysr_per_unit, seed=seed)
+    return Stamp(warp(ready.planes, stamp_matrix(ready.x, ready.y, ready.half_px), recipe.size), ready.brightness)
+
+
+def _around(
+    measured: Measurement, centre: tuple[float, float], reach: float, shape: tuple[int, ...]
+) -> tuple[tuple[slice, slice], Measurement]:
+    """Cut a measurement's maps down to a window; a window outside the cutout is the whole cutout."""
+    low = [max(int(c - reach), 0) for c in centre]
+    high = [min(int(c + reach) + 2, n) for c, n in zip(centre, shape[::-1], strict=True)]
+    if low[0] >= high[0] or low[1] >= high[1]:
+        low, high = [0, 0], [shape[1], shape[0]]
+    window = slice(low[1], high[1]), slice(low[0], high[0])
+    found = replace(measured.found, labels=measured.found.labels[window], usable=measured.found.usable[window])
+    near = replace(
+        measured, x=measured.x - low[0], y=measured.y - low[1], found=found, neighbours=measured.neighbours[window]
+    )
+    return window, near
+
+
+def half_width_px(measured: Measurement, recipe: Recipe) -> float:
+    """Half-width of the stamp in cutout pixels."""
+    radius = measured.rpet_px if np.isfinite(measured.rpet_px) else recipe.default_rpet_px
+    return recipe.half_width_rpet * radius
+
+
+def stretch(pixels: Any, brightness: Any, recipe: Recipe, *, asinh: Callable[[Any], Any] = np.arcsinh) -> Any:
+    """Compress the range of stamps for the network.
+
+    Works alike on numpy arrays and, with ``asinh=torch.asinh``, on tensors.
+
+    Parameters
+    ----------
+    pixels
+        (B, C, S, S).
+    brightness
+        (B, 1, 1, 1) in the same units.
+    """
+    if recipe.stretch == "display":
+        return pixels
+    return (asinh(recipe.gain * pixels / brightness) / 3.0).clip(-1.0, 3.0)

@@ -1,0 +1,230 @@
+"""Segmentation: which pixels belong to which object of a cutout, and which object is meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import sep
+from scipy import ndimage
+
+from galmorph.stamps.background import Sky, clipped_sky, correlation_px
+
+__all__ = ["Segmentation", "neighbour_mask", "pick", "segment"]
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int32]
+
+# Isophotal extent of an ellipse in units of SEP's semi-axes (second moments): Bertin & Arnouts 1996, sec. 10.
+_EXTENT = 3.0
+_NEIGHBOUR_EXTENT = 6.0
+_WORTH_BINNING = 160
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Objects of one cutout.
+
+    Parameters
+    ----------
+    labels
+        (H, W) int32: 0 for the sky, ``k + 1`` for row ``k`` of `objects`.
+    objects
+        SEP's structured array of objects (x, y, a, b, theta, flux, npix, …).
+    sky
+        Level and noise outside the objects.
+    correlation_px
+        Correlation length of the noise.
+    usable
+        (H, W) False where pixels are NaN, infinite or have no weight.
+    """
+
+    labels: IntArray
+    objects: npt.NDArray[np.void]
+    sky: Sky
+    correlation_px: float
+    usable: BoolArray
+
+
+def segment(
+    pixels: FloatArray,
+    usable: BoolArray,
+    *,
+    relative_noise: FloatArray | None = None,
+    threshold: float = 1.5,
+    min_area: int = 6,
+    deblend_contrast: float = 0.01,
+) -> Segmentation:
+    """Find and deblend the objects of a cutout (SEP's `extract`: Bertin & Arnouts 1996, Barbary 2016).
+
+    Parameters
+    ----------
+    pixels
+        Linear flux, (H, W); values that are not `usable` are ignored.
+    usable
+        (H, W) True where a pixel counts.
+    relative_noise
+        (H, W) noise of each pixel relative to the typical one, from weights; None for uniform noise.
+    threshold
+        In units of the sky noise per pixel, after filtering.
+    min_area
+        Least number of pixels of an object with white noise; correlated noise raises it.
+    deblend_contrast
+        Least fraction of the flux that makes a peak an object of its own.
+    """
+    sky = clipped_sky(pixels, usable)
+    correlation = correlation_px(pixels, usable, sky)
+    if correlation >= 2.0 and min(pixels.shape) >= _WORTH_BINNING:
+        noise = None if relative_noise is None else _binned(relative_noise, usable)[0]
+        halved = segment(
+            *_binned(pixels, usable),
+            relative_noise=noise,
+            threshold=threshold,
+            min_area=min_area,
+            deblend_contrast=deblend_contrast,
+        )
+        return _unbinned(halved, usable, sky)
+    if sky.n_pixels < 25 or sky.sigma <= 0:
+        return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, sep_dtype()), sky, 1.0, usable)
+    flat = _flattened(pixels, usable, sky)
+    # Smooth noise makes larger false peaks: demand a proportionally larger area.
+    area = round(min_area * max(1.0, correlation) ** 2)
+    objects, labels = _extract(flat, usable, sky, relative_noise, threshold, area, deblend_contrast)
+    better = _sky_outside(pixels, usable, labels, 2 + round(correlation))
+    if better is not None:
+        # Unmasked wings had raised the first sky: detect again where that made a difference.
+        moved = abs(better.level - sky.level) > 0.25 * better.sigma or better.sigma < 0.8 * sky.sigma
+        sky = better
+        if moved:
+            objects, labels = _extract(flat, usable, sky, relative_noise, threshold, area, deblend_contrast)
+            sky = _sky_outside(pixels, usable, labels, 2 + round(correlation)) or sky
+    return Segmentation(labels, objects, sky, correlation, usable)
+
+
+def _sky_outside(pixels: FloatArray, usable: BoolArray, labels: IntArray, margin: int) -> Sky | None:
+    side = 2 * margin + 1
+    outside = usable & (ndimage.maximum_filter(labels, size=side, mode="nearest") == 0)
+    return clipped_sky(pixels, outside) if outside.sum() > 0.05 * outside.size else None
+
+
+def _binned(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArray]:
+    """Average 2 × 2 pixels: an oversampled image loses nothing, and its noise becomes nearly white."""
+    height, width = (n // 2 * 2 for n in pixels.shape)
+
+    def quarters(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+        return values[:height, :width].reshape(height // 2, 2, width // 2, 2).sum(axis=(1, 3), dtype=np.float64)
+
+    count = quarters(usable)
+    total = quarters(np.where(usable, pixels, np.float32(0.0)))
+    mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
+    return mean.astype(np.float32), count > 0
+
+
+def _unbinned(halved: Segmentation, usable: BoolArray, sky: Sky) -> Segmentation:
+    labels = np.zeros(usable.shape, dtype=np.int32)
+    doubled = np.repeat(np.repeat(halved.labels, 2, axis=0), 2, axis=1)
+    labels[: doubled.shape[0], : doubled.shape[1]] = doubled
+    objects = halved.objects.copy()
+    for name in ("x", "y", "xpeak", "ypeak", "xcpeak", "ycpeak"):
+        objects[name] = objects[name] * 2 + (0.5 if name in ("x", "y") else 0)
+    objects["a"] *= 2
+    objects["b"] *= 2
+    # The level is the same; the noise per pixel is that of the unbinned image.
+    return Segmentation(labels, objects, Sky(halved.sky.level, sky.sigma, sky.n_pixels), 2 * halved.correlation_px, usable)
+
+
+def sep_dtype() -> np.dtype[np.void]:
+    """Return the type of SEP's table of objects (for an empty one)."""
+    blank = np.zeros((8, 8), np.float32)
+    return sep.extract(blank, 1.0).dtype  # type: ignore[no-any-return]
+
+
+def _flattened(pixels: FloatArray, usable: BoolArray, sky: Sky) -> FloatArray:
+    # SEP wants native, contiguous, writable float32 without NaN.
+    return np.ascontiguousarray(np.where(usable, pixels, sky.level), dtype=np.float32)
+
+
+def _extract(
+    data: FloatArray,
+    usable: BoolArray,
+    sky: Sky,
+    relative_noise: FloatArray | None,
+    threshold: float,
+    area: int,
+    contrast: float,
+) -> tuple[npt.NDArray[np.void], IntArray]:
+    data = data - np.float32(sky.level)
+    noise = sky.sigma if relative_noise is None else np.ascontiguousarray(relative_noise * sky.sigma, np.float32)
+    for raised in (1.0, 3.0, 10.0):
+        try:
+            objects, labels = sep.extract(
+                data,
+                threshold * raised,
+                err=noise,
+                mask=~usable,
+                minarea=area,
+                deblend_nthresh=16,
+                deblend_cont=contrast,
+                segmentation_map=True,
+            )
+        except Exception as error:  # noqa: BLE001 - SEP raises bare Exception
+            if not any(word in str(error) for word in ("overflow", "limit")):
+                raise
+            continue
+        return objects, labels.astype(np.int32, copy=False)
+    return np.zeros(0, sep_dtype()), np.zeros(data.shape, np.int32)
+
+
+def pick(found: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> int:
+    """Choose the object at a position.
+
+    The object whose pixels contain the position, else the one whose ellipse is nearest (distance in units of its
+    own isophotal extent) provided that its edge is within `reach_px`.
+
+    Returns
+    -------
+    Row of ``found.objects``, or -1 where nothing is there.
+    """
+    height, width = found.labels.shape
+    column, row = round(x), round(y)
+    if 0 <= row < height and 0 <= column < width and found.labels[row, column] > 0:
+        return int(found.labels[row, column]) - 1
+    objects = found.objects
+    if len(objects) == 0:
+        return -1
+    distance = np.hypot(objects["x"] - x, objects["y"] - y)
+    gap = distance - _EXTENT * np.sqrt(objects["a"] * objects["b"])
+    nearest = int(np.argmin(gap))
+    return nearest if gap[nearest] < reach_px else -1
+
+
+def neighbour_mask(found: Segmentation, chosen: int, shape: tuple[int, int]) -> BoolArray:
+    """Mark the pixels of all objects but one, out to six of their semi-axes, (H, W).
+
+    Pixels inside the chosen object's own segment are never marked.
+    """
+    others = np.zeros(shape, dtype=np.bool_)
+    if len(found.objects) == 0:
+        return others
+    others |= (found.labels > 0) & (found.labels != chosen + 1)
+    keep = np.arange(len(found.objects)) != chosen
+    rows = found.objects[keep]
+    if len(rows):
+        grown = np.zeros(shape, dtype=np.bool_)
+        sep.mask_ellipse(
+            grown,
+            rows["x"],
+            rows["y"],
+            np.maximum(rows["a"], 0.5),
+            np.maximum(rows["b"], 0.5),
+            np.clip(rows["theta"], -np.pi / 2, np.pi / 2),
+            r=_growth(rows),
+        )
+        others |= grown & (found.labels != chosen + 1)
+    return others
+
+
+def _growth(rows: npt.NDArray[np.void]) -> float:
+    return _NEIGHBOUR_EXTENT if len(rows) < 200 else _EXTENT

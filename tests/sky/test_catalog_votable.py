@@ -1,0 +1,209 @@
+"""Columns added to VOTables leave the document around them as it was, and the documents are valid."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import votable
+from astropy.table import MaskedColumn
+from catalog_samples import LONG, PROVENANCE, ROWS, assert_same_values, columns, fits_with_everything, table
+
+from galmorph.errors import CatalogError
+from galmorph.sky.catalog import catalog_from, read_catalog, write_catalog
+
+DOCUMENT = """<?xml version="1.0" encoding="UTF-8"?>
+<!-- made by hand -->
+<vot:VOTABLE version="1.3" xmlns:vot="http://www.ivoa.net/xml/VOTable/v1.3">
+ <vot:DESCRIPTION>All of it</vot:DESCRIPTION>
+ <vot:RESOURCE type="meta">
+  <vot:TABLE name="empty"><vot:FIELD name="a" datatype="int"/></vot:TABLE>
+ </vot:RESOURCE>
+ <vot:RESOURCE type="results" name="hand">
+  <vot:INFO name="QUERY_STATUS" value="OK"/>
+  <vot:COOSYS ID="sys" system="ICRS"/>
+  <vot:PARAM name="radius" datatype="float" value="2.5" unit="arcmin"/>
+  <vot:TABLE name="galaxies" ID="gm_ra">
+   <vot:DESCRIPTION>Those   of <![CDATA[</TR>]]> the field</vot:DESCRIPTION>
+   <vot:PARAM name="epoch" datatype="double" value="2016.0"/>
+   <vot:FIELD name="source" ID="s" datatype="long" ucd="meta.id;meta.main"/>
+   <vot:FIELD name="ra" datatype="double" unit="deg" ucd="pos.eq.ra;meta.main" ref="sys" precision="2"/>
+   <vot:FIELD name="dec" datatype="double" unit="deg" ucd="pos.eq.dec;meta.main" ref="sys"/>
+   <vot:FIELD name="odd" datatype="float" unit="furlongs/fortnight^2"><vot:VALUES null="-9"/></vot:FIELD>
+   <vot:FIELD name="name" datatype="unicodeChar" arraysize="*"/>
+   <vot:GROUP name="position"><vot:FIELDref ref="s"/></vot:GROUP>
+   <vot:LINK href="http://example.org/"/>
+   <vot:DATA><vot:TABLEDATA>
+%s
+   </vot:TABLEDATA></vot:DATA>
+  </vot:TABLE>
+ </vot:RESOURCE>
+</vot:VOTABLE>
+"""
+ROW = (
+    "    <vot:TR><vot:TD>{0}</vot:TD><vot:TD>1{0}.123456789</vot:TD><vot:TD>-{0}.50</vot:TD><vot:TD/>"
+    "<vot:TD>&#233;t&lt;&#x2605; {0}</vot:TD>\n      </vot:TR>"
+)
+
+
+@pytest.fixture
+def by_hand(tmp_path):
+    path = tmp_path / "hand.vot"
+    path.write_text(DOCUMENT % "\n".join(ROW.format(i) for i in range(ROWS)), encoding="utf-8")
+    return path
+
+
+def _linted(path: Path) -> str:
+    """Return what votlint says about a document."""
+    if shutil.which("stilts") is None:
+        pytest.skip("stilts is not installed")
+    told = subprocess.run(["stilts", "votlint", path], capture_output=True, text=True, check=False)
+    return told.stdout + told.stderr
+
+
+def test_the_first_table_with_rows_is_read_with_all_that_is_said_about_it(by_hand):
+    got = read_catalog(by_hand)
+    assert (got.hdu, got.ra_column, got.id_column) == (1, "ra", "source")
+    assert got.ra_deg[1] == 11.123456789
+    assert got.table["name"][2] == "ét<★ 2"
+    assert got.table.meta["QUERY_STATUS"] == "OK"
+    assert got.table.meta["radius"] == 2.5
+    assert got.table.meta["description"] == "All of it Those of </TR> the field"
+
+
+def test_only_insertions_are_made_in_a_document(by_hand, tmp_path):
+    path = tmp_path / "out.vot"
+    write_catalog(read_catalog(by_hand), columns(), path, provenance=PROVENANCE)
+    text = path.read_text(encoding="utf-8")
+    assert 'ref="sys"' in re.search(r'<vot:FIELD name="gm_ra"[^>]*', text)[0]
+    assert 'ID="gm_ra_2"' in text
+    for pattern in (
+        r'<vot:FIELD name="gm_(?!class)[^/]*?<vot:DESCRIPTION>[^<]*</vot:DESCRIPTION></vot:FIELD>\n',
+        r'<vot:FIELD name="gm_class".*?</vot:FIELD>\n',
+        r'<vot:INFO name="(GM\w+|HISTORY)"[^>]*?(/>|>[^<]*</vot:INFO>)\n',
+    ):
+        text, count = re.subn(pattern, "", text)
+        assert count > 0
+    text = re.sub(r"(?<=\n      )(<vot:TD>[^<]*</vot:TD>|<vot:TD/>)+(?=</vot:TR>)", "", text)
+    assert text == by_hand.read_text(encoding="utf-8")
+
+
+def test_new_fields_carry_values_units_ucds_and_descriptions(by_hand, tmp_path):
+    path = tmp_path / "out.vot"
+    write_catalog(read_catalog(by_hand), columns(), path, provenance=PROVENANCE)
+    got = read_catalog(path)
+    assert got.table.meta["GMMODEL"] == "nircam-f200w"
+    assert got.table.meta["HISTORY"] == list(PROVENANCE.history)
+    for column in columns():
+        assert_same_values(got.table[column.name], column.values)
+        assert got.table[column.name].description == column.description
+        assert got.table[column.name].info.meta["ucd"] == column.ucd
+        assert str(got.table[column.name].unit or "") == column.unit
+
+
+@pytest.mark.parametrize("serialisation", ["binary", "binary2"])
+def test_binary_rows_are_written_out_with_all_their_digits(tmp_path, serialisation):
+    given = table()
+    tree = votable.from_table(given)
+    tree.resources[0].infos.append(votable.tree.Info(name="QUERY", value="all"))
+    field = tree.resources[0].tables[0].fields[1]
+    field.precision = "1"
+    tree.to_xml(str(tmp_path / "in.vot"), tabledata_format=serialisation)
+    source = read_catalog(tmp_path / "in.vot")
+    write_catalog(source, columns(), tmp_path / "out.vot", provenance=PROVENANCE)
+    text = (tmp_path / "out.vot").read_text()
+    assert "BINARY" not in text
+    assert 'precision="1"' in text
+    assert '<INFO ID="QUERY" name="QUERY" value="all"/>' in text
+    got = read_catalog(tmp_path / "out.vot")
+    for name in given.colnames:
+        assert_same_values(got.table[name], source.table[name])
+    assert_same_values(got.table["gm_p_smooth"], columns()[1].values)
+
+
+def test_documents_made_from_memory_and_from_fits_are_valid(tmp_path):
+    fits_with_everything().writeto(tmp_path / "in.fits")
+    given = read_catalog(tmp_path / "in.fits")
+    write_catalog(given, columns(), tmp_path / "out.vot", provenance=PROVENANCE)
+    got = read_catalog(tmp_path / "out.vot")
+    for name in given.table.colnames:
+        assert_same_values(got.table[name], given.table[name])
+        assert got.table[name].description == given.table[name].description
+    text = (tmp_path / "out.vot").read_text()
+    assert '<COOSYS ID="icrs" system="ICRS"/>' in text
+    assert 'unit="furlongs/fortnight^2"' in text
+    assert got.table.meta["OBS"] == "3.5"
+    assert _linted(tmp_path / "out.vot") == ""
+
+
+def test_votlint_and_stilts_accept_an_extended_document_with_null_booleans(tmp_path):
+    given = table()
+    given["good"] = MaskedColumn(given["good"], mask=[False, True, False, False, False])
+    write_catalog(catalog_from(given), columns(), tmp_path / "one.vot", provenance=PROVENANCE)
+    second = [type(c)(c.name.replace("gm_", "g2_"), c.values, c.unit, c.description, c.ucd) for c in columns()]
+    write_catalog(read_catalog(tmp_path / "one.vot"), second, tmp_path / "two.vot", provenance=PROVENANCE)
+    assert _linted(tmp_path / "two.vot") == ""
+    asked = ["stilts", "tpipe", f"in={tmp_path / 'two.vot'}", "cmd=meta name units description ucd", "ofmt=csv"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    assert f'g2_p_smooth,,"{LONG}",stat.probability;src.morph.type' in told.splitlines()
+    asked = ["stilts", "tpipe", f"in={tmp_path / 'two.vot'}", "cmd=keepcols 'good g2_class'", "ofmt=csv"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines()[:4] == ["good,g2_class", "true,disk", ",", "true,spheroid <&>"]
+
+
+@pytest.mark.parametrize("name", ["galaxies", "gm_ra", 1, "1"])
+def test_a_table_is_chosen_by_number_id_or_name(by_hand, name):
+    assert read_catalog(by_hand, hdu=name).hdu == 1
+
+
+def test_a_wrong_table_lists_those_that_exist(by_hand):
+    with pytest.raises(CatalogError, match=r"unknown table 'stars': known are 0 \(empty\), 1 \(galaxies\)"):
+        read_catalog(by_hand, hdu="stars")
+
+
+def test_a_zipped_document_is_read_and_written(by_hand, tmp_path):
+    packed = tmp_path / "hand.vot.gz"
+    packed.write_bytes(gzip.compress(by_hand.read_bytes()))
+    write_catalog(read_catalog(packed), columns(), tmp_path / "out.vot.gz", provenance=PROVENANCE)
+    assert read_catalog(tmp_path / "out.vot.gz").table["gm_flags"].tolist() == list(range(ROWS))
+
+
+def test_a_document_in_a_wide_encoding_is_written_anew(by_hand, tmp_path):
+    wide = tmp_path / "wide.vot"
+    wide.write_bytes(by_hand.read_text(encoding="utf-8").replace("UTF-8", "UTF-16").encode("utf-16"))
+    write_catalog(read_catalog(wide), columns(), tmp_path / "out.vot", provenance=PROVENANCE)
+    got = read_catalog(tmp_path / "out.vot").table
+    assert got["name"][2] == "ét<★ 2"
+    assert got["gm_flags"].tolist() == list(range(ROWS))
+
+
+def test_no_rows_can_be_extended(tmp_path):
+    write_catalog(catalog_from(table()[:0]), columns(0), tmp_path / "a.vot", provenance=PROVENANCE)
+    second = [type(c)(f"x{c.name}", c.values) for c in columns(0)]
+    write_catalog(read_catalog(tmp_path / "a.vot"), second, tmp_path / "b.vot", provenance=PROVENANCE)
+    got = read_catalog(tmp_path / "b.vot")
+    assert len(got) == 0
+    assert got.table.colnames == [*table().colnames, *(c.name for c in columns(0)), *(c.name for c in second)]
+
+
+def test_a_damaged_document_is_an_error_of_one_line(by_hand, tmp_path):
+    path = tmp_path / "cut.vot"
+    path.write_bytes(by_hand.read_bytes()[:-500])
+    with pytest.raises(CatalogError, match="no readable VOTable") as caught:
+        read_catalog(path)
+    assert "\n" not in str(caught.value)
+    path.write_text("<?xml version='1.0'?><VOTABLE version='1.4'></VOTABLE>")
+    with pytest.raises(CatalogError, match="no TABLE element"):
+        read_catalog(path)
+
+
+def test_infinite_values_are_spelt_as_votable_wants(tmp_path):
+    made = [type(columns()[0])("gm_v", np.array([np.inf, -np.inf, np.nan, 0.0, 1e-300]))]
+    write_catalog(catalog_from(table()), columns(), tmp_path / "a.vot", provenance=PROVENANCE)
+    write_catalog(read_catalog(tmp_path / "a.vot"), made, tmp_path / "b.vot", provenance=PROVENANCE)
+    assert_same_values(read_catalog(tmp_path / "b.vot").table["gm_v"], made[0].values)
