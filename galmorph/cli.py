@@ -51,12 +51,19 @@ def _complain(options: argparse.Namespace, error: GalmorphError) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="galmorph", description="Turn a survey catalogue into a catalogue with morphologies.", allow_abbrev=False
+        prog="galmorph",
+        description="Turn a survey catalogue into a catalogue with morphologies.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"galmorph {galmorph.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, add, do, about in (
-        ("classify", _add_classify, _classify, "add classes, probabilities, centroids and Petrosian radii to a catalogue"),
+        (
+            "classify",
+            _add_classify,
+            _classify,
+            "add classes, probabilities, centroids and Petrosian radii to a catalogue",
+        ),
         ("measure", _add_measure, _measure, "the same without the network: centroids, radii, flags"),
         ("train", _add_train, _train, "train a network from a table of labels and images"),
         ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
@@ -64,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         ("list", _add_list, _list, "list what ships: " + ", ".join(_KINDS)),
         ("show", _add_show, _show, "show a survey, scheme, checkpoint or pipeline"),
     ):
-        command = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".", allow_abbrev=False)
+        command = commands.add_parser(
+            name, help=about, description=about[0].upper() + about[1:] + ".", allow_abbrev=False
+        )
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
         command.set_defaults(do=do)
         add(command)
@@ -72,8 +81,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_images(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--image", nargs="+", required=True, metavar="IMG", help="FITS files, folders, globs; BAND=FILE for colour; or a zip or folder of JPEG/PNG stamps")
-    command.add_argument("--weight", nargs="+", default=[], metavar="W", help="inverse-variance images on the same grids")
+    command.add_argument(
+        "--image",
+        nargs="+",
+        required=True,
+        metavar="IMG",
+        help="FITS files, folders, globs; BAND=FILE for colour; or a zip or folder of JPEG/PNG stamps",
+    )
+    command.add_argument(
+        "--weight", nargs="+", default=[], metavar="W", help="inverse-variance images on the same grids"
+    )
     command.add_argument("--rms", nargs="+", default=[], metavar="R", help="noise images on the same grids")
     command.add_argument("--image-hdu", metavar="HDU", help="number or name of the HDU in the images")
     command.add_argument("--survey", metavar="S", help="survey of the images; see 'galmorph list surveys'")
@@ -81,13 +98,25 @@ def _add_images(command: argparse.ArgumentParser) -> None:
 
 
 def _add_columns(command: argparse.ArgumentParser) -> None:
-    for role, what in (("ra", "right ascension"), ("dec", "declination"), ("x", "pixel x (from 0)"), ("y", "pixel y (from 0)"), ("id", "names"), ("file", "file names of stamps")):
+    for role, what in (
+        ("ra", "right ascension"),
+        ("dec", "declination"),
+        ("x", "pixel x (from 0)"),
+        ("y", "pixel y (from 0)"),
+        ("id", "names"),
+        ("file", "file names of stamps"),
+    ):
         command.add_argument(f"--{role}", metavar="COL", help=f"column of {what}")
     command.add_argument("--hdu", metavar="HDU", help="number or name of the table in the catalogue")
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-o", "--output", metavar="OUT", help="result: .fits .vot .ecsv .csv .parquet (default: beside the catalogue)")
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="result: .fits .vot .ecsv .csv .parquet (default: beside the catalogue)",
+    )
     command.add_argument("--overwrite", action="store_true", help="replace an existing result")
     command.add_argument("--prefix", default="gm_", help="of the new columns (default: gm_)")
 
@@ -95,11 +124,15 @@ def _add_output(command: argparse.ArgumentParser) -> None:
 def _add_classify(command: argparse.ArgumentParser) -> None:
     command.add_argument("catalog", metavar="CATALOG", help="FITS, VOTable, ECSV, CSV or Parquet")
     _add_images(command)
-    command.add_argument("--checkpoint", metavar="C", help="name or file; default: the one for the survey and band")
+    command.add_argument(
+        "--checkpoint", metavar="C", help="name or file; default: the one for the survey and band"
+    )
     _add_output(command)
     command.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    command.add_argument("--normalise", action="store_true", help="scale independent fractions so that they sum to 1")
+    command.add_argument(
+        "--normalise", action="store_true", help="scale independent fractions so that they sum to 1"
+    )
     command.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")
     _add_columns(command)
 
@@ -114,9 +147,17 @@ def _add_measure(command: argparse.ArgumentParser) -> None:
 def _add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("labels", metavar="LABELS", help="table of votes, fractions or classes")
     _add_images(command)
-    command.add_argument("--pipeline", required=True, metavar="P", help="name or file; see 'galmorph list pipelines'")
+    command.add_argument(
+        "--pipeline", required=True, metavar="P", help="name or file; see 'galmorph list pipelines'"
+    )
     command.add_argument("--scheme", metavar="S", help="label scheme, instead of the pipeline's")
-    command.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the checkpoint, its card and the state")
+    command.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="folder for the checkpoint, its card and the state",
+    )
     command.add_argument("--resume", action="store_true", help="continue a run that was stopped")
     command.add_argument("--epochs", type=int, metavar="N", help="instead of the pipeline's")
     command.add_argument("--seed", type=int, metavar="N", help="instead of the pipeline's")
@@ -129,7 +170,9 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("labels", metavar="LABELS", help="table of votes, fractions or classes")
     _add_images(command)
     command.add_argument("--part", default="test", help="train, validation, test (default) or all")
-    command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
+    command.add_argument(
+        "-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output"
+    )
     command.add_argument("--card", metavar="JSON", help="enter the scores into a checkpoint's card")
     _add_columns(command)
 

@@ -78,9 +78,8 @@ class Augmentation:
         values = dict(settings)
         if (given := values.pop("observation", None)) is not None:
             _check(Observation, given, "observation")
-            values["observation"] = Observation(
-                **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-            )
+            plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+            values["observation"] = Observation(**plain)
         return cls(**values)
 
 
@@ -170,9 +169,7 @@ def blur(stamps: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
     return F.conv2d(across, weight[:, :, :, None], groups=batch * planes).reshape(stamps.shape)
 
 
-def observe(
-    stamps: torch.Tensor, how: Observation, half_width_rpet: float, generator: torch.Generator
-) -> torch.Tensor:
+def observe(stamps: torch.Tensor, how: Observation, half_width_rpet: float, generator: torch.Generator) -> torch.Tensor:
     """Degrade stamps in units of their mean brightness inside the Petrosian radius, (B, C, S, S).
 
     Each galaxy gets a random apparent size and signal-to-noise ratio; the PSF and the correlation length of the
@@ -197,7 +194,11 @@ def observe(
 
 
 def degrade(
-    pixels: npt.NDArray[np.float32], brightness: npt.NDArray[np.float64], how: Observation, half_width_rpet: float, seed: int
+    pixels: npt.NDArray[np.float32],
+    brightness: npt.NDArray[np.float64],
+    how: Observation,
+    half_width_rpet: float,
+    seed: int,
 ) -> npt.NDArray[np.float32]:
     """Observe stamps, (B, C, S, S), of brightness (B,) once more: in units of the brightness, the same for a seed."""
     scaled = torch.from_numpy((pixels / brightness[:, None, None, None]).astype(np.float32))

@@ -1,4 +1,7 @@
-"""Calibration: temperatures that make probabilities agree with observed fractions (Guo et al. 2017, arXiv:1706.04599)."""
+"""Calibration: temperatures that make probabilities agree with observed fractions.
+
+Guo et al. 2017, arXiv:1706.04599.
+"""
 
 from __future__ import annotations
 

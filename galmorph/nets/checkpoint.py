@@ -28,7 +28,18 @@ from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
 
-__all__ = ["Checkpoint", "Envelope", "add_to_card", "checkpoint_names", "find_checkpoint", "load_checkpoint", "read_card", "read_envelope", "resolve_device", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "Envelope",
+    "add_to_card",
+    "checkpoint_names",
+    "find_checkpoint",
+    "load_checkpoint",
+    "read_card",
+    "read_envelope",
+    "resolve_device",
+    "save_checkpoint",
+]
 
 FloatArray = npt.NDArray[np.float64]
 _FORMAT = "1"
@@ -118,7 +129,10 @@ class Checkpoint:
         expected = (self.recipe.planes, self.recipe.size, self.recipe.size)
         if stamps.shape[1:] != expected:
             raise CheckpointError(f"stamps of shape {stamps.shape[1:]}: checkpoint '{self.name}' expects {expected}")
-        parts = [self._views_averaged(torch.from_numpy(stamps[i : i + _BATCH]), device) for i in range(0, len(stamps), _BATCH)]
+        parts = [
+            self._views_averaged(torch.from_numpy(stamps[i : i + _BATCH]), device)
+            for i in range(0, len(stamps), _BATCH)
+        ]
         mean = torch.cat(parts).double().numpy() if parts else np.zeros((0, len(self.scheme.keys)))
         return self.calibrated(mean)
 
@@ -194,7 +208,9 @@ def _header(path: Path) -> dict[str, Any]:
             f"checkpoint '{path}' is corrupt or not one of galmorph's ({type(error).__name__}): fetch or train it again"
         ) from error
     if header.get("format") != _FORMAT:
-        raise CheckpointError(f"checkpoint '{path}' has format {header.get('format')}, expected {_FORMAT}: update galmorph")
+        raise CheckpointError(
+            f"checkpoint '{path}' has format {header.get('format')}, expected {_FORMAT}: update galmorph"
+        )
     return contents
 
 
@@ -244,7 +260,7 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
         contents["name"],
         contents["version"],
         config,
-        network.eval().to(memory_format=torch.channels_last),
+        network.eval().to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         scheme,
         recipe,
         _envelope(contents["envelope"]),
@@ -301,7 +317,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         "observation": dict(checkpoint.observation),
     }
     weights = {
-        k: v.detach().cpu().contiguous(memory_format=torch.contiguous_format) for k, v in checkpoint.network.state_dict().items()
+        k: v.detach().cpu().contiguous(memory_format=torch.contiguous_format)
+        for k, v in checkpoint.network.state_dict().items()
     }
     try:
         with _replacing(path) as temporary:
@@ -329,7 +346,9 @@ def add_to_card(path: str | Path, part: str, scores: Mapping[str, Any]) -> None:
         with _replacing(target) as temporary:
             temporary.write_text(json.dumps({**card, part: dict(scores)}, indent=1) + "\n", encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"card '{target}' cannot be changed ({error}): give the .json file beside a checkpoint") from error
+        raise CheckpointError(
+            f"card '{target}' cannot be changed ({error}): give the .json file beside a checkpoint"
+        ) from error
 
 
 class _replacing:  # noqa: N801 - a context manager used like a function
@@ -347,5 +366,3 @@ class _replacing:  # noqa: N801 - a context manager used like a function
             self.temporary.replace(self.path)
         else:
             self.temporary.unlink(missing_ok=True)
-
-

@@ -58,9 +58,7 @@ def canvas(planes: FloatArray, x: float, y: float, half_px: float, brightness: f
     return Canvas((coefficients / peak).astype(np.float16), half_px / factor, brightness / peak)
 
 
-def _binned_window(
-    planes: FloatArray, centre: tuple[float, float], factor: int, side: int
-) -> FloatArray:
+def _binned_window(planes: FloatArray, centre: tuple[float, float], factor: int, side: int) -> FloatArray:
     planes_n, height, width = planes.shape
     span = side * factor
     # The centre falls on the middle of the middle bin to within half a raw pixel, far less than the random shifts.
@@ -69,7 +67,9 @@ def _binned_window(
     rows = slice(max(top, 0), min(top + span, height))
     columns = slice(max(left, 0), min(left + span, width))
     if rows.stop > rows.start and columns.stop > columns.start:
-        out[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = planes[:, rows, columns]
+        out[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = planes[
+            :, rows, columns
+        ]
     binned: FloatArray = out.reshape(planes_n, side, factor, side, factor).mean(axis=(2, 4))
     return binned
 
@@ -108,9 +108,7 @@ class TrainingSet:
         upright[:, 0, 0] = upright[:, 1, 1] = self.half_px[rows]
         return upright
 
-    def stamps(
-        self, rows: torch.Tensor, ranges: Augmentation | None, generator: torch.Generator
-    ) -> torch.Tensor:
+    def stamps(self, rows: torch.Tensor, ranges: Augmentation | None, generator: torch.Generator) -> torch.Tensor:
         """Warp rows into stretched stamps, (B, C, S, S): random views, or upright ones without `ranges`."""
         matrices = self.matrices(rows)
         if ranges is not None:

@@ -39,7 +39,8 @@ def mean_fractions(labels: Labels, scheme: Scheme) -> FloatArray:
 def _counting(labels: Labels) -> BoolArray:
     # Totals of at most 1 are fractions or classes, whose number of votes is not known.
     few = labels.totals < MIN_VOTES
-    return (labels.totals > 0) & (~few | (labels.totals.max(initial=0.0) <= 1.0))
+    counting: BoolArray = (labels.totals > 0) & (~few | (labels.totals.max(initial=0.0) <= 1.0))
+    return counting
 
 
 def signal_explained(
@@ -62,7 +63,12 @@ def signal_explained(
     rmse2 = float(((truth - predicted) ** 2).mean())
     constant2 = float(((truth - constant) ** 2).mean())
     explained = 1.0 - (rmse2 - floor2) / (constant2 - floor2) if constant2 > floor2 else float("nan")
-    return {"rmse": rmse2**0.5, "constant": constant2**0.5, "floor": floor2**0.5, "signal_explained": explained}
+    return {
+        "rmse": rmse2**0.5,
+        "constant": constant2**0.5,
+        "floor": floor2**0.5,
+        "signal_explained": explained,
+    }
 
 
 def expected_calibration_error(confidence: FloatArray, outcome: FloatArray, *, bins: int = 15) -> float:
@@ -103,10 +109,16 @@ def evaluate(conditional: FloatArray, labels: Labels, scheme: Scheme, constant: 
     counting = _counting(labels)
     fractions = labels.fractions
     questions = {
-        question.name: _question(conditional[:, w], fractions[:, w], labels.totals[:, w], counting[:, w], constant[w], scheme, w)
+        question.name: _question(
+            conditional[:, w], fractions[:, w], labels.totals[:, w], counting[:, w], constant[w], scheme, w
+        )
         for question, w in zip(scheme.questions, scheme.slices, strict=True)
     }
-    result: dict[str, Any] = {"rows": len(labels), "questions": questions, "pooled": _pooled(conditional, labels, counting, constant)}
+    result: dict[str, Any] = {
+        "rows": len(labels),
+        "questions": questions,
+        "pooled": _pooled(conditional, labels, counting, constant),
+    }
     if scheme.kind == "exclusive":
         result |= _classes(conditional, labels, scheme)
     return result
@@ -154,7 +166,10 @@ def _classes(conditional: FloatArray, labels: Labels, scheme: Scheme) -> dict[st
     n = len(scheme.keys)
     confusion = np.zeros((n, n), dtype=int)
     np.add.at(confusion, (truth, predicted), 1)
-    recall = {k: float(confusion[i, i] / confusion[i].sum()) if confusion[i].sum() else None for i, k in enumerate(scheme.keys)}
+    recall = {
+        k: float(confusion[i, i] / confusion[i].sum()) if confusion[i].sum() else None
+        for i, k in enumerate(scheme.keys)
+    }
     return {
         "accuracy": float((truth == predicted).mean()),
         "recall": recall,

@@ -12,7 +12,12 @@ __all__ = ["negative_log_likelihood"]
 
 
 def negative_log_likelihood(
-    logits: torch.Tensor, counts: torch.Tensor, totals: torch.Tensor, scheme: Scheme, *, smoothing: float = 0.0
+    logits: torch.Tensor,
+    counts: torch.Tensor,
+    totals: torch.Tensor,
+    scheme: Scheme,
+    *,
+    smoothing: float = 0.0,
 ) -> torch.Tensor:
     """Mean over galaxies of the negative log likelihood of their votes, per vote on the first question.
 

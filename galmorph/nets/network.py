@@ -53,7 +53,8 @@ class NetworkConfig:
         known = {f.name for f in fields(cls)}
         if unknown := set(settings) - known:
             raise PipelineError(unknown_name("setting of a network", sorted(unknown)[0], known))
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        return cls(**plain)
 
 
 class Network(nn.Module):
@@ -64,7 +65,9 @@ class Network(nn.Module):
         first = config.channels[0]
         pad = config.stem_width // 2
         self.stem = nn.Sequential(
-            nn.Conv2d(planes, first, config.stem_width, 2, pad, bias=False), nn.BatchNorm2d(first), nn.ReLU(inplace=True)
+            nn.Conv2d(planes, first, config.stem_width, 2, pad, bias=False),
+            nn.BatchNorm2d(first),
+            nn.ReLU(inplace=True),
         )
         stages: list[nn.Module] = []
         width = first

@@ -203,7 +203,7 @@ class Trainer:
         if self.ranges.observation is not None:
             ranges = Augmentation(zoom=1.0, shift=0.0, brightness=0.0, observation=self.ranges.observation)
         total = 0.0
-        for rows in torch.arange(len(self.validation)).split(128):
+        for rows in torch.arange(len(self.validation)).split(128):  # type: ignore[no-untyped-call]
             stamps = self.validation.stamps(rows, ranges, generator).contiguous(memory_format=torch.channels_last)
             loss = negative_log_likelihood(
                 self.averaged(stamps), self.validation.counts[rows], self.validation.totals[rows], self.scheme

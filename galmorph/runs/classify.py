@@ -307,12 +307,13 @@ def _provenance(run: Run, command: str) -> Provenance:
             ("GMRECIPE", recipe[:16], "hash of the stamp recipe"),
             ("GMSCHEME", checkpoint.scheme.name, "label scheme"),
         ]
-    cards += [(f"GMFLAG{number:02d}", str(f.name), MEANINGS[f]) for number, f in enumerate(MEANINGS)]
+    cards += [(f"GMFLAG{number:02d}", str(f.name), f"bit {number}, value {int(f)}") for number, f in enumerate(MEANINGS)]
     path = run.catalog.path
     history = [
         f"galmorph {galmorph.__version__}: {command}",
         f"catalog: {path.name} sha256 {_checksum(path)}" if path is not None and path.is_file() else "catalog: in memory",
         *(f"image: {name}" for name in _named_images(run.images)),
+        *(f"flag {int(f)} {f.name}: {meaning}" for f, meaning in MEANINGS.items()),
         "software: " + ", ".join(f"{n} {_version(n)}" for n in ("numpy", "astropy", "sep", "torch")) + f", Python {platform.python_version()}",
     ]
     return Provenance(tuple(cards), tuple(history))
@@ -436,10 +437,11 @@ def classify(
     Examples
     --------
     >>> import galmorph
-    >>> sample = galmorph.shipped_sample("candels-h")
+    >>> from galmorph.shipped import shipped
+    >>> sample = shipped("catalogs") / "samples" / "candels-h"
     >>> table = galmorph.classify(sample / "catalog.fits", sample / "image.fits.gz", survey="candels", band="H")
     >>> len(table)
-    140
+    130
     """
     run = prepare_run(
         catalog, images, survey=survey, band=band, checkpoint=checkpoint, weights=weights, rms=rms, prefix=prefix,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import MEANINGS, Flag
@@ -25,6 +28,7 @@ log = logging.getLogger(__name__)
 _FIRST_HALF_PX = 64
 _LARGEST_HALF_PX = 256
 _MOSTLY = 0.5
+_NEAR_PX = 4
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,11 @@ class Gathering:
             return float("inf")
         return self.band.saturation if self.band is not None else None
 
+    @cached_property
+    def where(self) -> tuple[Located, npt.NDArray[np.bool_]]:
+        """Each row's tile and pixel, and which rows have a valid position; found once, on first use."""
+        return _locate(self.catalog, self.images)
+
 
 @dataclass(frozen=True)
 class Galaxy:
@@ -71,37 +80,49 @@ class Galaxy:
     measured: Measurement | None = None
 
 
-def locate(gathering: Gathering) -> tuple[Located, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+def locate(gathering: Gathering) -> tuple[Located, npt.NDArray[np.bool_]]:
     """Find each row's tile and pixel, and which rows have a valid position at all.
 
     Raises
     ------
     CatalogError
         If the catalogue has no kind of position that the images understand.
+    ImageError
+        If an image lacks what locating needs.
     """
-    catalog, images = gathering.catalog, gathering.images
+    return gathering.where
+
+
+def _locate(catalog: Catalog, images: ImageSource) -> tuple[Located, npt.NDArray[np.bool_]]:
     if images.kind == "jpeg":
-        if (files := catalog.files) is None:
-            raise CatalogError(
-                f"{_name(catalog)} has no column of file names, which image stamps need: looked for file, filename, "
-                "image. Name it with --file"
-            )
-        return images.locate_files(files), np.array([bool(f) for f in files], dtype=np.bool_)
+        return _locate_files(catalog, images)
     if images.has_wcs and catalog.ra_column is not None:
         ra, dec = catalog.ra_deg, catalog.dec_deg
         return images.locate(ra, dec), np.isfinite(ra) & np.isfinite(dec)
-    if (xy := catalog.xy) is None:
-        if catalog.ra_column is not None:
-            images.locate(catalog.ra_deg[:1], catalog.dec_deg[:1])  # says which image lacks a WCS
-        raise CatalogError(f"{_name(catalog)} has no positions that the images understand: give --ra/--dec or --x/--y")
-    return images.locate_pixels(xy), np.isfinite(xy).all(axis=1)
+    if (xy := catalog.xy) is not None:
+        return images.locate_pixels(xy), np.isfinite(xy).all(axis=1)
+    if catalog.ra_column is not None:
+        images.locate(catalog.ra_deg[:1], catalog.dec_deg[:1])  # says which image lacks a WCS
+    raise CatalogError(
+        f"{_name(catalog)} has no positions that the images understand: expected ra and dec, or x and y. "
+        "Name them with --ra and --dec, or --x and --y."
+    )
+
+
+def _locate_files(catalog: Catalog, images: ImageSource) -> tuple[Located, npt.NDArray[np.bool_]]:
+    if (files := catalog.files) is None:
+        raise CatalogError(
+            f"{_name(catalog)} has no column of file names, which image stamps need: looked for file, filename, "
+            "image. Name it with --file."
+        )
+    return images.locate_files(files), np.array([bool(f) for f in files], dtype=np.bool_)
 
 
 def _name(catalog: Catalog) -> str:
     return f"catalog '{catalog.path.name}'" if catalog.path is not None else "the catalogue"
 
 
-def gather(gathering: Gathering, rows: np.ndarray | None = None) -> Iterator[Galaxy]:  # type: ignore[type-arg]
+def gather(gathering: Gathering, rows: npt.NDArray[np.intp] | None = None) -> Iterator[Galaxy]:
     """Measure rows one after the other, in the order of the catalogue.
 
     Parameters
@@ -140,8 +161,8 @@ def _one(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galax
         except (ImageError, OSError) as error:
             log.debug("row %d: %s", row, error)
             return Galaxy(row, Flag.FETCH_FAILED)
-        if _is_blank(cutout):
-            return Galaxy(row, Flag.NO_IMAGE | Flag.MASKED_PIXELS, cutout)
+        if blank := _blank(cutout):
+            return Galaxy(row, Flag.NO_IMAGE | blank, cutout)
         measured = measure(
             cutout.detection,
             cutout.x,
@@ -165,14 +186,16 @@ def _fits(measured: Measurement, half: int, half_width_rpet: float) -> bool:
     return bool(np.isfinite(measured.rpet_px) and max(half_width_rpet, 1.5) * measured.rpet_px < half)
 
 
-def _is_blank(cutout: Cutout) -> bool:
-    """Tell whether most pixels about the position have no data."""
+def _blank(cutout: Cutout) -> Flag:
+    """Say why most pixels about the position have no data, if that is so: they are NaN, or have no weight."""
     row, column = round(cutout.y), round(cutout.x)
-    near = slice(max(row - 4, 0), row + 5), slice(max(column - 4, 0), column + 5)
+    near = tuple(slice(max(middle - _NEAR_PX, 0), middle + _NEAR_PX + 1) for middle in (row, column))
     data = np.isfinite(cutout.detection[near])
-    if cutout.weight is not None:
-        data &= cutout.weight[near] > 0
-    return bool(data.size == 0 or data.mean() < _MOSTLY)
+    if data.size == 0 or data.mean() < _MOSTLY:
+        return Flag.MASKED_PIXELS
+    if cutout.weight is not None and (data & (cutout.weight[near] > 0)).mean() < _MOSTLY:
+        return Flag.ZERO_WEIGHT
+    return Flag(0)
 
 
 def stamp_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Stamp:
@@ -187,5 +210,12 @@ def stamp_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Stamp:
         x=cutout.x,
         y=cutout.y,
         mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
-        seed=galaxy.row,
+        seed=_seed(cutout, images),
     )
+
+
+def _seed(cutout: Cutout, images: ImageSource) -> int:
+    """Seed of a stamp's noise: the same for the same place on the same image, whatever row and catalogue it is in."""
+    x, y = cutout.x + cutout.origin[0], cutout.y + cutout.origin[1]
+    name = images.tile_names[cutout.tile].replace("\\", "/").rpartition("/")[2]
+    return zlib.crc32(f"{name} {x:.2f} {y:.2f}".encode())

@@ -18,7 +18,19 @@ from galmorph.shipped import named_files, shipped
 __all__ = ["PARTS", "Pipeline", "load_pipeline", "pipeline_names", "split_rows"]
 
 PARTS = ("train", "validation", "test")
-_SECTIONS = {"title", "scheme", "extends", "images", "recipe", "network", "augmentation", "split", "train", "fractions", "stars"}
+_SECTIONS = {
+    "title",
+    "scheme",
+    "extends",
+    "images",
+    "recipe",
+    "network",
+    "augmentation",
+    "split",
+    "train",
+    "fractions",
+    "stars",
+}
 _MINIMUM = {"title", "scheme", "images", "split"}
 _SPLIT_KEYS = {"method", "blocks", "test", "validation", "only", "salt"}
 _IMAGE_KEYS = {"survey", "band", "data"}
@@ -112,7 +124,9 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = (
+            _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        )
     return merged
 
 
@@ -127,7 +141,9 @@ def _check(name: str, contents: Mapping[str, Any]) -> None:
         if unknown := set(given) - known:
             raise PipelineError(f"pipeline '{name}': {unknown_name(what, sorted(unknown)[0], known)}")
     if missing := sorted(_MINIMUM - set(contents)):
-        raise PipelineError(f"pipeline '{name}' lacks '{missing[0]}': every pipeline has {', '.join(sorted(_MINIMUM))}")
+        raise PipelineError(
+            f"pipeline '{name}' lacks '{missing[0]}': every pipeline has {', '.join(sorted(_MINIMUM))}"
+        )
 
 
 def split_rows(split: Mapping[str, Any], ids: list[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:

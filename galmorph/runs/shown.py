@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from galmorph.errors import UnknownNameError, unknown_name
 from galmorph.runs.pipeline import load_pipeline, pipeline_names
@@ -62,16 +63,15 @@ def _scheme(name: str) -> str:
     lines = [made.title, f"reference: {made.reference}", f"kind: {made.kind}"]
     for question in made.questions:
         asked = f" (asked after {', '.join(question.parents)})" if question.parents else ""
-        lines.append(f"{question.name}: {question.title}{asked}")
-        lines += [f"  {a.key}" for a in question.answers]
+        lines += [f"{question.name}: {question.title}{asked}", *(f"  {a.key}" for a in question.answers)]
     return "\n".join(lines)
 
 
 def _pipeline(name: str) -> str:
     made = load_pipeline(name)
     lines = [made.title, f"scheme: {made.scheme}", f"data: {made.images.get('data', '')}"]
-    for section in ("recipe", "network", "augmentation", "split", "train"):
-        lines.append(f"{section}: " + ", ".join(f"{k}={v}" for k, v in getattr(made, section).items()))
+    sections = {name: getattr(made, name) for name in ("recipe", "network", "augmentation", "split", "train")}
+    lines += [f"{name}: " + ", ".join(f"{k}={v}" for k, v in values.items()) for name, values in sections.items()]
     return "\n".join(lines)
 
 
@@ -88,12 +88,15 @@ def _checkpoint(name: str) -> str:
         f"sha256: {made.sha256}",
     ]
     for part in ("validation", "test"):
-        for question, scores in card.get(part, {}).get("questions", {}).items():
-            if scores.get("rows"):
-                lines.append(
-                    f"{part}, {question}: {scores['rows']} rows, RMSE {scores['rmse']:.3f} (constant "
-                    f"{scores['constant']:.3f}, floor {scores['floor']:.3f}), signal explained {scores['signal_explained']:.2f}"
-                )
+        questions = card.get(part, {}).get("questions", {})
+        lines += [f"{part}, {_scores(name, scores)}" for name, scores in questions.items() if scores.get("rows")]
         if "accuracy" in card.get(part, {}):
             lines.append(f"{part}: accuracy {card[part]['accuracy']:.3f}")
     return "\n".join(lines)
+
+
+def _scores(question: str, scores: Mapping[str, Any]) -> str:
+    return (
+        f"{question}: {scores['rows']} rows, RMSE {scores['rmse']:.3f} (constant {scores['constant']:.3f}, "
+        f"floor {scores['floor']:.3f}), signal explained {scores['signal_explained']:.2f}"
+    )

@@ -72,7 +72,8 @@ def labels_from(catalog: Catalog, scheme: Scheme, fractions: Mapping[str, Any]) 
         raise SchemeError(f"the labels have no column '{absent[0]}', which [fractions] of the pipeline names")
 
     def votes(name: str) -> npt.NDArray[np.float64]:
-        return np.sum([np.asarray(catalog.table[c], dtype=np.float64) for c in fractions[name]], axis=0)
+        summed: FloatArray = np.sum([np.asarray(catalog.table[c], dtype=np.float64) for c in fractions[name]], axis=0)
+        return summed
 
     total = votes("votes")[:, None]
     counts = np.minimum(np.stack([votes(k) for k in scheme.keys], axis=1), total)
@@ -176,7 +177,9 @@ def _prepare_folder(folder: Path, *, resume: bool) -> None:
     except OSError as error:
         raise OutputError(f"folder '{folder}' cannot be made: {error.strerror}; choose another with -o") from error
     if (folder / STATE).exists() and not resume:
-        raise OutputError(f"folder '{folder}' holds a training run already: continue it with --resume or choose another")
+        raise OutputError(
+            f"folder '{folder}' holds a training run already: continue it with --resume or choose another"
+        )
 
 
 def _sets(
@@ -205,14 +208,16 @@ def _sets(
             snr.append(galaxy.measured.snr)
     for part, found in canvases.items():
         if not found:
-            raise PipelineError(f"the {part} part of pipeline '{pipeline.name}' is empty: check its [split] and the images")
+            raise PipelineError(
+                f"the {part} part of pipeline '{pipeline.name}' is empty: check its [split] and the images"
+            )
     return {p: _with_stars(canvases[p], labels.take(np.array(kept[p])), pipeline, recipe, p) for p in canvases}, snr
 
 
 def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
     cutout, measured = galaxy.cutout, galaxy.measured
-    assert cutout is not None  # noqa: S101 - for the type checker; both are there together
-    assert measured is not None  # noqa: S101
+    if cutout is None or measured is None:
+        raise PipelineError(f"row {galaxy.row} has no image, so it cannot be trained on: leave it out")
     ready = prepare_around(
         cutout.planes,
         measured,
@@ -226,9 +231,7 @@ def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
     return canvas(ready.planes, ready.x, ready.y, ready.half_px, ready.brightness, recipe)
 
 
-def _with_stars(
-    canvases: list[Canvas], labels: Labels, pipeline: Pipeline, recipe: Recipe, part: str
-) -> TrainingSet:
+def _with_stars(canvases: list[Canvas], labels: Labels, pipeline: Pipeline, recipe: Recipe, part: str) -> TrainingSet:
     stars = pipeline.stars
     if not stars:
         return TrainingSet.build(canvases, labels, recipe)
@@ -270,13 +273,21 @@ def predict_rows(
     scale = np.array(brightness)
     stamps = np.stack(pixels)
     if observation is not None:
-        stamps, scale = degrade(stamps, scale, observation, recipe.half_width_rpet, seed=len(kept)), np.ones(len(kept))
+        stamps, scale = (
+            degrade(stamps, scale, observation, recipe.half_width_rpet, seed=len(kept)),
+            np.ones(len(kept)),
+        )
     stretched = stretch(stamps, scale.astype(np.float32)[:, None, None, None], recipe).astype(np.float32)
     return checkpoint.predict(stretched), np.array(kept, dtype=np.intp)
 
 
 def evaluate_checkpoint(
-    checkpoint: Checkpoint, catalog: Catalog, images: ImageSource, *, part: str = "test", progress: Progress | None = None
+    checkpoint: Checkpoint,
+    catalog: Catalog,
+    images: ImageSource,
+    *,
+    part: str = "test",
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Score a checkpoint on one part of a labelled table, divided as it was for training.
 
@@ -297,9 +308,13 @@ def evaluate_checkpoint(
     wanted = (labels.totals.max(axis=1) > 0) & ((parts == part) | (part == "all"))
     if not wanted.any():
         raise PipelineError(f"part '{part}' of the labels is empty: the checkpoint's split leaves no row there")
-    observation = Augmentation.from_dict({"observation": checkpoint.observation}).observation if checkpoint.observation else None
+    observation = (
+        Augmentation.from_dict({"observation": checkpoint.observation}).observation if checkpoint.observation else None
+    )
     gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
-    conditional, rows = predict_rows(checkpoint, gathering, np.flatnonzero(wanted), observation=observation, progress=progress)
+    conditional, rows = predict_rows(
+        checkpoint, gathering, np.flatnonzero(wanted), observation=observation, progress=progress
+    )
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
     scores = evaluate(conditional, labels.take(rows), checkpoint.scheme, constant)
     return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, **scores}

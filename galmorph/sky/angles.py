@@ -27,7 +27,8 @@ _FACTORS = {
 _SEXAGESIMAL = re.compile(
     r"""\s*(?P<sign>[+\-\u2212]?)\s*(?P<first>\d{1,3})
         (?:\s*(?P<mark>[hd°:])\s*|\s+) (?P<minutes>\d{1,2}(?:\.\d*)?)
-        (?:(?:\s*[m':\u2032]\s*|\s+) (?P<seconds>\d{1,2}(?:\.\d*)?)? \s*(?:s|"|\u2033|'')? | \s*[m'\u2032])? \s*$""",
+        (?:(?:\s*[m':\u2032]\s*|\s+) (?P<seconds>\d{1,2}(?:\.\d*)?)? \s*(?:s|"|\u2033|'')?
+          | \s*[m'\u2032])? \s*$""",
     re.VERBOSE | re.IGNORECASE,
 )
 

@@ -1,4 +1,4 @@
-"""Catalog: a table of sources whose id and positions are known; read from a file, written back with more columns."""
+"""Catalog: a table of sources whose id and positions are known; read, and written back with more columns."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy.io.fits import VerifyError
 from astropy.table import Table
 
-from galmorph.errors import CatalogError, OutputError
+from galmorph.errors import CatalogError, GalmorphError, OutputError
 from galmorph.sky.angles import dec_degrees, ra_degrees
 from galmorph.sky.formats.atomic import check_folder, replacing
 from galmorph.sky.formats.column import Column, Provenance, noted, table_with
 from galmorph.sky.formats.plain import as_text
-from galmorph.sky.formats.registry import format_of_input, format_of_output
+from galmorph.sky.formats.registry import Format, format_of_input, format_of_output
 from galmorph.sky.roles import Roles, find_roles, missing_position
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ __all__ = [
     "write_catalog",
 ]
 
+_UNWRITABLE = (ValueError, TypeError, KeyError, NotImplementedError, EOFError, VerifyError)
+_TYPES = ("f4", "f8", "i4", "i8")
+
 log = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float64]
@@ -48,8 +52,8 @@ class Catalog:
     Parameters
     ----------
     table
-        All rows and columns; units and descriptions on the columns, UCDs in ``column.info.meta["ucd"]``, header cards
-        in ``meta``.
+        All rows and columns; units and descriptions on the columns, UCDs in ``column.info.meta["ucd"]``,
+        header cards in ``meta``.
     id_column, ra_column, dec_column, x_column, y_column, file_column
         Names of columns, or None.
     path, hdu
@@ -105,8 +109,8 @@ class Catalog:
     def xy(self) -> FloatArray | None:
         """Pixel positions, (N, 2), 0-based; NaN where missing; None without such columns.
 
-        Columns named like SExtractor's ``X_IMAGE`` count from 1, as FITS does, and are shifted; all others are taken
-        to count from 0.
+        Columns named like SExtractor's ``X_IMAGE`` count from 1, as FITS does, and are shifted; all others
+        are taken to count from 0.
         """
         if self.x_column is None or self.y_column is None:
             return None
@@ -175,9 +179,13 @@ def catalog_from(
     CatalogError
         If it lacks a named column or positions.
     """
-    own = table.copy(copy_data=False) if isinstance(table, Table) else Table.from_pandas(table)
+    own = table.copy(copy_data=False) if isinstance(table, Table) else _of_frame(table)
     given = {"id": id_column, "ra": ra, "dec": dec, "x": x, "y": y, "file": file_column}
     return _catalog(own, given, positions, None, None, "memory")
+
+
+def _of_frame(frame: pd.DataFrame) -> Table:
+    return Table.from_pandas(frame.rename(columns=str))
 
 
 def check_columns(catalog: Catalog, names: Iterable[str]) -> None:
@@ -204,7 +212,8 @@ def check_output(path: str | Path, *, overwrite: bool) -> str:
     Raises
     ------
     OutputError
-        If its ending is unknown, it exists and may not be overwritten, or its folder is missing or not writable.
+        If its ending is unknown, it exists and may not be overwritten, or its folder is missing or not
+        writable.
     """
     target = Path(path)
     form = format_of_output(target)
@@ -238,8 +247,8 @@ def write_catalog(
 ) -> None:
     """Write the catalogue with `columns` after its own, in the format of the ending of `path`, atomically.
 
-    In the format that the catalogue came in, the file is copied as it is and only the new columns are added to it;
-    otherwise it is made anew from the table, with units, descriptions, UCDs and header cards.
+    In the format that the catalogue came in, the file is copied as it is and only the new columns are added
+    to it; otherwise it is made anew from the table, with units, descriptions, UCDs and header cards.
 
     Raises
     ------
@@ -252,12 +261,27 @@ def write_catalog(
     target = Path(path)
     form = format_of_output(target)
     check_output(target, overwrite=overwrite)
-    with replacing(target) as temporary:
-        if _same_file(catalog, form.name) and catalog.path is not None:
-            if form.append(catalog.path, catalog.hdu, columns, provenance, temporary):
-                return
-            log.info("'%s' is written anew: its table cannot be extended in place", target)
-        form.write(table_with(catalog.table, columns), provenance, temporary)
+    try:
+        with replacing(target) as temporary:
+            _write(catalog, columns, form, provenance, temporary)
+    except GalmorphError:
+        raise
+    except _UNWRITABLE as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise OutputError(
+            f"Output '{target}' cannot hold this table ({reason}): choose another format"
+        ) from error
+
+
+def _write(
+    catalog: Catalog, columns: Sequence[Column], form: Format, provenance: Provenance, path: Path
+) -> None:
+    """Extend a copy of the file that the catalogue came from, or else make a new one of its table."""
+    if _same_file(catalog, form.name) and catalog.path is not None:
+        if form.append(catalog.path, catalog.hdu, columns, provenance, path):
+            return
+        log.info("'%s' is written anew: its table cannot be extended as it is", catalog.path)
+    form.write(table_with(catalog.table, columns), provenance, path)
 
 
 def _catalog(
@@ -299,10 +323,16 @@ def _same_file(catalog: Catalog, form: str) -> bool:
 def _check_new(catalog: Catalog, columns: Sequence[Column]) -> None:
     check_columns(catalog, [c.name for c in columns])
     for column in columns:
+        kind = np.asarray(column.values).dtype
         if len(column.values) != len(catalog):
             raise CatalogError(
-                f"Column '{column.name}' has {len(column.values)} values for the {len(catalog)} rows of catalog "
-                f"'{catalog.title}': give one per row"
+                f"Column '{column.name}' has {len(column.values)} values for the {len(catalog)} rows of "
+                f"catalog '{catalog.title}': give one per row"
+            )
+        if kind.str[1:] not in _TYPES and kind.kind != "U":
+            raise CatalogError(
+                f"Column '{column.name}' has values of type {kind}: give float32, float64, int32, "
+                "int64 or str"
             )
 
 
@@ -336,7 +366,7 @@ def _pixels(column: Any, name: str) -> FloatArray:
         if text
         else np.ma.filled(np.ma.asarray(cells, dtype=float), np.nan)
     )
-    pixels = np.asarray(degrees, dtype=np.float64)
+    pixels = np.array(degrees, dtype=np.float64)
     pixels[~np.isfinite(pixels)] = np.nan
     return pixels - 1.0 if name.upper().endswith("_IMAGE") else pixels
 

@@ -61,9 +61,9 @@ _PAIRS_PIXEL = (
     ("xcen", "ycen"),
 )
 _IDS = (
-    "id", "source_id", "sourceid", "objid", "obj_id", "objectid", "object_id", "galaxyid", "galaxy_id", "dr7objid",
-    "dr8objid", "targetid", "number", "seq", "name", "objname", "iauname", "designation", "main_id", "recno",
-    "halo_id", "galid",
+    "id", "source_id", "sourceid", "objid", "obj_id", "objectid", "object_id", "galaxyid", "galaxy_id",
+    "dr7objid", "dr8objid", "targetid", "number", "seq", "name", "objname", "iauname", "designation",
+    "main_id", "recno", "galid",
 )  # fmt: skip
 _FILES = ("file", "filename", "file_name", "file_loc", "filepath", "image", "image_file", "path", "stamp")
 _NOT_A_POSITION = ("arith.", "stat.")
@@ -91,8 +91,9 @@ class Roles:
 def find_roles(table: Table, given: dict[str, str | None], title: str) -> Roles:
     """Find the columns with a role: those that are named in `given`, then by UCD, then by usual names.
 
-    Main positions (``pos.eq.ra;meta.main``) come first, then usual names, then any column whose first UCD word is
-    a position. Among names, one that is spelt exactly as usual wins over one that differs in case.
+    Main positions (``pos.eq.ra;meta.main``) come first, then usual names, then any column whose first UCD
+    word is a position: our own ``gm_ra`` is one, and must not win over the ``ra`` of the catalogue it was
+    added to. Among names, one that is spelt exactly as usual wins over one that differs in case.
 
     Parameters
     ----------
@@ -128,8 +129,8 @@ def missing_position(roles: Roles, title: str) -> str:
     """Say which position column a catalogue lacks and how to name it."""
     if roles.lone is None:
         return (
-            f"Catalog '{title}' has no columns for positions: looked for ra and dec, RAJ2000 and DEJ2000, x and y, "
-            "file. Name them with --ra and --dec, or --x and --y."
+            f"Catalog '{title}' has no columns for positions: looked for ra and dec, RAJ2000 and DEJ2000, "
+            "x and y, file. Name them with --ra and --dec, or --x and --y."
         )
     column, role = roles.lone
     other = {"ra": "dec", "dec": "ra", "x": "y", "y": "x"}[role]
@@ -139,7 +140,10 @@ def missing_position(roles: Roles, title: str) -> str:
         "x": ("x pixels", "x, X_IMAGE"),
         "y": ("y pixels", "y, Y_IMAGE"),
     }[other]
-    return f"Catalog '{title}' has no column for {noun} beside '{column}': looked for {tried}. Name it with --{other}."
+    return (
+        f"Catalog '{title}' has no column for {noun} beside '{column}': looked for {tried}. "
+        f"Name it with --{other}."
+    )
 
 
 def _named(names: Sequence[str], name: str, title: str) -> str:
@@ -159,13 +163,18 @@ def _pair(
     usual: Iterable[tuple[str, str]],
     ucds: Callable[[Table, bool], tuple[str | None, str | None]],
 ) -> tuple[str | None, str | None]:
-    """Return the two columns of a position: named ones first, else the best pair, else what there is of one."""
+    """Return the two columns of a position: named ones, else the best pair, else what there is of one."""
     first, second = (named.get(role) for role in roles)
     if first and second:
         return first, second
     if first or second:
         return _partner(table, first, second, usual, ucds)
-    for found in (ucds(table, True), _usual_pair(table, usual), _coordinates(table, roles), ucds(table, False)):
+    for found in (
+        ucds(table, True),
+        _usual_pair(table, usual),
+        _coordinates(table, roles),
+        ucds(table, False),
+    ):
         if all(found):
             return found
     return _lone(table, usual)
@@ -235,7 +244,7 @@ def _id_ucds(table: Table) -> str | None:
 
 
 def _by_ucd(table: Table, word: str, old: str, *, main: bool) -> str | None:
-    """Return the first column whose UCD1+ begins with `word` or whose UCD1 is `old`, as main one or as any."""
+    """Return the first column whose UCD1+ begins with `word` or whose UCD1 is `old`; perhaps a main one."""
     for name in table.colnames:
         if _ucd_says(table[name], word, old, main=main):
             return str(name)

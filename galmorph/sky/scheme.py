@@ -157,7 +157,8 @@ class Scheme:
         if self.kind != "independent":
             return probabilities
         total = probabilities.sum(axis=-1, keepdims=True)
-        return np.divide(probabilities, total, out=np.full_like(probabilities, np.nan), where=total > 0)
+        scaled: FloatArray = np.divide(probabilities, total, out=np.full_like(probabilities, np.nan), where=total > 0)
+        return scaled
 
     def best_class(self, marginals: FloatArray) -> tuple[npt.NDArray[np.str_], FloatArray]:
         """Name the likeliest answer of the first question and its (normalised) probability.
@@ -171,7 +172,11 @@ class Scheme:
         -------
         Names (N,), '' where there is none, without the question's name; probabilities (N,).
         """
-        first = self.normalised(marginals)[:, self.slices[0]] if self.kind == "independent" else marginals[:, self.slices[0]]
+        first = (
+            self.normalised(marginals)[:, self.slices[0]]
+            if self.kind == "independent"
+            else marginals[:, self.slices[0]]
+        )
         known = np.isfinite(first).all(axis=1)
         best = np.where(known, np.nan_to_num(first, nan=-1.0).argmax(axis=1), 0)
         names = np.array([k.rpartition("__")[2] for k in self.keys[self.slices[0]]])
@@ -208,7 +213,7 @@ class Scheme:
                 f"labels for scheme '{self.name}' have no column '{missing[0]}' ({len(missing)} of "
                 f"{len(self.keys)} answers are missing): expected one column of votes or fractions for each"
             )
-        votes = np.stack([np.asarray(table[f], dtype=np.float64) for f in found], axis=1)
+        votes = np.stack([np.asarray(table[f], dtype=np.float64) for f in found if f], axis=1)
         if (votes < 0).any():
             raise SchemeError(f"labels for scheme '{self.name}' contain negative votes: give counts or fractions")
         return self._labels_of_votes(votes)
@@ -234,7 +239,9 @@ class Scheme:
                 f"labels for scheme '{self.name}' have neither columns of votes ({', '.join(self.keys[:3])}, …) nor "
                 f"a column '{column}' with names of classes: found {', '.join(names[:8])}"
             )
-        given = ["" if v is None or v != v else str(v).strip() for v in table[column]]  # noqa: PLR0124 - NaN
+        renamed = {a.source: a.key for a in self.answers}
+        cells = ["" if v is None or v is np.ma.masked or v != v else str(v).strip() for v in table[column]]  # noqa: PLR0124 - NaN
+        given = [renamed.get(c, c) for c in cells]
         if unknown := sorted(set(given) - set(self.keys) - {""}):
             raise SchemeError(unknown_name(f"class in column '{column}' for scheme", unknown[0], self.keys))
         counts = np.array([[g == k for k in self.keys] for g in given], dtype=np.float64).reshape(-1, len(self.keys))
@@ -295,7 +302,10 @@ def _question(contents: Mapping[str, Any], *, keep_names: bool) -> Question:
         return Answer(key, given.get("title", short.replace("_", " ")), given.get("source", key))
 
     return Question(
-        name, contents.get("title", name), tuple(answer(a) for a in contents["answers"]), tuple(contents.get("parents", ()))
+        name,
+        contents.get("title", name),
+        tuple(answer(a) for a in contents["answers"]),
+        tuple(contents.get("parents", ())),
     )
 
 

@@ -283,9 +283,7 @@ def _read(path: Path) -> Survey:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SurveyError(
-            f"{where} cannot be read ({error.strerror}): give the path of an existing file"
-        ) from error
+        raise SurveyError(f"{where} cannot be read ({error.strerror}): give the path of an existing file") from error
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
         raise SurveyError(f"{where} is not valid TOML ({error}): correct it") from error
     return _survey_from(table, where)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-__all__ = ["Sky", "clipped_sky", "correlation_px", "sky_noise"]
+__all__ = ["Sky", "clipped_sky", "correlation_px", "power_of_two", "sky_noise"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -58,7 +58,7 @@ def clipped_sky(pixels: FloatArray, usable: BoolArray, *, clip: float = 3.0, rou
             break
         values = kept
     if sigma == 0.0:
-        sigma = float(values.std())
+        sigma = float(values.std(dtype=np.float64))
     return Sky(level, sigma, int(values.size))
 
 
@@ -71,7 +71,8 @@ def correlation_px(pixels: FloatArray, usable: BoolArray, sky: Sky, *, longest: 
     good = usable & (np.abs(pixels - sky.level) < 3.0 * sky.sigma)
     if sky.sigma <= 0 or good.sum() < 64:
         return 1.0
-    noise = np.where(good, pixels - sky.level, 0.0)
+    # A power of two: exact, and squares neither over- nor underflow in whatever unit.
+    noise = np.where(good, pixels - sky.level, 0.0) * np.float32(power_of_two(1.0 / sky.sigma))
     variance = float((noise**2).sum() / good.sum())
     for lag in range(1, longest):
         across = (noise[:, lag:] * noise[:, :-lag]).sum() / max((good[:, lag:] & good[:, :-lag]).sum(), 1)
@@ -79,6 +80,11 @@ def correlation_px(pixels: FloatArray, usable: BoolArray, sky: Sky, *, longest: 
         if 0.5 * (across + along) < 0.5 * variance:
             return float(lag)
     return float(longest)
+
+
+def power_of_two(value: float) -> float:
+    """Return the power of two next to a positive number: a scale that costs no rounding."""
+    return float(2.0 ** np.clip(np.round(np.log2(value)), -126, 126))
 
 
 def sky_noise(shape: tuple[int, int], sky: Sky, correlation: float, seed: int) -> FloatArray:
@@ -92,7 +98,8 @@ def sky_noise(shape: tuple[int, int], sky: Sky, correlation: float, seed: int) -
     top, left = np.random.default_rng(seed).integers(0, _FIELD_PX, size=2)
     rows = (top + np.arange(shape[0])) % _FIELD_PX
     columns = (left + np.arange(shape[1])) % _FIELD_PX
-    return field[rows[:, None], columns[None, :]] * np.float32(sky.sigma)
+    noise: FloatArray = field[rows[:, None], columns[None, :]] * np.float32(sky.sigma)
+    return noise
 
 
 @lru_cache(maxsize=16)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import sep
+from scipy import ndimage
 
 from galmorph.flags import Flag
 from galmorph.stamps.segment import Segmentation, neighbour_mask, pick, segment
@@ -131,7 +132,7 @@ def measure(
     neighbours = neighbour_mask(found, chosen, pixels.shape)
     if chosen < 0:
         # Nothing stands out here, so nothing is known to be a neighbour either.
-        return _nothing(x, y, found, np.zeros_like(neighbours), pixels.shape)
+        return _nothing(x, y, found, np.zeros_like(neighbours), _missing_at(x, y, finite, weighted))
     clean = np.where(usable, pixels - np.float32(found.sky.level), np.float32(0.0))
     bad = neighbours | ~usable
     row = found.objects[chosen]
@@ -182,17 +183,36 @@ def _reach(centre: tuple[float, float], shape: tuple[int, int]) -> float:
     return float(min(centre[0], centre[1], width - 1 - centre[0], height - 1 - centre[1]))
 
 
-def _nothing(
-    x: float, y: float, found: Segmentation, neighbours: BoolArray, shape: tuple[int, int]
-) -> Measurement:
+def _missing_at(x: float, y: float, finite: BoolArray, weighted: BoolArray) -> Flag:
+    if finite.size == 0 or not np.isfinite(x + y):
+        return Flag.MASKED_PIXELS
+    height, width = finite.shape
+    row, column = round(min(max(y, 0.0), height - 1.0)), round(min(max(x, 0.0), width - 1.0))
+    masked = Flag(0) if finite[row, column] else Flag.MASKED_PIXELS
+    return masked if weighted[row, column] else masked | Flag.ZERO_WEIGHT
+
+
+def _nothing(x: float, y: float, found: Segmentation, neighbours: BoolArray, missing: Flag) -> Measurement:
     nan = float("nan")
-    flags = Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR
-    row, column = int(np.clip(round(y), 0, shape[0] - 1)), int(np.clip(round(x), 0, shape[1] - 1))
-    if not found.usable[row, column]:
-        flags |= Flag.MASKED_PIXELS
+    flags = missing | Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR
+    shape = neighbours.shape[0], neighbours.shape[1]
     sky = found.sky
     return Measurement(
-        nan, nan, nan, nan, nan, nan, nan, nan, nan, sky.level, sky.sigma, flags, _reach((x, y), shape), found, neighbours
+        nan,
+        nan,
+        nan,
+        nan,
+        nan,
+        nan,
+        nan,
+        nan,
+        nan,
+        sky.level,
+        sky.sigma,
+        flags,
+        _reach((x, y), shape),
+        found,
+        neighbours,
     )
 
 
@@ -249,7 +269,7 @@ def radial_profile(clean: FloatArray, good: BoolArray, x: float, y: float) -> Pr
     keep = np.repeat(np.repeat(inner, _SUBPIXELS, 0), _SUBPIXELS, 1)
     fine = np.hypot(fine_y[:, None] - y, fine_x[None, :] - x)
     _accumulate(sums, counts, fine[keep], repeat[keep].astype(np.float64), _SUBPIXELS**-2)
-    edge = _BIN_PX * np.arange(1, n_bins + 1)
+    edge = _BIN_PX * np.arange(1.0, n_bins + 1)
     mean = np.divide(sums, counts, out=np.full(n_bins, np.nan), where=counts > 0)
     return Profile(edge, mean, np.pi * (edge**2 - (edge - _BIN_PX) ** 2), counts)
 
@@ -310,11 +330,17 @@ def _smooth_slope(grid: npt.NDArray[np.float64], ratio: npt.NDArray[np.float64],
 
 
 def _radius_grid(profile: Profile) -> npt.NDArray[np.float64]:
-    # Bins are trusted out to where less than half of a ring has pixels.
-    covered = profile.used >= 0.2 * profile.area
+    # Bins are trusted out to where less than a fifth of a ring has pixels; a bin that falls between two rows of pixels
+    # (the centre on a pixel leaves 9.50 to 9.75 px empty) is judged with its neighbours.
+    wider = [ndimage.uniform_filter1d(v, 5, mode="nearest") for v in (profile.used, profile.area)]
+    covered = (profile.used >= 0.2 * profile.area) | (wider[0] >= 0.2 * wider[1])
     last = len(covered) if covered.all() else int(np.argmin(covered[8:])) + 8
     outermost = profile.edge[min(last, len(profile.edge) - 1)] / _OUTER
-    return np.geomspace(1.0, outermost, max(int(np.log(max(outermost, 1.01)) / 0.02), 3)) if outermost > 1.2 else np.zeros(0)
+    return (
+        np.geomspace(1.0, outermost, max(int(np.log(max(outermost, 1.01)) / 0.02), 3))
+        if outermost > 1.2
+        else np.zeros(0)
+    )
 
 
 def _cumulative(profile: Profile) -> tuple[npt.NDArray[np.float64], ...]:
@@ -400,5 +426,7 @@ def _is_saturated(values: FloatArray, saturation: float | None) -> bool:
         return False
     if saturation is not None and float(values.max()) >= saturation:
         return True
-    # A plateau: several pixels that share the very same highest value.
-    return bool(values.size > 20 and (values == values.max()).sum() >= 4 and values.max() > 10 * abs(np.median(values)))
+    # A plateau: several pixels that share the very same highest value, far above the rest or filling much of it.
+    top = int((values == values.max()).sum())
+    high = values.max() > 10 * abs(np.median(values)) or top > 0.1 * values.size
+    return bool(values.size > 20 and top >= 4 and high)

@@ -123,23 +123,28 @@ def prepare(
     Finite planes, (C, H, W), sky-subtracted unless the stretch is ``'display'``; and the brightness that the
     stretch divides by.
     """
-    bad = ~np.isfinite(planes).all(axis=0)
+    bad = np.logical_not(np.isfinite(planes).all(axis=0))
     if recipe.neighbours == "fill":
         bad |= measured.neighbours
     if recipe.stretch == "display":
-        return fill(np.nan_to_num(planes), bad, measured, seed), 1.0
-    flux = np.nan_to_num(planes - np.float32(measured.sky_level))
+        return fill(np.nan_to_num(planes, posinf=0.0, neginf=0.0), bad, measured, seed), 1.0
+    flux = np.nan_to_num(planes - np.float32(measured.sky_level), posinf=0.0, neginf=0.0)
     brightness = _brightness(measured)
     if recipe.softening_mjysr > 0 and np.isfinite(mjysr_per_unit):
         unit = recipe.softening_mjysr / mjysr_per_unit
         flux = (np.arcsinh(flux / unit) * unit).astype(np.float32)
         flux = np.minimum(flux, np.float32(recipe.display_top) * _peak(flux, bad, measured))
-        brightness = max(_mean_inside(flux, bad, measured), 0.5 * measured.sky_sigma)
+        brightness = max(_mean_inside(flux, bad, measured), _faintest(measured))
     return fill(flux, bad, measured, seed), brightness
 
 
+def _faintest(measured: Measurement) -> float:
+    # In the image's unit, which may be 1e-20 of something; an image without noise has no scale.
+    return 0.5 * measured.sky_sigma if measured.sky_sigma > 0 else 1e-12
+
+
 def _brightness(measured: Measurement) -> float:
-    floor = max(0.5 * measured.sky_sigma, 1e-12)
+    floor = _faintest(measured)
     value = measured.mean_brightness
     return max(value, floor) if np.isfinite(value) else 4.0 * floor
 
@@ -188,13 +193,16 @@ def fill(planes: FloatArray, bad: BoolArray, measured: Measurement, seed: int) -
     return filled
 
 
-def _ring_means(plane: FloatArray, ring: npt.NDArray[np.intp], good: BoolArray, level: float) -> npt.NDArray[np.float64]:
+def _ring_means(
+    plane: FloatArray, ring: npt.NDArray[np.intp], good: BoolArray, level: float
+) -> npt.NDArray[np.float64]:
     n = int(ring.max()) + 1
     counts = np.bincount(ring[good], minlength=n)
     sums = np.bincount(ring[good], plane[good], minlength=n)
     # Rings with few pixels lean towards the sky.
     means: npt.NDArray[np.float64] = (sums + 4.0 * level) / (counts + 4.0)
-    return ndimage.uniform_filter1d(means, 3, mode="nearest")
+    smooth: npt.NDArray[np.float64] = ndimage.uniform_filter1d(means, 3, mode="nearest")
+    return smooth
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import sep
 from scipy import ndimage
 
-from galmorph.stamps.background import Sky, clipped_sky, correlation_px
+from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two
 
 __all__ = ["Segmentation", "neighbour_mask", "pick", "segment"]
 
@@ -114,7 +114,10 @@ def _binned(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArra
     height, width = (n // 2 * 2 for n in pixels.shape)
 
     def quarters(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-        return values[:height, :width].reshape(height // 2, 2, width // 2, 2).sum(axis=(1, 3), dtype=np.float64)
+        total: npt.NDArray[np.float64] = (
+            values[:height, :width].reshape(height // 2, 2, width // 2, 2).sum(axis=(1, 3), dtype=np.float64)
+        )
+        return total
 
     count = quarters(usable)
     total = quarters(np.where(usable, pixels, np.float32(0.0)))
@@ -132,7 +135,9 @@ def _unbinned(halved: Segmentation, usable: BoolArray, sky: Sky) -> Segmentation
     objects["a"] *= 2
     objects["b"] *= 2
     # The level is the same; the noise per pixel is that of the unbinned image.
-    return Segmentation(labels, objects, Sky(halved.sky.level, sky.sigma, sky.n_pixels), 2 * halved.correlation_px, usable)
+    return Segmentation(
+        labels, objects, Sky(halved.sky.level, sky.sigma, sky.n_pixels), 2 * halved.correlation_px, usable
+    )
 
 
 def sep_dtype() -> np.dtype[np.void]:
@@ -155,8 +160,11 @@ def _extract(
     area: int,
     contrast: float,
 ) -> tuple[npt.NDArray[np.void], IntArray]:
-    data = data - np.float32(sky.level)
-    noise = sky.sigma if relative_noise is None else np.ascontiguousarray(relative_noise * sky.sigma, np.float32)
+    # SEP squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, without rounding.
+    unit = power_of_two(1.0 / sky.sigma)
+    data = (data - np.float32(sky.level)) * np.float32(unit)
+    sigma = sky.sigma * unit
+    noise = sigma if relative_noise is None else np.ascontiguousarray(relative_noise * sigma, np.float32)
     for raised in (1.0, 3.0, 10.0):
         try:
             objects, labels = sep.extract(
@@ -188,6 +196,8 @@ def pick(found: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> i
     Row of ``found.objects``, or -1 where nothing is there.
     """
     height, width = found.labels.shape
+    if not (np.isfinite(x) and np.isfinite(y)):
+        return -1
     column, row = round(x), round(y)
     if 0 <= row < height and 0 <= column < width and found.labels[row, column] > 0:
         return int(found.labels[row, column]) - 1

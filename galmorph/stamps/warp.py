@@ -25,7 +25,9 @@ def stamp_matrix(x: float, y: float, half_width_px: float) -> Matrix:
     return np.array([[half_width_px, 0.0, x], [0.0, half_width_px, y]])
 
 
-def turn(angle_rad: float = 0.0, *, flip: bool = False, zoom: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)) -> Matrix:
+def turn(
+    angle_rad: float = 0.0, *, flip: bool = False, zoom: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)
+) -> Matrix:
     """Rotate, flip, zoom and shift in stamp coordinates, (2, 3).
 
     A zoom above 1 shows the galaxy larger; `shift` is in units of the stamp's half-width.
@@ -50,7 +52,8 @@ def subsamples(matrix: Matrix, size: int) -> int:
 
 def sample_points(size: int, n: int) -> npt.NDArray[np.float64]:
     """Stamp coordinates of the sample points along one axis, (size · n,)."""
-    return (np.arange(size * n) + 0.5) * (2.0 / (size * n)) - 1.0
+    points: npt.NDArray[np.float64] = (np.arange(float(size * n)) + 0.5) * (2.0 / (size * n)) - 1.0
+    return points
 
 
 def warp(planes: FloatArray, matrix: Matrix, size: int) -> FloatArray:

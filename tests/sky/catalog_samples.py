@@ -9,7 +9,9 @@ from astropy.table import Table
 from galmorph.sky.catalog import Column, Provenance
 
 ROWS = 5
-LONG = "the probability that people would call it smooth, from the mean of the eight orientations of the stamp"
+LONG = (
+    "the probability that people would call it smooth, from the mean of the eight orientations of the stamp"
+)
 PROVENANCE = Provenance(
     (
         ("GMMODEL", "nircam-f200w", "checkpoint"),
@@ -54,7 +56,7 @@ def table() -> Table:
     out["mag"].unit, out["mag"].description = "mag", "total magnitude"
     out["mag"].meta["ucd"] = "phot.mag"
     out["source"].meta["ucd"] = "meta.id;meta.main"
-    out.meta = {"SURVEY": "EGS", "EPOCH": 2000.0}
+    out.meta = {"SURVEY": "EGS", "YEAR": 2000.0}
     return out
 
 
@@ -81,7 +83,11 @@ def fits_with_everything() -> fits.HDUList:
     ]
     catalogue = fits.BinTableHDU.from_columns(made, name="CAT")
     header = catalogue.header
-    header["TCOMM2"], header["TUCD2"], header["TUCD3"] = "right ascension", "pos.eq.ra;meta.main", "pos.eq.dec;meta.main"
+    header["TCOMM2"], header["TUCD2"], header["TUCD3"] = (
+        "right ascension",
+        "pos.eq.ra;meta.main",
+        "pos.eq.dec;meta.main",
+    )
     header["TCOMM10"] = "magnitudes in three apertures, " * 4
     header["LONG"] = "a very long value " * 9
     header["HIERARCH ESO DET NAME"] = "chip 3"

@@ -89,7 +89,10 @@ def test_a_named_column_that_is_absent_is_an_error_with_the_nearest_name():
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("id", "ra"), r"no column for declination beside 'ra': looked for dec, DEC, DEJ2000. Name it with --dec."),
+        (
+            ("id", "ra"),
+            r"no column for declination beside 'ra': looked for dec, DEC, DEJ2000. Name it with --dec.",
+        ),
         (("id", "DEJ2000"), r"no column for right ascension beside 'DEJ2000'.*--ra"),
         (("id", "x"), r"no column for y pixels beside 'x'.*--y"),
         (("id", "flux"), r"no columns for positions.*--ra and --dec"),
@@ -204,7 +207,9 @@ def test_numbers_outside_the_sky_are_nan_and_right_ascension_wraps():
 
 
 def test_masked_coordinates_are_nan():
-    table = Table({"ra": MaskedColumn([1.0, 2.0], mask=[True, False]), "dec": MaskedColumn([1, 2], mask=[True, False])})
+    table = Table(
+        {"ra": MaskedColumn([1.0, 2.0], mask=[True, False]), "dec": MaskedColumn([1, 2], mask=[True, False])}
+    )
     found = catalog_from(table)
     np.testing.assert_array_equal(found.ra_deg, [np.nan, 2.0])
     np.testing.assert_array_equal(found.dec_deg, [np.nan, 2.0])

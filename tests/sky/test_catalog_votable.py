@@ -145,10 +145,18 @@ def test_votlint_and_stilts_accept_an_extended_document_with_null_booleans(tmp_p
     given = table()
     given["good"] = MaskedColumn(given["good"], mask=[False, True, False, False, False])
     write_catalog(catalog_from(given), columns(), tmp_path / "one.vot", provenance=PROVENANCE)
-    second = [type(c)(c.name.replace("gm_", "g2_"), c.values, c.unit, c.description, c.ucd) for c in columns()]
+    second = [
+        type(c)(c.name.replace("gm_", "g2_"), c.values, c.unit, c.description, c.ucd) for c in columns()
+    ]
     write_catalog(read_catalog(tmp_path / "one.vot"), second, tmp_path / "two.vot", provenance=PROVENANCE)
     assert _linted(tmp_path / "two.vot") == ""
-    asked = ["stilts", "tpipe", f"in={tmp_path / 'two.vot'}", "cmd=meta name units description ucd", "ofmt=csv"]
+    asked = [
+        "stilts",
+        "tpipe",
+        f"in={tmp_path / 'two.vot'}",
+        "cmd=meta name units description ucd",
+        "ofmt=csv",
+    ]
     told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     assert f'g2_p_smooth,,"{LONG}",stat.probability;src.morph.type' in told.splitlines()
     asked = ["stilts", "tpipe", f"in={tmp_path / 'two.vot'}", "cmd=keepcols 'good g2_class'", "ofmt=csv"]

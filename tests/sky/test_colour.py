@@ -28,9 +28,7 @@ any_flux = arrays(np.float32, (3, 4, 5), elements=st.floats(-1024, 1024, width=3
 def test_composing_and_undoing_is_the_identity_where_nothing_is_cut(params, bands):
     picture = compose(bands, params)
     uncut = picture.max(axis=0) < 1
-    assert np.allclose(
-        linear_intensity(picture, params)[uncut], scaled_sum(bands, params)[uncut], rtol=1e-4, atol=1e-5
-    )
+    assert np.allclose(linear_intensity(picture, params)[uncut], scaled_sum(bands, params)[uncut], rtol=1e-4, atol=1e-5)
     if bands.max() < 0.02:
         assert uncut.all()
 
@@ -73,9 +71,7 @@ def test_legacy_pictures_follow_the_formula_of_the_viewer():
     level, q = 0.03, 20
     channels = np.array([2.2 * z + level, 3.4 * r + level, 6.0 * g + level])
     mean = channels.mean(axis=0)
-    assert np.allclose(
-        compose(bands, LEGACY), channels * np.arcsinh(q * mean) / (np.sqrt(q) * mean), rtol=1e-3
-    )
+    assert np.allclose(compose(bands, LEGACY), channels * np.arcsinh(q * mean) / (np.sqrt(q) * mean), rtol=1e-3)
 
 
 def test_nan_in_one_band_is_nan_in_all_channels_of_that_pixel_alone():

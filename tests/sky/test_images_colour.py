@@ -37,8 +37,7 @@ def _write(folder, band, image, header):
 def _three(folder, **changed):
     """Write the same galaxy in three bands; `changed` replaces (image, header) of a band."""
     usual = {
-        band: (_galaxy(SHAPE, 64.5, 59.5, flux=f), _header())
-        for band, f in zip("gri", (0.5, 1, 1.5), strict=True)
+        band: (_galaxy(SHAPE, 64.5, 59.5, flux=f), _header()) for band, f in zip("gri", (0.5, 1, 1.5), strict=True)
     }
     return {band: _write(folder, band, *pair) for band, pair in (usual | changed).items()}
 

@@ -105,9 +105,7 @@ def test_many_windows_are_read_from_a_decompressed_copy(tmp_path, image, monkeyp
     plane = source._pixels(source.tiles[0].image)
     for n in range(6):
         assert (plane._whole is not None) == (n > 3)
-        assert np.array_equal(
-            source.cutout(0, 30 * n, 40 * n, 0).detection, image[40 * n, 30 * n, None, None]
-        )
+        assert np.array_equal(source.cutout(0, 30 * n, 40 * n, 0).detection, image[40 * n, 30 * n, None, None])
     source.close()
 
 
@@ -130,6 +128,20 @@ def test_a_truncated_tiled_file_is_explained_in_one_line(tmp_path, image):
     path.write_bytes(path.read_bytes()[:-20000])
     with pytest.raises(ImageError, match="is truncated"):
         open_images(path)
+
+
+def test_a_damaged_tile_fails_by_itself(tmp_path):
+    noise = np.random.default_rng(3).normal(size=(100, 100)).astype(np.float32)
+    path = _write_tiled(tmp_path / "image.fz", noise, compression_type="GZIP_1", quantize_level=0)
+    raw = bytearray(path.read_bytes())
+    tile = raw.index(b"\x1f\x8b", raw.index(b"\x1f\x8b") + 2)  # the second row
+    raw[tile : tile + 20] = bytes(20)
+    path.write_bytes(raw)
+    source = open_images(path)
+    assert np.array_equal(source.cutout(0, 50, 0, 0).detection, noise[:1, 50:51])
+    with pytest.raises(ImageError, match=r"^image 'image\.fz' is truncated or damaged[^\n]*$"):
+        source.cutout(0, 50, 1, 0)
+    source.close()
 
 
 def test_a_full_temporary_folder_is_explained_in_one_line(tmp_path, image, monkeypatch):
@@ -157,9 +169,7 @@ def test_the_real_uds_image_is_the_same_when_compressed(shared_data, tmp_path):
     for source in sources:
         located = source.locate(ra, dec)
         assert np.allclose(located.x, [100, 700], atol=1e-5)
-        assert np.array_equal(
-            source.cutout(0, 500, 400, 64).detection, sources[0].cutout(0, 500, 400, 64).detection
-        )
+        assert np.array_equal(source.cutout(0, 500, 400, 64).detection, sources[0].cutout(0, 500, 400, 64).detection)
         assert source.mjysr_per_unit(0) == pytest.approx(sources[0].mjysr_per_unit(0))
     for source in sources:
         source.close()

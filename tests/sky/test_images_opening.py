@@ -142,12 +142,8 @@ def test_colour_images_that_do_not_make_a_picture_are_explained(tmp_path):
     assert "unknown band" in _message([g, r, f"y={i[2:]}"], survey=SDSS, band="gri")
     assert "give RGB" in _message([g, r, i], survey=SDSS, band="r")
     assert "needs three images" in _message([g[2:]], survey=SDSS, band="RGB")
-    assert "weight images were given without bands" in _message(
-        [g, r, i], survey=SDSS, band="gri", weights=[g[2:]]
-    )
-    assert "weight images were given of the bands g" in _message(
-        [g, r, i], survey=SDSS, band="gri", weights=[g]
-    )
+    assert "weight images were given without bands" in _message([g, r, i], survey=SDSS, band="gri", weights=[g[2:]])
+    assert "weight images were given of the bands g" in _message([g, r, i], survey=SDSS, band="gri", weights=[g])
 
 
 def test_a_path_with_an_equals_sign_is_a_path(tmp_path):

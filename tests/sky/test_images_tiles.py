@@ -20,9 +20,7 @@ CORNER = st.floats(-0.49, 0.49)
 
 def _header(shape, ra=150.0, dec=2.0, **cards):
     header = fits.Header()
-    for axis, (kind, value, step) in enumerate(
-        (("RA---TAN", ra, -SCALE_DEG), ("DEC--TAN", dec, SCALE_DEG)), start=1
-    ):
+    for axis, (kind, value, step) in enumerate((("RA---TAN", ra, -SCALE_DEG), ("DEC--TAN", dec, SCALE_DEG)), start=1):
         header[f"CTYPE{axis}"] = kind
         header[f"CRVAL{axis}"] = value
         header[f"CRPIX{axis}"] = (shape[2 - axis] + 1) / 2
@@ -345,6 +343,32 @@ def test_bad_files_are_explained_in_one_line(tmp_path):
     assert "no image was given" in _message([])
 
 
+@pytest.mark.parametrize(
+    ("card", "damage"),
+    [
+        (b"NAXIS2  =                   60", b"NAXIS2  =                  -60"),
+        (b"XTENSION= 'IMAGE   '", b"XTENSION= IMAGE     "),
+        (b"NAXIS1  =                   40", b"NAXIS1  =                   4x"),
+        (b"EXTNAME = 'SCI     '", b"EXTNAME = SCI'      "),
+    ],
+)
+def test_a_damaged_header_neither_hangs_nor_raises_anything_else(tmp_path, card, damage):
+    path = tmp_path / "damaged.fits"
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(_ramp((60, 40)), name="SCI")]).writeto(path)
+    raw = path.read_bytes()
+    assert raw.count(card) == 1
+    path.write_bytes(raw.replace(card, damage))
+    assert "'damaged.fits'" in _message(path)
+
+
+def test_odd_cards_that_do_not_matter_are_read_without_a_warning(tmp_path):
+    path = _write(tmp_path / "odd.fits", _ramp(), header=_header((40, 60), OBSERVER="Jo"))
+    path.write_bytes(path.read_bytes().replace(b"OBSERVER= 'Jo      '", b"OBSERVER= 'J\xf6      '"))
+    source = open_images(path)
+    assert source.cutout(0, 1, 0, 0).detection[0, 0] == 1
+    source.close()
+
+
 def test_a_file_that_lacks_only_its_padding_is_read(tmp_path):
     good = _write(tmp_path / "good.fits", _ramp())
     padding = -(40 * 60 * 4) % 2880
@@ -404,9 +428,7 @@ def test_the_real_uds_image_covers_its_catalogue(shared_data):
     cutout = source.cutout(0, located.x[row], located.y[row], 20)
     x0, y0 = cutout.origin
     whole = fits.getdata(folder / "uds_f115w_sci.fits")
-    assert np.array_equal(
-        cutout.detection, whole[y0 : y0 + cutout.shape[0], x0 : x0 + cutout.shape[1]].astype("f4")
-    )
+    assert np.array_equal(cutout.detection, whole[y0 : y0 + cutout.shape[0], x0 : x0 + cutout.shape[1]].astype("f4"))
     assert (cutout.weight > 0).all()
     source.close()
 

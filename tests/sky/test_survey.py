@@ -161,8 +161,7 @@ def test_a_survey_is_read_from_a_path(tmp_path):
         (MINIMAL.partition("[bands")[0] + "[bands]\nH = 3", "expected a table, got 3"),
         (MINIMAL + "[bands.H.more", "not valid TOML"),
         (
-            MINIMAL
-            + '[colour]\nbands=["H","J","K"]\nscales=[1.0,1.0,1.0]\nnonlinearity=1.0\nreference="me"\n',
+            MINIMAL + '[colour]\nbands=["H","J","K"]\nscales=[1.0,1.0,1.0]\nnonlinearity=1.0\nreference="me"\n',
             "unknown band of survey 'mine' 'J'",
         ),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
     OutputError
         If the disk is full or the folder cannot be written.
     """
+    path = path.resolve()  # a link stays one
     bare = path.name.removesuffix(".gz")
     temporary: list[Path] = []
     try:
@@ -79,10 +81,10 @@ def _compress(plain: Path, compressed: Path) -> None:
 
 
 def _settle(temporary: Path, path: Path) -> None:
-    """Flush a file to the disk, give it the usual permissions and move it to its place."""
+    """Flush a file to the disk, give it the old one's or the usual permissions, and move it to its place."""
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
     mask = os.umask(0)
     os.umask(mask)
-    temporary.chmod(0o666 & ~mask)
+    temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~mask)
     temporary.replace(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,27 @@ from typing import IO
 import numpy as np
 from astropy.io.fits import Card
 
-__all__ = ["BLOCK", "Unit", "card_text", "checksum_cards", "copied", "opened", "padded", "units", "word_sum"]
+__all__ = [
+    "BLOCK",
+    "Unit",
+    "about_column",
+    "card_text",
+    "checksum_cards",
+    "copied",
+    "header_bytes",
+    "opened",
+    "padded",
+    "units",
+    "word_sum",
+]
 
 BLOCK = 2880
 _CARD = 80
 _PIECE = 1 << 22
+_COLUMN_KEY = re.compile(
+    r"T(?:TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM|UCD|COMM|BCOL|LMIN|LMAX|DMIN|DMAX|CTYP|CUNI|CRPX|CRVL|CDLT|RPOS)"
+    r"([1-9]\d{0,2})"
+)
 
 
 @dataclass(frozen=True)
@@ -201,3 +218,9 @@ def _four(byte: int) -> list[int]:
                 chars[i] += 1
                 chars[i + 1] -= 1
     return chars
+
+
+def about_column(key: str, fields: int) -> bool:
+    """Say whether a keyword describes one of the first `fields` columns, such as ``TDISP3``."""
+    match = _COLUMN_KEY.fullmatch(key)
+    return match is not None and 1 <= int(match[1]) <= fields

@@ -46,7 +46,7 @@ class Provenance:
     Parameters
     ----------
     cards
-        ``(keyword, value, comment)``; keywords are FITS keywords of at most eight characters, such as ``GMMODEL``.
+        ``(keyword, value, comment)``; keywords are FITS keywords of at most eight characters: ``GMMODEL``.
     history
         Lines of any length.
     """

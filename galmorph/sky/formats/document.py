@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +20,24 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from galmorph.sky.formats.column import Column, Provenance
-from galmorph.sky.formats.plain import cell_text
+from galmorph.sky.formats.plain import cells_text
 
-__all__ = ["TablePlaces", "cells_xml", "fields_xml", "infos_xml", "opened", "places_in", "places_of", "spliced"]
+__all__ = [
+    "TablePlaces",
+    "cells_xml",
+    "fields_xml",
+    "infos_xml",
+    "legal",
+    "opened",
+    "places_in",
+    "places_of",
+    "spliced",
+]
 
 _PIECE = 1 << 20
 _DATATYPES = {"f4": "float", "f8": "double", "i4": "int", "i8": "long"}
 _BINARY = ("BINARY", "BINARY2", "FITS")
+_ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _BEFORE_INFO = ("DESCRIPTION", "INFO")
 
 
@@ -241,24 +253,30 @@ def infos_xml(provenance: Provenance, prefix: str = "") -> bytes:
     """Return INFO elements: a card's comment is their content; one per line of history."""
     tag = f"{prefix}INFO"
     lines = [
-        f"<{tag} name={quoteattr(name)} value={quoteattr(value)}>{escape(comment)}</{tag}>\n"
+        f"<{tag} name={quoteattr(name)} value={quoteattr(legal(value))}>{escape(legal(comment))}</{tag}>\n"
         for name, value, comment in provenance.cards
     ]
-    lines += [f'<{tag} name="HISTORY" value={quoteattr(line)}/>\n' for line in provenance.history]
+    lines += [f'<{tag} name="HISTORY" value={quoteattr(legal(line))}/>\n' for line in provenance.history]
     return "".join(lines).encode("ascii", "xmlcharrefreplace")
 
 
+def legal(text: str) -> str:
+    """Return text without the control characters that XML forbids."""
+    return _ILLEGAL.sub("", text)
+
+
 def cells_xml(columns: Sequence[Column], prefix: str) -> Iterator[bytes]:
-    """Yield the TD elements of one row after the other; null is an empty one, which reads as NaN or no text."""
+    """Yield the TD elements of each row; null is an empty one, which reads as NaN or no text."""
     tag = f"{prefix}TD"
     rows = len(columns[0].values) if columns else 0
     arrays = [np.asarray(c.values) for c in columns]
     for start in range(0, rows, 4096):
-        block = [[_td(cell_text(v), tag) for v in a[start : start + 4096]] for a in arrays]
+        block = [[_td(v, tag) for v in cells_text(a[start : start + 4096])] for a in arrays]
         for cells in zip(*block, strict=True):
             yield "".join(cells).encode("ascii", "xmlcharrefreplace")
 
 
 def _td(text: str, tag: str) -> str:
+    text = legal(text)
     text = {"inf": "+Inf", "-inf": "-Inf"}.get(text, text)
     return f"<{tag}>{escape(text)}</{tag}>" if text else f"<{tag}/>"

@@ -17,7 +17,6 @@ __all__ = ["Layout", "Record", "layout_of", "opened", "records"]
 
 _DELIMITERS = (",", "\t", ";", "|")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
-_BINARY = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ def opened(path: Path, encoding: str) -> IO[str]:
 def layout_of(path: Path) -> Layout:
     """Find the encoding, delimiter and column names of a text table.
 
-    Lines that begin with ``#`` before the table are comments, except that the last of them holds the names when
-    it has as many words as the first row and the first row is not one of names.
+    Lines that begin with ``#`` before the table are comments, except that the last of them holds the names
+    when it has as many words as the line after it, and that has a number among them.
 
     Raises
     ------
@@ -85,15 +84,15 @@ def layout_of(path: Path) -> Layout:
     """
     encoding = _encoding(path)
     comments, lines = _opening(path, encoding)
-    if not lines and not comments:
+    commented = _commented_names(comments, lines)
+    if not lines and not commented:
         raise CatalogError(f"Catalog '{path}' is empty: expected a line of column names and rows")
-    if _BINARY.search("".join(lines + comments)):
+    if "\0" in "".join(lines + comments):
         raise CatalogError(
             f"Catalog '{path}' is not a text table: expected one by its name. Check the ending."
         )
-    commented = _commented_names(comments, lines)
     head = commented or lines[0]
-    delimiter = _sniffed(head, lines[0] if commented else "".join(lines[1:2]))
+    delimiter = _sniffed(head, "".join(lines[:1] if commented else lines[1:2]))
     names = _split(head, delimiter)
     if all(_NUMBER.fullmatch(n) for n in names):
         raise CatalogError(

@@ -18,6 +18,7 @@ from galmorph.sky.formats.votable import described_fields, extended_document, he
 
 __all__ = ["Parquet"]
 
+_YAML = b"table_meta_yaml"
 _VERSION = b"IVOA.VOTable-Parquet.version"
 _CONTENT = b"IVOA.VOTable-Parquet.content"
 
@@ -79,9 +80,32 @@ class Parquet:
                 schema = schema.append(field)
             noted = _noted(schema.metadata or {}, provenance)
             noted |= _described(schema.metadata or {}, columns, provenance)
+            if _YAML in noted:
+                noted |= _told_astropy(noted[_YAML], columns)
             schema = schema.with_metadata(noted)
             _copy_groups(file, [a for _, a in fields], schema, path)
         return True
+
+
+def _told_astropy(text: bytes, columns: Sequence[Column]) -> dict[bytes, bytes]:
+    """Return what astropy's reader wants to know: columns in its YAML, and the widths of text."""
+    lines = text.decode().split("\n")
+    begin = lines.index("datatype:") + 1 if "datatype:" in lines else len(lines)
+    end = next((i for i in range(begin, len(lines)) if not lines[i].startswith(("-", " "))), len(lines))
+    out = {}
+    for column in columns:
+        values = np.asarray(column.values)
+        told: dict[str, Any] = {"name": column.name, "datatype": "string"}
+        if values.dtype.kind == "U":
+            width = max((len(v) for v in values.tolist()), default=1)
+            out[f"table::len::{column.name}".encode()] = str(width).encode()
+        else:
+            told["datatype"] = values.dtype.name
+        told |= {k: v for k, v in (("unit", column.unit), ("description", column.description)) if v}
+        told |= {"meta": {"ucd": column.ucd}} if column.ucd else {}
+        lines.insert(end, f"- {json.dumps(told)}")
+        end += 1
+    return out | {_YAML: "\n".join(lines).encode()}
 
 
 def _described(

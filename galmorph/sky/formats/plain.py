@@ -11,7 +11,7 @@ from astropy import units as u
 
 from galmorph.sky.formats.column import parsed_unit
 
-__all__ = ["as_text", "cell_text", "plain", "ragged_arrays", "settled", "unit_text"]
+__all__ = ["as_text", "cell_text", "cells_text", "plain", "ragged_arrays", "settled", "unit_text"]
 
 
 def plain(table: apt.Table) -> apt.Table:
@@ -42,8 +42,20 @@ def settled(table: apt.Table) -> apt.Table:
 def _without_mixins(table: apt.Table) -> apt.Table:
     from astropy.table.serialize import represent_mixins_as_columns  # noqa: PLC0415  (pulls in coordinates)
 
-    out = represent_mixins_as_columns(table)
+    out = represent_mixins_as_columns(_dated(table))
     out.meta = {k: v for k, v in out.meta.items() if k != "__serialized_columns__"}
+    return out
+
+
+def _dated(table: apt.Table) -> apt.Table:
+    """Return a table whose times are ISO text."""
+    if not any(hasattr(column, "isot") for column in table.itercols()):
+        return table
+    out = table.copy(copy_data=False)
+    for name in out.colnames:
+        if hasattr(out[name], "isot"):
+            text = as_text(np.ma.asarray(np.ma.filled(out[name].isot, "")))
+            out.replace_column(name, apt.Column(text, name=name, description=out[name].info.description))
     return out
 
 
@@ -107,9 +119,9 @@ def _decoded(value: Any) -> str:
     if not isinstance(value, bytes):
         return str(value)
     try:
-        return value.decode("utf-8")
+        return value.partition(b"\0")[0].decode("utf-8")
     except UnicodeDecodeError:
-        return value.decode("latin-1")
+        return value.partition(b"\0")[0].decode("latin-1")
 
 
 def cell_text(value: Any) -> str:
@@ -124,8 +136,19 @@ def cell_text(value: Any) -> str:
     return "" if text == "nan" else text
 
 
+def cells_text(values: Any) -> list[str]:
+    """Return the cells of (part of) a column as text; see `cell_text`."""
+    array = np.asarray(values)
+    if isinstance(values, np.ma.MaskedArray) or array.ndim > 1 or array.dtype.kind not in "fiub":
+        return [cell_text(v) for v in values]
+    if array.dtype.kind == "f" and array.dtype.itemsize == 8:
+        return [repr(v) if v == v else "" for v in array.tolist()]  # noqa: PLR0124  (false for NaN)
+    text: list[str] = array.astype(np.str_).tolist()
+    return ["" if v == "nan" else v for v in text] if array.dtype.kind == "f" else text
+
+
 def ragged_arrays(cells: Any) -> tuple[list[np.ndarray[Any, Any]], np.dtype[Any] | None]:
-    """Return the cells of an object column as flat arrays, and the signed number type of all, or None if none is.
+    """Return the cells of an object column as flat arrays, and the number type of all, or None.
 
     None counts as an empty array.
     """

@@ -47,7 +47,7 @@ class Format(Protocol):
     def append(
         self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
     ) -> bool:
-        """Copy the file `source` to `path` with columns added to its table `hdu`; False where that is impossible."""
+        """Copy `source` to `path` with columns added to its table `hdu`; False where that is impossible."""
 
 
 FORMATS: tuple[Format, ...] = (Fits(), VoTable(), Ecsv(), Parquet(), Text())

@@ -1,12 +1,11 @@
 """Rows: columns added to a FITS table by copying its rows as bytes, in constant memory.
 
-Everything else of the file (other units, header cards, variable-length arrays, scaled, bit and unsigned columns) stays
-as it is. astropy and fitsio, by contrast, each lose or change some of that.
+Everything else of the file (other units, header cards, variable-length arrays, scaled, bit and unsigned
+columns) stays as it is. astropy and fitsio, by contrast, each lose or change some of that.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from galmorph.sky.formats.blocks import (
     BLOCK,
     Unit,
+    about_column,
     card_text,
     checksum_cards,
     copied,
@@ -32,7 +32,6 @@ __all__ = ["MAX_FIELDS", "append_rows", "provenance_cards", "with_longstrn"]
 
 MAX_FIELDS = 999
 _BLOCK_BYTES = 1 << 22
-_COLUMN_CARD = re.compile(r"T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM|UCD|COMM)\d{1,3} *$")
 _LETTERS = {"f4": "E", "f8": "D", "i2": "I", "i4": "J", "i8": "K"}
 
 
@@ -41,8 +40,8 @@ def append_rows(
 ) -> bool:
     """Copy a FITS file with `columns` added to its binary table number `index`.
 
-    Returns False, and leaves `path` unfinished, where the table is none that can be extended so: not binary, or
-    with another number of rows.
+    Returns False, and leaves `path` unfinished, where the table is none that can be extended so: not binary,
+    or with another number of rows.
     """
     done = False
     with opened(source) as stream, path.open("wb") as target:
@@ -64,7 +63,7 @@ def provenance_cards(provenance: Provenance, taken: set[str]) -> list[str]:
     """Return header cards, 80 characters each, for a provenance; `taken` keywords get a number."""
     out: list[str] = []
     for keyword, value, comment in provenance.cards:
-        free = free_keyword(keyword, taken)
+        free = free_keyword(keyword[:8].upper(), taken)
         taken.add(free)
         out += card_text(free, value, comment)
     for line in provenance.history:
@@ -95,7 +94,7 @@ def _extensible(unit: Unit, columns: Sequence[Column]) -> bool:
 def _extend(
     stream: IO[bytes], target: IO[bytes], unit: Unit, columns: Sequence[Column], provenance: Provenance
 ) -> None:
-    """Write the table `unit` with its new columns; the header is written twice, the second time with its checksum."""
+    """Write the table `unit` with its new columns; the header twice, the second time with the checksum."""
     ours = [_stored(c.values) for c in columns]
     added = sum(a.dtype.itemsize for a in ours)
     cards = _patched(unit, columns, ours, added, provenance)
@@ -179,7 +178,10 @@ def _patched(
     if unit.value("THEAP"):
         new["THEAP"] = unit.number("THEAP") + added * rows
     cards = [_renumbered(card, new) for card in unit.cards]
-    place = max((i for i, c in enumerate(cards) if _COLUMN_CARD.match(c[:8])), default=len(cards) - 1) + 1
+    place = (
+        max((i for i, c in enumerate(cards) if about_column(c[:8].rstrip(), fields)), default=len(cards) - 1)
+        + 1
+    )
     while place < len(cards) and cards[place].startswith("CONTINUE"):
         place += 1
     described = [
@@ -195,7 +197,7 @@ def _patched(
 
 
 def with_longstrn(cards: list[str]) -> list[str]:
-    """Return `cards` with the card that announces CONTINUE cards where there are some (HEASARC convention)."""
+    """Return `cards` with the card that announces CONTINUE, if there are some (HEASARC convention)."""
     continued = any(c.startswith("CONTINUE") for c in cards)
     if not continued or any(c.startswith("LONGSTRN") for c in cards):
         return cards

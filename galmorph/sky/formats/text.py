@@ -15,7 +15,7 @@ from astropy import table as apt
 from galmorph.errors import CatalogError
 from galmorph.sky.formats.column import Column, Provenance
 from galmorph.sky.formats.lines import Layout, layout_of, opened, records
-from galmorph.sky.formats.plain import cell_text, plain
+from galmorph.sky.formats.plain import cells_text, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ __all__ = ["Text", "typed"]
 
 _NULLS = ("", "null", "NULL", "Null", "None", "NONE", "NA", "N/A", "n/a", "<NA>", "--")
 _INTEGER = r"[+-]?(?:0|[1-9]\d{0,18})"
-_CODE = r"[+-]?(?:0\d+|\d{19,})"  # leading zeros or too long for an integer: a name made of digits
+_CODE = r"[+-]?(?:0\d+|\d{20,})"  # leading zeros or too long for an integer: a name made of digits
 _REAL = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|[nN]a[nN]|NAN|[iI]nf(?:inity)?|INF)"
 _BOOL = {"true": True, "false": False}
 _ROWS = 16384
@@ -39,6 +39,7 @@ class Text:
 
     def knows(self, head: bytes) -> bool:
         """Never certain: any text may be a table."""
+        del head
         return False
 
     def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
@@ -65,7 +66,7 @@ class Text:
             writer = csv.writer(stream, delimiter=_delimiter(path), lineterminator="\n")
             writer.writerow(flat.colnames)
             for start in range(0, len(flat), _ROWS):
-                block = [_block_text(flat[n][start : start + _ROWS]) for n in flat.colnames]
+                block = [cells_text(flat[n][start : start + _ROWS]) for n in flat.colnames]
                 writer.writerows(zip(*block, strict=True))
 
     def append(
@@ -95,20 +96,21 @@ def typed(cells: pd.Series[str], name: str) -> apt.Column:
         return _integers(known, cells, mask, name)
     if known.str.fullmatch(_REAL).all():
         values = np.full(len(cells), np.nan)
-        values[~mask] = [float(v.replace("d", "e").replace("D", "e")) for v in known]
+        decimal = known.str.replace("[dD]", "e", regex=True) if known.str.contains("[dD]").any() else known
+        values[~mask] = [float(v) for v in decimal.to_numpy(dtype=object)]
         return apt.Column(values, name=name)
     return _text_column(cells, name)
 
 
 def _integers(known: pd.Series[str], cells: pd.Series[str], mask: Any, name: str) -> apt.Column:
     try:
-        return _masked(np.array([int(v) for v in known], dtype=np.int64), mask, name)
+        return _masked(np.array([int(v) for v in known.to_numpy(dtype=object)], dtype=np.int64), mask, name)
     except OverflowError:
         return _text_column(cells, name)
 
 
 def _text_column(cells: pd.Series[str], name: str) -> apt.Column:
-    return apt.Column(np.array(cells.tolist(), dtype=np.str_), name=name)
+    return apt.Column(cells.to_numpy(dtype=object).astype(np.str_), name=name)
 
 
 def _masked(known: Any, mask: Any, name: str) -> apt.Column:
@@ -156,22 +158,12 @@ def _delimiter(path: Path) -> str:
     return "\t" if path.suffix.lower() == ".tsv" else ","
 
 
-def _block_text(values: Any) -> list[str]:
-    """Return some cells of one column as text."""
-    if isinstance(values, np.ma.MaskedArray) or np.ndim(values) > 1:
-        return [cell_text(v) for v in values]
-    array = np.asarray(values)
-    if array.dtype.kind in "iub":
-        return list(array.astype(np.str_).tolist())
-    return [cell_text(v) for v in array]
-
-
 def _columns_text(columns: Sequence[Column]) -> Iterator[tuple[str, ...]]:
     """Yield the cells of `columns`, row by row."""
     count = len(columns[0].values) if columns else 0
     for start in range(0, count, _ROWS):
         yield from zip(
-            *[_block_text(np.asarray(c.values)[start : start + _ROWS]) for c in columns], strict=True
+            *[cells_text(np.asarray(c.values)[start : start + _ROWS]) for c in columns], strict=True
         )
 
 
@@ -187,7 +179,7 @@ def _quoted(cell: str, delimiter: str) -> str:
 
 
 def _extend(source: Path, layout: Layout, columns: Sequence[Column], path: Path) -> bool:
-    """Copy the text of `source` with cells at the end of each line; False if its rows are not as many as ours."""
+    """Copy the text of `source` with cells at the end of each line; False if its rows are not ours."""
     if not columns:
         return False
     count, rows = 0, _columns_text(columns)

@@ -21,6 +21,7 @@ from galmorph.sky.formats.document import (
     cells_xml,
     fields_xml,
     infos_xml,
+    legal,
     opened,
     places_in,
     places_of,
@@ -56,7 +57,8 @@ class VoTable:
 
     def knows(self, head: bytes) -> bool:
         """Recognise the root element."""
-        return b"<VOTABLE" in head or b":VOTABLE" in head
+        xml = head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+        return xml and (b"<VOTABLE" in head or b":VOTABLE" in head)
 
     def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
         """Read the table number, ID or name `hdu`, or the first one that has rows."""
@@ -230,11 +232,14 @@ def _writable_column(column: apt.Column) -> apt.Column:
         values = type(column)(column.astype(np.str_), name=column.name)
     elif kind.kind == "O":
         values = _ragged(column)
+    elif 0 in column.shape[1:]:
+        values = apt.Column(["[]"] * len(column), name=column.name, dtype="U2")
     elif kind.kind == "U" and column.ndim > 1:
         values = apt.Column([cell_text(v) for v in column], name=column.name)
     meta = {"ucd": ucd_of(column)} if ucd_of(column) else {}
     meta |= {k: v for k, v in (column.meta or {}).items() if k in ("utype", "xtype", "links")}
     if values.dtype.kind == "U" and values.ndim == 1:
+        values = _legal_text(values)
         ascii_only = all(v.isascii() for v in np.ma.getdata(values).tolist())
         meta |= {"_votable_string_dtype": "char" if ascii_only else "unicodeChar"}
     mask = getattr(values, "mask", None)
@@ -243,6 +248,13 @@ def _writable_column(column: apt.Column) -> apt.Column:
     made = kind_of(np.ma.getdata(values), meta=meta, **(extra if kind_of is apt.MaskedColumn else {}))
     made.description, made.unit = column.description, unit_text(column) or None
     return made
+
+
+def _legal_text(column: apt.Column) -> apt.Column:
+    """Return a column of text without the characters that XML forbids."""
+    cells = np.ma.getdata(column).tolist()
+    clean = [legal(v) for v in cells]
+    return column if clean == cells else apt.Column(np.array(clean, dtype=np.str_), name=column.name)
 
 
 def _ragged(column: apt.Column) -> apt.Column:

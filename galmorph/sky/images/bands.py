@@ -57,9 +57,7 @@ class ColourSource:
         self.tile_names = self._middle.tile_names
         self.scale_arcsec = self._middle.scale_arcsec
         self.has_wcs = self._middle.has_wcs
-        self._same_grid = [
-            [self._twin(s, tile) for tile in range(len(self.tile_names))] for s in self._sources
-        ]
+        self._same_grid = [[self._twin(s, tile) for tile in range(len(self.tile_names))] for s in self._sources]
 
     def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
         """Find the tile of the middle band that covers each sky position best, as `TileSource` does."""
@@ -155,9 +153,7 @@ class ColourSource:
         found = self._sources[channel].mjysr_per_unit(tile) / self._bands[channel].mjysr_per_unit()
         return found if math.isfinite(found) else 1.0
 
-    def _resampled(
-        self, source: TileSource, tile: int, window: Window
-    ) -> tuple[int, FloatArray, FloatArray | None]:
+    def _resampled(self, source: TileSource, tile: int, window: Window) -> tuple[int, FloatArray, FloatArray | None]:
         shape = (window.y1 - window.y0, window.x1 - window.x0)
         number, needed = self._needed(source, tile, window)
         has_weight = source.tiles[number].weight is not None
@@ -220,9 +216,7 @@ def _reproject(array: FloatArray, grid: SkyGrid, target: SkyGrid, order: str) ->
     """Interpolate surface brightness per source pixel onto another grid; NaN outside."""
     from reproject import reproject_interp  # noqa: PLC0415 - slow to import and seldom needed
 
-    found = reproject_interp(
-        (array, grid.wcs), target.wcs, shape_out=target.shape, order=order, return_footprint=False
-    )
+    found = reproject_interp((array, grid.wcs), target.wcs, shape_out=target.shape, order=order, return_footprint=False)
     return np.asarray(found, np.float32)
 
 

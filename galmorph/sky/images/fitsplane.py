@@ -5,26 +5,34 @@ from __future__ import annotations
 import bz2
 import dataclasses
 import gzip
+import itertools
 import lzma
 import os
 import re
 import shutil
 import tempfile
-import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyWarning
-from astropy.utils.exceptions import AstropyUserWarning
 
 from galmorph.errors import ImageError
 from galmorph.sky.images.calibration import CARDS
 from galmorph.sky.images.grid import SkyGrid, sky_grid
-from galmorph.sky.images.pixels import CompressedPixels, MappedPixels, Pixels, Scaling, no_room
+from galmorph.sky.images.pixels import (
+    CompressedPixels,
+    MappedPixels,
+    Pixels,
+    Scaling,
+    damaged,
+    no_room,
+    quiet_headers,
+)
 
 __all__ = ["FitsPlane", "open_plane", "split_extension"]
 
@@ -70,13 +78,12 @@ class FitsPlane:
         hdu = hdus[self.hdu]
         if isinstance(hdu, fits.CompImageHDU):
             leading = hdu.header["NAXIS"] - 2
-            return CompressedPixels(self.name, hdu.section, self.shape, leading, close=hdus.close)
+            close = partial(_close, hdus, file)
+            return CompressedPixels(self.name, hdu.section, self.shape, leading, close=close)
         with file, hdus:
             header = hdu.header
             scaling = Scaling(header.get("BSCALE", 1.0), header.get("BZERO", 0.0), header.get("BLANK"))
-            return MappedPixels(
-                file, hdu.fileinfo()["datLoc"], self.shape, _DTYPES[header["BITPIX"]], scaling
-            )
+            return MappedPixels(file, hdu.fileinfo()["datLoc"], self.shape, _DTYPES[header["BITPIX"]], scaling)
 
     def keep(self, pixels: Pixels) -> None:
         """Keep an open plane for the next call of :meth:`pixels`."""
@@ -126,42 +133,52 @@ def open_plane(
     path, extension = split_extension(str(image))
     name = Path(str(image)).name
     hdus, file = _opened(path, name)
-    try:
-        number = _choose(hdus, hdu if extension is None else extension, prefer, name)
+    with ExitStack() as closing:
+        closing.callback(_close, hdus, file)
+        with _explained(name), quiet_headers():
+            number = _choose(hdus, hdu if extension is None else extension, prefer, name)
         plane = _described(hdus, number, path, name, drop_sip=drop_sip)
-    except ImageError:
-        hdus.close()
-        raise
-    if keep_open:
-        plane.keep(plane.pixels_of(hdus, file))
-    else:
-        hdus.close()
+        if keep_open:
+            closing.pop_all()
+            plane.keep(plane.pixels_of(hdus, file))
     return plane
+
+
+def _close(hdus: fits.HDUList, file: IO[bytes]) -> None:
+    hdus.close()
+    file.close()
 
 
 def _described(hdus: fits.HDUList, number: int, path: Path, name: str, *, drop_sip: bool) -> FitsPlane:
     header = hdus[number].header
-    cards = {card: h[card] for card in CARDS for h in (hdus[0].header, header) if card in h}
-    grid = sky_grid(header, _plane_shape(header), hdus, drop_sip=drop_sip, name=name)
+    with _explained(name), quiet_headers():
+        cards = {card: h[card] for card in CARDS for h in (hdus[0].header, header) if card in h}
+        grid = sky_grid(header, _plane_shape(header), hdus, drop_sip=drop_sip, name=name)
     return FitsPlane(name, path, number, _plane_shape(header), cards, grid)
 
 
 def _opened(path: Path, name: str) -> tuple[fits.HDUList, IO[bytes]]:
     """Open a FITS file of full length and read its headers; explain what is wrong with any other."""
     file = _plain_file(path, name)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", VerifyWarning)  # odd cards are mended
-            warnings.filterwarnings("ignore", "non-ASCII characters", AstropyUserWarning)
-            warnings.filterwarnings("ignore", "File may have been truncated", AstropyUserWarning)
+    with ExitStack() as closing:
+        closing.callback(file.close)
+        with _explained(name), quiet_headers():
             hdus = fits.open(file, mode="readonly")
             _check_length(hdus, os.fstat(file.fileno()).st_size, name)
-    except (OSError, fits.VerifyError, KeyError, ValueError, TypeError) as error:
-        file.close()
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError(f"image '{name}' is not readable as FITS ({error}): give a FITS image") from error
+        closing.pop_all()
     return hdus, file
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn what astropy raises for unreadable headers into an ImageError."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, fits.VerifyError) as error:
+        reason = " ".join(str(error).split())
+        raise ImageError(f"image '{name}' is not readable as FITS ({reason}): give a FITS image") from error
 
 
 def _plain_file(path: Path, name: str) -> IO[bytes]:
@@ -169,9 +186,7 @@ def _plain_file(path: Path, name: str) -> IO[bytes]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise ImageError(
-            f"image '{path}' cannot be opened ({error.strerror}): give an existing FITS file"
-        ) from error
+        raise ImageError(f"image '{path}' cannot be opened ({error.strerror}): give an existing FITS file") from error
     start = file.read(6)
     file.seek(0)
     for magic, decompressor in _DECOMPRESSORS.items():
@@ -190,18 +205,29 @@ def _decompressed(stream: IO[bytes], name: str) -> IO[bytes]:
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise no_room(name, error) from error
-        raise ImageError(f"image '{name}' is truncated or damaged ({error}): fetch the file again") from error
+        raise damaged(name, error) from error
 
 
 def _check_length(hdus: fits.HDUList, size: int, name: str) -> None:
-    for number in range(len(hdus)):
-        place = hdus[number].fileinfo()
-        end = place["datLoc"] + _bytes_of(hdus[number], place["datSpan"])
+    """Read all headers, one by one: a negative length in one would send astropy round in circles."""
+    for hdu in _one_by_one(hdus):
+        place = hdu.fileinfo() if hasattr(hdu, "fileinfo") else {"datLoc": 0, "datSpan": -1}
+        if place["datSpan"] < 0:
+            raise ImageError(f"image '{name}' has an HDU with a damaged header: fetch the file again")
+        end = place["datLoc"] + _bytes_of(hdu, place["datSpan"])
         if end > size:
             raise ImageError(
-                f"image '{name}' is truncated: expected {end} bytes by its headers, it has {size}; "
-                "fetch the file again"
+                f"image '{name}' is truncated: expected {end} bytes by its headers, it has {size}; fetch the file again"
             )
+
+
+def _one_by_one(hdus: fits.HDUList) -> Iterator[Any]:
+    for number in itertools.count():
+        try:
+            hdu = hdus[number]
+        except IndexError:
+            return
+        yield hdu
 
 
 def _bytes_of(hdu: Any, padded: int) -> int:
@@ -216,9 +242,7 @@ def _choose(hdus: fits.HDUList, hdu: int | str | None, prefer: Sequence[str], na
     if hdu is not None:
         return _asked(hdus, hdu, planes, name)
     if not planes:
-        raise ImageError(
-            f"image '{name}' has no image of two dimensions in its {len(hdus)} HDUs: give another file"
-        )
+        raise ImageError(f"image '{name}' has no image of two dimensions in its {len(hdus)} HDUs: give another file")
     named = [n for wanted in prefer for n in planes if hdus[n].name == wanted]
     return (named or planes)[0]
 
@@ -230,9 +254,7 @@ def _asked(hdus: fits.HDUList, hdu: int | str, planes: list[int], name: str) -> 
         number = -1
     if number not in planes:
         known = ", ".join(f"{n} {hdus[n].name}".strip() for n in planes) or "none"
-        raise ImageError(
-            f"image '{name}' has no image of two dimensions in HDU '{hdu}': such are {known}; name one"
-        )
+        raise ImageError(f"image '{name}' has no image of two dimensions in HDU '{hdu}': such are {known}; name one")
     return number
 
 

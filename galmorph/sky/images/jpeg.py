@@ -63,9 +63,7 @@ class _Zip:
         try:
             self._zip = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile) as error:
-            raise ImageError(
-                f"'{path}' cannot be opened as a zip file ({error}): give a sound archive"
-            ) from error
+            raise ImageError(f"'{path}' cannot be opened as a zip file ({error}): give a sound archive") from error
         self.names = [name for name in self._zip.namelist() if is_stamp(name)]
 
     def read(self, name: str) -> bytes:
@@ -119,15 +117,11 @@ def open_stamps(paths: Sequence[Path], survey: Survey | None = None) -> JpegSour
         raise ImageError(f"image '{missing[0]}' does not exist: give an existing zip file, folder or stamp")
     zips = [path for path in paths if path.suffix.lower() == ".zip"]
     if zips and len(paths) > 1:
-        raise ImageError(
-            f"'{zips[0]}' was given with other images: expected one zip file by itself; give only that"
-        )
+        raise ImageError(f"'{zips[0]}' was given with other images: expected one zip file by itself; give only that")
     store: _Store = _Zip(zips[0]) if zips else _Files(paths)
     if not store.names:
         store.close()
-        raise ImageError(
-            f"'{paths[0]}' holds no JPEG or PNG stamp: expected names in {', '.join(DISPLAY_SUFFIXES)}"
-        )
+        raise ImageError(f"'{paths[0]}' holds no JPEG or PNG stamp: expected names in {', '.join(DISPLAY_SUFFIXES)}")
     return JpegSource(store, survey)
 
 

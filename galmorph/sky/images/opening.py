@@ -69,9 +69,7 @@ def open_images(
         return open_stamps([Path(path) for path in paths], survey)
     if band is not None and colour_bands(survey, band):
         bands = ", ".join(f"{b}=FILE" for b in colour_bands(survey, band) or ())
-        raise ImageError(
-            f"band '{band}' needs three images by band: expected {bands}; name them so with --image"
-        )
+        raise ImageError(f"band '{band}' needs three images by band: expected {bands}; name them so with --image")
     one = survey.band(band) if survey is not None and band is not None else None
     return TileSource(_open_tiles(paths, weights, rms, survey, hdu), one)
 
@@ -118,23 +116,17 @@ def _has_band(survey: Survey, name: str) -> bool:
 def _colour_params(survey: Survey | None, band: str) -> ColourParams:
     colour = _known(survey).colour
     if colour is None:
-        raise SurveyError(
-            f"band '{band}': survey '{_known(survey).name}' makes no colour pictures; give one band"
-        )
+        raise SurveyError(f"band '{band}': survey '{_known(survey).name}' makes no colour pictures; give one band")
     names = _three_names(survey, band)
     if names is None or (names and set(names) != set(colour.bands)):
         expected = ", ".join(colour.bands)
-        raise SurveyError(
-            f"band '{band}': survey '{_known(survey).name}' makes its pictures of {expected}; give RGB"
-        )
+        raise SurveyError(f"band '{band}': survey '{_known(survey).name}' makes its pictures of {expected}; give RGB")
     return colour
 
 
 def _known(survey: Survey | None) -> Survey:
     if survey is None:
-        raise SurveyError(
-            "colour was asked for without a survey: expected one that makes pictures; give --survey"
-        )
+        raise SurveyError("colour was asked for without a survey: expected one that makes pictures; give --survey")
     return survey
 
 
@@ -145,9 +137,7 @@ def _check_band(survey: Survey | None, band: str | None) -> None:
 
 def _listed(paths: str | Path | Sequence[str | Path] | Mapping[str, object]) -> Sequence[str | Path]:
     if isinstance(paths, Mapping):
-        raise ImageError(
-            "weight images were given by band for images that are not: expected a list; give one"
-        )
+        raise ImageError("weight images were given by band for images that are not: expected a list; give one")
     return [paths] if isinstance(paths, (str, Path)) else paths
 
 
@@ -237,9 +227,7 @@ def _open_colour(
         raise
 
 
-def _by_colour(
-    survey: Survey, colour: ColourParams, paths: Paths, kind: str
-) -> dict[str, Sequence[str | Path]]:
+def _by_colour(survey: Survey, colour: ColourParams, paths: Paths, kind: str) -> dict[str, Sequence[str | Path]]:
     """Sort paths by the bands of a colour picture: all three, or none at all."""
     by_band = _by_band(paths)
     if by_band is None and not paths:

@@ -34,9 +34,7 @@ def expand(items: Sequence[str | Path], *, weights: bool = False) -> list[str]:
     for item in items:
         found |= dict.fromkeys(_expand_one(str(item), weights=weights))
     if not found:
-        raise ImageError(
-            "no image was given: expected FITS files, folders, or a zip of stamps; name one with --image"
-        )
+        raise ImageError("no image was given: expected FITS files, folders, or a zip of stamps; name one with --image")
     return list(found)
 
 
@@ -51,9 +49,7 @@ def are_stamps(paths: Sequence[str]) -> bool:
     stamps = [path for path in paths if _is_stamps(Path(path))]
     if stamps and len(stamps) < len(paths):
         other = next(path for path in paths if path not in stamps)
-        raise ImageError(
-            f"'{stamps[0]}' holds stamps and '{other}' does not: expected one kind; run them one by one"
-        )
+        raise ImageError(f"'{stamps[0]}' holds stamps and '{other}' does not: expected one kind; run them one by one")
     return bool(stamps)
 
 
@@ -76,9 +72,7 @@ def matching_weights(images: Sequence[str], weights: Sequence[str]) -> list[str]
         return [by_key[key][0] for key in keys]
     if len(images) == len(weights):
         return list(weights)
-    lonely = next(
-        (i for i, key in zip(images, keys, strict=True) if len(by_key.get(key, ())) != 1), images[0]
-    )
+    lonely = next((i for i, key in zip(images, keys, strict=True) if len(by_key.get(key, ())) != 1), images[0])
     raise ImageError(
         f"{len(weights)} weight images for {len(images)} images, and none matches '{Path(lonely).name}' by "
         "name: expected one for each image; give as many, in the same order"
@@ -93,9 +87,7 @@ def _expand_one(text: str, *, weights: bool) -> list[str]:
         return [text]
     found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     if not found:
-        raise ImageError(
-            f"image '{text}' does not exist: expected a file, a folder or a glob; correct the path"
-        )
+        raise ImageError(f"image '{text}' does not exist: expected a file, a folder or a glob; correct the path")
     return [name for entry in found for name in _expand_one(entry, weights=weights)]
 
 

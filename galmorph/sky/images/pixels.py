@@ -10,17 +10,22 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Callable
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
 from galmorph.errors import ImageError
 from galmorph.sky.cutout import FloatArray
 
-__all__ = ["CompressedPixels", "MappedPixels", "Pixels", "Scaling", "no_room"]
+__all__ = ["CompressedPixels", "MappedPixels", "Pixels", "Scaling", "damaged", "no_room", "quiet_headers"]
 
 WINDOWS_BEFORE_DECOMPRESSING = 200
 """Compressed windows read one by one, before the whole plane is decompressed (row tiles: at about 240)."""
@@ -166,7 +171,11 @@ class CompressedPixels:
             self._whole.close()
 
     def _read(self, y0: int, y1: int, x0: int, x1: int) -> FloatArray:
-        window = self._section[(*self._first, slice(y0, y1), slice(x0, x1))]
+        try:
+            with quiet_headers():
+                window = self._section[(*self._first, slice(y0, y1), slice(x0, x1))]
+        except (OSError, KeyError, ValueError, TypeError, fits.VerifyError, zlib.error) as error:
+            raise damaged(self._name, error) from error
         return Scaling().apply(np.asarray(window))
 
     def _decompressed(self) -> MappedPixels:
@@ -184,6 +193,20 @@ class CompressedPixels:
                 file.write(self._read(y0, min(y0 + ROWS_AT_ONCE, rows), 0, columns).tobytes())
             file.flush()
             return MappedPixels(file, 0, self.shape, np.float32, Scaling())
+
+
+@contextmanager
+def quiet_headers() -> Iterator[None]:
+    """Silence what astropy says about odd header cards, which it mends or which nobody asks for."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=AstropyUserWarning, module=r"astropy\.io\.fits")
+        yield
+
+
+def damaged(name: str, error: Exception) -> ImageError:
+    """Say that a file is not what it should be; the reason in one line."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return ImageError(f"image '{name}' is truncated or damaged ({reason}): fetch the file again")
 
 
 def no_room(name: str, error: OSError) -> ImageError:

@@ -291,9 +291,7 @@ class TileSource:
         for number in np.unique(found.tile[several]):
             here = several & (found.tile == number)
             empty[here] = self._is_empty(number, found.x[here], found.y[here])
-        order = np.lexsort(
-            (-found.tile, found.edge_px, ~empty, found.row)
-        )  # the last of each row is the best
+        order = np.lexsort((-found.tile, found.edge_px, ~empty, found.row))  # the last of each row is the best
         located = nowhere(n)
         rows = found.row[order]
         located.tile[rows], located.x[rows], located.y[rows] = (

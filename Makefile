@@ -1,0 +1,46 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both make .venv when it is missing.
+# Another interpreter: `make PYTHON=python3.12 test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+
+.PHONY: demo test lint types bench clean
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.tested: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: $(VENV)/.installed
+	mkdir -p $(DEMO)
+	$(BIN)/galmorph classify catalogs/samples/candels-h/catalog.fits \
+	    --image catalogs/samples/candels-h/image.fits.gz --weight catalogs/samples/candels-h/weight.fits.gz \
+	    --survey candels --band H -o $(DEMO)/candels-h.fits --report $(DEMO)/report --overwrite
+	@$(BIN)/python -c "from astropy.table import Table; t = Table.read('$(DEMO)/candels-h.fits'); \
+	    t['id', 'gm_class', 'gm_conf', 'gm_p_spheroid', 'gm_p_disk', 'gm_ra', 'gm_dec', 'gm_rpet', 'gm_snr', 'gm_flags'][:8].pprint(max_width=160)"
+	@echo "all rows: $(DEMO)/candels-h.fits; report: $(DEMO)/report/index.html"
+
+test: $(VENV)/.tested
+	$(BIN)/ruff check galmorph tests
+	$(BIN)/ruff format --check galmorph tests
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.tested
+	$(BIN)/ruff check --fix galmorph tests
+	$(BIN)/ruff format galmorph tests
+
+types: $(VENV)/.tested
+	$(BIN)/mypy
+
+bench: $(VENV)/.tested
+	$(BIN)/python tests/benchmarks/bench_classify.py
+
+clean:
+	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis

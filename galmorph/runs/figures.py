@@ -1,0 +1,266 @@
+"""Figures: histograms and scatter plots as inline SVG.
+
+They are drawn with colours of the page's style sheet, so they follow its light and dark modes, and need nothing but
+the page that they are in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+
+__all__ = ["MOST_POINTS", "Axis", "Mark", "count_text", "histogram", "scatter"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_WIDTH, _HEIGHT = 400, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 14.0, 42.0
+_INNER_W, _INNER_H = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+_BINS = 28
+# More points would hide one another (and fill the page): then cells are shaded instead.
+MOST_POINTS = 1200
+_CELLS = (56, 32)
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A value worth a line across a figure, and what it is."""
+
+    value: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A range of values along one side of a figure.
+
+    Parameters
+    ----------
+    title
+        What the values are, with their unit.
+    low, high
+        Ends of the axis.
+    log
+        Whether equal steps are equal factors; then both ends are positive.
+    """
+
+    title: str
+    low: float
+    high: float
+    log: bool = False
+
+    @classmethod
+    def over(cls, title: str, values: FloatArray, *, log: bool = False, top_percentile: float = 100.0) -> Axis:
+        """Make an axis that holds `values`, (N,); NaN, and on a logarithmic axis what is not positive, is left out."""
+        known = values[np.isfinite(values) & ((values > 0) | (not log))]
+        if known.size == 0:
+            return cls(title, 1.0 if log else 0.0, 10.0 if log else 1.0, log)
+        if not log:
+            top = float(np.percentile(known, top_percentile))
+            return cls(title, 0.0, top * 1.02 if top > 0 else 1.0)
+        low, high = float(known.min()), float(known.max())
+        room = max((high / low) ** 0.03, 1.1)
+        return cls(title, low / room, high * room, log=True)
+
+    def shares(self, values: npt.ArrayLike) -> FloatArray:
+        """Return how far along the axis values lie, 0 to 1 from its low to its high end; NaN where they have no place."""
+        given = np.asarray(values, np.float64)
+        if not self.log:
+            return (given - self.low) / (self.high - self.low)
+        logs = np.log(given, out=np.full(given.shape, np.nan), where=given > 0)
+        return np.asarray((logs - np.log(self.low)) / np.log(self.high / self.low), np.float64)
+
+    def edges(self, n: int) -> FloatArray:
+        """Return the n + 1 ends of n bins."""
+        make = np.geomspace if self.log else np.linspace
+        return np.asarray(make(self.low, self.high, n + 1), np.float64)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Return round values on the axis and their texts."""
+        values = _log_ticks(self.low, self.high) if self.log else _linear_ticks(self.low, self.high, 6)
+        slack = 1e-9
+        return [(v, _number(v)) for v in values if -slack <= float(self.shares(v)) <= 1 + slack]
+
+
+def _linear_ticks(low: float, high: float, most: int) -> list[float]:
+    rough = (high - low) / most
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = next(power * s for s in (1, 2, 5, 10) if power * s >= rough * 0.999)
+    return [float(np.round(step * i, 12)) for i in range(int(np.ceil(low / step)), int(high / step + 1e-9) + 1)]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
+    decades = float(np.log10(high / low))
+    steps = (1, 2, 3, 5, 7) if decades < 0.8 else (1, 2, 5) if decades < 2.3 else (1,)
+    every = max(round(decades / 6), 1)
+    return [s * 10.0**p for p in range(first, last + 1, every) for s in steps]
+
+
+def _number(value: float) -> str:
+    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+        power = int(np.floor(np.log10(abs(value)) + 1e-9))
+        lead = f"{value / 10.0**power:g}"
+        return ("" if lead == "1" else f"{lead}×") + f"10{str(power).translate(_SUPERSCRIPT)}"
+    return f"{value:g}"
+
+
+def count_text(count: int) -> str:
+    """Write a count with narrow spaces between thousands."""
+    return f"{count:,}".replace(",", "\u202f")
+
+
+def _x(share: float) -> str:
+    return f"{_LEFT + share * _INNER_W:.1f}"
+
+
+def _y(share: float) -> str:
+    return f"{_TOP + (1.0 - share) * _INNER_H:.1f}"
+
+
+def histogram(axis: Axis, values: FloatArray, *, marks: Sequence[Mark] = ()) -> Markup:
+    """Draw how many rows have which value.
+
+    Parameters
+    ----------
+    axis
+        Along the bottom; values beyond it are not drawn (the caller says how many).
+    values
+        (N,); NaN is left out.
+    marks
+        Lines across the figure; those beyond the axis are left out.
+
+    Returns
+    -------
+    Markup
+        An ``<svg>`` element with a text for those who cannot see it.
+    """
+    edges = axis.edges(_BINS)
+    # The outermost values are not lost to the rounding of geomspace.
+    edges[0], edges[-1] = axis.low, axis.high
+    counts, _ = np.histogram(values[np.isfinite(values)], edges)
+    upright = Axis("rows", 0.0, max(float(counts.max()) * 1.08, 1.0))
+    bars = Markup("").join(_bar(axis, upright, edges, i, int(n)) for i, n in enumerate(counts) if n)
+    known = values[np.isfinite(values)]
+    middle = f", median {np.median(known):.3g}" if known.size else ""
+    about = f"Histogram of {axis.title}: {count_text(known.size)} rows{middle}."
+    return _frame(about, axis, upright, bars + _lines(axis, marks), empty=known.size == 0)
+
+
+def _bar(axis: Axis, upright: Axis, edges: FloatArray, i: int, count: int) -> Markup:
+    left, right = axis.shares(edges[i : i + 2]).tolist()
+    tall = float(upright.shares(count))
+    return Markup('<rect class="bar" x="{}" y="{}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>').format(
+        _x(left),
+        _y(tall),
+        max((right - left) * _INNER_W - 1.0, 1.0),
+        tall * _INNER_H,
+        f"{edges[i]:.3g} to {edges[i + 1]:.3g}: {count_text(count)} rows",
+    )
+
+
+def scatter(
+    across: Axis, up: Axis, x: FloatArray, y: FloatArray, colours: npt.NDArray[np.intp], *, marks: Sequence[Mark] = ()
+) -> Markup:
+    """Draw one value against another: a dot per row, or shaded cells where there are many rows.
+
+    Parameters
+    ----------
+    across, up
+        The axes.
+    x, y
+        (N,); NaN is left out.
+    colours
+        (N,) number of each row's colour in the style sheet, -1 for none.
+    marks
+        Values of x worth a line.
+    """
+    right, high = across.shares(x), up.shares(y)
+    inside = (right >= 0) & (right <= 1) & (high >= 0) & (high <= 1)
+    n = int(inside.sum())
+    about = f"{up.title} against {across.title} of {count_text(n)} rows."
+    draw = _dots if n <= MOST_POINTS else _cells
+    drawn = draw(right[inside], high[inside], colours[inside])
+    return _frame(about, across, up, drawn + _lines(across, marks), empty=n == 0)
+
+
+def _dots(right: FloatArray, high: FloatArray, colours: npt.NDArray[np.intp]) -> Markup:
+    dot = Markup('<circle class="dot c{}" cx="{}" cy="{}" r="2.6"/>')
+    rows = zip(right.tolist(), high.tolist(), colours.tolist(), strict=True)
+    return Markup("").join(dot.format(c if c >= 0 else "none", _x(x), _y(y)) for x, y, c in rows)
+
+
+def _cells(right: FloatArray, high: FloatArray, _: npt.NDArray[np.intp]) -> Markup:
+    counts, _, _ = np.histogram2d(right, high, _CELLS, ((0.0, 1.0), (0.0, 1.0)))
+    wide, tall = 1.0 / _CELLS[0], 1.0 / _CELLS[1]
+    cell = Markup('<rect class="cell" x="{}" y="{}" width="{:.2f}" height="{:.2f}" opacity="{:.2f}"/>')
+    # The square root keeps single rows visible beside crowded cells.
+    shade = 0.15 + 0.85 * np.sqrt(counts / max(counts.max(), 1.0))
+    return Markup("").join(
+        cell.format(_x(i * wide), _y((j + 1) * tall), wide * _INNER_W, tall * _INNER_H, shade[i, j])
+        for i, j in zip(*(n.tolist() for n in np.nonzero(counts)), strict=True)
+    )
+
+
+def _lines(axis: Axis, marks: Iterable[Mark]) -> Markup:
+    placed = [(float(axis.shares(m.value)), m.title) for m in marks]
+    inside = [(share, title) for share, title in placed if 0 <= share <= 1]
+    line = Markup(
+        '<line class="mark" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
+        '<text class="halo" x="{3:.1f}" y="{4}" text-anchor="{5}">{6}</text>'
+    )
+    return Markup("").join(
+        line.format(
+            _x(share),
+            _TOP,
+            _HEIGHT - _BOTTOM,
+            _LEFT + share * _INNER_W + (4 if share < 0.6 else -4),
+            _TOP + 10 + 13 * number,
+            "start" if share < 0.6 else "end",
+            title,
+        )
+        for number, (share, title) in enumerate(inside)
+    )
+
+
+def _frame(about: str, across: Axis, up: Axis, drawn: Markup, *, empty: bool) -> Markup:
+    """Put axes around a drawing."""
+    note = Markup('<text class="none" x="{}" y="{}" text-anchor="middle">no values</text>').format(_x(0.5), _y(0.5))
+    return Markup(
+        '<svg class="figure" viewBox="0 0 {0} {1}" role="img" aria-label="{2}">{3}{4}{5}'
+        '<line class="axis" x1="{6}" x2="{7}" y1="{8}" y2="{8}"/>'
+        '<text class="title" x="{9}" y="{10}" text-anchor="middle">{11}</text>'
+        '<text class="title" transform="translate(11 {12}) rotate(-90)" text-anchor="middle">{13}</text></svg>'
+    ).format(
+        _WIDTH, _HEIGHT, about, _side_ticks(up), _bottom_ticks(across), note if empty else drawn,
+        _x(0), _x(1), _y(0), _x(0.5), _HEIGHT - 6, across.title, _y(0.5), up.title,
+    )  # fmt: skip
+
+
+def _bottom_ticks(axis: Axis) -> Markup:
+    tick = Markup(
+        '<line class="tick" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/><text x="{0}" y="{3}" text-anchor="middle">{4}</text>'
+    )
+    foot = _HEIGHT - _BOTTOM
+    return Markup("").join(
+        tick.format(_x(float(axis.shares(v))), foot, foot + 4, foot + 16, t) for v, t in axis.ticks()
+    )
+
+
+def _side_ticks(axis: Axis) -> Markup:
+    tick = Markup(
+        '<line class="grid" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/><text x="{3}" y="{4:.1f}" text-anchor="end">{5}</text>'
+    )
+    values = (
+        axis.ticks() if axis.log else [(v, _number(v)) for v in _linear_ticks(axis.low, axis.high, 4) if v == int(v)]
+    )
+    return Markup("").join(
+        tick.format(_x(0), _x(1), _y(share), _LEFT - 5, float(_y(share)) + 3.5, text)
+        for value, text in values
+        for share in [float(axis.shares(value))]
+    )
