@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +25,53 @@ _KINDS = ("surveys", "schemes", "checkpoints", "pipelines")
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    options.command_line = "galmorph " + " ".join(arguments)
-    logging.basicConfig(format="galmorph: %(message)s", level=logging.WARNING, stream=sys.stderr, force=True)
+    """Run one command and return its exit status.
+
+    Raises
+    ------
+    SystemExit
+        With 2 for wrong usage, with 0 for ``--help`` and ``--version``.
+    """
+    options = _parser().parse_args(arguments)
+    options.command_line = shlex.join(["galmorph", *arguments])
+    with _messages():
+        try:
+            return int(options.do(options) or 0)
+        except UnclassifiedError as error:
+            return _complain(options, error, 3)
+        except BrokenPipeError:
+            _silence_stdout()
+            return 0
+        except (GalmorphError, OSError) as error:
+            return _complain(options, error, 1)
+        except KeyboardInterrupt:
+            sys.stderr.write("galmorph: stopped\n")
+            return 130
+
+
+@contextmanager
+def _messages() -> Iterator[None]:
+    """Show what the library logs, one line each on standard error, while a command runs."""
+    log = logging.getLogger("galmorph")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("galmorph: %(message)s"))
+    log.addHandler(handler)
     try:
-        return int(options.do(options) or 0)
-    except UnclassifiedError as error:
-        _complain(options, error)
-        return 3
-    except GalmorphError as error:
-        _complain(options, error)
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("galmorph: stopped\n")
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
-def _complain(options: argparse.Namespace, error: GalmorphError) -> None:
+def _complain(options: argparse.Namespace, error: Exception, status: int) -> int:
     if options.debug:
         raise error
-    sys.stderr.write(f"galmorph: {error}\n")
+    sys.stderr.write(f"galmorph: {' '.join(str(error).split())}\n")
+    return status
+
+
+def _silence_stdout() -> None:
+    """Keep Python from complaining at its end that nobody reads what is left (``galmorph list ... | head``)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,7 +140,7 @@ def _add_output(command: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="OUT",
-        help="result: .fits .vot .ecsv .csv .parquet (default: beside the catalogue)",
+        help="result: .fits .vot .ecsv .csv .parquet (default: CATALOG.galmorph.EXT here)",
     )
     command.add_argument("--overwrite", action="store_true", help="replace an existing result")
     command.add_argument("--prefix", default="gm_", help="of the new columns (default: gm_)")
@@ -124,15 +149,11 @@ def _add_output(command: argparse.ArgumentParser) -> None:
 def _add_classify(command: argparse.ArgumentParser) -> None:
     command.add_argument("catalog", metavar="CATALOG", help="FITS, VOTable, ECSV, CSV or Parquet")
     _add_images(command)
-    command.add_argument(
-        "--checkpoint", metavar="C", help="name or file; default: the one for the survey and band"
-    )
+    command.add_argument("--checkpoint", metavar="C", help="name or file; default: the one for the survey and band")
     _add_output(command)
     command.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    command.add_argument(
-        "--normalise", action="store_true", help="scale independent fractions so that they sum to 1"
-    )
+    command.add_argument("--normalise", action="store_true", help="scale independent fractions so that they sum to 1")
     command.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")
     _add_columns(command)
 
@@ -147,9 +168,7 @@ def _add_measure(command: argparse.ArgumentParser) -> None:
 def _add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("labels", metavar="LABELS", help="table of votes, fractions or classes")
     _add_images(command)
-    command.add_argument(
-        "--pipeline", required=True, metavar="P", help="name or file; see 'galmorph list pipelines'"
-    )
+    command.add_argument("--pipeline", required=True, metavar="P", help="name or file; see 'galmorph list pipelines'")
     command.add_argument("--scheme", metavar="S", help="label scheme, instead of the pipeline's")
     command.add_argument(
         "-o",
@@ -170,9 +189,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("labels", metavar="LABELS", help="table of votes, fractions or classes")
     _add_images(command)
     command.add_argument("--part", default="test", help="train, validation, test (default) or all")
-    command.add_argument(
-        "-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output"
-    )
+    command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
     command.add_argument("--card", metavar="JSON", help="enter the scores into a checkpoint's card")
     _add_columns(command)
 
@@ -227,12 +244,16 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _output(options: argparse.Namespace) -> Path:
-    """Name the result: as asked, or beside the working folder's catalogue as NAME.galmorph.EXT."""
+    """Name the result: as asked, or in the working folder and named after the catalogue, NAME.galmorph.EXT."""
     if options.output:
         return Path(options.output)
+    from galmorph.sky.formats.registry import FORMATS, ending  # noqa: PLC0415 - list and show need no tables
+
     path = Path(options.catalog)
-    suffix = path.suffix if path.suffix != ".gz" else "".join(path.suffixes[-2:])
-    return Path(f"{path.name.removesuffix(suffix)}.galmorph{suffix.removesuffix('.gz')}")
+    found = ending(path)
+    known = {e for f in FORMATS for e in f.endings if e not in f.read_only}
+    plain = found.removesuffix(".gz")
+    return Path(f"{path.name[: len(path.name) - len(found)]}.galmorph{plain if plain in known else '.fits'}")
 
 
 class _Bar:
@@ -260,28 +281,26 @@ class _Bar:
 
 
 def _classify(options: argparse.Namespace) -> None:
-    bar = _Bar()
-    table = galmorph.classify(
-        options.catalog,
-        options.image,
-        checkpoint=options.checkpoint,
-        report=options.report,
-        device=options.device,
-        normalised=options.normalise,
-        strict=options.strict,
-        progress=bar,
-        **_shared(options),
-    )
-    bar.close()
+    with closing(_Bar()) as bar:
+        table = galmorph.classify(
+            options.catalog,
+            options.image,
+            checkpoint=options.checkpoint,
+            report=options.report,
+            device=options.device,
+            normalised=options.normalise,
+            strict=options.strict,
+            progress=bar,
+            **_shared(options),
+        )
     _summarise(table, options)
     if options.report:
         sys.stderr.write(f"report: {Path(options.report) / 'index.html'}\n")
 
 
 def _measure(options: argparse.Namespace) -> None:
-    bar = _Bar()
-    table = galmorph.measure(options.catalog, options.image, progress=bar, **_shared(options))
-    bar.close()
+    with closing(_Bar()) as bar:
+        table = galmorph.measure(options.catalog, options.image, progress=bar, **_shared(options))
     _summarise(table, options)
 
 
@@ -305,7 +324,8 @@ def _labelled(options: argparse.Namespace, survey: str | None, band: str | None)
     from galmorph.sky.images import open_images  # noqa: PLC0415
     from galmorph.sky.survey import survey as load_survey  # noqa: PLC0415
 
-    known = load_survey(options.survey or survey) if options.survey or survey else None
+    name = options.survey or survey
+    known = load_survey(name) if name else None
     catalog = read_catalog(options.labels, hdu=_hdu(options.hdu), **_columns(options))
     images = open_images(
         options.image,
@@ -330,15 +350,14 @@ def _train(options: argparse.Namespace) -> None:
     pipeline = load_pipeline(options.pipeline, overrides)
     catalog, images = _labelled(options, pipeline.images.get("survey"), pipeline.images.get("band"))
     use_threads(options.threads)
-    bar = _Bar()
+    with closing(images), closing(_Bar()) as bar:
 
-    def progress(what: str, done: int, total: int, remark: str) -> None:
-        bar(done, total, what, remark)
-        if what == "training" and not sys.stderr.isatty():
-            sys.stderr.write(f"epoch {done}/{total} {remark}\n")
+        def progress(what: str, done: int, total: int, remark: str) -> None:
+            bar(done, total, what, remark)
+            if what == "training" and not sys.stderr.isatty():
+                sys.stderr.write(f"epoch {done}/{total} {remark}\n")
 
-    made = train(catalog, images, pipeline, Path(options.output), resume=options.resume, progress=progress)
-    bar.close()
+        made = train(catalog, images, pipeline, Path(options.output), resume=options.resume, progress=progress)
     sys.stdout.write(f"{made.path}\n")
 
 
@@ -347,29 +366,30 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     from galmorph.nets.checkpoint import add_to_card, load_checkpoint  # noqa: PLC0415
     from galmorph.runs.training import evaluate_checkpoint  # noqa: PLC0415
+    from galmorph.sky.formats.atomic import check_folder, replacing  # noqa: PLC0415
 
     checkpoint = load_checkpoint(options.checkpoint)
+    if options.output:
+        check_folder(Path(options.output))
     envelope = checkpoint.envelope
     band = "RGB" if len(envelope.bands) == 3 else envelope.bands[0] if envelope.bands else None
     catalog, images = _labelled(options, envelope.survey or None, band)
-    bar = _Bar()
-    scores = evaluate_checkpoint(
-        checkpoint, catalog, images, part=options.part, progress=lambda w, d, n, r: bar(d, n, w, r)
-    )
-    bar.close()
+    with closing(images), closing(_Bar()) as bar:
+        scores = evaluate_checkpoint(
+            checkpoint, catalog, images, part=options.part, progress=lambda w, d, n, r: bar(d, n, w, r)
+        )
     if options.card:
         add_to_card(options.card, options.part, scores)
     text = json.dumps(scores, indent=1) + "\n"
-    if options.output:
-        Path(options.output).write_text(text, encoding="utf-8")
-    else:
+    if not options.output:
         sys.stdout.write(text)
+        return
+    with replacing(Path(options.output)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    field = galmorph.simulate(
-        options.survey, options.band, rows=options.rows, seed=options.seed, side_px=options.side
-    )
+    field = galmorph.simulate(options.survey, options.band, rows=options.rows, seed=options.seed, side_px=options.side)
     for path in field.write(options.output, overwrite=options.overwrite):
         sys.stdout.write(f"{path}\n")
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 from galmorph.nets.augment import Augmentation, batch_warp, observe, random_turns
 from galmorph.sky.scheme import Labels
 from galmorph.stamps.recipe import Recipe, stretch
-from galmorph.stamps.warp import compose, stamp_matrix
+from galmorph.stamps.warp import binned, compose, stamp_matrix
 
 __all__ = ["REACH", "Canvas", "TrainingSet", "canvas", "canvas_side", "star_canvases"]
 
@@ -70,8 +70,7 @@ def _binned_window(planes: FloatArray, centre: tuple[float, float], factor: int,
         out[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = planes[
             :, rows, columns
         ]
-    binned: FloatArray = out.reshape(planes_n, side, factor, side, factor).mean(axis=(2, 4))
-    return binned
+    return binned(out, factor)
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,10 @@ __all__ = [
     "Spots",
     "badges",
     "cards",
+    "colour_of",
     "run_wide",
     "select",
+    "short_names",
 ]
 
 IntArray = npt.NDArray[np.intp]
@@ -220,6 +222,13 @@ def colour_of(number: int) -> int:
     return number if number < N_COLOURS else -1
 
 
+def short_names(scheme: Scheme | None) -> list[str]:
+    """Name the answers of the first question as the column of classes does, with spaces."""
+    if scheme is None:
+        return []
+    return [key.rpartition("__")[2].replace("_", " ") for key in scheme.keys[scheme.slices[0]]]
+
+
 def cards(gathering: Gathering, recipe: Recipe, results: Results, found: Findings, rows: IntArray) -> list[Card]:
     """Cut some galaxies out again and make a card of each.
 
@@ -262,9 +271,9 @@ def _place(ra_deg: float, dec_deg: float) -> str:
 
 def _card(results: Results, found: Findings, row: int, name: str, place: str, picture: Picture | None) -> Card:
     value, number = int(results.flags[row]), int(found.classes[row])
-    answers = found.scheme.questions[0].answers if found.scheme else ()
-    chances = [Bar(a.title, float(found.marginals[row, i]), colour_of(i)) for i, a in enumerate(answers)]
-    answer = Bar(answers[number].title, float(found.confidence[row]), colour_of(number)) if number >= 0 else None
+    answers = short_names(found.scheme)
+    chances = [Bar(a, float(found.marginals[row, i]), colour_of(i)) for i, a in enumerate(answers)]
+    answer = Bar(answers[number], float(found.confidence[row]), colour_of(number)) if number >= 0 else None
     reasons = [MEANINGS[f] for f in MEANINGS if value & int(f & UNCLASSIFIABLE)] or [
         "the image could not be read again"
     ]

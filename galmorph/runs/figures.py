@@ -47,12 +47,15 @@ class Axis:
         Ends of the axis.
     log
         Whether equal steps are equal factors; then both ends are positive.
+    whole
+        Whether only whole numbers are marked.
     """
 
     title: str
     low: float
     high: float
     log: bool = False
+    whole: bool = False
 
     @classmethod
     def over(cls, title: str, values: FloatArray, *, log: bool = False, top_percentile: float = 100.0) -> Axis:
@@ -68,7 +71,7 @@ class Axis:
         return cls(title, low / room, high * room, log=True)
 
     def shares(self, values: npt.ArrayLike) -> FloatArray:
-        """Return how far along the axis values lie, 0 to 1 from its low to its high end; NaN where they have no place."""
+        """Return how far along the axis values lie, from 0 at its low to 1 at its high end; NaN if nowhere."""
         given = np.asarray(values, np.float64)
         if not self.log:
             return (given - self.low) / (self.high - self.low)
@@ -80,11 +83,11 @@ class Axis:
         make = np.geomspace if self.log else np.linspace
         return np.asarray(make(self.low, self.high, n + 1), np.float64)
 
-    def ticks(self) -> list[tuple[float, str]]:
-        """Return round values on the axis and their texts."""
-        values = _log_ticks(self.low, self.high) if self.log else _linear_ticks(self.low, self.high, 6)
-        slack = 1e-9
-        return [(v, _number(v)) for v in values if -slack <= float(self.shares(v)) <= 1 + slack]
+    def ticks(self, most: int = 6) -> list[tuple[float, str]]:
+        """Return round values on the axis, about `most` if it is linear, and their texts."""
+        values = _log_ticks(self.low, self.high) if self.log else _linear_ticks(self.low, self.high, most)
+        inside = [v for v in values if -1e-9 <= float(self.shares(v)) <= 1 + 1e-9]
+        return [(v, _number(v)) for v in inside if v == int(v) or not self.whole]
 
 
 def _linear_ticks(low: float, high: float, most: int) -> list[float]:
@@ -97,7 +100,7 @@ def _linear_ticks(low: float, high: float, most: int) -> list[float]:
 def _log_ticks(low: float, high: float) -> list[float]:
     first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
     decades = float(np.log10(high / low))
-    steps = (1, 2, 3, 5, 7) if decades < 0.8 else (1, 2, 5) if decades < 2.3 else (1,)
+    steps = (1, 2, 3, 5, 7) if decades < 0.8 else (1, 2, 5) if decades < 2.3 else (1, 3) if decades < 3.3 else (1,)
     every = max(round(decades / 6), 1)
     return [s * 10.0**p for p in range(first, last + 1, every) for s in steps]
 
@@ -144,7 +147,7 @@ def histogram(axis: Axis, values: FloatArray, *, marks: Sequence[Mark] = ()) -> 
     # The outermost values are not lost to the rounding of geomspace.
     edges[0], edges[-1] = axis.low, axis.high
     counts, _ = np.histogram(values[np.isfinite(values)], edges)
-    upright = Axis("rows", 0.0, max(float(counts.max()) * 1.08, 1.0))
+    upright = Axis("rows", 0.0, max(float(counts.max()) * 1.08, 1.0), whole=True)
     bars = Markup("").join(_bar(axis, upright, edges, i, int(n)) for i, n in enumerate(counts) if n)
     known = values[np.isfinite(values)]
     middle = f", median {np.median(known):.3g}" if known.size else ""
@@ -195,7 +198,7 @@ def _dots(right: FloatArray, high: FloatArray, colours: npt.NDArray[np.intp]) ->
     return Markup("").join(dot.format(c if c >= 0 else "none", _x(x), _y(y)) for x, y, c in rows)
 
 
-def _cells(right: FloatArray, high: FloatArray, _: npt.NDArray[np.intp]) -> Markup:
+def _cells(right: FloatArray, high: FloatArray, _colours: npt.NDArray[np.intp]) -> Markup:
     counts, _, _ = np.histogram2d(right, high, _CELLS, ((0.0, 1.0), (0.0, 1.0)))
     wide, tall = 1.0 / _CELLS[0], 1.0 / _CELLS[1]
     cell = Markup('<rect class="cell" x="{}" y="{}" width="{:.2f}" height="{:.2f}" opacity="{:.2f}"/>')
@@ -256,11 +259,8 @@ def _side_ticks(axis: Axis) -> Markup:
     tick = Markup(
         '<line class="grid" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/><text x="{3}" y="{4:.1f}" text-anchor="end">{5}</text>'
     )
-    values = (
-        axis.ticks() if axis.log else [(v, _number(v)) for v in _linear_ticks(axis.low, axis.high, 4) if v == int(v)]
-    )
     return Markup("").join(
         tick.format(_x(0), _x(1), _y(share), _LEFT - 5, float(_y(share)) + 3.5, text)
-        for value, text in values
+        for value, text in axis.ticks(4)
         for share in [float(axis.shares(value))]
     )

@@ -98,9 +98,9 @@ def _locate(catalog: Catalog, images: ImageSource) -> tuple[Located, npt.NDArray
         return _locate_files(catalog, images)
     if images.has_wcs and catalog.ra_column is not None:
         ra, dec = catalog.ra_deg, catalog.dec_deg
-        return images.locate(ra, dec), np.isfinite(ra) & np.isfinite(dec)
+        return images.locate(ra, dec), np.isfinite(ra + dec)
     if (xy := catalog.xy) is not None:
-        return images.locate_pixels(xy), np.isfinite(xy).all(axis=1)
+        return images.locate_pixels(xy), np.isfinite(xy[:, 0] + xy[:, 1])
     if catalog.ra_column is not None:
         images.locate(catalog.ra_deg[:1], catalog.dec_deg[:1])  # says which image lacks a WCS
     raise CatalogError(

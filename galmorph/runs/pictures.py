@@ -87,16 +87,8 @@ def picture_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Picture |
         return None
     half = half_width_px(measured, recipe)
     centre = (measured.x, measured.y) if np.isfinite(measured.x) else (cutout.x, cutout.y)
-    linear = images.kind == "tiles"
-    shown = replace(
-        recipe, size=_SIZE_PX, neighbours="keep", stretch="asinh" if linear else "display", softening_mjysr=0.0
-    )
-    pixels = stamp_of(galaxy, images, shown).pixels
-    known = (
-        warp(np.isfinite(cutout.planes).all(axis=0)[None].astype(np.float32), stamp_matrix(*centre, half), _SIZE_PX)[0]
-        > 0.5
-    )
-    values = _stretched(pixels[0], known, 1.0 / recipe.half_width_rpet)[None] if linear else pixels
+    known = _known(cutout.planes, stamp_matrix(*centre, half))
+    values = _shown(galaxy, images, recipe, known)
     up = -1.0 if images.kind != "jpeg" else 1.0
     bar, bar_title = _scale_bar(half * cutout.scale_arcsec)
     north, east = _directions(images, cutout.tile, centre[0] + cutout.origin[0], centre[1] + cutout.origin[1], up)
@@ -112,6 +104,22 @@ def picture_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Picture |
         north=north,
         east=east,
     )
+
+
+def _known(planes: FloatArray, matrix: npt.NDArray[np.float64]) -> BoolArray:
+    """Tell where on the stamp, (S, S), the cutout has data."""
+    there = np.asarray(np.isfinite(planes).all(axis=0, keepdims=True), np.float32)
+    return np.asarray(warp(there, matrix, _SIZE_PX)[0] > 0.5)
+
+
+def _shown(galaxy: Galaxy, images: ImageSource, recipe: Recipe, known: BoolArray) -> FloatArray:
+    """Cut the stamp with its neighbours, as planes in [0, 1]."""
+    linear = images.kind == "tiles"
+    kept = replace(
+        recipe, size=_SIZE_PX, neighbours="keep", stretch="asinh" if linear else "display", softening_mjysr=0.0
+    )
+    pixels = stamp_of(galaxy, images, kept).pixels
+    return _stretched(pixels[0], known, 1.0 / recipe.half_width_rpet)[None] if linear else pixels
 
 
 def _stretched(flux: FloatArray, known: BoolArray, radius: float) -> FloatArray:

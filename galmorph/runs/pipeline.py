@@ -18,6 +18,7 @@ from galmorph.shipped import named_files, shipped
 __all__ = ["PARTS", "Pipeline", "load_pipeline", "pipeline_names", "split_rows"]
 
 PARTS = ("train", "validation", "test")
+_PART_TYPE = "<U10"
 _SECTIONS = {
     "title",
     "scheme",
@@ -32,9 +33,14 @@ _SECTIONS = {
     "stars",
 }
 _MINIMUM = {"title", "scheme", "images", "split"}
-_SPLIT_KEYS = {"method", "blocks", "test", "validation", "only", "salt"}
-_IMAGE_KEYS = {"survey", "band", "data"}
-_STAR_KEYS = {"count", "rpet_px", "answer", "others"}
+_WORDS = {"title", "scheme", "extends"}
+_KEYS = {
+    "split": {"method", "blocks", "test", "validation", "only", "salt"},
+    "images": {"survey", "band", "data"},
+    "stars": {"count", "rpet_px", "answer"},
+}
+_IMAGES_NEEDED = {"survey", "band"}
+_SPLIT_NEEDED = {"contiguous": {"blocks", "test", "validation"}, "hash": {"test", "validation"}}
 
 
 @dataclass(frozen=True)
@@ -111,9 +117,9 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
     try:
         with open(path, "rb") as stream:
             contents = tomllib.load(stream)
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise PipelineError(f"pipeline '{path}' cannot be read: {error}") from error
-    if (base := contents.get("extends")) is None:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PipelineError(f"pipeline '{path}' cannot be read ({error}): correct the file") from error
+    if not isinstance(base := contents.get("extends"), str):
         return contents
     if depth > 4:
         raise PipelineError(f"pipeline '{path}' extends itself: remove one 'extends'")
@@ -124,26 +130,32 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = (
-            _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-        )
+        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
 def _check(name: str, contents: Mapping[str, Any]) -> None:
-    sections = (
-        ("section", contents, _SECTIONS),
-        ("key in [split]", contents.get("split", {}), _SPLIT_KEYS),
-        ("key in [images]", contents.get("images", {}), _IMAGE_KEYS),
-        ("key in [stars]", contents.get("stars", {}), _STAR_KEYS),
-    )
-    for what, given, known in sections:
-        if unknown := set(given) - known:
-            raise PipelineError(f"pipeline '{name}': {unknown_name(what, sorted(unknown)[0], known)}")
     if missing := sorted(_MINIMUM - set(contents)):
-        raise PipelineError(
-            f"pipeline '{name}' lacks '{missing[0]}': every pipeline has {', '.join(sorted(_MINIMUM))}"
-        )
+        raise PipelineError(f"pipeline '{name}' lacks '{missing[0]}': every one has {', '.join(sorted(_MINIMUM))}")
+    if unknown := sorted(set(contents) - _SECTIONS):
+        raise PipelineError(f"pipeline '{name}': {unknown_name('section', unknown[0], _SECTIONS)}")
+    for section, value in contents.items():
+        kind, expected = (str, "a text") if section in _WORDS else (dict, "a table of settings")
+        if not isinstance(value, kind):
+            raise PipelineError(f"pipeline '{name}': '{section}' is {value!r}, expected {expected}")
+    for section, known in _KEYS.items():
+        if unknown := sorted(set(contents.get(section, {})) - known):
+            raise PipelineError(f"pipeline '{name}': {unknown_name(f'key in [{section}]', unknown[0], known)}")
+    for section, needed in (("images", _IMAGES_NEEDED), ("split", _split_needs(contents["split"], name))):
+        if missing := sorted(needed - set(contents[section])):
+            raise PipelineError(f"pipeline '{name}', section [{section}] lacks '{missing[0]}': add it")
+
+
+def _split_needs(split: Mapping[str, Any], name: str) -> set[str]:
+    method = str(split.get("method", "hash"))
+    if method not in _SPLIT_NEEDED:
+        raise PipelineError(f"pipeline '{name}': {unknown_name('method of a split', method, _SPLIT_NEEDED)}")
+    return _SPLIT_NEEDED[method]
 
 
 def split_rows(split: Mapping[str, Any], ids: list[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
@@ -165,26 +177,53 @@ def split_rows(split: Mapping[str, Any], ids: list[str], columns: Mapping[str, A
     Returns
     -------
     (N,) of ``'train'``, ``'validation'``, ``'test'``.
+
+    Raises
+    ------
+    PipelineError
+        If the method is unknown, or `only` names a column that is not there.
     """
-    method = split.get("method", "hash")
-    parts = np.full(len(ids), "train", dtype="<U10")
+    method = str(split.get("method", "hash"))
     if method == "contiguous":
-        number = np.array([int("".join(c for c in i.rsplit("_", 1)[-1] if c.isdigit()) or 0) for i in ids])
-        rank = np.empty(len(ids), dtype=int)
-        rank[np.argsort(number, kind="stable")] = np.arange(len(ids))
-        block = rank * int(split["blocks"]) // max(len(ids), 1)
-        for part in ("validation", "test"):
-            parts[np.isin(block, split[part])] = part
-        return parts
-    if method != "hash":
-        raise PipelineError(unknown_name("method of a split", str(method), ("contiguous", "hash")))
+        return _contiguous(split, ids)
+    if method == "hash":
+        return _hashed(split, ids, columns)
+    raise PipelineError(unknown_name("method of a split", method, _SPLIT_NEEDED))
+
+
+def _contiguous(split: Mapping[str, Any], ids: list[str]) -> npt.NDArray[np.str_]:
+    number = np.array([_number(i) for i in ids], dtype=np.float64)
+    rank = np.empty(len(ids), dtype=int)
+    rank[np.argsort(number, kind="stable")] = np.arange(len(ids))
+    block = rank * int(split["blocks"]) // max(len(ids), 1)
+    parts = np.full(len(ids), "train", dtype=_PART_TYPE)
+    for part in ("validation", "test"):
+        parts[np.isin(block, split[part])] = part
+    return parts
+
+
+def _number(name: str) -> int:
+    """Return the digits after the last underscore of a name."""
+    return int("".join(c for c in name.rpartition("_")[2] if c in "0123456789") or 0)
+
+
+def _hashed(split: Mapping[str, Any], ids: list[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
     share = np.array([_share(f"{split.get('salt', '')}{i}") for i in ids])
     eligible = np.ones(len(ids), dtype=bool)
     for column, value in split.get("only", {}).items():
-        eligible &= np.array([str(v) == str(value) for v in columns[column]])
-    parts[eligible & (share < split["test"])] = "test"
-    parts[eligible & (share >= split["test"]) & (share < split["test"] + split["validation"])] = "validation"
+        eligible &= np.array([str(v) == str(value) for v in _column(columns, column)], dtype=bool)
+    test, validation = split["test"], split["validation"]
+    parts = np.full(len(ids), "train", dtype=_PART_TYPE)
+    parts[eligible & (share < test)] = "test"
+    parts[eligible & (share >= test) & (share < test + validation)] = "validation"
     return parts
+
+
+def _column(columns: Mapping[str, Any], name: str) -> Any:
+    known = [str(n) for n in getattr(columns, "colnames", columns)]
+    if name not in known:
+        raise PipelineError(f"the split is by column '{name}' of the labels: {unknown_name('column', name, known)}")
+    return columns[name]
 
 
 def _share(text: str) -> float:

@@ -15,7 +15,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import galmorph
 from galmorph.errors import OutputError
 from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag
-from galmorph.runs.contact import N_COLOURS, Bar, Findings, Spots, badges, cards, colour_of, run_wide, select
+from galmorph.runs.contact import (
+    N_COLOURS,
+    Bar,
+    Findings,
+    Spots,
+    badges,
+    cards,
+    colour_of,
+    run_wide,
+    select,
+    short_names,
+)
 from galmorph.runs.figures import MOST_POINTS, Axis, Mark, count_text, histogram, scatter
 from galmorph.runs.gather import Gathering, locate
 from galmorph.runs.results import Results
@@ -82,7 +93,9 @@ def check_report(folder: str | Path, *, overwrite: bool) -> None:
     except OSError as error:
         raise _unwritable(path, error) from error
     if not root.is_dir():
-        raise OutputError(f"report folder '{path}': '{root}' is a file, expected a folder; choose another with --report")
+        raise OutputError(
+            f"report folder '{path}': '{root}' is a file, expected a folder; choose another with --report"
+        )
     if taken:
         raise OutputError(
             f"report '{page}' exists already: expected none; choose another --report folder or --overwrite"
@@ -91,7 +104,7 @@ def check_report(folder: str | Path, *, overwrite: bool) -> None:
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
     return OutputError(
-        f"report folder '{path}' cannot be written ({error.strerror}): expected one that can; choose another with --report"
+        f"report folder '{path}' cannot be written ({error.strerror}): expected one that can; choose another"
     )
 
 
@@ -180,7 +193,8 @@ def _contents(run: Reported, results: Results) -> dict[str, Any]:
 def _recipe(run: Reported) -> Recipe:
     if run.checkpoint is not None:
         return run.checkpoint.recipe
-    return Recipe(half_width_rpet=run.gathering.half_width_rpet, planes=run.gathering.images.n_planes)
+    planes = run.gathering.images.n_planes
+    return Recipe(half_width_rpet=run.gathering.half_width_rpet, planes=planes, neighbours="keep")
 
 
 def _image_names(images: ImageSource) -> str:
@@ -210,8 +224,12 @@ def _class_bars(scheme: Scheme, found: Findings, classified: npt.NDArray[np.bool
     means = found.marginals[classified].sum(axis=0) / n
     counts = np.bincount(found.classes[classified], minlength=len(scheme.questions[0].answers))
     return [
-        {"bar": Bar(answer.title, int(counts[i]) / n, colour_of(i), int(counts[i])), "mean": float(means[i])}
-        for i, answer in enumerate(scheme.questions[0].answers)
+        {
+            "bar": Bar(answer.title, int(counts[i]) / n, colour_of(i), int(counts[i])),
+            "short": short,
+            "mean": float(means[i]),
+        }
+        for i, (answer, short) in enumerate(zip(scheme.questions[0].answers, short_names(scheme), strict=True))
     ]
 
 
@@ -266,7 +284,7 @@ def _figures(run: Reported, results: Results, found: Findings) -> list[dict[str,
             "Centroid offset", Axis.over(f"offset from the catalogue ({unit})", offset, top_percentile=98.0), offset
         ),
         {
-            "title": "Size against signal-to-noise ratio",
+            "title": "Size against S/N",
             "svg": scatter(ratios, radii, results.snr, radius, colours, marks=trained),
             "note": "",
             "keyed": keyed,
@@ -290,7 +308,7 @@ def _confidence_against_snr(
         return
     up = Axis("probability of the class", 0.0, 1.0)
     svg = scatter(ratios, up, snr, found.confidence, colours, marks=trained)
-    yield {"title": "Confidence against signal-to-noise ratio", "svg": svg, "note": "", "keyed": keyed}
+    yield {"title": "Confidence against S/N", "svg": svg, "note": "", "keyed": keyed}
 
 
 def _figure(title: str, axis: Axis, values: FloatArray, marks: Sequence[Mark] = ()) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from galmorph.sky.scheme import Scheme
 __all__ = ["Results", "column_names", "flag_counts"]
 
 FloatArray = npt.NDArray[np.float64]
+_VALUES = ("x", "y", "position_err_px", "rpet_px", "rpet_err_px", "r50_px", "snr", "scale_arcsec")
 _RADIUS = "SDSS definition (annulus 0.8-1.25 r, eta=0.2), circular"
 
 
@@ -53,9 +54,12 @@ class Results:
     @classmethod
     def empty(cls, rows: int, answers: int) -> Results:
         """Make room for `rows` rows and `answers` answers."""
-        blank = [np.full(rows, np.nan) for _ in range(8)]
+        blank = {name: np.full(rows, np.nan) for name in _VALUES}
         return cls(
-            np.full(rows, -1, np.int32), *blank, np.zeros(rows, np.int32), np.full((rows, answers), np.nan)
+            tile=np.full(rows, -1, np.int32),
+            flags=np.zeros(rows, np.int32),
+            conditional=np.full((rows, answers), np.nan),
+            **blank,
         )
 
     def __len__(self) -> int:
@@ -65,7 +69,8 @@ class Results:
     @property
     def classified(self) -> npt.NDArray[np.bool_]:
         """Which rows have probabilities, (N,)."""
-        return np.isfinite(self.conditional).all(axis=1) & (self.conditional.shape[1] > 0)
+        known: npt.NDArray[np.bool_] = np.isfinite(self.conditional).all(axis=1) & (self.conditional.shape[1] > 0)
+        return known
 
     def put(self, galaxy: Galaxy) -> None:
         """Enter the measurement of one row."""
@@ -94,7 +99,8 @@ def column_names(scheme: Scheme | None, prefix: str, *, sky: bool) -> list[str]:
     measured += ["pos_err", "rpet", "rpet_err", "r50", "snr", "flags"]
     if scheme is None:
         return [prefix + n for n in measured]
-    return [f"{prefix}class", *scheme.column_names(prefix), f"{prefix}conf", *(prefix + n for n in measured), f"{prefix}model"]
+    chances = [f"{prefix}class", *scheme.column_names(prefix), f"{prefix}conf"]
+    return [*chances, *(prefix + n for n in measured), f"{prefix}model"]
 
 
 def measured_columns(results: Results, images: ImageSource, prefix: str) -> list[Column]:
@@ -107,15 +113,18 @@ def measured_columns(results: Results, images: ImageSource, prefix: str) -> list
     def size(name: str, values: FloatArray, description: str, ucd: str) -> Column:
         return Column(prefix + name, (values * scale).astype(f4), unit, description, ucd)
 
-    names = ", ".join(f"{int(f)}={f.name}" for f in Flag)
+    bits = ", ".join(f"{int(f)}={f.name}" for f in Flag)
+    petrosian = f"Petrosian radius, {_RADIUS}, not corrected for the PSF"
+    half = "Radius of half of the flux inside the Petrosian radius, circular"
+    ratio = "Signal-to-noise ratio inside the Petrosian radius"
     return [
         *_positions(results, images, prefix),
         size("pos_err", results.position_err_px, "Error of the centroid per axis (sky noise)", "stat.error;pos"),
-        size("rpet", results.rpet_px, f"Petrosian radius, {_RADIUS}, not corrected for the PSF", "phys.angSize;src.morph"),
+        size("rpet", results.rpet_px, petrosian, "phys.angSize;src.morph"),
         size("rpet_err", results.rpet_err_px, "Error of the Petrosian radius (sky noise)", "stat.error;phys.angSize"),
-        size("r50", results.r50_px, "Radius of half of the flux inside the Petrosian radius, circular", "phys.angSize;src.morph"),
-        Column(prefix + "snr", results.snr.astype(f4), "", "Signal-to-noise ratio inside the Petrosian radius", "stat.snr"),
-        Column(prefix + "flags", results.flags, "", f"Reasons for doubt, sum of bits: {names}", "meta.code.qual"),
+        size("r50", results.r50_px, half, "phys.angSize;src.morph"),
+        Column(f"{prefix}snr", results.snr.astype(f4), "", ratio, "stat.snr"),
+        Column(f"{prefix}flags", results.flags, "", f"Reasons for doubt, sum of bits: {bits}", "meta.code.qual"),
     ]
 
 
@@ -134,29 +143,38 @@ def _positions(results: Results, images: ImageSource, prefix: str) -> list[Colum
     ]
 
 
-def probability_columns(
-    results: Results, scheme: Scheme, prefix: str, *, normalised: bool
-) -> tuple[list[Column], npt.NDArray[np.str_]]:
-    """Columns of class, probabilities and confidence; and the classes."""
+def probability_columns(results: Results, scheme: Scheme, prefix: str, *, normalised: bool) -> list[Column]:
+    """Columns of class, probabilities and confidence.
+
+    Parameters
+    ----------
+    normalised
+        Whether independent fractions are scaled to sum to 1.
+    """
     marginals = scheme.marginals(results.conditional)
     if normalised:
         marginals = scheme.normalised(marginals)
     classes, confidence = scheme.best_class(marginals)
+    about = f"Probability of {prefix}class" + (" (fractions normalised)" if scheme.kind == "independent" else "")
+    return [
+        Column(f"{prefix}class", classes, "", f"Likeliest answer: {scheme.questions[0].title}", "src.morph.type"),
+        *_answer_columns(marginals.astype(np.float32), scheme, prefix, normalised=normalised),
+        Column(f"{prefix}conf", confidence.astype(np.float32), "", about, "stat.confidenceLevel"),
+    ]
+
+
+def _answer_columns(
+    marginals: npt.NDArray[np.float32], scheme: Scheme, prefix: str, *, normalised: bool
+) -> list[Column]:
     chance = {
         "tree": "Probability among all galaxies",
         "exclusive": "Probability",
         "independent": "Expected fraction of votes" + (", normalised" if normalised else ""),
     }[scheme.kind]
-    questions = [q for q in scheme.questions for _ in q.answers]
-    columns = [Column(f"{prefix}class", classes, "", f"Likeliest answer: {scheme.questions[0].title}", "src.morph.type")]
-    for i, (name, answer, question) in enumerate(
-        zip(scheme.column_names(prefix), scheme.answers, questions, strict=True)
-    ):
-        text = f"{chance} of '{answer.title}' to: {question.title}"
-        columns.append(Column(name, marginals[:, i].astype(np.float32), "", text, "stat.probability;src.morph.type"))
-    about = f"Probability of {prefix}class" + (" (fractions normalised)" if scheme.kind == "independent" else "")
-    columns.append(Column(f"{prefix}conf", confidence.astype(np.float32), "", about, "stat.confidenceLevel"))
-    return columns, classes
+    asked = [f"{chance} of '{a.title}' to: {q.title}" for q in scheme.questions for a in q.answers]
+    ucd = "stat.probability;src.morph.type"
+    names = scheme.column_names(prefix)
+    return [Column(n, marginals[:, i], "", text, ucd) for i, (n, text) in enumerate(zip(names, asked, strict=True))]
 
 
 def flag_counts(flags: npt.NDArray[np.int32]) -> Mapping[Flag, int]:

@@ -268,14 +268,10 @@ def write_catalog(
         raise
     except _UNWRITABLE as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise OutputError(
-            f"Output '{target}' cannot hold this table ({reason}): choose another format"
-        ) from error
+        raise OutputError(f"Output '{target}' cannot hold this table ({reason}): choose another format") from error
 
 
-def _write(
-    catalog: Catalog, columns: Sequence[Column], form: Format, provenance: Provenance, path: Path
-) -> None:
+def _write(catalog: Catalog, columns: Sequence[Column], form: Format, provenance: Provenance, path: Path) -> None:
     """Extend a copy of the file that the catalogue came from, or else make a new one of its table."""
     if _same_file(catalog, form.name) and catalog.path is not None:
         if form.append(catalog.path, catalog.hdu, columns, provenance, path):
@@ -331,8 +327,7 @@ def _check_new(catalog: Catalog, columns: Sequence[Column]) -> None:
             )
         if kind.str[1:] not in _TYPES and kind.kind != "U":
             raise CatalogError(
-                f"Column '{column.name}' has values of type {kind}: give float32, float64, int32, "
-                "int64 or str"
+                f"Column '{column.name}' has values of type {kind}: give float32, float64, int32, int64 or str"
             )
 
 
@@ -361,11 +356,7 @@ def _pixels(column: Any, name: str) -> FloatArray:
     values, _ = _values(column, "")
     text = np.ma.getdata(values).dtype.kind not in "fiub"
     cells = as_text(values) if text else values
-    degrees = (
-        np.array([_number(c) for c in cells])
-        if text
-        else np.ma.filled(np.ma.asarray(cells, dtype=float), np.nan)
-    )
+    degrees = np.array([_number(c) for c in cells]) if text else np.ma.filled(np.ma.asarray(cells, dtype=float), np.nan)
     pixels = np.array(degrees, dtype=np.float64)
     pixels[~np.isfinite(pixels)] = np.nan
     return pixels - 1.0 if name.upper().endswith("_IMAGE") else pixels

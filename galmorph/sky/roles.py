@@ -140,10 +140,7 @@ def missing_position(roles: Roles, title: str) -> str:
         "x": ("x pixels", "x, X_IMAGE"),
         "y": ("y pixels", "y, Y_IMAGE"),
     }[other]
-    return (
-        f"Catalog '{title}' has no column for {noun} beside '{column}': looked for {tried}. "
-        f"Name it with --{other}."
-    )
+    return f"Catalog '{title}' has no column for {noun} beside '{column}': looked for {tried}. Name it with --{other}."
 
 
 def _named(names: Sequence[str], name: str, title: str) -> str:

@@ -14,8 +14,8 @@ __all__ = ["Sky", "clipped_sky", "correlation_px", "power_of_two", "sky_noise"]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 _MAD_TO_SIGMA = 1.4826
-# More pixels would not help: 16 000 fix the level to 0.01 sigma.
-_ENOUGH = 16_000
+# More pixels would not help: 10 000 fix the level to 0.013 sigma.
+_ENOUGH = 10_000
 _FIELD_PX = 512
 
 

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from galmorph.flags import Flag
 from galmorph.stamps.segment import Segmentation, neighbour_mask, pick, segment
+from galmorph.stamps.warp import binned
 
 __all__ = ["ETA", "Measurement", "Profile", "measure", "petrosian_radius", "radial_profile"]
 
@@ -23,9 +24,11 @@ _INNER, _OUTER = 0.8, 1.25
 _FINE_PX = 8
 _SUBPIXELS = 5
 _BIN_PX = 0.25
-# Windowed centroid: Gaussian sigma in units of the half-light radius. The optimum for a smooth profile is 0.85 (Cramér-Rao);
-# 1.3 costs little there and follows the whole of a clumpy galaxy instead of its brightest knot.
+# Windowed centroid: Gaussian sigma in units of the half-light radius. The optimum for a smooth profile is 0.85
+# (Cramér-Rao); 1.3 costs little there and follows the whole of a clumpy galaxy instead of its brightest knot.
 _WINDOW = 1.3
+# Above twice this width a window spans so many pixels that their averages serve as well.
+_WIDE_PX = 5.0
 _LOW_SNR = 10.0
 # SEP's bits for an aperture that is truncated or holds masked pixels; both have flags of their own here.
 _HARMLESS = sep.APER_TRUNC | sep.APER_HASMASKED
@@ -78,7 +81,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Profile:
-    """Circular profile about a centroid: `mean` flux per pixel, geometric `area`, used `fraction`; bins end at `edge`."""
+    """Circular profile in bins that end at `edge` (pixels): `mean` flux per pixel, geometric `area`, area `used`."""
 
     edge: npt.NDArray[np.float64]
     mean: npt.NDArray[np.float64]
@@ -136,7 +139,7 @@ def measure(
     clean = np.where(usable, pixels - np.float32(found.sky.level), np.float32(0.0))
     bad = neighbours | ~usable
     row = found.objects[chosen]
-    centre, flags = _centroid(clean, bad, found, row, psf_fwhm_px)
+    centre, flags = _centroid(clean, bad, row, psf_fwhm_px)
     if np.hypot(centre[0] - x, centre[1] - y) > _moved_far(row):
         flags |= Flag.CENTROID_MOVED
     profile = radial_profile(clean, ~bad, *centre)
@@ -217,20 +220,35 @@ def _nothing(x: float, y: float, found: Segmentation, neighbours: BoolArray, mis
 
 
 def _centroid(
-    clean: FloatArray, bad: BoolArray, found: Segmentation, row: np.void, psf_fwhm_px: float | None
+    clean: FloatArray, bad: BoolArray, row: np.void, psf_fwhm_px: float | None
 ) -> tuple[tuple[float, float], Flag]:
     start = float(row["x"]), float(row["y"])
     reach = 6.0 * float(max(row["a"], 1.0))
     half = _half_light(radial_profile(clean, ~bad, *start), 0.5 * reach)
     floor = 0.5 * psf_fwhm_px if psf_fwhm_px else 1.0
     sigma = _WINDOW * max(half if np.isfinite(half) else 0.0, floor)
-    x, y, flag = sep.winpos(clean, [start[0]], [start[1]], [sigma], mask=bad)
-    centre = float(x[0]), float(y[0])
+    centre, flag = _windowed(clean, bad, start, sigma)
     moved = np.hypot(centre[0] - start[0], centre[1] - start[1])
     # SEP returns the start with flag 0 where the core is masked: look for ourselves.
     if not np.isfinite(moved) or moved > reach or _core_is_bad(bad, start):
         return start, Flag.NO_CENTROID
-    return centre, Flag(0) if int(flag[0]) & ~_HARMLESS == 0 else Flag.NO_CENTROID
+    return centre, Flag(0) if flag & ~_HARMLESS == 0 else Flag.NO_CENTROID
+
+
+def _windowed(
+    clean: FloatArray, bad: BoolArray, start: tuple[float, float], sigma: float
+) -> tuple[tuple[float, float], int]:
+    """Find SEP's windowed centroid; on averaged pixels where the window spans many."""
+    factor = max(1, int(sigma / _WIDE_PX))
+    if factor > 1:
+        good = binned((~bad[None]).astype(np.float32), factor)[0]
+        total = binned(np.where(bad, np.float32(0.0), clean)[None], factor)[0]
+        clean = np.divide(total, good, out=np.zeros_like(total), where=good > 0)
+        bad = good < 0.5
+    shift = (factor - 1) / 2
+    at = [[(c - shift) / factor] for c in start]
+    x, y, flag = sep.winpos(np.ascontiguousarray(clean), *at, [sigma / factor], mask=bad, subpix=_SUBPIXELS)
+    return (float(x[0]) * factor + shift, float(y[0]) * factor + shift), int(flag[0])
 
 
 def _core_is_bad(bad: BoolArray, centre: tuple[float, float]) -> bool:

@@ -93,7 +93,7 @@ def segment(
     area = round(min_area * max(1.0, correlation) ** 2)
     objects, labels = _extract(flat, usable, sky, relative_noise, threshold, area, deblend_contrast)
     better = _sky_outside(pixels, usable, labels, 2 + round(correlation))
-    if better is not None:
+    if better is not None and better.sigma > 0:
         # Unmasked wings had raised the first sky: detect again where that made a difference.
         moved = abs(better.level - sky.level) > 0.25 * better.sigma or better.sigma < 0.8 * sky.sigma
         sky = better
@@ -161,9 +161,10 @@ def _extract(
     contrast: float,
 ) -> tuple[npt.NDArray[np.void], IntArray]:
     # SEP squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, without rounding.
-    unit = power_of_two(1.0 / sky.sigma)
-    data = (data - np.float32(sky.level)) * np.float32(unit)
-    sigma = sky.sigma * unit
+    data = data - np.float32(sky.level)
+    sigma = max(sky.sigma, 1e-12 * float(np.abs(data).max()))  # a rendered image may have no noise at all
+    unit = power_of_two(1.0 / sigma)
+    data, sigma = data * np.float32(unit), sigma * unit
     noise = sigma if relative_noise is None else np.ascontiguousarray(relative_noise * sigma, np.float32)
     for raised in (1.0, 3.0, 10.0):
         try:
@@ -177,7 +178,7 @@ def _extract(
                 deblend_cont=contrast,
                 segmentation_map=True,
             )
-        except Exception as error:  # noqa: BLE001 - SEP raises bare Exception
+        except Exception as error:
             if not any(word in str(error) for word in ("overflow", "limit")):
                 raise
             continue

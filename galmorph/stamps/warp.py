@@ -2,8 +2,9 @@
 
 Every change of view (recentring, Petrosian rescaling, rotation, flip, zoom, shift) is a 2 × 3 matrix that maps
 *stamp coordinates*, which run from -1 to 1 over the stamp's edges, to pixels of the cutout. Matrices are composed,
-then the cutout is sampled once: a cubic B-spline at n × n points inside each stamp pixel, averaged, with n the
-smallest number that leaves no cutout pixel out (so that shrinking is weighted by area).
+then the cutout is sampled once. Shrinking is weighted by area: cutout pixels are averaged by the whole number that a
+stamp pixel surely covers, and a cubic B-spline through those means is taken at n × n points inside each stamp pixel,
+with n the smallest number that leaves none out.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-__all__ = ["compose", "sample_points", "stamp_matrix", "subsamples", "turn", "warp"]
+__all__ = ["binned", "compose", "sample_points", "stamp_matrix", "subsamples", "turn", "warp"]
 
 FloatArray = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
@@ -76,25 +77,49 @@ def warp(planes: FloatArray, matrix: Matrix, size: int) -> FloatArray:
     ----------
     Unser 1999, IEEE Signal Processing Magazine 16, 22 (B-splines).
     """
-    n = subsamples(matrix, size)
-    grid = sample_points(size, n)
-    x = matrix[0, 0] * grid[None, :] + matrix[0, 1] * grid[:, None] + matrix[0, 2]
-    y = matrix[1, 0] * grid[None, :] + matrix[1, 1] * grid[:, None] + matrix[1, 2]
-    rows, columns = _window(y, planes.shape[1]), _window(x, planes.shape[2])
-    stamps = np.empty((len(planes), size, size), np.float32)
+    stamps = np.zeros((len(planes), size, size), np.float32)
+    rows, columns = _window(matrix, 1, planes.shape[1]), _window(matrix, 0, planes.shape[2])
     if rows.stop <= rows.start or columns.stop <= columns.start:
-        return np.zeros_like(stamps)
-    at = np.stack([y - rows.start, x - columns.start])
-    for plane, out in zip(planes, stamps, strict=True):
-        fine = ndimage.map_coordinates(
-            plane[rows, columns], at, output=np.float32, order=3, mode="constant", cval=0.0, prefilter=True
-        )
+        return stamps
+    factor = _bin_factor(matrix, size)
+    window = binned(planes[:, rows, columns], factor)
+    local = np.array(matrix, dtype=np.float64)
+    local[:, 2] -= (columns.start, rows.start)
+    local[:, 2] -= (factor - 1) / 2
+    local /= factor
+    n = subsamples(local, size)
+    grid = sample_points(size, n)
+    x = local[0, 0] * grid[None, :] + local[0, 1] * grid[:, None] + local[0, 2]
+    y = local[1, 0] * grid[None, :] + local[1, 1] * grid[:, None] + local[1, 2]
+    for plane, out in zip(window, stamps, strict=True):
+        fine = ndimage.map_coordinates(plane, [y, x], output=np.float32, order=3, mode="constant", cval=0.0)
         out[...] = fine.reshape(size, n, size, n).mean(axis=(1, 3)) if n > 1 else fine
     return stamps
 
 
-def _window(coordinate: npt.NDArray[np.float64], length: int) -> slice:
-    # The prefilter's memory fades by 0.27 per pixel: a margin of a dozen leaves 1e-7.
-    low = max(int(np.floor(coordinate.min())) - _MARGIN_PX, 0)
-    high = min(int(np.ceil(coordinate.max())) + _MARGIN_PX + 1, length)
+def _bin_factor(matrix: Matrix, size: int) -> int:
+    """Return the whole number of cutout pixels that a stamp pixel surely covers."""
+    steps = np.linalg.svd(matrix[:, :2], compute_uv=False) * 2.0 / size
+    return max(1, int(steps.min() + 1e-6))
+
+
+def binned(planes: FloatArray, factor: int) -> FloatArray:
+    """Average factor × factor pixels, (C, H, W) to (C, ceil(H / factor), ceil(W / factor)); zero past the edges."""
+    if factor == 1:
+        return planes
+    count, height, width = planes.shape
+    tall, wide = -(-height // factor), -(-width // factor)
+    padded = np.zeros((count, tall * factor, wide * factor), np.float32)
+    padded[:, :height, :width] = planes
+    mean: FloatArray = padded.reshape(count, tall, factor, wide, factor).mean(axis=(2, 4))
+    return mean
+
+
+def _window(matrix: Matrix, axis: int, length: int) -> slice:
+    """Return the pixels along one axis (0: columns) that the stamp and the prefilter's memory reach."""
+    # The prefilter forgets by a factor of 0.27 per pixel: a margin of a dozen leaves 1e-7.
+    reach = float(np.abs(matrix[axis, :2]).sum())
+    margin = _MARGIN_PX * max(1, int(reach / 32.0))
+    low = max(int(np.floor(matrix[axis, 2] - reach)) - margin, 0)
+    high = min(int(np.ceil(matrix[axis, 2] + reach)) + margin + 1, length)
     return slice(low, high)

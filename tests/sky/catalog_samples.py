@@ -9,9 +9,7 @@ from astropy.table import Table
 from galmorph.sky.catalog import Column, Provenance
 
 ROWS = 5
-LONG = (
-    "the probability that people would call it smooth, from the mean of the eight orientations of the stamp"
-)
+LONG = "the probability that people would call it smooth, from the mean of the eight orientations of the stamp"
 PROVENANCE = Provenance(
     (
         ("GMMODEL", "nircam-f200w", "checkpoint"),

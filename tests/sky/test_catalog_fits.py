@@ -122,9 +122,7 @@ def test_provenance_is_in_the_header_and_a_second_run_does_not_overwrite_it(exte
     history = [str(line) for line in header["HISTORY"]]
     assert history[0] == "first step"
     assert history.count("second line") == 2
-    assert "".join("".join(history[1:-1]).split()).startswith(
-        "galmorphclassifyegs.fits--imagea_long_path/a_long"
-    )
+    assert "".join("".join(history[1:-1]).split()).startswith("galmorphclassifyegs.fits--imagea_long_path/a_long")
 
 
 def test_checksums_are_right_and_fitsverify_finds_nothing(extended):
@@ -220,9 +218,7 @@ def test_a_heap_with_a_gap_stays_where_its_card_says(source, tmp_path):
         begin, main = hdus[2]._data_offset, hdus[2].header["NAXIS1"] * ROWS
         lists, size = hdus[2].header["PCOUNT"], hdus[2]._data_size
         at = hdus[2]._header_offset
-    data = (raw[begin : begin + main] + bytes(gap) + raw[begin + main : begin + main + lists]).ljust(
-        size + gap, b"\0"
-    )
+    data = (raw[begin : begin + main] + bytes(gap) + raw[begin + main : begin + main + lists]).ljust(size + gap, b"\0")
     header = fits.Header.fromstring(raw[at:begin])
     header["PCOUNT"] = gap + lists
     header["THEAP"] = (main + gap, "where the heap is")
@@ -234,6 +230,28 @@ def test_a_heap_with_a_gap_stays_where_its_card_says(source, tmp_path):
         for i, cell in enumerate(hdus[2].data["SPEC"]):
             np.testing.assert_array_equal(cell, np.arange(i, dtype="f4"))
         assert hdus[3].data["q"].tolist() == [1, 2]
+
+
+def test_rows_that_do_not_fit_their_columns_are_an_error(tmp_path):
+    path = tmp_path / "narrow.fits"
+    Table({"ra": [1.0, 2.0], "dec": [3.0, 4.0], "n": ["a", "b"]}).write(path)
+    path.write_bytes(path.read_bytes().replace(b"TFORM3  = '1A      '", b"TFORM3  = '4A      '"))
+    with pytest.raises(CatalogError, match=r"rows have 17 bytes, but the columns need 20"):
+        read_catalog(path)
+
+
+def test_text_columns_without_width_are_empty_and_harm_no_others(tmp_path):
+    path = tmp_path / "in.fits"
+    Table({"ra": [1.0, 2.0], "n": ["a", "b"], "dec": [3.0, 4.0]}).write(path)
+    raw = path.read_bytes().replace(b"TFORM2  = '1A      '", b"TFORM2  = '0A      '")
+    raw = raw.replace(b"NAXIS1  =                   17", b"NAXIS1  =                   16")
+    rows = np.array([1.0, 3.0, 2.0, 4.0], dtype=">f8").tobytes()
+    path.write_bytes(raw[:-2880] + rows.ljust(2880, b"\0"))
+    write_catalog(read_catalog(path), columns(2), tmp_path / "out.fits", provenance=PROVENANCE)
+    got = read_catalog(tmp_path / "out.fits")
+    assert (got.ra_deg.tolist(), got.dec_deg.tolist()) == ([1.0, 2.0], [3.0, 4.0])
+    assert got.table["n"].tolist() == ["", ""]
+    assert got.table["gm_class"].tolist() == ["disk", ""]
 
 
 def test_no_rows_and_one_row_are_tables_too(tmp_path):

@@ -46,9 +46,7 @@ def _arrow():
     ]
     schema = pa.schema(fields, metadata={"survey": "EGS", "GMMODEL": "older"})
     arrays[8] = [Decimal("1.25"), Decimal("2.50"), None]
-    return pa.Table.from_arrays(
-        [pa.array(a, type=f.type) for a, f in zip(arrays, fields, strict=True)], schema=schema
-    )
+    return pa.Table.from_arrays([pa.array(a, type=f.type) for a, f in zip(arrays, fields, strict=True)], schema=schema)
 
 
 def test_arrow_types_become_columns(tmp_path):
@@ -72,9 +70,7 @@ def test_arrow_types_become_columns(tmp_path):
 
 def test_columns_metadata_and_row_groups_survive_and_ours_are_added(tmp_path):
     pq.write_table(_arrow(), tmp_path / "in.parquet", row_group_size=2, compression="gzip")
-    write_catalog(
-        read_catalog(tmp_path / "in.parquet"), columns(3), tmp_path / "o.parquet", provenance=PROVENANCE
-    )
+    write_catalog(read_catalog(tmp_path / "in.parquet"), columns(3), tmp_path / "o.parquet", provenance=PROVENANCE)
     with pq.ParquetFile(tmp_path / "o.parquet") as file:
         assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [2, 1]
         assert file.metadata.row_group(0).column(0).compression == "GZIP"
@@ -96,9 +92,7 @@ def test_columns_metadata_and_row_groups_survive_and_ours_are_added(tmp_path):
 def test_a_pandas_file_stays_one(tmp_path):
     frame = pd.DataFrame({"ra": [1.0, 2.0], "dec": [3.0, 4.0]}, index=pd.Index(["p", "q"], name="key"))
     frame.to_parquet(tmp_path / "in.parquet")
-    write_catalog(
-        read_catalog(tmp_path / "in.parquet"), columns(2), tmp_path / "o.parquet", provenance=PROVENANCE
-    )
+    write_catalog(read_catalog(tmp_path / "in.parquet"), columns(2), tmp_path / "o.parquet", provenance=PROVENANCE)
     got = pd.read_parquet(tmp_path / "o.parquet")
     assert got.index.tolist() == ["p", "q"]
     pd.testing.assert_frame_equal(got[["ra", "dec"]], frame)
@@ -119,9 +113,7 @@ def test_units_that_astropy_noted_are_found(tmp_path):
 
 def test_a_file_made_here_is_a_voparquet_that_astropy_reads_also_after_appending(tmp_path):
     write_catalog(catalog_from(table()), columns(), tmp_path / "a.parquet", provenance=PROVENANCE)
-    second = [
-        type(c)(c.name.replace("gm_", "g2_"), c.values, c.unit, c.description, c.ucd) for c in columns()
-    ]
+    second = [type(c)(c.name.replace("gm_", "g2_"), c.values, c.unit, c.description, c.ucd) for c in columns()]
     write_catalog(read_catalog(tmp_path / "a.parquet"), second, tmp_path / "b.parquet", provenance=PROVENANCE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -162,9 +154,7 @@ def test_damaged_files_are_errors_of_one_line(tmp_path):
 
 
 def test_ecsv_keeps_mixins_meta_and_masks(tmp_path):
-    given = QTable(
-        {"id": [1, 2], "where": SkyCoord([1, 2] * u.deg, [3, 4] * u.deg), "r": [1.0, 2.0] * u.arcsec}
-    )
+    given = QTable({"id": [1, 2], "where": SkyCoord([1, 2] * u.deg, [3, 4] * u.deg), "r": [1.0, 2.0] * u.arcsec})
     given["n"] = MaskedColumn([1, 2], mask=[True, False])
     given.meta = {"nested": {"a": [1, 2]}, "GMMODEL": "older"}
     given.write(tmp_path / "in.ecsv")

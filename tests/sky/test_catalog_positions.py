@@ -182,7 +182,7 @@ def test_right_ascension_as_text(text, degrees):
         ("-00:00:36", -0.01),
         ("+01d30m00s", 1.5),
         ("-1 30", -1.5),
-        ("−5:30:00", -5.5),  # noqa: RUF001  (a typographic minus)
+        ("−5:30:00", -5.5),  # a typographic minus
         ("90:00:00", 90.0),
         ("90:00:01", np.nan),
         ("-95", np.nan),
@@ -207,9 +207,7 @@ def test_numbers_outside_the_sky_are_nan_and_right_ascension_wraps():
 
 
 def test_masked_coordinates_are_nan():
-    table = Table(
-        {"ra": MaskedColumn([1.0, 2.0], mask=[True, False]), "dec": MaskedColumn([1, 2], mask=[True, False])}
-    )
+    table = Table({"ra": MaskedColumn([1.0, 2.0], mask=[True, False]), "dec": MaskedColumn([1, 2], mask=[True, False])})
     found = catalog_from(table)
     np.testing.assert_array_equal(found.ra_deg, [np.nan, 2.0])
     np.testing.assert_array_equal(found.dec_deg, [np.nan, 2.0])

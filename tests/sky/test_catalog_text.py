@@ -61,9 +61,7 @@ def test_every_character_survives_and_short_rows_are_filled_up(tmp_path):
 
 
 def test_large_integers_and_leading_zeros_reach_fits_unharmed(tmp_path):
-    write_catalog(
-        read_catalog(_written(tmp_path, WILD)), columns(4), tmp_path / "out.fits", provenance=PROVENANCE
-    )
+    write_catalog(read_catalog(_written(tmp_path, WILD)), columns(4), tmp_path / "out.fits", provenance=PROVENANCE)
     got = read_catalog(tmp_path / "out.fits").table
     assert got["id"].tolist() == ["007", "012", "013", "014"]
     assert got["big"][0] == "123456789012345678901"
@@ -99,9 +97,7 @@ def test_layouts_of_the_wild_are_understood_and_can_be_extended(tmp_path, text, 
 
 def test_cells_keep_their_text_when_the_delimiter_changes(tmp_path):
     source = read_catalog(_written(tmp_path, "# id ra dec\n007 1.500 +2\n008 1e0 3.\n", "a.dat"))
-    write_catalog(
-        source, [Column("gm_n", np.arange(2, dtype="i4"))], tmp_path / "o.csv", provenance=PROVENANCE
-    )
+    write_catalog(source, [Column("gm_n", np.arange(2, dtype="i4"))], tmp_path / "o.csv", provenance=PROVENANCE)
     assert (tmp_path / "o.csv").read_text() == "id,ra,dec,gm_n\n007,1.500,+2,0\n008,1e0,3.,1\n"
 
 
@@ -130,9 +126,7 @@ def test_an_unpaired_quotation_mark_inside_a_cell_is_text(tmp_path):
 def test_gzipped_text_is_read_and_written(tmp_path):
     path = tmp_path / "in.csv.gz"
     path.write_bytes(gzip.compress(b"ra,dec\n1.50,2\n"))
-    write_catalog(
-        read_catalog(path), [Column("gm_n", np.array([7]))], tmp_path / "o.csv.gz", provenance=PROVENANCE
-    )
+    write_catalog(read_catalog(path), [Column("gm_n", np.array([7]))], tmp_path / "o.csv.gz", provenance=PROVENANCE)
     assert gzip.decompress((tmp_path / "o.csv.gz").read_bytes()) == b"ra,dec,gm_n\n1.50,2,7\n"
 
 
@@ -172,9 +166,9 @@ def test_a_table_from_memory_reads_back(tmp_path):
     write_catalog(catalog_from(table()), columns(), tmp_path / "o.csv", provenance=PROVENANCE)
     got = read_catalog(tmp_path / "o.csv").table
     for name in table().colnames:
-        np.testing.assert_allclose(
-            got[name], table()[name], rtol=1e-6
-        ) if name == "mag" else assert_same_values(got[name], table()[name])
+        np.testing.assert_allclose(got[name], table()[name], rtol=1e-6) if name == "mag" else assert_same_values(
+            got[name], table()[name]
+        )
     assert got["gm_class"].tolist() == columns()[0].values.tolist()
 
 

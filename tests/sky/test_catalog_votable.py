@@ -145,9 +145,7 @@ def test_votlint_and_stilts_accept_an_extended_document_with_null_booleans(tmp_p
     given = table()
     given["good"] = MaskedColumn(given["good"], mask=[False, True, False, False, False])
     write_catalog(catalog_from(given), columns(), tmp_path / "one.vot", provenance=PROVENANCE)
-    second = [
-        type(c)(c.name.replace("gm_", "g2_"), c.values, c.unit, c.description, c.ucd) for c in columns()
-    ]
+    second = [type(c)(c.name.replace("gm_", "g2_"), c.values, c.unit, c.description, c.ucd) for c in columns()]
     write_catalog(read_catalog(tmp_path / "one.vot"), second, tmp_path / "two.vot", provenance=PROVENANCE)
     assert _linted(tmp_path / "two.vot") == ""
     asked = [

@@ -137,11 +137,7 @@ def test_the_petrosian_radius_of_an_analytic_profile_is_the_known_one(n: float, 
 
 
 def test_half_of_the_petrosian_flux_lies_within_r50():
-    stamp = (
-        galsim.Exponential(half_light_radius=12.0)
-        .drawImage(nx=301, ny=301, scale=1.0, method="no_pixel")
-        .array
-    )
+    stamp = galsim.Exponential(half_light_radius=12.0).drawImage(nx=301, ny=301, scale=1.0, method="no_pixel").array
     found = petrosian_radii(stamp, 150, 150)
     inside, _, _ = sep.sum_circle(stamp, [150.0], [150.0], [found.r50_px], subpix=0)
     assert inside[0] / found.petro_flux == pytest.approx(0.5, abs=0.003)
@@ -183,9 +179,7 @@ def test_a_stamp_holds_the_flux_of_its_magnitude(kind: str):
 
 def test_aperture_sums_agree_with_the_true_flux_within_the_noise():
     setting = read_setting("candels", "H")
-    discs = dataclasses.replace(
-        setting.population, neighbours_per_row=0.0, kinds={"disk": 1.0}, mag_range=(20.5, 23.5)
-    )
+    discs = dataclasses.replace(setting.population, neighbours_per_row=0.0, kinds={"disk": 1.0}, mag_range=(20.5, 23.5))
     sparse = dataclasses.replace(setting, population=discs)
     field = _simulate(galsim, sparse, ["H"], rows=16, seed=5, side_px=1800)
     x, y, rpet, mag = (np.asarray(field.truth[k], dtype=float) for k in ("x", "y", "rpet_arcsec", "mag"))
@@ -196,9 +190,7 @@ def test_aperture_sums_agree_with_the_true_flux_within_the_noise():
     flux, _, _ = sep.sum_circle(field.images["H"], x, y, radius)
     true = 10 ** (0.4 * (25.9463 - mag))
     header, area = field.headers["H"], np.pi * radius**2
-    noise = np.sqrt(
-        1.3 * header["SKYSIGMA"] ** 2 * area + true / header["GAIN"]
-    )  # 1.3: where the weight is low
+    noise = np.sqrt(1.3 * header["SKYSIGMA"] ** 2 * area + true / header["GAIN"])  # 1.3: where the weight is low
     # Beyond 2.5 r_P lie the wings of the PSF and of the small bulges; the sky keeps a residual of 0.03 sigma.
     tolerance = 3.5 * noise + 0.06 * true + 0.06 * header["SKYRMS"] * area
     assert (np.abs(flux - true) < tolerance)[whole].all()
@@ -237,9 +229,7 @@ def test_position_angles_run_from_north_to_east():
     for i in rows:
         pa, reach = np.radians(field.truth["pa_deg"][i]), 1 / 3600
         ra, dec = field.truth["ra"][i], field.truth["dec"][i]
-        x, y = field.wcs.all_world2pix(
-            ra + reach * np.sin(pa) / np.cos(np.radians(dec)), dec + reach * np.cos(pa), 0
-        )
+        x, y = field.wcs.all_world2pix(ra + reach * np.sin(pa) / np.cos(np.radians(dec)), dec + reach * np.cos(pa), 0)
         along = np.array([x - field.truth["x"][i], y - field.truth["y"][i]])
         along /= np.hypot(*along)
         on, off = (_brightness(field, i, 6 * direction) for direction in (along, along[::-1] * [1, -1]))
@@ -262,9 +252,7 @@ def test_a_survey_with_a_file_in_mocks_can_be_simulated(name: str):
 
 
 def test_a_file_in_mocks_draws_known_kinds_in_shares_that_sum_to_1():
-    found = [
-        read_setting(n, survey(n).bands[0].name) for n in named_files(shipped("catalogs") / "mocks", ".toml")
-    ]
+    found = [read_setting(n, survey(n).bands[0].name) for n in named_files(shipped("catalogs") / "mocks", ".toml")]
     assert {s.survey for s in found} >= {"candels", "sdss"}
     for setting in found:
         assert set(setting.population.kinds) == set(KINDS)
@@ -284,9 +272,7 @@ def test_magnitudes_keep_to_the_range_that_was_asked_for():
     assert "20.0, 21.0" in str(field.headers["H"]["HISTORY"]).replace("\n", "")
 
 
-def test_written_files_are_read_by_astropy_with_units_descriptions_and_ucds(
-    tmp_path, colour_field: MockField
-):
+def test_written_files_are_read_by_astropy_with_units_descriptions_and_ucds(tmp_path, colour_field: MockField):
     paths = colour_field.write(tmp_path / "new" / "folder")
     names = ["g.fits", "g_weight.fits", "r.fits", "r_weight.fits", "i.fits", "i_weight.fits"]
     assert [p.name for p in paths] == [*names, "catalog.fits", "truth.fits"]

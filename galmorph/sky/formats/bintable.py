@@ -173,9 +173,7 @@ def _nulled(column: apt.Column) -> tuple[Any, int | None]:
 
 def _with_null(values: Any, mask: Any) -> tuple[Any, int]:
     """Replace masked integers by the lowest number that no other is; unsigned ones become signed."""
-    wider = {"i1": np.int16, "u2": np.int32, "u4": np.int64}.get(
-        f"{values.dtype.kind}{values.dtype.itemsize}"
-    )
+    wider = {"i1": np.int16, "u2": np.int32, "u4": np.int64}.get(f"{values.dtype.kind}{values.dtype.itemsize}")
     values = values if wider is None else values.astype(wider)
     known = np.unique(values[~mask])
     null = int(np.iinfo(values.dtype).min) if values.dtype.kind == "i" else 0

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -22,7 +19,6 @@ __all__ = [
     "checksum_cards",
     "copied",
     "header_bytes",
-    "opened",
     "padded",
     "units",
     "word_sum",
@@ -92,15 +88,6 @@ def _value(card: str) -> str:
     if text.lstrip().startswith("'"):
         return text.lstrip()[1:].replace("''", "\0").split("'")[0].replace("\0", "'").rstrip()
     return text.split("/")[0].strip()
-
-
-def opened(path: Path) -> IO[bytes]:
-    """Open a FITS file, compressed as a whole or not."""
-    with path.open("rb") as stream:
-        magic = stream.read(3)
-    if magic[:2] == b"\x1f\x8b":
-        return gzip.open(path)
-    return bz2.open(path) if magic == b"BZh" else path.open("rb")
 
 
 def units(stream: IO[bytes]) -> Iterator[Unit]:

@@ -6,8 +6,6 @@ digits of every number.
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from galmorph.sky.formats.column import Column, Provenance
+from galmorph.sky.formats.opening import opened
 from galmorph.sky.formats.plain import cells_text
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "fields_xml",
     "infos_xml",
     "legal",
-    "opened",
     "places_in",
     "places_of",
     "spliced",
@@ -163,15 +161,6 @@ class _Scanner:
             self._resources.pop()
 
 
-def opened(path: Path) -> IO[bytes]:
-    """Open a document, compressed or not."""
-    with path.open("rb") as stream:
-        magic = stream.read(3)
-    if magic[:2] == b"\x1f\x8b":
-        return gzip.open(path)
-    return bz2.open(path) if magic == b"BZh" else path.open("rb")
-
-
 def places_of(path: Path) -> list[TablePlaces]:
     """Return the places of all tables of a file; see `places_in`."""
     with opened(path) as stream:
@@ -191,9 +180,7 @@ def places_in(stream: IO[bytes]) -> list[TablePlaces]:
     return [] if scanner.wide else tables
 
 
-def spliced(
-    stream: IO[bytes], inserts: Iterable[tuple[int, bytes]], stop: int | None = None
-) -> Iterator[bytes]:
+def spliced(stream: IO[bytes], inserts: Iterable[tuple[int, bytes]], stop: int | None = None) -> Iterator[bytes]:
     """Yield a stream with bytes put in at rising offsets, up to offset `stop` or its end."""
     at = stream.tell()
     for place, text in inserts:

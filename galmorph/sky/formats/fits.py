@@ -16,8 +16,9 @@ from astropy.table import meta as apt_meta
 
 from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.formats.bintable import STRUCTURE, write_bintable
-from galmorph.sky.formats.blocks import Unit, about_column, opened, padded, units
+from galmorph.sky.formats.blocks import Unit, about_column, padded, units
 from galmorph.sky.formats.column import Column, Provenance, parsed_unit
+from galmorph.sky.formats.opening import opened
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.rows import append_rows
 
@@ -44,7 +45,9 @@ class Fits:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with fits.open(path, memmap=False, character_as_bytes=True) as hdus:
-                    return _table(hdus[index]), index
+                    empty = _without_width(hdus[index].header)
+                    _check_width(hdus[index], path)
+                    return _table(hdus[index], empty), index
         except CatalogError:
             raise
         except (*_BROKEN, fits.VerifyError) as error:
@@ -98,9 +101,7 @@ def _chosen(found: Sequence[Unit], hdu: int | str | None, path: Path) -> int:
 
 def _numbered(tables: dict[int, str], hdu: int | str | None, path: Path) -> int:
     if not tables:
-        raise CatalogError(
-            f"Catalog '{path}' has no table, only images: give the file that lists the sources"
-        )
+        raise CatalogError(f"Catalog '{path}' has no table, only images: give the file that lists the sources")
     if hdu is None:
         return min(tables)
     number = int(hdu) if isinstance(hdu, int) or hdu.isdecimal() else None
@@ -113,13 +114,36 @@ def _numbered(tables: dict[int, str], hdu: int | str | None, path: Path) -> int:
     raise CatalogError(f"Catalog '{path}': {unknown_name('table HDU', str(hdu), known)}")
 
 
-def _table(hdu: Any) -> apt.Table:
-    """Return the columns and header of a table unit."""
+def _without_width(header: fits.Header) -> set[int]:
+    """Return the numbers, from 0, of text columns without width, and call them bytes.
+
+    astropy 8.0 reads all columns of a table with a ``0A`` column wrongly.
+    """
+    numbers = {n for n in range(header["TFIELDS"]) if str(header.get(f"TFORM{n + 1}", "")).strip() == "0A"}
+    for number in numbers:
+        header[f"TFORM{number + 1}"] = "0B"
+    return numbers
+
+
+def _check_width(hdu: Any, path: Path) -> None:
+    """Refuse a table whose columns do not fill its rows."""
+    width, needed = hdu.header["NAXIS1"], hdu.columns.dtype.itemsize
+    if isinstance(hdu, fits.BinTableHDU) and width != needed:
+        raise CatalogError(
+            f"Catalog '{path}': rows have {width} bytes, but the columns need {needed}. "
+            "Correct its NAXIS1 or TFORM cards."
+        )
+
+
+def _table(hdu: Any, empty: set[int]) -> apt.Table:
+    """Return the columns and header of a table unit; the columns `empty` are empty text."""
     data, header = hdu.data, hdu.header
     names = _unique([c.name for c in hdu.columns])
     raw = np.asarray(data)
     columns = [
-        _column(data.field(i), c, n, raw[raw.dtype.names[i]])
+        apt.Column([""] * len(data), name=n, dtype="U1")
+        if i in empty
+        else _column(data.field(i), c, n, raw[(raw.dtype.names or ())[i]])
         for i, (c, n) in enumerate(zip(hdu.columns, names, strict=True))
     ]
     out = apt.Table(columns, copy=False)

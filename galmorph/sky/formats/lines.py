@@ -88,9 +88,7 @@ def layout_of(path: Path) -> Layout:
     if not lines and not commented:
         raise CatalogError(f"Catalog '{path}' is empty: expected a line of column names and rows")
     if "\0" in "".join(lines + comments):
-        raise CatalogError(
-            f"Catalog '{path}' is not a text table: expected one by its name. Check the ending."
-        )
+        raise CatalogError(f"Catalog '{path}' is not a text table: expected one by its name. Check the ending.")
     head = commented or lines[0]
     delimiter = _sniffed(head, "".join(lines[:1] if commented else lines[1:2]))
     names = _split(head, delimiter)

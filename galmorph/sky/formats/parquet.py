@@ -46,9 +46,7 @@ class Parquet:
                 return _table(file.read()), None
         except (pa.ArrowException, OSError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:160]
-            raise CatalogError(
-                f"Catalog '{path}' is no readable Parquet file ({reason}): copy it again"
-            ) from error
+            raise CatalogError(f"Catalog '{path}' is no readable Parquet file ({reason}): copy it again") from error
 
     def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
         """Write all rows in one go, zstd-compressed."""
@@ -108,9 +106,7 @@ def _told_astropy(text: bytes, columns: Sequence[Column]) -> dict[bytes, bytes]:
     return out | {_YAML: "\n".join(lines).encode()}
 
 
-def _described(
-    metadata: dict[bytes, bytes], columns: Sequence[Column], provenance: Provenance
-) -> dict[bytes, bytes]:
+def _described(metadata: dict[bytes, bytes], columns: Sequence[Column], provenance: Provenance) -> dict[bytes, bytes]:
     """Return the VOParquet description of a file with more columns, if it has one."""
     text = extended_document(metadata[_CONTENT], columns, provenance) if _CONTENT in metadata else None
     return {} if text is None else {_CONTENT: text}
@@ -149,9 +145,7 @@ def _field(column: apt.Column) -> tuple[Any, Any]:
 
     told = {"unit": unit_text(column), "description": column.description or "", "ucd": ucd_of(column)}
     array = _array(column)
-    return pa.field(
-        column.name, array.type, metadata={k: str(v) for k, v in told.items() if v} or None
-    ), array
+    return pa.field(column.name, array.type, metadata={k: str(v) for k, v in told.items() if v} or None), array
 
 
 def _array(column: apt.Column) -> Any:
@@ -184,9 +178,7 @@ def _noted(metadata: dict[Any, Any], provenance: Provenance) -> dict[bytes, byte
         out[free.encode()] = value.encode()
     if provenance.history:
         before = out.get(b"HISTORY", b"")
-        out[b"HISTORY"] = b"\n".join(
-            [*([before] if before else []), *(h.encode() for h in provenance.history)]
-        )
+        out[b"HISTORY"] = b"\n".join([*([before] if before else []), *(h.encode() for h in provenance.history)])
     return out
 
 
@@ -211,9 +203,7 @@ def _bytes(value: Any) -> bytes:
 def _table(arrow: Any) -> apt.Table:
     """Return an Arrow table as an astropy one."""
     metadata = {k.decode("utf-8", "replace"): v for k, v in (arrow.schema.metadata or {}).items()}
-    out = apt.Table(
-        [_column(arrow.column(i), arrow.schema.field(i)) for i in range(arrow.num_columns)], copy=False
-    )
+    out = apt.Table([_column(arrow.column(i), arrow.schema.field(i)) for i in range(arrow.num_columns)], copy=False)
     out.meta = {
         k: _meta_value(k, v.decode("utf-8", "replace"))
         for k, v in metadata.items()

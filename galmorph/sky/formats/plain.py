@@ -101,11 +101,7 @@ def as_text(column: Any) -> np.ndarray[Any, np.dtype[np.str_]]:
     mask = np.ma.getmaskarray(column) if isinstance(column, np.ma.MaskedArray) else None
     raw = np.ma.getdata(column) if mask is not None else np.asarray(column)
     if raw.dtype.kind in "Mm":
-        text = (
-            np.where(np.isnat(raw), "", np.datetime_as_string(raw))
-            if raw.dtype.kind == "M"
-            else raw.astype(str)
-        )
+        text = np.where(np.isnat(raw), "", np.datetime_as_string(raw)) if raw.dtype.kind == "M" else raw.astype(str)
     elif raw.dtype.kind in "SO":
         text = np.array([_decoded(v) for v in raw.ravel()], dtype=np.str_).reshape(raw.shape)
     else:

@@ -21,12 +21,12 @@ from galmorph.sky.formats.blocks import (
     checksum_cards,
     copied,
     header_bytes,
-    opened,
     padded,
     units,
     word_sum,
 )
 from galmorph.sky.formats.column import Column, Provenance, free_keyword
+from galmorph.sky.formats.opening import opened
 
 __all__ = ["MAX_FIELDS", "append_rows", "provenance_cards", "with_longstrn"]
 
@@ -35,9 +35,7 @@ _BLOCK_BYTES = 1 << 22
 _LETTERS = {"f4": "E", "f8": "D", "i2": "I", "i4": "J", "i8": "K"}
 
 
-def append_rows(
-    source: Path, index: int, columns: Sequence[Column], provenance: Provenance, path: Path
-) -> bool:
+def append_rows(source: Path, index: int, columns: Sequence[Column], provenance: Provenance, path: Path) -> bool:
     """Copy a FITS file with `columns` added to its binary table number `index`.
 
     Returns False, and leaves `path` unfinished, where the table is none that can be extended so: not binary,
@@ -178,10 +176,7 @@ def _patched(
     if unit.value("THEAP"):
         new["THEAP"] = unit.number("THEAP") + added * rows
     cards = [_renumbered(card, new) for card in unit.cards]
-    place = (
-        max((i for i, c in enumerate(cards) if about_column(c[:8].rstrip(), fields)), default=len(cards) - 1)
-        + 1
-    )
+    place = max((i for i, c in enumerate(cards) if about_column(c[:8].rstrip(), fields)), default=len(cards) - 1) + 1
     while place < len(cards) and cards[place].startswith("CONTINUE"):
         place += 1
     described = [

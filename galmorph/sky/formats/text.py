@@ -54,9 +54,7 @@ class Text:
             return _sextractor(path), None
         layout = layout_of(path)
         frame = _cells(path, layout)
-        return apt.Table(
-            [typed(frame[n], n) for n in frame.columns], names=list(layout.names), copy=False
-        ), None
+        return apt.Table([typed(frame[n], n) for n in frame.columns], names=list(layout.names), copy=False), None
 
     def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
         """Write a header line and one line per row; units and provenance have no place here."""
@@ -162,9 +160,7 @@ def _columns_text(columns: Sequence[Column]) -> Iterator[tuple[str, ...]]:
     """Yield the cells of `columns`, row by row."""
     count = len(columns[0].values) if columns else 0
     for start in range(0, count, _ROWS):
-        yield from zip(
-            *[cells_text(np.asarray(c.values)[start : start + _ROWS]) for c in columns], strict=True
-        )
+        yield from zip(*[cells_text(np.asarray(c.values)[start : start + _ROWS]) for c in columns], strict=True)
 
 
 def _joined(cells: Sequence[str], delimiter: str) -> str:
@@ -231,6 +227,4 @@ def _sextractor(path: Path) -> apt.Table:
             return apt.Table.read(path, format="ascii.sextractor")
     except (ValueError, OSError, EOFError, IndexError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise CatalogError(
-            f"Catalog '{path}' is no readable SExtractor catalogue ({reason}): repair it"
-        ) from error
+        raise CatalogError(f"Catalog '{path}' is no readable SExtractor catalogue ({reason}): repair it") from error

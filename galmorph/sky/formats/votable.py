@@ -22,11 +22,11 @@ from galmorph.sky.formats.document import (
     fields_xml,
     infos_xml,
     legal,
-    opened,
     places_in,
     places_of,
     spliced,
 )
+from galmorph.sky.formats.opening import opened
 from galmorph.sky.formats.plain import cell_text, plain, ragged_arrays, settled, unit_text
 
 __all__ = ["VoTable", "described_fields", "extended_document", "header_document"]
@@ -202,13 +202,9 @@ def _told(tree: Any, table: Any) -> dict[str, Any]:
         elements += [*resource.infos, *resource.params]
     elements += [*table.params, *table.infos]
     for element in elements:
-        value = (
-            element.value if isinstance(element.value, str | int | float | bool) else cell_text(element.value)
-        )
+        value = element.value if isinstance(element.value, str | int | float | bool) else cell_text(element.value)
         if element.name.upper() in ("HISTORY", "COMMENT"):
-            told.setdefault("comments" if element.name.upper() == "COMMENT" else "HISTORY", []).append(
-                str(value)
-            )
+            told.setdefault("comments" if element.name.upper() == "COMMENT" else "HISTORY", []).append(str(value))
         else:
             told[element.name] = value
     described = [d for d in (tree.description, table.description) if d]
@@ -315,9 +311,7 @@ def _copy(source: Path, path: Path, inserts: Iterable[tuple[int, bytes]]) -> Non
             target.write(piece)
 
 
-def _append_unpacked(
-    source: Path, hdu: int, columns: Sequence[Column], provenance: Provenance, path: Path
-) -> bool:
+def _append_unpacked(source: Path, hdu: int, columns: Sequence[Column], provenance: Provenance, path: Path) -> bool:
     """Copy a document whose rows are binary: they are written out as TABLEDATA, the rest is copied."""
     unpacked = path.with_name(f"{path.name}.rows")
     try:

@@ -166,9 +166,7 @@ def simulate(
     side = side_px or _side_px(setting, rows)
     names = [band] if len(setting.bands) == 1 else [each.band.name for each in setting.bands]
     field = _simulate(galsim, setting, names, rows=rows, seed=seed, side_px=side)
-    command = (
-        f"galmorph simulate --survey {setting.survey} --band {band} --rows {rows} --seed {seed} --side {side}"
-    )
+    command = f"galmorph simulate --survey {setting.survey} --band {band} --rows {rows} --seed {seed} --side {side}"
     _say_how(field, command if mag_range is None else f"{command} (AB magnitudes {mag_range})", seed)
     return field
 
@@ -211,9 +209,7 @@ class _Exposure:
     alone: list[Stamp]
 
 
-def _simulate(
-    galsim: Any, setting: Setting, names: list[str], *, rows: int, seed: int, side_px: int
-) -> MockField:
+def _simulate(galsim: Any, setting: Setting, names: list[str], *, rows: int, seed: int, side_px: int) -> MockField:
     streams = np.random.SeedSequence(seed).spawn(3 + len(names))
     of_rows, of_neighbours, of_catalog, *of_noise = (np.random.default_rng(s) for s in streams)
     people, scale = setting.population, setting.scale_arcsec

@@ -154,9 +154,7 @@ def paint(field: FloatArray, stamp: Stamp) -> None:
     y = slice(max(stamp.y0, 0), min(stamp.y0 + height, field.shape[0]))
     x = slice(max(stamp.x0, 0), min(stamp.x0 + width, field.shape[1]))
     if y.start < y.stop and x.start < x.stop:
-        field[y, x] += stamp.pixels[
-            y.start - stamp.y0 : y.stop - stamp.y0, x.start - stamp.x0 : x.stop - stamp.x0
-        ]
+        field[y, x] += stamp.pixels[y.start - stamp.y0 : y.stop - stamp.y0, x.start - stamp.x0 : x.stop - stamp.x0]
 
 
 def weight_map(setting: Setting, conditions: Conditions, side_px: int) -> Pixels:

@@ -152,9 +152,7 @@ def _bands(observed: Survey, name: str) -> tuple[Band, ...]:
 def _setting(observed: Survey, bands: tuple[Band, ...], table: Mapping[str, Any]) -> Setting:
     depth = {observed.band(k).name: float(v) for k, v in table["depth"].items() if k != "default"}
     rows = [_conditions(b, depth.get(b.name, table["depth"]["default"]), table["exposure"]) for b in bands]
-    given: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in table["population"].items()
-    }
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table["population"].items()}
     return Setting(
         survey=observed.name,
         bands=tuple(dataclasses.replace(c, band=_on_grid_of(bands[0], c.band)) for c in rows),

@@ -53,9 +53,7 @@ def petrosian_radii(pixels: npt.NDArray[np.float32], x: float, y: float) -> Radi
     edge = min(x, y, pixels.shape[1] - 1 - x, pixels.shape[0] - 1 - y)
     count = int(np.log(max(edge, 1.0) / 0.5) / np.log(1.25) * _STEPS) + 1
     radius = 0.5 * 1.25 ** (np.arange(count) / _STEPS)
-    flux, _, _ = sep.sum_circle(
-        np.ascontiguousarray(pixels), np.full(count, x), np.full(count, y), radius, subpix=0
-    )
+    flux, _, _ = sep.sum_circle(np.ascontiguousarray(pixels), np.full(count, x), np.full(count, y), radius, subpix=0)
     if count <= 2 * _STEPS:
         return Radii(np.nan, np.nan, np.nan)
     middle = slice(_STEPS, -_STEPS)
@@ -108,9 +106,7 @@ def truth_table(setting: Setting, sources: list[Source], stamps: list[Stamp], wc
     """Make the table of truth, one row per catalogued source, with units, descriptions and UCDs."""
     x, y = np.array([(s.x_px, s.y_px) for s in sources]).T
     ra, dec = wcs.all_pix2world(x, y, 0)
-    radii = [
-        petrosian_radii(p.pixels, s.x_px - p.x0, s.y_px - p.y0) for s, p in zip(sources, stamps, strict=True)
-    ]
+    radii = [petrosian_radii(p.pixels, s.x_px - p.x0, s.y_px - p.y0) for s, p in zip(sources, stamps, strict=True)]
     snr = [_snr(setting, each) for each in radii]
     shapes = [s.shape for s in sources]
     votes = [candels_fractions(shape, n) for shape, n in zip(shapes, snr, strict=True)]

@@ -1,0 +1,239 @@
+"""Run: everything that one run over a catalogue needs, checked and open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from astropy.table import Table
+
+from galmorph.errors import CatalogError, CheckpointError, GalmorphError, SurveyError
+from galmorph.runs.gather import Gathering, locate
+from galmorph.runs.results import column_names
+from galmorph.sky.catalog import Catalog, catalog_from, check_columns, read_catalog
+from galmorph.sky.images import ImageSource, Paths, colour_bands, open_images
+from galmorph.sky.survey import Band, Survey, survey_names
+from galmorph.sky.survey import survey as load_survey
+from galmorph.stamps.recipe import Recipe
+
+if TYPE_CHECKING:
+    from galmorph.nets.checkpoint import Checkpoint
+
+__all__ = ["Run", "is_frame", "prepare_run"]
+
+# The field in which a galaxy is measured without a network: the annulus of the Petrosian ratio ends at 1.25 radii.
+_MEASURED = Recipe(half_width_rpet=1.5)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything one run needs, checked and open.
+
+    Parameters
+    ----------
+    gathering
+        Catalogue, images and band.
+    known, bands
+        Survey and bands of the images; None and empty where not given.
+    band
+        The bands as they were asked for: ``RGB``, ``H``; '' where not given.
+    checkpoint
+        The network; None for measuring only.
+    prefix
+        Of the new columns.
+    normalised
+        Whether independent fractions are scaled to sum to 1.
+    device
+        ``'cpu'`` or ``'cuda'``.
+    opened
+        Whether the images were opened for this run, and are closed with it.
+    """
+
+    gathering: Gathering
+    known: Survey | None
+    bands: tuple[str, ...]
+    band: str
+    checkpoint: Checkpoint | None
+    prefix: str
+    normalised: bool = False
+    device: str = "cpu"
+    opened: bool = False
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalogue."""
+        return self.gathering.catalog
+
+    @property
+    def images(self) -> ImageSource:
+        """The images."""
+        return self.gathering.images
+
+    @property
+    def survey(self) -> str:
+        """Name of the survey; '' where it was not given."""
+        return self.known.name if self.known is not None else ""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How wide the field about a galaxy is that the run looks at: the checkpoint's recipe, or one to measure in."""
+        return self.checkpoint.recipe if self.checkpoint is not None else _MEASURED
+
+    def close(self) -> None:
+        """Close the images if they were opened for this run."""
+        if self.opened:
+            self.images.close()
+
+
+def prepare_run(
+    catalog: Any,
+    images: Paths | ImageSource,
+    *,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    checkpoint: str | Path | Checkpoint | None = None,
+    weights: Paths = (),
+    rms: Paths = (),
+    network: bool = True,
+    prefix: str = "gm_",
+    normalised: bool = False,
+    device: str = "auto",
+    hdu: int | str | None = None,
+    image_hdu: int | str | None = None,
+    **columns: str | None,
+) -> Run:
+    """Open and check everything before work starts; the caller closes the run.
+
+    Parameters
+    ----------
+    catalog
+        A file, an astropy table, a pandas frame or a :class:`~galmorph.sky.catalog.Catalog`.
+    images
+        Paths as :func:`galmorph.sky.images.open_images` takes them, or an open source.
+    network
+        False for measuring only.
+    columns
+        ``ra``, ``dec``, ``x``, ``y``, ``id_column``, ``file_column``: names of columns.
+
+    Raises
+    ------
+    GalmorphError
+        One of its kinds for each thing that does not fit; see :func:`classify`.
+    """
+    _check_prefix(prefix)
+    known = survey if isinstance(survey, Survey) else load_survey(survey) if survey else None
+    bands = _bands(known, band)
+    net, where = _network(checkpoint, known, bands, band, device) if network else (None, "cpu")
+    table = _open_catalog(catalog, hdu, columns)
+    opened = not _is_source(images)
+    source: Any = images
+    if opened:
+        source = open_images(source, weights=weights, rms=rms, survey=known, band=band, hdu=image_hdu)
+    recipe = net.recipe if net else _MEASURED
+    gathering = Gathering(table, source, _one_band(known, bands), recipe.half_width_rpet)
+    run = Run(gathering, known, bands, band or "", net, prefix, normalised, where, opened)
+    try:
+        _check_run(run)
+    except GalmorphError:
+        run.close()
+        raise
+    return run
+
+
+def _check_run(run: Run) -> None:
+    if run.checkpoint is not None:
+        _check_planes(run.checkpoint, run.images)
+    scheme = run.checkpoint.scheme if run.checkpoint else None
+    check_columns(run.catalog, column_names(scheme, run.prefix, sky=run.images.has_wcs))
+    locate(run.gathering)
+
+
+def _check_prefix(prefix: str) -> None:
+    if not re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)?", prefix):
+        raise CatalogError(
+            f"prefix '{prefix}': expected letters without accents, digits and underscores, as all table formats allow "
+            "them in names; choose another --prefix"
+        )
+
+
+def _is_source(images: Any) -> bool:
+    return hasattr(images, "cutout") and hasattr(images, "locate")
+
+
+def _bands(known: Survey | None, band: str | None) -> tuple[str, ...]:
+    if band is None:
+        return ()
+    if known is None:
+        raise SurveyError(f"band '{band}' without a survey: name its --survey, one of {', '.join(survey_names())}")
+    return colour_bands(known, band) or (known.band(band).name,)
+
+
+def _one_band(known: Survey | None, bands: tuple[str, ...]) -> Band | None:
+    return known.band(bands[0]) if known is not None and len(bands) == 1 else None
+
+
+def _open_catalog(catalog: Any, hdu: int | str | None, columns: Mapping[str, str | None]) -> Catalog:
+    if isinstance(catalog, Catalog):
+        return catalog
+    given: dict[str, Any] = {k: v for k, v in columns.items() if v is not None}
+    if isinstance(catalog, str | Path):
+        return read_catalog(catalog, hdu=hdu, **given)
+    if isinstance(catalog, Table) or is_frame(catalog):
+        return catalog_from(catalog, **given)
+    raise CatalogError(f"catalog of type {type(catalog).__name__}: give a path, an astropy table or a pandas frame")
+
+
+def is_frame(table: Any) -> bool:
+    """Tell whether this is a pandas frame."""
+    # pandas takes half a second to import, and whoever gives a frame has done so.
+    return type(table).__name__ == "DataFrame" and type(table).__module__.startswith("pandas")
+
+
+def _network(
+    checkpoint: str | Path | Checkpoint | None,
+    known: Survey | None,
+    bands: tuple[str, ...],
+    band: str | None,
+    device: str,
+) -> tuple[Checkpoint, str]:
+    """Load the checkpoint and choose the device."""
+    # torch takes a second to import: only runs that classify pay for it.
+    from galmorph.nets.checkpoint import Checkpoint, load_checkpoint, resolve_device  # noqa: PLC0415
+
+    where = resolve_device(device)
+    if isinstance(checkpoint, Checkpoint):
+        return checkpoint, where
+    return load_checkpoint(checkpoint or _usual_checkpoint(known, bands, band)), where
+
+
+def _usual_checkpoint(known: Survey | None, bands: tuple[str, ...], band: str | None) -> str:
+    """Name the shipped checkpoint for a survey and band: the same band, else the same survey."""
+    from galmorph.nets.checkpoint import checkpoint_names, read_envelope  # noqa: PLC0415
+
+    ship = ", ".join(checkpoint_names()) or "none"
+    if known is None or not bands:
+        raise CheckpointError(
+            f"no checkpoint, and no survey and band to choose it by: give --checkpoint (known are {ship}), or --survey "
+            "and --band"
+        )
+    envelopes = {name: read_envelope(name) for name in checkpoint_names()}
+    same = [n for n, e in envelopes.items() if e.survey == known.name and len(e.bands) == len(bands)]
+    exact = [n for n in same if set(envelopes[n].bands) == set(bands)]
+    if not same:
+        raise CheckpointError(
+            f"no checkpoint ships for survey '{known.name}', band '{band}': name one with --checkpoint, known are "
+            f"{ship}"
+        )
+    return (exact or same)[0]
+
+
+def _check_planes(checkpoint: Checkpoint, images: ImageSource) -> None:
+    if checkpoint.recipe.planes != images.n_planes:
+        kind = {1: "one band", 3: "three bands (colour)"}
+        raise CheckpointError(
+            f"checkpoint '{checkpoint.name}' takes images of {kind[checkpoint.recipe.planes]}, these have "
+            f"{kind.get(images.n_planes, str(images.n_planes))}: choose another --checkpoint or --band"
+        )
