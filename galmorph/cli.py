@@ -36,17 +36,18 @@ def run(arguments: Sequence[str]) -> int:
     options.command_line = shlex.join(["galmorph", *arguments])
     with _messages():
         try:
-            return int(options.do(options) or 0)
-        except UnclassifiedError as error:
-            return _complain(options, error, 3)
+            options.do(options)
+            sys.stdout.flush()
         except BrokenPipeError:
             _silence_stdout()
-            return 0
+        except UnclassifiedError as error:
+            return _complain(options, error, 3)
         except (GalmorphError, OSError) as error:
             return _complain(options, error, 1)
         except KeyboardInterrupt:
             sys.stderr.write("galmorph: stopped\n")
             return 130
+        return 0
 
 
 @contextmanager

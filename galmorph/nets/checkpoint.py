@@ -323,6 +323,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
     try:
         with _replacing(path) as temporary:
             save_file(weights, temporary, {"format": _FORMAT, "galmorph": json.dumps(contents)})
+            temporary.chmod(0o644)  # safetensors makes files that only their owner may read
         if card is not None:
             with _replacing(path.with_suffix(".json")) as temporary:
                 text = json.dumps({**card, "sha256": _sha256(path)}, indent=1)

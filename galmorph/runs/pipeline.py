@@ -15,7 +15,7 @@ import numpy.typing as npt
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.shipped import named_files, shipped
 
-__all__ = ["PARTS", "Pipeline", "load_pipeline", "pipeline_names", "split_rows"]
+__all__ = ["PARTS", "Pipeline", "load_pipeline", "pipeline_names", "split_rows", "unbiased_rows"]
 
 PARTS = ("train", "validation", "test")
 _PART_TYPE = "<U10"
@@ -35,7 +35,7 @@ _SECTIONS = {
 _MINIMUM = {"title", "scheme", "images", "split"}
 _WORDS = {"title", "scheme", "extends"}
 _KEYS = {
-    "split": {"method", "blocks", "test", "validation", "only", "salt"},
+    "split": {"method", "blocks", "test", "validation", "only", "salt", "balance"},
     "images": {"survey", "band", "data"},
     "stars": {"count", "rpet_px", "answer"},
 }
@@ -163,7 +163,8 @@ def split_rows(split: Mapping[str, Any], ids: list[str], columns: Mapping[str, A
 
     Two methods: ``contiguous`` cuts the rows, ordered by the number in their name, into `blocks` equal blocks and
     takes whole blocks for each part (neighbours on the sky stay together); ``hash`` draws shares of the rows for
-    which the columns in `only` have the given values (other rows always train).
+    which the columns in `only` have the given values (other rows always train). With `balance` the training rows are
+    weighted so that their classes have the shares that they have among those rows.
 
     Parameters
     ----------
@@ -209,14 +210,20 @@ def _number(name: str) -> int:
 
 def _hashed(split: Mapping[str, Any], ids: list[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
     share = np.array([_share(f"{split.get('salt', '')}{i}") for i in ids])
-    eligible = np.ones(len(ids), dtype=bool)
-    for column, value in split.get("only", {}).items():
-        eligible &= np.array([str(v) == str(value) for v in _column(columns, column)], dtype=bool)
+    eligible = unbiased_rows(split, len(ids), columns)
     test, validation = split["test"], split["validation"]
     parts = np.full(len(ids), "train", dtype=_PART_TYPE)
     parts[eligible & (share < test)] = "test"
     parts[eligible & (share >= test) & (share < test + validation)] = "validation"
     return parts
+
+
+def unbiased_rows(split: Mapping[str, Any], n: int, columns: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+    """Mark the rows with the values that `only` gives, (n,): those from which validation and test are drawn."""
+    eligible = np.ones(n, dtype=bool)
+    for column, value in split.get("only", {}).items():
+        eligible &= np.array([str(v) == str(value) for v in _column(columns, column)], dtype=bool)
+    return eligible
 
 
 def _column(columns: Mapping[str, Any], name: str) -> Any:

@@ -126,8 +126,8 @@ def prepare_run(
     _check_prefix(prefix)
     known = survey if isinstance(survey, Survey) else load_survey(survey) if survey else None
     bands = _bands(known, band)
-    net, where = _network(checkpoint, known, bands, band, device) if network else (None, "cpu")
     table = _open_catalog(catalog, hdu, columns)
+    net, where = _network(checkpoint, known, bands, band, device) if network else (None, "cpu")
     opened = not _is_source(images)
     source: Any = images
     if opened:

@@ -24,7 +24,7 @@ from galmorph.nets.evaluate import evaluate, mean_fractions
 from galmorph.nets.network import NetworkConfig, n_weights
 from galmorph.nets.train import Epoch, Trainer, TrainingSettings
 from galmorph.runs.gather import Galaxy, Gathering, gather, stamp_of
-from galmorph.runs.pipeline import PARTS, Pipeline, split_rows
+from galmorph.runs.pipeline import PARTS, Pipeline, split_rows, unbiased_rows
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource, colour_bands
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
@@ -124,7 +124,10 @@ def train(
     parts = split_rows(pipeline.split, _names(catalog), catalog.table)
     _prepare_folder(folder, resume=resume)
     survey = load_survey(pipeline.images["survey"])
-    sets, snr = _sets(catalog, images, pipeline, recipe, labels, parts, report)
+    learnt = labels
+    if pipeline.split.get("balance"):
+        learnt = _balanced(labels, parts, unbiased_rows(pipeline.split, len(catalog), catalog.table))
+    sets, snr = _sets(catalog, images, pipeline, recipe, learnt, parts, report)
     trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, settings)
     if resume and (folder / STATE).exists():
         trainer.resume(folder / STATE)
@@ -180,6 +183,17 @@ def _prepare_folder(folder: Path, *, resume: bool) -> None:
         raise OutputError(
             f"folder '{folder}' holds a training run already: continue it with --resume or choose another"
         )
+
+
+def _balanced(labels: Labels, parts: npt.NDArray[np.str_], unbiased: npt.NDArray[np.bool_]) -> Labels:
+    """Weight training rows so that the answers get the shares that they have among unbiased rows outside the test."""
+    train = parts == "train"
+    wanted = labels.counts[unbiased & (parts != "test")].sum(axis=0)
+    present = labels.counts[train].sum(axis=0)
+    weight = (wanted / wanted.sum()) / np.maximum(present / present.sum(), 1e-9)
+    own = (labels.counts * weight).sum(axis=1) / np.maximum(labels.counts.sum(axis=1), 1e-9)
+    row_weight = np.where(train, own, 1.0)[:, None]
+    return Labels(labels.counts * row_weight, labels.totals * row_weight)
 
 
 def _sets(

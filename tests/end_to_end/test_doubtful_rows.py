@@ -39,7 +39,7 @@ def test_a_sound_catalogue_is_classified_without_doubt(classified, tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "out.fits"]
 
 
-def test_impossible_positions_are_flagged_and_blank(classified, tmp_path, caplog):
+def test_impossible_positions_are_flagged_and_blank(classified, tmp_path):
     made = small_sky.table()
     made["ra"][1], made["dec"][2], made["dec"][4] = np.nan, 95.0, np.inf
     small_sky.write_table(made, tmp_path / "cat.fits")
@@ -131,11 +131,12 @@ def test_zero_weight_is_flagged_in_part_and_no_image_as_a_whole(damaged):
 
 def test_a_saturated_plateau_is_flagged(damaged):
     def change(image, _):
-        np.minimum(image, 0.6, out=image)
+        image[100:140, 100:140] = np.minimum(image[100:140, 100:140], 0.25)
 
     table = damaged(change)
-    assert all("SATURATED" in flags_of(table, row) for row in range(len(table)))
-    assert not any(is_blank(table, row) for row in range(len(table)))
+    assert flags_of(table, 2) == {"SATURATED"}
+    assert not is_blank(table, 2)
+    assert (np.delete(table["gm_flags"], 2) == 0).all()
 
 
 def test_an_image_of_nothing_but_nan_leaves_every_row_without_image(damaged):
@@ -158,7 +159,7 @@ def test_another_pixel_scale_than_the_checkpoint_s_is_flagged(galmorph, tmp_path
     )
     assert done.status == 0
     table = read_catalog(tmp_path / "out.fits").table
-    assert (table["gm_flags"] == int(Flag.SCALE_MISMATCH)).all()
+    assert (table["gm_flags"] & int(Flag.SCALE_MISMATCH)).all()
     assert "7 of 7 rows: pixel scale 0.03 arcsec, checkpoint 'untaught' was trained at 0.06" in done.err
 
 
@@ -211,9 +212,10 @@ def test_columns_have_the_same_types_whatever_the_values(classified, tmp_path):
         path = small_sky.write_table(made, tmp_path / f"{name}.fits")
         assert classified(tmp_path / f"{name}_out.fits", catalog=path).status == 0
         columns = fits.getdata(tmp_path / f"{name}_out.fits", 1).columns
-        kinds.append({c.name: c.format for c in columns if c.name.startswith("gm_")})
+        kinds.append({c.name: c.format.lstrip("0123456789") for c in columns if c.name.startswith("gm_")})
     assert kinds[0] == kinds[1] == kinds[2]
     assert len(kinds[0]) == 16
+    assert {kinds[0][n] for n in ("gm_class", "gm_conf", "gm_ra", "gm_flags")} == {"A", "E", "D", "J"}
 
 
 def test_pixel_positions_serve_where_the_image_has_no_wcs(galmorph, tmp_path, h_checkpoint):

@@ -1,0 +1,61 @@
+"""The sample that ships: what `make demo` does, with the checkpoint that ships."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from galmorph.nets.checkpoint import checkpoint_names
+from galmorph.shipped import shipped
+from galmorph.sky.catalog import read_catalog
+from galmorph.sky.scheme import load_scheme
+
+SAMPLE = shipped("catalogs") / "samples" / "candels-h"
+COLOUR = shipped("catalogs") / "samples" / "sdss-gri"
+
+
+@pytest.mark.skipif("candels-h" not in checkpoint_names(), reason="the checkpoint candels-h is not in this checkout")
+def test_the_demonstration_classifies_the_sample(galmorph, tmp_path):
+    done = galmorph(
+        *("classify", SAMPLE / "catalog.fits", "--image", SAMPLE / "image.fits.gz"),
+        *("--weight", SAMPLE / "weight.fits.gz", "--survey", "candels", "--band", "H"),
+        *("-o", tmp_path / "candels-h.fits", "--report", tmp_path / "report"),
+    )
+    assert (done.status, done.out) == (0, f"{tmp_path / 'candels-h.fits'}\n")
+    assert "report: " in done.err
+    before, after = read_catalog(SAMPLE / "catalog.fits").table, read_catalog(tmp_path / "candels-h.fits").table
+    for name in before.colnames:
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)
+    assert np.isfinite(after["gm_conf"]).mean() >= 0.97
+    # The classes are those of the truth table often enough to say that the run is not a wreck.
+    truth = fits.getdata(SAMPLE / "truth.fits", 1)
+    assert len(truth) == len(after)
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.mark.skipif("sdss-rgb" not in checkpoint_names(), reason="the checkpoint sdss-rgb is not in this checkout")
+def test_the_colour_sample_is_classified(galmorph, tmp_path):
+    images = [f"{b}={COLOUR / b}.fits.gz" for b in "gri"]
+    weights = [f"{b}={COLOUR / b}_weight.fits.gz" for b in "gri"]
+    done = galmorph(
+        *("classify", COLOUR / "catalog.fits", "--image", *images, "--weight", *weights),
+        *("--survey", "sdss", "--band", "gri", "-o", tmp_path / "out.vot"),
+    )
+    assert done.status == 0, done.err
+    table = read_catalog(tmp_path / "out.vot").table
+    assert len(table) == len(read_catalog(COLOUR / "catalog.fits"))
+    assert set(table["gm_class"]) <= {*load_scheme("gz2-simple").keys, ""}
+    assert np.isfinite(table["gm_conf"]).mean() >= 0.95
+
+
+def test_the_sample_is_measured_as_it_was_made(galmorph, tmp_path):
+    done = galmorph(
+        *("measure", SAMPLE / "catalog.fits", "--image", SAMPLE / "image.fits.gz"),
+        *("--weight", SAMPLE / "weight.fits.gz", "--survey", "candels", "--band", "H", "-o", tmp_path / "out.fits"),
+    )
+    assert done.status == 0, done.err
+    table = read_catalog(tmp_path / "out.fits").table
+    assert np.isfinite(table["gm_rpet"]).mean() > 0.8

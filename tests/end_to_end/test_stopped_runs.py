@@ -1,0 +1,124 @@
+"""Runs that are stopped half-way: by a full disk or by hand. They leave the folder as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_sky
+
+import galmorph
+from galmorph.sky.images.tiles import TileSource
+
+ENDINGS = ("fits", "vot", "ecsv", "csv", "parquet", "fits.gz")
+
+# A file-size limit stops writing part of the way through a file, as a full disk does, and needs no privileges.
+FULL_DISK = """
+import resource, sys
+from galmorph.cli import run
+endings, inputs, folder, checkpoint = sys.argv[1].split(), sys.argv[2].split("|"), sys.argv[3], sys.argv[4]
+import galmorph.nets.checkpoint, pandas, pyarrow.parquet  # may compile what they import
+sys.dont_write_bytecode = True
+resource.setrlimit(resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY))
+for ending in endings:
+    status = run(["classify", *inputs, "--checkpoint", checkpoint, "-o", f"{folder}/out.{ending}", "--overwrite"])
+    print(ending, status, flush=True)
+"""
+
+
+def python(*arguments: object) -> subprocess.Popen[str]:
+    """Start Python in a process of its own, with one thread."""
+    root = str(Path(galmorph.__file__).parents[1])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": root, "PYTHONUNBUFFERED": ""}
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_full_disk_is_one_line_and_leaves_an_old_result_whole(sky, h_checkpoint, tmp_path):
+    for ending in ENDINGS:
+        (tmp_path / f"out.{ending}").write_bytes(b"old result")
+    process = python("-c", FULL_DISK, " ".join(ENDINGS), "|".join(sky.inputs), tmp_path, h_checkpoint)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert out.split() == [word for ending in ENDINGS for word in (ending, "1")]
+    lines = err.splitlines()
+    assert len(lines) == len(ENDINGS), err
+    for ending, line in zip(ENDINGS, lines, strict=True):
+        assert line.startswith(f"galmorph: Output '{tmp_path}/out.{ending}' cannot be written"), line
+        assert "free space or choose another folder" in line
+        assert (tmp_path / f"out.{ending}").read_bytes() == b"old result"
+    assert len(list(tmp_path.iterdir())) == len(ENDINGS)
+
+
+def test_interrupting_while_galaxies_are_measured_leaves_nothing(classified, tmp_path, monkeypatch):
+    cut, seen = TileSource.cutout, []
+
+    def interrupted(self, *arguments):
+        seen.append(arguments)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return cut(self, *arguments)
+
+    monkeypatch.setattr(TileSource, "cutout", interrupted)
+    done = classified(tmp_path / "out.fits")
+    assert (done.status, done.out, done.err) == (130, "", "galmorph: stopped\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_interrupting_while_the_result_is_written_leaves_nothing(sky, h_checkpoint, tmp_path, monkeypatch, ending):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)  # the last step before a file gets its name
+    with pytest.raises(KeyboardInterrupt):
+        galmorph.classify(
+            *(sky.catalog, sky.image),
+            survey="candels",
+            band="H",
+            checkpoint=h_checkpoint,
+            output=tmp_path / f"out.{ending}",
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_real_interrupt_stops_the_command_with_130(sky, h_checkpoint, tmp_path):
+    many = small_sky.write_table(small_sky.table(np.tile(small_sky.XY, (3000, 1))), tmp_path / "many.csv")
+    process = python(
+        *("-m", "galmorph", "classify", many, "--image", sky.image, "--survey", "candels", "--band", "H"),
+        *("--checkpoint", h_checkpoint, "-o", tmp_path / "out.csv"),
+    )
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "galmorph: stopped\n")
+    assert list(tmp_path.iterdir()) == [many]
+
+
+def test_the_command_itself_fails_in_one_line(tmp_path):
+    process = python("-m", "galmorph", "measure", tmp_path / "none.fits", "--image", tmp_path / "none.fits")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert err == f"galmorph: Catalog '{tmp_path}/none.fits' does not exist: check the path\n"
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    process = python("-m", "galmorph", "list", "surveys")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+    assert err == ""

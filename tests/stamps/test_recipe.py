@@ -1,0 +1,180 @@
+"""A recipe turns a measured cutout into a stamp."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from galaxies import galaxy, sersic
+
+from galmorph.errors import PipelineError
+from galmorph.stamps.measure import Measurement, measure
+from galmorph.stamps.recipe import Recipe, fill, half_width_px, make_stamp, prepare, prepare_around, stretch
+
+SHAPE = (97, 97)
+
+
+@pytest.fixture(scope="module")
+def scene() -> tuple[np.ndarray, Measurement]:
+    """A galaxy in the middle, a neighbour at (72, 60), a sky of 30."""
+    image = galaxy(97, flux=4000.0) + sersic(SHAPE, 72, 60, re=3, flux=2500.0) + np.float32(30.0)
+    return image, measure(image, 48, 48)
+
+
+def test_a_recipe_survives_its_dictionary():
+    recipe = Recipe(size=40, planes=3, stretch="display", neighbours="keep", gain=3.0)
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+    assert Recipe.from_dict({}) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"siz": 64}, "did you mean 'size'"),
+        ({"stretch": "log"}, "asinh, display"),
+        ({"neighbours": "remove"}, "fill, keep"),
+        ({"size": 4}, "at least 8 pixels"),
+        ({"planes": 2}, "1 or 3 planes"),
+        ({"half_width_rpet": 0.0}, "positive half-width"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(settings, words):
+    with pytest.raises(PipelineError, match=words) as caught:
+        Recipe.from_dict(settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_field_of_view_scales_with_the_petrosian_radius(scene):
+    _, found = scene
+    assert half_width_px(found, Recipe(half_width_rpet=2.5)) == pytest.approx(2.5 * found.rpet_px)
+
+
+def test_without_a_radius_the_default_is_taken():
+    blank = measure(np.zeros(SHAPE, np.float32), 48, 48)
+    assert half_width_px(blank, Recipe(default_rpet_px=6.0)) == pytest.approx(12.0)
+
+
+def test_the_galaxy_is_centred_and_sky_subtracted(scene):
+    image, found = scene
+    stamp = make_stamp(image[None], found, Recipe(size=65), x=40.0, y=60.0)
+    row, column = np.unravel_index(stamp.pixels[0].argmax(), (65, 65))
+    assert abs(row - 32) <= 1
+    assert abs(column - 32) <= 1
+    border = np.concatenate([stamp.pixels[0][0], stamp.pixels[0][-1]])
+    assert abs(np.median(border)) < 0.5
+
+
+def test_without_a_centroid_the_catalogue_position_is_the_centre():
+    image = np.zeros((1, *SHAPE), np.float32)
+    image[0, 20, 30] = 100.0
+    blank = measure(np.zeros(SHAPE, np.float32), 30, 20)
+    stamp = make_stamp(image, blank, Recipe(size=33, stretch="display"), x=30.0, y=20.0)
+    assert stamp.pixels[0].argmax() == 16 * 33 + 16
+
+
+def test_a_neighbour_is_filled_or_kept_as_the_recipe_says(scene):
+    image, found = scene
+    filled, _ = prepare(image[None], found, Recipe())
+    kept, _ = prepare(image[None], found, Recipe(neighbours="keep"))
+    assert kept[0, 60, 72] == pytest.approx(image[60, 72] - found.sky_level, rel=1e-5)
+    assert abs(filled[0, 60, 72]) < 6 * found.sky_sigma
+
+
+def test_filled_pixels_look_like_the_sky_around_them(scene):
+    image, found = scene
+    filled, _ = prepare(image[None], found, Recipe())
+    far = found.neighbours & (np.hypot(*(np.indices(SHAPE) - 48.0)) > 20)
+    assert far.sum() > 200
+    assert filled[0][far].std() == pytest.approx(found.sky_sigma, rel=0.15)
+    assert abs(filled[0][far].mean()) < 0.3
+
+
+def test_a_filled_pixel_inside_the_galaxy_gets_the_brightness_of_its_ring():
+    image = sersic(SHAPE, 48, 48, re=10, flux=1e5)
+    found = measure(image + galaxy(97, flux=0.001), 48, 48)
+    bad = np.zeros(SHAPE, np.bool_)
+    bad[46:51, 60:66] = True
+    filled = fill(image[None], bad, found, seed=1)
+    assert np.allclose(filled[0][bad], image[bad], rtol=0.25)
+
+
+def test_the_input_is_not_changed(scene):
+    image, found = scene
+    before = image.copy()
+    make_stamp(image[None], found, Recipe(), x=48, y=48)
+    assert np.array_equal(image, before)
+
+
+def test_missing_pixels_are_filled_even_where_neighbours_are_kept(scene):
+    image, found = scene
+    holed = image.copy()
+    holed[40:44, 40:44] = np.nan
+    ready, _ = prepare(holed[None], found, Recipe(neighbours="keep"))
+    assert np.isfinite(ready).all()
+    assert ready[0, 60, 72] > 20
+
+
+def test_a_pixel_missing_in_one_colour_is_replaced_in_all():
+    planes = np.repeat(galaxy(97)[None] * np.float32(0.01) + np.float32(0.5), 3, 0)
+    found = measure(planes.sum(axis=0), 48, 48)
+    planes[1, 70, 20] = np.nan
+    ready, brightness = prepare(planes, found, Recipe(planes=3, stretch="display"))
+    assert brightness == 1.0
+    changed = ~np.isclose(ready, planes)
+    assert changed[:, 70, 20].all()
+
+
+def test_display_images_keep_their_sky(scene):
+    image, found = scene
+    ready, brightness = prepare(image[None], found, Recipe(stretch="display", neighbours="keep"))
+    assert np.array_equal(ready[0], image)
+    assert brightness == 1.0
+
+
+def test_a_softened_image_is_compressed_and_clipped_where_the_display_was(scene):
+    image, found = scene
+    recipe = Recipe(neighbours="keep", softening_mjysr=0.5, display_top=0.6)
+    ready, brightness = prepare(image[None], found, recipe, mjysr_per_unit=0.1)
+    flux = image - np.float32(found.sky_level)
+    soft = np.arcsinh(flux / 5.0) * 5.0
+    disc = np.hypot(np.arange(97)[:, None] - found.y, np.arange(97)[None, :] - found.x) <= found.rpet_px
+    top = 0.6 * soft[disc & ~found.neighbours].max()
+    assert ready.max() == pytest.approx(top, rel=0.02)
+    assert ready[0, 30, 30] == pytest.approx(soft[30, 30], rel=1e-4)
+    assert brightness == pytest.approx(np.minimum(soft, top)[disc].mean(), rel=0.02)
+
+
+def test_an_image_in_unknown_units_is_not_softened(scene):
+    image, found = scene
+    recipe = Recipe(neighbours="keep", softening_mjysr=0.5)
+    plain = prepare(image[None], found, Recipe(neighbours="keep"))
+    unknown = prepare(image[None], found, recipe)
+    assert np.array_equal(unknown[0], plain[0])
+    assert unknown[1] == plain[1]
+
+
+def test_preparing_a_window_gives_the_same_stamp_as_the_whole(scene):
+    image, found = scene
+    big = np.pad(image, 120, mode="reflect")
+    moved = measure(big, 168, 168)
+    near = prepare_around(big[None], moved, Recipe(), x=168, y=168)
+    assert near.planes.shape[1] < big.shape[0]
+    assert near.planes[0, round(near.y), round(near.x)] == pytest.approx(big[168, 168] - moved.sky_level, rel=0.2)
+    assert near.half_px == pytest.approx(2 * moved.rpet_px)
+
+
+def test_the_same_seed_gives_the_same_stamp_and_another_seed_other_noise(scene):
+    image, found = scene
+    one, again, other = (make_stamp(image[None], found, Recipe(), x=48, y=48, seed=s).pixels for s in (5, 5, 6))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_the_asinh_stretch_is_what_the_recipe_says():
+    pixels = np.array([-1e9, 0.0, 1.0, 10.0, 1e9], np.float32).reshape(1, 1, 1, 5)
+    out = stretch(pixels, np.full((1, 1, 1, 1), 2.0), Recipe(gain=4.0)).ravel()
+    assert out == pytest.approx([-1.0, 0.0, np.arcsinh(2.0) / 3, np.arcsinh(20.0) / 3, 3.0])
+
+
+def test_display_stamps_are_not_stretched():
+    pixels = np.linspace(0, 1, 8, dtype=np.float32).reshape(1, 1, 1, 8)
+    assert stretch(pixels, 1.0, Recipe(stretch="display")) is pixels
