@@ -35,6 +35,8 @@ class Observation:
         Range from which the galaxy's apparent Petrosian radius is drawn (uniform in its logarithm).
     snr
         Range from which the signal-to-noise ratio inside the Petrosian radius is drawn (likewise).
+    star_rpet_arcsec
+        Range of the apparent Petrosian radius of synthetic stars, which have the target's PSF already.
     """
 
     psf_fwhm_arcsec: float
@@ -42,6 +44,7 @@ class Observation:
     scale_arcsec: float
     rpet_arcsec: tuple[float, float]
     snr: tuple[float, float]
+    star_rpet_arcsec: tuple[float, float] = (0.2, 0.2)
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,14 @@ def blur(stamps: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
     return F.conv2d(across, weight[:, :, :, None], groups=batch * planes).reshape(stamps.shape)
 
 
-def observe(stamps: torch.Tensor, how: Observation, half_width_rpet: float, generator: torch.Generator) -> torch.Tensor:
+def observe(
+    stamps: torch.Tensor,
+    how: Observation,
+    half_width_rpet: float,
+    generator: torch.Generator,
+    *,
+    is_star: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Degrade stamps in units of their mean brightness inside the Petrosian radius, (B, C, S, S).
 
     Each galaxy gets a random apparent size and signal-to-noise ratio; the PSF and the correlation length of the
@@ -178,11 +188,14 @@ def observe(stamps: torch.Tensor, how: Observation, half_width_rpet: float, gene
     batch, _, size, _ = stamps.shape
     draw = torch.rand(2, batch, generator=generator)
     rpet = _log_uniform(draw[0], how.rpet_arcsec)
+    star = torch.zeros(batch, dtype=torch.bool) if is_star is None else is_star
+    if star.any():
+        rpet = torch.where(star, _log_uniform(draw[0], how.star_rpet_arcsec), rpet)
     snr = _log_uniform(draw[1], how.snr)
     rpet_px = size / (2.0 * half_width_rpet)
     per_arcsec = rpet_px / rpet  # stamp pixels per arcsec
     extra = math.sqrt(max(how.psf_fwhm_arcsec**2 - how.native_fwhm_arcsec**2, 0.0)) / 2.3548
-    blurred = blur(stamps, extra * per_arcsec)
+    blurred = blur(stamps, torch.where(star, 0.0, extra * per_arcsec))
     white = torch.randn(stamps.shape, generator=generator)
     correlation = 0.5 * how.scale_arcsec * per_arcsec  # sigma in stamp pixels
     noise = blur(white, correlation)

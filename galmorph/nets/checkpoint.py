@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from galmorph.errors import CheckpointError, GalmorphError, OutputError, unknown_name
+from galmorph.errors import CheckpointError, OutputError, unknown_name
 from galmorph.nets.layers import conditional_log_probabilities
 from galmorph.nets.network import Network, NetworkConfig, eight_views
 from galmorph.shipped import named_files, shipped
@@ -184,11 +184,20 @@ def find_checkpoint(name: str | Path) -> Path:
 
 
 def read_card(name: str | Path) -> dict[str, Any]:
-    """Read the card beside a checkpoint; empty where there is none."""
+    """Read the card beside a checkpoint; empty where there is none.
+
+    Raises
+    ------
+    CheckpointError
+        If it is no JSON.
+    """
     path = find_checkpoint(name).with_suffix(".json")
     if not path.is_file():
         return {}
-    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"card '{path}' is no JSON ({error}): fetch or train the checkpoint again") from error
     return card
 
 
@@ -246,7 +255,7 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
         raise CheckpointError(f"checkpoint '{path}' is truncated or corrupt: fetch or train it again") from error
     try:
         return _assemble(contents, weights, _sha256(path))
-    except (KeyError, TypeError, RuntimeError, GalmorphError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"checkpoint '{path}' contradicts itself ({reason}): fetch or train it again") from error
 
@@ -254,6 +263,8 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
 def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha256: str) -> Checkpoint:
     config = NetworkConfig.from_dict(contents["network"])
     scheme, recipe = Scheme.from_dict(contents["scheme"]), Recipe.from_dict(contents["recipe"])
+    if len(contents["temperatures"]) != len(scheme.questions):
+        raise CheckpointError(f"{len(contents['temperatures'])} temperatures for {len(scheme.questions)} questions")
     network = Network(config, recipe.planes, len(scheme.keys))
     network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=True)
     return Checkpoint(
@@ -273,8 +284,9 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
 
 
 def _envelope(given: Mapping[str, Any]) -> Envelope:
-    low, high = (_number(v) for v in given["snr"])
-    return Envelope(given["survey"], tuple(given["bands"]), _number(given["scale_arcsec"]), (low, high))
+    low, high = given["snr"]
+    limits = _number(low), float("inf") if high is None else float(high)
+    return Envelope(given["survey"], tuple(given["bands"]), _number(given["scale_arcsec"]), limits)
 
 
 def _number(value: float | None) -> float:
@@ -328,8 +340,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
             with _replacing(path.with_suffix(".json")) as temporary:
                 text = json.dumps({**card, "sha256": _sha256(path)}, indent=1)
                 temporary.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"checkpoint '{path}' cannot be written: {error.strerror or error}") from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"checkpoint '{path}' cannot be written: {reason}") from error
     return path
 
 

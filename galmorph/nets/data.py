@@ -83,10 +83,11 @@ class TrainingSet:
     counts: torch.Tensor  # (N, A)
     totals: torch.Tensor  # (N, A)
     recipe: Recipe
+    is_star: torch.Tensor | None = None  # (N,) synthetic stars
 
     @classmethod
-    def build(cls, canvases: list[Canvas], labels: Labels, recipe: Recipe) -> TrainingSet:
-        """Stack canvases and their labels."""
+    def build(cls, canvases: list[Canvas], labels: Labels, recipe: Recipe, *, stars: int = 0) -> TrainingSet:
+        """Stack canvases and their labels; the last `stars` are synthetic stars."""
         return cls(
             torch.from_numpy(np.stack([c.coefficients for c in canvases])),
             torch.tensor([c.half_px for c in canvases], dtype=torch.float32),
@@ -94,6 +95,7 @@ class TrainingSet:
             torch.from_numpy(labels.counts).float(),
             torch.from_numpy(labels.totals).float(),
             recipe,
+            torch.arange(len(canvases)) >= len(canvases) - stars,
         )
 
     def __len__(self) -> int:
@@ -115,7 +117,9 @@ class TrainingSet:
         pixels = batch_warp(self.coefficients[rows].float(), matrices, self.recipe.size, _SUBSAMPLES)
         brightness = self.brightness[rows][:, None, None, None]
         if ranges is not None and ranges.observation is not None:
-            pixels = observe(pixels / brightness, ranges.observation, self.recipe.half_width_rpet, generator)
+            star = None if self.is_star is None else self.is_star[rows]
+            half = self.recipe.half_width_rpet
+            pixels = observe(pixels / brightness, ranges.observation, half, generator, is_star=star)
             brightness = torch.ones_like(brightness)
         if ranges is not None:
             pixels = _vary(pixels, ranges, generator)

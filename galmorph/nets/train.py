@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from galmorph.errors import PipelineError, unknown_name
+from galmorph.errors import OutputError, PipelineError, unknown_name
 from galmorph.nets.augment import Augmentation
 from galmorph.nets.data import TrainingSet
 from galmorph.nets.loss import negative_log_likelihood
@@ -212,7 +212,13 @@ class Trainer:
         return total / max(len(self.validation), 1)
 
     def save(self, path: Path) -> None:
-        """Write everything needed to continue: weights, averages, optimiser, history (safetensors, atomically)."""
+        """Write everything needed to continue: weights, averages, optimiser, history (safetensors, atomically).
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
         tensors = _tensors("network", self.network) | _tensors("averaged", self.averaged) | _tensors("best", self.best)
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{k}": v.contiguous() for k, v in state.items()}
@@ -224,8 +230,12 @@ class Trainer:
             "settings": self.settings.to_dict(),
         }
         temporary = path.with_name(f".{path.name}.part")
-        save_file(tensors, temporary, {"state": json.dumps(about)})
-        temporary.replace(path)
+        try:
+            save_file(tensors, temporary, {"state": json.dumps(about)})
+            temporary.replace(path)
+        except (OSError, SafetensorError) as error:
+            temporary.unlink(missing_ok=True)
+            raise OutputError(f"state '{path}' of the training run cannot be written: {error}") from error
 
     def resume(self, path: Path) -> None:
         """Continue from a file of :meth:`save`.

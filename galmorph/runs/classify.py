@@ -15,13 +15,14 @@ from galmorph.errors import OutputError, UnclassifiedError
 from galmorph.flags import UNCLASSIFIABLE, Flag
 from galmorph.runs.gather import Galaxy, gather, stamp_of
 from galmorph.runs.mismatch import mark_mismatches
+from galmorph.runs.predictor import Predictor
 from galmorph.runs.provenance import provenance_of
 from galmorph.runs.results import Results, measured_columns, probability_columns
 from galmorph.runs.run import Run, is_frame, prepare_run
 from galmorph.sky.catalog import Catalog, Column, Provenance, append, check_output, write_catalog
 from galmorph.sky.images import ImageSource, Paths
 from galmorph.sky.survey import Survey
-from galmorph.stamps.recipe import Stamp, half_width_px, stretch
+from galmorph.stamps.recipe import half_width_px
 
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint import Checkpoint
@@ -31,26 +32,22 @@ __all__ = ["Run", "classify", "finish", "measure", "prepare_run", "results_in_pa
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
-_BATCH = 128
 _PROGRESS_ROWS = 32
 
 
 def results_in_parts(run: Run, results: Results) -> Iterator[int]:
     """Fill `results` part by part; yield the number of rows done."""
-    waiting: list[tuple[int, Stamp]] = []
-    for done, galaxy in enumerate(gather(run.gathering), 1):
-        results.put(_with_edge(galaxy, run))
-        if run.checkpoint is not None and galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE:
-            waiting.append((galaxy.row, stamp_of(galaxy, run.images, run.checkpoint.recipe)))
-        if len(waiting) == _BATCH:
-            _predict(run, results, waiting)
-            waiting = []
-        if done % _PROGRESS_ROWS == 0:
-            yield done
-    if waiting:
-        _predict(run, results, waiting)
-    if run.checkpoint is not None:
-        mark_mismatches(results, run.checkpoint, run.images, run.known, run.bands)
+    checkpoint = run.checkpoint
+    with Predictor(checkpoint, results, run.device) as predictor:
+        for done, galaxy in enumerate(gather(run.gathering), 1):
+            results.put(_with_edge(galaxy, run))
+            if checkpoint is not None and galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE:
+                predictor.add(galaxy.row, stamp_of(galaxy, run.images, checkpoint.recipe))
+            if done % _PROGRESS_ROWS == 0:
+                yield done
+        predictor.finish()
+    if checkpoint is not None:
+        mark_mismatches(results, checkpoint, run.images, run.known, run.bands)
     yield len(results)
 
 
@@ -67,17 +64,6 @@ def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
     past = (left and x - reach < -0.5) or (right and x + reach > width - 0.5)
     past = past or (bottom and y - reach < -0.5) or (top and y + reach > height - 0.5)
     return replace(galaxy, flags=galaxy.flags | Flag.OFF_EDGE) if past else galaxy
-
-
-def _predict(run: Run, results: Results, waiting: Sequence[tuple[int, Stamp]]) -> None:
-    checkpoint = run.checkpoint
-    if checkpoint is None:
-        return
-    rows = np.array([row for row, _ in waiting])
-    stamps = np.stack([stamp.pixels for _, stamp in waiting])
-    brightness = np.array([stamp.brightness for _, stamp in waiting], np.float32)[:, None, None, None]
-    stretched = np.ascontiguousarray(stretch(stamps, brightness, checkpoint.recipe), dtype=np.float32)
-    results.conditional[rows] = checkpoint.predict(stretched, device=run.device)
 
 
 def finish(run: Run, results: Results, command: str) -> tuple[list[Column], Provenance]:

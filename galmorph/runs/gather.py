@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 _FIRST_HALF_PX = 64
 _LARGEST_HALF_PX = 256
+# The sky must be seen beside the galaxy: in a cutout of 1.5 Petrosian radii the wings of an exponential disk raise the
+# sky so much that its radius comes out 6 % too small and its S/N four times; at 3 radii the radius is 1 % too small.
+_ROOM_RPET = 3.0
 _MOSTLY = 0.5
 _NEAR_PX = 4
 
@@ -154,10 +157,11 @@ def gather(gathering: Gathering, rows: npt.NDArray[np.intp] | None = None) -> It
 
 
 def _one(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galaxy:
-    half, flags = _FIRST_HALF_PX, Flag(0)
+    """Measure one row on the smallest cutout that leaves room for its sky."""
+    images, half = gathering.images, _FIRST_HALF_PX
     while True:
         try:
-            cutout = gathering.images.cutout(tile, x, y, half)
+            cutout = images.cutout(tile, x, y, half)
         except (ImageError, OSError) as error:
             log.debug("row %d: %s", row, error)
             return Galaxy(row, Flag.FETCH_FAILED)
@@ -171,19 +175,22 @@ def _one(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galax
             saturation=gathering.saturation,
             psf_fwhm_px=gathering.psf_fwhm_px,
         )
-        if gathering.images.kind == "jpeg" or all(cutout.clipped) or _fits(measured, half, gathering.half_width_rpet):
-            break
+        if images.kind == "jpeg" or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET):
+            return Galaxy(row, measured.flags, cutout, measured)
         if half >= _LARGEST_HALF_PX:
-            flags = Flag.CUTOUT_LIMIT
-            break
+            limit = Flag(0) if _fits(measured, half, gathering.half_width_rpet) else Flag.CUTOUT_LIMIT
+            return Galaxy(row, measured.flags | limit, cutout, measured)
         half *= 2
-    return Galaxy(row, measured.flags | flags, cutout, measured)
 
 
-def _fits(measured: Measurement, half: int, half_width_rpet: float) -> bool:
+def _fits(measured: Measurement, half: int, rpet: float) -> bool:
+    """Tell whether so many Petrosian radii fit into the half-width of a cutout."""
     if Flag.NO_SOURCE in measured.flags:
         return True
-    return bool(np.isfinite(measured.rpet_px) and max(half_width_rpet, 1.5) * measured.rpet_px < half)
+    if np.isfinite(measured.rpet_px):
+        return rpet * measured.rpet_px < half
+    # A radius that noise or other light hides does not appear in a larger cutout either.
+    return 3.0 * measured.extent_px < half
 
 
 def _blank(cutout: Cutout) -> Flag:

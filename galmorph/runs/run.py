@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from astropy.table import Table
 
 from galmorph.errors import CatalogError, CheckpointError, GalmorphError, SurveyError
@@ -176,6 +177,18 @@ def _one_band(known: Survey | None, bands: tuple[str, ...]) -> Band | None:
 
 
 def _open_catalog(catalog: Any, hdu: int | str | None, columns: Mapping[str, str | None]) -> Catalog:
+    opened = _opened(catalog, hdu, columns)
+    roles = (opened.ra_column, opened.dec_column, opened.x_column, opened.y_column, opened.file_column)
+    for name in roles:
+        if name is not None and np.ndim(opened.table[name]) > 1:
+            raise CatalogError(
+                f"Catalog '{opened.title}': column '{name}' has several values in each row, a position has one. "
+                "Name another column."
+            )
+    return opened
+
+
+def _opened(catalog: Any, hdu: int | str | None, columns: Mapping[str, str | None]) -> Catalog:
     if isinstance(catalog, Catalog):
         return catalog
     given: dict[str, Any] = {k: v for k, v in columns.items() if v is not None}

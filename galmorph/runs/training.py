@@ -256,7 +256,7 @@ def _with_stars(canvases: list[Canvas], labels: Labels, pipeline: Pipeline, reci
     counts = np.tile([votes if k == stars["answer"] else 0.0 for k in keys], (n, 1))
     added = star_canvases(n, recipe, rpet_px=float(stars["rpet_px"]), seed=len(canvases))
     both = Labels(np.concatenate([labels.counts, counts]), np.concatenate([labels.totals, np.full_like(counts, votes)]))
-    return TrainingSet.build(canvases + added, both, recipe)
+    return TrainingSet.build(canvases + added, both, recipe, stars=n)
 
 
 def predict_rows(

@@ -30,6 +30,9 @@ _WINDOW = 1.3
 # Above twice this width a window spans so many pixels that their averages serve as well.
 _WIDE_PX = 5.0
 _LOW_SNR = 10.0
+_FINE_CONTRAST = 0.0005
+# r_P is 0.4 to 1.6 times the isophotal radius; a crossing far beyond it belongs to other light.
+_FARTHEST = 2.5
 # SEP's bits for an aperture that is truncated or holds masked pixels; both have flags of their own here.
 _HARMLESS = sep.APER_TRUNC | sep.APER_HASMASKED
 
@@ -56,6 +59,8 @@ class Measurement:
         Bits of :class:`galmorph.flags.Flag`.
     reach_px
         Distance from the centroid to the nearest edge of the cutout.
+    extent_px
+        Isophotal extent along the major axis (three times SEP's semi-axis).
     found
         The segmentation it rests on.
     neighbours
@@ -75,6 +80,7 @@ class Measurement:
     sky_sigma: float
     flags: Flag
     reach_px: float
+    extent_px: float
     found: Segmentation
     neighbours: BoolArray
 
@@ -130,8 +136,7 @@ def measure(
     weighted = np.ones(pixels.shape, np.bool_) if weight is None else np.isfinite(weight) & (weight > 0)
     finite = np.isfinite(pixels)
     usable = finite & weighted
-    found = segment(pixels, usable, relative_noise=_relative_noise(weight, usable))
-    chosen = pick(found, x, y)
+    found, chosen = _object_at(pixels, usable, _relative_noise(weight, usable), x, y)
     neighbours = neighbour_mask(found, chosen, pixels.shape)
     if chosen < 0:
         # Nothing stands out here, so nothing is known to be a neighbour either.
@@ -144,8 +149,11 @@ def measure(
         flags |= Flag.CENTROID_MOVED
     profile = radial_profile(clean, ~bad, *centre)
     radius, error, fits = petrosian_radius(profile, found.sky.sigma * found.correlation_px)
+    isophotal = 3.0 * float(np.sqrt(row["a"] * row["b"]))
+    if radius > _FARTHEST * isophotal:
+        radius, error, fits = float("nan"), float("nan"), False
     flags |= _radius_flags(radius, psf_fwhm_px)
-    aperture = radius if np.isfinite(radius) else 3.0 * float(np.sqrt(row["a"] * row["b"]))
+    aperture = radius if np.isfinite(radius) else isophotal
     flux, r50, noise = _flux_inside(profile, aperture, found)
     snr = flux / noise if noise > 0 else float("nan")
     flags |= _aperture_flags(pixels, centre, aperture, finite, weighted, neighbours, saturation)
@@ -165,9 +173,33 @@ def measure(
         sky_sigma=found.sky.sigma,
         flags=flags if fits else flags | Flag.NO_PETROSIAN,
         reach_px=_reach(centre, pixels.shape),
+        extent_px=3.0 * float(row["a"]),
         found=found,
         neighbours=neighbours,
     )
+
+
+def _object_at(
+    pixels: FloatArray, usable: BoolArray, relative_noise: FloatArray | None, x: float, y: float
+) -> tuple[Segmentation, int]:
+    """Segment the cutout and choose the object at the position.
+
+    A position far from the middle of its object may be a smaller source in front of it: if deblending at a lower
+    contrast finds one close by, that is meant.
+    """
+    found = segment(pixels, usable, relative_noise=relative_noise)
+    chosen = pick(found, x, y)
+    if chosen < 0 or _distance(found, chosen, x, y) <= _moved_far(found.objects[chosen]):
+        return found, chosen
+    finer = segment(pixels, usable, relative_noise=relative_noise, deblend_contrast=_FINE_CONTRAST)
+    other = pick(finer, x, y)
+    closer = other >= 0 and _distance(finer, other, x, y) < 0.5 * _distance(found, chosen, x, y)
+    return (finer, other) if closer else (found, chosen)
+
+
+def _distance(found: Segmentation, chosen: int, x: float, y: float) -> float:
+    row = found.objects[chosen]
+    return float(np.hypot(row["x"] - x, row["y"] - y))
 
 
 def _relative_noise(weight: FloatArray | None, usable: BoolArray) -> FloatArray | None:
@@ -200,23 +232,7 @@ def _nothing(x: float, y: float, found: Segmentation, neighbours: BoolArray, mis
     flags = missing | Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR
     shape = neighbours.shape[0], neighbours.shape[1]
     sky = found.sky
-    return Measurement(
-        nan,
-        nan,
-        nan,
-        nan,
-        nan,
-        nan,
-        nan,
-        nan,
-        nan,
-        sky.level,
-        sky.sigma,
-        flags,
-        _reach((x, y), shape),
-        found,
-        neighbours,
-    )
+    return Measurement(*(nan,) * 9, sky.level, sky.sigma, flags, _reach((x, y), shape), nan, found, neighbours)
 
 
 def _centroid(

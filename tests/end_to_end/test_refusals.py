@@ -129,6 +129,13 @@ def test_a_position_column_that_is_not_there(classify):
     assert "did you mean 'ra'?" in said
 
 
+def test_a_position_column_with_several_values_in_a_row(classify, tmp_path):
+    made = small_sky.table()
+    made["ra"] = np.repeat(np.asarray(made["ra"])[:, None], 2, axis=1)
+    path = small_sky.write_table(made, tmp_path / "cat.fits")
+    assert "column 'ra' has several values" in classify(catalog=path)
+
+
 def test_an_hdu_that_is_not_there(classify):
     assert "cat.fits" in classify(hdu="7")
     assert "image.fits" in classify(**{"image-hdu": "PSF"})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
-from astropy.io import fits
+from scipy.stats import spearmanr
 
 from galmorph.nets.checkpoint import checkpoint_names
 from galmorph.shipped import shipped
@@ -28,12 +30,9 @@ def test_the_demonstration_classifies_the_sample(galmorph, tmp_path):
     for name in before.colnames:
         np.testing.assert_array_equal(after[name], before[name], err_msg=name)
     assert np.isfinite(after["gm_conf"]).mean() >= 0.97
-    # The classes are those of the truth table often enough to say that the run is not a wreck.
-    truth = fits.getdata(SAMPLE / "truth.fits", 1)
-    assert len(truth) == len(after)
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "<svg" in page
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:|//)|url\(["']?(https?:|//)""", page)
 
 
 @pytest.mark.skipif("sdss-rgb" not in checkpoint_names(), reason="the checkpoint sdss-rgb is not in this checkout")
@@ -57,5 +56,15 @@ def test_the_sample_is_measured_as_it_was_made(galmorph, tmp_path):
         *("--weight", SAMPLE / "weight.fits.gz", "--survey", "candels", "--band", "H", "-o", tmp_path / "out.fits"),
     )
     assert done.status == 0, done.err
-    table = read_catalog(tmp_path / "out.fits").table
-    assert np.isfinite(table["gm_rpet"]).mean() > 0.8
+    table, truth = read_catalog(tmp_path / "out.fits").table, read_catalog(SAMPLE / "truth.fits").table
+    np.testing.assert_array_equal(table["id"], truth["id"])
+    radius = np.asarray(table["gm_rpet"], float)
+    known = (np.asarray(truth["snr"]) > 20) & np.isfinite(radius)
+    assert known.sum() >= 120
+    east = (table["gm_ra"] - truth["ra"]) * np.cos(np.radians(truth["dec"]))
+    offset_arcsec = np.hypot(east, table["gm_dec"] - truth["dec"])[known] * 3600
+    ratio = radius[known] / truth["rpet_arcsec"][known]
+    # Measured: offset 0.016 arcsec (a quarter of a pixel), rank correlation 0.956, ratio 0.99 (0.90 to 1.09).
+    assert np.median(offset_arcsec) < 0.025
+    assert spearmanr(radius[known], truth["rpet_arcsec"][known]).statistic > 0.92
+    assert abs(np.median(ratio) - 1) < 0.05

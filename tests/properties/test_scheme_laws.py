@@ -112,7 +112,9 @@ def test_votes_come_back_from_their_labels(scheme, data, by_source):
     assert np.isnan(labels.fractions[~known]).all()
     if scheme.kind != "independent":
         for where in scheme.slices:
-            assert np.array_equal(labels.totals[:, where], np.repeat(votes[:, where].sum(1)[:, None], where.stop - where.start, 1))
+            assert np.array_equal(
+                labels.totals[:, where], np.repeat(votes[:, where].sum(1)[:, None], where.stop - where.start, 1)
+            )
 
 
 @many
@@ -128,7 +130,9 @@ def test_fractions_are_labels_of_themselves(case):
 def test_classes_come_back_from_their_labels(scheme, data):
     classes = data.draw(st.lists(st.sampled_from(["", *scheme.keys]), min_size=1, max_size=12))
     labels = scheme.labels({"label": classes})
-    assert [scheme.keys[c.argmax()] if t.any() else "" for c, t in zip(labels.counts, labels.totals, strict=True)] == classes
+    assert [
+        scheme.keys[c.argmax()] if t.any() else "" for c, t in zip(labels.counts, labels.totals, strict=True)
+    ] == classes
     names, confidence = scheme.best_class(labels.fractions)
     assert names.tolist() == [c.rpartition("__")[2] for c in classes]
     assert all((p == 1.0) if c else np.isnan(p) for p, c in zip(confidence, classes, strict=True))

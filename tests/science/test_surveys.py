@@ -35,8 +35,7 @@ def around(
 
 def header_wcs(path: Path, extension: int) -> WCS:
     header = fitsio.read_header(path, ext=extension)
-    keys = ("CTYPE1", "CTYPE2", "CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2", "PC1_1", "PC1_2", "PC2_1", "PC2_2", "CDELT1", "CDELT2")  # fmt: skip
-    return WCS({k: header[k] for k in keys if k in header})
+    return WCS({k: header[k] for k in header if k and k.startswith(("CTYPE", "CRPIX", "CRVAL", "CD", "PC"))})
 
 
 def test_ceers_simulated_galaxies_are_where_they_were_put(shared_data):
@@ -56,8 +55,8 @@ def test_ceers_simulated_galaxies_are_where_they_were_put(shared_data):
     dx, dy = np.array(offset).T
     assert inside.sum() == 43
     assert len(dx) >= 30
-    # Measured: median 0.17 px, shift (0.05, 0.09) px, Spearman with the true size 0.88. Not smaller: galaxies
-    # overlap others of the simulation that are not in the truth at this magnitude, and r_P depends on the index too.
+    # Measured: median 0.17 px, common shift 0.1 px (in right ascension), Spearman with the true size 0.88. Not
+    # smaller: noise alone gives 0.07 px, and r_P follows the Sérsic index as well as the size.
     assert np.median(np.hypot(dx, dy)) < 0.25
     assert np.hypot(np.median(dx), np.median(dy)) < 0.2
     assert stats.spearmanr(radius, size).statistic > 0.8
@@ -78,8 +77,8 @@ def test_uds_centroids_and_radii_follow_a_published_catalogue(shared_data):
     assert inside.sum() == 382
     assert good.sum() >= 60
     # Measured on unflagged rows: median offset 0.55 px, Spearman of r_P with r50 0.81; with S/N > 20 0.51 px and 0.92.
-    # Not smaller: the catalogue's positions are isophotal barycentres of segments from a deeper image, in which
-    # neighbours and clumps that are separate here belong to the object.
+    # Not smaller: the catalogue's positions are barycentres of isophotal segments, made on other data than this band
+    # (half of the segments show no source in it), and follow the clumps that a window about the brightest leaves out.
     assert np.median(offset[good]) < 0.7
     assert stats.spearmanr(rpet[good], r50[good]).statistic > 0.75
     bright = good & (snr > 20)

@@ -84,7 +84,7 @@ def test_a_catalogue_position_inside_the_galaxy_but_off_its_centre_is_corrected_
 
 def test_blank_sky_has_no_source_and_only_nans():
     found = measure(noise((97, 97), seed=3), 48, 48)
-    assert Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR == found.flags
+    assert found.flags == Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR
     values = dataclasses.asdict(dataclasses.replace(found, found=None, neighbours=None))  # type: ignore[arg-type]
     for name in ("x", "y", "position_err_px", "rpet_px", "rpet_err_px", "r50_px", "flux", "snr", "mean_brightness"):
         assert np.isnan(values[name]), name

@@ -153,7 +153,7 @@ def test_an_image_in_unknown_units_is_not_softened(scene):
 
 
 def test_preparing_a_window_gives_the_same_stamp_as_the_whole(scene):
-    image, found = scene
+    image, _ = scene
     big = np.pad(image, 120, mode="reflect")
     moved = measure(big, 168, 168)
     near = prepare_around(big[None], moved, Recipe(), x=168, y=168)

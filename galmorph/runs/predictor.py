@@ -1,0 +1,82 @@
+"""Predictor: shows stamps to the network, batch by batch, while the next galaxies are being measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from galmorph.runs.results import Results
+from galmorph.stamps.recipe import Stamp, stretch
+
+if TYPE_CHECKING:
+    from galmorph.nets.checkpoint import Checkpoint
+
+__all__ = ["Predictor"]
+
+_BATCH = 128
+
+
+class Predictor:
+    """Fills the probabilities of `results`; a context manager.
+
+    The network computes in a thread of its own, one batch at a time: it lets go of Python's lock, so that measuring
+    goes on. No more than two batches are in memory.
+
+    Parameters
+    ----------
+    checkpoint
+        The network; with None nothing is predicted.
+    results
+        Receives the probabilities.
+    device
+        ``'cpu'`` or ``'cuda'``.
+    batch
+        Stamps shown at once.
+    """
+
+    def __init__(self, checkpoint: Checkpoint | None, results: Results, device: str, *, batch: int = _BATCH) -> None:
+        self._checkpoint, self._results, self._device, self._batch = checkpoint, results, device, batch
+        self._waiting: list[tuple[int, Stamp]] = []
+        self._thread = ThreadPoolExecutor(1)
+        self._running: Future[None] | None = None
+
+    def add(self, row: int, stamp: Stamp) -> None:
+        """Take a stamp; predict when there are enough."""
+        self._waiting.append((row, stamp))
+        if len(self._waiting) == self._batch:
+            self._start()
+
+    def finish(self) -> None:
+        """Predict what is left, and wait for it."""
+        self._start()
+        self._wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=True)
+
+    def _start(self) -> None:
+        self._wait()
+        if self._checkpoint is not None and self._waiting:
+            self._running = self._thread.submit(self._predict, self._checkpoint, self._waiting)
+            self._waiting = []
+
+    def _wait(self) -> None:
+        if self._running is not None:
+            self._running.result()
+            self._running = None
+
+    def _predict(self, checkpoint: Checkpoint, waiting: Sequence[tuple[int, Stamp]]) -> None:
+        rows = np.array([row for row, _ in waiting])
+        stamps = np.stack([stamp.pixels for _, stamp in waiting])
+        brightness = np.array([stamp.brightness for _, stamp in waiting], np.float32)[:, None, None, None]
+        stretched = np.ascontiguousarray(stretch(stamps, brightness, checkpoint.recipe), dtype=np.float32)
+        self._results.conditional[rows] = checkpoint.predict(stretched, device=self._device)

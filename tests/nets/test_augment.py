@@ -1,0 +1,187 @@
+"""Augmentation: random views and observations that do what their names say, and repeat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from galaxies import noise, sersic
+from scipy import ndimage
+
+from galmorph.errors import PipelineError
+from galmorph.nets.augment import (
+    Augmentation,
+    Observation,
+    batch_warp,
+    blur,
+    degrade,
+    observe,
+    random_turns,
+)
+from galmorph.stamps.warp import compose, stamp_matrix, turn, warp
+
+
+def seeded(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_random_views_repeat_for_a_seed_and_differ_between_seeds():
+    ranges = Augmentation()
+    one, again, other = (random_turns(6, ranges, seeded(s)) for s in (3, 3, 4))
+    assert one.shape == (6, 2, 3)
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+def test_random_views_stay_within_their_ranges():
+    views = random_turns(4000, Augmentation(zoom=1.3, shift=0.1), seeded()).double()
+    area = torch.linalg.det(views[:, :, :2])
+    zoom = area.abs() ** -0.5
+    assert 1 / 1.3001 < zoom.min() < 0.8
+    assert 1.25 < zoom.max() < 1.3001
+    assert views[:, :, 2].abs().max() <= 0.1 + 1e-6
+    assert 0.45 < (area < 0).double().mean() < 0.55  # mirrored
+    angles = torch.atan2(views[:, 1, 0], views[:, 0, 0])
+    assert torch.histc(angles, 8).min() > 400  # all directions alike
+
+
+def test_no_ranges_leave_only_rotations():
+    views = random_turns(50, Augmentation(zoom=1.0, shift=0.0), seeded()).double()
+    square = views[:, :, :2] @ views[:, :, :2].transpose(1, 2)
+    assert torch.allclose(square, torch.eye(2).double().expand(50, 2, 2), atol=1e-6)
+
+
+def test_a_view_in_training_is_the_view_in_classifying():
+    image = ndimage.gaussian_filter(noise((1, 70, 70)), (0, 1, 1)) * np.float32(5)
+    coefficients = torch.from_numpy(ndimage.spline_filter(image[0], order=3, mode="mirror", output=np.float64))
+    views = [turn(0.4), turn(2.0, flip=True, zoom=1.2), turn(-1.0, shift=(0.1, 0.2))]
+    matrices = np.stack([compose(stamp_matrix(35.2, 34.7, 10.0), v) for v in views])
+    batch = batch_warp(coefficients.expand(3, 1, 70, 70), torch.from_numpy(matrices), 20, 1)
+    one_by_one = np.stack([warp(image, m, 20) for m in matrices])
+    # cubic B-spline from four bilinear look-ups against scipy's; more than one point per pixel would differ
+    assert np.allclose(batch[:1].numpy(), one_by_one[:1], atol=1e-5)
+    assert np.allclose(batch[2:].numpy(), one_by_one[2:], atol=1e-5)
+    assert np.abs(batch[1:2].numpy() - one_by_one[1:2]).max() < 1e-5
+
+
+def test_outside_the_canvas_the_stamp_is_zero():
+    flat = torch.ones(1, 1, 20, 20)
+    stamp = batch_warp(flat, torch.from_numpy(stamp_matrix(0.0, 10.0, 8.0))[None].float(), 16, 2)
+    assert (stamp[..., :7] == 0).all()
+    assert torch.allclose(stamp[..., 9:], torch.ones(1, 1, 16, 7))
+
+
+def test_a_blur_is_a_gaussian_convolution():
+    image = np.zeros((41, 41), np.float32)
+    image[20, 18] = 1.0
+    stamps = torch.from_numpy(image).expand(2, 1, 41, 41).clone()
+    out = blur(stamps, torch.tensor([1.5, 3.0])).numpy()
+    for i, sigma in enumerate((1.5, 3.0)):
+        reference = ndimage.gaussian_filter(image, sigma, truncate=5.0)
+        assert np.abs(out[i, 0] - reference).max() < 0.02 * reference.max()
+        assert out[i].sum() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_no_width_no_blur_and_planes_keep_apart():
+    stamps = torch.from_numpy(tiny.stamps(2, planes=3))
+    assert torch.allclose(blur(stamps, torch.zeros(2)), stamps, atol=1e-6)
+    lone = torch.zeros(1, 3, 16, 16)
+    lone[:, 1] = 1.0
+    assert torch.allclose(blur(lone, torch.tensor([2.0])), lone, atol=1e-5)
+
+
+def snr_of(before: np.ndarray, after: np.ndarray, rpet_px: float) -> np.ndarray:
+    """S/N inside r_P from what was added; the noise is per pixel of the target survey."""
+    sigma = (after - before).std(axis=(1, 2, 3))
+    independent = np.pi * rpet_px**2
+    return independent / (np.sqrt(independent) * sigma)  # the mean brightness is 1
+
+
+@pytest.mark.parametrize("snr", [10.0, 50.0])
+def test_an_observation_adds_noise_to_the_asked_signal_to_noise_ratio(snr):
+    how = Observation(0.1, 0.1, 0.06, (0.6, 0.6), (snr, snr))  # no blur
+    before = np.ones((40, 1, 32, 32), np.float32)
+    after = observe(torch.from_numpy(before), how, 2.0, seeded()).numpy()
+    assert snr_of(before, after, 10.0) == pytest.approx(snr, rel=0.02)
+
+
+def test_signal_to_noise_ratios_and_sizes_are_drawn_over_their_ranges():
+    how = Observation(0.1, 0.1, 0.06, (0.6, 0.6), (10.0, 1000.0))
+    before = np.ones((400, 1, 16, 16), np.float32)
+    after = observe(torch.from_numpy(before), how, 2.0, seeded()).numpy()
+    drawn = np.log10(snr_of(before, after, 10.0))
+    assert 0.98 < drawn.min() < 1.1
+    assert 2.9 < drawn.max() < 3.02
+    assert np.histogram(drawn, 4)[0].min() > 60  # even in the logarithm
+
+
+@pytest.mark.parametrize("rpet_arcsec", [0.3, 0.6])
+def test_an_observation_blurs_small_galaxies_more(rpet_arcsec):
+    how = Observation(0.18, 0.06, 0.06, (rpet_arcsec, rpet_arcsec), (1e7, 1e7))  # no noise
+    star = sersic((33, 33), 16, 16, re=1.5, n=0.5)
+    out = observe(torch.from_numpy(star)[None, None], how, 2.0, seeded()).numpy()[0, 0]
+    # r_P is 33 / 4 stamp pixels; the extra width in arcsec follows from the two FWHMs.
+    sigma = np.sqrt(0.18**2 - 0.06**2) / 2.3548 * (33 / 4) / rpet_arcsec
+
+    def second_moment(image: np.ndarray) -> float:
+        axis = np.arange(33) - 16
+        return float((image.sum(0) * axis**2).sum() / image.sum())
+
+    assert second_moment(out) - second_moment(star) == pytest.approx(sigma**2, rel=0.1)
+
+
+def test_a_sharper_target_is_not_deconvolved():
+    how = Observation(0.05, 0.18, 0.06, (0.5, 0.5), (1e7, 1e7))
+    stamps = torch.from_numpy(tiny.stamps(2))
+    assert torch.allclose(observe(stamps, how, 2.0, seeded()), stamps, atol=1e-3)
+
+
+def test_noise_of_a_coarse_survey_is_correlated_on_fine_stamps():
+    fine, coarse = (Observation(0.1, 0.1, s, (0.5, 0.5), (10.0, 10.0)) for s in (0.001, 0.2))
+
+    def neighbours_agree(how: Observation) -> float:
+        added = observe(torch.zeros(4, 1, 64, 64), how, 2.0, seeded()).numpy()
+        return float(np.corrcoef(added[..., 1:].ravel(), added[..., :-1].ravel())[0, 1])
+
+    assert abs(neighbours_agree(fine)) < 0.05
+    assert neighbours_agree(coarse) > 0.8
+
+
+def test_a_synthetic_star_has_the_targets_psf_already_and_sizes_of_its_own():
+    how = Observation(0.18, 0.06, 0.06, (0.5, 0.5), (100.0, 100.0), (0.25, 0.25))
+    stamps = torch.from_numpy(sersic((33, 33), 16, 16, re=1.5, n=0.5, flux=100.0))[None, None].repeat(2, 1, 1, 1)
+    out = observe(stamps, how, 2.0, seeded(), is_star=torch.tensor([False, True]))
+    galaxy, star = out[:, 0]
+    assert star.max() > 0.95 * stamps.max()
+    assert galaxy.max() < 0.7 * stamps.max()
+    # Half the radius, a quarter of the pixels inside it: at the same S/N half the noise per pixel.
+    noise_of_star, noise_of_galaxy = (image[:6].std() for image in (star, galaxy))
+    assert float(noise_of_star / noise_of_galaxy) == pytest.approx(0.5, rel=0.35)
+
+
+def test_degrading_divides_by_the_brightness_and_repeats():
+    how = Observation(0.17, 0.07, 0.06, (0.3, 1.0), (15.0, 100.0))
+    pixels = np.abs(tiny.stamps(3))
+    one, again, other = (degrade(pixels, np.array([1.0, 2.0, 3.0]), how, 2.0, seed=s) for s in (3, 3, 4))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+    scaled = degrade(pixels * np.float32(10), np.array([10.0, 20.0, 30.0]), how, 2.0, seed=3)
+    assert np.allclose(scaled, one, atol=1e-5)
+
+
+def test_settings_are_read_and_unknown_ones_named():
+    observation = {
+        "psf_fwhm_arcsec": 0.17,
+        "native_fwhm_arcsec": 0.07,
+        "scale_arcsec": 0.06,
+        "rpet_arcsec": [0.3, 1.0],
+        "snr": [5.0, 50.0],
+    }
+    made = Augmentation.from_dict({"zoom": 1.5, "observation": observation})
+    assert made.zoom == 1.5
+    assert made.observation == Observation(0.17, 0.07, 0.06, (0.3, 1.0), (5.0, 50.0))
+    with pytest.raises(PipelineError, match="did you mean 'zoom'"):
+        Augmentation.from_dict({"zoon": 1.0})
+    with pytest.raises(PipelineError, match="setting of the observation"):
+        Augmentation.from_dict({"observation": {**observation, "psf": 1.0}})

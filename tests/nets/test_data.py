@@ -1,0 +1,115 @@
+"""Training sets: canvases that hold what stamps need."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from galaxies import sersic
+
+from galmorph.nets.augment import Augmentation
+from galmorph.nets.data import REACH, TrainingSet, canvas, canvas_side, star_canvases
+from galmorph.stamps.measure import petrosian_radius, radial_profile
+from galmorph.stamps.recipe import Recipe, stretch
+from galmorph.stamps.warp import stamp_matrix, warp
+
+RECIPE = Recipe(size=32, gain=2.0)
+
+
+def upright(canvases: list, recipe: Recipe = RECIPE) -> np.ndarray:
+    n = len(canvases)
+    part = TrainingSet.build(canvases, tiny.labels(n), recipe)
+    return part.stamps(torch.arange(n), None, torch.Generator()).numpy()
+
+
+@pytest.mark.parametrize("half", [17.0, 24.0, 31.0, 33.0, 60.0, 130.0])
+def test_an_upright_training_stamp_is_the_stamp_of_classifying(half):
+    image = sersic((401, 401), 200, 200, re=half / 4, q=0.5, theta=0.5, flux=1e4)[None]
+    brightness = 3.0
+    trained = upright([canvas(image, 200.0, 200.0, half, brightness, RECIPE)])[0]
+    pixels = warp(image, stamp_matrix(200.0, 200.0, half), 32)
+    classified = stretch(pixels[None], np.full((1, 1, 1, 1), brightness), RECIPE)[0]
+    # Half-precision coefficients, two points per stamp pixel whatever the scale, centre to half a raw pixel, which is
+    # most just above a scale of two (33): a quarter of a stamp pixel, 0.5 % of the peak on average.
+    assert np.abs(trained - classified).max() < 0.05 * classified.max()
+    assert np.abs(trained - classified).mean() < 0.008 * classified.max()
+
+
+def test_a_canvas_is_large_enough_for_every_random_view():
+    recipe = Recipe(size=16)
+    corner = np.sqrt(2.0) * 1.25 + 0.1
+    assert corner <= REACH
+    # Stamp pixels cover one to two canvas pixels: at one, the corner lies size / 2 · corner from the middle.
+    assert canvas_side(recipe) / 2 >= recipe.size / 2 * corner
+
+
+def test_a_canvas_past_the_edge_is_zero_there():
+    image = np.ones((1, 40, 40), np.float32)
+    made = canvas(image, 0.0, 20.0, 16.0, 1.0, Recipe(size=32))
+    assert made.coefficients.shape == (1, canvas_side(Recipe(size=32)), canvas_side(Recipe(size=32)))
+    stamp = upright([canvas(image, 0.0, 20.0, 16.0, 1.0, RECIPE)])[0, 0]
+    assert np.abs(stamp[:, :12]).max() < 1e-2
+    assert np.allclose(stamp[:, 20:], np.arcsinh(2.0) / 3, atol=0.05)
+
+
+def test_very_bright_and_very_faint_images_fit_into_half_precision():
+    image = sersic((161, 161), 80, 80, re=6)[None]
+    bright, faint = (upright([canvas(image * np.float32(f), 80, 80, 16.0, 1e-3 * f, RECIPE)]) for f in (1e12, 1e-12))
+    assert np.isfinite(bright).all()
+    assert np.allclose(bright, faint, atol=1e-3)
+
+
+def test_random_stamps_repeat_for_a_seed_and_differ_between_seeds():
+    part, rows = tiny.training_set(4), torch.arange(4)
+    ranges = Augmentation(colour=0.1, noise=0.1)
+    one, again, other = (part.stamps(rows, ranges, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    assert one.shape == (4, 1, 16, 16)
+    assert torch.isfinite(one).all()
+
+
+def test_random_views_show_the_same_galaxy():
+    # A round galaxy looks the same from all sides.
+    part = TrainingSet.build(tiny.canvases(1), tiny.labels(1), tiny.RECIPE)
+    rows = torch.zeros(1, dtype=torch.long)
+    ranges = Augmentation(zoom=1.0, shift=0.0, brightness=0.0)
+    plain = part.stamps(rows, None, torch.Generator())
+    turned = part.stamps(rows, ranges, torch.Generator().manual_seed(2))
+    assert not torch.equal(turned, plain)
+    assert float((turned - plain).abs().mean()) < 0.1
+    assert float(turned.mean()) == pytest.approx(float(plain.mean()), abs=0.02)
+
+
+def test_a_brighter_view_is_brighter_everywhere():
+    part, rows = tiny.training_set(2), torch.arange(2)
+    ranges = Augmentation(zoom=1.0, shift=0.0, brightness=0.5)
+    dim = Augmentation(zoom=1.0, shift=0.0, brightness=0.0)
+    changed = part.stamps(rows, ranges, torch.Generator().manual_seed(2))
+    same = part.stamps(rows, dim, torch.Generator().manual_seed(2))
+    ratio = torch.sinh(3 * changed) / torch.sinh(3 * same)
+    core = same > 0.3
+    for i in range(2):
+        assert float(ratio[i][core[i]].std()) < 1e-3 * float(ratio[i][core[i]].mean())
+
+
+def test_a_set_takes_its_labels_along():
+    part = tiny.training_set(6)
+    assert len(part) == 6
+    assert part.counts.shape == part.totals.shape == (6, 5)
+    assert part.counts.dtype == torch.float32
+
+
+def test_synthetic_stars_have_the_asked_petrosian_radius_and_repeat():
+    recipe = Recipe(size=64)
+    one, again, other = (star_canvases(6, recipe, rpet_px=12.0, seed=s) for s in (1, 1, 2))
+    assert all(np.array_equal(a.coefficients, b.coefficients) for a, b in zip(one, again, strict=True))
+    assert not np.array_equal(one[0].coefficients, other[0].coefficients)
+    side = canvas_side(recipe)
+    middle = (side - 1) / 2
+    for star in one:
+        assert star.half_px == pytest.approx(24.0)
+        image = star.coefficients[0].astype(np.float32)  # a spline's coefficients are almost its pixels
+        profile = radial_profile(image, np.ones(image.shape, np.bool_), middle, middle)
+        assert petrosian_radius(profile, 0.0)[0] == pytest.approx(12.0, rel=0.15)

@@ -1,0 +1,190 @@
+"""The parts of a run that are easier to see from inside than from the command line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import small_sky
+from astropy.io import fits
+from astropy.table import Table
+
+from galmorph import open_images
+from galmorph.errors import CatalogError, CheckpointError, ImageError, SurveyError
+from galmorph.flags import Flag
+from galmorph.runs.classify import results_in_parts
+from galmorph.runs.gather import Galaxy, gather, locate, stamp_of
+from galmorph.runs.predictor import Predictor
+from galmorph.runs.results import Results, column_names, flag_counts
+from galmorph.runs.run import prepare_run
+from galmorph.sky.catalog import catalog_from
+from galmorph.sky.scheme import load_scheme
+from galmorph.stamps.recipe import Recipe
+
+H = {"survey": "candels", "band": "H"}
+
+
+@pytest.fixture(scope="module")
+def sky(tmp_path_factory):
+    return small_sky.write_sky(tmp_path_factory.mktemp("sky"))
+
+
+@pytest.fixture(scope="module")
+def run(sky):
+    prepared = prepare_run(sky.catalog, sky.image, weights=sky.weight, checkpoint=small_sky.checkpoint(), **H)
+    yield prepared
+    prepared.close()
+
+
+def test_a_run_knows_its_survey_and_bands(run):
+    assert (run.survey, run.band, run.bands) == ("candels", "H", ("F160W",))
+    assert run.gathering.psf_fwhm_px == pytest.approx(run.gathering.band.psf_fwhm_arcsec / 0.06)
+
+
+def test_galaxies_are_gathered_in_order_or_as_asked(run):
+    assert [g.row for g in gather(run.gathering)] == list(range(7))
+    assert [g.row for g in gather(run.gathering, np.array([4, 1]))] == [4, 1]
+
+
+def test_positions_are_located_once(run):
+    assert locate(run.gathering) is locate(run.gathering)
+
+
+def test_the_noise_that_fills_neighbours_depends_on_the_place_not_the_row(sky):
+    crowd = np.array([(120.0, 120.0), (40.3, 52.1)])
+    with_gap = np.array([(300.0, 300.0), (120.0, 120.0), (300.0, 300.0), (40.3, 52.1)])
+    recipe = Recipe(size=32, half_width_rpet=6.0)  # wide enough to hold neighbours, which are filled
+    stamps = []
+    for xy in (crowd, with_gap):
+        run = prepare_run(small_sky.table(xy), sky.image, network=False, **H)
+        found = [g for g in gather(run.gathering) if g.measured is not None]
+        assert any(g.measured.neighbours.any() for g in found)
+        stamps.append([stamp_of(g, run.images, recipe).pixels for g in found])
+        run.close()
+    for one, other in zip(*stamps, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_row_without_image_has_no_stamp(run):
+    with pytest.raises(ImageError, match="row 3 has no image"):
+        stamp_of(Galaxy(3, Flag.NO_IMAGE), run.images, Recipe())
+
+
+def test_a_large_galaxy_gets_a_larger_cutout(tmp_path):
+    side = 700
+    pixels = np.random.default_rng(1).normal(0, 0.01, (side, side)) + small_sky.light((side, side), 350, 350, 25.0, 1.0)
+    fits.writeto(tmp_path / "image.fits", pixels.astype(np.float32))
+    run = prepare_run(Table({"x": [350.0], "y": [350.0]}), tmp_path / "image.fits", network=False)
+    (galaxy,) = gather(run.gathering)
+    run.close()
+    assert galaxy.cutout.shape == (513, 513)
+    # With the sky far away, on 1025 pixels, the radius of this disk is measured as 3.52 scale lengths.
+    assert galaxy.measured.rpet_px == pytest.approx(3.52 * 25, rel=0.02)
+    assert galaxy.measured.snr > 1500
+    assert not galaxy.flags & Flag.CUTOUT_LIMIT
+
+
+def test_a_galaxy_larger_than_any_cutout_is_flagged(tmp_path):
+    side = 900
+    light = small_sky.light((side, side), 450, 450, 160.0, 1.0)
+    fits.writeto(tmp_path / "image.fits", (light + 0.001).astype(np.float32))
+    run = prepare_run(Table({"x": [450.0], "y": [450.0]}), tmp_path / "image.fits", network=False)
+    (galaxy,) = gather(run.gathering)
+    run.close()
+    assert galaxy.flags & Flag.CUTOUT_LIMIT
+    assert galaxy.measured is not None
+
+
+def test_progress_is_reported_and_ends_at_the_number_of_rows(sky):
+    run = prepare_run(small_sky.table(np.tile(small_sky.XY, (10, 1))), sky.image, network=False, **H)
+    results = Results.empty(70, 0)
+    assert list(results_in_parts(run, results)) == [32, 64, 70]
+    run.close()
+    assert not results.classified.any()
+
+
+def test_batches_do_not_show(run):
+    checkpoint = run.checkpoint
+    found = []
+    for batch in (2, 7, 100):
+        results = Results.empty(7, 5)
+        with Predictor(checkpoint, results, "cpu", batch=batch) as predictor:
+            for galaxy in gather(run.gathering):
+                predictor.add(galaxy.row, stamp_of(galaxy, run.images, checkpoint.recipe))
+            predictor.finish()
+        found.append(results.conditional)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[0], found[2], atol=2e-6)
+    np.testing.assert_allclose(found[1], found[2], atol=2e-6)
+
+
+def test_an_error_of_the_network_stops_the_run(run):
+    class Failing:
+        """A checkpoint whose network fails."""
+
+        recipe = run.checkpoint.recipe
+
+        def predict(self, stamps, *, device):
+            raise CheckpointError(f"{len(stamps)} stamps on {device}")
+
+    galaxy = next(gather(run.gathering))
+    stamp = stamp_of(galaxy, run.images, Failing.recipe)
+    with Predictor(Failing(), Results.empty(7, 5), "cpu", batch=2) as predictor:
+        predictor.add(0, stamp)
+        predictor.add(1, stamp)
+        with pytest.raises(CheckpointError, match="2 stamps on cpu"):
+            predictor.finish()
+
+
+def test_column_names_follow_the_scheme_and_the_prefix():
+    names = column_names(load_scheme("candels-visual"), "x_", sky=False)
+    assert names[:2] == ["x_class", "x_p_spheroid"]
+    assert names[-9:] == [f"x_{n}" for n in ("x", "y", "pos_err", "rpet", "rpet_err", "r50", "snr", "flags", "model")]
+    assert "x_p_disk" not in column_names(None, "x_", sky=True)
+
+
+def test_flags_are_counted():
+    flags = np.array([0, 3, 1, int(Flag.BLEND)], np.int32)
+    assert flag_counts(flags) == {Flag.NO_POSITION: 2, Flag.NO_IMAGE: 1, Flag.BLEND: 1}
+
+
+def test_an_image_that_fails_while_it_is_read_is_a_flagged_row(sky):
+    source = open_images(sky.image)
+
+    class Failing:
+        """An image whose reading fails on the right-hand side."""
+
+        def __getattr__(self, name):
+            return getattr(source, name)
+
+        def cutout(self, tile, x, y, half_px):
+            if x > 150:
+                raise OSError(5, "Input/output error")
+            return source.cutout(tile, x, y, half_px)
+
+    run = prepare_run(sky.catalog, Failing(), checkpoint=small_sky.checkpoint(), **H)
+    results = Results.empty(7, 5)
+    list(results_in_parts(run, results))
+    source.close()
+    right = small_sky.XY[:, 0] > 150
+    assert right.sum() == 2
+    np.testing.assert_array_equal(results.flags[right], int(Flag.FETCH_FAILED))
+    np.testing.assert_array_equal(results.classified, ~right)
+
+
+def test_images_are_closed_when_a_run_cannot_start(sky, monkeypatch):
+    closed = []
+    monkeypatch.setattr("galmorph.sky.images.tiles.TileSource.close", lambda source: closed.append(source.tile_names))
+    colour = small_sky.checkpoint(**small_sky.rgb_checkpoint_settings())
+    with pytest.raises(CheckpointError, match="three bands"):
+        prepare_run(sky.catalog, sky.image, checkpoint=colour, **H)
+    assert closed == [["image.fits"]]
+
+
+def test_a_catalogue_of_nothing_but_files_does_not_go_with_fits(sky):
+    with pytest.raises(CatalogError, match="no positions that the images understand"):
+        prepare_run(catalog_from(Table({"file": ["a.jpg"]})), sky.image, network=False)
+
+
+def test_a_band_needs_its_survey(sky):
+    with pytest.raises(SurveyError, match="band 'H' without a survey"):
+        prepare_run(sky.catalog, sky.image, band="H", network=False)

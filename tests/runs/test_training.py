@@ -1,0 +1,242 @@
+"""Training runs on a few small pictures: files, resuming, scores, and a test part that is not even read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import small_sky
+import torch
+from astropy.table import Table
+from PIL import Image
+
+from galmorph.cli import run
+from galmorph.errors import OutputError, PipelineError, SchemeError
+from galmorph.nets.checkpoint import load_checkpoint
+from galmorph.runs.pipeline import load_pipeline, split_rows
+from galmorph.runs.training import evaluate_checkpoint, labels_from, train
+from galmorph.sky.catalog import catalog_from, read_catalog
+from galmorph.sky.images import open_images
+from galmorph.sky.scheme import load_scheme
+from galmorph.sky.survey import survey
+
+PIPELINE = """
+title = "round and edge-on pictures"
+scheme = "gz2-simple"
+[images]
+survey = "sdss"
+band = "RGB"
+data = "drawn for a test"
+[recipe]
+size = 16
+planes = 3
+stretch = "display"
+[network]
+channels = [8, 16]
+blocks = [1, 1]
+[augmentation]
+zoom = 1.1
+[split]
+test = 0.25
+validation = 0.25
+[train]
+epochs = 12
+batch = 6
+learning_rate = 0.01
+bfloat16 = false
+"""
+ROWS = 48
+CLASSES = ("smooth_round", "edge_on")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Draw round and edge-on galaxies, and write labels and a pipeline."""
+    root = tmp_path_factory.mktemp("training")
+    names, labels = [f"{n}.jpg" for n in range(ROWS)], [CLASSES[n % 2] for n in range(ROWS)]
+    with zipfile.ZipFile(root / "images.zip", "w") as archive:
+        for number, name in enumerate(names):
+            archive.writestr(name, picture(number))
+    Table({"file": names, "label": labels}).write(root / "labels.csv", format="ascii.csv")
+    (root / "tiny.toml").write_text(PIPELINE)
+    return root
+
+
+def picture(number: int) -> bytes:
+    side = 64
+    noise = np.random.default_rng(number).normal(0, 1.5, (side, side, 3))
+    disk = small_sky.light((side, side), 32, 32, 5.0, q=0.95 if number % 2 == 0 else 0.25)
+    stream = io.BytesIO()
+    pixels = np.clip(6 + noise + 220 * disk[..., None], 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def inputs(folder):
+    """Open labels, images and pipeline."""
+    source = open_images(folder / "images.zip", survey=survey("sdss"), band="RGB")
+    yield read_catalog(folder / "labels.csv"), source, load_pipeline(folder / "tiny.toml")
+    source.close()
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """Train by the command line."""
+    output = tmp_path_factory.mktemp("run")
+    asked = ["--pipeline", str(folder / "tiny.toml"), "--threads", "1", "-o", str(output)]
+    assert run(["train", str(folder / "labels.csv"), "--image", str(folder / "images.zip"), *asked]) == 0
+    return output
+
+
+def rows_of(path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def assert_same_network(one, other) -> None:
+    weights = other.network.state_dict()
+    for name, weight in one.network.state_dict().items():
+        assert torch.equal(weight, weights[name]), name
+    assert one.temperatures == other.temperatures
+
+
+def test_a_run_leaves_checkpoint_card_log_and_split(trained):
+    assert {p.name for p in trained.iterdir()} == {
+        *("tiny.safetensors", "tiny.json", "log.csv", "split.csv", "state.safetensors"),
+    }
+    card = json.loads((trained / "tiny.json").read_text())
+    made = load_checkpoint(trained / "tiny.safetensors")
+    assert card["sha256"] == made.sha256
+    assert card["title"] == "round and edge-on pictures"
+    assert card["data"] == "drawn for a test"
+    assert sum(card["rows"].values()) == ROWS
+    assert len(card["curves"]) == 12
+    assert "accuracy" in card["validation"]
+    assert "test" not in card
+    assert made.envelope.survey == "sdss"
+    assert made.envelope.bands == ("i", "r", "g")
+    assert made.scheme.name == "gz2-simple"
+    losses = [float(row["validation_loss"]) for row in rows_of(trained / "log.csv")]
+    assert losses[-1] < losses[0]
+
+
+def test_the_checkpoint_tells_round_from_edge_on(trained, inputs):
+    catalog, images, _ = inputs
+    scores = evaluate_checkpoint(load_checkpoint(trained / "tiny.safetensors"), catalog, images, part="all")
+    assert scores["accuracy"] > 0.9
+
+
+def test_the_split_on_disk_is_the_pipeline_s(trained, inputs):
+    catalog, _, pipeline = inputs
+    rows = rows_of(trained / "split.csv")
+    assert [row["name"] for row in rows] == catalog.files
+    assert [row["part"] for row in rows] == split_rows(pipeline.split, catalog.files, {}).tolist()
+
+
+def test_evaluating_prints_json_and_fills_the_card(trained, folder, capsys, tmp_path):
+    card = tmp_path / "card.json"
+    card.write_bytes((trained / "tiny.json").read_bytes())
+    asked = [str(trained / "tiny.safetensors"), str(folder / "labels.csv"), "--image", str(folder / "images.zip")]
+    assert run(["evaluate", *asked, "--card", str(card)]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["part"] == "test"
+    assert json.loads(card.read_text())["test"] == scores
+    assert run(["evaluate", *asked, "--part", "all", "-o", str(tmp_path / "scores.json")]) == 0
+    assert capsys.readouterr().out == ""
+    assert json.loads((tmp_path / "scores.json").read_text())["part"] == "all"
+    assert run(["evaluate", *asked, "--part", "tset"]) == 1
+    assert "did you mean 'test'?" in capsys.readouterr().err
+
+
+def test_a_stopped_run_resumed_equals_an_uninterrupted_one(inputs, tmp_path):
+    catalog, images, pipeline = inputs
+    whole = train(catalog, images, pipeline, tmp_path / "whole")
+
+    def stop(what, done, *_):
+        if what == "training" and done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(catalog, images, pipeline, tmp_path / "parts", progress=stop)
+    assert not (tmp_path / "parts" / "tiny.safetensors").exists()
+    resumed = train(catalog, images, pipeline, tmp_path / "parts", resume=True)
+    assert_same_network(whole.checkpoint, resumed.checkpoint)
+    assert resumed.card["curves"] == whole.card["curves"]
+    assert resumed.card["validation"] == whole.card["validation"]
+
+
+def test_the_test_part_is_not_read(inputs, tmp_path):
+    catalog, images, pipeline = inputs
+    parts = split_rows(pipeline.split, catalog.files, {})
+    cut = []
+
+    class Watched:
+        """Remember which stamps are cut."""
+
+        def __getattr__(self, name):
+            return getattr(images, name)
+
+        def cutout(self, tile, x, y, half_px):
+            cut.append(images.tile_names[tile])
+            return images.cutout(tile, x, y, half_px)
+
+    train(catalog, Watched(), load_one_epoch(pipeline), tmp_path / "run")
+    assert set(cut) == {n for n, p in zip(catalog.files, parts.tolist(), strict=True) if p != "test"}
+
+
+def load_one_epoch(pipeline):
+    return replace(pipeline, train={**pipeline.train, "epochs": 1})
+
+
+def test_a_folder_with_a_run_in_it_is_refused(trained, inputs):
+    with pytest.raises(OutputError, match="--resume"):
+        train(*inputs, trained)
+
+
+def test_a_finished_run_resumed_is_the_same(trained, inputs):
+    before = load_checkpoint(trained / "tiny.safetensors")
+    assert_same_network(train(*inputs, trained, resume=True).checkpoint, before)
+
+
+def test_a_class_of_another_scheme_is_refused(inputs, tmp_path):
+    _, images, pipeline = inputs
+    labels = catalog_from(Table({"file": ["0.jpg", "1.jpg"], "label": ["spiral", "edge_onn"]}))
+    with pytest.raises(SchemeError, match="did you mean 'edge_on'"):
+        train(labels, images, pipeline, tmp_path / "run")
+
+
+def test_labels_of_nothing_are_refused(inputs, tmp_path):
+    _, images, pipeline = inputs
+    labels = catalog_from(Table({"file": ["none.jpg"] * 30, "label": ["spiral"] * 30}))
+    with pytest.raises(PipelineError, match="is empty"):
+        train(labels, images, pipeline, tmp_path / "run")
+
+
+def test_votes_of_another_scheme_are_mapped_by_fractions():
+    columns = {"smooth": [6.0, 0.0], "featured": [3.0, 8.0], "bad": [1.0, 2.0], "merger": [2.0, 12.0]}
+    catalog = catalog_from(Table({"file": ["a.jpg", "b.jpg"], **columns}))
+    fractions = {
+        "votes": ["smooth", "featured", "bad"],
+        "spheroid": ["smooth"],
+        "disk": ["featured"],
+        "irregular": ["merger"],
+        "point_source": ["bad"],
+        "unclassifiable": ["bad"],
+    }
+    labels = labels_from(catalog, load_scheme("candels-visual"), fractions)
+    np.testing.assert_allclose(labels.fractions[0], [0.6, 0.3, 0.2, 0.1, 0.1])
+    assert labels.fractions[1, 2] == 1.0  # never more than all
+    with pytest.raises(PipelineError, match="lacks 'disk'"):
+        labels_from(catalog, load_scheme("candels-visual"), {k: v for k, v in fractions.items() if k != "disk"})
+    with pytest.raises(SchemeError, match="no column 'smoth'"):
+        labels_from(catalog, load_scheme("candels-visual"), {**fractions, "spheroid": ["smoth"]})
