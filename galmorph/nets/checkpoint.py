@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from galmorph.errors import CheckpointError, OutputError, unknown_name
 from galmorph.nets.layers import conditional_log_probabilities
-from galmorph.nets.network import Network, NetworkConfig, eight_views
+from galmorph.nets.network import Ensemble, Network, NetworkConfig, eight_views, members_of
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
@@ -76,7 +76,7 @@ class Checkpoint:
     name, version
         What the output's `gm_model` column says.
     network
-        In evaluation mode.
+        In evaluation mode; an ensemble's probabilities are averaged. Kernels of ensembles are stored in half precision.
     temperatures
         One per question; probabilities are raised to 1 / T and normalised.
     split
@@ -90,7 +90,7 @@ class Checkpoint:
     name: str
     version: str
     config: NetworkConfig
-    network: Network
+    network: Network | Ensemble
     scheme: Scheme
     recipe: Recipe
     envelope: Envelope
@@ -137,14 +137,16 @@ class Checkpoint:
         return self.calibrated(mean)
 
     def _views_averaged(self, stamps: torch.Tensor, device: str) -> torch.Tensor:
-        network = self.network.to(device)
+        members = [network.to(device) for network in members_of(self.network)]
         independent = self.scheme.kind == "independent"
         total = torch.zeros(len(stamps), len(self.scheme.keys), device=device)
         with torch.inference_mode():
             for view in eight_views(stamps.to(device)):
-                logits = network(view.contiguous(memory_format=torch.channels_last)).float()
-                total += conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
-        return (total / 8.0).cpu()
+                seen = view.contiguous(memory_format=torch.channels_last)
+                for network in members:
+                    logits = network(seen).float()
+                    total += conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
+        return (total / (8.0 * len(members))).cpu()
 
     def calibrated(self, probabilities: FloatArray) -> FloatArray:
         """Sharpen or soften conditional probabilities, (N, A), by each question's temperature (Guo et al. 2017)."""
@@ -216,9 +218,9 @@ def _header(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"checkpoint '{path}' is corrupt or not one of galmorph's ({type(error).__name__}): fetch or train it again"
         ) from error
-    if header.get("format") != _FORMAT:
+    if contents.get("format") != _FORMAT:
         raise CheckpointError(
-            f"checkpoint '{path}' has format {header.get('format')}, expected {_FORMAT}: update galmorph"
+            f"checkpoint '{path}' has format {contents.get('format')}, expected {_FORMAT}: update galmorph"
         )
     return contents
 
@@ -265,7 +267,8 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
     scheme, recipe = Scheme.from_dict(contents["scheme"]), Recipe.from_dict(contents["recipe"])
     if len(contents["temperatures"]) != len(scheme.questions):
         raise CheckpointError(f"{len(contents['temperatures'])} temperatures for {len(scheme.questions)} questions")
-    network = Network(config, recipe.planes, len(scheme.keys))
+    members = [Network(config, recipe.planes, len(scheme.keys)) for _ in range(contents.get("members", 1))]
+    network = members[0] if len(members) == 1 else Ensemble(members)
     network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=True)
     return Checkpoint(
         contents["name"],
@@ -311,7 +314,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
     """
     path = Path(path)
     envelope = checkpoint.envelope
-    contents = {
+    members = len(members_of(checkpoint.network))
+    contents: dict[str, Any] = {
+        "members": members,
         "name": checkpoint.name,
         "version": checkpoint.version,
         "network": checkpoint.config.to_dict(),
@@ -329,12 +334,16 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         "observation": dict(checkpoint.observation),
     }
     weights = {
-        k: v.detach().cpu().contiguous(memory_format=torch.contiguous_format)
+        k: (v.half() if members > 1 and v.ndim > 1 else v)
+        .detach()
+        .cpu()
+        .contiguous(memory_format=torch.contiguous_format)
         for k, v in checkpoint.network.state_dict().items()
     }
     try:
         with _replacing(path) as temporary:
-            save_file(weights, temporary, {"format": _FORMAT, "galmorph": json.dumps(contents)})
+            # One entry only: their order in the file is not fixed, and equal checkpoints should have equal checksums.
+            save_file(weights, temporary, {"galmorph": json.dumps({"format": _FORMAT, **contents})})
             temporary.chmod(0o644)  # safetensors makes files that only their owner may read
         if card is not None:
             with _replacing(path.with_suffix(".json")) as temporary:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import nn
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.nets.layers import ResidualBlock, TreeHead
 
-__all__ = ["Network", "NetworkConfig", "eight_views", "n_weights"]
+__all__ = ["Ensemble", "Network", "NetworkConfig", "eight_views", "members_of", "n_weights"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,19 @@ class Network(nn.Module):
         """Compute logits."""
         logits: torch.Tensor = self.head(self.body(self.stem(stamps)))
         return logits
+
+
+class Ensemble(nn.Module):
+    """Networks of one architecture whose probabilities are averaged."""
+
+    def __init__(self, members: Sequence[Network]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+
+def members_of(network: Network | Ensemble) -> list[Network]:
+    """List the networks that answer together."""
+    return list(network.members) if isinstance(network, Ensemble) else [network]  # type: ignore[arg-type]
 
 
 def eight_views(stamps: torch.Tensor) -> Iterator[torch.Tensor]:

@@ -21,7 +21,7 @@ from galmorph.sky.survey import Band
 from galmorph.stamps.measure import Measurement, measure
 from galmorph.stamps.recipe import Recipe, Stamp, make_stamp
 
-__all__ = ["Galaxy", "Gathering", "gather", "locate", "stamp_of"]
+__all__ = ["Galaxy", "Gathering", "gather", "locate", "seed_of", "stamp_of"]
 
 log = logging.getLogger(__name__)
 
@@ -217,11 +217,11 @@ def stamp_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Stamp:
         x=cutout.x,
         y=cutout.y,
         mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
-        seed=_seed(cutout, images),
+        seed=seed_of(cutout, images),
     )
 
 
-def _seed(cutout: Cutout, images: ImageSource) -> int:
+def seed_of(cutout: Cutout, images: ImageSource) -> int:
     """Seed of a stamp's noise: the same for the same place on the same image, whatever row and catalogue it is in."""
     x, y = cutout.x + cutout.origin[0], cutout.y + cutout.origin[1]
     name = images.tile_names[cutout.tile].replace("\\", "/").rpartition("/")[2]

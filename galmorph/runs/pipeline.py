@@ -56,7 +56,8 @@ class Pipeline:
     images
         ``survey`` and ``band`` of the images, ``data`` says in words where they and the labels come from.
     recipe, network, augmentation, train
-        Settings of the classes of these names.
+        Settings of the classes of these names; ``members`` in `train` is the number of networks that differ in their
+        seeds and are averaged.
     split
         How rows are divided into train, validation and test.
     fractions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from galmorph.nets.calibrate import fit_temperatures
 from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, save_checkpoint
 from galmorph.nets.data import REACH, Canvas, TrainingSet, canvas, star_canvases
 from galmorph.nets.evaluate import evaluate, mean_fractions
-from galmorph.nets.network import NetworkConfig, n_weights
+from galmorph.nets.network import Ensemble, NetworkConfig, n_weights
 from galmorph.nets.train import Epoch, Trainer, TrainingSettings
-from galmorph.runs.gather import Galaxy, Gathering, gather, stamp_of
+from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of, stamp_of
 from galmorph.runs.pipeline import PARTS, Pipeline, split_rows, unbiased_rows
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource, colour_bands
@@ -100,7 +100,8 @@ def train(
     pipeline
         From :func:`galmorph.runs.pipeline.load_pipeline`.
     folder
-        Receives ``NAME.safetensors``, its card ``NAME.json``, ``log.csv``, ``split.csv`` and the state to resume from.
+        Receives ``NAME.safetensors``, its card ``NAME.json``, ``log.csv``, ``split.csv`` and the state to resume from;
+        further networks of an ensemble have ``log-2.csv`` and so on.
     resume
         Continue from the state in `folder`.
     progress
@@ -119,7 +120,7 @@ def train(
     report = progress or _silent
     scheme, recipe = load_scheme(pipeline.scheme), Recipe.from_dict(pipeline.recipe)
     config, ranges = NetworkConfig.from_dict(pipeline.network), Augmentation.from_dict(pipeline.augmentation)
-    settings = TrainingSettings.from_dict(pipeline.train)
+    members, settings = _settings(pipeline)
     labels = labels_from(catalog, scheme, pipeline.fractions)
     parts = split_rows(pipeline.split, _names(catalog), catalog.table)
     _prepare_folder(folder, resume=resume)
@@ -128,28 +129,51 @@ def train(
     if pipeline.split.get("balance"):
         learnt = _balanced(labels, parts, unbiased_rows(pipeline.split, len(catalog), catalog.table))
     sets, snr = _sets(catalog, images, pipeline, recipe, learnt, parts, report)
-    trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, settings)
-    if resume and (folder / STATE).exists():
-        trainer.resume(folder / STATE)
-    for epoch in trainer.epochs():
-        trainer.save(folder / STATE)
-        _write_log(folder / "log.csv", trainer.history)
-        report("training", epoch.number, settings.epochs, _remark(epoch))
-    raw = _checkpoint(pipeline, trainer, scheme, recipe, survey, snr)
+    trainers = []
+    for number in range(1, members + 1):
+        seeded = replace(settings, seed=settings.seed + number - 1)
+        trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, seeded)
+        _train_member(trainer, folder, number, resume=resume, report=report)
+        trainers.append(trainer)
+    raw = _checkpoint(pipeline, trainers, scheme, recipe, survey, snr)
     held = np.flatnonzero((parts == "validation") & (labels.totals.max(axis=1) > 0))
     gathering = Gathering(catalog, images, None, recipe.half_width_rpet)
     uncalibrated, held = predict_rows(raw, gathering, held, observation=ranges.observation, progress=report)
     checkpoint = raw.with_temperatures(fit_temperatures(raw, uncalibrated, labels.take(held)))
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), scheme)
     scores = evaluate(checkpoint.calibrated(uncalibrated), labels.take(held), scheme, constant)
-    card = _card(pipeline, checkpoint, trainer, parts, scores, constant)
+    card = _card(pipeline, checkpoint, trainers, parts, scores, constant)
     path = save_checkpoint(checkpoint, folder / f"{pipeline.name}.safetensors", card)
     _write_split(folder / "split.csv", _names(catalog), parts)
     return TrainingRun(load_checkpoint(path), path, card)
 
 
+def _settings(pipeline: Pipeline) -> tuple[int, TrainingSettings]:
+    """Return the number of networks to train and the settings that they share but for their seeds."""
+    given = dict(pipeline.train)
+    members = given.pop("members", 1)
+    if not isinstance(members, int) or members < 1:
+        raise PipelineError(f"pipeline '{pipeline.name}': members = {members!r} in [train], expected a number from 1")
+    return members, TrainingSettings.from_dict(given)
+
+
+def _state(folder: Path, number: int) -> Path:
+    return folder / (STATE if number == 1 else f"state-{number}.safetensors")
+
+
+def _train_member(trainer: Trainer, folder: Path, number: int, *, resume: bool, report: Progress) -> None:
+    """Train one network, saving its state and curves after every epoch."""
+    state = _state(folder, number)
+    if resume and state.exists():
+        trainer.resume(state)
+    for epoch in trainer.epochs():
+        trainer.save(state)
+        _write_log(state.with_name(state.stem.replace("state", "log") + ".csv"), trainer.history)
+        report("training", epoch.number, trainer.settings.epochs, f"network {number}: {_remark(epoch)}")
+
+
 def _checkpoint(
-    pipeline: Pipeline, trainer: Trainer, scheme: Scheme, recipe: Recipe, survey: Survey, snr: list[float]
+    pipeline: Pipeline, trainers: list[Trainer], scheme: Scheme, recipe: Recipe, survey: Survey, snr: list[float]
 ) -> Checkpoint:
     band = pipeline.images["band"]
     names = colour_bands(survey, band) or (survey.band(band).name,)
@@ -158,8 +182,8 @@ def _checkpoint(
     return Checkpoint(
         pipeline.name,
         galmorph.__version__,
-        trainer.config,
-        trainer.best,
+        trainers[0].config,
+        trainers[0].best if len(trainers) == 1 else Ensemble([t.best for t in trainers]),
         scheme,
         recipe,
         envelope,
@@ -240,7 +264,7 @@ def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
         y=cutout.y,
         reach=REACH,
         mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
-        seed=galaxy.row,
+        seed=seed_of(cutout, images),
     )
     return canvas(ready.planes, ready.x, ready.y, ready.half_px, ready.brightness, recipe)
 
@@ -354,7 +378,7 @@ def _write_split(path: Path, names: list[str], parts: npt.NDArray[np.str_]) -> N
 def _card(
     pipeline: Pipeline,
     checkpoint: Checkpoint,
-    trainer: Trainer,
+    trainers: list[Trainer],
     parts: npt.NDArray[np.str_],
     scores: Mapping[str, Any],
     constant: FloatArray,
@@ -372,12 +396,12 @@ def _card(
             "network": checkpoint.config.to_dict(),
             "augmentation": dict(pipeline.augmentation),
             "split": dict(pipeline.split),
-            "train": trainer.settings.to_dict(),
+            "train": {"members": len(trainers), **trainers[0].settings.to_dict()},
             "fractions": dict(pipeline.fractions),
             "stars": dict(pipeline.stars),
         },
         "rows": {part: int((parts == part).sum()) for part in PARTS},
         "training_means": dict(zip(checkpoint.scheme.keys, np.round(constant, 4).tolist(), strict=True)),
-        "curves": trainer.history,
+        "curves": [t.history for t in trainers],
         "validation": scores,
     }

@@ -248,7 +248,7 @@ def test_weights_of_another_project_are_refused(tmp_path):
 
 
 def test_a_newer_format_asks_for_an_update(saved):
-    assert_refused(rewritten(saved, lambda h, _: h.update(format="2")), "has format 2, expected 1: update galmorph")
+    assert_refused(rewritten(saved, lambda _, c: c.update(format="2")), "has format 2, expected 1: update galmorph")
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,8 @@ def _fits_column(column: apt.Column) -> fits.Column:
     kind = values.dtype
     if kind.kind in "US":
         text = np.array([v.encode("ascii", "replace") for v in values.ravel().tolist()], np.bytes_)
-        width = max(1, text.dtype.itemsize)
+        # As wide as the array's type, so that the column does not depend on its values.
+        width = max(1, text.dtype.itemsize, kind.itemsize // 4 if kind.kind == "U" else kind.itemsize)
         if shape:
             extra["dim"] = str((width, *reversed(shape)))
         return fits.Column(name, f"{width * repeat}A", array=text.reshape(values.shape), **extra)
