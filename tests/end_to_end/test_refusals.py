@@ -280,7 +280,7 @@ def _rewritten(source: Path, path: Path, change) -> Path:
     "change",
     [
         lambda header, _: header.update(galmorph=""),
-        lambda header, _: header.update(format="9"),
+        lambda _, contents: contents.update(format="9"),
         lambda _, contents: contents.pop("recipe"),
         lambda _, contents: contents.pop("envelope"),
         lambda _, contents: contents["network"].update(channels=[8, 24]),

@@ -44,7 +44,7 @@ def test_every_shipped_pipeline_is_sound(name):
     recipe = Recipe.from_dict(made.recipe)
     assert recipe.planes == (3 if made.images["band"] == "RGB" else 1)
     assert NetworkConfig.from_dict(made.network).channels
-    assert TrainingSettings.from_dict(made.train).epochs > 1
+    assert TrainingSettings.from_dict({k: v for k, v in made.train.items() if k != "members"}).epochs > 1
     assert Augmentation.from_dict(made.augmentation).zoom >= 1
     assert survey(made.images["survey"]).bands
     scheme = load_scheme(made.scheme)

@@ -18,6 +18,7 @@ from PIL import Image
 from galmorph.cli import run
 from galmorph.errors import OutputError, PipelineError, SchemeError
 from galmorph.nets.checkpoint import load_checkpoint
+from galmorph.nets.network import members_of
 from galmorph.runs.pipeline import load_pipeline, split_rows
 from galmorph.runs.training import evaluate_checkpoint, labels_from, train
 from galmorph.sky.catalog import catalog_from, read_catalog
@@ -120,7 +121,7 @@ def test_a_run_leaves_checkpoint_card_log_and_split(trained):
     assert card["title"] == "round and edge-on pictures"
     assert card["data"] == "drawn for a test"
     assert sum(card["rows"].values()) == ROWS
-    assert len(card["curves"]) == 12
+    assert [len(curve) for curve in card["curves"]] == [12]
     assert "accuracy" in card["validation"]
     assert "test" not in card
     assert made.envelope.survey == "sdss"
@@ -240,3 +241,24 @@ def test_votes_of_another_scheme_are_mapped_by_fractions():
         labels_from(catalog, load_scheme("candels-visual"), {k: v for k, v in fractions.items() if k != "disk"})
     with pytest.raises(SchemeError, match="no column 'smoth'"):
         labels_from(catalog, load_scheme("candels-visual"), {**fractions, "spheroid": ["smoth"]})
+
+
+def test_members_differ_in_their_seeds_and_are_averaged(inputs, tmp_path):
+    catalog, images, pipeline = inputs
+    short = {**pipeline.train, "epochs": 2}
+    made = train(catalog, images, replace(pipeline, train={**short, "members": 2}), tmp_path / "both")
+    first, second = members_of(made.checkpoint.network)
+    seed = short.get("seed", 1)
+    alone = train(catalog, images, replace(pipeline, train={**short, "seed": seed + 1}), tmp_path / "second")
+    weights = alone.checkpoint.network.state_dict()
+    for name, weight in second.state_dict().items():
+        torch.testing.assert_close(weight, weights[name], rtol=1e-3, atol=1e-6)
+    assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert [len(curve) for curve in made.card["curves"]] == [2, 2]
+    assert (tmp_path / "both" / "log-2.csv").exists()
+
+
+def test_no_members_are_refused(inputs, tmp_path):
+    catalog, images, pipeline = inputs
+    with pytest.raises(PipelineError, match="members = 0"):
+        train(catalog, images, replace(pipeline, train={**pipeline.train, "members": 0}), tmp_path / "none")
