@@ -40,7 +40,5 @@ def test_an_ensemble_survives_its_file_in_half_precision(tmp_path):
 
 
 def test_equal_checkpoints_have_equal_files(tmp_path):
-    contents = {
-        save_checkpoint(tiny.checkpoint(), tmp_path / f"{i}.safetensors").read_bytes() for i in range(4)
-    }
+    contents = {save_checkpoint(tiny.checkpoint(), tmp_path / f"{i}.safetensors").read_bytes() for i in range(4)}
     assert len(contents) == 1
