@@ -32,6 +32,11 @@ for ending in endings:
 """
 
 
+def _hear_interrupts() -> None:
+    """Undo what a background shell does: it starts its children deaf to SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def python(*arguments: object) -> subprocess.Popen[str]:
     """Start Python in a process of its own, with one thread."""
     root = str(Path(galmorph.__file__).parents[1])
@@ -42,6 +47,7 @@ def python(*arguments: object) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_hear_interrupts,  # noqa: PLW1509 - only sets a signal
     )
 
 
