@@ -178,7 +178,7 @@ def _extract(
                 deblend_cont=contrast,
                 segmentation_map=True,
             )
-        except Exception as error:
+        except Exception as error:  # SEP raises nothing more special
             if not any(word in str(error) for word in ("overflow", "limit")):
                 raise
             continue
