@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from galmorph.errors import CheckpointError, OutputError, unknown_name
 from galmorph.nets.layers import conditional_log_probabilities
-from galmorph.nets.network import Ensemble, Network, NetworkConfig, eight_views, members_of
+from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, views
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
@@ -107,8 +107,8 @@ class Checkpoint:
     def predict(self, stamps: npt.NDArray[np.float32], *, device: str = "cpu") -> FloatArray:
         """Predict calibrated probabilities.
 
-        The network sees each stamp in the eight orientations of the square; their probabilities are averaged, so
-        that flips and quarter turns of the input change nothing.
+        Flips and quarter turns of the input change nothing: the network is invariant to them, or sees each stamp in the
+        eight orientations of the square and their probabilities are averaged.
 
         Parameters
         ----------
@@ -140,13 +140,14 @@ class Checkpoint:
         members = [network.to(device) for network in members_of(self.network)]
         independent = self.scheme.kind == "independent"
         total = torch.zeros(len(stamps), len(self.scheme.keys), device=device)
+        seen = 0
         with torch.inference_mode():
-            for view in eight_views(stamps.to(device)):
-                seen = view.contiguous(memory_format=torch.channels_last)
-                for network in members:
-                    logits = network(seen).float()
+            for network in members:
+                for view in views(network, stamps.to(device)):
+                    logits = network(view.contiguous(memory_format=torch.channels_last)).float()
                     total += conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
-        return (total / (8.0 * len(members))).cpu()
+                    seen += 1
+        return (total / seen).cpu()
 
     def calibrated(self, probabilities: FloatArray) -> FloatArray:
         """Sharpen or soften conditional probabilities, (N, A), by each question's temperature (Guo et al. 2017)."""
@@ -274,7 +275,7 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
         contents["name"],
         contents["version"],
         config,
-        network.eval().to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        channels_last(network.eval()),
         scheme,
         recipe,
         _envelope(contents["envelope"]),

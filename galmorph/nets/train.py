@@ -22,7 +22,7 @@ from galmorph.errors import OutputError, PipelineError, unknown_name
 from galmorph.nets.augment import Augmentation
 from galmorph.nets.data import TrainingSet
 from galmorph.nets.loss import negative_log_likelihood
-from galmorph.nets.network import Network, NetworkConfig
+from galmorph.nets.network import Network, NetworkConfig, channels_last
 from galmorph.sky.scheme import Scheme
 
 __all__ = ["Epoch", "Trainer", "TrainingSettings", "use_threads"]
@@ -112,8 +112,7 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.training, self.validation = training, validation
         self.scheme, self.config, self.ranges, self.settings = scheme, config, ranges, settings
-        network = Network(config, training.recipe.planes, len(scheme.keys))
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = channels_last(Network(config, training.recipe.planes, len(scheme.keys)))
         self.averaged = copy.deepcopy(self.network).eval()
         self.best = copy.deepcopy(self.averaged)
         self.optimiser = torch.optim.AdamW(

@@ -8,8 +8,8 @@ import tiny
 import torch
 
 from galmorph.errors import PipelineError
-from galmorph.nets.layers import ResidualBlock, conditional_log_probabilities
-from galmorph.nets.network import Network, NetworkConfig, eight_views, n_weights
+from galmorph.nets.layers import ORDER, ResidualBlock, SquareConv, SquareNorm, conditional_log_probabilities, turned
+from galmorph.nets.network import Network, NetworkConfig, n_weights, views
 
 
 def expected_weights(channels: tuple[int, ...], planes: int, answers: int, stem: int) -> int:
@@ -57,6 +57,9 @@ def test_the_configuration_survives_its_dictionary():
         ({"chanels": [4]}, "did you mean 'channels'"),
         ({"channels": [4, 8], "blocks": [1]}, "2 channels and 1 blocks"),
         ({"channels": [], "blocks": []}, "one number of blocks for each stage"),
+        ({"symmetry": "squar"}, "did you mean 'square'"),
+        ({"symmetry": "square", "stem_width": 5}, "an even width"),
+        ({"symmetry": "square", "stem_width": 6, "channels": [12], "blocks": [1]}, "multiples of 8"),
     ],
 )
 def test_a_wrong_configuration_is_explained(settings, words):
@@ -66,14 +69,58 @@ def test_a_wrong_configuration_is_explained(settings, words):
 
 def test_the_eight_views_are_the_symmetries_of_the_square():
     stamp = torch.arange(9.0).reshape(1, 1, 3, 3)
-    views = {tuple(v.ravel().tolist()) for v in eight_views(stamp)}
+    seen = {tuple(v.ravel().tolist()) for v in views(tiny.network(), stamp)}
     by_hand = {
         tuple(np.rot90(side, k).ravel().tolist())
         for side in (stamp[0, 0].numpy(), stamp[0, 0].numpy().T)
         for k in range(4)
     }
-    assert views == by_hand
-    assert len(views) == 8
+    assert seen == by_hand
+    assert len(seen) == 8
+
+
+def square_network(planes: int = 3, answers: int = 4) -> Network:
+    """A small invariant network whose normalisation has seen some stamps."""
+    torch.manual_seed(3)
+    network = Network(NetworkConfig((8, 16), (1, 2), stem_width=6, symmetry="square"), planes, answers)
+    network.train()(torch.randn(16, planes, 32, 32))
+    return network.eval()
+
+
+@pytest.mark.parametrize("element", range(ORDER))
+def test_a_square_network_is_invariant_to_flips_and_quarter_turns(element):
+    network, stamps = square_network(), torch.randn(5, 3, 32, 32)
+    logits = network(stamps)
+    assert (network(turned(stamps, element)) - logits).abs().max() < 1e-5
+    assert logits.std(dim=0).min() > 1e-3  # the stamps do differ
+
+
+def test_an_invariant_network_needs_one_view():
+    stamp = torch.randn(1, 3, 32, 32)
+    assert [v is not None and torch.equal(v, stamp) for v in views(square_network(), stamp)] == [True]
+
+
+@pytest.mark.parametrize("element", range(ORDER))
+@pytest.mark.parametrize(("width", "stride", "padding"), [(3, 1, 1), (4, 2, 1), (1, 1, 0), (6, 2, 2)])
+def test_a_square_convolution_turns_and_permutes_its_fields_with_the_image(element, width, stride, padding):
+    torch.manual_seed(1)
+    lift, convolve = SquareConv(2, 8, 3, 1, 1, image=True), SquareConv(8, 16, width, stride, padding)
+    image = torch.randn(1, 2, 12, 12)
+    straight = convolve(lift(image)).unflatten(1, (2, ORDER))
+    other = convolve(lift(turned(image, element))).unflatten(1, (2, ORDER))
+    # Each orientation of the turned image's answer is one of the upright image's, turned; all are used once.
+    matches = [
+        [h for h in range(ORDER) if torch.allclose(turned(straight[:, :, h], element), other[:, :, g], atol=1e-5)]
+        for g in range(ORDER)
+    ]
+    assert sorted(m[0] for m in matches if len(m) == 1) == list(range(ORDER))
+
+
+def test_square_normalisation_agrees_with_torch_on_equal_orientations():
+    fields = torch.randn(64, 3, 5, 5).repeat_interleave(ORDER, dim=1)
+    ours, theirs = SquareNorm(24), torch.nn.BatchNorm2d(24)
+    assert torch.allclose(ours.train()(fields), theirs.train()(fields), atol=1e-5)
+    assert torch.allclose(ours.eval()(fields), theirs.eval()(fields), atol=1e-5)
 
 
 def test_conditional_probabilities_of_a_question_sum_to_one():
