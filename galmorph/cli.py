@@ -118,9 +118,21 @@ def _add_images(command: argparse.ArgumentParser) -> None:
         "--weight", nargs="+", default=[], metavar="W", help="inverse-variance images on the same grids"
     )
     command.add_argument("--rms", nargs="+", default=[], metavar="R", help="noise images on the same grids")
+    command.add_argument(
+        "--segmentation", nargs="+", default=[], metavar="SEG", help="maps of labels on the same grids (one band)"
+    )
     command.add_argument("--image-hdu", metavar="HDU", help="number or name of the HDU in the images")
     command.add_argument("--survey", metavar="S", help="survey of the images; see 'galmorph list surveys'")
     command.add_argument("--band", metavar="B", help="band (H, F200W, r), or three (gri, RGB) for colour")
+
+
+def _add_detect(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--detect",
+        choices=("auto", "cutouts", "tiles"),
+        default="auto",
+        help="where objects are detected if there is no --segmentation (default: where it is cheaper)",
+    )
 
 
 def _add_columns(command: argparse.ArgumentParser) -> None:
@@ -150,6 +162,7 @@ def _add_output(command: argparse.ArgumentParser) -> None:
 def _add_classify(command: argparse.ArgumentParser) -> None:
     command.add_argument("catalog", metavar="CATALOG", help="FITS, VOTable, ECSV, CSV or Parquet")
     _add_images(command)
+    _add_detect(command)
     command.add_argument("--checkpoint", metavar="C", help="name or file; default: the one for the survey and band")
     _add_output(command)
     command.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
@@ -162,6 +175,7 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
 def _add_measure(command: argparse.ArgumentParser) -> None:
     command.add_argument("catalog", metavar="CATALOG", help="FITS, VOTable, ECSV, CSV or Parquet")
     _add_images(command)
+    _add_detect(command)
     _add_output(command)
     _add_columns(command)
 
@@ -234,6 +248,8 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
         "band": options.band,
         "weights": options.weight,
         "rms": options.rms,
+        "segmentation": options.segmentation,
+        "detect": options.detect,
         "image_hdu": _hdu(options.image_hdu),
         "hdu": _hdu(options.hdu),
         "prefix": options.prefix,
@@ -332,6 +348,7 @@ def _labelled(options: argparse.Namespace, survey: str | None, band: str | None)
         options.image,
         weights=options.weight,
         rms=options.rms,
+        segmentation=options.segmentation,
         survey=known,
         band=options.band or band,
         hdu=_hdu(options.image_hdu),

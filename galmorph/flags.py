@@ -46,7 +46,7 @@ MEANINGS: dict[Flag, str] = {
     Flag.SATURATED: "a saturated plateau lies inside the Petrosian radius",
     Flag.NO_CENTROID: "the windowed centroid did not converge; the catalogue position is used",
     Flag.CENTROID_MOVED: "the centroid lies far from the catalogue position",
-    Flag.NO_PETROSIAN: "no Petrosian radius; a default field of view is used",
+    Flag.NO_PETROSIAN: "no Petrosian radius; the field of view follows from the isophotal extent, or is a default",
     Flag.BLEND: "a deblended neighbour overlaps the Petrosian aperture",
     Flag.LOW_SNR: "the signal-to-noise ratio is below what the measurement needs",
     Flag.SCALE_MISMATCH: "the pixel scale differs from that of the checkpoint's training images",

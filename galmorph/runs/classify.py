@@ -151,6 +151,8 @@ def classify(
     checkpoint: str | Path | Checkpoint | None = None,
     weights: Paths = (),
     rms: Paths = (),
+    segmentation: Paths = (),
+    detect: str = "auto",
     output: str | Path | None = None,
     overwrite: bool = False,
     report: str | Path | None = None,
@@ -180,6 +182,11 @@ def classify(
         A name, a file or a loaded one; by default the one that ships for the survey and band.
     weights, rms
         Inverse variances, or noise, on the grids of the images.
+    segmentation
+        Maps of labels on the grids of the images of one band: 0 for the sky, a number for each object. Without them
+        galmorph detects and deblends.
+    detect
+        Where it does so: on ``'cutouts'``, on whole pieces of ``'tiles'``, or by ``'auto'`` on what is cheaper.
     output, overwrite
         Write the result to a file whose ending says the format.
     report
@@ -220,7 +227,7 @@ def classify(
     130
     """
     target = _Target(output, report, overwrite, strict)
-    target.check([images, weights, rms])
+    target.check([images, weights, rms, segmentation])
     run = prepare_run(
         catalog,
         images,
@@ -229,6 +236,8 @@ def classify(
         checkpoint=checkpoint,
         weights=weights,
         rms=rms,
+        segmentation=segmentation,
+        detect=detect,
         prefix=prefix,
         normalised=normalised,
         device=device,
@@ -247,6 +256,8 @@ def measure(
     band: str | None = None,
     weights: Paths = (),
     rms: Paths = (),
+    segmentation: Paths = (),
+    detect: str = "auto",
     output: str | Path | None = None,
     overwrite: bool = False,
     prefix: str = "gm_",
@@ -266,9 +277,19 @@ def measure(
         Before work starts, if something does not fit.
     """
     target = _Target(output, overwrite=overwrite)
-    target.check([images, weights, rms])
+    target.check([images, weights, rms, segmentation])
     run = prepare_run(
-        catalog, images, survey=survey, band=band, weights=weights, rms=rms, network=False, prefix=prefix, **columns
+        catalog,
+        images,
+        survey=survey,
+        band=band,
+        weights=weights,
+        rms=rms,
+        segmentation=segmentation,
+        detect=detect,
+        network=False,
+        prefix=prefix,
+        **columns,
     )
     with closing(run):
         made, provenance = _execute(run, target, progress, command)

@@ -14,16 +14,22 @@ import numpy.typing as npt
 
 from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import MEANINGS, Flag
+from galmorph.runs.blocks import CROSSOVER_PER_MPX, Blocks, block_of
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.sky.survey import Band
+from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import Measurement, measure
 from galmorph.stamps.recipe import Recipe, Stamp, make_stamp
+from galmorph.stamps.segment import Segmentation
 
-__all__ = ["Galaxy", "Gathering", "gather", "locate", "seed_of", "stamp_of"]
+__all__ = ["DETECT", "Galaxy", "Gathering", "gather", "locate", "seed_of", "stamp_of"]
 
 log = logging.getLogger(__name__)
+
+DETECT = ("auto", "cutouts", "tiles")
+"""Where objects are detected."""
 
 _FIRST_HALF_PX = 64
 _LARGEST_HALF_PX = 256
@@ -46,12 +52,16 @@ class Gathering:
         Of the images; None for colour and display images.
     half_width_rpet
         Half-width in Petrosian radii that must fit into a cutout.
+    detect
+        Where objects are detected: on ``'cutouts'``, on whole pieces of ``'tiles'``, or, with ``'auto'``, there
+        where rows are so dense that this is cheaper. A segmentation map that comes with the images goes before.
     """
 
     catalog: Catalog
     images: ImageSource
     band: Band | None
     half_width_rpet: float = 2.0
+    detect: str = "auto"
 
     @property
     def psf_fwhm_px(self) -> float | None:
@@ -71,6 +81,14 @@ class Gathering:
     def where(self) -> tuple[Located, npt.NDArray[np.bool_]]:
         """Each row's tile and pixel, and which rows have a valid position; found once, on first use."""
         return _locate(self.catalog, self.images)
+
+    @cached_property
+    def blocks(self) -> Blocks | None:
+        """Pieces of tiles on which objects are detected as a whole; None for none."""
+        if self.images.kind != "tiles" or self.detect == "cutouts":
+            return None
+        where, _ = self.where
+        return Blocks.where_dense(self.images, where, per_mpx=0.0 if self.detect == "tiles" else CROSSOVER_PER_MPX)
 
 
 @dataclass(frozen=True)
@@ -126,7 +144,7 @@ def _name(catalog: Catalog) -> str:
 
 
 def gather(gathering: Gathering, rows: npt.NDArray[np.intp] | None = None) -> Iterator[Galaxy]:
-    """Measure rows one after the other, in the order of the catalogue.
+    """Measure rows one after the other, in the order of the blocks of the tiles that they lie in.
 
     Parameters
     ----------
@@ -143,7 +161,7 @@ def gather(gathering: Gathering, rows: npt.NDArray[np.intp] | None = None) -> It
     where, valid = locate(gathering)
     problems: Counter[Flag] = Counter()
     wanted = np.arange(len(gathering.catalog)) if rows is None else rows
-    for row in wanted.tolist():
+    for row in _in_order(wanted, gathering):
         if not valid[row]:
             galaxy = Galaxy(row, Flag.NO_POSITION)
         elif where.tile[row] < 0:
@@ -154,6 +172,27 @@ def gather(gathering: Gathering, rows: npt.NDArray[np.intp] | None = None) -> It
         yield galaxy
     for flag, count in problems.items():
         log.warning("%d of %d rows: %s", count, len(wanted), MEANINGS[flag])
+
+
+def _in_order(rows: npt.NDArray[np.intp], gathering: Gathering) -> list[int]:
+    """Sort rows by tile and block, so that each block is read once; display stamps stay as they are."""
+    if gathering.blocks is None:
+        return [int(row) for row in rows]
+    place = block_of(gathering.where[0])[rows]
+    order = np.lexsort((rows, place[:, 2], place[:, 1], place[:, 0]))
+    return [int(row) for row in rows[order]]
+
+
+def _segmentation(gathering: Gathering, cutout: Cutout) -> Segmentation | None:
+    """Return the segmentation that is known before a cutout is looked at: from a map, or from its block."""
+    if cutout.labels is None and gathering.blocks is None:
+        return None
+    usable = np.isfinite(cutout.detection)
+    if cutout.weight is not None:
+        usable &= cutout.weight > 0
+    if cutout.labels is not None:
+        return segmentation_of(cutout.detection, usable, cutout.labels)
+    return gathering.blocks.found(cutout, usable) if gathering.blocks is not None else None
 
 
 def _one(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galaxy:
@@ -174,6 +213,7 @@ def _one(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galax
             weight=cutout.weight,
             saturation=gathering.saturation,
             psf_fwhm_px=gathering.psf_fwhm_px,
+            found=_segmentation(gathering, cutout),
         )
         if images.kind == "jpeg" or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET):
             return Galaxy(row, measured.flags, cutout, measured)

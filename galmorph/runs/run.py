@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import Table
 
-from galmorph.errors import CatalogError, CheckpointError, GalmorphError, SurveyError
-from galmorph.runs.gather import Gathering, locate
+from galmorph.errors import CatalogError, CheckpointError, GalmorphError, SurveyError, unknown_name
+from galmorph.runs.gather import DETECT, Gathering, locate
 from galmorph.runs.results import column_names
 from galmorph.sky.catalog import Catalog, catalog_from, check_columns, read_catalog
 from galmorph.sky.images import ImageSource, Paths, colour_bands, open_images
@@ -98,6 +98,8 @@ def prepare_run(
     checkpoint: str | Path | Checkpoint | None = None,
     weights: Paths = (),
     rms: Paths = (),
+    segmentation: Paths = (),
+    detect: str = "auto",
     network: bool = True,
     prefix: str = "gm_",
     normalised: bool = False,
@@ -114,6 +116,10 @@ def prepare_run(
         A file, an astropy table, a pandas frame or a :class:`~galmorph.sky.catalog.Catalog`.
     images
         Paths as :func:`galmorph.sky.images.open_images` takes them, or an open source.
+    segmentation
+        Maps of labels, as :func:`galmorph.sky.images.open_images` takes them.
+    detect
+        ``'auto'``, ``'cutouts'`` or ``'tiles'``: see :class:`~galmorph.runs.gather.Gathering`.
     network
         False for measuring only.
     columns
@@ -125,6 +131,8 @@ def prepare_run(
         One of its kinds for each thing that does not fit; see :func:`classify`.
     """
     _check_prefix(prefix)
+    if detect not in DETECT:
+        raise CatalogError(unknown_name("way to detect", detect, DETECT))
     known = survey if isinstance(survey, Survey) else load_survey(survey) if survey else None
     bands = _bands(known, band)
     table = _open_catalog(catalog, hdu, columns)
@@ -132,9 +140,11 @@ def prepare_run(
     opened = not _is_source(images)
     source: Any = images
     if opened:
-        source = open_images(source, weights=weights, rms=rms, survey=known, band=band, hdu=image_hdu)
+        source = open_images(
+            source, weights=weights, rms=rms, segmentation=segmentation, survey=known, band=band, hdu=image_hdu
+        )
     recipe = net.recipe if net else _MEASURED
-    gathering = Gathering(table, source, _one_band(known, bands), recipe.half_width_rpet)
+    gathering = Gathering(table, source, _one_band(known, bands), recipe.half_width_rpet, detect)
     run = Run(gathering, known, bands, band or "", net, prefix, normalised, where, opened)
     try:
         _check_run(run)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Cutout", "FloatArray"]
+__all__ = ["Cutout", "FloatArray", "IntArray"]
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Cutout:
         Pixel scale in arcsec; NaN for display images (JPEG, PNG) that do not know it.
     tile
         Number of the tile in its source.
+    labels
+        Segmentation map that came with the image, (H, W): 0 for the sky, any positive number for an object; or None.
     """
 
     planes: FloatArray
@@ -49,6 +52,7 @@ class Cutout:
     clipped: tuple[bool, bool, bool, bool]
     scale_arcsec: float
     tile: int
+    labels: IntArray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -103,6 +103,7 @@ def measure(
     weight: FloatArray | None = None,
     saturation: float | None = None,
     psf_fwhm_px: float | None = None,
+    found: Segmentation | None = None,
 ) -> Measurement:
     """Measure the galaxy at a position.
 
@@ -122,6 +123,8 @@ def measure(
         Pixels at or above this flux are saturated.
     psf_fwhm_px
         Width of the point-spread function; marks objects that it dominates.
+    found
+        Segmentation of this cutout, if it is known already; nothing is detected then.
 
     Returns
     -------
@@ -136,7 +139,10 @@ def measure(
     weighted = np.ones(pixels.shape, np.bool_) if weight is None else np.isfinite(weight) & (weight > 0)
     finite = np.isfinite(pixels)
     usable = finite & weighted
-    found, chosen = _object_at(pixels, usable, _relative_noise(weight, usable), x, y)
+    if found is None:
+        found, chosen = _object_at(pixels, usable, _relative_noise(weight, usable), x, y)
+    else:
+        chosen = pick(found, x, y)
     neighbours = neighbour_mask(found, chosen, pixels.shape)
     if chosen < 0:
         # Nothing stands out here, so nothing is known to be a neighbour either.

@@ -23,6 +23,8 @@ BoolArray = npt.NDArray[np.bool_]
 _STRETCHES = ("asinh", "display")
 _NEIGHBOURS = ("fill", "keep")
 _MARGIN_PX = 16
+# Of 409 SDSS galaxies: median .63, 5 to 95 % from .46 to .77 (tests/science/test_other_codes.py).
+_RPET_PER_EXTENT = 0.63
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Recipe:
     half_width_rpet
         Half-width of the stamp in Petrosian radii.
     default_rpet_px
-        Radius taken where none could be measured.
+        Radius taken where nothing was detected; a galaxy without a Petrosian radius gets it from its isophotal extent.
     neighbours
         ``'fill'``: other objects are replaced by the galaxy's own profile at that radius plus sky noise;
         ``'keep'``: they stay.
@@ -150,7 +152,7 @@ def _brightness(measured: Measurement) -> float:
 
 
 def _disc(shape: tuple[int, int], measured: Measurement) -> BoolArray:
-    radius = measured.rpet_px if np.isfinite(measured.rpet_px) else 5.0
+    radius = _radius(measured, 5.0)
     height, width = shape
     x = measured.x if np.isfinite(measured.x) else width / 2
     y = measured.y if np.isfinite(measured.y) else height / 2
@@ -288,9 +290,15 @@ def _around(
 
 
 def half_width_px(measured: Measurement, recipe: Recipe) -> float:
-    """Half-width of the stamp in cutout pixels."""
-    radius = measured.rpet_px if np.isfinite(measured.rpet_px) else recipe.default_rpet_px
-    return recipe.half_width_rpet * radius
+    """Half-width of the stamp in cutout pixels: that of the Petrosian radius, or of the likeliest one."""
+    return recipe.half_width_rpet * _radius(measured, recipe.default_rpet_px)
+
+
+def _radius(measured: Measurement, default: float) -> float:
+    if np.isfinite(measured.rpet_px):
+        return measured.rpet_px
+    extent = _RPET_PER_EXTENT * measured.extent_px
+    return extent if np.isfinite(extent) else default
 
 
 def stretch(pixels: Any, brightness: Any, recipe: Recipe, *, asinh: Callable[[Any], Any] = np.arcsinh) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from galmorph.errors import ImageError, SurveyError
 from galmorph.sky.images.bands import ColourSource
 from galmorph.sky.images.fitsplane import FitsPlane, open_plane
 from galmorph.sky.images.jpeg import open_stamps
-from galmorph.sky.images.paths import are_stamps, expand, matching_weights
+from galmorph.sky.images.paths import are_stamps, expand, matching
 from galmorph.sky.images.source import ImageSource
-from galmorph.sky.images.tiles import OPEN_PLANES, Tile, TileSource
+from galmorph.sky.images.tiles import OPEN_PLANES, Tile, TileSource, as_labels
 from galmorph.sky.survey import ColourParams, Survey
 
 __all__ = ["Paths", "colour_bands", "open_images"]
@@ -23,6 +24,7 @@ Paths = str | Path | Sequence[str | Path] | Mapping[str, "str | Path | Sequence[
 
 _WEIGHT_HDUS = ("WHT", "WEIGHT", "IVAR", "INVVAR")
 _RMS_HDUS = ("RMS", "ERR", "ERROR")
+_LABEL_HDUS = ("SEG", "SEGM", "SEGMAP", "SEGMENTATION")
 
 
 def open_images(
@@ -30,6 +32,7 @@ def open_images(
     *,
     weights: Paths = (),
     rms: Paths = (),
+    segmentation: Paths = (),
     survey: Survey | None = None,
     band: str | None = None,
     hdu: int | str | None = None,
@@ -44,6 +47,8 @@ def open_images(
         ..., "r": ..., "i": ...}`` or ``["g=FILE", "r=FILE", "i=FILE"]``.
     weights, rms
         Inverse-variance or noise images on the same grids, one for each image; by band for colour.
+    segmentation
+        Maps of labels on the same grids, one for each image of one band: 0 for the sky, a number for each object.
     survey
         The survey; needed for colour.
     band
@@ -61,17 +66,20 @@ def open_images(
     """
     by_band = _by_band(images)
     if by_band is not None:
+        _check_no_map(segmentation, "colour images")
         _colour_params(survey, band or ",".join(by_band))
         return _open_colour(by_band, weights, rms, _known(survey), hdu)
     paths = expand(_listed(images))
     if are_stamps(paths):
         _check_band(survey, band)
+        _check_no_map(segmentation, "display stamps")
         return open_stamps([Path(path) for path in paths], survey)
     if band is not None and colour_bands(survey, band):
         bands = ", ".join(f"{b}=FILE" for b in colour_bands(survey, band) or ())
         raise ImageError(f"band '{band}' needs three images by band: expected {bands}; name them so with --image")
     one = survey.band(band) if survey is not None and band is not None else None
-    return TileSource(_open_tiles(paths, weights, rms, survey, hdu), one)
+    tiles = _open_tiles(paths, weights, rms, survey, hdu)
+    return TileSource(_with_labels(tiles, paths, segmentation), one)
 
 
 def colour_bands(survey: Survey | None, band: str) -> tuple[str, str, str] | None:
@@ -172,7 +180,7 @@ def _open_tiles(
     if weights and rms:
         raise ImageError("both weight and rms images were given: expected one kind; leave the other out")
     given = _listed(weights or rms)
-    matched = matching_weights(paths, expand(given, weights=True)) if given else []
+    matched = matching(paths, expand(given, "weight image")) if given else []
     drop_sip = survey is not None and survey.drop_sip
     look = partial(open_plane, drop_sip=drop_sip, keep_open=len(paths) < OPEN_PLANES)
     opened: list[FitsPlane] = []
@@ -186,6 +194,34 @@ def _open_tiles(
         raise
 
 
+def _check_no_map(segmentation: Paths, what: str) -> None:
+    if segmentation:
+        raise ImageError(
+            f"a segmentation map was given for {what}: expected FITS images of one band; leave it out, or measure "
+            "the band that it was made on"
+        )
+
+
+def _with_labels(tiles: list[Tile], paths: Sequence[str], segmentation: Paths) -> list[Tile]:
+    """Add segmentation maps to tiles."""
+    if not segmentation:
+        return tiles
+    planes: list[FitsPlane] = []
+    try:
+        matched = matching(paths, expand(_listed(segmentation), "segmentation map"), "segmentation map")
+        for tile, path in zip(tiles, matched, strict=True):
+            planes.append(open_plane(path, prefer=_LABEL_HDUS, keep_open=len(paths) < OPEN_PLANES))
+            _check_shapes(tile.image, planes[-1], "segmentation map")
+            _check_labels(planes[-1])
+    except ImageError:
+        for tile in tiles:
+            tile.discard()
+        for plane in planes:
+            plane.discard()
+        raise
+    return [replace(tile, labels=plane) for tile, plane in zip(tiles, planes, strict=True)]
+
+
 def _paired(images: list[FitsPlane], weights: list[FitsPlane], are_rms: bool) -> list[Tile]:
     if not weights:
         return [Tile(image) for image in images]
@@ -194,13 +230,23 @@ def _paired(images: list[FitsPlane], weights: list[FitsPlane], are_rms: bool) ->
     return [Tile(image, weight, are_rms) for image, weight in zip(images, weights, strict=True)]
 
 
-def _check_shapes(image: FitsPlane, weight: FitsPlane) -> None:
+def _check_shapes(image: FitsPlane, weight: FitsPlane, kind: str = "weight image") -> None:
     if image.shape != weight.shape:
         have, want = ("{1} x {0}".format(*plane.shape) for plane in (weight, image))
         raise ImageError(
-            f"weight image '{weight.name}' has {have} pixels: expected the {want} of image '{image.name}'; "
+            f"{kind} '{weight.name}' has {have} pixels: expected the {want} of image '{image.name}'; "
             "give the one that belongs to it"
         )
+
+
+def _check_labels(plane: FitsPlane) -> None:
+    """Look at a window in the middle: what is no map of labels shows there, before work starts."""
+    pixels = plane.pixels()
+    (y0, y1), (x0, x1) = ((max(n // 2 - 128, 0), min(n // 2 + 128, n)) for n in plane.shape)
+    try:
+        as_labels(pixels.window(y0, y1, x0, x1), plane.name)
+    finally:
+        pixels.close()
 
 
 def _open_colour(

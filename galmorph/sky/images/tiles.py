@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import ImageError
-from galmorph.sky.cutout import Cutout, FloatArray
+from galmorph.sky.cutout import Cutout, FloatArray, IntArray
 from galmorph.sky.images.calibration import filter_of, zero_point_of
 from galmorph.sky.images.fitsplane import FitsPlane
 from galmorph.sky.images.grid import unit_vectors
@@ -20,7 +20,10 @@ from galmorph.sky.images.pixels import Pixels
 from galmorph.sky.images.source import DoubleArray, Located, nowhere
 from galmorph.sky.survey import Band, surface_brightness_mjysr
 
-__all__ = ["Tile", "TileSource", "Window"]
+__all__ = ["LARGEST_LABEL", "Tile", "TileSource", "Window", "as_labels"]
+
+LARGEST_LABEL = 1 << 24
+"""Windows are read in single precision, which holds whole numbers up to here."""
 
 OPEN_PLANES = 16
 """Planes kept open at once."""
@@ -28,11 +31,11 @@ OPEN_PLANES = 16
 
 @dataclass(frozen=True)
 class Tile:
-    """An image and, if there is one, its weight image.
+    """An image and, if there are any, its weight image and segmentation map.
 
     Parameters
     ----------
-    image, weight
+    image, weight, labels
         Planes of the same shape.
     weight_is_rms
         True where `weight` is the noise (rms) instead of the inverse variance.
@@ -41,10 +44,11 @@ class Tile:
     image: FitsPlane
     weight: FitsPlane | None = None
     weight_is_rms: bool = False
+    labels: FitsPlane | None = None
 
     def discard(self) -> None:
         """Close files that were kept open and not read."""
-        for plane in (self.image, self.weight):
+        for plane in (self.image, self.weight, self.labels):
             if plane is not None:
                 plane.discard()
 
@@ -83,6 +87,24 @@ class Window:
         clipped = (x0 < 0, x1 > width, y0 < 0, y1 > height)
         inside = cls(max(y0, 0), min(y1, height), max(x0, 0), min(x1, width), clipped)
         return inside if inside.y0 < inside.y1 and inside.x0 < inside.x1 else None
+
+
+def as_labels(stored: FloatArray, name: str) -> IntArray:
+    """Turn pixels of a segmentation map into labels; NaN and negative numbers are sky.
+
+    Raises
+    ------
+    ImageError
+        If they are no labels: fractions, or numbers that single precision does not hold.
+    """
+    whole = np.maximum(np.nan_to_num(stored, nan=0.0), 0)
+    labels = np.minimum(whole, LARGEST_LABEL).astype(np.int32)
+    if (labels >= LARGEST_LABEL).any() or (labels != whole).any():
+        raise ImageError(
+            f"segmentation map '{name}' holds values that are no labels: expected whole numbers below "
+            f"{LARGEST_LABEL}, 0 for the sky; number its objects anew"
+        )
+    return labels
 
 
 class TileSource:
@@ -190,6 +212,7 @@ class TileSource:
             clipped=window.clipped,
             scale_arcsec=self.scale_of(tile),
             tile=tile,
+            labels=self.read_labels(tile, window),
         )
 
     def sky(self, tile: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
@@ -255,6 +278,13 @@ class TileSource:
             return None
         stored = self._pixels(plane).window(*window.ranges)
         return np.where(np.isfinite(image), self._inverse_variance(tile, stored), np.float32(0))
+
+    def read_labels(self, tile: int, window: Window) -> IntArray | None:
+        """Read a segmentation map, (H, W) int32, 0 for the sky; or None."""
+        plane = self.tiles[tile].labels
+        if plane is None:
+            return None
+        return as_labels(self._pixels(plane).window(*window.ranges), plane.name)
 
     def _inverse_variance(self, tile: int, stored: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

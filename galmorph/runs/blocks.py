@@ -1,0 +1,108 @@
+"""Blocks: detection on whole pieces of a tile, where a catalogue is so dense that this is cheaper than cutouts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import sep
+
+from galmorph.sky.cutout import Cutout
+from galmorph.sky.images import ImageSource, Located
+from galmorph.stamps.labelled import segmentation_of
+from galmorph.stamps.segment import Segmentation, segment
+
+__all__ = ["BLOCK_PX", "CROSSOVER_PER_MPX", "Blocks", "block_of"]
+
+IntArray = npt.NDArray[np.int32]
+
+BLOCK_PX = 1024
+"""Side of a block."""
+MARGIN_PX = 256
+"""Detected around a block, so that the largest cutout about any of its rows lies inside."""
+CROSSOVER_PER_MPX = 60.0
+"""Rows per million pixels above which a block is cheaper than its rows' cutouts (tests/benchmarks/bench_blocks.py)."""
+_KEPT = 4
+_MESH_PX = 64
+
+
+def block_of(where: Located) -> npt.NDArray[np.int64]:
+    """Tile and block of each row, (N, 3): tile, block row, block column; -1 where there is no tile."""
+    on = where.tile >= 0
+    place = np.full((len(where.tile), 3), -1, np.int64)
+    place[on, 0] = where.tile[on]
+    place[on, 1] = where.y[on] // BLOCK_PX
+    place[on, 2] = where.x[on] // BLOCK_PX
+    return place
+
+
+@dataclass
+class Blocks:
+    """Labels of the blocks of a source, made when a row first needs them; the last few are kept.
+
+    Parameters
+    ----------
+    images
+        FITS images of one band.
+    dense
+        Tile, block row and block column of the blocks worth detecting as a whole.
+    """
+
+    images: ImageSource
+    dense: frozenset[tuple[int, int, int]]
+    _made: OrderedDict[tuple[int, int, int], tuple[IntArray, tuple[int, int]]] = field(default_factory=OrderedDict)
+
+    @classmethod
+    def where_dense(cls, images: ImageSource, where: Located, *, per_mpx: float = CROSSOVER_PER_MPX) -> Blocks:
+        """Choose the blocks with at least so many rows per million pixels."""
+        places, rows = np.unique(block_of(where), axis=0, return_counts=True)
+        worth = (places[:, 0] >= 0) & (rows >= per_mpx * BLOCK_PX**2 / 1e6)
+        return cls(images, frozenset((int(t), int(r), int(c)) for t, r, c in places[worth]))
+
+    def found(self, cutout: Cutout, usable: npt.NDArray[np.bool_]) -> Segmentation | None:
+        """Return the segmentation of a cutout from its block; None where the block is not dense."""
+        x, y = cutout.x + cutout.origin[0], cutout.y + cutout.origin[1]
+        key = (cutout.tile, int(y // BLOCK_PX), int(x // BLOCK_PX))
+        if key not in self.dense:
+            return None
+        labels, (left, top) = self._labels(key)
+        column, row = cutout.origin[0] - left, cutout.origin[1] - top
+        height, width = cutout.shape
+        if column < 0 or row < 0 or row + height > labels.shape[0] or column + width > labels.shape[1]:
+            return None
+        return segmentation_of(cutout.detection, usable, labels[row : row + height, column : column + width])
+
+    def _labels(self, key: tuple[int, int, int]) -> tuple[IntArray, tuple[int, int]]:
+        if key not in self._made:
+            self._made[key] = self._detect(key)
+            if len(self._made) > _KEPT:
+                self._made.popitem(last=False)
+        self._made.move_to_end(key)
+        return self._made[key]
+
+    def _detect(self, key: tuple[int, int, int]) -> tuple[IntArray, tuple[int, int]]:
+        tile, row, column = key
+        middle = (BLOCK_PX - 1) // 2
+        block = self.images.cutout(tile, column * BLOCK_PX + middle, row * BLOCK_PX + middle, BLOCK_PX // 2 + MARGIN_PX)
+        pixels, weight = block.detection, block.weight
+        usable = np.isfinite(pixels) if weight is None else np.isfinite(pixels) & (weight > 0)
+        level = _background(pixels, usable)
+        return segment(pixels - level, usable, relative_noise=_relative_noise(weight, usable)).labels, block.origin
+
+
+def _background(pixels: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Smooth sky of a block: SEP's mesh of clipped modes."""
+    plain = np.where(usable, pixels, np.float32(0.0))
+    mesh = sep.Background(plain, mask=~usable, bw=_MESH_PX, bh=_MESH_PX)
+    return np.asarray(mesh.back(dtype=np.float32))
+
+
+def _relative_noise(
+    weight: npt.NDArray[np.float32] | None, usable: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32] | None:
+    if weight is None or not usable.any():
+        return None
+    noise = 1.0 / np.sqrt(np.where(usable, weight, 1.0))
+    return (noise / np.median(noise[usable])).astype(np.float32)
