@@ -179,7 +179,7 @@ def _in_order(rows: npt.NDArray[np.intp], gathering: Gathering) -> list[int]:
     if gathering.blocks is None:
         return [int(row) for row in rows]
     place = block_of(gathering.where[0])[rows]
-    order = np.lexsort((rows, place[:, 2], place[:, 1], place[:, 0]))
+    order = np.lexsort((place[:, 2], place[:, 1], place[:, 0]))
     return [int(row) for row in rows[order]]
 
 
