@@ -54,6 +54,13 @@ def _relative(g: int, h: int) -> int:
 _RELATIVE = torch.tensor([[_relative(g, h) for h in range(ORDER)] for g in range(ORDER)])
 
 
+def _orientations(channels: int, width: int) -> torch.Tensor:  # -> (8 · channels · width²,)
+    """Say which weight of a kernel, (1 or 8, k, k), lies where in each of its orientations."""
+    place = torch.arange(channels * width * width, device="cpu").reshape(channels, width, width)
+    turns = [turned(place if channels == 1 else place[_RELATIVE[g]], g) for g in range(ORDER)]
+    return torch.stack(turns).flatten()
+
+
 class SquareConv(nn.Module):
     """Convolution that commutes with flips and quarter turns (Cohen & Welling 2016, arXiv:1602.07576).
 
@@ -71,6 +78,8 @@ class SquareConv(nn.Module):
         Whether the input is an image instead of fields.
     """
 
+    orientations: torch.Tensor
+
     def __init__(
         self, inputs: int, outputs: int, width: int, stride: int = 1, padding: int = 0, *, image: bool = False
     ) -> None:
@@ -78,12 +87,15 @@ class SquareConv(nn.Module):
         fields = (outputs // ORDER, inputs if image else inputs // ORDER, 1 if image else ORDER)
         self.weight = nn.Parameter(torch.empty(*fields, width, width))
         nn.init.normal_(self.weight, std=(2.0 / (inputs * width * width)) ** 0.5)
-        self.stride, self.padding, self.image = stride, padding, image
+        self.stride, self.padding = stride, padding
+        self.register_buffer("orientations", _orientations(fields[2], width), persistent=False)
 
     def kernels(self) -> torch.Tensor:  # (fields, inputs, 1 or 8, k, k) -> (outputs, inputs, k, k)
         """Turn the kernels into all orientations."""
-        turns = [turned(self.weight if self.image else self.weight[:, :, _RELATIVE[g]], g) for g in range(ORDER)]
-        return torch.stack(turns, dim=1).flatten(2, 3).flatten(0, 1)
+        fields, inputs, channels, width, _ = self.weight.shape
+        turns = self.weight.flatten(2).index_select(2, self.orientations)
+        turns = turns.view(fields, inputs, ORDER, channels, width, width).transpose(1, 2)
+        return turns.reshape(ORDER * fields, inputs * channels, width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, H, W) -> (B, outputs, H/stride, W/stride)
         """Convolve."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import tomllib
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from galmorph.nets.network import (
     outline,
     views,
 )
+from galmorph.shipped import shipped
 from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.recipe import Recipe
 
@@ -444,3 +447,15 @@ def test_every_kind_of_layer_says_what_it_is():
 def test_weights_are_counted():
     """Kernels and biases."""
     assert n_weights(built("conv 2 3x3\nglobalpool mean\ndense answers")) == 2 * 9 + 2 + 2 * 5 + 5
+
+
+def test_the_document_lists_every_layer_with_its_options():
+    """The table of docs/networks.md, and the network that it shows."""
+    text = (shipped("catalogs").parent / "docs" / "networks.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)[^|]*` \|([^|]*)\|", text, flags=re.MULTILINE))
+    assert set(rows) == set(KINDS)
+    for name, kind in KINDS.items():
+        options = {f.name for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}  # type: ignore[arg-type]
+        assert set(re.findall(r"`(\w+)`", rows[name])) == options, name
+    shown = tomllib.loads(re.findall(r"```toml\n(title.*?)```", text, flags=re.DOTALL)[0])
+    assert outline(NetworkConfig.from_dict(shown), recipe(64, 3), load_scheme("gz2-simple"))[1] > 1000
