@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test lint types bench bench-measure bench-warp clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -15,6 +15,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.tested: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+$(VENV)/.benched: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	touch $@
 
 demo: $(VENV)/.installed
@@ -41,6 +45,12 @@ types: $(VENV)/.tested
 
 bench: $(VENV)/.tested
 	$(BIN)/python tests/benchmarks/bench_classify.py
+
+bench-measure: $(VENV)/.benched
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_measure.py
+
+bench-warp: $(VENV)/.benched
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_warp.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis

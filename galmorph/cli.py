@@ -176,6 +176,12 @@ def _add_measure(command: argparse.ArgumentParser) -> None:
     command.add_argument("catalog", metavar="CATALOG", help="FITS, VOTable, ECSV, CSV or Parquet")
     _add_images(command)
     _add_detect(command)
+    command.add_argument(
+        "--backend",
+        choices=("galmorph", "sep", "photutils"),
+        default="galmorph",
+        help="what measures; sep and photutils give those libraries' textbook values",
+    )
     _add_output(command)
     _add_columns(command)
 
@@ -317,7 +323,9 @@ def _classify(options: argparse.Namespace) -> None:
 
 def _measure(options: argparse.Namespace) -> None:
     with closing(_Bar()) as bar:
-        table = galmorph.measure(options.catalog, options.image, progress=bar, **_shared(options))
+        table = galmorph.measure(
+            options.catalog, options.image, progress=bar, backend=options.backend, **_shared(options)
+        )
     _summarise(table, options)
 
 

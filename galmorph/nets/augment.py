@@ -1,7 +1,7 @@
 """Augmentation: random views and observations of galaxies, in the single warp that makes their stamps.
 
-The warp is that of :mod:`galmorph.stamps.warp` (a cubic B-spline sampled n × n times in each stamp pixel), batched
-over stamps on the device of its input.
+The warp is that of :mod:`galmorph.stamps.warp` for views of any angle (a cubic B-spline sampled n × n times in each
+stamp pixel), batched over stamps on the device of its input.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 from galmorph.errors import PipelineError, unknown_name
 
 __all__ = ["Augmentation", "Observation", "batch_warp", "blur", "degrade", "observe", "random_turns"]
+
+# Stamps sampled together on a processor: more would not fit into its cache.
+_TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def random_turns(n: int, ranges: Augmentation, generator: torch.Generator) -> to
 
 
 def batch_warp(coefficients: torch.Tensor, matrices: torch.Tensor, size: int, n: int) -> torch.Tensor:
-    """Resample images to stamps.
+    """Resample images to stamps, without gradients.
 
     Parameters
     ----------
@@ -121,41 +124,83 @@ def batch_warp(coefficients: torch.Tensor, matrices: torch.Tensor, size: int, n:
 
     Returns
     -------
-    (B, C, size, size); zero outside the images.
+    (B, C, size, size); zero outside the images. The same as :func:`galmorph.stamps.warp.sample` with as many points.
     """
-    batch, _, height, width = coefficients.shape
-    grid = (torch.arange(size * n, device=matrices.device) + 0.5) * (2.0 / (size * n)) - 1.0
-    y, x = torch.meshgrid(grid, grid, indexing="ij")
-    points = torch.stack([x, y, torch.ones_like(x)], dim=0).reshape(3, -1).to(matrices.dtype)
-    pixels = (matrices @ points).reshape(batch, 2, size * n, size * n)
-    inside = (pixels >= 0).all(1) & (pixels[:, 0] <= width - 1) & (pixels[:, 1] <= height - 1)
-    fine = _spline(coefficients, pixels) * inside[:, None]
+    together = _TOGETHER if coefficients.device.type == "cpu" else max(len(matrices), 1)
+    parts = zip(torch.split(coefficients, together), torch.split(matrices, together), strict=True)
+    with torch.no_grad():
+        return torch.cat([_sampled(images, views, size, n) for images, views in parts])
+
+
+def _sampled(coefficients: torch.Tensor, matrices: torch.Tensor, size: int, n: int) -> torch.Tensor:
+    x, y, weights = _points(matrices, size, n)
+    share = weights.repeat(1, 1, size) * n  # of a point in its stamp pixel, over that in a plain mean
+    fine = _spline(coefficients, x, y, share[:, 0, None, :] * share[:, 1, :, None])
     return F.avg_pool2d(fine, n) if n > 1 else fine
 
 
-def _spline(coefficients: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
-    """Evaluate a cubic B-spline as four weighted bilinear look-ups (Sigg & Hadwiger 2005, GPU Gems 2, ch. 20)."""
-    whole = torch.floor(pixels)
-    t = pixels - whole
-    w0 = (1.0 - t) ** 3 / 6.0
-    w1 = (4.0 - 6.0 * t**2 + 3.0 * t**3) / 6.0
-    w3 = t**3 / 6.0
-    low = w0 + w1
-    high = 1.0 - low
-    near = whole - 1.0 + w1 / low
-    far = whole + 1.0 + w3 / high
-    out = torch.zeros(())
-    for x, wx in ((near[:, 0], low[:, 0]), (far[:, 0], high[:, 0])):
-        for y, wy in ((near[:, 1], low[:, 1]), (far[:, 1], high[:, 1])):
-            out = out + (wx * wy)[:, None] * _bilinear(coefficients, x, y)
+def _points(matrices: torch.Tensor, size: int, n: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return sample points in pixels, x and y of (B, size · n, size · n), and their weights per axis, (B, 2, n)."""
+    reach = torch.linalg.vector_norm(matrices[:, :, :2], dim=1)  # pixels in half a stamp along its axes
+    offsets, weights = _combs((reach * (2.0 / size)).clamp(min=1.0), n)
+    middles = (torch.arange(size, device=matrices.device, dtype=matrices.dtype) + 0.5) * (2.0 / size) - 1.0
+    points = (middles[:, None] + (offsets / reach.clamp(min=1e-12)[..., None])[:, :, None]).reshape(-1, 2, 1, size * n)
+    shares = matrices[:, :, :2, None] * points.transpose(1, 2)  # (B, to, from, S · n)
+    columns = shares[:, :, 0] + matrices[:, :, 2:]
+    rows = shares[:, :, 1]
+    x, y = (columns[:, to, None, :] + rows[:, to, :, None] for to in (0, 1))
+    return x, y, weights
+
+
+def _combs(widths: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return points and weights, (..., n), that widen a mean over one pixel to `widths` (see stamps.spline.comb)."""
+    k = torch.arange(1, n, device=widths.device, dtype=widths.dtype)
+    squares = k**2 * (widths[..., None] ** 2 - k**2) / (4.0 * (4.0 * k**2 - 1.0))
+    off = squares.clamp(min=0.0).sqrt()
+    points, vectors = torch.linalg.eigh(torch.diag_embed(off, 1) + torch.diag_embed(off, -1))
+    return points, vectors[..., 0, :] ** 2
+
+
+def _spline(coefficients: torch.Tensor, x: torch.Tensor, y: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Evaluate a cubic B-spline as four weighted bilinear look-ups (Sigg & Hadwiger 2005, GPU Gems 2, ch. 20).
+
+    Values are multiplied by `share`, which is overwritten, and by the part of the pixel about them that lies inside.
+    """
+    height, width = coefficients.shape[-2:]
+    grid = torch.empty((*x.shape, 2), dtype=x.dtype, device=x.device)
+    inside = share.mul_(_covered(x, width)).mul_(_covered(y, height))
+    across, down = _look_ups(x, width), _look_ups(y, height)
+    out = torch.zeros((), dtype=x.dtype, device=x.device)
+    for place_y, weight_y in down:
+        grid[..., 1] = place_y
+        weight_y.mul_(inside)
+        for place_x, weight_x in across:
+            grid[..., 0] = place_x
+            # 'reflection' about pixel centres is the mirror boundary of the prefilter.
+            value = F.grid_sample(coefficients, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
+            out = value.mul_((weight_x * weight_y)[:, None]).add_(out)
     return out
 
 
-def _bilinear(images: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    height, width = images.shape[-2:]
-    # 'reflection' about pixel centres is the mirror boundary of the prefilter.
-    grid = torch.stack([2.0 * x / (width - 1) - 1.0, 2.0 * y / (height - 1) - 1.0], dim=-1)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
+def _covered(x: torch.Tensor, length: int) -> torch.Tensor:
+    """Return the part of a pixel about `x` that lies on an image."""
+    return ((length + 1) / 2 - (x - (length - 1) / 2).abs_()).clamp_(0.0, 1.0)
+
+
+def _look_ups(x: torch.Tensor, length: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return where between the four coefficients about `x` to look, in grid_sample's units, and the weights."""
+    whole = torch.floor(x)
+    t = x - whole
+    square = t * t
+    cube = square * t
+    low = (5.0 / 6.0 - 0.5 * t).sub_(square, alpha=0.5).add_(cube, alpha=1.0 / 3.0)
+    second = (2.0 / 3.0 - square).add_(cube, alpha=0.5)
+    high = 1.0 - low
+    # One pixel is this much; places are from the middle of the image.
+    unit, whole = 2.0 / (length - 1), whole.sub_((length - 1) / 2)
+    near = second.div_(low).add_(whole).sub_(1.0).mul_(unit)
+    far = cube.div_(high).mul_(1.0 / 6.0).add_(whole).add_(1.0).mul_(unit)
+    return [(near, low), (far, high)]
 
 
 def blur(stamps: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:

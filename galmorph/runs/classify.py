@@ -13,11 +13,12 @@ import numpy as np
 
 from galmorph.errors import OutputError, UnclassifiedError
 from galmorph.flags import UNCLASSIFIABLE, Flag
+from galmorph.runs.columns import SHAPES, measured_columns, probability_columns
 from galmorph.runs.gather import Galaxy, gather, stamp_of
 from galmorph.runs.mismatch import mark_mismatches
 from galmorph.runs.predictor import Predictor
 from galmorph.runs.provenance import provenance_of
-from galmorph.runs.results import Results, measured_columns, probability_columns
+from galmorph.runs.results import Results
 from galmorph.runs.run import Run, is_frame, prepare_run
 from galmorph.sky.catalog import Catalog, Column, Provenance, append, check_output, write_catalog
 from galmorph.sky.images import ImageSource, Paths
@@ -68,7 +69,7 @@ def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
 
 def finish(run: Run, results: Results, command: str) -> tuple[list[Column], Provenance]:
     """Turn results into columns and provenance."""
-    columns = measured_columns(results, run.images, run.prefix)
+    columns = measured_columns(results, run.images, run.prefix, shapes=run.checkpoint is None)
     if run.checkpoint is not None:
         chances = probability_columns(results, run.checkpoint.scheme, run.prefix, normalised=run.normalised)
         model = np.where(results.classified, f"{run.checkpoint.name} {run.checkpoint.version}", "")
@@ -118,10 +119,16 @@ def _same_file(one: Path, other: Path) -> bool:
     return other.exists() and one.samefile(other)
 
 
+def _room(run: Run) -> Results:
+    if run.checkpoint is not None:
+        return Results.empty(len(run.catalog), len(run.checkpoint.scheme.keys))
+    return Results.empty(len(run.catalog), 0, [shape.field for shape in SHAPES])
+
+
 def _execute(run: Run, target: _Target, progress: Progress | None, command: str) -> tuple[list[Column], Provenance]:
     if len(run.catalog) == 0:
         log.warning("the catalogue has no rows: the output will have none either")
-    results = Results.empty(len(run.catalog), len(run.checkpoint.scheme.keys) if run.checkpoint else 0)
+    results = _room(run)
     for done in results_in_parts(run, results):
         if progress is not None:
             progress(done, len(results))
@@ -258,6 +265,7 @@ def measure(
     rms: Paths = (),
     segmentation: Paths = (),
     detect: str = "auto",
+    backend: str = "galmorph",
     output: str | Path | None = None,
     overwrite: bool = False,
     prefix: str = "gm_",
@@ -267,14 +275,24 @@ def measure(
 ) -> Any:
     """Measure every row of a catalogue: the part of :func:`classify` before the network; does not need torch.
 
+    Parameters
+    ----------
+    backend
+        ``'galmorph'``, or ``'sep'`` or ``'photutils'`` for the textbook values of those libraries.
+    catalog, images, survey, band, weights, rms, segmentation, detect, output, overwrite, prefix, progress, **columns
+        As for :func:`classify`.
+
     Returns
     -------
-    The rows with centroid, Petrosian radius, half-light radius, signal-to-noise ratio and flags.
+    The rows with centroid, Petrosian radius, radii of 20, 50 and 80 % of the light, concentration, asymmetry,
+    ellipticity, position angle (deg), signal-to-noise ratio, their errors, and flags.
 
     Raises
     ------
     CatalogError, SurveyError, ImageError, OutputError
         Before work starts, if something does not fit.
+    PipelineError
+        If the backend is unknown or its library not installed.
     """
     target = _Target(output, overwrite=overwrite)
     target.check([images, weights, rms, segmentation])
@@ -288,6 +306,7 @@ def measure(
         segmentation=segmentation,
         detect=detect,
         network=False,
+        backend=backend,
         prefix=prefix,
         **columns,
     )

@@ -19,8 +19,9 @@ from galmorph.sky.catalog import Catalog
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.sky.survey import Band
+from galmorph.stamps.backends import Measure, backend
 from galmorph.stamps.labelled import segmentation_of
-from galmorph.stamps.measure import Measurement, measure
+from galmorph.stamps.measure import Measurement
 from galmorph.stamps.recipe import Recipe, Stamp, make_stamp
 from galmorph.stamps.segment import Segmentation
 
@@ -55,6 +56,8 @@ class Gathering:
     detect
         Where objects are detected: on ``'cutouts'``, on whole pieces of ``'tiles'``, or, with ``'auto'``, there
         where rows are so dense that this is cheaper. A segmentation map that comes with the images goes before.
+    backend
+        What measures: one of :data:`galmorph.stamps.backends.BACKENDS`.
     """
 
     catalog: Catalog
@@ -62,6 +65,7 @@ class Gathering:
     band: Band | None
     half_width_rpet: float = 2.0
     detect: str = "auto"
+    backend: str = "galmorph"
 
     @property
     def psf_fwhm_px(self) -> float | None:
@@ -81,6 +85,11 @@ class Gathering:
     def where(self) -> tuple[Located, npt.NDArray[np.bool_]]:
         """Each row's tile and pixel, and which rows have a valid position; found once, on first use."""
         return _locate(self.catalog, self.images)
+
+    @cached_property
+    def measure(self) -> Measure:
+        """The function that measures a cutout."""
+        return backend(self.backend)
 
     @cached_property
     def blocks(self) -> Blocks | None:
@@ -179,7 +188,7 @@ def _in_order(rows: npt.NDArray[np.intp], gathering: Gathering) -> list[int]:
     if gathering.blocks is None:
         return [int(row) for row in rows]
     place = block_of(gathering.where[0])[rows]
-    order = np.lexsort((rows, place[:, 2], place[:, 1], place[:, 0]))
+    order = np.lexsort((place[:, 2], place[:, 1], place[:, 0]))
     return [int(row) for row in rows[order]]
 
 
@@ -206,7 +215,7 @@ def _one(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galax
             return Galaxy(row, Flag.FETCH_FAILED)
         if blank := _blank(cutout):
             return Galaxy(row, Flag.NO_IMAGE | blank, cutout)
-        measured = measure(
+        measured = gathering.measure(
             cutout.detection,
             cutout.x,
             cutout.y,

@@ -182,7 +182,8 @@ def split_rows(split: Mapping[str, Any], ids: list[str], columns: Mapping[str, A
 
     Two methods: ``contiguous`` cuts the rows, ordered by the number in their name, into `blocks` equal blocks and
     takes whole blocks for each part (neighbours on the sky stay together); ``hash`` draws shares of the rows for
-    which the columns in `only` have the given values (other rows always train). With `balance` the training rows are
+    which the columns in `only` have the given values (other rows always train); a share is a number, or a pair of
+    numbers between which the hash of a row's name must lie. With `balance` the training rows are
     weighted so that their classes have the shares that they have among those rows.
 
     Parameters
@@ -230,11 +231,30 @@ def _number(name: str) -> int:
 def _hashed(split: Mapping[str, Any], ids: list[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
     share = np.array([_share(f"{split.get('salt', '')}{i}") for i in ids])
     eligible = unbiased_rows(split, len(ids), columns)
-    test, validation = split["test"], split["validation"]
     parts = np.full(len(ids), "train", dtype=_PART_TYPE)
-    parts[eligible & (share < test)] = "test"
-    parts[eligible & (share >= test) & (share < test + validation)] = "validation"
+    for part, (low, high) in _ranges(split).items():
+        parts[eligible & (share >= low) & (share < high)] = part
     return parts
+
+
+def _ranges(split: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Return the ranges of hashes of the test and validation parts: as given, or one after the other from 0."""
+    test, validation = split["test"], split["validation"]
+    found = {"test": _range(test, 0.0)}
+    found["validation"] = _range(validation, found["test"][1])
+    first, second = sorted(found.values())
+    if first[1] > second[0]:
+        raise PipelineError(f"[split] test = {test} and validation = {validation} overlap: keep them apart")
+    return found
+
+
+def _range(given: Any, start: float) -> tuple[float, float]:
+    pair = (start, start + given) if isinstance(given, float | int) else given
+    if not isinstance(pair, list | tuple):
+        pair = ()
+    if len(pair) != 2 or not all(isinstance(v, int | float) for v in pair) or not 0 <= pair[0] <= pair[1] <= 1:
+        raise PipelineError(f"[split] share {given!r}: expected a number, or a pair of rising numbers, from 0 to 1")
+    return float(pair[0]), float(pair[1])
 
 
 def unbiased_rows(split: Mapping[str, Any], n: int, columns: Mapping[str, Any]) -> npt.NDArray[np.bool_]:

@@ -12,8 +12,8 @@ import numpy as np
 from astropy.table import Table
 
 from galmorph.errors import CatalogError, CheckpointError, GalmorphError, SurveyError, unknown_name
+from galmorph.runs.columns import column_names
 from galmorph.runs.gather import DETECT, Gathering, locate
-from galmorph.runs.results import column_names
 from galmorph.sky.catalog import Catalog, catalog_from, check_columns, read_catalog
 from galmorph.sky.images import ImageSource, Paths, colour_bands, open_images
 from galmorph.sky.survey import Band, Survey, survey_names
@@ -101,6 +101,7 @@ def prepare_run(
     segmentation: Paths = (),
     detect: str = "auto",
     network: bool = True,
+    backend: str = "galmorph",
     prefix: str = "gm_",
     normalised: bool = False,
     device: str = "auto",
@@ -122,6 +123,8 @@ def prepare_run(
         ``'auto'``, ``'cutouts'`` or ``'tiles'``: see :class:`~galmorph.runs.gather.Gathering`.
     network
         False for measuring only.
+    backend
+        What measures: ``'galmorph'``, or ``'sep'`` or ``'photutils'`` for those libraries' textbook values.
     columns
         ``ra``, ``dec``, ``x``, ``y``, ``id_column``, ``file_column``: names of columns.
 
@@ -144,7 +147,7 @@ def prepare_run(
             source, weights=weights, rms=rms, segmentation=segmentation, survey=known, band=band, hdu=image_hdu
         )
     recipe = net.recipe if net else _MEASURED
-    gathering = Gathering(table, source, _one_band(known, bands), recipe.half_width_rpet, detect)
+    gathering = Gathering(table, source, _one_band(known, bands), recipe.half_width_rpet, detect, backend)
     run = Run(gathering, known, bands, band or "", net, prefix, normalised, where, opened)
     try:
         _check_run(run)
@@ -160,6 +163,7 @@ def _check_run(run: Run) -> None:
     scheme = run.checkpoint.scheme if run.checkpoint else None
     check_columns(run.catalog, column_names(scheme, run.prefix, sky=run.images.has_wcs))
     locate(run.gathering)
+    _ = run.gathering.measure  # says which library is missing
 
 
 def _check_prefix(prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""Measurement: centroid, Petrosian radius and signal-to-noise ratio of one galaxy on a cutout."""
+"""Measurement: position, size, shape and brightness of one galaxy on a cutout."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import sep
-from scipy import ndimage
 
 from galmorph.flags import Flag
-from galmorph.stamps.segment import Segmentation, neighbour_mask, pick, segment
-from galmorph.stamps.warp import binned
+from galmorph.stamps.asymmetry import asymmetry
+from galmorph.stamps.frame import Frame, frame_about, frame_size
+from galmorph.stamps.petrosian import ETA, petrosian_radius
+from galmorph.stamps.profile import Profile, profile_of, radial_profile
+from galmorph.stamps.radii import Radii, radii_of
+from galmorph.stamps.segment import SKY_EXTENT, Segmentation, neighbour_mask, pick, segment
+from galmorph.stamps.template import light_radii
+from galmorph.stamps.window import Window, ellipse_of, fit_window
 
 __all__ = ["ETA", "Measurement", "Profile", "measure", "petrosian_radius", "radial_profile"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-ETA = 0.2
-"""Petrosian ratio of the SDSS definition (Blanton et al. 2001; Petrosian 1976)."""
-_INNER, _OUTER = 0.8, 1.25
-_FINE_PX = 8
-_SUBPIXELS = 5
-_BIN_PX = 0.25
-# Windowed centroid: Gaussian sigma in units of the half-light radius. The optimum for a smooth profile is 0.85
-# (Cramér-Rao); 1.3 costs little there and follows the whole of a clumpy galaxy instead of its brightest knot.
-_WINDOW = 1.3
-# Above twice this width a window spans so many pixels that their averages serve as well.
-_WIDE_PX = 5.0
+# Window of the centroid: Gaussian of so many half-light radii, at least so many widths of the point-spread function.
+_WINDOW = 0.8
+_LEAST_FWHM = 0.5
+_SAME_WIDTH = 0.08
 _LOW_SNR = 10.0
-_FINE_CONTRAST = 0.0005
-# r_P is 0.4 to 1.6 times the isophotal radius; a crossing far beyond it belongs to other light.
-_FARTHEST = 2.5
-# SEP's bits for an aperture that is truncated or holds masked pixels; both have flags of their own here.
-_HARMLESS = sep.APER_TRUNC | sep.APER_HASMASKED
+# Catalogues are no worse than this; a position further from the middle may mean another, smaller source.
+_MISPLACED_PX = 4.0
+_FINE_CONTRAST, _FINEST_CONTRAST = 0.01, 0.0005
+# Largest r_P in isophotal radii, of bright galaxies and of faint ones.
+_FARTHEST = 5.0, 9.0
+# The sky next to a galaxy is not that of the whole cutout: error of its level in units of the noise per pixel.
+_SKY_SYSTEMATIC = 0.005
+# First guess of a frame's half-width in isophotal radii, of bright galaxies and of faint ones.
+_FIRST_FRAME = 0.8, 5.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,19 @@ class Measurement:
         The segmentation it rests on.
     neighbours
         (H, W) True on pixels of other objects.
+    r50_err_px, r20_px, r20_err_px, r80_px, r80_err_px
+        Circles with 50, 20 and 80 % of the flux inside the Petrosian radius, and errors.
+    concentration, concentration_err
+        5 log10(r80 / r20), of the flux inside one Petrosian radius (Bershady et al. 2000 take 1.5).
+    asymmetry, asymmetry_err
+        180-degree asymmetry inside 1.5 Petrosian radii about the centroid, less that of the sky's noise.
+    ellipticity, ellipticity_err, position_angle_deg, position_angle_err_deg
+        1 - b/a and direction of the major axis, from +x towards +y (-90 to 90), of the light in an elliptical
+        Gaussian window of the same shape; not corrected for the point-spread function.
+    flux_err
+        Error of the flux, with those of the sky and of the radius.
+    intrinsic_rpet_px, intrinsic_rpet_err_px
+        Petrosian radius before the point-spread function, of the Sérsic profiles that match; NaN where that is unknown.
     """
 
     x: float
@@ -83,16 +97,22 @@ class Measurement:
     extent_px: float
     found: Segmentation
     neighbours: BoolArray
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Circular profile in bins that end at `edge` (pixels): `mean` flux per pixel, geometric `area`, area `used`."""
-
-    edge: npt.NDArray[np.float64]
-    mean: npt.NDArray[np.float64]
-    area: npt.NDArray[np.float64]
-    used: npt.NDArray[np.float64]
+    r50_err_px: float = float("nan")
+    r20_px: float = float("nan")
+    r20_err_px: float = float("nan")
+    r80_px: float = float("nan")
+    r80_err_px: float = float("nan")
+    concentration: float = float("nan")
+    concentration_err: float = float("nan")
+    asymmetry: float = float("nan")
+    asymmetry_err: float = float("nan")
+    ellipticity: float = float("nan")
+    ellipticity_err: float = float("nan")
+    position_angle_deg: float = float("nan")
+    position_angle_err_deg: float = float("nan")
+    flux_err: float = float("nan")
+    intrinsic_rpet_px: float = float("nan")
+    intrinsic_rpet_err_px: float = float("nan")
 
 
 def measure(
@@ -107,9 +127,10 @@ def measure(
 ) -> Measurement:
     """Measure the galaxy at a position.
 
-    Background, detection and deblending (SEP); neighbours masked out to six of their semi-axes; windowed centroid
-    (SExtractor's XWIN with a Gaussian of 1.3 half-light radii); Petrosian radius in the SDSS definition with
-    circular annuli, each filled from its own unmasked part.
+    Background, detection and deblending (SEP); neighbours masked out to six of their semi-axes; centroid and shape in
+    an elliptical Gaussian window of one half-light radius; Petrosian radius in the SDSS definition with circular
+    annuli, each filled from its own unmasked part, combined with that of the Sérsic profiles behind the
+    point-spread function that match, by their errors.
 
     Parameters
     ----------
@@ -124,7 +145,7 @@ def measure(
     psf_fwhm_px
         Width of the point-spread function; marks objects that it dominates.
     found
-        Segmentation of this cutout, if it is known already; nothing is detected then.
+        Segmentation of this very cutout made elsewhere; None to detect here.
 
     Returns
     -------
@@ -136,71 +157,82 @@ def measure(
     ----------
     Petrosian 1976, ApJ 210, L53; Blanton et al. 2001, AJ 121, 2358; Bertin & Arnouts 1996, A&AS 117, 393.
     """
-    weighted = np.ones(pixels.shape, np.bool_) if weight is None else np.isfinite(weight) & (weight > 0)
-    finite = np.isfinite(pixels)
-    usable = finite & weighted
-    if found is None:
-        found, chosen = _object_at(pixels, usable, _relative_noise(weight, usable), x, y)
-    else:
-        chosen = pick(found, x, y)
+    scene = _Scene.of(pixels, weight, found)
+    found, chosen = _object_at(scene, weight, found, x, y)
     neighbours = neighbour_mask(found, chosen, pixels.shape)
     if chosen < 0:
         # Nothing stands out here, so nothing is known to be a neighbour either.
-        return _nothing(x, y, found, np.zeros_like(neighbours), _missing_at(x, y, finite, weighted))
-    clean = np.where(usable, pixels - np.float32(found.sky.level), np.float32(0.0))
-    bad = neighbours | ~usable
-    row = found.objects[chosen]
-    centre, flags = _centroid(clean, bad, row, psf_fwhm_px)
-    if np.hypot(centre[0] - x, centre[1] - y) > _moved_far(row):
+        return _nothing(x, y, found, np.zeros_like(neighbours), scene.missing_at(x, y))
+    galaxy = _Galaxy.of(scene, found, chosen, neighbours, psf_fwhm_px)
+    window, flags = galaxy.centred()
+    if np.hypot(window.x - x, window.y - y) > _moved_far(galaxy.row):
         flags |= Flag.CENTROID_MOVED
-    profile = radial_profile(clean, ~bad, *centre)
-    radius, error, fits = petrosian_radius(profile, found.sky.sigma * found.correlation_px)
-    isophotal = 3.0 * float(np.sqrt(row["a"] * row["b"]))
-    if radius > _FARTHEST * isophotal:
-        radius, error, fits = float("nan"), float("nan"), False
-    flags |= _radius_flags(radius, psf_fwhm_px)
-    aperture = radius if np.isfinite(radius) else isophotal
-    flux, r50, noise = _flux_inside(profile, aperture, found)
-    snr = flux / noise if noise > 0 else float("nan")
-    flags |= _aperture_flags(pixels, centre, aperture, finite, weighted, neighbours, saturation)
-    if not snr >= _LOW_SNR:
-        flags |= Flag.LOW_SNR
-    return Measurement(
-        x=centre[0],
-        y=centre[1],
-        position_err_px=r50 / snr if snr > 0 else float("nan"),
-        rpet_px=radius,
-        rpet_err_px=error,
-        r50_px=r50,
-        flux=flux,
-        snr=snr,
-        mean_brightness=flux / (np.pi * aperture**2),
-        sky_level=found.sky.level,
-        sky_sigma=found.sky.sigma,
-        flags=flags if fits else flags | Flag.NO_PETROSIAN,
-        reach_px=_reach(centre, pixels.shape),
-        extent_px=3.0 * float(row["a"]),
-        found=found,
-        neighbours=neighbours,
-    )
+    frame, radii = galaxy.sized(window)
+    window = galaxy.refined(window, radii)
+    return _measurement(scene, galaxy, window, frame, radii, flags, saturation)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Pixels, which of them are finite, have weight, and both; None where all do."""
+
+    pixels: FloatArray
+    finite: BoolArray | None
+    weighted: BoolArray | None
+    usable: BoolArray
+
+    @classmethod
+    def of(cls, pixels: FloatArray, weight: FloatArray | None, found: Segmentation | None) -> _Scene:
+        finite = np.isfinite(pixels)
+        usable = finite
+        weighted = None
+        if weight is not None:
+            weighted = np.isfinite(weight) & (weight > 0)
+            usable = finite & weighted
+        if found is not None:
+            usable = usable & found.usable
+        every = bool(finite.all())
+        return cls(pixels, None if every else finite, weighted, usable)
+
+    def missing_at(self, x: float, y: float) -> Flag:
+        """Say what is missing at a position without a source."""
+        height, width = self.usable.shape
+        if self.usable.size == 0 or not np.isfinite(x + y):
+            return Flag.MASKED_PIXELS
+        row, column = round(min(max(y, 0.0), height - 1.0)), round(min(max(x, 0.0), width - 1.0))
+        masked = Flag(0) if self.finite is None or self.finite[row, column] else Flag.MASKED_PIXELS
+        weighted = self.weighted is None or self.weighted[row, column]
+        return masked if weighted else masked | Flag.ZERO_WEIGHT
 
 
 def _object_at(
-    pixels: FloatArray, usable: BoolArray, relative_noise: FloatArray | None, x: float, y: float
+    scene: _Scene, weight: FloatArray | None, given: Segmentation | None, x: float, y: float
 ) -> tuple[Segmentation, int]:
     """Segment the cutout and choose the object at the position.
 
     A position far from the middle of its object may be a smaller source in front of it: if deblending at a lower
     contrast finds one close by, that is meant.
     """
-    found = segment(pixels, usable, relative_noise=relative_noise)
+    if given is not None:
+        return given, pick(given, x, y)
+    noise = _relative_noise(weight, scene.usable)
+    found = segment(scene.pixels, scene.usable, relative_noise=noise)
     chosen = pick(found, x, y)
-    if chosen < 0 or _distance(found, chosen, x, y) <= _moved_far(found.objects[chosen]):
+    if not _is_misplaced(found, chosen, x, y):
         return found, chosen
-    finer = segment(pixels, usable, relative_noise=relative_noise, deblend_contrast=_FINE_CONTRAST)
-    other = pick(finer, x, y)
-    closer = other >= 0 and _distance(finer, other, x, y) < 0.5 * _distance(found, chosen, x, y)
-    return (finer, other) if closer else (found, chosen)
+    found = segment(scene.pixels, scene.usable, relative_noise=noise, deblend_contrast=_FINE_CONTRAST)
+    chosen = pick(found, x, y)
+    if not _is_misplaced(found, chosen, x, y):
+        return found, chosen
+    finest = segment(scene.pixels, scene.usable, relative_noise=noise, deblend_contrast=_FINEST_CONTRAST)
+    other = pick(finest, x, y)
+    closer = other >= 0 and _distance(finest, other, x, y) < 0.5 * _distance(found, chosen, x, y)
+    return (finest, other) if closer else (found, chosen)
+
+
+def _is_misplaced(found: Segmentation, chosen: int, x: float, y: float) -> bool:
+    """Tell whether a position is so far from the middle of its object that it may mean another."""
+    return chosen >= 0 and _distance(found, chosen, x, y) > max(_MISPLACED_PX, _moved_far(found.objects[chosen]))
 
 
 def _distance(found: Segmentation, chosen: int, x: float, y: float) -> float:
@@ -209,264 +241,243 @@ def _distance(found: Segmentation, chosen: int, x: float, y: float) -> float:
 
 
 def _relative_noise(weight: FloatArray | None, usable: BoolArray) -> FloatArray | None:
+    """Noise relative to the typical one; None where it is the same everywhere to a few per cent."""
     if weight is None or not usable.any():
         return None
-    noise = 1.0 / np.sqrt(np.where(usable, weight, 1.0))
-    return (noise / np.median(noise[usable])).astype(np.float32)
+    inside = weight[usable]
+    typical = float(np.median(inside))
+    if inside.min() > 0.9 * typical and inside.max() < 1.1 * typical:
+        return None
+    noise = 1.0 / np.sqrt(np.where(usable, weight / typical, 1.0))
+    return np.ascontiguousarray(noise, np.float32)
 
 
 def _moved_far(row: np.void) -> float:
     return max(2.0, float(np.sqrt(row["a"] * row["b"])))
 
 
-def _reach(centre: tuple[float, float], shape: tuple[int, int]) -> float:
+def _reach(centre: tuple[float, float], shape: tuple[int, ...]) -> float:
     height, width = shape
     return float(min(centre[0], centre[1], width - 1 - centre[0], height - 1 - centre[1]))
-
-
-def _missing_at(x: float, y: float, finite: BoolArray, weighted: BoolArray) -> Flag:
-    if finite.size == 0 or not np.isfinite(x + y):
-        return Flag.MASKED_PIXELS
-    height, width = finite.shape
-    row, column = round(min(max(y, 0.0), height - 1.0)), round(min(max(x, 0.0), width - 1.0))
-    masked = Flag(0) if finite[row, column] else Flag.MASKED_PIXELS
-    return masked if weighted[row, column] else masked | Flag.ZERO_WEIGHT
 
 
 def _nothing(x: float, y: float, found: Segmentation, neighbours: BoolArray, missing: Flag) -> Measurement:
     nan = float("nan")
     flags = missing | Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR
-    shape = neighbours.shape[0], neighbours.shape[1]
-    sky = found.sky
-    return Measurement(*(nan,) * 9, sky.level, sky.sigma, flags, _reach((x, y), shape), nan, found, neighbours)
+    sky, reach = found.sky, _reach((x, y), neighbours.shape)
+    return Measurement(*(nan,) * 9, sky.level, sky.sigma, flags, reach, nan, found, neighbours)
 
 
-def _centroid(
-    clean: FloatArray, bad: BoolArray, row: np.void, psf_fwhm_px: float | None
-) -> tuple[tuple[float, float], Flag]:
-    start = float(row["x"]), float(row["y"])
-    reach = 6.0 * float(max(row["a"], 1.0))
-    half = _half_light(radial_profile(clean, ~bad, *start), 0.5 * reach)
-    floor = 0.5 * psf_fwhm_px if psf_fwhm_px else 1.0
-    sigma = _WINDOW * max(half if np.isfinite(half) else 0.0, floor)
-    centre, flag = _windowed(clean, bad, start, sigma)
-    moved = np.hypot(centre[0] - start[0], centre[1] - start[1])
-    # SEP returns the start with flag 0 where the core is masked: look for ourselves.
-    if not np.isfinite(moved) or moved > reach or _core_is_bad(bad, start):
-        return start, Flag.NO_CENTROID
-    return centre, Flag(0) if flag & ~_HARMLESS == 0 else Flag.NO_CENTROID
+@dataclass(frozen=True)
+class _Galaxy:
+    """One object of a segmentation with the pixels that belong to no other."""
+
+    clean: FloatArray
+    bad: BoolArray | None
+    row: np.void
+    found: Segmentation
+    neighbours: BoolArray
+    psf_fwhm_px: float | None
+
+    @classmethod
+    def of(
+        cls, scene: _Scene, found: Segmentation, chosen: int, neighbours: BoolArray, psf_fwhm_px: float | None
+    ) -> _Galaxy:
+        clean = scene.pixels - np.float32(found.sky.level)
+        bad: BoolArray | None = neighbours
+        if not scene.usable.all():
+            clean = np.where(scene.usable, clean, np.float32(0.0))
+            bad = neighbours | ~scene.usable
+        return cls(clean.astype(np.float32, copy=False), bad, found.objects[chosen], found, neighbours, psf_fwhm_px)
+
+    @property
+    def noise(self) -> float:
+        """Effective noise per pixel."""
+        return self.found.sky.sigma * self.found.correlation_px
+
+    @property
+    def sky_error(self) -> float:
+        """Error of the level of the sky near the galaxy, per pixel."""
+        sky = self.found.sky
+        counted = self.found.correlation_px / np.sqrt(max(sky.n_pixels, 1))
+        return float(np.hypot(counted, _SKY_SYSTEMATIC) * sky.sigma)
+
+    @property
+    def sky_px(self) -> tuple[float, float]:
+        """Between which distances the sky was measured, roughly."""
+        return SKY_EXTENT / 3.0 * self.isophotal_px, 0.6 * max(self.clean.shape)
+
+    @property
+    def isophotal_px(self) -> float:
+        """Isophotal radius."""
+        return 3.0 * float(np.sqrt(self.row["a"] * self.row["b"]))
+
+    @property
+    def farthest_px(self) -> float:
+        """Largest Petrosian radius that the isophote allows."""
+        return min(max(2.0 * self._expected, _FARTHEST[0]), _FARTHEST[1]) * self.isophotal_px
+
+    @property
+    def _expected(self) -> float:
+        """Petrosian over isophotal radius of an exponential disc: 3.6 / ln P if its centre is P thresholds bright."""
+        contrast = float(self.row["cpeak"]) / max(float(self.row["thresh"]), 1e-30)
+        return 3.6 / float(np.log(max(contrast, 1.5)))
+
+    def centred(self) -> tuple[Window, Flag]:
+        """Fit the window that centroid and shape come from."""
+        start = float(self.row["x"]), float(self.row["y"])
+        first = profile_of(frame_about(self.clean, self.bad, *start, *frame_size(1.2 * self.isophotal_px + 2.0)))
+        mean = np.nan_to_num(first.mean)
+        half_light = float(light_radii(mean * first.area, first.edges, self.isophotal_px)[0][1])
+        sigma = _WINDOW * max(half_light if np.isfinite(half_light) else 0.0, _LEAST_FWHM * (self.psf_fwhm_px or 2.0))
+        shape = ellipse_of(float(self.row["a"]), float(self.row["b"]), float(self.row["theta"]), sigma)
+        fill = first.edge, mean
+        window = fit_window(self.clean, self.bad, start, shape, self.noise, fill)
+        moved = float(np.hypot(window.x - start[0], window.y - start[1]))
+        if not moved <= 6.0 * max(float(self.row["a"]), 1.0) or self._core_is_bad(start):
+            nan = float("nan")
+            return Window(*start, window.position_err_px, shape, nan, converged=False), Flag.NO_CENTROID
+        return window, Flag(0) if window.converged else Flag.NO_CENTROID
+
+    def refined(self, window: Window, radii: Radii | None) -> Window:
+        """Fit the window again where the half-light radius came out different from the first, isophotal one."""
+        if radii is None or not window.converged or not radii.shares[1] > 0:
+            return window
+        sigma = _WINDOW * max(float(radii.shares[1]), _LEAST_FWHM * (self.psf_fwhm_px or 2.0))
+        if abs(sigma / window.ellipse.sigma_px - 1.0) < _SAME_WIDTH:
+            return window
+        again = fit_window(self.clean, self.bad, (window.x, window.y), window.ellipse.resized(sigma), self.noise)
+        return again if again.converged and np.hypot(again.x - window.x, again.y - window.y) < sigma else window
+
+    def _core_is_bad(self, centre: tuple[float, float]) -> bool:
+        if self.bad is None:
+            return False
+        row, column = round(centre[1]), round(centre[0])
+        return bool(self.bad[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].any())
+
+    def sized(self, window: Window) -> tuple[Frame, Radii | None]:
+        """Measure the radii on a frame that is large enough for them."""
+        reach = max(min(max(2.7 * self._expected, _FIRST_FRAME[0]), _FIRST_FRAME[1]) * self.isophotal_px, 12.0)
+        farthest = self.farthest_px
+        settings = self.noise, self.sky_error, self.sky_px, self.psf_fwhm_px, window.ellipse.axis_ratio
+        while True:
+            frame = frame_about(self.clean, self.bad, window.x, window.y, *frame_size(reach))
+            radii = radii_of(frame, *settings)
+            if (radii is not None and 1.5 * radii.rpet <= reach) or reach > farthest:
+                break
+            reach = max(1.6 * reach, 1.6 * radii.rpet if radii is not None else 0.0)
+        return frame, radii if radii is not None and radii.rpet <= farthest else None
 
 
-def _windowed(
-    clean: FloatArray, bad: BoolArray, start: tuple[float, float], sigma: float
-) -> tuple[tuple[float, float], int]:
-    """Find SEP's windowed centroid; on averaged pixels where the window spans many."""
-    factor = max(1, int(sigma / _WIDE_PX))
-    if factor > 1:
-        good = binned((~bad[None]).astype(np.float32), factor)[0]
-        total = binned(np.where(bad, np.float32(0.0), clean)[None], factor)[0]
-        clean = np.divide(total, good, out=np.zeros_like(total), where=good > 0)
-        bad = good < 0.5
-    shift = (factor - 1) / 2
-    at = [[(c - shift) / factor] for c in start]
-    x, y, flag = sep.winpos(np.ascontiguousarray(clean), *at, [sigma / factor], mask=bad, subpix=_SUBPIXELS)
-    return (float(x[0]) * factor + shift, float(y[0]) * factor + shift), int(flag[0])
-
-
-def _core_is_bad(bad: BoolArray, centre: tuple[float, float]) -> bool:
-    row, column = round(centre[1]), round(centre[0])
-    return bool(bad[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].any())
-
-
-def radial_profile(clean: FloatArray, good: BoolArray, x: float, y: float) -> Profile:
-    """Mean flux per pixel in circular bins a quarter of a pixel wide, out to the corner of the cutout.
-
-    Pixels near the centre are divided into 5 × 5 parts so that small apertures are exact to about 0.1 %.
-
-    Parameters
-    ----------
-    clean
-        Sky-subtracted flux, (H, W).
-    good
-        True on pixels that count, (H, W).
-    x, y
-        Centre in pixels.
-    """
-    height, width = clean.shape
-    n_bins = int(max(x, y, width - x, height - y) * 1.4143 / _BIN_PX) + 2
-    sums = np.zeros(n_bins)
-    counts = np.zeros(n_bins)
-    rows, columns = _fine_window(x, y, clean.shape)
-    coarse = good.copy()
-    coarse[rows, columns] = False
-    radius = np.hypot(np.arange(height)[:, None] - y, np.arange(width)[None, :] - x)
-    _accumulate(sums, counts, radius[coarse], clean[coarse].astype(np.float64), 1.0)
-    inner = good[rows, columns]
-    steps = (np.arange(_SUBPIXELS) + 0.5) / _SUBPIXELS - 0.5
-    fine_y = (np.arange(height)[rows, None] + steps).reshape(-1)
-    fine_x = (np.arange(width)[columns, None] + steps).reshape(-1)
-    repeat = np.repeat(np.repeat(clean[rows, columns], _SUBPIXELS, 0), _SUBPIXELS, 1)
-    keep = np.repeat(np.repeat(inner, _SUBPIXELS, 0), _SUBPIXELS, 1)
-    fine = np.hypot(fine_y[:, None] - y, fine_x[None, :] - x)
-    _accumulate(sums, counts, fine[keep], repeat[keep].astype(np.float64), _SUBPIXELS**-2)
-    edge = _BIN_PX * np.arange(1.0, n_bins + 1)
-    mean = np.divide(sums, counts, out=np.full(n_bins, np.nan), where=counts > 0)
-    return Profile(edge, mean, np.pi * (edge**2 - (edge - _BIN_PX) ** 2), counts)
-
-
-def _fine_window(x: float, y: float, shape: tuple[int, int]) -> tuple[slice, slice]:
-    height, width = shape
-    top, left = max(round(y) - _FINE_PX, 0), max(round(x) - _FINE_PX, 0)
-    return slice(top, min(round(y) + _FINE_PX + 1, height)), slice(left, min(round(x) + _FINE_PX + 1, width))
-
-
-def _accumulate(
-    sums: npt.NDArray[np.float64],
-    counts: npt.NDArray[np.float64],
-    radius: npt.NDArray[np.float64],
-    values: npt.NDArray[np.float64],
-    area: float,
-) -> None:
-    where = (radius / _BIN_PX).astype(np.intp)
-    sums += np.bincount(where, values * area, minlength=len(sums))[: len(sums)]
-    counts += np.bincount(where, minlength=len(counts))[: len(counts)] * area
-
-
-def petrosian_radius(profile: Profile, noise: float) -> tuple[float, float, bool]:
-    """Find the radius where the mean brightness in 0.8–1.25 r falls to 0.2 of the mean inside r.
-
-    Parameters
-    ----------
-    profile
-        From :func:`radial_profile`.
-    noise
-        Effective noise per pixel for the error.
-
-    Returns
-    -------
-    Radius and error in pixels (NaN where the ratio never falls that low inside the cutout), and whether it was found.
-
-    References
-    ----------
-    Blanton et al. 2001, AJ 121, 2358; Strauss et al. 2002, AJ 124, 1810.
-    """
-    grid = _radius_grid(profile)
-    if len(grid) < 3:
-        return float("nan"), float("nan"), False
-    ratio, error = _petrosian_ratio(profile, grid, noise)
-    below = np.flatnonzero((ratio[1:] < ETA) & (ratio[:-1] >= ETA))
-    if len(below) == 0:
-        return float("nan"), float("nan"), False
-    i = int(below[0])
-    slope = (ratio[i + 1] - ratio[i]) / (grid[i + 1] - grid[i])
-    radius = grid[i] + (ETA - ratio[i]) / slope
-    return float(radius), float(error[i] / abs(_smooth_slope(grid, ratio, i))), True
-
-
-def _smooth_slope(grid: npt.NDArray[np.float64], ratio: npt.NDArray[np.float64], i: int) -> float:
-    low, high = max(i - 3, 0), min(i + 4, len(grid) - 1)
-    slope = (ratio[high] - ratio[low]) / (grid[high] - grid[low])
-    return float(slope if slope < 0 else -ETA / grid[i])
-
-
-def _radius_grid(profile: Profile) -> npt.NDArray[np.float64]:
-    # Bins are trusted out to where less than a fifth of a ring has pixels; a bin that falls between two rows of pixels
-    # (the centre on a pixel leaves 9.50 to 9.75 px empty) is judged with its neighbours.
-    wider = [ndimage.uniform_filter1d(v, 5, mode="nearest") for v in (profile.used, profile.area)]
-    covered = (profile.used >= 0.2 * profile.area) | (wider[0] >= 0.2 * wider[1])
-    last = len(covered) if covered.all() else int(np.argmin(covered[8:])) + 8
-    outermost = profile.edge[min(last, len(profile.edge) - 1)] / _OUTER
-    return (
-        np.geomspace(1.0, outermost, max(int(np.log(max(outermost, 1.01)) / 0.02), 3))
-        if outermost > 1.2
-        else np.zeros(0)
+def _measurement(
+    scene: _Scene,
+    galaxy: _Galaxy,
+    window: Window,
+    frame: Frame,
+    radii: Radii | None,
+    flags: Flag,
+    saturation: float | None,
+) -> Measurement:
+    """Put the values together, and flag them."""
+    nan = float("nan")
+    sky, found = galaxy.found.sky, galaxy.found
+    aperture = radii.rpet if radii is not None else galaxy.isophotal_px
+    flags |= _radius_flags(radii, galaxy.psf_fwhm_px)
+    flux, flux_err = (radii.flux, radii.flux_err) if radii is not None else _plain_flux(galaxy, frame)
+    noise = galaxy.noise * np.sqrt(np.pi) * aperture
+    snr = flux / noise if noise > 0 else nan
+    flags |= _aperture_flags(scene, window, aperture, galaxy.neighbours, saturation)
+    if not snr >= _LOW_SNR:
+        flags |= Flag.LOW_SNR
+    uneven = asymmetry(frame, radii.rpet, galaxy.noise, sky.n_pixels) if radii is not None else (nan, nan)
+    r20, r50, r80 = radii.shares.tolist() if radii is not None else (nan, nan, nan)
+    r20_err, r50_err, r80_err = radii.shares_err.tolist() if radii is not None else (nan, nan, nan)
+    return Measurement(
+        x=window.x,
+        y=window.y,
+        position_err_px=window.position_err_px,
+        rpet_px=radii.rpet if radii is not None else nan,
+        rpet_err_px=radii.rpet_err if radii is not None else nan,
+        r50_px=r50,
+        flux=flux,
+        snr=snr,
+        mean_brightness=flux / (np.pi * aperture**2),
+        sky_level=sky.level,
+        sky_sigma=sky.sigma,
+        flags=flags,
+        reach_px=_reach((window.x, window.y), scene.pixels.shape),
+        extent_px=3.0 * float(galaxy.row["a"]),
+        found=found,
+        neighbours=galaxy.neighbours,
+        r50_err_px=r50_err,
+        r20_px=r20,
+        r20_err_px=r20_err,
+        r80_px=r80,
+        r80_err_px=r80_err,
+        concentration=5.0 * float(np.log10(r80 / r20)) if r20 > 0 else nan,
+        concentration_err=radii.concentration_err if radii is not None else nan,
+        asymmetry=uneven[0],
+        asymmetry_err=uneven[1],
+        ellipticity=window.ellipticity,
+        ellipticity_err=window.ellipticity_err,
+        position_angle_deg=window.ellipse.angle_deg,
+        position_angle_err_deg=window.angle_err_deg,
+        flux_err=flux_err,
+        intrinsic_rpet_px=radii.intrinsic if radii is not None and galaxy.psf_fwhm_px else nan,
+        intrinsic_rpet_err_px=radii.intrinsic_err if radii is not None and galaxy.psf_fwhm_px else nan,
     )
 
 
-def _cumulative(profile: Profile) -> tuple[npt.NDArray[np.float64], ...]:
-    filled = np.where(np.isfinite(profile.mean), profile.mean, 0.0)
-    share = np.where(np.isfinite(profile.mean), profile.area, 0.0)
-    # variance of a ring's flux in units of the pixel variance: area² / used
-    spread = np.divide(profile.area**2, profile.used, out=np.zeros_like(profile.area), where=profile.used > 0)
-    return tuple(np.concatenate([[0.0], np.cumsum(v)]) for v in (filled * share, share, spread))
+def _plain_flux(galaxy: _Galaxy, frame: Frame) -> tuple[float, float]:
+    """Flux inside the isophotal radius and its error, where there is no Petrosian radius."""
+    profile = profile_of(frame)
+    radius = galaxy.isophotal_px
+    flux = light_radii(np.nan_to_num(profile.mean) * profile.area, profile.edges, radius)[1]
+    area = np.pi * radius**2
+    return flux, float(np.hypot(galaxy.noise * np.sqrt(area), galaxy.sky_error * area))
 
 
-def _petrosian_ratio(
-    profile: Profile, grid: npt.NDArray[np.float64], noise: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    edges = np.concatenate([[0.0], profile.edge])
-    flux, area, spread = _cumulative(profile)
-
-    def inside(values: npt.NDArray[np.float64], radius: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.interp(radius**2, edges**2, values)
-
-    ring_flux = inside(flux, _OUTER * grid) - inside(flux, _INNER * grid)
-    ring_area = inside(area, _OUTER * grid) - inside(area, _INNER * grid)
-    ring_spread = inside(spread, _OUTER * grid) - inside(spread, _INNER * grid)
-    mean_inside = inside(flux, grid) / np.maximum(inside(area, grid), 1e-9)
-    usable = (ring_area > 0) & (mean_inside > 0)
-    ratio = np.where(usable, ring_flux / np.maximum(ring_area, 1e-9) / np.where(usable, mean_inside, 1.0), 0.0)
-    error = noise * np.sqrt(ring_spread) / np.maximum(ring_area, 1e-9) / np.where(usable, mean_inside, np.nan)
-    return ratio, error
-
-
-def _flux_inside(profile: Profile, aperture: float, found: Segmentation) -> tuple[float, float, float]:
-    edges = np.concatenate([[0.0], profile.edge])
-    flux, _, spread = _cumulative(profile)
-    total = float(np.interp(aperture**2, edges**2, flux))
-    variance = float(np.interp(aperture**2, edges**2, spread))
-    return total, _half_light(profile, aperture), found.sky.sigma * found.correlation_px * float(np.sqrt(variance))
-
-
-def _half_light(profile: Profile, aperture: float) -> float:
-    edges = np.concatenate([[0.0], profile.edge])
-    flux = _cumulative(profile)[0]
-    total = float(np.interp(aperture**2, edges**2, flux))
-    inside = edges <= aperture
-    if total <= 0:
-        return float("nan")
-    growth = np.maximum.accumulate(np.append(flux[inside], total))
-    return float(np.sqrt(np.interp(0.5 * total, growth, np.append(edges[inside], aperture) ** 2)))
-
-
-def _radius_flags(radius: float, psf_fwhm_px: float | None) -> Flag:
-    if not np.isfinite(radius):
+def _radius_flags(radii: Radii | None, psf_fwhm_px: float | None) -> Flag:
+    if radii is None:
         return Flag.NO_PETROSIAN
     # r_P of a Gaussian is 0.971 FWHM (eta = 0.2); within a quarter of that the profile is the PSF's.
-    if psf_fwhm_px and radius < 1.25 * 0.971 * psf_fwhm_px:
+    if psf_fwhm_px and radii.rpet < 1.25 * 0.971 * psf_fwhm_px:
         return Flag.UNRESOLVED
     return Flag(0)
 
 
 def _aperture_flags(
-    pixels: FloatArray,
-    centre: tuple[float, float],
-    aperture: float,
-    finite: BoolArray,
-    weighted: BoolArray,
-    neighbours: BoolArray,
-    saturation: float | None,
+    scene: _Scene, window: Window, aperture: float, neighbours: BoolArray, saturation: float | None
 ) -> Flag:
-    height, width = pixels.shape
-    inside = (np.arange(width) - centre[0]) ** 2 + ((np.arange(height) - centre[1]) ** 2)[:, None] <= aperture**2
+    height, width = scene.pixels.shape
+    low = [max(int(c - aperture), 0) for c in (window.y, window.x)]
+    high = [min(int(c + aperture) + 2, n) for c, n in zip((window.y, window.x), (height, width), strict=True)]
+    box = slice(low[0], max(high[0], low[0])), slice(low[1], max(high[1], low[1]))
+    along = np.arange(box[1].start, box[1].stop) - window.x, np.arange(box[0].start, box[0].stop) - window.y
+    inside = along[0] ** 2 + (along[1] ** 2)[:, None] <= aperture**2
     flags = Flag(0)
-    if (inside & ~finite).any():
+    values = scene.pixels[box]
+    if scene.finite is not None and (inside & ~scene.finite[box]).any():
         flags |= Flag.MASKED_PIXELS
-    if (inside & ~weighted).any():
+        values = np.where(scene.finite[box], values, -np.inf)
+    if scene.weighted is not None and (inside & ~scene.weighted[box]).any():
         flags |= Flag.ZERO_WEIGHT
-    if (inside & neighbours).sum() > 0.1 * inside.sum():
+    if np.count_nonzero(inside & neighbours[box]) > 0.1 * np.count_nonzero(inside):
         flags |= Flag.BLEND
-    if _is_saturated(pixels[inside & finite], saturation):
+    if _is_saturated(values[inside], saturation):
         flags |= Flag.SATURATED
     return flags
 
 
 def _is_saturated(values: FloatArray, saturation: float | None) -> bool:
+    values = values[np.isfinite(values)]
     if values.size == 0:
         return False
-    if saturation is not None and float(values.max()) >= saturation:
+    peak = values.max()
+    if saturation is not None and float(peak) >= saturation:
         return True
     # A plateau: several pixels that share the very same highest value, far above the rest or filling much of it.
-    top = int((values == values.max()).sum())
-    high = values.max() > 10 * abs(np.median(values)) or top > 0.1 * values.size
-    return bool(values.size > 20 and top >= 4 and high)
+    top = int(np.count_nonzero(values == peak))
+    if values.size <= 20 or top < 4:
+        return False
+    return bool(peak > 10 * abs(np.median(values)) or top > 0.1 * values.size)

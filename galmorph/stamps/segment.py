@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 import sep
-from scipy import ndimage
 
 from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two
 
@@ -20,6 +20,10 @@ IntArray = npt.NDArray[np.int32]
 # Isophotal extent of an ellipse in units of SEP's semi-axes (second moments): Bertin & Arnouts 1996, sec. 10.
 _EXTENT = 3.0
 _NEIGHBOUR_EXTENT = 6.0
+SKY_EXTENT = 8.0
+_ENOUGH_SKY = 0.2
+_DEBLEND_LEVELS = 16
+_PLENTY = 8_000
 _WORTH_BINNING = 160
 
 
@@ -55,7 +59,7 @@ def segment(
     relative_noise: FloatArray | None = None,
     threshold: float = 1.5,
     min_area: int = 6,
-    deblend_contrast: float = 0.01,
+    deblend_contrast: float = 0.06,
 ) -> Segmentation:
     """Find and deblend the objects of a cutout (SEP's `extract`: Bertin & Arnouts 1996, Barbary 2016).
 
@@ -74,7 +78,16 @@ def segment(
     deblend_contrast
         Least fraction of the flux that makes a peak an object of its own.
     """
-    sky = clipped_sky(pixels, usable)
+    whole = bool(usable.all())
+    # A quarter of the pixels is enough to detect.
+    some = np.s_[::2, ::2] if pixels.size > _PLENTY else np.s_[:, :]
+    sky = clipped_sky(pixels[some], None if whole else usable[some])
+    if sky.n_pixels < 25 or sky.sigma <= 0:
+        return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, sep_dtype()), sky, 1.0, usable)
+    flat = _flattened(pixels, usable, sky)
+    detection = _Detection(flat, None if whole else ~usable, relative_noise, threshold, min_area, deblend_contrast)
+    objects, labels = detection.at(sky)
+    sky, moved = _better(sky, _sky_outside(pixels, usable, objects, labels))
     correlation = correlation_px(pixels, usable, sky)
     if correlation >= 2.0 and min(pixels.shape) >= _WORTH_BINNING:
         noise = None if relative_noise is None else _binned(relative_noise, usable)[0]
@@ -86,27 +99,41 @@ def segment(
             deblend_contrast=deblend_contrast,
         )
         return _unbinned(halved, usable, sky)
-    if sky.n_pixels < 25 or sky.sigma <= 0:
-        return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, sep_dtype()), sky, 1.0, usable)
-    flat = _flattened(pixels, usable, sky)
-    # Smooth noise makes larger false peaks: demand a proportionally larger area.
-    area = round(min_area * max(1.0, correlation) ** 2)
-    objects, labels = _extract(flat, usable, sky, relative_noise, threshold, area, deblend_contrast)
-    better = _sky_outside(pixels, usable, labels, 2 + round(correlation))
-    if better is not None and better.sigma > 0:
-        # Unmasked wings had raised the first sky: detect again where that made a difference.
-        moved = abs(better.level - sky.level) > 0.25 * better.sigma or better.sigma < 0.8 * sky.sigma
-        sky = better
-        if moved:
-            objects, labels = _extract(flat, usable, sky, relative_noise, threshold, area, deblend_contrast)
-            sky = _sky_outside(pixels, usable, labels, 2 + round(correlation)) or sky
+    if moved or correlation > 1.0:
+        # Unmasked wings had raised the first sky; or smooth noise makes larger false peaks: demand a larger area.
+        objects, labels = detection.at(sky, round(min_area * correlation**2))
+        sky, _ = _better(sky, _sky_outside(pixels, usable, objects, labels))
     return Segmentation(labels, objects, sky, correlation, usable)
 
 
-def _sky_outside(pixels: FloatArray, usable: BoolArray, labels: IntArray, margin: int) -> Sky | None:
-    side = 2 * margin + 1
-    outside = usable & (ndimage.maximum_filter(labels, size=side, mode="nearest") == 0)
-    return clipped_sky(pixels, outside) if outside.sum() > 0.05 * outside.size else None
+def _better(sky: Sky, outside: Sky | None) -> tuple[Sky, bool]:
+    """Take the sky outside the objects, and tell whether that is so different that detection changes."""
+    if outside is None or not outside.sigma > 0:
+        return sky, False
+    return outside, abs(outside.level - sky.level) > 0.25 * outside.sigma or outside.sigma < 0.8 * sky.sigma
+
+
+def _sky_outside(pixels: FloatArray, usable: BoolArray, objects: npt.NDArray[np.void], labels: IntArray) -> Sky | None:
+    """Measure the sky outside all objects, grown as far as leaves enough of it."""
+    if len(objects) == 0:
+        return None
+    for extent in (SKY_EXTENT, _NEIGHBOUR_EXTENT, 1.3 * _EXTENT):
+        inside = _ellipses(objects, pixels.shape, extent)
+        inside |= labels > 0
+        outside = usable & ~inside
+        if np.count_nonzero(outside) > _ENOUGH_SKY * outside.size:
+            return clipped_sky(pixels, outside)
+    return None
+
+
+def _ellipses(rows: npt.NDArray[np.void], shape: tuple[int, ...], extent: float) -> BoolArray:
+    """Mark the pixels inside ellipses of so many semi-axes, (H, W)."""
+    inside = np.zeros(shape, dtype=np.bool_)
+    # SEP's angle can come out a hair above pi / 2, which its own ellipse routine refuses.
+    angle = np.clip(rows["theta"], -np.pi / 2, np.pi / 2)
+    long, short = (np.maximum(rows[name], 0.5) for name in ("a", "b"))
+    sep.mask_ellipse(inside, rows["x"], rows["y"], long, short, angle, r=extent)
+    return inside
 
 
 def _binned(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArray]:
@@ -151,39 +178,67 @@ def _flattened(pixels: FloatArray, usable: BoolArray, sky: Sky) -> FloatArray:
     return np.ascontiguousarray(np.where(usable, pixels, sky.level), dtype=np.float32)
 
 
+@dataclass(frozen=True)
+class _Detection:
+    """Pixels and settings of a detection; only the sky varies."""
+
+    data: FloatArray
+    mask: BoolArray | None
+    relative_noise: FloatArray | None
+    threshold: float
+    area: int
+    contrast: float
+
+    def at(self, sky: Sky, area: int | None = None) -> tuple[npt.NDArray[np.void], IntArray]:
+        """Detect above a sky; the objects and their labels."""
+        # SEP squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
+        data = self.data - np.float32(sky.level)
+        typical = sky.sigma
+        if self.relative_noise is not None:
+            # Where the noise varies, its typical value is that of the pixels in units of their own.
+            usable = None if self.mask is None else ~self.mask
+            typical = clipped_sky(data / self.relative_noise, usable).sigma or typical
+        sigma = max(typical, 1e-12 * float(max(data.max(), -data.min())))  # a rendered image may have no noise at all
+        unit = power_of_two(1.0 / sigma)
+        data *= np.float32(unit)
+        noise = sigma * unit if self.relative_noise is None else self.relative_noise * np.float32(sigma * unit)
+        least = area or self.area
+        for raised in (1.0, 3.0, 10.0):
+            try:
+                objects, labels = _extract(data, self.threshold * raised, noise, self.mask, least, self.contrast)
+            except Exception as error:  # SEP raises nothing more special
+                if not any(word in str(error) for word in ("overflow", "limit")):
+                    raise
+                continue
+            return objects, labels.astype(np.int32, copy=False)
+        return np.zeros(0, sep_dtype()), np.zeros(data.shape, np.int32)
+
+
+_BUFFER = Lock()
+
+
 def _extract(
-    data: FloatArray,
-    usable: BoolArray,
-    sky: Sky,
-    relative_noise: FloatArray | None,
-    threshold: float,
-    area: int,
-    contrast: float,
+    data: FloatArray, threshold: float, noise: float | FloatArray, mask: BoolArray | None, area: int, contrast: float
 ) -> tuple[npt.NDArray[np.void], IntArray]:
-    # SEP squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, without rounding.
-    data = data - np.float32(sky.level)
-    sigma = max(sky.sigma, 1e-12 * float(np.abs(data).max()))  # a rendered image may have no noise at all
-    unit = power_of_two(1.0 / sigma)
-    data, sigma = data * np.float32(unit), sigma * unit
-    noise = sigma if relative_noise is None else np.ascontiguousarray(relative_noise * sigma, np.float32)
-    for raised in (1.0, 3.0, 10.0):
+    # SEP clears a buffer for 300 000 pixels in every call, which takes as long as the detection on a small cutout.
+    with _BUFFER:
+        usual = sep.get_extract_pixstack()
+        sep.set_extract_pixstack(min(usual, data.size + 64))
         try:
-            objects, labels = sep.extract(
+            return sep.extract(  # type: ignore[no-any-return]
                 data,
-                threshold * raised,
+                threshold,
                 err=noise,
-                mask=~usable,
+                mask=mask,
                 minarea=area,
-                deblend_nthresh=16,
+                # The threshold is per pixel with a noise map as without one.
+                filter_type="conv",
+                deblend_nthresh=_DEBLEND_LEVELS,
                 deblend_cont=contrast,
                 segmentation_map=True,
             )
-        except Exception as error:  # SEP raises nothing more special
-            if not any(word in str(error) for word in ("overflow", "limit")):
-                raise
-            continue
-        return objects, labels.astype(np.int32, copy=False)
-    return np.zeros(0, sep_dtype()), np.zeros(data.shape, np.int32)
+        finally:
+            sep.set_extract_pixstack(usual)
 
 
 def pick(found: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> int:
@@ -220,20 +275,9 @@ def neighbour_mask(found: Segmentation, chosen: int, shape: tuple[int, int]) -> 
     if len(found.objects) == 0:
         return others
     others |= (found.labels > 0) & (found.labels != chosen + 1)
-    keep = np.arange(len(found.objects)) != chosen
-    rows = found.objects[keep]
+    rows = found.objects[np.arange(len(found.objects)) != chosen]
     if len(rows):
-        grown = np.zeros(shape, dtype=np.bool_)
-        sep.mask_ellipse(
-            grown,
-            rows["x"],
-            rows["y"],
-            np.maximum(rows["a"], 0.5),
-            np.maximum(rows["b"], 0.5),
-            np.clip(rows["theta"], -np.pi / 2, np.pi / 2),
-            r=_growth(rows),
-        )
-        others |= grown & (found.labels != chosen + 1)
+        others |= _ellipses(rows, shape, _growth(rows)) & (found.labels != chosen + 1)
     return others
 
 

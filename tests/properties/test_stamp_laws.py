@@ -14,7 +14,7 @@ from galmorph.flags import Flag
 from galmorph.nets.augment import batch_warp
 from galmorph.stamps.measure import measure
 from galmorph.stamps.recipe import Recipe, fill, make_stamp
-from galmorph.stamps.warp import compose, stamp_matrix, subsamples, turn, warp
+from galmorph.stamps.warp import compose, sample, stamp_matrix, subsamples, turn, warp
 
 few = settings(max_examples=25, deadline=None)
 SIZE = 97
@@ -194,10 +194,12 @@ def test_a_warp_is_linear_in_the_pixels(seed, a, b):
 @given(turns, st.integers(0, 1000), st.floats(9.0, 16.0))
 def test_the_batched_warp_of_training_is_the_warp_of_classifying(view, seed, half):
     image = ndimage.gaussian_filter(noise((1, 80, 72), seed=seed), (0, 1, 1)) * np.float32(4)
-    size = 24  # less than two cutout pixels in a stamp pixel: more are averaged first
+    size = 24
     matrix = compose(stamp_matrix(36.0, 40.0, half), view)
-    one = warp(image, matrix, size)
-    coefficients = ndimage.spline_filter(image[0], order=3, mode="mirror", output=np.float64)
     points = subsamples(matrix, size)
+    one = sample(image, matrix, size, points)
+    coefficients = ndimage.spline_filter(image[0], order=3, mode="mirror", output=np.float64)
     other = batch_warp(torch.from_numpy(coefficients)[None, None], torch.from_numpy(matrix)[None], size, points)
     assert np.allclose(one, other[0].numpy(), atol=1e-5)
+    # An upright view is classified by the exact means instead; this noise is sharper than galaxies are.
+    assert np.abs(warp(image, matrix, size) - one).max() < 3e-3 * np.abs(image).max()

@@ -12,9 +12,10 @@ from galmorph import open_images
 from galmorph.errors import CatalogError, CheckpointError, ImageError, SurveyError
 from galmorph.flags import Flag
 from galmorph.runs.classify import results_in_parts
+from galmorph.runs.columns import column_names
 from galmorph.runs.gather import Galaxy, gather, locate, stamp_of
 from galmorph.runs.predictor import Predictor
-from galmorph.runs.results import Results, column_names, flag_counts
+from galmorph.runs.results import Results, flag_counts
 from galmorph.runs.run import prepare_run
 from galmorph.sky.catalog import catalog_from
 from galmorph.sky.scheme import load_scheme

@@ -155,3 +155,29 @@ def test_a_split_by_a_column_that_is_not_there_is_refused():
 )
 def test_no_rows_divide_into_no_parts(split):
     assert split_rows(split, [], {}).tolist() == []
+
+
+def test_a_pair_of_shares_is_a_range_of_hashes():
+    """The same rows fall between the same hashes, however the shares are written."""
+    ids = [str(i) for i in range(2000)]
+    numbers = split_rows({"test": 0.3, "validation": 0.2}, ids, {})
+    pairs = split_rows({"test": [0.0, 0.3], "validation": [0.3, 0.5]}, ids, {})
+    assert numbers.tolist() == pairs.tolist()
+    moved = split_rows({"test": [0.5, 0.6], "validation": [0.1, 0.3]}, ids, {})
+    assert abs((moved == "test").mean() - 0.1) < 0.03
+    assert not ((moved == "test") & (numbers != "train")).any()
+
+
+@pytest.mark.parametrize(
+    ("test", "validation", "words"),
+    [
+        ([0.2, 0.5], [0.4, 0.6], "overlap"),
+        ([0.5, 0.2], 0.1, "pair of rising numbers"),
+        ("half", 0.1, "expected a number"),
+        (0.8, 0.4, "expected a number"),
+    ],
+)
+def test_shares_that_make_no_split_are_explained(test, validation, words):
+    """Parts that overlap, run backwards, are text or make more than all."""
+    with pytest.raises(PipelineError, match=words):
+        split_rows({"test": test, "validation": validation}, ["a", "b"], {})

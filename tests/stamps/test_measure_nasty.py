@@ -59,7 +59,8 @@ def test_tiny_images_are_measured_or_flagged(shape):
         x, y = shape[1] // 2, shape[0] // 2
         image[y : y + 1, x : x + 1] += peak
         found = measure(image, x, y)
-        assert Flag.NO_PETROSIAN in found.flags
+        # A single bright pixel in a few rows is a star of one pixel.
+        assert Flag.NO_PETROSIAN in found.flags or found.rpet_px < 2.0
         assert_stamps_are_sound(image, found, x, y)
 
 

@@ -1,0 +1,187 @@
+"""Columns: what a run appends to a catalogue, with units, descriptions and UCDs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.flags import Flag
+from galmorph.runs.results import Results
+from galmorph.sky.catalog import Column
+from galmorph.sky.images import ImageSource
+from galmorph.sky.scheme import Scheme
+
+__all__ = ["SHAPES", "Shape", "column_names", "measured_columns", "probability_columns"]
+
+FloatArray = npt.NDArray[np.float64]
+_RADIUS = "SDSS definition (annulus 0.8-1.25 r, eta=0.2), circular"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A quantity that only `measure` appends.
+
+    Parameters
+    ----------
+    field
+        Name in :class:`galmorph.stamps.measure.Measurement`.
+    name
+        Of the column, without the prefix.
+    kind
+        ``'size'``: pixels, which become arcsec; ``'ratio'``: a number; ``'angle'``: degrees from the x axis, which
+        become degrees from north through east; ``'spread'``: the error of an angle.
+    """
+
+    field: str
+    name: str
+    kind: Literal["size", "ratio", "angle", "spread"]
+    description: str
+    ucd: str
+
+
+def _with_error(field: str, name: str, kind: Literal["size", "ratio"], description: str, ucd: str) -> list[Shape]:
+    stem, _, unit = field.partition("_px")
+    error = f"{stem}_err{'_px' if unit or field.endswith('_px') else ''}"
+    main = ucd.partition(";")[0]
+    return [
+        Shape(field, name, kind, description, ucd),
+        Shape(error, f"{name}_err", kind, f"Error of {name}", f"stat.error;{main}"),
+    ]
+
+
+_INSIDE = "of the flux inside the Petrosian radius, circular"
+SHAPES: tuple[Shape, ...] = (
+    Shape("r50_err_px", "r50_err", "size", "Error of r50", "stat.error;phys.angSize"),
+    *_with_error("r20_px", "r20", "size", f"Radius of 20 % {_INSIDE}", "phys.angSize;src.morph"),
+    *_with_error("r80_px", "r80", "size", f"Radius of 80 % {_INSIDE}", "phys.angSize;src.morph"),
+    *_with_error("concentration", "conc", "ratio", "Concentration, 5 log10(r80 / r20)", "src.morph"),
+    *_with_error(
+        "asymmetry", "asym", "ratio", "Asymmetry under a half turn, corrected for that of the sky", "src.morph"
+    ),
+    *_with_error("ellipticity", "ell", "ratio", "Ellipticity, 1 - b/a", "src.ellipticity"),
+    Shape("position_angle_deg", "pa", "angle", "Position angle of the major axis", "pos.posAng"),
+    Shape("position_angle_err_deg", "pa_err", "spread", "Error of pa", "stat.error;pos.posAng"),
+    *_with_error(
+        "intrinsic_rpet_px", "rpet_in", "size", "Petrosian radius before the PSF, from templates", "phys.angSize"
+    ),
+)
+
+
+def column_names(scheme: Scheme | None, prefix: str, *, sky: bool) -> list[str]:
+    """Names of the columns that a run appends, in their order; `scheme` is None for measuring only."""
+    measured = ["ra", "dec"] if sky else ["x", "y"]
+    measured += ["pos_err", "rpet", "rpet_err", "r50", "snr"]
+    if scheme is None:
+        return [prefix + n for n in (*measured, *(s.name for s in SHAPES), "flags")]
+    chances = [f"{prefix}class", *scheme.column_names(prefix), f"{prefix}conf"]
+    return [*chances, *(prefix + n for n in measured), f"{prefix}flags", f"{prefix}model"]
+
+
+def measured_columns(results: Results, images: ImageSource, prefix: str, *, shapes: bool) -> list[Column]:
+    """Columns of the measurements: sky positions and arcsec where the images have a WCS, else pixels.
+
+    Parameters
+    ----------
+    shapes
+        Whether to append all that was measured, or only what goes with a classification.
+    """
+    sky = images.has_wcs
+    unit = "arcsec" if sky else "pixel"
+    scale = results.scale_arcsec if sky else 1.0
+    f4 = np.float32
+
+    def size(name: str, values: FloatArray, description: str, ucd: str) -> Column:
+        return Column(prefix + name, (values * scale).astype(f4), unit, description, ucd)
+
+    bits = ", ".join(f"{int(f)}={f.name}" for f in Flag)
+    petrosian = f"Petrosian radius, {_RADIUS}, not corrected for the PSF"
+    half = "Radius of half of the flux inside the Petrosian radius, circular"
+    ratio = "Signal-to-noise ratio inside the Petrosian radius"
+    return [
+        *_positions(results, images, prefix),
+        size("pos_err", results.position_err_px, "Error of the centroid per axis", "stat.error;pos"),
+        size("rpet", results.rpet_px, petrosian, "phys.angSize;src.morph"),
+        size("rpet_err", results.rpet_err_px, "Error of the Petrosian radius", "stat.error;phys.angSize"),
+        size("r50", results.r50_px, half, "phys.angSize;src.morph"),
+        Column(f"{prefix}snr", results.snr.astype(f4), "", ratio, "stat.snr"),
+        *(_shape_columns(results, images, prefix) if shapes else ()),
+        Column(f"{prefix}flags", results.flags, "", f"Reasons for doubt, sum of bits: {bits}", "meta.code.qual"),
+    ]
+
+
+def _shape_columns(results: Results, images: ImageSource, prefix: str) -> list[Column]:
+    sky = images.has_wcs
+    columns = []
+    for shape in SHAPES:
+        values, unit, text = results.shapes[shape.field], "", shape.description
+        if shape.kind == "size":
+            values, unit = (values * results.scale_arcsec, "arcsec") if sky else (values, "pixel")
+        elif shape.kind == "angle":
+            values, unit = _from_north(values, results, images) if sky else values % 180.0, "deg"
+            text += ", from north through east" if sky else ", from the x axis towards y"
+        elif shape.kind == "spread":
+            unit = "deg"
+        columns.append(Column(prefix + shape.name, values.astype(np.float32), unit, text, shape.ucd))
+    return columns
+
+
+def _from_north(angle_deg: FloatArray, results: Results, images: ImageSource) -> FloatArray:
+    """Turn angles from the x axis, (N,), into position angles on the sky at each centroid, 0 to 180 degrees."""
+    turn = np.radians(angle_deg)
+    ra, dec = images.sky(results.tile, results.x, results.y)
+    ra1, dec1 = images.sky(results.tile, results.x + np.cos(turn), results.y + np.sin(turn))
+    east = ((ra1 - ra + 180.0) % 360.0 - 180.0) * np.cos(np.radians(dec))
+    sky: FloatArray = np.degrees(np.arctan2(east, dec1 - dec)) % 180.0
+    return sky
+
+
+def _positions(results: Results, images: ImageSource, prefix: str) -> list[Column]:
+    if not images.has_wcs:
+        what = "Windowed centroid, pixels from 0 at the centre of the first"
+        return [
+            Column(prefix + "x", results.x, "pixel", what, "pos.cartesian.x;instr.det"),
+            Column(prefix + "y", results.y, "pixel", what, "pos.cartesian.y;instr.det"),
+        ]
+    ra, dec = images.sky(results.tile, results.x, results.y)
+    what = "of the windowed centroid, ICRS"
+    return [
+        Column(prefix + "ra", np.asarray(ra, np.float64), "deg", f"Right ascension {what}", "pos.eq.ra"),
+        Column(prefix + "dec", np.asarray(dec, np.float64), "deg", f"Declination {what}", "pos.eq.dec"),
+    ]
+
+
+def probability_columns(results: Results, scheme: Scheme, prefix: str, *, normalised: bool) -> list[Column]:
+    """Columns of class, probabilities and confidence.
+
+    Parameters
+    ----------
+    normalised
+        Whether independent fractions are scaled to sum to 1.
+    """
+    marginals = scheme.marginals(results.conditional)
+    if normalised:
+        marginals = scheme.normalised(marginals)
+    classes, confidence = scheme.best_class(marginals)
+    about = f"Probability of {prefix}class" + (" (fractions normalised)" if scheme.kind == "independent" else "")
+    return [
+        Column(f"{prefix}class", classes, "", f"Likeliest answer: {scheme.questions[0].title}", "src.morph.type"),
+        *_answer_columns(marginals.astype(np.float32), scheme, prefix, normalised=normalised),
+        Column(f"{prefix}conf", confidence.astype(np.float32), "", about, "stat.confidenceLevel"),
+    ]
+
+
+def _answer_columns(
+    marginals: npt.NDArray[np.float32], scheme: Scheme, prefix: str, *, normalised: bool
+) -> list[Column]:
+    chance = {
+        "tree": "Probability among all galaxies",
+        "exclusive": "Probability",
+        "independent": "Expected fraction of votes" + (", normalised" if normalised else ""),
+    }[scheme.kind]
+    asked = [f"{chance} of '{a.title}' to: {q.title}" for q in scheme.questions for a in q.answers]
+    ucd = "stat.probability;src.morph.type"
+    names = scheme.column_names(prefix)
+    return [Column(n, marginals[:, i], "", text, ucd) for i, (n, text) in enumerate(zip(names, asked, strict=True))]

@@ -1,0 +1,73 @@
+"""Profile: mean brightness of a galaxy in circular rings about its centre, and the growth of its light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.stamps.frame import Frame, frame_about
+
+__all__ = ["Profile", "profile_of", "radial_profile"]
+
+Array = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Circular profile in rings that end at `edge` (pixels): `mean` flux per pixel, geometric `area`, area `used`.
+
+    A ring without a good pixel has a mean of NaN.
+    """
+
+    edge: Array
+    mean: Array
+    area: Array
+    used: Array
+
+    @property
+    def edges(self) -> Array:
+        """Radii between the rings, one more than rings."""
+        return np.concatenate([[0.0], self.edge])
+
+
+def profile_of(frame: Frame) -> Profile:
+    """Average a frame in the rings about its centre, in image pixels."""
+    circles, scale = frame.rings, float(frame.scale_px)
+    used = circles.full if frame.good is None else circles.sums(frame.good)
+    mean = np.full(len(used), np.nan)
+    # Half-good binned pixels count by their share.
+    flux = frame.flux if frame.good is None else frame.flux * frame.good
+    np.divide(circles.sums(flux, sharp=_core_is_whole(frame)), used, out=mean, where=used > 1e-3)
+    return Profile(circles.edges[1:] * scale, mean, circles.area * scale**2, used * scale**2)
+
+
+def _core_is_whole(frame: Frame) -> bool:
+    return frame.good is None or bool(frame.good[frame.rings.core].min() > 0.99)
+
+
+def radial_profile(clean: FloatArray, good: BoolArray, x: float, y: float) -> Profile:
+    """Mean flux per pixel in circular rings, a quarter of a pixel wide at the centre and one far out.
+
+    Pixels within 8 px of the centre are divided into 10 × 10 parts so that small circles are exact to about 0.1 %.
+
+    Parameters
+    ----------
+    clean
+        Sky-subtracted flux, (H, W).
+    good
+        True on pixels that count, (H, W).
+    x, y
+        Centre in pixels.
+
+    Returns
+    -------
+    Profile
+        Out past the farthest corner of the image.
+    """
+    height, width = clean.shape
+    half = int(np.ceil(max(x, y, width - 1 - x, height - 1 - y, 12))) + 1
+    return profile_of(frame_about(clean, ~good, x, y, half))

@@ -1,0 +1,65 @@
+"""The columns of shapes: units, angles on the sky, errors."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import small_sky
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from galmorph.runs.classify import measure
+from galmorph.runs.columns import SHAPES, column_names
+from galmorph.stamps.measure import Measurement
+
+
+def turned_header(degrees: float) -> fits.Header:
+    """Return a header of an image whose rows are turned on the sky."""
+    wcs = WCS(small_sky.header())
+    turn = np.radians(degrees)
+    scale = np.diag(wcs.wcs.cdelt)
+    wcs.wcs.cdelt = [1, 1]
+    wcs.wcs.cd = scale @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    made = wcs.to_header()
+    made["FILTER"] = "F160W"
+    return made
+
+
+@pytest.mark.parametrize("degrees", [0.0, 37.0, 140.0])
+def test_position_angles_are_counted_on_the_sky(tmp_path, degrees):
+    """The disks lie along x, which turns from west to north: position angle 90 plus that turn, to 5 degrees."""
+    header = turned_header(degrees)
+    fits.writeto(tmp_path / "image.fits", small_sky.field(), header)
+    table = small_sky.table()
+    table["ra"], table["dec"] = WCS(header).all_pix2world(*small_sky.XY.T, 0)
+    found = measure(table, tmp_path / "image.fits", survey="candels", band="H")
+    # Half of each disk's ellipticity is lost to pixels and PSF at most.
+    off = (np.asarray(found["gm_pa"]) - (90.0 + degrees) + 90.0) % 180.0 - 90.0
+    assert np.abs(off).max() < 5.0
+    assert (np.abs(off) / np.asarray(found["gm_pa_err"])).max() < 6.0
+    assert np.all((np.asarray(found["gm_ell"]) > 0.15) & (np.asarray(found["gm_ell"]) < 0.4))
+
+
+def test_light_radii_are_in_arcsec_and_in_order(tmp_path):
+    """r20 < r50 < r80 < r_P; concentration follows from them."""
+    sky = small_sky.write_sky(tmp_path / "sky")
+    found = measure(sky.catalog, sky.image, survey="candels", band="H")
+    r20, r50, r80, rpet = (np.asarray(found[f"gm_{n}"], float) for n in ("r20", "r50", "r80", "rpet"))
+    assert np.all((r20 < r50) & (r50 < r80) & (r80 < rpet))
+    assert str(found["gm_r20"].unit) == "arcsec"
+    assert np.allclose(found["gm_conc"], 5 * np.log10(r80 / r20), atol=1e-5)
+    assert np.all(np.asarray(found["gm_rpet_in"]) <= rpet * 1.02)
+
+
+def test_every_shape_is_measured_and_has_a_column():
+    """The table of shapes names fields of a Measurement, each once, and all of their errors."""
+    known = {f.name for f in fields(Measurement)}
+    named = [shape.field for shape in SHAPES]
+    assert set(named) <= known
+    assert len(set(named)) == len(named)
+    for shape in SHAPES:
+        if "err" not in shape.field and shape.kind != "spread":
+            assert f"{shape.name}_err" in {s.name for s in SHAPES}
+    assert column_names(None, "gm_", sky=True)[-1] == "gm_flags"
