@@ -21,7 +21,7 @@ from galmorph.errors import GalmorphError, UnclassifiedError
 
 __all__ = ["run"]
 
-_KINDS = ("surveys", "schemes", "checkpoints", "pipelines")
+_KINDS = ("surveys", "schemes", "networks", "checkpoints", "pipelines")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
         ("simulate", _add_simulate, _simulate, "render a field with known truth"),
         ("list", _add_list, _list, "list what ships: " + ", ".join(_KINDS)),
-        ("show", _add_show, _show, "show a survey, scheme, checkpoint or pipeline"),
+        ("show", _add_show, _show, "show a survey, scheme, network, checkpoint or pipeline"),
     ):
         command = commands.add_parser(
             name, help=about, description=about[0].upper() + about[1:] + ".", allow_abbrev=False

@@ -122,6 +122,15 @@ def write_table(made: Table, path: Path) -> Path:
     return path
 
 
+LAYERS = """
+conv 8 5x5 stride 2 pad 2 batchnorm relu
+residual 8
+residual 16 stride 2
+globalpool mean maximum
+dense answers
+"""
+
+
 def checkpoint(
     *,
     scheme: str = "candels-visual",
@@ -137,8 +146,8 @@ def checkpoint(
     tree = load_scheme(scheme)
     stretch = "display" if planes == 3 else "asinh"
     recipe = Recipe(size=32, planes=planes, stretch=stretch)
-    config = NetworkConfig(channels=(8, 16), blocks=(1, 1))
-    network = Network(config, planes, len(tree.keys)).eval()
+    config = NetworkConfig(LAYERS)
+    network = Network(config, recipe, tree).eval()
     envelope = Envelope(survey, bands, scale_arcsec, snr)
     temperatures = (1.0,) * len(tree.questions)
     return Checkpoint("untaught", "0.0", config, network, tree, recipe, envelope, temperatures)

@@ -1,6 +1,6 @@
 """Checkpoint: one file with all that is needed to use a network.
 
-A safetensors file holds the weights; its header holds, as JSON, the architecture, recipe, scheme, calibration,
+A safetensors file holds the weights; its header holds, as JSON, the text of the network, recipe, scheme, calibration,
 training envelope and where the training images came from. A card beside it (``NAME.json``) tells people how it was
 trained and how it scored. Neither can carry code.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,7 +43,8 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
-_FORMAT = "1"
+_FORMAT = "2"
+_FORMER = "1"  # had settings of a residual network instead of the text of any network: see _translated
 _SUFFIX = ".safetensors"
 _BATCH = 64
 
@@ -219,9 +221,9 @@ def _header(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"checkpoint '{path}' is corrupt or not one of galmorph's ({type(error).__name__}): fetch or train it again"
         ) from error
-    if contents.get("format") != _FORMAT:
+    if contents.get("format") not in (_FORMER, _FORMAT):
         raise CheckpointError(
-            f"checkpoint '{path}' has format {contents.get('format')}, expected {_FORMAT}: update galmorph"
+            f"checkpoint '{path}' has format {contents.get('format')}, expected {_FORMER} or {_FORMAT}: update galmorph"
         )
     return contents
 
@@ -264,11 +266,15 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
 
 
 def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha256: str) -> Checkpoint:
+    if contents["format"] == _FORMER:
+        contents, weights = _translated(contents, weights)
+    if "layers" not in contents["network"]:
+        raise CheckpointError("its network has no layers")
     config = NetworkConfig.from_dict(contents["network"])
     scheme, recipe = Scheme.from_dict(contents["scheme"]), Recipe.from_dict(contents["recipe"])
     if len(contents["temperatures"]) != len(scheme.questions):
         raise CheckpointError(f"{len(contents['temperatures'])} temperatures for {len(scheme.questions)} questions")
-    members = [Network(config, recipe.planes, len(scheme.keys)) for _ in range(contents.get("members", 1))]
+    members = [Network(config, recipe, scheme) for _ in range(contents.get("members", 1))]
     network = members[0] if len(members) == 1 else Ensemble(members)
     network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=True)
     return Checkpoint(
@@ -285,6 +291,43 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
         contents.get("observation", {}),
         sha256,
     )
+
+
+_FORMER_KEYS = {"channels", "blocks", "stem_width", "dropout", "symmetry"}
+
+
+def _translated(
+    contents: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Translate the header and the names of the weights of a file of format 1 into those of format 2.
+
+    There the network was always a first convolution (`stem`), residual blocks (`body`) and a linear map of pooled
+    features (`head`).
+    """
+    given = contents["network"]
+    if unknown := sorted(set(given) - _FORMER_KEYS):
+        raise CheckpointError(unknown_name("setting of a network", unknown[0], _FORMER_KEYS))
+    square = given.get("symmetry", "none") == "square"
+    word, wide = (" square" if square else ""), given["stem_width"]
+    pad = wide // 2 - square
+    lines = [f"conv {given['channels'][0]} {wide}x{wide} stride 2 pad {pad}{word} batchnorm relu"]
+    for stage, (channels, blocks) in enumerate(zip(given["channels"], given["blocks"], strict=True)):
+        lines += [f"residual {channels}{' stride 2' if stage and not b else ''}{word}" for b in range(blocks)]
+    last = len(lines) + 2
+    lines += ["globalpool mean maximum", "dropout $dropout", "dense answers"]
+    network = {
+        "name": "galmorph" if square else "plain",
+        "views": "one" if square else "eight",
+        "settings": {"dropout": given["dropout"]},
+        "layers": "\n".join(lines),
+    }
+    return {**contents, "network": network}, {_translated_name(k, last): v for k, v in weights.items()}
+
+
+def _translated_name(name: str, last: int) -> str:
+    name = re.sub(r"(^|\.)stem\.", r"\1layers.0.", name)
+    name = re.sub(r"(^|\.)body\.(\d+)\.", lambda m: f"{m[1]}layers.{int(m[2]) + 1}.", name)
+    return re.sub(r"(^|\.)head\.linear\.", rf"\g<1>layers.{last}.", name)
 
 
 def _envelope(given: Mapping[str, Any]) -> Envelope:

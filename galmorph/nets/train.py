@@ -27,6 +27,9 @@ from galmorph.sky.scheme import Scheme
 
 __all__ = ["Epoch", "Trainer", "TrainingSettings", "use_threads"]
 
+_OPTIMISERS = ("adamw", "sgd")
+_DROPS = (0.72, 0.92)
+
 
 def use_threads(threads: int | None) -> None:
     """Compute with so many CPU threads; None leaves torch's choice."""
@@ -36,12 +39,15 @@ def use_threads(threads: int | None) -> None:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Settings of the loop: AdamW with a one-cycle learning rate and an average of the weights.
+    """Settings of the loop: AdamW with a one-cycle learning rate, or SGD by steps, and an average of the weights.
 
     Parameters
     ----------
     epochs, batch, learning_rate, weight_decay
-        As usual; the learning rate rises over the first tenth and falls as a cosine.
+        As usual.
+    optimiser
+        ``'adamw'``: the learning rate rises over the first tenth and falls as a cosine; ``'sgd'``: Nesterov momentum
+        of .9, and the learning rate falls to a tenth at 72 % and again at 92 % of all steps (Dieleman et al. 2015).
     smoothing
         Share of each label spread evenly over the answers.
     average
@@ -63,6 +69,11 @@ class TrainingSettings:
     patience: int = 15
     seed: int = 1
     bfloat16: bool = True
+    optimiser: str = "adamw"
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in _OPTIMISERS:
+            raise PipelineError(unknown_name("optimiser", self.optimiser, _OPTIMISERS))
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> TrainingSettings:
@@ -112,12 +123,10 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.training, self.validation = training, validation
         self.scheme, self.config, self.ranges, self.settings = scheme, config, ranges, settings
-        self.network = channels_last(Network(config, training.recipe.planes, len(scheme.keys)))
+        self.network = channels_last(Network(config, training.recipe, scheme))
         self.averaged = copy.deepcopy(self.network).eval()
         self.best = copy.deepcopy(self.averaged)
-        self.optimiser = torch.optim.AdamW(
-            _decay_groups(self.network, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
-        )
+        self.optimiser = _optimiser(self.network, settings)
         self.done = 0
         self.best_loss = math.inf
         self.since_best = 0
@@ -159,6 +168,8 @@ class Trainer:
 
     def _learning_rate(self, step: int) -> float:
         steps = self.settings.epochs * self.steps_per_epoch
+        if self.settings.optimiser == "sgd":
+            return self.settings.learning_rate * 0.1 ** sum(step >= share * steps for share in _DROPS)
         warm = max(1, steps // 10)
         if step < warm:
             return self.settings.learning_rate * (step + 1) / warm
@@ -266,6 +277,13 @@ class Trainer:
                 state.setdefault(int(number), {})[key] = value
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _optimiser(network: torch.nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    groups = _decay_groups(network, settings.weight_decay)
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
 
 
 def _decay_groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:

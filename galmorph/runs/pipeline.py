@@ -55,9 +55,12 @@ class Pipeline:
         Name of the label scheme.
     images
         ``survey`` and ``band`` of the images, ``data`` says in words where they and the labels come from.
-    recipe, network, augmentation, train
+    recipe, augmentation, train
         Settings of the classes of these names; ``members`` in `train` is the number of networks that differ in their
         seeds and are averaged.
+    network
+        The `name` of a network (one that ships, or a file beside the pipeline's) and other values for its settings, or
+        a whole network with its `layers`. In the file the name alone will do: ``network = "plain"``.
     split
         How rows are divided into train, validation and test.
     fractions
@@ -108,7 +111,10 @@ def load_pipeline(name: str | Path, overrides: Mapping[str, Any] | None = None) 
     path = files.get(str(name)) or Path(name)
     if not path.is_file():
         raise PipelineError(unknown_name("pipeline", str(name), files))
-    contents = _merged(_read(path), overrides or {})
+    above = dict(overrides or {})
+    if isinstance(above.get("network"), str):
+        above["network"] = _network(above["network"], Path())
+    contents = _merged(_read(path), above)
     _check(path.name, contents)
     contents.pop("extends", None)
     return Pipeline(path.name.removesuffix(".toml"), **contents)
@@ -120,6 +126,8 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
             contents = tomllib.load(stream)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PipelineError(f"pipeline '{path}' cannot be read ({error}): correct the file") from error
+    if "network" in contents:
+        contents["network"] = _network(contents["network"], path.parent)
     if not isinstance(base := contents.get("extends"), str):
         return contents
     if depth > 4:
@@ -127,10 +135,20 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
     return _merged(_read(path.parent / base, depth + 1), contents)
 
 
+def _network(given: Any, folder: Path) -> Any:
+    """Turn the name of a network alone into a table, and a relative file into one beside the pipeline."""
+    table = {"name": given} if isinstance(given, str) else given
+    if isinstance(table, Mapping) and str(table.get("name", "")).endswith(".toml") and "layers" not in table:
+        return {**table, "name": str(folder / table["name"])}
+    return table
+
+
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
+        if key == "network" and isinstance(value, Mapping) and {"name", "layers"} & set(value):
+            old = None  # settings of another network mean nothing to this one
         merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 

@@ -9,10 +9,11 @@ from galmorph.errors import UnknownNameError, unknown_name
 from galmorph.runs.pipeline import load_pipeline, pipeline_names
 from galmorph.sky.scheme import load_scheme, scheme_names
 from galmorph.sky.survey import survey, survey_names
+from galmorph.stamps.recipe import Recipe
 
 __all__ = ["KINDS", "describers", "show"]
 
-KINDS = ("surveys", "schemes", "checkpoints", "pipelines")
+KINDS = ("surveys", "schemes", "networks", "checkpoints", "pipelines")
 
 
 def show(name: str) -> str:
@@ -39,6 +40,10 @@ def describers(kind: str) -> dict[str, Callable[[str], str]]:
         return dict.fromkeys(scheme_names(), _scheme)
     if kind == "pipelines":
         return dict.fromkeys(pipeline_names(), _pipeline)
+    if kind == "networks":
+        from galmorph.nets.network import network_names  # noqa: PLC0415 - torch
+
+        return dict.fromkeys(network_names(), _network)
     from galmorph.nets.checkpoint import checkpoint_names  # noqa: PLC0415 - torch
 
     return dict.fromkeys(checkpoint_names(), _checkpoint)
@@ -65,6 +70,21 @@ def _scheme(name: str) -> str:
         asked = f" (asked after {', '.join(question.parents)})" if question.parents else ""
         lines += [f"{question.name}: {question.title}{asked}", *(f"  {a.key}" for a in question.answers)]
     return "\n".join(lines)
+
+
+def _network(name: str) -> str:
+    from galmorph.nets.network import load_network, outline  # noqa: PLC0415 - torch
+
+    made = load_network(name)
+    settings = ", ".join(f"{k} = {v}" for k, v in made.settings.items())
+    recipe = Recipe(size=made.size or Recipe().size, planes=made.planes, stretch="display")
+    rows, weights = outline(made, recipe, load_scheme(made.scheme))
+    width = max(len(text) for text, *_ in rows)
+    lines = [made.title, f"reference: {made.reference}"]
+    lines += [f"settings: {settings}"] if settings else []
+    lines += [f"for {made.planes} plane(s) of {recipe.size} x {recipe.size} pixels and the answers of {made.scheme}:"]
+    lines += [f"  {text:{width}s}  {shape} ({count} weights)" for text, shape, count in rows]
+    return "\n".join([*lines, f"{weights} weights in all; views: {made.views}"])
 
 
 def _pipeline(name: str) -> str:

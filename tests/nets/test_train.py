@@ -58,7 +58,7 @@ def test_the_same_seed_trains_the_same_weights_and_another_seed_others():
     for trainer in (one, again, other):
         list(trainer.epochs())
     assert_equal(one, again)
-    assert not torch.equal(one.network.stem[0].weight, other.network.stem[0].weight)
+    assert not torch.equal(one.network.layers[0][0].weight, other.network.layers[0][0].weight)
 
 
 def test_what_happens_between_epochs_does_not_disturb_the_run():
@@ -128,10 +128,37 @@ def test_the_learning_rate_rises_for_a_tenth_and_falls_to_nothing():
     assert rates[-1] < 0.001
 
 
+def test_the_steps_of_sgd_fall_to_a_tenth_at_72_and_92_percent():
+    """The schedule of Dieleman et al. (2015)."""
+    trainer = tiny.trainer(epochs=25, learning_rate=0.04, optimiser="sgd")
+    steps = 25 * trainer.steps_per_epoch
+    rates = [trainer._learning_rate(step) for step in range(steps)]
+    assert rates == pytest.approx([0.04] * 54 + [0.004] * 15 + [0.0004] * 6)
+    group = trainer.optimiser.param_groups[0]
+    assert (group["momentum"], group["nesterov"]) == (0.9, True)
+
+
+def test_sgd_resumes_with_its_momentum(tmp_path):
+    """Stopped and resumed equals uninterrupted."""
+    whole, first, second = (tiny.trainer(optimiser="sgd", learning_rate=0.01) for _ in range(3))
+    list(whole.epochs())
+    next(first.epochs())
+    first.save(tmp_path / "state.safetensors")
+    second.resume(tmp_path / "state.safetensors")
+    list(second.epochs())
+    assert_equal(second, whole)
+
+
+def test_an_unknown_optimiser_is_refused():
+    """With the nearest."""
+    with pytest.raises(PipelineError, match="did you mean 'sgd'"):
+        TrainingSettings(optimiser="sdg")
+
+
 def test_the_average_of_the_weights_lags_behind_them():
     trainer = tiny.trainer(epochs=3)
     list(trainer.epochs())
-    raw, averaged = (part.stem[0].weight.detach() for part in (trainer.network, trainer.averaged))
+    raw, averaged = (part.layers[0][0].weight.detach() for part in (trainer.network, trainer.averaged))
     assert not torch.equal(raw, averaged)
     assert float((raw - averaged).abs().max()) < 0.2
 
@@ -139,7 +166,7 @@ def test_the_average_of_the_weights_lags_behind_them():
 def test_bfloat16_trains_too():
     trainer = tiny.trainer(bfloat16=True, epochs=2)
     assert all(np.isfinite(e.train_loss) for e in trainer.epochs())
-    assert trainer.network.stem[0].weight.dtype == torch.float32
+    assert trainer.network.layers[0][0].weight.dtype == torch.float32
 
 
 def test_kernels_decay_and_norms_do_not():

@@ -14,7 +14,17 @@ from galmorph.nets.train import Trainer, TrainingSettings
 from galmorph.sky.scheme import Labels, Scheme
 from galmorph.stamps.recipe import Recipe
 
-CONFIG = NetworkConfig(channels=(4,), blocks=(1,), stem_width=3, dropout=0.2)
+CONFIG = NetworkConfig(
+    """
+    conv 4 3x3 stride 2 pad 1 batchnorm relu   # halves
+    residual 4
+    globalpool mean maximum
+    dropout $dropout
+    dense answers
+    """,
+    name="tiny",
+    settings={"dropout": 0.2},
+)
 RECIPE = Recipe(size=16)
 TREE = Scheme.from_dict(
     {
@@ -37,10 +47,10 @@ def scheme_of(kind: str, answers: int = 3) -> Scheme:
     return Scheme.from_dict({"name": kind, "title": kind, "reference": "none", "kind": kind, "questions": [question]})
 
 
-def network(seed: int = 0, config: NetworkConfig = CONFIG, answers: int = 5, planes: int = 1) -> Network:
+def network(seed: int = 0, config: NetworkConfig = CONFIG, scheme: Scheme = TREE, recipe: Recipe = RECIPE) -> Network:
     """Make a network with random weights, statistics included."""
     torch.manual_seed(seed)
-    net = Network(config, planes, answers)
+    net = Network(config, recipe, scheme)
     for name, buffer in net.named_buffers():
         if "running" in name:
             buffer.uniform_(0.5, 1.5)
@@ -53,7 +63,7 @@ def checkpoint(scheme: Scheme = TREE, **changes: object) -> Checkpoint:
         "name": "tiny",
         "version": "7",
         "config": CONFIG,
-        "network": network(answers=len(scheme.keys)),
+        "network": network(scheme=scheme),
         "scheme": scheme,
         "recipe": RECIPE,
         "envelope": Envelope("sdss", ("r",), 0.396, (10.0, float("inf"))),

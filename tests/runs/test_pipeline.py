@@ -7,7 +7,7 @@ import pytest
 
 from galmorph.errors import PipelineError
 from galmorph.nets.augment import Augmentation
-from galmorph.nets.network import NetworkConfig
+from galmorph.nets.network import NetworkConfig, outline
 from galmorph.nets.train import TrainingSettings
 from galmorph.runs.pipeline import load_pipeline, pipeline_names, split_rows
 from galmorph.sky.scheme import load_scheme
@@ -43,7 +43,7 @@ def test_every_shipped_pipeline_is_sound(name):
     assert made.name == name
     recipe = Recipe.from_dict(made.recipe)
     assert recipe.planes == (3 if made.images["band"] == "RGB" else 1)
-    assert NetworkConfig.from_dict(made.network).channels
+    assert outline(NetworkConfig.from_dict(made.network), recipe, load_scheme(made.scheme))[1] > 10_000
     assert TrainingSettings.from_dict({k: v for k, v in made.train.items() if k != "members"}).epochs > 1
     assert Augmentation.from_dict(made.augmentation).zoom >= 1
     assert survey(made.images["survey"]).bands
@@ -65,6 +65,28 @@ def test_overrides_win_key_by_key(pipeline):
     assert made.scheme == "gz2"
 
 
+def test_a_network_is_named_or_named_and_changed_or_written_out(pipeline):
+    assert pipeline('network = "plain"\n' + PLAIN).network == {"name": "plain"}
+    assert pipeline(PLAIN + "[network]\nname = 'plain'\ndropout = 0.1\n").network == {"name": "plain", "dropout": 0.1}
+    assert pipeline(PLAIN + "[network]\nlayers = 'dense answers'\n").network == {"layers": "dense answers"}
+    assert pipeline(PLAIN).network == {}
+
+
+def test_settings_of_one_network_do_not_reach_another(pipeline, tmp_path):
+    (tmp_path / "base.toml").write_text("network = { name = 'plain', dropout = 0.1, channels = [8, 8, 8, 8] }\n")
+    extending = 'extends = "base.toml"\n' + PLAIN
+    assert pipeline('network = "netsharp"\n' + extending).network == {"name": "netsharp"}
+    changed = pipeline(extending + "[network]\ndropout = 0.4\n", {"network": {"channels": [16, 8, 8, 8]}})
+    assert changed.network == {"name": "plain", "dropout": 0.4, "channels": [16, 8, 8, 8]}
+    assert pipeline(extending, {"network": "convnext"}).network == {"name": "convnext"}
+
+
+def test_a_network_in_a_file_lies_beside_the_pipeline(pipeline, tmp_path):
+    (tmp_path / "own.toml").write_text("layers = 'dense answers'\n")
+    made = NetworkConfig.from_dict(pipeline('network = "own.toml"\n' + PLAIN).network)
+    assert (made.name, made.layers) == ("own", "dense answers")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -77,6 +99,7 @@ def test_overrides_win_key_by_key(pipeline):
         (PLAIN.replace("test = 0.2", 'method = "random"'), "unknown method of a split 'random'"),
         (PLAIN.replace('title = "a pipeline"', "title = 5"), "expected a text"),
         ("recipe = 3\n" + PLAIN, "expected a table"),
+        ("network = 3\n" + PLAIN, "expected a table"),
         ("[images\n", "cannot be read"),
         ('extends = "none.toml"\n' + PLAIN, "none.toml"),
         ('extends = "mine.toml"\n' + PLAIN, "extends itself"),

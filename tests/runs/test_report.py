@@ -39,9 +39,9 @@ PLACES = [(60, 60), (140, 60), (200, 70), (70, 150), (150, 150), (200, 200)]
 
 def tiny_checkpoint(scheme: str = "candels-visual", **recipe: object) -> Checkpoint:
     torch.manual_seed(1)
-    tree, config = load_scheme(scheme), NetworkConfig(channels=(8, 16), blocks=(1, 1))
+    tree, config = load_scheme(scheme), NetworkConfig("conv 8 5x5 stride 2 relu\nglobalpool mean\ndense answers")
     made = Recipe(size=32, **recipe)  # type: ignore[arg-type]
-    network = Network(config, made.planes, len(tree.keys)).eval()
+    network = Network(config, made, tree).eval()
     envelope = Envelope("nircam", ("F115W",), SCALE_ARCSEC, (1.0, 1e5))
     return Checkpoint("tiny", "0.0", config, network, tree, made, envelope, (1.0,) * len(tree.questions))
 

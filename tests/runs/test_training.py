@@ -38,8 +38,14 @@ size = 16
 planes = 3
 stretch = "display"
 [network]
-channels = [8, 16]
-blocks = [1, 1]
+layers = '''
+conv 8 5x5 stride 2 pad 2 batchnorm relu
+residual 8
+residual 16 stride 2
+globalpool mean maximum
+dropout 0.3
+dense answers
+'''
 [augmentation]
 zoom = 1.1
 [split]
