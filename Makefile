@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint types bench bench-measure bench-warp clean
+.PHONY: demo test lint types bench bench-measure bench-warp bench-blocks clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +51,9 @@ bench-measure: $(VENV)/.benched
 
 bench-warp: $(VENV)/.benched
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_warp.py
+
+bench-blocks: $(VENV)/.benched
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_blocks.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
