@@ -11,12 +11,10 @@ import sep
 
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
-from galmorph.stamps.labelled import segmentation_of
-from galmorph.stamps.segment import Segmentation, segment
+from galmorph.stamps.background import clipped_sky
+from galmorph.stamps.segment import SKY_EXTENT, Segmentation, segment
 
 __all__ = ["BLOCK_PX", "CROSSOVER_PER_MPX", "Blocks", "block_of"]
-
-IntArray = npt.NDArray[np.int32]
 
 BLOCK_PX = 1024
 """Side of a block."""
@@ -26,6 +24,8 @@ CROSSOVER_PER_MPX = 60.0
 """Rows per million pixels above which a block is cheaper than its rows' cutouts (tests/benchmarks/bench_blocks.py)."""
 _KEPT = 4
 _MESH_PX = 64
+_SKY_EXTENTS = SKY_EXTENT, 6.0, 4.0
+_ENOUGH_SKY = 0.2
 
 
 def block_of(where: Located) -> npt.NDArray[np.int64]:
@@ -40,7 +40,7 @@ def block_of(where: Located) -> npt.NDArray[np.int64]:
 
 @dataclass
 class Blocks:
-    """Labels of the blocks of a source, made when a row first needs them; the last few are kept.
+    """Segmentations of the blocks of a source, made when a row first needs them; the last few are kept.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Blocks:
 
     images: ImageSource
     dense: frozenset[tuple[int, int, int]]
-    _made: OrderedDict[tuple[int, int, int], tuple[IntArray, tuple[int, int]]] = field(default_factory=OrderedDict)
+    _made: OrderedDict[tuple[int, int, int], tuple[Segmentation, tuple[int, int]]] = field(default_factory=OrderedDict)
 
     @classmethod
     def where_dense(cls, images: ImageSource, where: Located, *, per_mpx: float = CROSSOVER_PER_MPX) -> Blocks:
@@ -67,14 +67,14 @@ class Blocks:
         key = (cutout.tile, int(y // BLOCK_PX), int(x // BLOCK_PX))
         if key not in self.dense:
             return None
-        labels, (left, top) = self._labels(key)
+        whole, (left, top) = self._whole(key)
         column, row = cutout.origin[0] - left, cutout.origin[1] - top
         height, width = cutout.shape
-        if column < 0 or row < 0 or row + height > labels.shape[0] or column + width > labels.shape[1]:
+        if column < 0 or row < 0 or row + height > whole.labels.shape[0] or column + width > whole.labels.shape[1]:
             return None
-        return segmentation_of(cutout.detection, usable, labels[row : row + height, column : column + width])
+        return window_of(whole, (row, column), cutout.detection, usable)
 
-    def _labels(self, key: tuple[int, int, int]) -> tuple[IntArray, tuple[int, int]]:
+    def _whole(self, key: tuple[int, int, int]) -> tuple[Segmentation, tuple[int, int]]:
         if key not in self._made:
             self._made[key] = self._detect(key)
             if len(self._made) > _KEPT:
@@ -82,14 +82,54 @@ class Blocks:
         self._made.move_to_end(key)
         return self._made[key]
 
-    def _detect(self, key: tuple[int, int, int]) -> tuple[IntArray, tuple[int, int]]:
+    def _detect(self, key: tuple[int, int, int]) -> tuple[Segmentation, tuple[int, int]]:
         tile, row, column = key
         middle = (BLOCK_PX - 1) // 2
         block = self.images.cutout(tile, column * BLOCK_PX + middle, row * BLOCK_PX + middle, BLOCK_PX // 2 + MARGIN_PX)
         pixels, weight = block.detection, block.weight
         usable = np.isfinite(pixels) if weight is None else np.isfinite(pixels) & (weight > 0)
         level = _background(pixels, usable)
-        return segment(pixels - level, usable, relative_noise=_relative_noise(weight, usable)).labels, block.origin
+        return segment(pixels - level, usable, relative_noise=_relative_noise(weight, usable)), block.origin
+
+
+def window_of(
+    whole: Segmentation, corner: tuple[int, int], pixels: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_]
+) -> Segmentation:
+    """Cut a window out of a segmentation: the objects that it touches, and its own sky.
+
+    Parameters
+    ----------
+    corner
+        Row and column of the window's first pixel.
+    pixels, usable
+        Of the window, (H, W).
+    """
+    (row, column), (height, width) = corner, pixels.shape
+    labels = whole.labels[row : row + height, column : column + width]
+    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=len(whole.objects) + 1)[1:])
+    number = np.zeros(len(whole.objects) + 1, np.int32)
+    number[present + 1] = np.arange(1, len(present) + 1)
+    objects = whole.objects[present]
+    for name, first in (("x", column), ("y", row), ("xpeak", column), ("ypeak", row), ("xcpeak", column)):
+        objects[name] = objects[name] - first
+    objects["ycpeak"] -= row
+    numbered = number[labels]
+    sky = clipped_sky(pixels, _away(usable, objects, numbered))
+    return Segmentation(numbered, objects, sky, whole.correlation_px, usable)
+
+
+def _away(
+    usable: npt.NDArray[np.bool_], objects: npt.NDArray[np.void], labels: npt.NDArray[np.int32]
+) -> npt.NDArray[np.bool_]:
+    """Mark usable pixels away from all objects, as far as leaves enough of them for the sky."""
+    angle = np.clip(objects["theta"], -np.pi / 2, np.pi / 2)
+    for extent in _SKY_EXTENTS:
+        inside = np.zeros(labels.shape, np.bool_)
+        sep.mask_ellipse(inside, objects["x"], objects["y"], objects["a"], objects["b"], angle, r=extent)
+        away: npt.NDArray[np.bool_] = usable & ~inside & (labels == 0)
+        if np.count_nonzero(away) > _ENOUGH_SKY * away.size:
+            return away
+    return usable & (labels == 0)
 
 
 def _background(pixels: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
