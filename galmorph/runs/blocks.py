@@ -12,7 +12,7 @@ import sep
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.stamps.background import clipped_sky
-from galmorph.stamps.segment import SKY_EXTENT, Segmentation, segment
+from galmorph.stamps.segment import SKY_EXTENT, Segmentation, is_misplaced, pick, segment
 
 __all__ = ["BLOCK_PX", "CROSSOVER_PER_MPX", "Blocks", "block_of"]
 
@@ -72,7 +72,10 @@ class Blocks:
         height, width = cutout.shape
         if column < 0 or row < 0 or row + height > whole.labels.shape[0] or column + width > whole.labels.shape[1]:
             return None
-        return window_of(whole, (row, column), cutout.detection, usable)
+        found = window_of(whole, (row, column), cutout.detection, usable)
+        # Where another, smaller source may be meant, its cutout is looked at more closely.
+        chosen = pick(found, cutout.x, cutout.y)
+        return None if is_misplaced(found, chosen, cutout.x, cutout.y) else found
 
     def _whole(self, key: tuple[int, int, int]) -> tuple[Segmentation, tuple[int, int]]:
         if key not in self._made:
@@ -123,13 +126,13 @@ def _away(
 ) -> npt.NDArray[np.bool_]:
     """Mark usable pixels away from all objects, as far as leaves enough of them for the sky."""
     angle = np.clip(objects["theta"], -np.pi / 2, np.pi / 2)
+    away: npt.NDArray[np.bool_] = usable & (labels == 0)
     for extent in _SKY_EXTENTS:
         inside = np.zeros(labels.shape, np.bool_)
         sep.mask_ellipse(inside, objects["x"], objects["y"], objects["a"], objects["b"], angle, r=extent)
-        away: npt.NDArray[np.bool_] = usable & ~inside & (labels == 0)
-        if np.count_nonzero(away) > _ENOUGH_SKY * away.size:
-            return away
-    return usable & (labels == 0)
+        if np.count_nonzero(away & ~inside) > _ENOUGH_SKY * away.size:
+            return away & ~inside
+    return away
 
 
 def _background(pixels: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

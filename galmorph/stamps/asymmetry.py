@@ -99,13 +99,13 @@ def _circle(reach: int, radius: float, offset: tuple[float, float]) -> npt.NDArr
 
 def _turned(values: FloatArray, offset: tuple[float, float]) -> tuple[FloatArray, float]:
     """Turn by half a circle about the offset, two pixels less on each side, and tell the gain of its noise variance."""
-    across, gain_x = _slid(values[::-1, ::-1], 2.0 * offset[0], axis=1)
-    both, gain_y = _slid(across, 2.0 * offset[1], axis=0)
-    return both, gain_x * gain_y
+    across, gain_x = _slid(values, -2.0 * offset[0], axis=1)
+    both, gain_y = _slid(across, -2.0 * offset[1], axis=0)
+    return both[::-1, ::-1], gain_x * gain_y
 
 
 def _slid(values: FloatArray, shift: float, axis: int) -> tuple[FloatArray, float]:
-    """Move by 0 to 1 pixel along an axis: the quadratic through the three nearest pixels."""
+    """Move by -1 to 0 pixels along an axis: the quadratic through the three nearest pixels."""
     whole = round(shift)
     part = whole - shift
     before, middle, after = 0.5 * part * (part - 1.0), 1.0 - part * part, 0.5 * part * (part + 1.0)
@@ -118,6 +118,7 @@ def _slid(values: FloatArray, shift: float, axis: int) -> tuple[FloatArray, floa
 
     moved = np.float32(middle) * piece(0)
     if abs(part) > 1e-6:
-        moved += np.float32(before) * piece(-1)
-        moved += np.float32(after) * piece(1)
+        part_of = np.multiply(piece(-1), np.float32(before))
+        moved += part_of
+        moved += np.multiply(piece(1), np.float32(after), out=part_of)
     return moved, before**2 + middle**2 + after**2

@@ -17,6 +17,7 @@ IntArray = npt.NDArray[np.int32]
 
 _SKY_MARGIN_PX = 5
 _LEAST_SKY = 0.05
+_FEWEST_SKY = 100
 _PIXEL_VARIANCE = 1.0 / 12.0
 
 
@@ -51,10 +52,14 @@ def compact(labels: IntArray) -> tuple[IntArray, npt.NDArray[np.intp]]:
 
 
 def _sky_pixels(usable: BoolArray, labels: IntArray) -> BoolArray:
+    """Choose the pixels that the sky is measured on; all usable ones, clipped, where a map leaves next to none."""
     # Maps end where their threshold was: leave a margin for the wings, if that leaves any sky.
     grown = ndimage.maximum_filter(labels, size=_SKY_MARGIN_PX, mode="nearest") > 0
-    away: BoolArray = usable & ~grown
-    return away if away.sum() > _LEAST_SKY * away.size else usable & (labels == 0)
+    away: BoolArray
+    for away in (usable & ~grown, usable & (labels == 0)):
+        if np.count_nonzero(away) > max(_LEAST_SKY * away.size, _FEWEST_SKY):
+            return away
+    return usable
 
 
 def _moments(flux: FloatArray, labels: IntArray) -> npt.NDArray[np.void]:

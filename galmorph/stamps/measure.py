@@ -13,7 +13,17 @@ from galmorph.stamps.frame import Frame, frame_about, frame_size
 from galmorph.stamps.petrosian import ETA, petrosian_radius
 from galmorph.stamps.profile import Profile, profile_of, radial_profile
 from galmorph.stamps.radii import Radii, radii_of
-from galmorph.stamps.segment import SKY_EXTENT, Segmentation, neighbour_mask, pick, segment
+from galmorph.stamps.segment import (
+    NEIGHBOUR_EXTENT,
+    SKY_EXTENT,
+    Segmentation,
+    distance_of,
+    is_misplaced,
+    moved_far,
+    neighbour_mask,
+    pick,
+    segment,
+)
 from galmorph.stamps.template import light_radii
 from galmorph.stamps.window import Window, ellipse_of, fit_window
 
@@ -27,11 +37,17 @@ _WINDOW = 0.8
 _LEAST_FWHM = 0.5
 _SAME_WIDTH = 0.08
 _LOW_SNR = 10.0
-# Catalogues are no worse than this; a position further from the middle may mean another, smaller source.
-_MISPLACED_PX = 4.0
-_FINE_CONTRAST, _FINEST_CONTRAST = 0.01, 0.0005
+_FINEST_CONTRAST = 0.0005
+# Neighbours are masked to so many of their semi-axes, and less where that hides the galaxy.
+_NEIGHBOUR_EXTENTS = NEIGHBOUR_EXTENT, 4.0, 3.0
+# Largest r_P in isophotal radii, and largest relative error of it, where masks had to shrink.
+_BLENDED_FARTHEST, _BLENDED_WORST = 4.0, 0.3
 # Largest r_P in isophotal radii, of bright galaxies and of faint ones.
 _FARTHEST = 5.0, 9.0
+# A radius that is known no better than this is not known.
+_WORST = 0.6
+# Largest intrinsic r_P, in widths of the point-spread function, of what looks like a point.
+_POINT_LIKE = 0.6
 # The sky next to a galaxy is not that of the whole cutout: error of its level in units of the noise per pixel.
 _SKY_SYSTEMATIC = 0.005
 # First guess of a frame's half-width in isophotal radii, of bright galaxies and of faint ones.
@@ -159,15 +175,20 @@ def measure(
     """
     scene = _Scene.of(pixels, weight, found)
     found, chosen = _object_at(scene, weight, found, x, y)
-    neighbours = neighbour_mask(found, chosen, pixels.shape)
     if chosen < 0:
         # Nothing stands out here, so nothing is known to be a neighbour either.
-        return _nothing(x, y, found, np.zeros_like(neighbours), scene.missing_at(x, y))
-    galaxy = _Galaxy.of(scene, found, chosen, neighbours, psf_fwhm_px)
-    window, flags = galaxy.centred()
-    if np.hypot(window.x - x, window.y - y) > _moved_far(galaxy.row):
+        return _nothing(x, y, found, np.zeros(pixels.shape, np.bool_), scene.missing_at(x, y))
+    for extent in _NEIGHBOUR_EXTENTS:
+        neighbours = neighbour_mask(found, chosen, pixels.shape, extent)
+        galaxy = _Galaxy.of(scene, found, chosen, neighbours, psf_fwhm_px)
+        window, flags = galaxy.centred()
+        frame, radii = galaxy.sized(window)
+        if extent < NEIGHBOUR_EXTENT and radii is not None and not _is_credible(radii, galaxy.isophotal_px):
+            radii = None
+        if radii is not None or len(found.objects) == 1:
+            break
+    if np.hypot(window.x - x, window.y - y) > moved_far(galaxy.row):
         flags |= Flag.CENTROID_MOVED
-    frame, radii = galaxy.sized(window)
     window = galaxy.refined(window, radii)
     return _measurement(scene, galaxy, window, frame, radii, flags, saturation)
 
@@ -218,26 +239,18 @@ def _object_at(
     noise = _relative_noise(weight, scene.usable)
     found = segment(scene.pixels, scene.usable, relative_noise=noise)
     chosen = pick(found, x, y)
-    if not _is_misplaced(found, chosen, x, y):
+    if not is_misplaced(found, chosen, x, y):
         return found, chosen
-    found = segment(scene.pixels, scene.usable, relative_noise=noise, deblend_contrast=_FINE_CONTRAST)
+    found = segment(scene.pixels, scene.usable, relative_noise=noise, join_clumps=False)
     chosen = pick(found, x, y)
-    if not _is_misplaced(found, chosen, x, y):
+    if not is_misplaced(found, chosen, x, y):
         return found, chosen
-    finest = segment(scene.pixels, scene.usable, relative_noise=noise, deblend_contrast=_FINEST_CONTRAST)
+    finest = segment(
+        scene.pixels, scene.usable, relative_noise=noise, deblend_contrast=_FINEST_CONTRAST, join_clumps=False
+    )
     other = pick(finest, x, y)
-    closer = other >= 0 and _distance(finest, other, x, y) < 0.5 * _distance(found, chosen, x, y)
+    closer = other >= 0 and distance_of(finest, other, x, y) < 0.5 * distance_of(found, chosen, x, y)
     return (finest, other) if closer else (found, chosen)
-
-
-def _is_misplaced(found: Segmentation, chosen: int, x: float, y: float) -> bool:
-    """Tell whether a position is so far from the middle of its object that it may mean another."""
-    return chosen >= 0 and _distance(found, chosen, x, y) > max(_MISPLACED_PX, _moved_far(found.objects[chosen]))
-
-
-def _distance(found: Segmentation, chosen: int, x: float, y: float) -> float:
-    row = found.objects[chosen]
-    return float(np.hypot(row["x"] - x, row["y"] - y))
 
 
 def _relative_noise(weight: FloatArray | None, usable: BoolArray) -> FloatArray | None:
@@ -252,8 +265,9 @@ def _relative_noise(weight: FloatArray | None, usable: BoolArray) -> FloatArray 
     return np.ascontiguousarray(noise, np.float32)
 
 
-def _moved_far(row: np.void) -> float:
-    return max(2.0, float(np.sqrt(row["a"] * row["b"])))
+def _is_credible(radii: Radii, isophotal_px: float) -> bool:
+    """Tell whether a radius measured amid the wings of neighbours can be the galaxy's own."""
+    return radii.rpet < _BLENDED_FARTHEST * isophotal_px and radii.rpet_err < _BLENDED_WORST * radii.rpet
 
 
 def _reach(centre: tuple[float, float], shape: tuple[int, ...]) -> float:
@@ -327,7 +341,7 @@ class _Galaxy:
         """Fit the window that centroid and shape come from."""
         start = float(self.row["x"]), float(self.row["y"])
         first = profile_of(frame_about(self.clean, self.bad, *start, *frame_size(1.2 * self.isophotal_px + 2.0)))
-        mean = np.nan_to_num(first.mean)
+        mean = np.where(np.isnan(first.mean), 0.0, first.mean)
         half_light = float(light_radii(mean * first.area, first.edges, self.isophotal_px)[0][1])
         sigma = _WINDOW * max(half_light if np.isfinite(half_light) else 0.0, _LEAST_FWHM * (self.psf_fwhm_px or 2.0))
         shape = ellipse_of(float(self.row["a"]), float(self.row["b"]), float(self.row["theta"]), sigma)
@@ -366,7 +380,8 @@ class _Galaxy:
             if (radii is not None and 1.5 * radii.rpet <= reach) or reach > farthest:
                 break
             reach = max(1.6 * reach, 1.6 * radii.rpet if radii is not None else 0.0)
-        return frame, radii if radii is not None and radii.rpet <= farthest else None
+        fits = radii is not None and radii.rpet <= farthest and radii.rpet_err < _WORST * radii.rpet
+        return frame, radii if fits else None
 
 
 def _measurement(
@@ -440,8 +455,9 @@ def _plain_flux(galaxy: _Galaxy, frame: Frame) -> tuple[float, float]:
 def _radius_flags(radii: Radii | None, psf_fwhm_px: float | None) -> Flag:
     if radii is None:
         return Flag.NO_PETROSIAN
-    # r_P of a Gaussian is 0.971 FWHM (eta = 0.2); within a quarter of that the profile is the PSF's.
-    if psf_fwhm_px and radii.rpet < 1.25 * 0.971 * psf_fwhm_px:
+    # r_P of a Gaussian is 0.971 FWHM (eta = 0.2); within a quarter of that the profile is the PSF's. PSFs with wings
+    # are larger: without the PSF a point source is left with half its width, the smallest galaxies with all of it.
+    if psf_fwhm_px and (radii.rpet < 1.21 * psf_fwhm_px or radii.intrinsic < _POINT_LIKE * psf_fwhm_px):
         return Flag.UNRESOLVED
     return Flag(0)
 
@@ -462,7 +478,7 @@ def _aperture_flags(
         values = np.where(scene.finite[box], values, -np.inf)
     if scene.weighted is not None and (inside & ~scene.weighted[box]).any():
         flags |= Flag.ZERO_WEIGHT
-    if np.count_nonzero(inside & neighbours[box]) > 0.1 * np.count_nonzero(inside):
+    if neighbours[box].any() and np.count_nonzero(inside & neighbours[box]) > 0.1 * np.count_nonzero(inside):
         flags |= Flag.BLEND
     if _is_saturated(values[inside], saturation):
         flags |= Flag.SATURATED
@@ -480,4 +496,4 @@ def _is_saturated(values: FloatArray, saturation: float | None) -> bool:
     top = int(np.count_nonzero(values == peak))
     if values.size <= 20 or top < 4:
         return False
-    return bool(peak > 10 * abs(np.median(values)) or top > 0.1 * values.size)
+    return bool(float(peak) > 10.0 * abs(float(np.median(values))) or top > 0.1 * values.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -47,25 +48,38 @@ class Sampling:
         (G, n) share of ring i inside circle g.
     annulus
         (G, n) share of ring i inside the Petrosian annulus about circle g.
+    ring, part
+        (3 G,) the ring that the edge of each circle lies in, and of the annulus about it inside and outside, and the
+        share of that ring inside the edge.
+    scale
+        Area of the circles over that of the annuli.
     """
 
     radius: Array
     inside: Array
     annulus: Array
+    ring: npt.NDArray[np.intp]
+    part: Array
+    scale: float
 
-    def ratio(self, flux: Array, area: Array) -> Array:
-        """Mean brightness of the annuli over the mean inside the circles, (G, ...); NaN where there is no light."""
-        within, around = self.inside @ flux, self.annulus @ flux
-        scale = (self.inside @ area) / (self.annulus @ area)
+    def eta(self, flux: Array) -> Array:
+        """Mean brightness of the annuli over the mean inside the circles, (G, ...); NaN where there is no light.
+
+        The flux, (n, ...), is that of whole rings.
+        """
+        part = self.part.reshape(-1, *(1,) * (flux.ndim - 1))
+        # Whole rings up to the one that the edge lies in, less what of that is outside.
+        grown = (np.cumsum(flux, axis=0) - flux).take(self.ring, axis=0) + flux.take(self.ring, axis=0) * part
+        within, low, high = grown.reshape(3, len(self.radius), *flux.shape[1:])
         light = within > 0
-        return np.where(light, (around.T * scale).T / np.where(light, within, 1.0), np.nan)
+        ratio = np.full(within.shape, np.nan)
+        np.divide((high - low) * self.scale, within, out=ratio, where=light)
+        return ratio
 
-    def ratio_at(self, rows: list[int], flux: Array, area: Array) -> Array:
+    def eta_at(self, rows: list[int], flux: Array) -> list[float]:
         """Return the ratio at some circles only."""
-        within, around = self.inside[rows], self.annulus[rows]
-        light = within @ flux
-        scale = (within @ area) / (around @ area)
-        return np.where(light > 0, around @ flux * scale / np.where(light > 0, light, 1.0), np.nan)
+        pairs = [(float(self.inside[i] @ flux), float(self.annulus[i] @ flux)) for i in rows]
+        return [around * self.scale / within if within > 0 else math.nan for within, around in pairs]
 
 
 def share_inside(edges: Array, radius: Array) -> Array:
@@ -84,7 +98,10 @@ def _sampling(edges: bytes, definition: Definition) -> Sampling:
     radius = np.geomspace(_FIRST_PX, last, n)
     inside = share_inside(ring_edges, radius)
     annulus = share_inside(ring_edges, outer * radius) - share_inside(ring_edges, inner * radius)
-    return Sampling(radius, inside, annulus)
+    along = np.concatenate([radius, inner * radius, outer * radius])
+    ring = np.clip(np.searchsorted(ring_edges, along, side="right") - 1, 0, len(ring_edges) - 2)
+    part = np.minimum((along**2 - ring_edges[ring] ** 2) / np.diff(ring_edges**2)[ring], 1.0)
+    return Sampling(radius, inside, annulus, ring, part, 1.0 / (outer**2 - inner**2))
 
 
 def sampling(edges: Array, definition: Definition = "sdss") -> Sampling:
@@ -94,7 +111,8 @@ def sampling(edges: Array, definition: Definition = "sdss") -> Sampling:
 
 def crossings(radius: Array, ratio: Array) -> Array:
     """Radii where the ratio falls through ETA, interpolated."""
-    below = np.flatnonzero((ratio[1:] < ETA) & (ratio[:-1] >= ETA))
+    low = ratio < ETA
+    below = np.flatnonzero(low[1:] & (ratio[:-1] >= ETA))
     part = (ratio[below] - ETA) / (ratio[below] - ratio[below + 1])
     return radius[below] + part * (radius[below + 1] - radius[below])
 
@@ -128,7 +146,7 @@ def petrosian_radius(profile: Profile, noise: float, *, definition: Definition =
     circles = sampling(profile.edges[: n + 1], definition)
     area = profile.area[:n]
     flux = filled(profile.mean[:n]) * area
-    ratio = circles.ratio(flux, area)
+    ratio = circles.eta(flux)
     found = crossings(circles.radius, ratio)
     if len(found) == 0:
         return nothing
@@ -164,7 +182,7 @@ def rings_seen(profile: Profile) -> int:
     with its neighbours.
     """
     used, area = profile.used, profile.area
-    wide = np.convolve(used, np.ones(3), "same") >= 0.2 * np.convolve(area, np.ones(3), "same")
-    covered = (used >= 0.2 * area) | wide
-    gap = np.flatnonzero(~covered[8:])
-    return int(gap[0]) + 8 if len(gap) else len(covered)
+    scarce = np.flatnonzero(used[8:] < 0.2 * area[8:]) + 8
+    # The first of them is the last one, but for a narrow ring or two.
+    gaps = (int(i) for i in scarce if used[i - 1 : i + 2].sum() < 0.2 * area[i - 1 : i + 2].sum())
+    return next(gaps, len(used))

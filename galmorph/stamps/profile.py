@@ -37,11 +37,14 @@ class Profile:
 def profile_of(frame: Frame) -> Profile:
     """Average a frame in the rings about its centre, in image pixels."""
     circles, scale = frame.rings, float(frame.scale_px)
+    # Nothing writes into a profile: it may share the arrays of the rings.
     used = circles.full if frame.good is None else circles.sums(frame.good)
     mean = np.full(len(used), np.nan)
     # Half-good binned pixels count by their share.
     flux = frame.flux if frame.good is None else frame.flux * frame.good
     np.divide(circles.sums(flux, sharp=_core_is_whole(frame)), used, out=mean, where=used > 1e-3)
+    if frame.scale_px == 1:
+        return Profile(circles.edges[1:], mean, circles.area, used)
     return Profile(circles.edges[1:] * scale, mean, circles.area * scale**2, used * scale**2)
 
 

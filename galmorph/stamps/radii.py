@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ _CLEAR = 0.08
 # Share of the aperture that must be seen: half a galaxy can be measured, a quarter of one cannot.
 _LEAST_SEEN = 0.45
 _EXACT = 1e-6
+_TENTH = float(np.log(1.1 / 0.9))
 _TINY = 1e-120
 # What linear propagation leaves out (the choice of the first crossing, the centre, the rings' interpolation), as
 # measured on noisy Sérsic galaxies: ratios of the true scatter to the propagated errors.
@@ -82,13 +84,16 @@ _NONE = _Estimate(float("nan"), float("inf"))
 
 @dataclass(frozen=True)
 class _Rings:
-    """Rings in frame pixels: mean flux per image pixel, its variance (infinite where unseen), area, share seen."""
+    """Rings in frame pixels: mean flux per image pixel, its variance (infinite where unseen), area, share seen.
+
+    The share is None where all of every ring is seen.
+    """
 
     edges: Array
     mean: Array
     variance: Array
     area: Array
-    seen: Array
+    seen: Array | None
     sky_error: float
 
 
@@ -148,9 +153,9 @@ def _rings(frame: Frame, noise: float, sky_error: float) -> _Rings:
     return _Rings(frame.rings.edges, mean, variance, profile.area / scale**2, _seen(frame), sky_error)
 
 
-def _seen(frame: Frame) -> Array:
+def _seen(frame: Frame) -> Array | None:
     if frame.good is None:
-        return np.ones(len(frame.rings.area))
+        return None
     full = frame.rings.full
     return np.divide(frame.rings.sums(frame.good), full, out=np.ones(len(full)), where=full > 0)
 
@@ -158,32 +163,36 @@ def _seen(frame: Frame) -> Array:
 def _matched(known: Templates, rings: _Rings, sky_px: tuple[float, float]) -> tuple[Match | None, Array, Array]:
     """Match the templates; return the model in all rings and how far each ring's own mean is trusted, 0 to 1."""
     n = len(rings.mean)
-    groups = known.groups[: int(np.searchsorted(known.groups, n - 1))]
-    groups = groups[: len(known.mean)]
+    groups = known.groups[: min(bisect_left(known.groups, n - 1), len(known.mean))]
     weight = 1.0 / rings.variance
     total = np.add.reduceat(weight, groups)
     seen = total > 0
+    if not seen.any():
+        return None, np.zeros(n), np.ones(n)
     variance = np.divide(1.0, total, out=np.full(len(groups), np.inf), where=seen)
-    mean = np.where(seen, np.add.reduceat(rings.mean * weight, groups) * np.where(seen, variance, 0.0), 0.0)
+    # Where nothing is seen this is zero over one.
+    mean = np.add.reduceat(rings.mean * weight, groups) / np.where(seen, total, 1.0)
     fit = match(known, mean, variance + (_UNLIKE * np.maximum(mean, 0.0)) ** 2, rings.sky_error, sky_px)
     if fit is None:
         return None, np.zeros(n), np.ones(n)
     model = fit.ring_flux[:n] / rings.area
     in_group = np.add.reduceat(fit.ring_flux[:n], groups) / np.add.reduceat(rings.area, groups)
-    residual = np.where(seen, (mean - fit.sky - in_group) ** 2 / np.where(seen, variance, 1.0), 0.0)
+    residual = (mean - fit.sky - in_group) ** 2 / variance
     misfit = max(float(residual.sum()) / max(int(seen.sum()) - 4, 1), 1.0)
     unlike = misfit * (_UNLIKE * in_group) ** 2
     trust = unlike / (unlike + variance)
-    lengths = np.diff(np.append(groups, n))
-    return fit, model, np.where(np.isfinite(rings.variance), np.repeat(trust, lengths), 0.0)
+    lengths = np.empty_like(groups)
+    np.subtract(groups[1:], groups[:-1], out=lengths[:-1])
+    lengths[-1] = n - groups[-1]
+    return fit, model, np.where(weight > 0, np.repeat(trust, lengths), 0.0)
 
 
 def _direct(rings: _Rings, mean: Array, blend: Array, expected: float) -> _Estimate:
     """Return the first radius where the profile itself falls to ETA; its error from the slope of the smooth one."""
     circles = sampling(rings.edges)
     last = int(np.flatnonzero(np.isfinite(rings.variance)).max(initial=-1)) + 1
-    n = int(np.searchsorted(circles.radius * 1.25, rings.edges[last], side="right"))
-    found = crossings(circles.radius[:n], circles.ratio(mean * rings.area, rings.area)[:n])
+    n = int(np.searchsorted(circles.radius, rings.edges[last] / 1.25, side="right"))
+    found = crossings(circles.radius[:n], circles.eta(mean * rings.area)[:n])
     if len(found) == 0:
         return _NONE
     first = _direct_at(float(found[0]), rings, mean, blend)
@@ -200,23 +209,24 @@ def _direct_at(radius: float, rings: _Rings, mean: Array, blend: Array) -> _Esti
     at = min(int(np.searchsorted(circles.radius, radius)), len(circles.radius) - 1)
     low, high = max(at - 4, 0), min(at + 4, len(circles.radius) - 1)
     flux = blend * rings.area
-    ends = circles.ratio_at([low, high], flux, rings.area)
-    slope = (ends[1] - ends[0]) / np.log(circles.radius[high] / circles.radius[low])
-    inside, ring = circles.inside[at], circles.annulus[at]
-    bright = float(inside @ (mean * rings.area)) / float(inside @ rings.area)
+    ends = circles.eta_at([low, high], flux)
+    slope = float(ends[1] - ends[0]) / float(np.log(circles.radius[high] / circles.radius[low]))
+    inside, ring = circles.inside[at] * rings.area, circles.annulus[at] * rings.area
+    area = float(np.pi * circles.radius[at] ** 2)
+    bright = float(inside @ mean) / area
     if not bright > 0:
         return _NONE
-    # d ratio / d mean of a ring, over its area
-    lever = ring / (ring @ rings.area) - ETA * inside / (inside @ rings.area)
-    noise = (lever * rings.area) ** 2 @ np.where(np.isfinite(rings.variance), rings.variance, 0.0)
-    error = np.sqrt(noise + ((1.0 - ETA) * rings.sky_error) ** 2) / bright
-    return _Estimate(radius, float(error / max(-slope, _LEAST_SLOPE) if np.isfinite(slope) else error / _LEAST_SLOPE))
+    # d ratio / d mean of a ring
+    lever = ring * (circles.scale / area) - inside * (ETA / area)
+    noise = float(lever**2 @ _known(rings.variance))
+    error = float(np.sqrt(noise + ((1.0 - ETA) * rings.sky_error) ** 2)) / bright
+    return _Estimate(radius, error / max(-slope, _LEAST_SLOPE) if np.isfinite(slope) else error / _LEAST_SLOPE)
 
 
 def _from_template(fit: Match, rings: _Rings, blend: Array) -> _Estimate:
     """Return the radius of the blended profile, or the templates' own beyond the frame."""
     circles = sampling(rings.edges)
-    found = crossings(circles.radius, circles.ratio(blend * rings.area, rings.area))
+    found = crossings(circles.radius, circles.eta(blend * rings.area))
     radius = float(found[0]) if len(found) else float(np.exp(fit.mean[0]))
     return _Estimate(radius, float(np.hypot(fit.spread[0], _FLOOR)))
 
@@ -258,6 +268,8 @@ def _combined(
 
 def _hidden(rings: _Rings, radius: float) -> float:
     """By how much errors grow for the masked share of a circle of 1.5 radii."""
+    if rings.seen is None:
+        return 1.0
     inside = share_inside(rings.edges, np.array([1.5 * radius]))[0] * rings.area
     share = 1.0 - float(inside @ rings.seen) / max(float(inside.sum()), 1e-9)
     return 1.0 + min(_NEIGHBOUR_GAIN * max(share - 0.01, 0.0), _NEIGHBOUR_LIMIT)
@@ -267,9 +279,11 @@ def _is_seen(rings: _Rings, radius: float) -> bool:
     """Tell whether rings are seen out to a radius, and enough of what lies inside it."""
     if not np.isfinite(radius):
         return False
-    inside = share_inside(rings.edges, np.array([radius]))[0] * rings.area
     last = int(np.flatnonzero(np.isfinite(rings.variance)).max(initial=-1)) + 1
-    return bool(rings.edges[last] >= radius and inside @ rings.seen >= _LEAST_SEEN * inside.sum())
+    if rings.seen is None or rings.edges[last] < radius:
+        return bool(rings.edges[last] >= radius)
+    inside = share_inside(rings.edges, np.array([radius]))[0] * rings.area
+    return bool(inside @ rings.seen >= _LEAST_SEEN * inside.sum())
 
 
 def _known(variance: Array) -> Array:
@@ -300,8 +314,9 @@ def _light(rings: _Rings, profile: Array, radius: float, error: float, fit: Matc
     variance = ((1.0 - 2.0 * part) * noise[:3] + part**2 * noise[3]) / total**2
     sky = (inside[:3].sum(axis=1) - part * inside[3].sum()) * rings.sky_error / total
     # d share / d ln r, over a tenth
-    around = share_inside(rings.edges, np.concatenate([0.9 * shares, 1.1 * shares])) @ ring_flux
-    slope = np.maximum((around[3:] - around[:3]) / (total * np.log(1.1 / 0.9)), 0.05)
+    grown = np.concatenate([[0.0], np.cumsum(ring_flux)])
+    around = np.interp(np.concatenate([0.9 * shares, 1.1 * shares]) ** 2, rings.edges**2, grown)
+    slope = np.maximum((around[3:] - around[:3]) / (total * _TENTH), 0.05)
     common = (part * 2.0 * ETA * error + np.abs(sky)) / slope
     own = np.sqrt(np.maximum(variance, 0.0)) / slope
     relative = np.hypot(own, common)

@@ -32,12 +32,9 @@ class Rings:
         (n + 1,) radii between the rings, pixels, from 0 past the frame's corners.
     area
         (n,) geometric area of each ring.
-    near
-        (m, 289) share of each of the 17 x 17 central pixels in the m innermost rings.
-    sharp
-        (m, 289) the same for flux, less the smearing by a pixel that taking pixels for tiles of even brightness adds.
-    order, starts, which
-        Flat indices of all other pixels sorted by ring, where each ring starts in them, and its number.
+    whole, sharp
+        Which pixels fall into which ring; and the same for flux, less the smearing by a pixel that taking pixels for
+        tiles of even brightness adds.
     full
         (n,) area of the pixels of each ring if all are good.
     """
@@ -45,11 +42,8 @@ class Rings:
     half: int
     edges: Array
     area: Array
-    near: FloatArray
-    sharp: FloatArray
-    order: npt.NDArray[np.intp]
-    starts: npt.NDArray[np.intp]
-    which: npt.NDArray[np.intp]
+    whole: Sorting
+    sharp: Sorting
     full: Array
 
     @property
@@ -60,10 +54,56 @@ class Rings:
 
     def sums(self, frame: FloatArray, *, sharp: bool = False) -> Array:
         """Add up the pixels of each ring, (n,); the frame is (2 * half + 1, 2 * half + 1)."""
-        total = np.zeros(len(self.area))
-        total[: len(self.near)] = (self.sharp if sharp else self.near) @ frame[self.core].ravel()
-        if len(self.starts):
-            total[self.which] += np.add.reduceat(frame.ravel().take(self.order), self.starts)
+        return (self.sharp if sharp else self.whole).sums(frame, len(self.area))
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """The pixels of a frame ring by ring: first those that are divided, with their shares, then all others.
+
+    Parameters
+    ----------
+    order
+        Flat indices of the pixels.
+    share
+        Of each of the first pixels, in the ring.
+    starts, which
+        Where each ring starts in the order, and its number.
+    n_divided
+        How many of the rings are of divided pixels.
+    """
+
+    order: npt.NDArray[np.intp]
+    share: FloatArray
+    starts: npt.NDArray[np.intp]
+    which: npt.NDArray[np.intp]
+    n_divided: int
+
+    @classmethod
+    def of(cls, half: int, near: FloatArray, far: npt.NDArray[np.intp], number: npt.NDArray[np.intp]) -> Sorting:
+        """Sort the central pixels by their shares, (m, 289), and the `far` ones by the ring of each, by flat index."""
+        middle = np.arange(half - _FINE_PX, half + _FINE_PX + 1)
+        core = (middle[:, None] * (2 * half + 1) + middle).ravel()
+        ring, pixel = np.nonzero(near)
+        first, start = np.unique(ring, return_index=True)
+        order = far[np.argsort(number[far], kind="stable")]
+        which, starts = np.unique(number[order], return_index=True)
+        return cls(
+            np.concatenate([core[pixel], order]),
+            near[ring, pixel],
+            np.concatenate([start, starts + len(pixel)]),
+            np.concatenate([first, which]),
+            len(first),
+        )
+
+    def sums(self, frame: FloatArray, n: int) -> Array:
+        """Add up the pixels of each of n rings."""
+        values = frame.take(self.order)
+        values[: len(self.share)] *= self.share
+        added = np.add.reduceat(values, self.starts)
+        total = np.zeros(n)
+        total[self.which[: self.n_divided]] = added[: self.n_divided]
+        total[self.which[self.n_divided :]] += added[self.n_divided :]
         return total
 
 
@@ -92,12 +132,11 @@ def rings(half: int, phase_x: int, phase_y: int) -> Rings:
     number = np.searchsorted(edges, radius.ravel(), side="right") - 1
     middle = np.abs(along) <= _FINE_PX
     far = np.flatnonzero(~(middle[:, None] & middle[None, :]).ravel())
-    order = far[np.argsort(number[far], kind="stable")]
-    which, starts = np.unique(number[order], return_index=True)
     full = np.zeros(len(edges) - 1)
     full[: len(near)] = near.sum(axis=1)
     full += np.bincount(number[far], minlength=len(full))
-    return Rings(half, edges, np.pi * np.diff(edges**2), near, sharp, order, starts, which, full)
+    sorted_by = [Sorting.of(half, shares, far, number) for shares in (near, sharp)]
+    return Rings(half, edges, np.pi * np.diff(edges**2), sorted_by[0], sorted_by[1], full)
 
 
 def _sharpened(near: FloatArray) -> FloatArray:

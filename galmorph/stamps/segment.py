@@ -11,7 +11,7 @@ import sep
 
 from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two
 
-__all__ = ["Segmentation", "neighbour_mask", "pick", "segment"]
+__all__ = ["Segmentation", "distance_of", "is_misplaced", "moved_far", "neighbour_mask", "pick", "segment"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -19,12 +19,17 @@ IntArray = npt.NDArray[np.int32]
 
 # Isophotal extent of an ellipse in units of SEP's semi-axes (second moments): Bertin & Arnouts 1996, sec. 10.
 _EXTENT = 3.0
-_NEIGHBOUR_EXTENT = 6.0
+NEIGHBOUR_EXTENT = 6.0
 SKY_EXTENT = 8.0
 _ENOUGH_SKY = 0.2
+# Catalogues are no worse than this; a position further from the middle may mean another, smaller source.
+_MISPLACED_PX = 4.0
 _DEBLEND_LEVELS = 16
 _PLENTY = 8_000
 _WORTH_BINNING = 160
+# A touching object is a clump of a brighter one if it is nearer to its middle than so many of its semi-axes and has
+# less than a share of its flux.
+_CLUMPS = (2.5, 0.7), (3.0, 0.3)
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ def segment(
     relative_noise: FloatArray | None = None,
     threshold: float = 1.5,
     min_area: int = 6,
-    deblend_contrast: float = 0.06,
+    deblend_contrast: float = 0.02,
+    join_clumps: bool = True,
 ) -> Segmentation:
     """Find and deblend the objects of a cutout (SEP's `extract`: Bertin & Arnouts 1996, Barbary 2016).
 
@@ -77,6 +83,8 @@ def segment(
         Least number of pixels of an object with white noise; correlated noise raises it.
     deblend_contrast
         Least fraction of the flux that makes a peak an object of its own.
+    join_clumps
+        Give faint objects that lie within a brighter one and touch it back to it.
     """
     whole = bool(usable.all())
     # A quarter of the pixels is enough to detect.
@@ -85,7 +93,9 @@ def segment(
     if sky.n_pixels < 25 or sky.sigma <= 0:
         return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, sep_dtype()), sky, 1.0, usable)
     flat = _flattened(pixels, usable, sky)
-    detection = _Detection(flat, None if whole else ~usable, relative_noise, threshold, min_area, deblend_contrast)
+    detection = _Detection(
+        flat, None if whole else ~usable, relative_noise, threshold, min_area, deblend_contrast, join_clumps
+    )
     objects, labels = detection.at(sky)
     sky, moved = _better(sky, _sky_outside(pixels, usable, objects, labels))
     correlation = correlation_px(pixels, usable, sky)
@@ -97,6 +107,7 @@ def segment(
             threshold=threshold,
             min_area=min_area,
             deblend_contrast=deblend_contrast,
+            join_clumps=join_clumps,
         )
         return _unbinned(halved, usable, sky)
     if moved or correlation > 1.0:
@@ -117,7 +128,7 @@ def _sky_outside(pixels: FloatArray, usable: BoolArray, objects: npt.NDArray[np.
     """Measure the sky outside all objects, grown as far as leaves enough of it."""
     if len(objects) == 0:
         return None
-    for extent in (SKY_EXTENT, _NEIGHBOUR_EXTENT, 1.3 * _EXTENT):
+    for extent in (SKY_EXTENT, NEIGHBOUR_EXTENT, 1.3 * _EXTENT):
         inside = _ellipses(objects, pixels.shape, extent)
         inside |= labels > 0
         outside = usable & ~inside
@@ -175,7 +186,10 @@ def sep_dtype() -> np.dtype[np.void]:
 
 def _flattened(pixels: FloatArray, usable: BoolArray, sky: Sky) -> FloatArray:
     # SEP wants native, contiguous, writable float32 without NaN.
-    return np.ascontiguousarray(np.where(usable, pixels, sky.level), dtype=np.float32)
+    flat = np.array(pixels, dtype=np.float32, order="C")
+    if not usable.all():
+        flat[~usable] = sky.level
+    return flat
 
 
 @dataclass(frozen=True)
@@ -188,6 +202,7 @@ class _Detection:
     threshold: float
     area: int
     contrast: float
+    join_clumps: bool
 
     def at(self, sky: Sky, area: int | None = None) -> tuple[npt.NDArray[np.void], IntArray]:
         """Detect above a sky; the objects and their labels."""
@@ -210,8 +225,81 @@ class _Detection:
                 if not any(word in str(error) for word in ("overflow", "limit")):
                     raise
                 continue
-            return objects, labels.astype(np.int32, copy=False)
+            labels = labels.astype(np.int32, copy=False)
+            return _joined(objects, labels) if self.join_clumps else (objects, labels)
         return np.zeros(0, sep_dtype()), np.zeros(data.shape, np.int32)
+
+
+def _joined(objects: npt.NDArray[np.void], labels: IntArray) -> tuple[npt.NDArray[np.void], IntArray]:
+    """Give clumps back to the galaxies that they belong to, the faintest first."""
+    pairs = _touching(labels) if len(objects) > 1 else np.zeros((0, 2), np.intp)
+    if len(pairs) == 0:
+        return objects, labels
+    objects = objects.copy()
+    owner = np.arange(len(objects))
+    flux = objects["flux"]
+    ordered = (flux[pairs[:, 0]] <= flux[pairs[:, 1]])[:, None]
+    faint, bright = np.where(ordered, pairs, pairs[:, ::-1]).T
+    for row in np.argsort(flux[faint], kind="stable"):
+        child, parent = owner[faint[row]], owner[bright[row]]
+        if flux[child] > flux[parent]:
+            child, parent = parent, child
+        if child != parent and _is_clump(objects[child], objects[parent]):
+            _merge(objects, parent, child)
+            owner[owner == child] = parent
+    kept = np.flatnonzero(owner == np.arange(len(objects)))
+    number = np.zeros(len(objects) + 1, np.int32)
+    number[1:] = np.searchsorted(kept, owner) + 1
+    return objects[kept], number[labels]
+
+
+def _touching(labels: IntArray) -> npt.NDArray[np.intp]:
+    """Rows of objects with pixels next to each other, (P, 2), each pair once."""
+    sides = ((labels[:, 1:], labels[:, :-1]), (labels[1:], labels[:-1]))
+    found = []
+    for one, other in sides:
+        meet = np.flatnonzero((one != other).ravel() & (one > 0).ravel() & (other > 0).ravel())
+        found.append(np.stack([one.ravel()[meet], other.ravel()[meet]], axis=1))
+    pairs = np.sort(np.concatenate(found), axis=1)
+    return np.unique(pairs, axis=0).astype(np.intp) - 1
+
+
+def _is_clump(child: np.void, parent: np.void) -> bool:
+    """Tell a part of a galaxy from a neighbour: faint for how near to the middle it lies."""
+    dx, dy = child["x"] - parent["x"], child["y"] - parent["y"]
+    away = np.sqrt(max(parent["cxx"] * dx * dx + parent["cyy"] * dy * dy + parent["cxy"] * dx * dy, 0.0))
+    return any(away < extent and child["flux"] < share * parent["flux"] for extent, share in _CLUMPS)
+
+
+def _merge(objects: npt.NDArray[np.void], parent: np.intp, child: np.intp) -> None:
+    """Add one object's light and pixels to another's."""
+    one, two = objects[parent], objects[child]
+    part = float(two["flux"] / (one["flux"] + two["flux"]))
+    dx, dy = float(two["x"] - one["x"]), float(two["y"] - one["y"])
+    for name, spread in (("x2", dx * dx), ("y2", dy * dy), ("xy", dx * dy)):
+        one[name] = (1.0 - part) * one[name] + part * two[name] + part * (1.0 - part) * spread
+    one["x"] += part * dx
+    one["y"] += part * dy
+    _set_ellipse(one)
+    for name in ("npix", "tnpix", "flux", "cflux"):
+        one[name] += two[name]
+    for name, better in (("xmin", min), ("ymin", min), ("xmax", max), ("ymax", max)):
+        one[name] = better(one[name], two[name])
+    for value, places in (("peak", ("xpeak", "ypeak")), ("cpeak", ("xcpeak", "ycpeak"))):
+        if two[value] > one[value]:
+            for name in (value, *places):
+                one[name] = two[name]
+
+
+def _set_ellipse(row: np.void) -> None:
+    """Set the semi-axes and what follows from them from the second moments."""
+    xx, yy, xy = float(row["x2"]), float(row["y2"]), float(row["xy"])
+    spread = float(np.hypot(0.5 * (xx - yy), xy))
+    row["a"] = np.sqrt(0.5 * (xx + yy) + spread)
+    row["b"] = np.sqrt(max(0.5 * (xx + yy) - spread, 1.0 / 12.0))
+    row["theta"] = 0.5 * np.arctan2(2.0 * xy, xx - yy)
+    area = max(xx * yy - xy * xy, 1.0 / 144.0)
+    row["cxx"], row["cyy"], row["cxy"] = yy / area, xx / area, -2.0 * xy / area
 
 
 _BUFFER = Lock()
@@ -266,8 +354,26 @@ def pick(found: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> i
     return nearest if gap[nearest] < reach_px else -1
 
 
-def neighbour_mask(found: Segmentation, chosen: int, shape: tuple[int, int]) -> BoolArray:
-    """Mark the pixels of all objects but one, out to six of their semi-axes, (H, W).
+def is_misplaced(found: Segmentation, chosen: int, x: float, y: float) -> bool:
+    """Tell whether a position is so far from the middle of its object that it may mean another."""
+    return chosen >= 0 and distance_of(found, chosen, x, y) > max(_MISPLACED_PX, moved_far(found.objects[chosen]))
+
+
+def moved_far(row: np.void) -> float:
+    """Distance in pixels that is far from the middle of an object."""
+    return max(2.0, float(np.sqrt(row["a"] * row["b"])))
+
+
+def distance_of(found: Segmentation, chosen: int, x: float, y: float) -> float:
+    """Distance of an object's middle from a position, in pixels."""
+    row = found.objects[chosen]
+    return float(np.hypot(row["x"] - x, row["y"] - y))
+
+
+def neighbour_mask(
+    found: Segmentation, chosen: int, shape: tuple[int, int], extent: float = NEIGHBOUR_EXTENT
+) -> BoolArray:
+    """Mark the pixels of all objects but one, out to so many of their semi-axes, (H, W).
 
     Pixels inside the chosen object's own segment are never marked.
     """
@@ -277,9 +383,9 @@ def neighbour_mask(found: Segmentation, chosen: int, shape: tuple[int, int]) -> 
     others |= (found.labels > 0) & (found.labels != chosen + 1)
     rows = found.objects[np.arange(len(found.objects)) != chosen]
     if len(rows):
-        others |= _ellipses(rows, shape, _growth(rows)) & (found.labels != chosen + 1)
+        others |= _ellipses(rows, shape, _growth(rows, extent)) & (found.labels != chosen + 1)
     return others
 
 
-def _growth(rows: npt.NDArray[np.void]) -> float:
-    return _NEIGHBOUR_EXTENT if len(rows) < 200 else _EXTENT
+def _growth(rows: npt.NDArray[np.void], extent: float) -> float:
+    return extent if len(rows) < 200 else _EXTENT

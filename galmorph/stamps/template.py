@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -161,7 +163,7 @@ def _sharp(fine: Array, edges: Array) -> Array:
 
 def _radii(flux: Array, edges: Array) -> Array:
     circles = sampling(edges)
-    ratio = circles.ratio(flux.T, np.pi * np.diff(edges**2))
+    ratio = circles.eta(flux.T)
     found = np.full((len(flux), 4), np.nan)
     for k in range(len(flux)):
         radius = crossings(circles.radius, ratio[:, k])
@@ -174,13 +176,17 @@ def light_radii(
     ring_flux: Array, edges: Array, aperture: float, shares: tuple[float, ...] = SHARES
 ) -> tuple[Array, float]:
     """Radii of the circles with shares of the flux inside an aperture, and that flux."""
-    grown = np.concatenate([[0.0], np.cumsum(ring_flux)])
-    square = edges**2
-    total = float(np.interp(aperture**2, square, grown))
-    inside = int(np.searchsorted(edges, aperture))
-    rising: Array = np.maximum.accumulate(np.append(grown[:inside], total))
-    places = np.append(square[:inside], aperture**2)
-    radii: Array = np.sqrt(np.interp(np.array(shares) * total, rising, places))
+    inside = min(bisect_left(edges, aperture), len(ring_flux))
+    # Circles up to the aperture, and the aperture; beyond the last ring there is nothing.
+    square = edges[: inside + 1] ** 2
+    grown = np.zeros(inside + 1)
+    np.cumsum(ring_flux[:inside], out=grown[1:])
+    last = min(aperture**2, float(square[-1]))
+    part = (last - float(square[-2])) / float(square[-1] - square[-2]) if inside else 1.0
+    total = float(grown[-1]) - (1.0 - part) * float(ring_flux[inside - 1]) if inside else 0.0
+    square[-1], grown[-1] = aperture**2, total
+    np.maximum.accumulate(grown, out=grown)
+    radii: Array = np.sqrt(np.interp([share * total for share in shares], grown, square))
     return radii, total
 
 
@@ -246,40 +252,73 @@ def match(
     None where no template fits with positive flux.
     """
     weight = 1.0 / variance
-    unit = float(np.sqrt(weight.max()))  # keeps single precision in range
-    weight, data, sky_error = weight / unit**2, data * unit, sky_error * unit
-    n = len(data)
-    if not weight.any():
+    # Keeps single precision in range.
+    unit = math.sqrt(float(weight.max()))
+    if not unit > 0:
         return None
-    b, d = np.stack([weight, weight * data]).astype(np.float32) @ known.mean[:n]
-    a = weight.astype(np.float32) @ known.square[:n]
-    wings = _WINGS * (_between(*sky_px) @ known.mean)
-    whole, first = float(weight.sum()), float((weight * data).sum())
-    # More than an error of the sky is not blamed on the wings: the profiles' last parts are guesses.
-    rough = np.maximum((d - b * (first / whole)) / np.maximum(a - b * b / whole, 1e-30), 1e-30)
-    wings = np.minimum(wings, _MOST_WINGS * sky_error / rough)
-    a += wings * (whole * wings - 2.0 * b)
-    b, d = b - wings * np.float32(whole), d - wings * np.float32(first)
-    c, e = whole + sky_error**-2.0, first
-    deficit = a - b * b / c
-    gain = d - b * (e / c)
-    amplitude = gain / deficit
+    weight, data, sky_error = weight / unit**2, data * unit, sky_error * unit
+    light = _Sums.of(known, weight, data, sky_px).without_wings(sky_error)
+    c, e = light.whole + sky_error**-2.0, light.first
+    gain = light.d - light.b * (e / c)
+    amplitude = gain / (light.a - light.b * light.b / c)
     better = gain * amplitude
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # Evidence: the amplitude and the sky are integrated over, the amplitude with a prior flat in its logarithm.
-        log_p = 0.5 * better - 0.5 * np.log(deficit) - np.log(amplitude)
-    log_p[~(amplitude > 0)] = -np.inf
+    # Evidence: the amplitude and the sky are integrated over, the amplitude with a prior flat in its logarithm; the
+    # logarithms of the amplitude and of its error add up to this one.
+    log_p = np.full(len(better), -np.inf, np.float32)
+    np.log(better, out=log_p, where=amplitude > 0)
+    np.subtract(better, log_p, out=log_p, where=amplitude > 0)
+    log_p *= np.float32(0.5)
     top = float(log_p.max())
-    if not np.isfinite(top):
+    if not math.isfinite(top):
         return None
     rows = np.flatnonzero(log_p > top - 8.0)
     p = np.exp((log_p[rows] - top).astype(np.float64))
     p /= p.sum()
     flux = amplitude[rows].astype(np.float64) / unit
-    sky = float(p @ ((e / unit - b[rows] * flux) / c - wings[rows] * flux))
-    radii = known.log_radii[rows]
+    share = p * flux
+    sky = e / c / unit - float(share @ (light.b[rows] / c + light.wings[rows]))
+    radii = known.log_radii.take(rows, axis=0)
     mean = p @ radii
-    spread = np.sqrt(np.maximum(p @ (radii - mean) ** 2, 0.0))
-    best = float((weight * data**2).sum() - e * e / c - better[rows[int(p.argmax())]])
-    ring_flux = (p * flux).astype(np.float32) @ known.ring_flux[rows]
-    return Match(rows, p, flux, ring_flux.astype(np.float64), sky, mean, spread, best / max((weight > 0).sum() - 4, 1))
+    radii -= mean
+    spread = np.sqrt(p @ (radii * radii))
+    best = float((weight * data) @ data) - e * e / c - float(better[rows[p.argmax()]])
+    ring_flux = share.astype(np.float32) @ known.ring_flux.take(rows, axis=0)
+    free = max(int(np.count_nonzero(weight)) - 4, 1)
+    return Match(rows, p, flux, ring_flux.astype(np.float64), sky, mean, spread, best / free)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Weighted sums over groups of rings: of template squared, template, and template times data, (K,).
+
+    `wings` is the light of each that was subtracted with the sky, `whole` the sum of the weights, `first` that of the
+    weighted data.
+    """
+
+    a: FloatArray
+    b: FloatArray
+    d: FloatArray
+    wings: FloatArray
+    whole: float
+    first: float
+
+    @classmethod
+    def of(cls, known: Templates, weight: Array, data: Array, sky_px: tuple[float, float]) -> _Sums:
+        n = len(data)
+        weighted = weight * data
+        # Products of vectors: BLAS copies the matrix first if there are several rows.
+        w = weight.astype(np.float32)
+        a, b, d = w @ known.square[:n], w @ known.mean[:n], weighted.astype(np.float32) @ known.mean[:n]
+        wings: FloatArray = _WINGS * (_between(*sky_px) @ known.mean)
+        return cls(a, b, d, wings, float(weight.sum()), float(weighted.sum()))
+
+    def without_wings(self, sky_error: float) -> _Sums:
+        """Take off every template what of it was subtracted with the sky."""
+        whole, first = self.whole, self.first
+        # More than an error of the sky is not blamed on the wings: the profiles' last parts are guesses.
+        flux = np.maximum(self.d - self.b * (first / whole), 1e-30)
+        square = np.maximum(self.a - self.b * self.b / whole, 1e-30)
+        wings: FloatArray = np.minimum(self.wings, np.float32(_MOST_WINGS * sky_error) * square / flux)
+        taken = wings * np.float32(whole)
+        a = self.a + wings * (taken - np.float32(2.0) * self.b)
+        return _Sums(a, self.b - taken, self.d - wings * np.float32(first), wings, whole, first)

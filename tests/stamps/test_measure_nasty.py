@@ -7,7 +7,10 @@ import pytest
 from galaxies import galaxy, noise
 
 from galmorph.flags import Flag
+from galmorph.stamps.frame import frame_about, frame_size
+from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import Measurement, measure
+from galmorph.stamps.radii import radii_of
 from galmorph.stamps.recipe import Recipe, make_stamp
 
 NOTHING = Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR
@@ -206,3 +209,22 @@ def test_random_garbage_never_raises():
         x, y = rng.uniform(-5, 65, 2)
         found = measure(image, x, y, weight=weight if rng.random() < 0.5 else None)
         assert_stamps_are_sound(image, found, x, y)
+
+
+def test_a_map_without_any_sky_still_leaves_one_to_measure():
+    """A label map that covers every pixel, or an object that is masked wholly, raises nothing."""
+    y, x = np.mgrid[:65, :65]
+    noise = np.random.default_rng(3).standard_normal((65, 65))
+    pixels = (50.0 * np.exp(-0.5 * ((x - 32) ** 2 + (y - 32) ** 2) / 9.0) + noise).astype(np.float32)
+    everywhere = np.ones(pixels.shape, np.bool_)
+    found = segmentation_of(pixels, everywhere, np.ones(pixels.shape, np.int32))
+    assert abs(found.sky.level) < 0.3
+    assert 0.7 < found.sky.sigma < 1.5
+    assert np.isfinite(measure(pixels, 32.0, 32.0, found=found).flux)
+
+
+def test_a_galaxy_all_hidden_by_a_neighbour_has_no_radius():
+    """Rings without a single pixel match no template instead of dividing by zero."""
+    flux = np.full((65, 65), 3.0, np.float32)
+    frame = frame_about(flux, np.ones(flux.shape, np.bool_), 32.0, 32.0, *frame_size(20.0))
+    assert radii_of(frame, 1.0, 0.01, (25.0, 32.0), 2.9) is None

@@ -149,3 +149,22 @@ def test_an_upright_needle_beside_the_galaxy_is_masked():
         found = segment(image, everywhere(image))
         found.objects["theta"] = theta
         assert neighbour_mask(found, pick(found, 35, 48), shape)[48, 75]
+
+
+def blobs(*placed: tuple[float, float, float, float]) -> np.ndarray:
+    """Gaussians (x, y, width, peak) in noise of one."""
+    y, x = np.mgrid[:129, :129]
+    noise = np.random.default_rng(5).standard_normal((129, 129))
+    light = [peak * np.exp(-0.5 * ((x - at) ** 2 + (y - up) ** 2) / width**2) for at, up, width, peak in placed]
+    return (noise + sum(light)).astype(np.float32)
+
+
+def test_a_clump_belongs_to_its_galaxy_and_a_neighbour_does_not():
+    """A peak well inside a galaxy is joined to it; one of the same brightness outside stays an object of its own."""
+    galaxy = (64.0, 64.0, 9.0, 60.0)
+    everywhere = np.ones((129, 129), np.bool_)
+    inside, outside = blobs(galaxy, (80.0, 64.0, 2.2, 120.0)), blobs(galaxy, (104.0, 64.0, 2.2, 120.0))
+    assert len(segment(inside, everywhere, join_clumps=False).objects) == 2
+    joined = segment(inside, everywhere)
+    assert len(joined.objects) == joined.labels.max() == 1
+    assert len(segment(outside, everywhere).objects) == 2
