@@ -112,7 +112,7 @@ def segment(
         return _unbinned(halved, usable, sky)
     if moved or correlation > 1.0:
         # Unmasked wings had raised the first sky; or smooth noise makes larger false peaks: demand a larger area.
-        objects, labels = detection.at(sky, round(min_area * correlation**2))
+        objects, labels = detection.at(sky, round(min_area * correlation))
         sky, _ = _better(sky, _sky_outside(pixels, usable, objects, labels))
     return Segmentation(labels, objects, sky, correlation, usable)
 

@@ -9,7 +9,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.frame import square_about
+from galmorph.stamps.frame import frame_about, frame_size, square_about
+from galmorph.stamps.profile import profile_of
 
 __all__ = ["Ellipse", "Window", "fit_window"]
 
@@ -24,6 +25,12 @@ _LONGER = 1.15
 _CLOSE_PX = 5e-4
 _ALIKE = 5e-3
 _THINNEST = 0.1
+# Filling about the centre and fitting it again: how often at most, and the last step in pixels of the square.
+_REFILLS = 6
+_SETTLED_PX = 3e-3
+# Each step is at most this share of the one before when their series is summed.
+_SLOWEST = 0.8
+_WHOLE = 0.99
 # A galaxy's light is more peaked than the Gaussian of the error formula: true scatter over formula, on Sérsic galaxies.
 _SHAPE_GAIN = 1.2
 # A direction is known no worse than if all were as likely: 180 degrees / sqrt(12).
@@ -145,7 +152,8 @@ def fit_window(
     clean
         (H, W) sky-subtracted flux.
     bad
-        (H, W) True where pixels do not count: they take the value of the pixel opposite, or of their ring.
+        (H, W) True where pixels do not count: they, and those beyond the edge, take the value opposite the centre, or
+        of their ring.
     start
         (x, y) first guess.
     ellipse
@@ -153,7 +161,8 @@ def fit_window(
     noise
         Effective noise per pixel.
     fill
-        Radii and mean flux per pixel of the galaxy's profile, for pixels without an opposite.
+        Radii and mean flux per pixel of the galaxy's profile, for pixels without an opposite; None: measured about
+        `start` where needed.
 
     References
     ----------
@@ -163,11 +172,12 @@ def fit_window(
     factor = max(1, int(np.ceil(reach / _HALVES[-1])))
     half = next(h for h in _HALVES if h * factor >= reach)
     flux, good, offset = square_about(clean, bad, *start, half, factor)
-    if good is not None:
-        flux = _filled(flux, good, fill, factor)
-    light = _Light(flux.ravel().astype(np.float64), _basis(half))
     small = Ellipse(ellipse.xx / factor**2, ellipse.xy / factor**2, ellipse.yy / factor**2)
-    state = light.settle(offset, small)
+    if good is None:
+        light = _Light(flux.ravel().astype(np.float64), _basis(half))
+        state = light.settle(offset, small)
+    else:
+        light, state = _Torn(flux, good, fill or _ring_means(clean, bad, start, reach), factor).settle(offset, small)
     error, log_error = light.errors(state, noise / factor)
     (x, y), shape = state.centre, state.shape
     at = float(start[0] + factor * (x - offset[0])), float(start[1] + factor * (y - offset[1]))
@@ -178,14 +188,21 @@ def fit_window(
     return Window(*at, error * factor, large, log_error, state.converged)
 
 
-def _filled(flux: FloatArray, good: FloatArray, fill: tuple[Array, Array] | None, factor: int) -> FloatArray:
-    opposite, seen = flux[::-1, ::-1], good[::-1, ::-1]
-    ring = np.float32(0.0)
-    if fill is not None:
-        half = len(flux) // 2
-        along = np.arange(-half, half + 1.0) * factor
-        ring = np.interp(np.hypot(along[:, None], along[None, :]), *fill).astype(np.float32)
-    return np.where(good > 0, flux, np.where(seen > 0, opposite, ring)).astype(np.float32)
+def _ring_means(
+    clean: FloatArray, bad: BoolArray | None, start: tuple[float, float], reach: float
+) -> tuple[Array, Array]:
+    """Radii and mean flux per pixel of the profile about a position; zero where a ring is not seen."""
+    profile = profile_of(frame_about(clean, bad, *start, *frame_size(reach)))
+    return profile.edge, np.nan_to_num(profile.mean)
+
+
+def _facing(half: int, offset: float) -> FloatArray:
+    """Weights (N, N) that take a row of pixels to the points opposite an offset from its middle, by interpolation.
+
+    Rows of points beyond the first and last pixel add up to less than one.
+    """
+    along = np.arange(-half, half + 1.0)
+    return np.maximum(1.0 - np.abs(2.0 * offset - along[:, None] - along), 0.0).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -250,6 +267,56 @@ class _Light:
         y = c * c * m.xx + 2.0 * c * d * m.xy + d * d * m.yy
         v = state.width
         return float(np.sqrt(unit * 0.25 * (x + y))), float(_SHAPE_GAIN * 2.0 * np.sqrt(unit) / (4.0 * v * (1.0 - v)))
+
+
+@dataclass(frozen=True)
+class _Torn:
+    """A square with pixels that do not count, what fills those without an opposite, image pixels per pixel."""
+
+    flux: FloatArray
+    good: FloatArray
+    fill: tuple[Array, Array]
+    factor: int
+
+    def settle(self, centre: tuple[float, float], shape: Ellipse) -> tuple[_Light, _State]:
+        """Fill the square about its centre and fit that, until both agree.
+
+        Pixels mirrored about any other point pull the fit towards that point: each fit goes a share of the way that
+        remains, so the steps are a geometric series, which two of them sum (Aitken's extrapolation).
+        """
+        light, state = self.fitted(centre, shape)
+        before: tuple[float, float] | None = None
+        for _ in range(_REFILLS - 1):
+            step = state.centre[0] - centre[0], state.centre[1] - centre[1]
+            if not state.converged or math.hypot(*step) < _SETTLED_PX:
+                break
+            gain = 1.0 if before is None else _series(before, step)
+            centre = centre[0] + gain * step[0], centre[1] + gain * step[1]
+            # What follows a leap does not continue the series.
+            before = step if gain == 1.0 else None
+            light, state = self.fitted(centre, state.shape)
+        return light, state
+
+    def fitted(self, centre: tuple[float, float], shape: Ellipse) -> tuple[_Light, _State]:
+        """Fit the square filled about a centre, from that centre."""
+        light = _Light(self.filled(centre).ravel().astype(np.float64), _basis(len(self.flux) // 2))
+        return light, light.settle(centre, shape)
+
+    def filled(self, centre: tuple[float, float]) -> FloatArray:
+        """Give pixels that do not count the value at the point opposite the centre, or of their ring about it."""
+        half = len(self.flux) // 2
+        across, up = (_facing(half, offset) for offset in centre)
+        seen = up @ (self.good > _WHOLE).astype(np.float32) @ across.T
+        along = np.arange(-half, half + 1.0)
+        radius = self.factor * np.hypot((along - centre[1])[:, None], along - centre[0])
+        ring = np.interp(radius, *self.fill).astype(np.float32)
+        return np.where(self.good > 0, self.flux, np.where(seen > _WHOLE, up @ self.flux @ across.T, ring))
+
+
+def _series(before: tuple[float, float], step: tuple[float, float]) -> float:
+    """Sum of a step and all that follow it, in units of it, if each is to the next as the one before to it."""
+    ratio = (step[0] * before[0] + step[1] * before[1]) / (before[0] ** 2 + before[1] ** 2)
+    return 1.0 / (1.0 - min(max(ratio, 0.0), _SLOWEST))
 
 
 def _reshaped(m: Ellipse, area: float, xx: float, xy: float, yy: float) -> tuple[Ellipse, float, float]:
