@@ -31,7 +31,7 @@ _TENTH = float(np.log(1.1 / 0.9))
 _TINY = 1e-120
 # What linear propagation leaves out (the choice of the first crossing, the centre, the rings' interpolation), as
 # measured on noisy Sérsic galaxies: ratios of the true scatter to the propagated errors.
-_RADIUS_GAIN, _LIGHT_GAIN, _FLUX_GAIN, _CONTRAST_GAIN = 1.18, 1.3, 1.2, 1.0
+_RADIUS_GAIN, _LIGHT_GAIN, _FLUX_GAIN, _CONTRAST_GAIN, _INTRINSIC_GAIN = 1.18, 1.3, 1.2, 1.0, 1.15
 # Light of masked neighbours reaches past their masks: errors grow with the masked share of the aperture, up to so much.
 _NEIGHBOUR_GAIN, _NEIGHBOUR_LIMIT = 4.0, 2.0
 
@@ -256,7 +256,9 @@ def _combined(
         shares_err=shares * relative * scale,
         concentration_err=concentration_err,
         intrinsic=nan if fit is None else float(np.exp(fit.mean[4])) * scale,
-        intrinsic_err=nan if fit is None else float(np.exp(fit.mean[4]) * np.hypot(fit.spread[4], 0.02)) * scale,
+        intrinsic_err=nan
+        if fit is None
+        else _INTRINSIC_GAIN * float(np.exp(fit.mean[4]) * np.hypot(fit.spread[4], 0.02)) * scale,
         flux=flux * scale**2,
         flux_err=flux_err * scale**2,
         direct=direct.radius * scale,

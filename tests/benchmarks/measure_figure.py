@@ -83,10 +83,13 @@ def _draw_cost(axis: Any, sample: Sample, codes: list[Code], cost: dict[str, flo
         at = cost[code.name], fair["scatter_percent"]
         axis.scatter(*at, s=130, color=colours[code.name], zorder=3)
         label = f"{code.name}\n{fair['fail_percent']:.1f} % fail"
-        # Both ways of SEP cost the same: one label above, one below.
-        below = code.name in ("SEP annuli", "galmorph")
-        place = {"xytext": (0, -12 if below else 12), "va": "top" if below else "bottom"}
-        axis.annotate(label, at, textcoords="offset points", ha="center", fontsize=9, **place)
+        # Both ways of SEP cost the same, and galmorph nearly so: labels above, to the right and below.
+        place = {"xytext": (0, 12), "va": "bottom", "ha": "center"}
+        if code.name == "SEP annuli":
+            place = {"xytext": (12, 0), "va": "center", "ha": "left"}
+        elif code.name == "galmorph":
+            place = {"xytext": (0, -12), "va": "top", "ha": "center"}
+        axis.annotate(label, at, textcoords="offset points", fontsize=9, **place)
         highest = max(highest, at[1])
     axis.set(xscale="log", xlabel="processor time per galaxy of 128² px (ms)", ylabel="scatter of $r_P$ (%)")
     axis.set_xlim(min(cost.values()) / 3, max(cost.values()) * 3)
