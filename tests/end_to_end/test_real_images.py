@@ -71,9 +71,9 @@ def test_the_uds_images_are_flagged_as_another_band_and_scale(uds):
     np.testing.assert_array_equal(has(out, Flag.BAND_MISMATCH), done)
 
 
-# Positions and radii of the UDS catalogue are barycentres and half-light radii on a detection image of several bands, and
-# clumpy galaxies lie elsewhere in F115W. Measured over the rows of S/N above 20: median offset 0.84 px, rank correlation
-# of the radii 0.73; over those that carry no flag of a neighbour or a moved centroid: 0.58 px and 0.85.
+# Positions and radii of the UDS catalogue are barycentres and half-light radii on a detection image of several bands,
+# and clumpy galaxies lie elsewhere in F115W. Measured over the rows of S/N above 20: median offset 0.84 px, rank
+# correlation of the radii 0.73; over those that carry no flag of a neighbour or a moved centroid: 0.58 px and 0.85.
 @pytest.mark.parametrize(
     ("doubt", "offset_px", "rank"),
     [(Flag(0), 0.95, 0.68), (Flag.BLEND | Flag.CENTROID_MOVED | Flag.CUTOUT_LIMIT, 0.66, 0.80)],
