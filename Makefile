@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint types bench bench-measure bench-warp bench-blocks clean
+.PHONY: demo test lint types bench bench-measure bench-warp bench-blocks bench-networks clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +54,9 @@ bench-warp: $(VENV)/.benched
 
 bench-blocks: $(VENV)/.benched
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_blocks.py
+
+bench-networks: $(VENV)/.tested
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_networks.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
