@@ -24,6 +24,8 @@ from mocks import SKY_OFFSETS, Mock, Tile, clumpy, crowded, single_sersic
 from other_codes import CODES, Code
 from verdicts import Sample, half_width, judged, pull_width, pulls, verdict
 
+# No setting was chosen on the mocks of this seed; those below 40 served for that.
+SEED = 101
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "benchmarks"
 SMALL_PX = 132
@@ -132,11 +134,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=int, help="only so many galaxies of mocks A and B; nothing is recorded")
     parser.add_argument("--only", help="names of codes, joined by commas; nothing is recorded")
-    parser.add_argument("--seed", type=int, help="other mocks than those of seed 1; nothing is recorded")
+    parser.add_argument("--seed", type=int, help=f"other mocks than those of seed {SEED}; nothing is recorded")
     parser.add_argument("--figure", type=Path, help="where to draw the figure of a run that is not recorded")
     options = parser.parse_args()
     codes = chosen_codes(options.only)
-    result, sample, pulled = measured(codes, options.limit, options.seed or 1)
+    result, sample, pulled = measured(codes, options.limit, options.seed or SEED)
     print(markdown(result))
     complete = options.limit is None and options.only is None and options.seed is None
     if complete:
