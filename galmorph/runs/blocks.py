@@ -12,7 +12,15 @@ import sep
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.stamps.background import clipped_sky
-from galmorph.stamps.segment import SKY_EXTENT, Segmentation, is_misplaced, pick, segment
+from galmorph.stamps.segment import (
+    Segmentation,
+    is_misplaced,
+    pick,
+    relative_noise,
+    segment,
+    sky_outside,
+    usable_pixels,
+)
 
 __all__ = ["BLOCK_PX", "CROSSOVER_PER_MPX", "Blocks", "block_of"]
 
@@ -24,8 +32,6 @@ CROSSOVER_PER_MPX = 60.0
 """Rows per million pixels above which a block is cheaper than its rows' cutouts (tests/benchmarks/bench_blocks.py)."""
 _KEPT = 4
 _MESH_PX = 64
-_SKY_EXTENTS = SKY_EXTENT, 6.0, 4.0
-_ENOUGH_SKY = 0.2
 
 
 def block_of(where: Located) -> npt.NDArray[np.int64]:
@@ -90,9 +96,9 @@ class Blocks:
         middle = (BLOCK_PX - 1) // 2
         block = self.images.cutout(tile, column * BLOCK_PX + middle, row * BLOCK_PX + middle, BLOCK_PX // 2 + MARGIN_PX)
         pixels, weight = block.detection, block.weight
-        usable = np.isfinite(pixels) if weight is None else np.isfinite(pixels) & (weight > 0)
+        usable = usable_pixels(pixels, weight)
         level = _background(pixels, usable)
-        return segment(pixels - level, usable, relative_noise=_relative_noise(weight, usable)), block.origin
+        return segment(pixels - level, usable, relative_noise=relative_noise(weight, usable, even=0.0)), block.origin
 
 
 def window_of(
@@ -117,22 +123,8 @@ def window_of(
         objects[name] = objects[name] - first
     objects["ycpeak"] -= row
     numbered = number[labels]
-    sky = clipped_sky(pixels, _away(usable, objects, numbered))
+    sky = sky_outside(pixels, usable, objects, numbered) or clipped_sky(pixels, usable & (numbered == 0))
     return Segmentation(numbered, objects, sky, whole.correlation_px, usable)
-
-
-def _away(
-    usable: npt.NDArray[np.bool_], objects: npt.NDArray[np.void], labels: npt.NDArray[np.int32]
-) -> npt.NDArray[np.bool_]:
-    """Mark usable pixels away from all objects, as far as leaves enough of them for the sky."""
-    angle = np.clip(objects["theta"], -np.pi / 2, np.pi / 2)
-    away: npt.NDArray[np.bool_] = usable & (labels == 0)
-    for extent in _SKY_EXTENTS:
-        inside = np.zeros(labels.shape, np.bool_)
-        sep.mask_ellipse(inside, objects["x"], objects["y"], objects["a"], objects["b"], angle, r=extent)
-        if np.count_nonzero(away & ~inside) > _ENOUGH_SKY * away.size:
-            return away & ~inside
-    return away
 
 
 def _background(pixels: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
@@ -140,12 +132,3 @@ def _background(pixels: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_]) 
     plain = np.where(usable, pixels, np.float32(0.0))
     mesh = sep.Background(plain, mask=~usable, bw=_MESH_PX, bh=_MESH_PX)
     return np.asarray(mesh.back(dtype=np.float32))
-
-
-def _relative_noise(
-    weight: npt.NDArray[np.float32] | None, usable: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float32] | None:
-    if weight is None or not usable.any():
-        return None
-    noise = 1.0 / np.sqrt(np.where(usable, weight, 1.0))
-    return (noise / np.median(noise[usable])).astype(np.float32)

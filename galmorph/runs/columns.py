@@ -43,8 +43,7 @@ class Shape:
 
 
 def _with_error(field: str, name: str, kind: Literal["size", "ratio"], description: str, ucd: str) -> list[Shape]:
-    stem, _, unit = field.partition("_px")
-    error = f"{stem}_err{'_px' if unit or field.endswith('_px') else ''}"
+    error = f"{field.removesuffix('_px')}_err{'_px' if field.endswith('_px') else ''}"
     main = ucd.partition(";")[0]
     return [
         Shape(field, name, kind, description, ucd),
@@ -107,25 +106,20 @@ def measured_columns(results: Results, images: ImageSource, prefix: str, *, shap
         size("rpet_err", results.rpet_err_px, "Error of the Petrosian radius", "stat.error;phys.angSize"),
         size("r50", results.r50_px, half, "phys.angSize;src.morph"),
         Column(f"{prefix}snr", results.snr.astype(f4), "", ratio, "stat.snr"),
-        *(_shape_columns(results, images, prefix) if shapes else ()),
+        *(_shape_column(shape, results, images, prefix) for shape in (SHAPES if shapes else ())),
         Column(f"{prefix}flags", results.flags, "", f"Reasons for doubt, sum of bits: {bits}", "meta.code.qual"),
     ]
 
 
-def _shape_columns(results: Results, images: ImageSource, prefix: str) -> list[Column]:
-    sky = images.has_wcs
-    columns = []
-    for shape in SHAPES:
-        values, unit, text = results.shapes[shape.field], "", shape.description
-        if shape.kind == "size":
-            values, unit = (values * results.scale_arcsec, "arcsec") if sky else (values, "pixel")
-        elif shape.kind == "angle":
-            values, unit = _from_north(values, results, images) if sky else values % 180.0, "deg"
-            text += ", from north through east" if sky else ", from the x axis towards y"
-        elif shape.kind == "spread":
-            unit = "deg"
-        columns.append(Column(prefix + shape.name, values.astype(np.float32), unit, text, shape.ucd))
-    return columns
+def _shape_column(shape: Shape, results: Results, images: ImageSource, prefix: str) -> Column:
+    sky, values = images.has_wcs, results.shapes[shape.field]
+    unit, text = {"size": "arcsec" if sky else "pixel", "ratio": ""}.get(shape.kind, "deg"), shape.description
+    if shape.kind == "size" and sky:
+        values = values * results.scale_arcsec
+    elif shape.kind == "angle":
+        values = _from_north(values, results, images) if sky else values % 180.0
+        text += ", from north through east" if sky else ", from the x axis towards y"
+    return Column(prefix + shape.name, values.astype(np.float32), unit, text, shape.ucd)
 
 
 def _from_north(angle_deg: FloatArray, results: Results, images: ImageSource) -> FloatArray:

@@ -23,7 +23,7 @@ from galmorph.stamps.backends import Measure, backend
 from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import Measurement
 from galmorph.stamps.recipe import Recipe, Stamp, make_stamp
-from galmorph.stamps.segment import Segmentation
+from galmorph.stamps.segment import Segmentation, usable_pixels
 
 __all__ = ["DETECT", "Galaxy", "Gathering", "gather", "locate", "seed_of", "stamp_of"]
 
@@ -196,9 +196,7 @@ def _segmentation(gathering: Gathering, cutout: Cutout) -> Segmentation | None:
     """Return the segmentation that is known before a cutout is looked at: from a map, or from its block."""
     if cutout.labels is None and gathering.blocks is None:
         return None
-    usable = np.isfinite(cutout.detection)
-    if cutout.weight is not None:
-        usable &= cutout.weight > 0
+    usable = usable_pixels(cutout.detection, cutout.weight)
     if cutout.labels is not None:
         return segmentation_of(cutout.detection, usable, cutout.labels)
     return gathering.blocks.found(cutout, usable) if gathering.blocks is not None else None

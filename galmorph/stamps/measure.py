@@ -22,12 +22,23 @@ from galmorph.stamps.segment import (
     moved_far,
     neighbour_mask,
     pick,
+    relative_noise,
     segment,
 )
 from galmorph.stamps.template import light_radii
 from galmorph.stamps.window import Window, ellipse_of, fit_window
 
-__all__ = ["ETA", "Measurement", "Profile", "measure", "petrosian_radius", "radial_profile"]
+__all__ = [
+    "ETA",
+    "LOW_SNR",
+    "Measurement",
+    "Profile",
+    "measure",
+    "nothing",
+    "petrosian_radius",
+    "radial_profile",
+    "reach_of",
+]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -36,7 +47,8 @@ BoolArray = npt.NDArray[np.bool_]
 _WINDOW = 0.8
 _LEAST_FWHM = 0.5
 _SAME_WIDTH = 0.08
-_LOW_SNR = 10.0
+LOW_SNR = 10.0
+"""Signal-to-noise ratio below which a row is marked."""
 _FINEST_CONTRAST = 0.0005
 # Neighbours are masked to so many of their semi-axes, and less where that hides the galaxy.
 _NEIGHBOUR_EXTENTS = NEIGHBOUR_EXTENT, 4.0, 3.0
@@ -177,7 +189,7 @@ def measure(
     found, chosen = _object_at(scene, weight, found, x, y)
     if chosen < 0:
         # Nothing stands out here, so nothing is known to be a neighbour either.
-        return _nothing(x, y, found, np.zeros(pixels.shape, np.bool_), scene.missing_at(x, y))
+        return nothing(x, y, found, scene.missing_at(x, y))
     for extent in _NEIGHBOUR_EXTENTS:
         neighbours = neighbour_mask(found, chosen, pixels.shape, extent)
         galaxy = _Galaxy.of(scene, found, chosen, neighbours, psf_fwhm_px)
@@ -236,7 +248,7 @@ def _object_at(
     """
     if given is not None:
         return given, pick(given, x, y)
-    noise = _relative_noise(weight, scene.usable)
+    noise = relative_noise(weight, scene.usable)
     found = segment(scene.pixels, scene.usable, relative_noise=noise)
     chosen = pick(found, x, y)
     if not is_misplaced(found, chosen, x, y):
@@ -253,33 +265,24 @@ def _object_at(
     return (finest, other) if closer else (found, chosen)
 
 
-def _relative_noise(weight: FloatArray | None, usable: BoolArray) -> FloatArray | None:
-    """Noise relative to the typical one; None where it is the same everywhere to a few per cent."""
-    if weight is None or not usable.any():
-        return None
-    inside = weight[usable]
-    typical = float(np.median(inside))
-    if inside.min() > 0.9 * typical and inside.max() < 1.1 * typical:
-        return None
-    noise = 1.0 / np.sqrt(np.where(usable, weight / typical, 1.0))
-    return np.ascontiguousarray(noise, np.float32)
-
-
 def _is_credible(radii: Radii, isophotal_px: float) -> bool:
     """Tell whether a radius measured amid the wings of neighbours can be the galaxy's own."""
     return radii.rpet < _BLENDED_FARTHEST * isophotal_px and radii.rpet_err < _BLENDED_WORST * radii.rpet
 
 
-def _reach(centre: tuple[float, float], shape: tuple[int, ...]) -> float:
+def reach_of(centre: tuple[float, float], shape: tuple[int, ...]) -> float:
+    """Distance from a centre, (x, y), to the nearest edge of a cutout of this shape, in pixels."""
     height, width = shape
     return float(min(centre[0], centre[1], width - 1 - centre[0], height - 1 - centre[1]))
 
 
-def _nothing(x: float, y: float, found: Segmentation, neighbours: BoolArray, missing: Flag) -> Measurement:
+def nothing(x: float, y: float, found: Segmentation, missing: Flag) -> Measurement:
+    """Say that no object was detected at a position, in pixels, and what is missing there."""
     nan = float("nan")
     flags = missing | Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR
-    sky, reach = found.sky, _reach((x, y), neighbours.shape)
-    return Measurement(*(nan,) * 9, sky.level, sky.sigma, flags, reach, nan, found, neighbours)
+    shape, sky = found.labels.shape, found.sky
+    neighbours = np.zeros(shape, np.bool_)
+    return Measurement(*(nan,) * 9, sky.level, sky.sigma, flags, reach_of((x, y), shape), nan, found, neighbours)
 
 
 @dataclass(frozen=True)
@@ -402,7 +405,7 @@ def _measurement(
     noise = galaxy.noise * np.sqrt(np.pi) * aperture
     snr = flux / noise if noise > 0 else nan
     flags |= _aperture_flags(scene, window, aperture, galaxy.neighbours, saturation)
-    if not snr >= _LOW_SNR:
+    if not snr >= LOW_SNR:
         flags |= Flag.LOW_SNR
     uneven = asymmetry(frame, radii.rpet, galaxy.noise, sky.n_pixels) if radii is not None else (nan, nan)
     r20, r50, r80 = radii.shares.tolist() if radii is not None else (nan, nan, nan)
@@ -420,7 +423,7 @@ def _measurement(
         sky_level=sky.level,
         sky_sigma=sky.sigma,
         flags=flags,
-        reach_px=_reach((window.x, window.y), scene.pixels.shape),
+        reach_px=reach_of((window.x, window.y), scene.pixels.shape),
         extent_px=3.0 * float(galaxy.row["a"]),
         found=found,
         neighbours=galaxy.neighbours,

@@ -52,8 +52,6 @@ class Radii:
         Petrosian radius before the point-spread function.
     flux, flux_err
         Inside the Petrosian radius.
-    direct, direct_err, template, template_err
-        Petrosian radius of the galaxy's own profile alone, and of that profile smoothed towards the templates.
     """
 
     rpet: float
@@ -65,10 +63,6 @@ class Radii:
     intrinsic_err: float
     flux: float
     flux_err: float
-    direct: float
-    direct_err: float
-    template: float
-    template_err: float
 
 
 @dataclass(frozen=True)
@@ -261,10 +255,6 @@ def _combined(
         else _INTRINSIC_GAIN * float(np.exp(fit.mean[4]) * np.hypot(fit.spread[4], 0.02)) * scale,
         flux=flux * scale**2,
         flux_err=flux_err * scale**2,
-        direct=direct.radius * scale,
-        direct_err=direct.radius * direct.error * scale,
-        template=template.radius * scale,
-        template_err=template.radius * template.error * scale,
     )
 
 

@@ -11,7 +11,18 @@ import sep
 
 from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two
 
-__all__ = ["Segmentation", "distance_of", "is_misplaced", "moved_far", "neighbour_mask", "pick", "segment"]
+__all__ = [
+    "Segmentation",
+    "distance_of",
+    "is_misplaced",
+    "moved_far",
+    "neighbour_mask",
+    "pick",
+    "relative_noise",
+    "segment",
+    "sky_outside",
+    "usable_pixels",
+]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -57,6 +68,24 @@ class Segmentation:
     usable: BoolArray
 
 
+def usable_pixels(pixels: FloatArray, weight: FloatArray | None) -> BoolArray:
+    """Mark the pixels that are finite and, where there are weights, have some, (H, W)."""
+    finite: BoolArray = np.isfinite(pixels)
+    return finite if weight is None else finite & (weight > 0)
+
+
+def relative_noise(weight: FloatArray | None, usable: BoolArray, *, even: float = 0.1) -> FloatArray | None:
+    """Noise relative to the typical one, (H, W); None where all weights are alike to the share `even`."""
+    if weight is None or not usable.any():
+        return None
+    inside = weight[usable]
+    typical = float(np.median(inside))
+    if inside.min() > (1.0 - even) * typical and inside.max() < (1.0 + even) * typical:
+        return None
+    noise = 1.0 / np.sqrt(np.where(usable, weight / typical, 1.0))
+    return np.ascontiguousarray(noise, np.float32)
+
+
 def segment(
     pixels: FloatArray,
     usable: BoolArray,
@@ -97,7 +126,7 @@ def segment(
         flat, None if whole else ~usable, relative_noise, threshold, min_area, deblend_contrast, join_clumps
     )
     objects, labels = detection.at(sky)
-    sky, moved = _better(sky, _sky_outside(pixels, usable, objects, labels))
+    sky, moved = _better(sky, sky_outside(pixels, usable, objects, labels))
     correlation = correlation_px(pixels, usable, sky)
     if correlation >= 2.0 and min(pixels.shape) >= _WORTH_BINNING:
         noise = None if relative_noise is None else _binned(relative_noise, usable)[0]
@@ -113,7 +142,7 @@ def segment(
     if moved or correlation > 1.0:
         # Unmasked wings had raised the first sky; or smooth noise makes larger false peaks: demand a larger area.
         objects, labels = detection.at(sky, round(min_area * correlation))
-        sky, _ = _better(sky, _sky_outside(pixels, usable, objects, labels))
+        sky, _ = _better(sky, sky_outside(pixels, usable, objects, labels))
     return Segmentation(labels, objects, sky, correlation, usable)
 
 
@@ -124,8 +153,13 @@ def _better(sky: Sky, outside: Sky | None) -> tuple[Sky, bool]:
     return outside, abs(outside.level - sky.level) > 0.25 * outside.sigma or outside.sigma < 0.8 * sky.sigma
 
 
-def _sky_outside(pixels: FloatArray, usable: BoolArray, objects: npt.NDArray[np.void], labels: IntArray) -> Sky | None:
-    """Measure the sky outside all objects, grown as far as leaves enough of it."""
+def sky_outside(
+    pixels: FloatArray,
+    usable: BoolArray,
+    objects: npt.NDArray[np.void],
+    labels: IntArray,
+) -> Sky | None:
+    """Measure the sky outside all objects, grown as far as leaves enough of it; None where even the least does not."""
     if len(objects) == 0:
         return None
     for extent in (SKY_EXTENT, NEIGHBOUR_EXTENT, 1.3 * _EXTENT):

@@ -205,32 +205,22 @@ def _between(low: float, high: float) -> FloatArray:
 
 @dataclass(frozen=True)
 class Match:
-    """How the templates fit: probabilities of the likeliest and what they say.
+    """What the likeliest templates say, weighted by their probabilities.
 
     Parameters
     ----------
-    rows, probability
-        (k,) numbers of the likeliest templates and their probabilities.
-    amplitude
-        (k,) total flux of each, image units.
     ring_flux
         (n,) their mean, scaled to the galaxy.
     sky
         What is left of the sky, per pixel.
     mean, spread
         (5,) mean and standard deviation of the logarithms of the radii.
-    misfit
-        Chi squared of the likeliest per degree of freedom.
     """
 
-    rows: npt.NDArray[np.intp]
-    probability: Array
-    amplitude: Array
     ring_flux: Array
     sky: float
     mean: Array
     spread: Array
-    misfit: float
 
 
 def match(
@@ -274,17 +264,14 @@ def match(
     rows = np.flatnonzero(log_p > top - 8.0)
     p = np.exp((log_p[rows] - top).astype(np.float64))
     p /= p.sum()
-    flux = amplitude[rows].astype(np.float64) / unit
-    share = p * flux
+    share = p * amplitude[rows].astype(np.float64) / unit
     sky = e / c / unit - float(share @ (light.b[rows] / c + light.wings[rows]))
     radii = known.log_radii.take(rows, axis=0)
     mean = p @ radii
     radii -= mean
     spread = np.sqrt(p @ (radii * radii))
-    best = float((weight * data) @ data) - e * e / c - float(better[rows[p.argmax()]])
     ring_flux = share.astype(np.float32) @ known.ring_flux.take(rows, axis=0)
-    free = max(int(np.count_nonzero(weight)) - 4, 1)
-    return Match(rows, p, flux, ring_flux.astype(np.float64), sky, mean, spread, best / free)
+    return Match(ring_flux.astype(np.float64), sky, mean, spread)
 
 
 @dataclass(frozen=True)

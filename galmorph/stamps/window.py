@@ -115,11 +115,6 @@ class Window:
         return 1.0 / float(np.hypot(1.0 / max(free, 1e-9), 1.0 / _ANY_DIRECTION_DEG))
 
 
-def round_ellipse(sigma: float) -> Ellipse:
-    """Return a circle."""
-    return Ellipse(sigma**2, 0.0, sigma**2)
-
-
 def ellipse_of(a: float, b: float, angle_rad: float, sigma: float) -> Ellipse:
     """Return an ellipse of the given axis ratio and direction whose area is that of a circle of width sigma."""
     q = min(max(b / a if a > 0 else 1.0, 2 * _THINNEST), 1.0)

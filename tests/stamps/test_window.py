@@ -7,7 +7,7 @@ import pytest
 from galaxies import galaxy, noise, sersic
 
 from galmorph.stamps.measure import measure
-from galmorph.stamps.window import ellipse_of, fit_window, round_ellipse
+from galmorph.stamps.window import Ellipse, ellipse_of, fit_window
 
 
 @pytest.mark.parametrize("q", [0.3, 0.6, 0.9])
@@ -21,6 +21,11 @@ def test_axis_ratio_and_direction_of_a_clean_ellipse(q, theta_deg):
     turn = (found.ellipse.angle_deg - theta_deg + 90.0) % 180.0 - 90.0
     assert abs(turn) < 1.0
     assert found.ellipse.sigma_px == pytest.approx(8.0)
+
+
+def round_ellipse(sigma: float) -> Ellipse:
+    """Return a circle."""
+    return ellipse_of(1.0, 1.0, 0.0, sigma)
 
 
 def test_the_errors_are_those_of_many_realisations():

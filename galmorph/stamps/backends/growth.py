@@ -10,18 +10,16 @@ import numpy.typing as npt
 
 from galmorph.flags import Flag
 from galmorph.stamps.background import Sky
-from galmorph.stamps.measure import Measurement
-from galmorph.stamps.petrosian import ETA
+from galmorph.stamps.measure import LOW_SNR, Measurement, reach_of
+from galmorph.stamps.petrosian import ETA, INNER, OUTER
 from galmorph.stamps.segment import Segmentation
 
-__all__ = ["Growth", "Plain", "growth_of", "measurement", "nothing"]
+__all__ = ["Growth", "Plain", "growth_of", "measurement"]
 
 DoubleArray = npt.NDArray[np.float64]
-_INNER, _OUTER = 0.8, 1.25
 _STEPS = 60
 _FIRST_PX = 1.0
 _NAN = float("nan")
-_LOW_SNR = 10.0
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,11 @@ def growth_of(inside: Callable[[DoubleArray], DoubleArray], largest_px: float) -
     largest_px
         Radius of the largest circle that the cutout holds.
     """
-    radius = np.geomspace(_FIRST_PX, max(largest_px / _OUTER, 2.0 * _FIRST_PX), _STEPS)
+    radius = np.geomspace(_FIRST_PX, max(largest_px / OUTER, 2.0 * _FIRST_PX), _STEPS)
     within = inside(radius)
-    around = inside(_OUTER * radius) - inside(_INNER * radius)
+    around = inside(OUTER * radius) - inside(INNER * radius)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = around / (within * (_OUTER**2 - _INNER**2))
+        ratio = around / (within * (OUTER**2 - INNER**2))
     below = np.flatnonzero((ratio[1:] < ETA) & (ratio[:-1] >= ETA))
     if len(below) == 0:
         return Growth(_NAN, (_NAN, _NAN, _NAN), float(within[-1]))
@@ -75,7 +73,6 @@ def growth_of(inside: Callable[[DoubleArray], DoubleArray], largest_px: float) -
 
 def measurement(plain: Plain, growth: Growth, found: Segmentation, shape: tuple[int, ...]) -> Measurement:
     """Put what a library found into a Measurement; what it does not know is NaN."""
-    height, width = shape
     aperture = growth.rpet_px if np.isfinite(growth.rpet_px) else 3.0 * plain.semi_major_px
     noise = plain.sky.sigma * np.sqrt(np.pi) * aperture
     snr = growth.flux / noise if noise > 0 else _NAN
@@ -93,8 +90,8 @@ def measurement(plain: Plain, growth: Growth, found: Segmentation, shape: tuple[
         mean_brightness=growth.flux / (np.pi * aperture**2),
         sky_level=plain.sky.level,
         sky_sigma=plain.sky.sigma,
-        flags=flags if snr >= _LOW_SNR else flags | Flag.LOW_SNR,
-        reach_px=float(min(plain.x, plain.y, width - 1 - plain.x, height - 1 - plain.y)),
+        flags=flags if snr >= LOW_SNR else flags | Flag.LOW_SNR,
+        reach_px=reach_of((plain.x, plain.y), shape),
         extent_px=3.0 * plain.semi_major_px,
         found=found,
         neighbours=np.zeros(shape, np.bool_),
@@ -104,11 +101,3 @@ def measurement(plain: Plain, growth: Growth, found: Segmentation, shape: tuple[
         ellipticity=plain.ellipticity,
         position_angle_deg=plain.position_angle_deg,
     )
-
-
-def nothing(x: float, y: float, found: Segmentation, shape: tuple[int, ...]) -> Measurement:
-    """Say that no object was detected at a position, (x, y) in pixels of a cutout of this shape."""
-    flags = Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR
-    reach = float(min(x, y, shape[1] - 1 - x, shape[0] - 1 - y))
-    neighbours = np.zeros(shape, np.bool_)
-    return Measurement(*(_NAN,) * 9, found.sky.level, found.sky.sigma, flags, reach, _NAN, found, neighbours)

@@ -7,11 +7,12 @@ from astropy.stats import sigma_clipped_stats
 from photutils.aperture import CircularAperture
 from photutils.segmentation import SegmentationImage, SourceCatalog, deblend_sources, detect_sources
 
-from galmorph.stamps.backends.growth import DoubleArray, Plain, growth_of, measurement, nothing
+from galmorph.flags import Flag
+from galmorph.stamps.backends.growth import DoubleArray, Plain, growth_of, measurement
 from galmorph.stamps.background import Sky
 from galmorph.stamps.labelled import segmentation_of
-from galmorph.stamps.measure import BoolArray, FloatArray, Measurement
-from galmorph.stamps.segment import Segmentation, pick
+from galmorph.stamps.measure import BoolArray, FloatArray, Measurement, nothing
+from galmorph.stamps.segment import Segmentation, pick, usable_pixels
 
 __all__ = ["measure_with_photutils"]
 
@@ -42,17 +43,17 @@ def measure_with_photutils(
     ----------
     Bradley et al., photutils, doi:10.5281/zenodo.596036.
     """
-    usable = np.isfinite(pixels) if weight is None else np.isfinite(pixels) & (weight > 0)
+    usable = usable_pixels(pixels, weight)
     if not usable.any():
         empty = segmentation_of(pixels, usable, np.zeros(pixels.shape, np.int32))
-        return nothing(x, y, empty, pixels.shape)
+        return nothing(x, y, empty, Flag(0))
     _, level, sigma = (float(v) for v in sigma_clipped_stats(pixels[usable], sigma=3.0))
     sky = Sky(level, sigma, int(usable.sum()))
     clean = np.where(usable, pixels - np.float32(level), np.float32(0.0)).astype(np.float64)
     found = found or _detected(clean, usable, sky)
     chosen = pick(found, x, y)
     if chosen < 0:
-        return nothing(x, y, found, pixels.shape)
+        return nothing(x, y, found, Flag(0))
     source = SourceCatalog(clean, SegmentationImage(found.labels), mask=~usable, error=np.full(clean.shape, sigma))
     row = source.select_label(chosen + 1)
     centre = tuple(float(v) for v in row.centroid_win)

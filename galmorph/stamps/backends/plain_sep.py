@@ -8,10 +8,10 @@ import numpy as np
 import sep
 
 from galmorph.flags import Flag
-from galmorph.stamps.backends.growth import DoubleArray, Plain, growth_of, measurement, nothing
+from galmorph.stamps.backends.growth import DoubleArray, Plain, growth_of, measurement
 from galmorph.stamps.background import Sky
-from galmorph.stamps.measure import FloatArray, Measurement
-from galmorph.stamps.segment import Segmentation, pick
+from galmorph.stamps.measure import FloatArray, Measurement, nothing
+from galmorph.stamps.segment import Segmentation, pick, usable_pixels
 
 __all__ = ["measure_with_sep"]
 
@@ -45,7 +45,7 @@ def measure_with_sep(
     ----------
     Barbary 2016, JOSS 1, 58; Bertin & Arnouts 1996, A&AS 117, 393.
     """
-    usable = np.isfinite(pixels) if weight is None else np.isfinite(pixels) & (weight > 0)
+    usable = usable_pixels(pixels, weight)
     filled = np.ascontiguousarray(np.where(usable, pixels, np.float32(0.0)), dtype=np.float32)
     mesh = min(_MESH_PX, *pixels.shape)
     background = sep.Background(filled, mask=~usable, bw=mesh, bh=mesh)
@@ -56,7 +56,7 @@ def measure_with_sep(
         found = Segmentation(labels.astype(np.int32), objects, sky, 1.0, usable)
     chosen = pick(found, x, y)
     if chosen < 0:
-        return nothing(x, y, found, pixels.shape)
+        return nothing(x, y, found, Flag(0))
     row, bad = found.objects[chosen], ~usable
     at = [float(row["x"])], [float(row["y"])]
     reach = _APERTURE * float(row["a"])
