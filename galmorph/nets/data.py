@@ -53,7 +53,8 @@ def canvas(planes: FloatArray, x: float, y: float, half_px: float, brightness: f
     side = canvas_side(recipe)
     factor = max(1, int(half_px / (recipe.size / 2)))
     window = _binned_window(planes, (x, y), factor, side)
-    peak = max(float(np.abs(window).max()), 1e-30)
+    # Any unit must fit into half precision; a display image does, and the network sees its values as they are.
+    peak = 1.0 if recipe.stretch == "display" else max(float(np.abs(window).max()), 1e-30)
     coefficients = np.stack([ndimage.spline_filter(p, order=3, mode="mirror", output=np.float32) for p in window])
     return Canvas((coefficients / peak).astype(np.float16), half_px / factor, brightness / peak)
 
