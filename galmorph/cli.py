@@ -202,6 +202,7 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--epochs", type=int, metavar="N", help="instead of the pipeline's")
     command.add_argument("--seed", type=int, metavar="N", help="instead of the pipeline's")
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks learn")
     _add_columns(command)
 
 
@@ -383,7 +384,15 @@ def _train(options: argparse.Namespace) -> None:
             if what == "training" and not sys.stderr.isatty():
                 sys.stderr.write(f"epoch {done}/{total} {remark}\n")
 
-        made = train(catalog, images, pipeline, Path(options.output), resume=options.resume, progress=progress)
+        made = train(
+            catalog,
+            images,
+            pipeline,
+            Path(options.output),
+            resume=options.resume,
+            device=options.device,
+            progress=progress,
+        )
     sys.stdout.write(f"{made.path}\n")
 
 

@@ -18,7 +18,16 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from galmorph.errors import PipelineError, unknown_name
 
-__all__ = ["Augmentation", "Observation", "batch_warp", "blur", "degrade", "observe", "random_turns"]
+__all__ = [
+    "Augmentation",
+    "Observation",
+    "batch_warp",
+    "blur",
+    "degrade",
+    "observe",
+    "random_turns",
+    "white_noise",
+]
 
 # Stamps sampled together on a processor: more would not fit into its cache.
 _TOGETHER = 8
@@ -93,6 +102,14 @@ def _check(kind: type, settings: Mapping[str, Any], what: str) -> None:
     known = {f.name for f in fields(kind)}
     if unknown := set(settings) - known:
         raise PipelineError(unknown_name(f"setting of the {what}", sorted(unknown)[0], known))
+
+
+def white_noise(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Draw normal numbers of the shape and on the device of a tensor; `generator` is the processor's."""
+    if like.device.type == "cpu":
+        return torch.randn(like.shape, generator=generator)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return torch.randn(like.shape, generator=torch.Generator(like.device).manual_seed(seed), device=like.device)
 
 
 def random_turns(n: int, ranges: Augmentation, generator: torch.Generator) -> torch.Tensor:

@@ -17,12 +17,14 @@ import galmorph
 from galmorph.errors import OutputError, PipelineError, SchemeError, unknown_name
 from galmorph.flags import UNCLASSIFIABLE
 from galmorph.nets.augment import Augmentation, Observation, degrade
+from galmorph.nets.balance import class_weights
 from galmorph.nets.calibrate import fit_temperatures
-from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, save_checkpoint
-from galmorph.nets.data import REACH, Canvas, TrainingSet, canvas, star_canvases
+from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, resolve_device, save_checkpoint
+from galmorph.nets.data import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
 from galmorph.nets.evaluate import evaluate, mean_fractions
 from galmorph.nets.network import Ensemble, NetworkConfig, n_weights
-from galmorph.nets.train import Epoch, Trainer, TrainingSettings
+from galmorph.nets.settings import TrainingSettings
+from galmorph.nets.train import Epoch, Trainer
 from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of, stamp_of
 from galmorph.runs.pipeline import PARTS, Pipeline, split_rows, unbiased_rows
 from galmorph.sky.catalog import Catalog
@@ -87,6 +89,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> TrainingRun:
     """Train a network as a pipeline says.
@@ -104,6 +107,9 @@ def train(
         further networks of an ensemble have ``log-2.csv`` and so on.
     resume
         Continue from the state in `folder`.
+    device
+        ``'auto'``, ``'cpu'`` or ``'cuda'``. Runs on a GPU and on the processor see the same random views, but not the
+        same noise.
     progress
         Called with what is going on, the number done, the number in all, and a remark.
 
@@ -114,10 +120,10 @@ def train(
 
     Raises
     ------
-    PipelineError, SchemeError, CatalogError, ImageError, OutputError
+    PipelineError, SchemeError, CatalogError, CheckpointError, ImageError, OutputError
         Before training starts, if anything does not fit.
     """
-    report = progress or _silent
+    report, device = progress or _silent, resolve_device(device)
     scheme, recipe = load_scheme(pipeline.scheme), Recipe.from_dict(pipeline.recipe)
     config, ranges = NetworkConfig.from_dict(pipeline.network), Augmentation.from_dict(pipeline.augmentation)
     members, settings = _settings(pipeline)
@@ -125,20 +131,24 @@ def train(
     parts = split_rows(pipeline.split, _names(catalog), catalog.table)
     _prepare_folder(folder, resume=resume)
     survey = load_survey(pipeline.images["survey"])
-    learnt = labels
+    weight = np.where(parts == "train", class_weights(labels, scheme, settings.class_weights), 1.0)
     if pipeline.split.get("balance"):
-        learnt = _balanced(labels, parts, unbiased_rows(pipeline.split, len(catalog), catalog.table))
-    sets, snr = _sets(catalog, images, pipeline, recipe, learnt, parts, report)
+        weight *= _balancing(labels, parts, unbiased_rows(pipeline.split, len(catalog), catalog.table))
+    sets, snr = _sets(
+        Gathering(catalog, images, None, recipe.half_width_rpet), pipeline, recipe, labels, parts, weight, report
+    )
     trainers = []
     for number in range(1, members + 1):
         seeded = replace(settings, seed=settings.seed + number - 1)
-        trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, seeded)
+        trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, seeded, device)
         _train_member(trainer, folder, number, resume=resume, report=report)
         trainers.append(trainer)
     raw = _checkpoint(pipeline, trainers, scheme, recipe, survey, snr)
     held = np.flatnonzero((parts == "validation") & (labels.totals.max(axis=1) > 0))
     gathering = Gathering(catalog, images, None, recipe.half_width_rpet)
-    uncalibrated, held = predict_rows(raw, gathering, held, observation=ranges.observation, progress=report)
+    uncalibrated, held = predict_rows(
+        raw, gathering, held, observation=ranges.observation, device=device, progress=report
+    )
     checkpoint = raw.with_temperatures(fit_temperatures(raw, uncalibrated, labels.take(held)))
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), scheme)
     scores = evaluate(checkpoint.calibrated(uncalibrated), labels.take(held), scheme, constant)
@@ -209,47 +219,52 @@ def _prepare_folder(folder: Path, *, resume: bool) -> None:
         )
 
 
-def _balanced(labels: Labels, parts: npt.NDArray[np.str_], unbiased: npt.NDArray[np.bool_]) -> Labels:
+def _balancing(labels: Labels, parts: npt.NDArray[np.str_], unbiased: npt.NDArray[np.bool_]) -> FloatArray:
     """Weight training rows so that the answers get the shares that they have among unbiased rows outside the test."""
     train = parts == "train"
     wanted = labels.counts[unbiased & (parts != "test")].sum(axis=0)
     present = labels.counts[train].sum(axis=0)
     weight = (wanted / wanted.sum()) / np.maximum(present / present.sum(), 1e-9)
     own = (labels.counts * weight).sum(axis=1) / np.maximum(labels.counts.sum(axis=1), 1e-9)
-    row_weight = np.where(train, own, 1.0)[:, None]
-    return Labels(labels.counts * row_weight, labels.totals * row_weight)
+    return np.where(train, own, 1.0)
 
 
 def _sets(
-    catalog: Catalog,
-    images: ImageSource,
+    gathering: Gathering,
     pipeline: Pipeline,
     recipe: Recipe,
     labels: Labels,
     parts: npt.NDArray[np.str_],
+    weight: FloatArray,
     report: Progress,
 ) -> tuple[dict[str, TrainingSet], list[float]]:
-    """Build the training and validation sets; the test part is not even read."""
+    """Build the training and validation sets; the test part is not even read.
+
+    Rows of the training part without a label are in its set where the pipeline learns from them.
+    """
     labelled = labels.totals.max(axis=1) > 0
-    rows = np.flatnonzero(labelled & (parts != "test"))
-    canvases: dict[str, list[Canvas]] = {"train": [], "validation": []}
-    kept: dict[str, list[int]] = {"train": [], "validation": []}
+    wanted = labelled | (parts == "train") if pipeline.train.get("unlabelled") is not None else labelled
+    rows = np.flatnonzero(wanted & (parts != "test"))
+    rooms = {part: int((parts[rows] == part).sum()) + _n_stars(pipeline, part) for part in ("train", "validation")}
+    stacks = {part: CanvasStack(room, recipe) for part, room in rooms.items()}
+    kept: dict[str, list[int]] = {part: [] for part in stacks}
     snr: list[float] = []
-    for done, galaxy in enumerate(gather(Gathering(catalog, images, None, recipe.half_width_rpet), rows), 1):
+    for done, galaxy in enumerate(gather(gathering, rows), 1):
         report("measuring", done, len(rows), "")
         if galaxy.measured is None or galaxy.cutout is None:
             continue
         part = str(parts[galaxy.row])
-        canvases[part].append(_canvas(galaxy, images, recipe))
+        stacks[part].add(_canvas(galaxy, gathering.images, recipe))
         kept[part].append(galaxy.row)
-        if np.isfinite(galaxy.measured.snr):
+        if labelled[galaxy.row] and np.isfinite(galaxy.measured.snr):
             snr.append(galaxy.measured.snr)
-    for part, found in canvases.items():
-        if not found:
+    for part, found in kept.items():
+        if not labelled[found].any():
             raise PipelineError(
                 f"the {part} part of pipeline '{pipeline.name}' is empty: check its [split] and the images"
             )
-    return {p: _with_stars(canvases[p], labels.take(np.array(kept[p])), pipeline, recipe, p) for p in canvases}, snr
+    taken = {part: np.array(found, dtype=np.intp) for part, found in kept.items()}
+    return {p: _with_stars(stacks[p], labels.take(r), weight[r], pipeline, recipe, p) for p, r in taken.items()}, snr
 
 
 def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
@@ -269,18 +284,25 @@ def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
     return canvas(ready.planes, ready.x, ready.y, ready.half_px, ready.brightness, recipe)
 
 
-def _with_stars(canvases: list[Canvas], labels: Labels, pipeline: Pipeline, recipe: Recipe, part: str) -> TrainingSet:
-    stars = pipeline.stars
-    if not stars:
-        return TrainingSet.build(canvases, labels, recipe)
+def _n_stars(pipeline: Pipeline, part: str) -> int:
     share = {"train": 0.85, "validation": 0.15}[part]
-    n = round(int(stars["count"]) * share)
+    return round(int(pipeline.stars["count"]) * share) if pipeline.stars else 0
+
+
+def _with_stars(
+    stack: CanvasStack, labels: Labels, weight: FloatArray, pipeline: Pipeline, recipe: Recipe, part: str
+) -> TrainingSet:
+    n, stars = _n_stars(pipeline, part), pipeline.stars
+    if n == 0:
+        return TrainingSet.build(stack, labels, recipe, weight=weight)
     keys = load_scheme(pipeline.scheme).keys
-    votes = float(np.median(labels.totals.max(axis=1)))
+    asked = labels.totals.max(axis=1)
+    votes = float(np.median(asked[asked > 0]))
     counts = np.tile([votes if k == stars["answer"] else 0.0 for k in keys], (n, 1))
-    added = star_canvases(n, recipe, rpet_px=float(stars["rpet_px"]), seed=len(canvases))
+    for star in star_canvases(n, recipe, rpet_px=float(stars["rpet_px"]), seed=len(stack)):
+        stack.add(star)
     both = Labels(np.concatenate([labels.counts, counts]), np.concatenate([labels.totals, np.full_like(counts, votes)]))
-    return TrainingSet.build(canvases + added, both, recipe, stars=n)
+    return TrainingSet.build(stack, both, recipe, stars=n, weight=np.concatenate([weight, np.ones(n)]))
 
 
 def predict_rows(
@@ -289,6 +311,7 @@ def predict_rows(
     rows: npt.NDArray[np.intp],
     *,
     observation: Observation | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> tuple[FloatArray, npt.NDArray[np.intp]]:
     """Predict conditional probabilities of some rows, optionally degraded to another survey.
@@ -316,7 +339,7 @@ def predict_rows(
             np.ones(len(kept)),
         )
     stretched = stretch(stamps, scale.astype(np.float32)[:, None, None, None], recipe).astype(np.float32)
-    return checkpoint.predict(stretched), np.array(kept, dtype=np.intp)
+    return checkpoint.predict(stretched, device=device), np.array(kept, dtype=np.intp)
 
 
 def evaluate_checkpoint(
@@ -360,12 +383,13 @@ def evaluate_checkpoint(
 
 def _remark(epoch: Epoch) -> str:
     best = " *" if epoch.is_best else ""
-    return f"train {epoch.train_loss:.4f} validation {epoch.validation_loss:.4f}{best}"
+    apart = f" disagreement {epoch.disagreement:.4f}" if epoch.disagreement else ""
+    return f"train {epoch.train_loss:.4f} validation {epoch.validation_loss:.4f}{apart}{best}"
 
 
 def _write_log(path: Path, history: list[dict[str, float]]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, ["epoch", "train_loss", "validation_loss"])
+        writer = csv.DictWriter(stream, list(history[0]))
         writer.writeheader()
         writer.writerows(history)
 
@@ -401,6 +425,7 @@ def _card(
             "stars": dict(pipeline.stars),
         },
         "rows": {part: int((parts == part).sum()) for part in PARTS},
+        "unlabelled": len(trainers[0].unlabelled),
         "training_means": dict(zip(checkpoint.scheme.keys, np.round(constant, 4).tolist(), strict=True)),
         "curves": [t.history for t in trainers],
         "validation": scores,
