@@ -167,9 +167,21 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
     _add_output(command)
     command.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    _add_views(command)
+    command.add_argument(
+        "--errors", action="store_true", help="add the spread of each probability over networks and views"
+    )
     command.add_argument("--normalise", action="store_true", help="scale independent fractions so that they sum to 1")
     command.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")
     _add_columns(command)
+
+
+def _add_views(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--views",
+        metavar="V",
+        help="average over: one, turns2, turns4, turns8, dieleman60, or 'angles = 8, zooms = [0.9, 1], flip = true'",
+    )
 
 
 def _add_measure(command: argparse.ArgumentParser) -> None:
@@ -211,6 +223,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("labels", metavar="LABELS", help="table of votes, fractions or classes")
     _add_images(command)
     command.add_argument("--part", default="test", help="train, validation, test (default) or all")
+    _add_views(command)
     command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
     command.add_argument("--card", metavar="JSON", help="enter the scores into a checkpoint's card")
     _add_columns(command)
@@ -313,6 +326,8 @@ def _classify(options: argparse.Namespace) -> None:
             report=options.report,
             device=options.device,
             normalised=options.normalise,
+            views=options.views,
+            errors=options.errors,
             strict=options.strict,
             progress=bar,
             **_shared(options),
@@ -411,7 +426,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     catalog, images = _labelled(options, envelope.survey or None, band)
     with closing(images), closing(_Bar()) as bar:
         scores = evaluate_checkpoint(
-            checkpoint, catalog, images, part=options.part, progress=lambda w, d, n, r: bar(d, n, w, r)
+            checkpoint,
+            catalog,
+            images,
+            part=options.part,
+            views=options.views,
+            progress=lambda w, d, n, r: bar(d, n, w, r),
         )
     if options.card:
         add_to_card(options.card, options.part, scores)

@@ -23,13 +23,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from galmorph.errors import CheckpointError, OutputError, unknown_name
+from galmorph.nets.augment import warp_views
 from galmorph.nets.layers import conditional_log_probabilities
-from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, views
+from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, shares_of, views
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
+from galmorph.stamps.views import Views
 
 __all__ = [
+    "Answers",
     "Checkpoint",
     "Envelope",
     "add_to_card",
@@ -67,6 +70,23 @@ class Envelope:
     bands: tuple[str, ...] = ()
     scale_arcsec: float = float("nan")
     snr: tuple[float, float] = (0.0, float("inf"))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a checkpoint says about N galaxies.
+
+    Parameters
+    ----------
+    conditional
+        (N, A) calibrated probabilities given that each question is asked.
+    spread
+        (N, A) standard deviation, over networks and views, of the calibrated probabilities among all people; NaN where
+        there is only one of both.
+    """
+
+    conditional: FloatArray
+    spread: FloatArray
 
 
 @dataclass(frozen=True)
@@ -131,25 +151,74 @@ class Checkpoint:
         expected = (self.recipe.planes, self.recipe.size, self.recipe.size)
         if stamps.shape[1:] != expected:
             raise CheckpointError(f"stamps of shape {stamps.shape[1:]}: checkpoint '{self.name}' expects {expected}")
-        parts = [
-            self._views_averaged(torch.from_numpy(stamps[i : i + _BATCH]), device)
-            for i in range(0, len(stamps), _BATCH)
-        ]
-        mean = torch.cat(parts).double().numpy() if parts else np.zeros((0, len(self.scheme.keys)))
-        return self.calibrated(mean)
+        return self.answer(stamps[:, None], device=device).conditional
 
-    def _views_averaged(self, stamps: torch.Tensor, device: str) -> torch.Tensor:
-        members = [network.to(device) for network in members_of(self.network)]
+    def seen(self, which: Views) -> tuple[FloatArray, FloatArray]:
+        """Return the matrices of the views that the networks need to see, (V, 2, 3), and the share of each, (V,).
+
+        Those that differ by quarter turns and flips alone are one for networks whose answers these do not change.
+        """
+        if all(network.invariant for network in members_of(self.network)):
+            return which.distinct
+        return which.matrices, np.full(len(which), 1.0 / len(which))
+
+    warp = staticmethod(warp_views)
+
+    def answer(
+        self,
+        stamps: npt.NDArray[np.float32],
+        shares: FloatArray | None = None,
+        *,
+        device: str = "cpu",
+        normalised: bool = False,
+    ) -> Answers:
+        """Predict from several views of each galaxy: their probabilities are averaged, then calibrated.
+
+        Parameters
+        ----------
+        stamps
+            (N, V, C, S, S) stretched stamps.
+        shares
+            Weight of each view, (V,), with a sum of 1; equal by default.
+        normalised
+            Whether the spread is that of fractions scaled to sum to 1.
+        """
+        shares = np.full(stamps.shape[1], 1.0 / stamps.shape[1]) if shares is None else shares
+        step = max(_BATCH // stamps.shape[1], 1)
+        parts = [
+            self._answer(torch.from_numpy(stamps[i : i + step]), shares, device, normalised=normalised)
+            for i in range(0, len(stamps), step)
+        ]
+        parts = parts or [Answers(*np.zeros((2, 0, len(self.scheme.keys))))]
+        return Answers(
+            *(np.concatenate(kind) for kind in zip(*((p.conditional, p.spread) for p in parts), strict=True))
+        )
+
+    def _answer(self, stamps: torch.Tensor, shares: FloatArray, device: str, *, normalised: bool) -> Answers:
+        rows, count = stamps.shape[:2]
+        passes, weights = self._passes(stamps.flatten(0, 1), device)
+        each = passes.reshape(len(passes), rows, count, -1).transpose(0, 2, 1, 3).reshape(-1, rows, passes.shape[-1])
+        weights = np.outer(weights, shares).ravel()
+        mean = self.calibrated(np.tensordot(weights, each, axes=1))
+        if len(weights) == 1:
+            return Answers(mean, np.full_like(mean, np.nan))
+        chances = self.scheme.marginals(self.calibrated(each.reshape(-1, each.shape[-1])))
+        chances = self.scheme.normalised(chances) if normalised else chances
+        return Answers(mean, _deviation(chances.reshape(each.shape), weights))
+
+    def _passes(self, stamps: torch.Tensor, device: str) -> tuple[FloatArray, FloatArray]:
+        """Return what each network makes of stamps in each orientation, (P, B, A), and the weights of these, (P,)."""
         independent = self.scheme.kind == "independent"
-        total = torch.zeros(len(stamps), len(self.scheme.keys), device=device)
-        seen = 0
+        found, weights = [], []
         with torch.inference_mode():
-            for network in members:
-                for view in views(network, stamps.to(device)):
+            for network, share in zip(members_of(self.network), shares_of(self.network), strict=True):
+                turns = list(views(network.to(device), stamps.to(device)))
+                for view in turns:
                     logits = network(view.contiguous(memory_format=torch.channels_last)).float()
-                    total += conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
-                    seen += 1
-        return (total / seen).cpu()
+                    p = conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
+                    found.append(p.cpu())
+                    weights.append(share / len(turns))
+        return torch.stack(found).double().numpy(), np.array(weights)
 
     def calibrated(self, probabilities: FloatArray) -> FloatArray:
         """Sharpen or soften conditional probabilities, (N, A), by each question's temperature (Guo et al. 2017)."""
@@ -161,6 +230,15 @@ class Checkpoint:
             powered = out[:, where] ** (1.0 / temperature)
             out[:, where] = powered / powered.sum(axis=1, keepdims=True)
         return out
+
+
+def _deviation(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the standard deviation over the first axis of values, (P, ...), with weights that sum to 1, (P,)."""
+    mean = np.tensordot(weights, values, axes=1)
+    variance = np.tensordot(weights, (values - mean) ** 2, axes=1)
+    # Equal weights give the usual divisor P - 1.
+    deviation: FloatArray = np.sqrt(variance / (1.0 - (weights**2).sum()))
+    return deviation
 
 
 def checkpoint_names() -> list[str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import tiny
 import torch
 
 from galmorph.nets.checkpoint import load_checkpoint, save_checkpoint
-from galmorph.nets.network import Ensemble, members_of, n_weights
+from galmorph.nets.network import Ensemble, Network, load_network, members_of, n_weights
+from galmorph.sky.scheme import load_scheme
+from galmorph.stamps.recipe import Recipe
+from galmorph.stamps.views import read_views
 
 
 def stamps(n: int = 4) -> np.ndarray:
@@ -42,3 +47,39 @@ def test_an_ensemble_survives_its_file_in_half_precision(tmp_path):
 def test_equal_checkpoints_have_equal_files(tmp_path):
     contents = {save_checkpoint(tiny.checkpoint(), tmp_path / f"{i}.safetensors").read_bytes() for i in range(4)}
     assert len(contents) == 1
+
+
+def test_the_spread_is_over_networks_and_views():
+    """With P answers of equal weight it is the sample standard deviation of the calibrated marginals; one has none."""
+    members = [tiny.network(seed, config=replace(tiny.CONFIG, views="one")) for seed in (1, 2, 3)]
+    both = tiny.checkpoint(network=Ensemble(members))
+    views = np.stack([stamps(), stamps()[:, :, ::-1].copy()], axis=1)
+    each = [
+        both.scheme.marginals(tiny.checkpoint(network=m).predict(np.ascontiguousarray(views[:, v])))
+        for m in members
+        for v in range(2)
+    ]
+    np.testing.assert_allclose(both.answer(views).spread, np.std(each, axis=0, ddof=1), atol=1e-6)
+    assert np.isnan(tiny.checkpoint(network=members[0]).answer(views[:, :1]).spread).all()
+    assert np.isfinite(tiny.checkpoint().answer(views[:, :1]).spread).all()  # eight orientations
+
+
+def test_views_have_shares():
+    """A view with a share of 1 is the only one that counts; the average is taken before the calibration."""
+    flat = tiny.checkpoint(temperatures=(1.0, 1.0))
+    views = np.stack([stamps(), 2.0 * stamps()], axis=1)
+    one, two = (flat.predict(np.ascontiguousarray(views[:, v])) for v in range(2))
+    np.testing.assert_allclose(flat.answer(views, np.array([0.0, 1.0])).conditional, two, atol=1e-6)
+    np.testing.assert_allclose(
+        flat.answer(views, np.array([0.25, 0.75])).conditional, 0.25 * one + 0.75 * two, atol=1e-6
+    )
+
+
+def test_a_network_that_sees_all_orientations_is_spared_turned_views():
+    """Sixty views are fifteen for it, and sixty for one that is not invariant."""
+    eight, one = tiny.checkpoint(), tiny.checkpoint(network=tiny.network(config=replace(tiny.CONFIG, views="one")))
+    assert len(eight.seen(read_views("dieleman60"))[0]) == 15
+    assert len(one.seen(read_views("dieleman60"))[0]) == 60
+    square = load_network("galmorph")
+    assert Network(square, Recipe(planes=3), load_scheme("gz2-simple")).invariant
+    assert square.views == "one"
