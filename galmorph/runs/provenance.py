@@ -25,7 +25,14 @@ _IMAGES_NAMED = 20
 
 
 def provenance_of(
-    catalog: Catalog, images: ImageSource, checkpoint: Checkpoint | None, *, survey: str, band: str, command: str
+    catalog: Catalog,
+    images: ImageSource,
+    checkpoint: Checkpoint | None,
+    *,
+    survey: str,
+    band: str,
+    centroid: str,
+    command: str,
 ) -> Provenance:
     """Say what made a run's columns: versions, checkpoint, recipe, inputs and the meaning of the flags.
 
@@ -33,6 +40,8 @@ def provenance_of(
     ----------
     survey, band
         Names; '' where they were not given.
+    centroid
+        What the positions are, by its word.
     command
         The command line, or the function that was called.
     """
@@ -41,6 +50,7 @@ def provenance_of(
         ("GMDATE", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "when it ran"),
         ("GMSURVEY", survey, "survey of the images"),
         ("GMBAND", band, "band of the images"),
+        ("GMCENTRD", centroid, "what the positions are"),
         *(_checkpoint_cards(checkpoint) if checkpoint is not None else ()),
         *((f"GMFLAG{number:02d}", str(f.name), f"bit {number}, value {int(f)}") for number, f in enumerate(MEANINGS)),
     ]
