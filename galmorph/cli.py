@@ -133,6 +133,12 @@ def _add_detect(command: argparse.ArgumentParser) -> None:
         default="auto",
         help="where objects are detected if there is no --segmentation (default: where it is cheaper)",
     )
+    command.add_argument(
+        "--centroid",
+        choices=("windowed", "isophotal"),
+        default="windowed",
+        help="position: of the light in a Gaussian window, or barycentre of the segment as catalogues list it",
+    )
 
 
 def _add_columns(command: argparse.ArgumentParser) -> None:
@@ -270,6 +276,7 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
         "rms": options.rms,
         "segmentation": options.segmentation,
         "detect": options.detect,
+        "centroid": options.centroid,
         "image_hdu": _hdu(options.image_hdu),
         "hdu": _hdu(options.hdu),
         "prefix": options.prefix,

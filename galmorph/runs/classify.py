@@ -71,7 +71,8 @@ def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
 
 def finish(run: Run, results: Results, command: str) -> tuple[list[Column], Provenance]:
     """Turn results into columns and provenance."""
-    columns = measured_columns(results, run.images, run.prefix, shapes=run.checkpoint is None)
+    centroid = run.gathering.centroid
+    columns = measured_columns(results, run.images, run.prefix, shapes=run.checkpoint is None, centroid=centroid)
     if run.checkpoint is not None:
         chances = probability_columns(
             results, run.checkpoint.scheme, run.prefix, normalised=run.normalised, errors=run.errors
@@ -86,6 +87,7 @@ def finish(run: Run, results: Results, command: str) -> tuple[list[Column], Prov
         survey=run.survey,
         band=run.band,
         views=run.views,
+        centroid=centroid,
         command=command,
     )
     return columns, provenance
@@ -170,6 +172,7 @@ def classify(
     rms: Paths = (),
     segmentation: Paths = (),
     detect: str = "auto",
+    centroid: str = "windowed",
     output: str | Path | None = None,
     overwrite: bool = False,
     report: str | Path | None = None,
@@ -206,6 +209,9 @@ def classify(
         galmorph detects and deblends.
     detect
         Where it does so: on ``'cutouts'``, on whole pieces of ``'tiles'``, or by ``'auto'`` on what is cheaper.
+    centroid
+        Which centre is a galaxy's position: ``'windowed'``, of its light in a Gaussian window, the more exact one; or
+        ``'isophotal'``, the barycentre of its segment, as most catalogues list it.
     output, overwrite
         Write the result to a file whose ending says the format.
     report
@@ -262,6 +268,7 @@ def classify(
         rms=rms,
         segmentation=segmentation,
         detect=detect,
+        centroid=centroid,
         prefix=prefix,
         normalised=normalised,
         device=device,
@@ -284,6 +291,7 @@ def measure(
     rms: Paths = (),
     segmentation: Paths = (),
     detect: str = "auto",
+    centroid: str = "windowed",
     backend: str = "galmorph",
     output: str | Path | None = None,
     overwrite: bool = False,
@@ -298,7 +306,9 @@ def measure(
     ----------
     backend
         ``'galmorph'``, or ``'sep'`` or ``'photutils'`` for the textbook values of those libraries.
-    catalog, images, survey, band, weights, rms, segmentation, detect, output, overwrite, prefix, progress, **columns
+    catalog, images, survey, band, weights, rms, segmentation, detect, centroid, output, overwrite, prefix
+        As for :func:`classify`.
+    progress, **columns
         As for :func:`classify`.
 
     Returns
@@ -324,6 +334,7 @@ def measure(
         rms=rms,
         segmentation=segmentation,
         detect=detect,
+        centroid=centroid,
         network=False,
         backend=backend,
         prefix=prefix,

@@ -18,6 +18,7 @@ __all__ = ["SHAPES", "Shape", "column_names", "measured_columns", "probability_c
 
 FloatArray = npt.NDArray[np.float64]
 _RADIUS = "SDSS definition (annulus 0.8-1.25 r, eta=0.2), circular"
+_CENTRES = {"windowed": "Windowed centroid", "isophotal": "Isophotal barycentre"}
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,17 @@ def column_names(scheme: Scheme | None, prefix: str, *, sky: bool, errors: bool 
     return [*chances, *(prefix + n for n in measured), f"{prefix}flags", f"{prefix}model"]
 
 
-def measured_columns(results: Results, images: ImageSource, prefix: str, *, shapes: bool) -> list[Column]:
+def measured_columns(
+    results: Results, images: ImageSource, prefix: str, *, shapes: bool, centroid: str = "windowed"
+) -> list[Column]:
     """Columns of the measurements: sky positions and arcsec where the images have a WCS, else pixels.
 
     Parameters
     ----------
     shapes
         Whether to append all that was measured, or only what goes with a classification.
+    centroid
+        What the positions are: one of :data:`galmorph.stamps.centroid.CENTROIDS`.
     """
     sky = images.has_wcs
     unit = "arcsec" if sky else "pixel"
@@ -101,7 +106,7 @@ def measured_columns(results: Results, images: ImageSource, prefix: str, *, shap
     half = "Radius of half of the flux inside the Petrosian radius, circular"
     ratio = "Signal-to-noise ratio inside the Petrosian radius"
     return [
-        *_positions(results, images, prefix),
+        *_positions(results, images, prefix, _CENTRES[centroid]),
         size("pos_err", results.position_err_px, "Error of the centroid per axis", "stat.error;pos"),
         size("rpet", results.rpet_px, petrosian, "phys.angSize;src.morph"),
         size("rpet_err", results.rpet_err_px, "Error of the Petrosian radius", "stat.error;phys.angSize"),
@@ -133,15 +138,15 @@ def _from_north(angle_deg: FloatArray, results: Results, images: ImageSource) ->
     return sky
 
 
-def _positions(results: Results, images: ImageSource, prefix: str) -> list[Column]:
+def _positions(results: Results, images: ImageSource, prefix: str, centre: str) -> list[Column]:
     if not images.has_wcs:
-        what = "Windowed centroid, pixels from 0 at the centre of the first"
+        what = f"{centre}, pixels from 0 at the centre of the first"
         return [
             Column(prefix + "x", results.x, "pixel", what, "pos.cartesian.x;instr.det"),
             Column(prefix + "y", results.y, "pixel", what, "pos.cartesian.y;instr.det"),
         ]
     ra, dec = images.sky(results.tile, results.x, results.y)
-    what = "of the windowed centroid, ICRS"
+    what = f"of the {centre[0].lower()}{centre[1:]}, ICRS"
     return [
         Column(prefix + "ra", np.asarray(ra, np.float64), "deg", f"Right ascension {what}", "pos.eq.ra"),
         Column(prefix + "dec", np.asarray(dec, np.float64), "deg", f"Declination {what}", "pos.eq.dec"),

@@ -59,6 +59,8 @@ class Gathering:
         where rows are so dense that this is cheaper. A segmentation map that comes with the images goes before.
     backend
         What measures: one of :data:`galmorph.stamps.backends.BACKENDS`.
+    centroid
+        What a position is: one of :data:`galmorph.stamps.centroid.CENTROIDS`.
     """
 
     catalog: Catalog
@@ -67,6 +69,7 @@ class Gathering:
     half_width_rpet: float = 2.0
     detect: str = "auto"
     backend: str = "galmorph"
+    centroid: str = "windowed"
 
     @property
     def psf_fwhm_px(self) -> float | None:
@@ -222,6 +225,7 @@ def _one(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galax
             saturation=gathering.saturation,
             psf_fwhm_px=gathering.psf_fwhm_px,
             found=_segmentation(gathering, cutout),
+            centroid=gathering.centroid,
         )
         if images.kind == "jpeg" or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET):
             return Galaxy(row, measured.flags, cutout, measured)

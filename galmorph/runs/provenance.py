@@ -32,6 +32,7 @@ def provenance_of(
     survey: str,
     band: str,
     views: str,
+    centroid: str,
     command: str,
 ) -> Provenance:
     """Say what made a run's columns: versions, checkpoint, recipe, inputs and the meaning of the flags.
@@ -42,6 +43,8 @@ def provenance_of(
         Names; '' where they were not given.
     views
         Over which the probabilities were averaged.
+    centroid
+        What the positions are, by its word.
     command
         The command line, or the function that was called.
     """
@@ -50,6 +53,7 @@ def provenance_of(
         ("GMDATE", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "when it ran"),
         ("GMSURVEY", survey, "survey of the images"),
         ("GMBAND", band, "band of the images"),
+        ("GMCENTRD", centroid, "what the positions are"),
         *(_checkpoint_cards(checkpoint, views) if checkpoint is not None else ()),
         *((f"GMFLAG{number:02d}", str(f.name), f"bit {number}, value {int(f)}") for number, f in enumerate(MEANINGS)),
     ]

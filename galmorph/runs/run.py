@@ -20,6 +20,7 @@ from galmorph.sky.catalog import Catalog, catalog_from, check_columns, read_cata
 from galmorph.sky.images import ImageSource, Paths, colour_bands, open_images
 from galmorph.sky.survey import Band, Survey, survey_names
 from galmorph.sky.survey import survey as load_survey
+from galmorph.stamps.centroid import CENTROIDS
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import read_views
 
@@ -116,6 +117,7 @@ def prepare_run(
     rms: Paths = (),
     segmentation: Paths = (),
     detect: str = "auto",
+    centroid: str = "windowed",
     network: bool = True,
     backend: str = "galmorph",
     prefix: str = "gm_",
@@ -139,6 +141,8 @@ def prepare_run(
         Maps of labels, as :func:`galmorph.sky.images.open_images` takes them.
     detect
         ``'auto'``, ``'cutouts'`` or ``'tiles'``: see :class:`~galmorph.runs.gather.Gathering`.
+    centroid
+        ``'windowed'`` or ``'isophotal'``: see :data:`~galmorph.stamps.centroid.CENTROIDS`.
     network
         False for measuring only.
     backend
@@ -158,6 +162,8 @@ def prepare_run(
     _check_prefix(prefix)
     if detect not in DETECT:
         raise CatalogError(unknown_name("way to detect", detect, DETECT))
+    if centroid not in CENTROIDS:
+        raise CatalogError(unknown_name("centroid", centroid, CENTROIDS))
     known = survey if isinstance(survey, Survey) else load_survey(survey) if survey else None
     bands = _bands(known, band)
     if views is not None:
@@ -171,7 +177,7 @@ def prepare_run(
             source, weights=weights, rms=rms, segmentation=segmentation, survey=known, band=band, hdu=image_hdu
         )
     recipe = net.recipe if net else _MEASURED
-    gathering = Gathering(table, source, _one_band(known, bands), recipe.half_width_rpet, detect, backend)
+    gathering = Gathering(table, source, _one_band(known, bands), recipe.half_width_rpet, detect, backend, centroid)
     seen = views if views is not None else recipe.views
     run = Run(gathering, known, bands, band or "", net, prefix, normalised, where, opened, seen, errors)
     try:

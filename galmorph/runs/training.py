@@ -26,7 +26,7 @@ from galmorph.nets.network import Ensemble, NetworkConfig, n_weights
 from galmorph.nets.settings import TrainingSettings
 from galmorph.nets.train import Epoch, Trainer
 from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of, views_of
-from galmorph.runs.pipeline import PARTS, Pipeline, split_rows, unbiased_rows
+from galmorph.runs.pipeline import PARTS, Pipeline, rows_with, split_rows
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource, colour_bands
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
@@ -136,7 +136,7 @@ def train(
     survey = load_survey(pipeline.images["survey"])
     weight = np.where(parts == "train", class_weights(labels, scheme, settings.class_weights), 1.0)
     if pipeline.split.get("balance"):
-        weight *= _balancing(labels, parts, unbiased_rows(pipeline.split, len(catalog), catalog.table))
+        weight *= _balancing(labels, parts, rows_with(pipeline.split["balance"], len(catalog), catalog.table))
     sets, snr = _sets(
         Gathering(catalog, images, None, recipe.half_width_rpet), pipeline, recipe, labels, parts, weight, report
     )
