@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import galmorph
-from galmorph.errors import GalmorphError, UnclassifiedError
+from galmorph.errors import GalmorphError, OutputError, UnclassifiedError
 
 __all__ = ["run"]
 
@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         ("measure", _add_measure, _measure, "the same without the network: centroids, radii, flags"),
         ("train", _add_train, _train, "train a network from a table of labels and images"),
         ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
+        ("join", _add_join, _join, "make one checkpoint of several, whose networks answer together"),
         ("simulate", _add_simulate, _simulate, "render a field with known truth"),
         ("list", _add_list, _list, "list what ships: " + ", ".join(_KINDS)),
         ("show", _add_show, _show, "show a survey, scheme, network, checkpoint or pipeline"),
@@ -226,6 +227,14 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
     command.add_argument("--card", metavar="JSON", help="enter the scores into a checkpoint's card")
     _add_columns(command)
+
+
+def _add_join(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="names or files, two or more")
+    command.add_argument("--weights", nargs="+", type=float, default=[], metavar="W", help="one for each (equal)")
+    command.add_argument("--name", default="", help="of the result (default: that of its file)")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="result, ending in .safetensors")
+    command.add_argument("--overwrite", action="store_true")
 
 
 def _add_simulate(command: argparse.ArgumentParser) -> None:
@@ -432,6 +441,14 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     with replacing(Path(options.output)) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _join(options: argparse.Namespace) -> None:
+    path = Path(options.output)
+    if path.exists() and not options.overwrite:
+        raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
+    galmorph.join(options.checkpoints, path, weights=options.weights, name=options.name)
+    sys.stdout.write(f"{path}\n")
 
 
 def _simulate(options: argparse.Namespace) -> None:
