@@ -172,6 +172,12 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--errors", action="store_true", help="add the spread of each probability over networks and views"
     )
+    command.add_argument(
+        "--rule",
+        default="",
+        metavar="R",
+        help="what gives the class: a rule of the scheme (galmorph show), or likeliest",
+    )
     command.add_argument("--normalise", action="store_true", help="scale independent fractions so that they sum to 1")
     command.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")
     _add_columns(command)
@@ -336,6 +342,7 @@ def _classify(options: argparse.Namespace) -> None:
             normalised=options.normalise,
             views=options.views,
             errors=options.errors,
+            rule=options.rule,
             strict=options.strict,
             progress=bar,
             **_shared(options),
