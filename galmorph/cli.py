@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import galmorph
-from galmorph.errors import GalmorphError, UnclassifiedError
+from galmorph.errors import GalmorphError, OutputError, UnclassifiedError
 
 __all__ = ["run"]
 
@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         ("measure", _add_measure, _measure, "the same without the network: centroids, radii, flags"),
         ("train", _add_train, _train, "train a network from a table of labels and images"),
         ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
+        ("join", _add_join, _join, "make one checkpoint of several, whose networks answer together"),
         ("simulate", _add_simulate, _simulate, "render a field with known truth"),
         ("list", _add_list, _list, "list what ships: " + ", ".join(_KINDS)),
         ("show", _add_show, _show, "show a survey, scheme, network, checkpoint or pipeline"),
@@ -177,6 +178,12 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--errors", action="store_true", help="add the spread of each probability over networks and views"
     )
+    command.add_argument(
+        "--rule",
+        default="",
+        metavar="R",
+        help="what gives the class: a rule of the scheme (galmorph show), or likeliest",
+    )
     command.add_argument("--normalise", action="store_true", help="scale independent fractions so that they sum to 1")
     command.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")
     _add_columns(command)
@@ -233,6 +240,14 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
     command.add_argument("--card", metavar="JSON", help="enter the scores into a checkpoint's card")
     _add_columns(command)
+
+
+def _add_join(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="names or files, two or more")
+    command.add_argument("--weights", nargs="+", type=float, default=[], metavar="W", help="one for each (equal)")
+    command.add_argument("--name", default="", help="of the result (default: that of its file)")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="result, ending in .safetensors")
+    command.add_argument("--overwrite", action="store_true")
 
 
 def _add_simulate(command: argparse.ArgumentParser) -> None:
@@ -335,6 +350,7 @@ def _classify(options: argparse.Namespace) -> None:
             normalised=options.normalise,
             views=options.views,
             errors=options.errors,
+            rule=options.rule,
             strict=options.strict,
             progress=bar,
             **_shared(options),
@@ -448,6 +464,14 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     with replacing(Path(options.output)) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _join(options: argparse.Namespace) -> None:
+    path = Path(options.output)
+    if path.exists() and not options.overwrite:
+        raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
+    galmorph.join(options.checkpoints, path, weights=options.weights, name=options.name)
+    sys.stdout.write(f"{path}\n")
 
 
 def _simulate(options: argparse.Namespace) -> None:

@@ -47,6 +47,7 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 _FORMAT = "2"
+_MIXED = "3"  # says for each network its text and its share; written only where these differ
 _FORMER = "1"  # had settings of a residual network instead of the text of any network: see _translated
 _SUFFIX = ".safetensors"
 _BATCH = 64
@@ -299,9 +300,9 @@ def _header(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"checkpoint '{path}' is corrupt or not one of galmorph's ({type(error).__name__}): fetch or train it again"
         ) from error
-    if contents.get("format") not in (_FORMER, _FORMAT):
+    if contents.get("format") not in (_FORMER, _FORMAT, _MIXED):
         raise CheckpointError(
-            f"checkpoint '{path}' has format {contents.get('format')}, expected {_FORMER} or {_FORMAT}: update galmorph"
+            f"checkpoint '{path}' has format {contents.get('format')}, expected {_FORMER} to {_MIXED}: update galmorph"
         )
     return contents
 
@@ -352,8 +353,10 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
     scheme, recipe = Scheme.from_dict(contents["scheme"]), Recipe.from_dict(contents["recipe"])
     if len(contents["temperatures"]) != len(scheme.questions):
         raise CheckpointError(f"{len(contents['temperatures'])} temperatures for {len(scheme.questions)} questions")
-    members = [Network(config, recipe, scheme) for _ in range(contents.get("members", 1))]
-    network = members[0] if len(members) == 1 else Ensemble(members)
+    texts = contents.get("networks") or [contents["network"]] * contents.get("members", 1)
+    members = [Network(NetworkConfig.from_dict(text), recipe, scheme) for text in texts]
+    shares = [float(share) for share in contents.get("shares", ())]
+    network = members[0] if len(members) == 1 else Ensemble(members, shares)
     network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=True)
     return Checkpoint(
         contents["name"],
@@ -437,11 +440,15 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
     path = Path(path)
     envelope = checkpoint.envelope
     members = len(members_of(checkpoint.network))
+    texts, shares = [m.config.to_dict() for m in members_of(checkpoint.network)], shares_of(checkpoint.network)
+    mixed = any(text != texts[0] for text in texts) or not np.allclose(shares, shares[0])
     contents: dict[str, Any] = {
+        "format": _MIXED if mixed else _FORMAT,
+        **({"networks": texts, "shares": list(shares)} if mixed else {}),
         "members": members,
         "name": checkpoint.name,
         "version": checkpoint.version,
-        "network": checkpoint.config.to_dict(),
+        "network": texts[0],
         "scheme": checkpoint.scheme.to_dict(),
         "recipe": checkpoint.recipe.to_dict(),
         "envelope": {
@@ -459,13 +466,13 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         k: (v.half() if members > 1 and v.ndim > 1 else v)
         .detach()
         .cpu()
-        .contiguous(memory_format=torch.contiguous_format)
+        .clone(memory_format=torch.contiguous_format)  # the same network may be there twice
         for k, v in checkpoint.network.state_dict().items()
     }
     try:
         with _replacing(path) as temporary:
             # One entry only: their order in the file is not fixed, and equal checkpoints should have equal checksums.
-            save_file(weights, temporary, {"galmorph": json.dumps({"format": _FORMAT, **contents})})
+            save_file(weights, temporary, {"galmorph": json.dumps(contents)})
             temporary.chmod(0o644)  # safetensors makes files that only their owner may read
         if card is not None:
             with _replacing(path.with_suffix(".json")) as temporary:

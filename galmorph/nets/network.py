@@ -341,6 +341,8 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
         given = tuple(shares) or (1.0,) * len(members)
+        if len(given) != len(members) or min(given) <= 0:
+            raise ValueError(f"{len(given)} shares for {len(members)} networks, expected a positive one each")
         self.shares = tuple(share / sum(given) for share in given)
 
 

@@ -75,7 +75,12 @@ def finish(run: Run, results: Results, command: str) -> tuple[list[Column], Prov
     columns = measured_columns(results, run.images, run.prefix, shapes=run.checkpoint is None, centroid=centroid)
     if run.checkpoint is not None:
         chances = probability_columns(
-            results, run.checkpoint.scheme, run.prefix, normalised=run.normalised, errors=run.errors
+            results,
+            run.checkpoint.scheme,
+            run.prefix,
+            normalised=run.normalised,
+            errors=run.errors,
+            rule=run.rule,
         )
         model = np.where(results.classified, f"{run.checkpoint.name} {run.checkpoint.version}", "")
         what = "Name and version of the checkpoint; empty where there are no probabilities"
@@ -88,6 +93,7 @@ def finish(run: Run, results: Results, command: str) -> tuple[list[Column], Prov
         band=run.band,
         views=run.views,
         centroid=centroid,
+        rule=run.rule,
         command=command,
     )
     return columns, provenance
@@ -181,6 +187,7 @@ def classify(
     normalised: bool = False,
     views: str | None = None,
     errors: bool = False,
+    rule: str = "",
     strict: bool = False,
     progress: Progress | None = None,
     command: str = "galmorph.classify",
@@ -227,6 +234,9 @@ def classify(
         ``'angles = 8, zooms = [0.9, 1, 1.1], flip = true'``; by default as the checkpoint's recipe says.
     errors
         Add ``gm_p_<answer>_err``: the standard deviation of each probability over networks and views.
+    rule
+        Name of the scheme's rule that gives ``gm_class`` (see ``galmorph show SCHEME``), or ``'likeliest'``; by default
+        the scheme's own default, which is the likeliest answer in all that ship.
     strict
         Raise if a row has no probabilities (after writing the output).
     progress
@@ -274,6 +284,7 @@ def classify(
         device=device,
         views=views,
         errors=errors,
+        rule=rule,
         **columns,
     )
     with closing(run):

@@ -12,6 +12,7 @@ from galmorph.flags import Flag
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import Column
 from galmorph.sky.images import ImageSource
+from galmorph.sky.rules import Rule
 from galmorph.sky.scheme import Scheme
 
 __all__ = ["SHAPES", "Shape", "column_names", "measured_columns", "probability_columns"]
@@ -154,7 +155,7 @@ def _positions(results: Results, images: ImageSource, prefix: str, centre: str) 
 
 
 def probability_columns(
-    results: Results, scheme: Scheme, prefix: str, *, normalised: bool, errors: bool = False
+    results: Results, scheme: Scheme, prefix: str, *, normalised: bool, errors: bool = False, rule: Rule | None = None
 ) -> list[Column]:
     """Columns of class, probabilities and confidence.
 
@@ -164,14 +165,19 @@ def probability_columns(
         Whether independent fractions are scaled to sum to 1.
     errors
         Whether each probability is followed by its spread over networks and views.
+    rule
+        What gives the class, from fractions that are not normalised; by default it is the likeliest answer.
     """
     marginals = scheme.marginals(results.conditional)
+    ruled = rule.apply(results.conditional, marginals, scheme.keys) if rule is not None else None
     if normalised:
         marginals = scheme.normalised(marginals)
     classes, confidence = scheme.best_class(marginals)
-    about = f"Probability of {prefix}class" + (" (fractions normalised)" if scheme.kind == "independent" else "")
+    which = f"{prefix}class" if rule is None else f"the likeliest answer ({prefix}class follows the rule {rule.name})"
+    about = f"Probability of {which}" + (" (fractions normalised)" if scheme.kind == "independent" else "")
+    what = f"Likeliest answer: {scheme.questions[0].title}" if rule is None else f"Rule {rule.name}: {rule.title}"
     return [
-        Column(f"{prefix}class", classes, "", f"Likeliest answer: {scheme.questions[0].title}", "src.morph.type"),
+        Column(f"{prefix}class", classes if ruled is None else ruled, "", what, "src.morph.type"),
         *(
             column
             for answer in zip(

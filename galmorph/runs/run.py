@@ -18,6 +18,7 @@ from galmorph.runs.columns import column_names
 from galmorph.runs.gather import DETECT, Gathering, locate
 from galmorph.sky.catalog import Catalog, catalog_from, check_columns, read_catalog
 from galmorph.sky.images import ImageSource, Paths, colour_bands, open_images
+from galmorph.sky.rules import Rule
 from galmorph.sky.survey import Band, Survey, survey_names
 from galmorph.sky.survey import survey as load_survey
 from galmorph.stamps.centroid import CENTROIDS
@@ -60,6 +61,8 @@ class Run:
         Over which probabilities are averaged: a name or a text.
     errors
         Whether the spread of each probability over networks and views has a column.
+    rule
+        What gives the class; None for the likeliest answer.
     """
 
     gathering: Gathering
@@ -73,6 +76,7 @@ class Run:
     opened: bool = False
     views: str = "one"
     errors: bool = False
+    rule: Rule | None = None
 
     @property
     def catalog(self) -> Catalog:
@@ -125,6 +129,7 @@ def prepare_run(
     device: str = "auto",
     views: str | None = None,
     errors: bool = False,
+    rule: str = "",
     hdu: int | str | None = None,
     image_hdu: int | str | None = None,
     **columns: str | None,
@@ -151,6 +156,8 @@ def prepare_run(
         Over which probabilities are averaged; by default as the checkpoint's recipe says.
     errors
         Whether the spread of each probability has a column.
+    rule
+        Name of what gives the class; by default as the scheme says.
     columns
         ``ra``, ``dec``, ``x``, ``y``, ``id_column``, ``file_column``: names of columns.
 
@@ -170,6 +177,7 @@ def prepare_run(
         read_views(views)  # says what is wrong with them
     table = _open_catalog(catalog, hdu, columns)
     net, where = _network(checkpoint, known, bands, band, device) if network else (None, "cpu")
+    cuts = net.scheme.rule(rule) if net is not None else None
     opened = not _is_source(images)
     source: Any = images
     if opened:
@@ -179,7 +187,7 @@ def prepare_run(
     recipe = net.recipe if net else _MEASURED
     gathering = Gathering(table, source, _one_band(known, bands), recipe.half_width_rpet, detect, backend, centroid)
     seen = views if views is not None else recipe.views
-    run = Run(gathering, known, bands, band or "", net, prefix, normalised, where, opened, seen, errors)
+    run = Run(gathering, known, bands, band or "", net, prefix, normalised, where, opened, seen, errors, cuts)
     try:
         _check_run(run)
     except GalmorphError:

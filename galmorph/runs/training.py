@@ -404,7 +404,7 @@ def evaluate_checkpoint(
     if part not in (*PARTS, "all"):
         raise PipelineError(unknown_name("part", part, (*PARTS, "all")))
     labels = labels_from(catalog, checkpoint.scheme, checkpoint.fractions)
-    parts = split_rows(checkpoint.split, _names(catalog), catalog.table)
+    parts = _parts(checkpoint, catalog, part)
     wanted = (labels.totals.max(axis=1) > 0) & ((parts == part) | (part == "all"))
     if not wanted.any():
         raise PipelineError(f"part '{part}' of the labels is empty: the checkpoint's split leaves no row there")
@@ -419,6 +419,18 @@ def evaluate_checkpoint(
     scores = evaluate(conditional, labels.take(rows), checkpoint.scheme, constant)
     seen = checkpoint.recipe.views if views is None else views
     return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, "views": seen, **scores}
+
+
+def _parts(checkpoint: Checkpoint, catalog: Catalog, part: str) -> npt.NDArray[np.str_]:
+    """Divide rows as for the training; all are as good as trained on where several trainings were joined."""
+    if checkpoint.split:
+        return split_rows(checkpoint.split, _names(catalog), catalog.table)
+    if part != "all":
+        raise PipelineError(
+            f"checkpoint '{checkpoint.name}' was joined of some with different splits, so that it has no {part} part: "
+            "give labels that none of them has seen, and --part all"
+        )
+    return np.full(len(catalog), "train")
 
 
 def _remark(epoch: Epoch) -> str:
