@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from galmorph.nets.layers import weighted
 from galmorph.nets.settings import Unlabelled
 from galmorph.sky.scheme import Scheme
 
@@ -34,14 +35,17 @@ def disagreement(answers: torch.Tensor, average: torch.Tensor, scheme: Scheme, h
     -------
     One number. Questions of which the average is not sure enough add nothing, but their galaxies count in the mean.
     """
-    average = average.detach()
     independent = scheme.kind == "independent"
-    sure = _conditional(average, scheme.slices, independent=independent)
+    sure = _conditional(average.detach(), scheme.slices, independent=independent)
+    confident = _confident(sure, scheme.slices, how.threshold, independent)
+    if how.temperature != 1.0:
+        sure = _sharpened(sure, scheme.slices, 1.0 / how.temperature, independent)
+    average = weighted(sure, scheme.slices, scheme.parents)
     distance = (answers - average).square()
     if how.distance == "divergence":
         distance = _divergence(_conditional(answers, scheme.slices, independent=independent), sure, independent)
         distance = distance * (1.0 if independent else _asked(average, scheme.slices))
-    return (distance * _confident(sure, scheme.slices, how.threshold, independent)).sum() / max(len(answers), 1)
+    return (distance * confident).sum() / max(len(answers), 1)
 
 
 def _asked(marginals: torch.Tensor, slices: Sequence[slice]) -> torch.Tensor:  # (B, A) -> (B, A)
@@ -61,6 +65,13 @@ def _divergence(p: torch.Tensor, q: torch.Tensor, independent: bool) -> torch.Te
     q = q.clamp(_LEAST, 1.0 - _LEAST)
     parts = q * (q / p).log()
     return parts + (1.0 - q) * ((1.0 - q) / (1.0 - p)).log() if independent else parts
+
+
+def _sharpened(p: torch.Tensor, slices: Sequence[slice], power: float, independent: bool) -> torch.Tensor:
+    raised = p.clamp(_LEAST, 1.0 - _LEAST) ** power
+    if independent:
+        return raised / (raised + (1.0 - p).clamp(_LEAST, 1.0 - _LEAST) ** power)
+    return _conditional(raised, slices, independent=False)
 
 
 def _confident(sure: torch.Tensor, slices: Sequence[slice], threshold: float, independent: bool) -> torch.Tensor:

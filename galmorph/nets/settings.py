@@ -45,6 +45,9 @@ class Unlabelled:
     threshold
         Questions count only where the average gives its likeliest answer at least this probability (as in FixMatch,
         Sohn et al. 2020, arXiv:2001.07685); 0 counts all.
+    temperature
+        Below 1 the average's probabilities of a question are sharpened: raised to 1 / T and normalised (Xie et al.
+        2020, arXiv:1904.12848).
     distance
         ``'squared'``: squared differences of the probabilities, summed over the answers; ``'divergence'``:
         Kullback and Leibler's, of each question by the probability that it is asked.
@@ -54,6 +57,7 @@ class Unlabelled:
     share: float = 1.0
     warmup: float = 0.2
     threshold: float = 0.0
+    temperature: float = 1.0
     distance: str = "squared"
 
     def __post_init__(self) -> None:
@@ -63,6 +67,8 @@ class Unlabelled:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= most:
                 raise PipelineError(f"[train.unlabelled] {name} = {value!r}: expected a number from 0 to {most:g}")
+        if not isinstance(self.temperature, int | float) or self.temperature <= 0:
+            raise PipelineError(f"[train.unlabelled] temperature = {self.temperature!r}: expected a number above 0")
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Unlabelled:
