@@ -174,6 +174,12 @@ def _split_needs(split: Mapping[str, Any], name: str) -> set[str]:
     method = str(split.get("method", "hash"))
     if method not in _SPLIT_NEEDED:
         raise PipelineError(f"pipeline '{name}': {unknown_name('method of a split', method, _SPLIT_NEEDED)}")
+    for key in ("only", "balance"):
+        if not isinstance(split.get(key, {}), Mapping):
+            raise PipelineError(
+                f"pipeline '{name}': {key} = {split[key]!r} in [split], expected values of columns, such as "
+                f'{{ block = "a" }}'
+            )
     return _SPLIT_NEEDED[method]
 
 

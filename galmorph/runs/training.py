@@ -17,7 +17,7 @@ import galmorph
 from galmorph.errors import OutputError, PipelineError, SchemeError, unknown_name
 from galmorph.flags import UNCLASSIFIABLE
 from galmorph.nets.augment import Augmentation, Observation, degrade
-from galmorph.nets.balance import class_weights
+from galmorph.nets.balance import class_weights, share_weights
 from galmorph.nets.calibrate import fit_temperatures
 from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, resolve_device, save_checkpoint
 from galmorph.nets.data import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
@@ -136,7 +136,8 @@ def train(
     survey = load_survey(pipeline.images["survey"])
     weight = np.where(parts == "train", class_weights(labels, scheme, settings.class_weights), 1.0)
     if pipeline.split.get("balance"):
-        weight *= _balancing(labels, parts, rows_with(pipeline.split["balance"], len(catalog), catalog.table))
+        like = rows_with(pipeline.split["balance"], len(catalog), catalog.table) & (parts != "test")
+        weight *= share_weights(labels, parts == "train", like)
     sets, snr = _sets(
         Gathering(catalog, images, None, recipe.half_width_rpet), pipeline, recipe, labels, parts, weight, report
     )
@@ -220,16 +221,6 @@ def _prepare_folder(folder: Path, *, resume: bool) -> None:
         raise OutputError(
             f"folder '{folder}' holds a training run already: continue it with --resume or choose another"
         )
-
-
-def _balancing(labels: Labels, parts: npt.NDArray[np.str_], unbiased: npt.NDArray[np.bool_]) -> FloatArray:
-    """Weight training rows so that the answers get the shares that they have among unbiased rows outside the test."""
-    train = parts == "train"
-    wanted = labels.counts[unbiased & (parts != "test")].sum(axis=0)
-    present = labels.counts[train].sum(axis=0)
-    weight = (wanted / wanted.sum()) / np.maximum(present / present.sum(), 1e-9)
-    own = (labels.counts * weight).sum(axis=1) / np.maximum(labels.counts.sum(axis=1), 1e-9)
-    return np.where(train, own, 1.0)
 
 
 def _sets(

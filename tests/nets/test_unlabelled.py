@@ -136,7 +136,7 @@ def test_the_average_that_teaches_has_statistics_that_fit_it(others):
 
 def test_views_of_galaxies_it_never_saw_agree_better(others):
     """The proof that galaxies without a label are learnt from: beside a run without them, answers to two random views
-    of yet other galaxies of their kind are half as far apart, and classes are told no worse.
+    of yet other galaxies of their kind are much nearer to each other, and classes are told no worse.
     """
     apart, right = [], []
     unseen = mixed(80, [])
