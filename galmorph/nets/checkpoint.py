@@ -37,10 +37,12 @@ __all__ = [
     "Envelope",
     "add_to_card",
     "checkpoint_names",
+    "contents_of",
     "find_checkpoint",
     "load_checkpoint",
     "read_card",
     "read_envelope",
+    "replacing",
     "resolve_device",
     "save_checkpoint",
 ]
@@ -429,23 +431,15 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
-    """Write a checkpoint and its card, each atomically.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    path = Path(path)
+def contents_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what the header of a checkpoint's file says: everything but the weights, as plain values."""
     envelope = checkpoint.envelope
-    members = len(members_of(checkpoint.network))
     texts, shares = [m.config.to_dict() for m in members_of(checkpoint.network)], shares_of(checkpoint.network)
     mixed = any(text != texts[0] for text in texts) or not np.allclose(shares, shares[0])
-    contents: dict[str, Any] = {
+    return {
         "format": _MIXED if mixed else _FORMAT,
         **({"networks": texts, "shares": list(shares)} if mixed else {}),
-        "members": members,
+        "members": len(texts),
         "name": checkpoint.name,
         "version": checkpoint.version,
         "network": texts[0],
@@ -462,6 +456,19 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         "fractions": dict(checkpoint.fractions),
         "observation": dict(checkpoint.observation),
     }
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
+    """Write a checkpoint and its card, each atomically.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    contents = contents_of(checkpoint)
+    members = contents["members"]
     weights = {
         k: (v.half() if members > 1 and v.ndim > 1 else v)
         .detach()
@@ -470,12 +477,12 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         for k, v in checkpoint.network.state_dict().items()
     }
     try:
-        with _replacing(path) as temporary:
+        with replacing(path) as temporary:
             # One entry only: their order in the file is not fixed, and equal checkpoints should have equal checksums.
             save_file(weights, temporary, {"galmorph": json.dumps(contents)})
             temporary.chmod(0o644)  # safetensors makes files that only their owner may read
         if card is not None:
-            with _replacing(path.with_suffix(".json")) as temporary:
+            with replacing(path.with_suffix(".json")) as temporary:
                 text = json.dumps({**card, "sha256": _sha256(path)}, indent=1)
                 temporary.write_text(text + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:
@@ -495,7 +502,7 @@ def add_to_card(path: str | Path, part: str, scores: Mapping[str, Any]) -> None:
     target = Path(path)
     try:
         card = json.loads(target.read_text(encoding="utf-8"))
-        with _replacing(target) as temporary:
+        with replacing(target) as temporary:
             temporary.write_text(json.dumps({**card, part: dict(scores)}, indent=1) + "\n", encoding="utf-8")
     except (OSError, ValueError) as error:
         raise CheckpointError(
@@ -503,7 +510,7 @@ def add_to_card(path: str | Path, part: str, scores: Mapping[str, Any]) -> None:
         ) from error
 
 
-class _replacing:  # noqa: N801 - a context manager used like a function
+class replacing:  # noqa: N801 - a context manager used like a function
     """Give a temporary path beside `path` and move it there on success."""
 
     def __init__(self, path: Path) -> None:
