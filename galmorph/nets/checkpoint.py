@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 
 from galmorph.errors import CheckpointError, OutputError, unknown_name
 from galmorph.nets.augment import warp_views
-from galmorph.nets.layers import conditional_log_probabilities
+from galmorph.nets.layers import ORDER, conditional_log_probabilities
 from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, shares_of, views
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
@@ -42,7 +42,6 @@ __all__ = [
     "load_checkpoint",
     "read_card",
     "read_envelope",
-    "replacing",
     "resolve_device",
     "save_checkpoint",
 ]
@@ -110,6 +109,9 @@ class Checkpoint:
         How votes had been mapped, and the training images degraded to another survey, for the same purpose.
     sha256
         Of the file; empty before it is saved.
+    runner
+        What computes in the networks' stead, from stamps, (B, C, S, S), to what each network makes of each
+        orientation, (P, B, A): see :func:`galmorph.nets.exported.with_onnx`.
     """
 
     name: str
@@ -124,6 +126,7 @@ class Checkpoint:
     fractions: Mapping[str, Any] = field(default_factory=dict)
     observation: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    runner: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = field(default=None, compare=False)
 
     def with_temperatures(self, temperatures: tuple[float, ...]) -> Checkpoint:
         """Return the same network with another calibration."""
@@ -211,17 +214,22 @@ class Checkpoint:
 
     def _passes(self, stamps: torch.Tensor, device: str) -> tuple[FloatArray, FloatArray]:
         """Return what each network makes of stamps in each orientation, (P, B, A), and the weights of these, (P,)."""
+        if self.runner is not None:
+            return self.runner(stamps.numpy()).astype(np.float64), self._weights()
         independent = self.scheme.kind == "independent"
-        found, weights = [], []
+        found = []
         with torch.inference_mode():
-            for network, share in zip(members_of(self.network), shares_of(self.network), strict=True):
-                turns = list(views(network.to(device), stamps.to(device)))
-                for view in turns:
+            for network in members_of(self.network):
+                for view in views(network.to(device), stamps.to(device)):
                     logits = network(view.contiguous(memory_format=torch.channels_last)).float()
                     p = conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
                     found.append(p.cpu())
-                    weights.append(share / len(turns))
-        return torch.stack(found).double().numpy(), np.array(weights)
+        return torch.stack(found).double().numpy(), self._weights()
+
+    def _weights(self) -> FloatArray:
+        """Return the weight of each network in each orientation, (P,)."""
+        turns = [ORDER if network.views == "eight" else 1 for network in members_of(self.network)]
+        return np.repeat(np.array(shares_of(self.network)) / turns, turns)
 
     def calibrated(self, probabilities: FloatArray) -> FloatArray:
         """Sharpen or soften conditional probabilities, (N, A), by each question's temperature (Guo et al. 2017)."""
@@ -477,12 +485,12 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         for k, v in checkpoint.network.state_dict().items()
     }
     try:
-        with replacing(path) as temporary:
+        with _replacing(path) as temporary:
             # One entry only: their order in the file is not fixed, and equal checkpoints should have equal checksums.
             save_file(weights, temporary, {"galmorph": json.dumps(contents)})
             temporary.chmod(0o644)  # safetensors makes files that only their owner may read
         if card is not None:
-            with replacing(path.with_suffix(".json")) as temporary:
+            with _replacing(path.with_suffix(".json")) as temporary:
                 text = json.dumps({**card, "sha256": _sha256(path)}, indent=1)
                 temporary.write_text(text + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:
@@ -502,7 +510,7 @@ def add_to_card(path: str | Path, part: str, scores: Mapping[str, Any]) -> None:
     target = Path(path)
     try:
         card = json.loads(target.read_text(encoding="utf-8"))
-        with replacing(target) as temporary:
+        with _replacing(target) as temporary:
             temporary.write_text(json.dumps({**card, part: dict(scores)}, indent=1) + "\n", encoding="utf-8")
     except (OSError, ValueError) as error:
         raise CheckpointError(
@@ -510,7 +518,7 @@ def add_to_card(path: str | Path, part: str, scores: Mapping[str, Any]) -> None:
         ) from error
 
 
-class replacing:  # noqa: N801 - a context manager used like a function
+class _replacing:  # noqa: N801 - a context manager used like a function
     """Give a temporary path beside `path` and move it there on success."""
 
     def __init__(self, path: Path) -> None:

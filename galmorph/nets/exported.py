@@ -2,8 +2,9 @@
 
 The graph takes stretched stamps, ``stamps`` (batch, C, S, S), and gives ``conditional``, (batch, A): the probability of
 every answer given that its question is asked, averaged over the networks and over the orientations that they look at,
-before calibration. Everything else that a checkpoint holds (recipe, scheme, calibration, envelope) is JSON in the
-file's metadata under the key ``galmorph``, as in the checkpoint's own header.
+before calibration; and ``passes``, (P, batch, A): the same for each of these alone. Everything else that a checkpoint
+holds (recipe, scheme, calibration, envelope) is JSON in the file's metadata under the key ``galmorph``, as in the
+checkpoint's own header.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import importlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,12 +26,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from galmorph.errors import CheckpointError, OutputError
-from galmorph.nets.checkpoint import Checkpoint, contents_of, replacing
+from galmorph.errors import CheckpointError
+from galmorph.nets.checkpoint import Checkpoint, contents_of
 from galmorph.nets.layers import ORDER, SquareConv, SquareNorm, conditional_log_probabilities
 from galmorph.nets.network import members_of, shares_of, views
+from galmorph.sky.formats.atomic import replacing
 
-__all__ = ["TOLERANCE", "Answering", "library", "plain", "run_onnx", "write_onnx"]
+__all__ = ["TOLERANCE", "Answering", "library", "onnx_runner", "plain", "with_onnx", "write_onnx"]
 
 FloatArray = npt.NDArray[np.float32]
 TOLERANCE = 1e-4
@@ -38,7 +41,7 @@ _RANDOM = 8
 
 
 class Answering(nn.Module):
-    """Everything between stamps, (B, C, S, S), and uncalibrated conditional probabilities, (B, A)."""
+    """Everything between stamps, (B, C, S, S), and uncalibrated conditional probabilities, (B, A) and (P, B, A)."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
@@ -46,15 +49,17 @@ class Answering(nn.Module):
         self.shares = shares_of(checkpoint.network)
         self.slices, self.independent = checkpoint.scheme.slices, checkpoint.scheme.kind == "independent"
 
-    def forward(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, A)
-        """Average over networks and orientations."""
-        found = []
+    def forward(self, stamps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Average over networks and orientations; return the mean, and each alone."""
+        found, weights = [], []
         for member, share in zip(self.members, self.shares, strict=True):
             turns = list(views(member, stamps))  # type: ignore[arg-type]
             for view in turns:
                 p = conditional_log_probabilities(member(view).float(), self.slices, independent=self.independent).exp()
-                found.append(p * (share / len(turns)))
-        return torch.stack(found).sum(dim=0)
+                found.append(p)
+                weights.append(share / len(turns))
+        passes = torch.stack(found)
+        return (passes * torch.tensor(weights)[:, None, None]).sum(dim=0), passes
 
 
 def plain(network: nn.Module) -> nn.Module:
@@ -96,7 +101,7 @@ def library(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise CheckpointError(
-            f"the library '{name}' is not installed, which ONNX files need: install it with pip install 'galmorph[onnx]'"
+            f"library '{name}' is not installed, which ONNX files need: install it with pip install 'galmorph[onnx]'"
         ) from error
 
 
@@ -125,22 +130,18 @@ def write_onnx(checkpoint: Checkpoint, path: str | Path, stamps: FloatArray | No
     model = Answering(checkpoint)
     proto = _graph(model, checkpoint)
     entry = proto.metadata_props.add()
-    entry.key, entry.value = "galmorph", json.dumps(contents_of(checkpoint))
+    entry.key, entry.value = "galmorph", json.dumps({**contents_of(checkpoint), "sha256": checkpoint.sha256})
     onnx.checker.check_model(proto)
     contents = proto.SerializeToString()
     worst = _difference(model, contents, _examples(checkpoint, stamps))
     if not worst <= TOLERANCE:
         raise CheckpointError(
-            f"checkpoint '{checkpoint.name}' as ONNX differs from torch by {worst:.2g} in a probability, expected at most "
-            f"{TOLERANCE:g}: nothing was written; update onnxruntime"
+            f"checkpoint '{checkpoint.name}' as ONNX differs from torch by {worst:.2g} in a probability, expected at "
+            f"most {TOLERANCE:g}: nothing was written; update onnxruntime"
         )
-    path = Path(path)
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(contents)
-    except OSError as error:
-        raise OutputError(f"'{path}' cannot be written: {error.strerror}; choose another with -o") from error
-    return path, worst
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(contents)
+    return Path(path), worst
 
 
 def _graph(model: Answering, checkpoint: Checkpoint) -> Any:
@@ -152,7 +153,7 @@ def _graph(model: Answering, checkpoint: Checkpoint) -> Any:
             (example,),
             dynamo=True,
             input_names=["stamps"],
-            output_names=["conditional"],
+            output_names=["conditional", "passes"],
             dynamic_shapes={"stamps": {0: torch.export.Dim("batch")}},
             verbose=False,
         )
@@ -183,17 +184,65 @@ def _examples(checkpoint: Checkpoint, stamps: FloatArray | None) -> FloatArray:
 
 
 def _difference(model: Answering, contents: bytes, stamps: FloatArray) -> float:
+    """Return the largest difference of any probability, in a batch and one by one."""
+    run = onnx_runner(contents)
     with torch.inference_mode():
-        ours = model(torch.from_numpy(stamps)).numpy()
-    return float(np.abs(run_onnx(contents, stamps) - ours).max())
+        _, passes = model(torch.from_numpy(stamps))
+    together, alone = run(stamps), np.concatenate([run(stamps[i : i + 1]) for i in range(len(stamps))], axis=1)
+    return float(max(np.abs(found - passes.numpy()).max() for found in (together, alone)))
 
 
-def run_onnx(file: str | Path | bytes, stamps: FloatArray, *, threads: int = 1) -> FloatArray:
-    """Run an exported file on stamps, (N, C, S, S), on the processor; returns uncalibrated probabilities, (N, A)."""
+def onnx_runner(file: str | Path | bytes) -> Callable[[FloatArray], FloatArray]:
+    """Open an exported file on the processor; returns a function from stamps, (B, C, S, S), to passes, (P, B, A).
+
+    Raises
+    ------
+    CheckpointError
+        If onnxruntime is not installed or cannot read the file.
+    """
+    return _runner(_session(file))
+
+
+def with_onnx(checkpoint: Checkpoint, path: str | Path) -> Checkpoint:
+    """Return a checkpoint whose probabilities come from an exported file of the same checkpoint, by onnxruntime.
+
+    Raises
+    ------
+    CheckpointError
+        If onnxruntime is not installed, or the file is missing, no ONNX, or of another checkpoint.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"no file '{path}': expected torch, or what galmorph export wrote; export it first")
+    session = _session(path)
+    inside = json.loads(session.get_modelmeta().custom_metadata_map.get("galmorph", "{}"))
+    if inside.get("sha256") != checkpoint.sha256:
+        raise CheckpointError(
+            f"'{path}' was exported from checkpoint '{inside.get('name', 'unknown')}' {inside.get('sha256', '')[:8]}, "
+            f"expected '{checkpoint.name}' {checkpoint.sha256[:8]}: export that one"
+        )
+    return replace(checkpoint, runner=_runner(session))
+
+
+def _session(file: str | Path | bytes) -> Any:
     runtime = library("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
     given = file if isinstance(file, bytes) else str(file)
-    session = runtime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
-    found: FloatArray = session.run(["conditional"], {"stamps": stamps})[0]
-    return found
+    try:
+        return runtime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    except _refusals(runtime) as error:
+        raise CheckpointError(f"'{file!r:.80}' cannot be read as ONNX: export the checkpoint again") from error
+
+
+def _refusals(runtime: ModuleType) -> tuple[type[Exception], ...]:
+    state = runtime.capi.onnxruntime_pybind11_state
+    return (state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.Fail, state.NotImplemented)
+
+
+def _runner(session: Any) -> Callable[[FloatArray], FloatArray]:
+    def run(stamps: FloatArray) -> FloatArray:
+        passes: FloatArray = session.run(["passes"], {"stamps": np.ascontiguousarray(stamps)})[0]
+        return passes
+
+    return run
