@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         ("train", _add_train, _train, "train a network from a table of labels and images"),
         ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
         ("join", _add_join, _join, "make one checkpoint of several, whose networks answer together"),
+        ("export", _add_export, _export, "write a checkpoint as an ONNX file for other programs"),
         ("simulate", _add_simulate, _simulate, "render a field with known truth"),
         ("list", _add_list, _list, "list what ships: " + ", ".join(_KINDS)),
         ("show", _add_show, _show, "show a survey, scheme, network, checkpoint or pipeline"),
@@ -174,6 +175,9 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
     _add_output(command)
     command.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    command.add_argument(
+        "--engine", default="torch", metavar="E", help="torch, or the .onnx file of the checkpoint (galmorph export)"
+    )
     _add_views(command)
     command.add_argument(
         "--errors", action="store_true", help="add the spread of each probability over networks and views"
@@ -247,6 +251,12 @@ def _add_join(command: argparse.ArgumentParser) -> None:
     command.add_argument("--weights", nargs="+", type=float, default=[], metavar="W", help="one for each (equal)")
     command.add_argument("--name", default="", help="of the result (default: that of its file)")
     command.add_argument("-o", "--output", required=True, metavar="FILE", help="result, ending in .safetensors")
+    command.add_argument("--overwrite", action="store_true")
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="name or file")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="result, ending in .onnx")
     command.add_argument("--overwrite", action="store_true")
 
 
@@ -351,6 +361,7 @@ def _classify(options: argparse.Namespace) -> None:
             views=options.views,
             errors=options.errors,
             rule=options.rule,
+            engine=options.engine,
             strict=options.strict,
             progress=bar,
             **_shared(options),
@@ -472,6 +483,12 @@ def _join(options: argparse.Namespace) -> None:
         raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
     galmorph.join(options.checkpoints, path, weights=options.weights, name=options.name)
     sys.stdout.write(f"{path}\n")
+
+
+def _export(options: argparse.Namespace) -> None:
+    worst = galmorph.export(options.checkpoint, options.output, overwrite=options.overwrite)
+    sys.stdout.write(f"{options.output}\n")
+    sys.stderr.write(f"largest difference of a probability from torch: {worst:.1g}\n")
 
 
 def _simulate(options: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 
 from galmorph.errors import CheckpointError, OutputError, unknown_name
 from galmorph.nets.augment import warp_views
-from galmorph.nets.layers import conditional_log_probabilities
+from galmorph.nets.layers import ORDER, conditional_log_probabilities
 from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, shares_of, views
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
@@ -37,6 +37,7 @@ __all__ = [
     "Envelope",
     "add_to_card",
     "checkpoint_names",
+    "contents_of",
     "find_checkpoint",
     "load_checkpoint",
     "read_card",
@@ -108,6 +109,9 @@ class Checkpoint:
         How votes had been mapped, and the training images degraded to another survey, for the same purpose.
     sha256
         Of the file; empty before it is saved.
+    runner
+        What computes in the networks' stead, from stamps, (B, C, S, S), to what each network makes of each
+        orientation, (P, B, A): see :func:`galmorph.nets.exported.with_onnx`.
     """
 
     name: str
@@ -122,6 +126,7 @@ class Checkpoint:
     fractions: Mapping[str, Any] = field(default_factory=dict)
     observation: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    runner: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = field(default=None, compare=False)
 
     def with_temperatures(self, temperatures: tuple[float, ...]) -> Checkpoint:
         """Return the same network with another calibration."""
@@ -209,17 +214,22 @@ class Checkpoint:
 
     def _passes(self, stamps: torch.Tensor, device: str) -> tuple[FloatArray, FloatArray]:
         """Return what each network makes of stamps in each orientation, (P, B, A), and the weights of these, (P,)."""
+        if self.runner is not None:
+            return self.runner(stamps.numpy()).astype(np.float64), self._weights()
         independent = self.scheme.kind == "independent"
-        found, weights = [], []
+        found = []
         with torch.inference_mode():
-            for network, share in zip(members_of(self.network), shares_of(self.network), strict=True):
-                turns = list(views(network.to(device), stamps.to(device)))
-                for view in turns:
+            for network in members_of(self.network):
+                for view in views(network.to(device), stamps.to(device)):
                     logits = network(view.contiguous(memory_format=torch.channels_last)).float()
                     p = conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
                     found.append(p.cpu())
-                    weights.append(share / len(turns))
-        return torch.stack(found).double().numpy(), np.array(weights)
+        return torch.stack(found).double().numpy(), self._weights()
+
+    def _weights(self) -> FloatArray:
+        """Return the weight of each network in each orientation, (P,)."""
+        turns = [ORDER if network.views == "eight" else 1 for network in members_of(self.network)]
+        return np.repeat(np.array(shares_of(self.network)) / turns, turns)
 
     def calibrated(self, probabilities: FloatArray) -> FloatArray:
         """Sharpen or soften conditional probabilities, (N, A), by each question's temperature (Guo et al. 2017)."""
@@ -429,23 +439,15 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
-    """Write a checkpoint and its card, each atomically.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    path = Path(path)
+def contents_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what the header of a checkpoint's file says: everything but the weights, as plain values."""
     envelope = checkpoint.envelope
-    members = len(members_of(checkpoint.network))
     texts, shares = [m.config.to_dict() for m in members_of(checkpoint.network)], shares_of(checkpoint.network)
     mixed = any(text != texts[0] for text in texts) or not np.allclose(shares, shares[0])
-    contents: dict[str, Any] = {
+    return {
         "format": _MIXED if mixed else _FORMAT,
         **({"networks": texts, "shares": list(shares)} if mixed else {}),
-        "members": members,
+        "members": len(texts),
         "name": checkpoint.name,
         "version": checkpoint.version,
         "network": texts[0],
@@ -462,6 +464,19 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         "fractions": dict(checkpoint.fractions),
         "observation": dict(checkpoint.observation),
     }
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
+    """Write a checkpoint and its card, each atomically.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    contents = contents_of(checkpoint)
+    members = contents["members"]
     weights = {
         k: (v.half() if members > 1 and v.ndim > 1 else v)
         .detach()

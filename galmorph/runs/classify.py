@@ -188,6 +188,7 @@ def classify(
     views: str | None = None,
     errors: bool = False,
     rule: str = "",
+    engine: str = "torch",
     strict: bool = False,
     progress: Progress | None = None,
     command: str = "galmorph.classify",
@@ -237,6 +238,9 @@ def classify(
     rule
         Name of the scheme's rule that gives ``gm_class`` (see ``galmorph show SCHEME``), or ``'likeliest'``; by default
         the scheme's own default, which is the likeliest answer in all that ship.
+    engine
+        What runs the networks: ``'torch'``, or the file to which :func:`galmorph.export` wrote the checkpoint, which
+        onnxruntime runs on the processor.
     strict
         Raise if a row has no probabilities (after writing the output).
     progress
@@ -285,6 +289,7 @@ def classify(
         views=views,
         errors=errors,
         rule=rule,
+        engine=engine,
         **columns,
     )
     with closing(run):

@@ -130,6 +130,7 @@ def prepare_run(
     views: str | None = None,
     errors: bool = False,
     rule: str = "",
+    engine: str = "torch",
     hdu: int | str | None = None,
     image_hdu: int | str | None = None,
     **columns: str | None,
@@ -158,6 +159,8 @@ def prepare_run(
         Whether the spread of each probability has a column.
     rule
         Name of what gives the class; by default as the scheme says.
+    engine
+        ``'torch'``, or the checkpoint exported as ONNX.
     columns
         ``ra``, ``dec``, ``x``, ``y``, ``id_column``, ``file_column``: names of columns.
 
@@ -177,6 +180,7 @@ def prepare_run(
         read_views(views)  # says what is wrong with them
     table = _open_catalog(catalog, hdu, columns)
     net, where = _network(checkpoint, known, bands, band, device) if network else (None, "cpu")
+    net = _with_engine(net, engine, device)
     cuts = net.scheme.rule(rule) if net is not None else None
     opened = not _is_source(images)
     source: Any = images
@@ -273,6 +277,17 @@ def _network(
     if isinstance(checkpoint, Checkpoint):
         return checkpoint, where
     return load_checkpoint(checkpoint or _usual_checkpoint(known, bands, band)), where
+
+
+def _with_engine(net: Checkpoint | None, engine: str, device: str) -> Checkpoint | None:
+    """Let an exported file compute instead of torch."""
+    if net is None or engine == "torch":
+        return net
+    from galmorph.nets.exported import with_onnx  # noqa: PLC0415
+
+    if device == "cuda":
+        raise CheckpointError("ONNX files run on the processor, and device 'cuda' was asked for: leave out one of them")
+    return with_onnx(net, engine)
 
 
 def _usual_checkpoint(known: Survey | None, bands: tuple[str, ...], band: str | None) -> str:
