@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint import load_checkpoint
     from galmorph.runs.classify import classify, measure
+    from galmorph.runs.inspection import inspect_checkpoint
     from galmorph.sky.catalog import read_catalog
     from galmorph.sky.images import open_images
     from galmorph.sky.mock import simulate
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "classify",
+    "inspect_checkpoint",
     "load_checkpoint",
     "load_scheme",
     "measure",
@@ -30,6 +32,7 @@ __all__ = [
 # Loaded on first use, so that importing galmorph costs nothing and measuring works without torch.
 _HOMES = {
     "classify": "galmorph.runs.classify",
+    "inspect_checkpoint": "galmorph.runs.inspection",
     "load_checkpoint": "galmorph.nets.checkpoint",
     "load_scheme": "galmorph.sky.scheme",
     "measure": "galmorph.runs.classify",

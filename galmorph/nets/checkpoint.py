@@ -399,8 +399,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
     return path
 
 
-def add_to_card(path: str | Path, part: str, scores: Mapping[str, Any]) -> None:
-    """Enter the scores of one part of the labels into a card.
+def add_to_card(path: str | Path, entry: str, value: Any) -> None:
+    """Enter something plain into a card: the scores of one part of the labels, or its page.
 
     Raises
     ------
@@ -411,7 +411,7 @@ def add_to_card(path: str | Path, part: str, scores: Mapping[str, Any]) -> None:
     try:
         card = json.loads(target.read_text(encoding="utf-8"))
         with _replacing(target) as temporary:
-            temporary.write_text(json.dumps({**card, part: dict(scores)}, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps({**card, entry: value}, indent=1) + "\n", encoding="utf-8")
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"card '{target}' cannot be changed ({error}): give the .json file beside a checkpoint"

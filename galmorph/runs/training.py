@@ -32,7 +32,16 @@ from galmorph.sky.survey import Survey
 from galmorph.sky.survey import survey as load_survey
 from galmorph.stamps.recipe import Recipe, prepare_around, stretch
 
-__all__ = ["TrainingRun", "evaluate_checkpoint", "labels_from", "predict_rows", "train"]
+__all__ = [
+    "LabelledPart",
+    "TrainingRun",
+    "evaluate_checkpoint",
+    "labelled_part",
+    "labels_from",
+    "predict_rows",
+    "stamps_of_rows",
+    "train",
+]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, str], None]
@@ -297,8 +306,25 @@ def predict_rows(
     -------
     (M, A) probabilities and the M rows that have an image.
     """
+    stamps, kept = stamps_of_rows(checkpoint.recipe, gathering, rows, observation=observation, progress=progress)
+    return checkpoint.predict(stamps), kept
+
+
+def stamps_of_rows(
+    recipe: Recipe,
+    gathering: Gathering,
+    rows: npt.NDArray[np.intp],
+    *,
+    observation: Observation | None = None,
+    progress: Progress | None = None,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
+    """Cut the stretched stamps of some rows, optionally degraded to another survey.
+
+    Returns
+    -------
+    (M, C, S, S) stamps and the M rows that have an image.
+    """
     report = progress or _silent
-    recipe = checkpoint.recipe
     pixels, brightness, kept = [], [], []
     for done, galaxy in enumerate(gather(gathering, rows), 1):
         report("predicting", done, len(rows), "")
@@ -308,6 +334,8 @@ def predict_rows(
         pixels.append(stamp.pixels)
         brightness.append(stamp.brightness)
         kept.append(galaxy.row)
+    if not kept:
+        return np.zeros((0, recipe.planes, recipe.size, recipe.size), np.float32), np.zeros(0, np.intp)
     scale = np.array(brightness)
     stamps = np.stack(pixels)
     if observation is not None:
@@ -316,7 +344,32 @@ def predict_rows(
             np.ones(len(kept)),
         )
     stretched = stretch(stamps, scale.astype(np.float32)[:, None, None, None], recipe).astype(np.float32)
-    return checkpoint.predict(stretched), np.array(kept, dtype=np.intp)
+    return stretched, np.array(kept, dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class LabelledPart:
+    """One part of a labelled table, divided as it was for training.
+
+    Parameters
+    ----------
+    labels
+        Of all rows of the table.
+    rows
+        Those of the part that have a label.
+    constant
+        (A,) mean fractions of the training part.
+    observation
+        How its images are degraded; None for not at all.
+    gathering
+        Table and images.
+    """
+
+    labels: Labels
+    rows: npt.NDArray[np.intp]
+    constant: FloatArray
+    observation: Observation | None
+    gathering: Gathering
 
 
 def evaluate_checkpoint(
@@ -339,6 +392,22 @@ def evaluate_checkpoint(
     PipelineError
         If the part is unknown or empty.
     """
+    found = labelled_part(checkpoint, catalog, images, part)
+    conditional, rows = predict_rows(
+        checkpoint, found.gathering, found.rows, observation=found.observation, progress=progress
+    )
+    scores = evaluate(conditional, found.labels.take(rows), checkpoint.scheme, found.constant)
+    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, **scores}
+
+
+def labelled_part(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource, part: str) -> LabelledPart:
+    """Find one part of a labelled table again, as :func:`evaluate_checkpoint` scores it.
+
+    Raises
+    ------
+    PipelineError
+        If the part is unknown or empty.
+    """
     if part not in (*PARTS, "all"):
         raise PipelineError(unknown_name("part", part, (*PARTS, "all")))
     labels = labels_from(catalog, checkpoint.scheme, checkpoint.fractions)
@@ -349,13 +418,9 @@ def evaluate_checkpoint(
     observation = (
         Augmentation.from_dict({"observation": checkpoint.observation}).observation if checkpoint.observation else None
     )
-    gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
-    conditional, rows = predict_rows(
-        checkpoint, gathering, np.flatnonzero(wanted), observation=observation, progress=progress
-    )
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
-    scores = evaluate(conditional, labels.take(rows), checkpoint.scheme, constant)
-    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, **scores}
+    gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
+    return LabelledPart(labels, np.flatnonzero(wanted), constant, observation, gathering)
 
 
 def _remark(epoch: Epoch) -> str:
