@@ -45,9 +45,9 @@ def loss_curves(curves: Sequence[Sequence[Mapping[str, Any]]]) -> Markup:
 
 
 def _loss_axis(low: float, high: float) -> Axis:
-    """Make an axis for losses, logarithmic where they are positive: late epochs differ little."""
-    if low > 0:
-        room = max((high / low) ** 0.06, 1.01)
+    """Make an axis for losses, logarithmic where they fall by more than two: late epochs then differ little."""
+    if low > 0 and high > 2.0 * low:
+        room = (high / low) ** 0.06
         return Axis("loss", low / room, high * room, log=True)
     room = max(0.06 * (high - low), 1e-6)
     return Axis("loss", low - room, high + room)

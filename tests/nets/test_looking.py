@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from galmorph.nets.activations import Activation, activations, last_weights, unit_responses
 from galmorph.nets.filters import first_filters
@@ -132,7 +130,7 @@ def test_saliency_of_a_linear_network_is_the_size_of_its_weights():
     np.testing.assert_allclose(found, weights.abs().sum(0).numpy(), rtol=1e-5)
 
 
-@given(st.integers(0, ORDER - 1))
+@pytest.mark.parametrize("element", range(ORDER))
 @pytest.mark.parametrize("views", ["one", "eight"])
 def test_saliency_turns_with_the_stamp(views, element):
     # Without noise, because its pixels do not turn. Plain networks are averaged over the orientations.

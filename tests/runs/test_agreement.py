@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -22,6 +22,7 @@ def scheme(kind: str = "tree") -> Scheme:
     return Scheme.from_dict({"name": "t", "title": "t", "reference": "none", "kind": kind, "questions": questions})
 
 
+@settings(max_examples=50, deadline=None)
 @given(SHARES, SHARES)
 def test_bins_keep_every_value_and_the_means(predicted, observed):
     found = binned(predicted, observed)

@@ -156,7 +156,7 @@ def test_page_without_labels_has_what_the_file_and_card_know(case):
     for expected in (
         "<b>Untaught</b> & small",
         "drawn for a test",
-        "1\u202f234",
+        "1 234",
         "0.777",
         "0.910",
         "Written without labels",
