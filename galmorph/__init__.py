@@ -9,7 +9,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint import load_checkpoint
+    from galmorph.nets.ensemble import join
     from galmorph.runs.classify import classify, measure
+    from galmorph.runs.export import export
     from galmorph.runs.inspection import inspect_checkpoint
     from galmorph.sky.catalog import read_catalog
     from galmorph.sky.images import open_images
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "classify",
+    "export",
     "inspect_checkpoint",
+    "join",
     "load_checkpoint",
     "load_scheme",
     "measure",
@@ -33,6 +37,8 @@ __all__ = [
 _HOMES = {
     "classify": "galmorph.runs.classify",
     "inspect_checkpoint": "galmorph.runs.inspection",
+    "export": "galmorph.runs.export",
+    "join": "galmorph.nets.ensemble",
     "load_checkpoint": "galmorph.nets.checkpoint",
     "load_scheme": "galmorph.sky.scheme",
     "measure": "galmorph.runs.classify",

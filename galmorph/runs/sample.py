@@ -25,6 +25,7 @@ from galmorph.sky.survey import survey as load_survey
 __all__ = ["Sample", "labelled_sample", "simulated_sample"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 
 _SIMULATED_ROWS = 80
 
@@ -36,11 +37,11 @@ class Sample:
     Parameters
     ----------
     stamps
-        (N, C, S, S) stretched stamps.
+        (N, C, S, S) stretched stamps; of several views the first.
     names
         What to call them.
     conditional
-        (N, A) calibrated probabilities given that each question is asked.
+        (N, A) calibrated probabilities given that each question is asked, of all networks and views.
     n_first
         Answers of the first question, which come first.
     rows_up
@@ -92,15 +93,15 @@ def labelled_sample(
     wanted = found.rows
     if rows is not None:
         wanted = np.sort(np.random.default_rng(seed).permutation(wanted)[:rows])
-    stamps, kept = stamps_of_rows(
-        checkpoint.recipe, found.gathering, wanted, observation=found.observation, progress=progress
+    stamps, conditional, kept = _shown_to(
+        checkpoint, found.gathering, wanted, observation=found.observation, progress=progress
     )
     if len(kept) == 0:
         raise ImageError(
             f"none of the {len(wanted)} rows of part '{part}' has an image: expected images of the labelled galaxies; "
             "check --image"
         )
-    conditional, labels = checkpoint.predict(stamps), found.labels.take(kept)
+    labels = found.labels.take(kept)
     return Sample(
         stamps,
         _names(catalog, kept),
@@ -135,15 +136,30 @@ def simulated_sample(checkpoint: Checkpoint, *, seed: int = 0) -> Sample:
         raise CheckpointError(
             f"no galaxies can be simulated for checkpoint '{checkpoint.name}' ({error}): leave out --pictures simulated"
         ) from error
-    stamps, kept = _field_stamps(checkpoint, field, band)
+    stamps, conditional, kept = _field_stamps(checkpoint, field, band)
     kinds = [str(k).replace("_", " ") for k in field.truth["type"]]
     names = [f"{kinds[row]} {row}" for row in kept.tolist()]
-    return Sample(stamps, names, checkpoint.predict(stamps), len(checkpoint.scheme.questions[0].answers), rows_up=True)
+    return Sample(stamps, names, conditional, len(checkpoint.scheme.questions[0].answers), rows_up=True)
+
+
+def _shown_to(
+    checkpoint: Checkpoint, gathering: Gathering, rows: IntArray, **settings: Any
+) -> tuple[npt.NDArray[np.float32], FloatArray, IntArray]:
+    """Return stamps in their first view, (M, C, S, S), answers of all views, (M, A), and the M rows with an image."""
+    recipe = checkpoint.recipe
+    stamps = [np.zeros((0, recipe.planes, recipe.size, recipe.size), np.float32)]
+    conditional, kept = [np.zeros((0, len(checkpoint.scheme.keys)))], [np.zeros(0, np.intp)]
+    for batch in stamps_of_rows(checkpoint, gathering, rows, **settings):
+        # A copy, lest the other views stay in memory.
+        stamps.append(batch.stamps[:, 0].copy())
+        conditional.append(checkpoint.answer(batch.stamps, batch.shares).conditional)
+        kept.append(batch.rows)
+    return np.concatenate(stamps), np.concatenate(conditional), np.concatenate(kept)
 
 
 def _field_stamps(
     checkpoint: Checkpoint, field: MockField, band: str
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
+) -> tuple[npt.NDArray[np.float32], FloatArray, IntArray]:
     survey = load_survey(checkpoint.envelope.survey)
     with tempfile.TemporaryDirectory(prefix="galmorph-") as folder:
         field.write(folder)
@@ -154,4 +170,4 @@ def _field_stamps(
             catalog = read_catalog(Path(folder) / "catalog.fits")
             one = None if len(field.images) == 3 else survey.band(band)
             gathering = Gathering(catalog, source, one, checkpoint.recipe.half_width_rpet)
-            return stamps_of_rows(checkpoint.recipe, gathering, np.arange(len(catalog)))
+            return _shown_to(checkpoint, gathering, np.arange(len(catalog)))
