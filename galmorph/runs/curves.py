@@ -13,12 +13,14 @@ from galmorph.runs.agreement import Binned
 from galmorph.runs.contact import colour_of
 from galmorph.runs.figures import Axis, Frame, count_text
 
-__all__ = ["MOST_DOTS", "loss_curves", "reliability_diagram", "votes_diagram"]
+__all__ = ["FEW", "MOST_DOTS", "loss_curves", "reliability_diagram", "votes_diagram"]
 
 FloatArray = npt.NDArray[np.float64]
 
 MOST_DOTS = 500
 """Galaxies drawn as dots; more would hide one another."""
+FEW = 5
+"""Bins of fewer values are drawn apart: their means say little."""
 _SQUARE = {"width": 258, "height": 256}
 _BAR_SHARE = 0.22
 
@@ -92,11 +94,17 @@ def _diagonal(frame: Frame) -> Markup:
 
 def _points(frame: Frame, found: Binned, low: FloatArray, high: FloatArray) -> Markup:
     bar = Markup('<line class="error" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>')
-    dot = Markup('<circle class="mean" cx="{}" cy="{}" r="3.4"><title>{}</title></circle>')
+    dot = Markup('<circle class="{}" cx="{}" cy="{}" r="3.4"><title>{}</title></circle>')
+    many = found.count >= FEW
     rows = zip(found.predicted, found.observed, low, high, found.count.tolist(), strict=True)
-    return _line(frame, found.predicted, found.observed, "curve mean-line") + Markup("").join(
+    return _line(frame, found.predicted[many], found.observed[many], "curve mean-line") + Markup("").join(
         bar.format(frame.x(p), frame.y(max(a, 0.0)), frame.y(min(b, 1.0)))
-        + dot.format(frame.x(p), frame.y(o), f"probability {p:.3f}, observed {o:.3f}, {count_text(n)} values")
+        + dot.format(
+            "mean" if n >= FEW else "few",
+            frame.x(p),
+            frame.y(o),
+            f"probability {p:.3f}, observed {o:.3f}, {count_text(n)} values",
+        )
         for p, o, a, b, n in rows
     )
 

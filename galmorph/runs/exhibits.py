@@ -86,7 +86,10 @@ class Unit:
 
 @dataclass(frozen=True)
 class GalaxyCard:
-    """One galaxy: probabilities of the first question's answers and, where people were asked, their votes."""
+    """One galaxy: probabilities of the first question's answers and, where people were asked, their votes.
+
+    `uri` is empty where the stamp is not shown.
+    """
 
     name: str
     uri: str
@@ -110,16 +113,16 @@ def filter_exhibits(network: Network) -> list[tuple[str, list[Exhibit]]]:
     found = first_filters(network)
     if found is None:
         return []
+    top = float(np.abs(found.kernels).max())
     if not len(found.orientations):
-        return [(f"All {len(found.kernels)} kernels", _kernel_exhibits(found.kernels))]
+        return [(f"All {len(found.kernels)} kernels", _kernel_exhibits(found.kernels, top))]
     return [
-        (f"The {len(found.kernels)} fields, each in its first orientation", _kernel_exhibits(found.kernels)),
-        (f"Field {found.shown_field + 1} in all eight orientations", _kernel_exhibits(found.orientations)),
+        (f"The {len(found.kernels)} fields, each in its first orientation", _kernel_exhibits(found.kernels, top)),
+        (f"Field {found.shown_field + 1} in all eight orientations", _kernel_exhibits(found.orientations, top)),
     ]
 
 
-def _kernel_exhibits(kernels: FloatArray) -> list[Exhibit]:
-    top = float(np.abs(kernels).max())
+def _kernel_exhibits(kernels: FloatArray, top: float) -> list[Exhibit]:
     planes = kernels.shape[1]
     across = _PER_LINE if planes == 1 else _PER_LINE // 2
     side = f"{kernels.shape[-1]} x {kernels.shape[-1]} pixels, from −{top:.2g} to {top:.2g}"
@@ -166,7 +169,12 @@ def _first(sample: Sample) -> slice:
 
 
 def liveliest(network: Network, sample: Sample, rows: Sequence[int]) -> int:
-    """Choose the galaxy of some that excites the units of the last layer most, in units of their usual spread."""
+    """Choose the galaxy of some that excites the units of the last layer most, in units of their usual spread.
+
+    Simulated stars are chosen only where there is nothing else.
+    """
+    if sample.stars is not None:
+        rows = [row for row in rows if not sample.stars[row]] or rows
     responses = unit_responses(network, sample.stamps)
     spread = np.maximum(responses.std(axis=0), 1e-12)
     excitement = ((responses[list(rows)] - responses.mean(axis=0)) / spread).mean(axis=1)
@@ -176,7 +184,8 @@ def liveliest(network: Network, sample: Sample, rows: Sequence[int]) -> int:
 def layer_exhibits(network: Network, sample: Sample, row: int, recipe: Recipe) -> Iterator[Exhibit]:
     """Show a galaxy on its way through the network: the stamp, then maps or numbers after each layer but the last."""
     stamp = np.kron(_stamp(sample, row, recipe), np.ones((2, 2, 1), np.uint8))
-    yield _exhibit("the stamp", stamp, f"Stamp of {sample.names[row]}", _size(sample.stamps[row].shape))
+    note = f"{_size(sample.stamps[row].shape)} pixels, {2 * recipe.half_width_rpet:g} Petrosian radii across"
+    yield _exhibit("the stamp", stamp, f"Stamp of {sample.names[row]}", note)
     *inner, _ = activations(network, sample.stamps[row])
     for activation in inner:
         if activation.values.ndim == 1:
@@ -201,9 +210,15 @@ def _maps(activation: Activation, sample: Sample) -> Exhibit:
     if activation.parts > 1:
         note += f", of the first of {activation.parts} parts"
     zoom = max(1, _TILE_PX // values.shape[1])
-    alt = f"{len(chosen)} maps after '{activation.line}', values from {low:.2g} to {high:.2g}"
-    note += f"; values {low:.2g} to {high:.2g}"
+    span = _span(low, high)
+    alt = f"{len(chosen)} maps after '{activation.line}', values from {span}"
+    note += f"; values {span}"
     return _exhibit(activation.line, mosaic(tiles, _MAPS, zoom=zoom), alt, note, written=True)
+
+
+def _span(low: float, high: float) -> str:
+    """Write a range of values without a unit, with the minus sign that its digits have in print."""
+    return f"{low:.2g} to {high:.2g}".replace("-", "−").replace("e−", "e-")
 
 
 def _numbers(activation: Activation) -> Exhibit:
@@ -213,7 +228,7 @@ def _numbers(activation: Activation) -> Exhibit:
     padded = np.full(rows * _NUMBERS_PER_LINE, low, np.float32)
     padded[: len(values)] = values
     cells = sequential(padded.reshape(rows, -1), low, high)
-    note = f"{len(values)} numbers; values {low:.2g} to {high:.2g}"
+    note = f"{len(values)} numbers; values {_span(low, high)}"
     big = np.kron(cells, np.ones((10, 10, 1), np.uint8))
     return _exhibit(activation.line, big, f"{note}, one a cell", note, written=True)
 
@@ -284,8 +299,8 @@ def saliency_exhibits(
         )
 
 
-def galaxy_card(sample: Sample, row: int, recipe: Recipe) -> GalaxyCard:
-    """Make a card of a galaxy with labels."""
+def galaxy_card(sample: Sample, row: int, recipe: Recipe, *, pictured: bool = True) -> GalaxyCard:
+    """Make a card of a galaxy with labels, with its stamp or without."""
     if sample.judged is None:
         raise ValueError(f"galaxy {row} has no labels")
     answers = short_names(sample.judged.scheme)
@@ -293,7 +308,7 @@ def galaxy_card(sample: Sample, row: int, recipe: Recipe) -> GalaxyCard:
     likeliest, truth = int(sample.judged.likeliest[row]), int(sample.judged.truth[row])
     return GalaxyCard(
         sample.names[row],
-        png_uri(_stamp(sample, row, recipe)),
+        png_uri(_stamp(sample, row, recipe)) if pictured else "",
         [
             Bar(a, float(p), colour_of(i))
             for i, (a, p) in enumerate(zip(answers, sample.conditional[row, where], strict=True))

@@ -17,10 +17,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import galmorph
 from galmorph.errors import CatalogError, OutputError, PipelineError, unknown_name
 from galmorph.nets.checkpoint import Checkpoint, add_to_card, find_checkpoint, load_checkpoint, read_card
-from galmorph.nets.network import members_of, n_weights, outline
+from galmorph.nets.network import members_of, n_weights, outline, shares_of
 from galmorph.runs.agreement import Judged, binned
 from galmorph.runs.contact import colour_of, short_names
-from galmorph.runs.curves import MOST_DOTS, loss_curves, reliability_diagram, votes_diagram
+from galmorph.runs.curves import FEW, MOST_DOTS, loss_curves, reliability_diagram, votes_diagram
 from galmorph.runs.exhibits import (
     SALIENCY_SIGMA_PX,
     examples,
@@ -38,6 +38,7 @@ from galmorph.shipped import shipped
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.images import ImageSource
+from galmorph.stamps.views import read_views
 
 __all__ = ["PICTURES", "check_asked", "check_page", "inspect_checkpoint"]
 
@@ -239,6 +240,7 @@ class _Inspection:
             "layers": layers,
             "total": n_weights(first),
             "members": len(members_of(made.network)),
+            "alike": all(member.config == first.config for member in members_of(made.network)),
             "filters": filter_exhibits(first),
             "symmetric": any(shape.square for _, shape in first.outline),
             "part": self.part,
@@ -246,6 +248,7 @@ class _Inspection:
             "answers": short_names(made.scheme),
             **self._agreement(),
             **self._looks(),
+            **self._mistakes(),
         }
 
     def _tiles(self) -> list[tuple[str, str]]:
@@ -263,10 +266,9 @@ class _Inspection:
 
     def _facts(self) -> list[tuple[str, str]]:
         made, recipe, envelope = self.checkpoint, self.checkpoint.recipe, self.checkpoint.envelope
-        members = len(members_of(made.network))
+        views = len(read_views(recipe.views))
         low, high = envelope.snr
         names = {"fill": "replaced by the galaxy's own profile and noise", "keep": "kept"}
-        views = {"eight": "averaged over eight orientations", "one": "one view of each stamp"}
         planes = f"{recipe.planes} plane{'s' if recipe.planes > 1 else ''}"
         stamps = (
             f"{recipe.size} x {recipe.size} pixels, {planes}, reaching {recipe.half_width_rpet:g} Petrosian radii; "
@@ -284,16 +286,33 @@ class _Inspection:
             ),
             ("Signal-to-noise ratio of the training galaxies", f"{_ratio(low)} to {_ratio(high)}"),
             ("Stamps", stamps),
-            (
-                "Network",
-                f"{made.config.name}, {f'ensemble of {members}, ' if members > 1 else ''}{views[made.config.views]}",
-            ),
+            ("Network", self._networks()),
+            ("Views", f"{recipe.views} ({views})" if views != 1 else "one view of each galaxy"),
             ("Temperatures", ", ".join(f"{t:.2f}" for t in made.temperatures)),
             ("Trained", str(self.card.get("trained", "not said"))),
             ("Version", made.version),
             ("File", f"{self.path.name}, {self.path.stat().st_size / 1e6:.1f} MB"),
             ("Its SHA-256", made.sha256),
         ]
+
+    def _networks(self) -> str:
+        """Name the networks with their shares, and say how they treat flips and quarter turns."""
+        members = members_of(self.checkpoint.network)
+        shares = [f"{share:.2f}" for share in shares_of(self.checkpoint.network)]
+        names = list(dict.fromkeys(member.config.name or "unnamed" for member in members))
+        seen = {
+            "invariant to flips and quarter turns"
+            if member.invariant and member.views != "eight"
+            else "averaged over eight orientations"
+            if member.views == "eight"
+            else "one orientation"
+            for member in members
+        }
+        text = f"{' + '.join(names)}, {' or '.join(sorted(seen))}"
+        if len(members) == 1:
+            return text
+        weights = f" with weights {', '.join(shares)}" if len(set(shares)) > 1 else ""
+        return f"ensemble of {len(members)}{weights}: {text}"
 
     def _settings(self) -> list[tuple[str, str]]:
         """List the settings of the training that the card has, but for the network and the recipe."""
@@ -334,7 +353,7 @@ class _Inspection:
         }
 
     def _agreement(self) -> dict[str, Any]:
-        nothing: dict[str, Any] = {"reliability": [], "confusions": [], "votes": [], "most_dots": MOST_DOTS}
+        nothing: dict[str, Any] = {"reliability": [], "confusions": [], "votes": [], "most_dots": MOST_DOTS, "few": FEW}
         if self.labelled is None or self.labelled.judged is None:
             return nothing
         judged = self.labelled.judged
@@ -354,7 +373,7 @@ class _Inspection:
 
     def _looks(self) -> dict[str, Any]:
         """Show galaxies: what layers, units and answers make of them."""
-        nothing: dict[str, Any] = dict.fromkeys(("through", "units", "pairs", "worst", "certain"), ())
+        nothing: dict[str, Any] = dict.fromkeys(("through", "units", "pairs"), ())
         nothing |= {"galaxy": None, "simulated": False, "smoothed": SALIENCY_SIGMA_PX}
         sample, recipe, answers = self.shown, self.checkpoint.recipe, short_names(self.checkpoint.scheme)
         if sample is None or len(sample.names) == 0:
@@ -363,7 +382,7 @@ class _Inspection:
         by_answer = examples(sample)
         rows = [row for some in by_answer for row in some] or [0]
         galaxy = liveliest(network, sample, rows)
-        looks = nothing | {
+        return nothing | {
             "simulated": sample.judged is None,
             "galaxy": sample.names[galaxy],
             "galaxy_answer": answers[int(sample.conditional[galaxy, : len(answers)].argmax())],
@@ -371,14 +390,20 @@ class _Inspection:
             "units": unit_exhibits(network, sample, recipe, answers),
             "pairs": list(saliency_exhibits(network, sample, rows, recipe, answers, seed=self.seed)),
         }
-        if sample.judged is None:
-            return looks
-        per_answer = max(2, _CERTAIN // len(answers))
-        certain = [row for some in sample.judged.best(per_answer) for row in some]
-        return looks | {
-            "worst": [galaxy_card(sample, row, recipe) for row in sample.judged.worst(_MISTAKES)],
+
+    def _mistakes(self) -> dict[str, Any]:
+        """List the galaxies that are judged worst; those that are shown with their stamps, and the best ones too."""
+        sample, recipe = self.labelled, self.checkpoint.recipe
+        if sample is None or sample.judged is None:
+            return {"worst": (), "certain": (), "wrong": 0, "pictured": False}
+        pictured = self.shown is sample
+        per_answer = max(2, _CERTAIN // len(short_names(self.checkpoint.scheme)))
+        certain = [row for some in sample.judged.best(per_answer) for row in some] if pictured else []
+        return {
+            "worst": [galaxy_card(sample, row, recipe, pictured=pictured) for row in sample.judged.worst(_MISTAKES)],
             "certain": [galaxy_card(sample, row, recipe) for row in certain],
             "wrong": int(((sample.judged.truth >= 0) & (sample.judged.truth != sample.judged.likeliest)).sum()),
+            "pictured": pictured,
         }
 
 
@@ -392,7 +417,7 @@ def _plain(values: Any) -> str:
         return ", ".join(f"{k} {_plain(v)}" for k, v in values.items())
     if isinstance(values, list | tuple):
         return json.dumps(values) if values and not isinstance(values[0], str) else " + ".join(map(str, values))
-    return str(values).lower() if isinstance(values, bool) else str(values)
+    return str(values).lower() if isinstance(values, bool | None) else str(values)
 
 
 def _observed(judged: Judged) -> str:
@@ -404,7 +429,7 @@ def _number(value: Any, name: str) -> str:
         value = next((value[k] for k in ("all", "overall", "mean") if k in value), None)
     if not isinstance(value, int | float) or np.isnan(value) or (name == "floor" and value == 0):
         return "–"
-    return count_text(int(value)) if name == "rows" else f"{value:.3f}"
+    return count_text(int(value)) if name == "rows" else f"{value:.3f}".replace("-", "−")
 
 
 def _table(scores: Mapping[str, Any], questions: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -50,6 +50,8 @@ class Sample:
         With their labels; None where there are none.
     scores
         As :func:`galmorph.nets.evaluate.evaluate` gives them; empty without labels.
+    stars
+        (N,) whether they are simulated stars; None where that is not known.
     """
 
     stamps: npt.NDArray[np.float32]
@@ -59,6 +61,7 @@ class Sample:
     rows_up: bool
     judged: Judged | None = None
     scores: dict[str, Any] | None = None
+    stars: npt.NDArray[np.bool_] | None = None
 
 
 def labelled_sample(
@@ -139,7 +142,14 @@ def simulated_sample(checkpoint: Checkpoint, *, seed: int = 0) -> Sample:
     stamps, conditional, kept = _field_stamps(checkpoint, field, band)
     kinds = [str(k).replace("_", " ") for k in field.truth["type"]]
     names = [f"{kinds[row]} {row}" for row in kept.tolist()]
-    return Sample(stamps, names, conditional, len(checkpoint.scheme.questions[0].answers), rows_up=True)
+    return Sample(
+        stamps,
+        names,
+        conditional,
+        len(checkpoint.scheme.questions[0].answers),
+        rows_up=True,
+        stars=np.array([kinds[row] == "star" for row in kept.tolist()], bool),
+    )
 
 
 def _shown_to(

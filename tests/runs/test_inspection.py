@@ -7,6 +7,7 @@ import json
 import re
 import zipfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,11 @@ from galmorph.nets.network import Ensemble, Network, NetworkConfig
 from galmorph.runs import sample as sampling
 from galmorph.runs.agreement import binned
 from galmorph.runs.curves import loss_curves, reliability_diagram, votes_diagram
-from galmorph.runs.exhibits import examples, layer_exhibits, liveliest, unit_exhibits
+from galmorph.runs.exhibits import examples, filter_exhibits, layer_exhibits, liveliest, unit_exhibits
 from galmorph.runs.inspection import inspect_checkpoint
 from galmorph.runs.mosaics import diverging, grey, mosaic, sequential, stamp_levels
 from galmorph.runs.sample import Sample, labelled_sample
-from galmorph.runs.training import evaluate_checkpoint
+from galmorph.runs.training import evaluate_checkpoint, labelled_part, predict_rows, stamps_of_rows
 from galmorph.sky.scheme import Scheme, load_scheme
 from galmorph.stamps.recipe import Recipe
 
@@ -166,11 +167,13 @@ def test_page_without_labels_has_what_the_file_and_card_know(case):
         assert f"<code>{line.text}</code>" in page
 
 
-def test_page_without_pictures_shows_no_galaxy(case):
+def test_page_without_pictures_names_the_worst_and_shows_no_galaxy(case):
     _, _, inspect = case
     page = inspect(part="all", pictures="none")
-    assert sections(page) == ALWAYS | OF_LABELS
-    assert "&lt;i&gt;.png" not in page
+    assert sections(page) == ALWAYS | OF_LABELS | {"worst"}
+    worst = page.split('id="worst"')[1].partition("</section>")[0]
+    assert "&lt;i&gt;.png" in worst
+    assert "They are named only" in worst
     kept = {a["alt"] for a in parsed(page).all("img")}
     assert all(str(alt).startswith("Weights") for alt in kept)
 
@@ -191,7 +194,8 @@ def test_scores_on_the_page_are_those_of_evaluating(case):
     table = page.split("for this page")[1].partition("</table>")[0]
     first = scores["questions"][made.scheme.questions[0].name]
     assert f'number">{first["rmse"]:.3f}<' in table
-    assert f'number">{first["signal_explained"]:.3f}<' in table
+    explained = f"{first['signal_explained']:.3f}".replace("-", "\N{MINUS SIGN}")
+    assert f'number">{explained}<' in table
 
 
 def test_confusion_and_mistakes_agree_with_the_probabilities(case):
@@ -208,6 +212,41 @@ def test_confusion_and_mistakes_agree_with_the_probabilities(case):
     worst = page.split('id="worst"')[1].partition("</section>")[0]
     assert worst.count("<article") == min(wrong, 24) > 0
     assert f"of {wrong} galaxies" in worst
+
+
+@pytest.mark.parametrize("views", ["one", "turns2"])
+def test_a_sample_has_the_answers_of_all_views_and_the_stamps_of_the_first(tmp_path, views):
+    write_labels(tmp_path, "gz2-simple")
+    path = write_checkpoint(tmp_path, "gz2-simple", members=3)
+    made = load_checkpoint(path)
+    several = replace(made, recipe=replace(made.recipe, views=views))
+    with closing(opened(tmp_path, path)) as images:
+        catalog = galmorph.read_catalog(tmp_path / "labels.csv")
+        sample = labelled_sample(several, catalog, images, part="all")
+        found = labelled_part(several, catalog, images, "all")
+        expected, _ = predict_rows(several, found.gathering, found.rows)
+        (unturned,) = stamps_of_rows(made, found.gathering, found.rows)
+    np.testing.assert_array_equal(sample.conditional, expected)
+    np.testing.assert_allclose(sample.stamps, unturned.stamps[:, 0], atol=1e-5)
+    apart = np.abs(sample.conditional - made.predict(sample.stamps)).max()
+    assert apart < 1e-6 if views == "one" else apart > 1e-6
+
+
+def test_a_page_of_different_networks_says_so(tmp_path):
+    write_labels(tmp_path, "gz2-simple")
+    path = write_checkpoint(tmp_path, "gz2-simple")
+    made = load_checkpoint(path)
+    other = NetworkConfig(LAYERS["gz-ceers"], name="other", views="eight")
+    torch.manual_seed(5)
+    both = Ensemble([made.network, Network(other, made.recipe, made.scheme)], [0.75, 0.25]).eval()
+    joined = save_checkpoint(
+        replace(made, network=both, recipe=replace(made.recipe, views="turns2")), tmp_path / "joined.safetensors", {}
+    )
+    page = " ".join("".join(parsed(inspect_checkpoint(joined, output=tmp_path).read_text()).words).split())
+    assert "ensemble of 2 with weights 0.75, 0.25: untaught + other" in page
+    assert "averaged over eight orientations or invariant to flips and quarter turns" in page
+    assert "the first of 2 different networks" in page
+    assert "turns2 (2)" in page
 
 
 def test_a_score_that_the_card_has_is_not_shown_twice(case):
@@ -248,8 +287,10 @@ def test_simulated_galaxies_need_no_labels(case, monkeypatch):
     assert sections(page) == ALWAYS | OF_GALAXIES
     assert "no pixel of them is an observation" in page
     page = inspect("b.html", part="all", pictures="simulated")
-    assert sections(page) == ALWAYS | OF_GALAXIES | OF_LABELS
-    assert "&lt;i&gt;.png" not in page
+    assert sections(page) == ALWAYS | OF_GALAXIES | OF_LABELS | {"worst"}
+    pictures = parsed(page).all("img")
+    assert pictures
+    assert not any(".png" in f"{a['alt']} {a.get('title')}" for a in pictures)
 
 
 def test_what_cannot_work_is_refused(case):
@@ -322,12 +363,22 @@ def test_units_are_shown_once_with_the_stamps_that_excite_them_most():
     assert len({u.number for u in found}) == 3
     assert all(u.stamps[0][0] == "7" for u in found)
     assert liveliest(network, sample, [3, 7, 9]) == 7
+    with_star = replace(sample, stars=np.arange(12) == 7)
+    assert liveliest(network, with_star, [3, 7, 9]) != 7
+    assert liveliest(network, with_star, [7]) == 7
 
 
 def test_a_galaxy_goes_through_every_layer_but_the_last():
     sample, network = plain_sample(), plain_network()
     titles = [e.title for e in layer_exhibits(network, sample, 0, Recipe(size=16))]
     assert titles == ["the stamp", "conv 8 3x3 relu", "globalpool mean"]
+
+
+def test_kernels_are_all_on_one_scale():
+    layers = "conv 16 6x6 stride 2 pad 2 square relu\nglobalpool mean\ndense answers"
+    notes = [e.note for _, exhibits in filter_exhibits(plain_network(layers)) for e in exhibits]
+    assert len(notes) == 2
+    assert len(set(notes)) == 1
 
 
 def test_signed_values_are_red_white_and_blue_and_signs_swap_them():
@@ -370,6 +421,8 @@ def test_diagrams_draw_each_galaxy_or_a_share_of_many():
     assert svg == str(votes_diagram(binned(predicted, predicted), predicted, predicted))
     few = str(votes_diagram(binned(predicted[:9], predicted[:9]), predicted[:9], predicted[:9]))
     assert few.count("h0") == 9
+    some = str(reliability_diagram(binned(np.r_[[0.05] * 5, 0.55], np.zeros(6)), observed="share"))
+    assert (some.count('class="mean"'), some.count('class="few"')) == (1, 1)
     assert "no values" in str(reliability_diagram(binned(predicted[:0], predicted[:0]), observed="share"))
 
 
