@@ -16,7 +16,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import galmorph
 from galmorph.errors import CatalogError, OutputError, PipelineError, unknown_name
-from galmorph.nets.checkpoint import Checkpoint, add_to_card, find_checkpoint, load_checkpoint, read_card
+from galmorph.nets.checkpoint import (
+    Checkpoint,
+    add_to_card,
+    find_checkpoint,
+    load_checkpoint,
+    read_card,
+    read_card_file,
+)
 from galmorph.nets.network import members_of, n_weights, outline, shares_of
 from galmorph.runs.agreement import Judged, binned
 from galmorph.runs.contact import colour_of, short_names
@@ -94,8 +101,9 @@ def inspect_checkpoint(
     rows
         At most so many galaxies of the part, drawn by lot; it holds all their stamps in memory.
     pictures
-        ``'all'`` shows galaxies of the labels; ``'none'`` shows none; ``'simulated'`` shows those of a field that is
-        simulated for the checkpoint's survey and band, which needs GalSim but no labels.
+        ``'all'`` shows galaxies of the labels; ``'none'`` shows none, and names the worst mistakes; so does
+        ``'simulated'``, which shows those of a field that is simulated for the checkpoint's survey and band. That needs
+        GalSim but no labels.
     overwrite
         Whether an earlier page may be replaced.
     card
@@ -113,7 +121,7 @@ def inspect_checkpoint(
     Raises
     ------
     CheckpointError
-        If there is no such checkpoint, or none of its survey can be simulated.
+        If there is no such checkpoint or card, or none of its survey can be simulated.
     CatalogError
         If labels come without images, or images or a part without labels.
     PipelineError, SchemeError, ImageError
@@ -126,6 +134,8 @@ def inspect_checkpoint(
     check_asked(labels=catalog is not None, images=images is not None, part=part, rows=rows)
     opened = load_checkpoint(checkpoint)
     page = check_page(output, find_checkpoint(checkpoint).stem, overwrite=overwrite)
+    if card is not None:
+        read_card_file(card)  # rather now than after all the work
     labelled = shown = None
     chosen = part or "validation"
     if catalog is not None and images is not None:
