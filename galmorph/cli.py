@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         ("measure", _add_measure, _measure, "the same without the network: centroids, radii, flags"),
         ("train", _add_train, _train, "train a network from a table of labels and images"),
         ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
+        ("inspect", _add_inspect, _inspect, "look into a checkpoint: one HTML page of what it sees and how it errs"),
         ("join", _add_join, _join, "make one checkpoint of several, whose networks answer together"),
         ("export", _add_export, _export, "write a checkpoint as an ONNX file for other programs"),
         ("simulate", _add_simulate, _simulate, "render a field with known truth"),
@@ -108,11 +109,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_images(command: argparse.ArgumentParser) -> None:
+def _add_images(command: argparse.ArgumentParser, *, required: bool = True) -> None:
     command.add_argument(
         "--image",
         nargs="+",
-        required=True,
+        required=required,
+        default=[],
         metavar="IMG",
         help="FITS files, folders, globs; BAND=FILE for colour; or a zip or folder of JPEG/PNG stamps",
     )
@@ -243,6 +245,25 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     _add_views(command)
     command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
     command.add_argument("--card", metavar="JSON", help="enter the scores into a checkpoint's card")
+    _add_columns(command)
+
+
+def _add_inspect(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="name or file")
+    command.add_argument("labels", metavar="LABELS", nargs="?", help="table of votes, fractions or classes")
+    _add_images(command, required=False)
+    command.add_argument("--part", metavar="P", help="of the labels: train, validation (default), test or all")
+    command.add_argument("--rows", type=int, metavar="N", help="at most so many galaxies of the part, drawn by lot")
+    command.add_argument(
+        "--pictures",
+        choices=("all", "none", "simulated"),
+        default="all",
+        help="galaxies to show: those of the labels (default), none, or simulated ones (needs GalSim)",
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is drawn by lot")
+    command.add_argument("-o", "--output", required=True, metavar="OUT", help="page.html, or a folder for NAME.html")
+    command.add_argument("--overwrite", action="store_true", help="replace an existing page")
+    command.add_argument("--card", metavar="JSON", help="enter the page into a checkpoint's card")
     _add_columns(command)
 
 
@@ -455,9 +476,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     checkpoint = load_checkpoint(options.checkpoint)
     if options.output:
         check_folder(Path(options.output))
-    envelope = checkpoint.envelope
-    band = "RGB" if len(envelope.bands) == 3 else envelope.bands[0] if envelope.bands else None
-    catalog, images = _labelled(options, envelope.survey or None, band)
+    catalog, images = _labelled(options, *_survey_and_band(checkpoint.envelope))
     with closing(images), closing(_Bar()) as bar:
         scores = evaluate_checkpoint(
             checkpoint,
@@ -475,6 +494,32 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     with replacing(Path(options.output)) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _survey_and_band(envelope: Any) -> tuple[str | None, str | None]:
+    """Name the survey and band of the images that a checkpoint was trained on."""
+    band = "RGB" if len(envelope.bands) == 3 else envelope.bands[0] if envelope.bands else None
+    return envelope.survey or None, band
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from galmorph.nets.checkpoint import read_envelope  # noqa: PLC0415
+    from galmorph.runs.inspection import check_asked, check_page  # noqa: PLC0415
+
+    envelope = read_envelope(options.checkpoint)
+    check_asked(labels=bool(options.labels), images=bool(options.image), part=options.part, rows=options.rows)
+    check_page(options.output, Path(options.checkpoint).stem, overwrite=options.overwrite)
+    chosen = {k: getattr(options, k) for k in ("output", "part", "rows", "pictures", "overwrite", "card", "seed")}
+    with ExitStack() as stack:
+        bar = stack.enter_context(closing(_Bar()))
+        catalog = images = None
+        if options.labels:
+            catalog, images = _labelled(options, *_survey_and_band(envelope))
+            stack.enter_context(closing(images))
+        page = galmorph.inspect_checkpoint(
+            options.checkpoint, catalog, images, progress=lambda w, d, n, r: bar(d, n, w, r), **chosen
+        )
+    sys.stdout.write(f"{page}\n")
 
 
 def _join(options: argparse.Namespace) -> None:

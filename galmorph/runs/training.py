@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +35,17 @@ from galmorph.sky.survey import survey as load_survey
 from galmorph.stamps.recipe import Recipe, Stamp, prepare_around, stretch
 from galmorph.stamps.views import Views, read_views
 
-__all__ = ["TrainingRun", "evaluate_checkpoint", "labels_from", "predict_rows", "train"]
+__all__ = [
+    "LabelledPart",
+    "StampBatch",
+    "TrainingRun",
+    "evaluate_checkpoint",
+    "labelled_part",
+    "labels_from",
+    "predict_rows",
+    "stamps_of_rows",
+    "train",
+]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, str], None]
@@ -325,11 +335,46 @@ def predict_rows(
     PipelineError
         If several views are asked of degraded images: each would have noise of its own, whose average is less.
     """
+    found, kept = [np.zeros((0, len(checkpoint.scheme.keys)))], [np.zeros(0, np.intp)]
+    for batch in stamps_of_rows(checkpoint, gathering, rows, observation=observation, views=views, progress=progress):
+        found.append(checkpoint.answer(batch.stamps, batch.shares, device=device).conditional)
+        kept.append(batch.rows)
+    return np.concatenate(found), np.concatenate(kept)
+
+
+@dataclass(frozen=True)
+class StampBatch:
+    """Stretched stamps of some galaxies, ready for a network.
+
+    Parameters
+    ----------
+    stamps
+        (N, V, C, S, S), the first view of each galaxy first.
+    shares
+        Weight of each view, (V,).
+    rows
+        Of the catalogue, (N,).
+    """
+
+    stamps: npt.NDArray[np.float32]
+    shares: FloatArray
+    rows: npt.NDArray[np.intp]
+
+
+def stamps_of_rows(
+    checkpoint: Checkpoint,
+    gathering: Gathering,
+    rows: npt.NDArray[np.intp],
+    *,
+    observation: Observation | None = None,
+    views: str | None = None,
+    progress: Progress | None = None,
+) -> Iterator[StampBatch]:
+    """Cut the stamps of those rows that have an image; the other arguments and errors as for :func:`predict_rows`."""
     report = progress or _silent
     seen = read_views(checkpoint.recipe.views if views is None else views)
     _check_views(seen, observation)
     matrices, shares = checkpoint.seen(seen)
-    found: list[FloatArray] = []
     waiting: list[Stamp] = []
     kept: list[int] = []
     for done, galaxy in enumerate(gather(gathering, rows), 1):
@@ -339,11 +384,10 @@ def predict_rows(
         waiting.append(views_of(galaxy, gathering.images, checkpoint.recipe, matrices, warp=checkpoint.warp))
         kept.append(galaxy.row)
         if observation is None and len(waiting) * len(shares) >= _TOGETHER:
-            found.append(_answers(checkpoint, waiting, shares, None, device))
-            waiting = []
-    if waiting or not found:
-        found.append(_answers(checkpoint, waiting, shares, observation, device))
-    return np.concatenate(found), np.array(kept, dtype=np.intp)
+            yield StampBatch(_stretched(waiting, checkpoint.recipe, None), shares, np.array(kept, np.intp))
+            waiting, kept = [], []
+    if waiting:
+        yield StampBatch(_stretched(waiting, checkpoint.recipe, observation), shares, np.array(kept, np.intp))
 
 
 def _check_views(seen: Views, observation: Observation | None) -> None:
@@ -354,19 +398,38 @@ def _check_views(seen: Views, observation: Observation | None) -> None:
         )
 
 
-def _answers(
-    checkpoint: Checkpoint, stamps: list[Stamp], shares: FloatArray, observation: Observation | None, device: str
-) -> FloatArray:
-    """Predict from stamps with views, perhaps degraded as a whole."""
-    if not stamps:
-        return np.zeros((0, len(checkpoint.scheme.keys)))
-    recipe = checkpoint.recipe
+def _stretched(stamps: list[Stamp], recipe: Recipe, observation: Observation | None) -> npt.NDArray[np.float32]:
+    """Stretch stamps with views, perhaps degraded as a whole, to (N, V, C, S, S)."""
     pixels, scale = np.stack([stamp.pixels for stamp in stamps]), np.array([stamp.brightness for stamp in stamps])
     if observation is not None:
         pixels = degrade(pixels[:, 0], scale, observation, recipe.half_width_rpet, seed=len(stamps))[:, None]
         scale = np.ones(len(stamps))
-    stretched = stretch(pixels, scale.astype(np.float32)[:, None, None, None, None], recipe).astype(np.float32)
-    return checkpoint.answer(stretched, shares, device=device).conditional
+    return np.asarray(stretch(pixels, scale.astype(np.float32)[:, None, None, None, None], recipe), np.float32)
+
+
+@dataclass(frozen=True)
+class LabelledPart:
+    """One part of a labelled table, divided as it was for training.
+
+    Parameters
+    ----------
+    labels
+        Of all rows of the table.
+    rows
+        Those of the part that have a label.
+    constant
+        (A,) mean fractions of the training part.
+    observation
+        How its images are degraded; None for not at all.
+    gathering
+        Table and images.
+    """
+
+    labels: Labels
+    rows: npt.NDArray[np.intp]
+    constant: FloatArray
+    observation: Observation | None
+    gathering: Gathering
 
 
 def evaluate_checkpoint(
@@ -392,6 +455,23 @@ def evaluate_checkpoint(
     PipelineError
         If the part is unknown or empty, or the views are.
     """
+    found = labelled_part(checkpoint, catalog, images, part)
+    conditional, rows = predict_rows(
+        checkpoint, found.gathering, found.rows, observation=found.observation, views=views, progress=progress
+    )
+    scores = evaluate(conditional, found.labels.take(rows), checkpoint.scheme, found.constant)
+    seen = checkpoint.recipe.views if views is None else views
+    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, "views": seen, **scores}
+
+
+def labelled_part(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource, part: str) -> LabelledPart:
+    """Find one part of a labelled table again, as :func:`evaluate_checkpoint` scores it.
+
+    Raises
+    ------
+    PipelineError
+        If the part is unknown or empty.
+    """
     if part not in (*PARTS, "all"):
         raise PipelineError(unknown_name("part", part, (*PARTS, "all")))
     labels = labels_from(catalog, checkpoint.scheme, checkpoint.fractions)
@@ -402,14 +482,9 @@ def evaluate_checkpoint(
     observation = (
         Augmentation.from_dict({"observation": checkpoint.observation}).observation if checkpoint.observation else None
     )
-    gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
-    conditional, rows = predict_rows(
-        checkpoint, gathering, np.flatnonzero(wanted), observation=observation, views=views, progress=progress
-    )
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
-    scores = evaluate(conditional, labels.take(rows), checkpoint.scheme, constant)
-    seen = checkpoint.recipe.views if views is None else views
-    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, "views": seen, **scores}
+    gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
+    return LabelledPart(labels, np.flatnonzero(wanted), constant, observation, gathering)
 
 
 def _parts(checkpoint: Checkpoint, catalog: Catalog, part: str) -> npt.NDArray[np.str_]:
