@@ -86,6 +86,7 @@ class Trainer:
         settings: TrainingSettings,
         device: str = "cpu",
     ) -> None:
+        ranges.check(training.recipe)
         torch.manual_seed(settings.seed)
         self.device = torch.device(device)
         self.training, self.validation = training.on(device), validation.on(device)
