@@ -48,7 +48,12 @@ def others() -> list[Canvas]:
 def trainer(others: list[Canvas], how: Unlabelled | None = HOW, **settings: object) -> Trainer:
     chosen = {"epochs": 4, "batch": 4, "seed": 5, "bfloat16": False, "unlabelled": how, **settings}
     return Trainer(
-        mixed(10, others), mixed(10, []), SCHEME, tiny.CONFIG, RANGES, TrainingSettings(**chosen)  # type: ignore[arg-type]
+        mixed(10, others),
+        mixed(10, []),
+        SCHEME,
+        tiny.CONFIG,
+        RANGES,
+        TrainingSettings(**chosen),  # type: ignore[arg-type]
     )
 
 
