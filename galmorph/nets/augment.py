@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.nets.observation import Observation, blur, degrade, observe, white_noise
 from galmorph.stamps.recipe import Recipe
+from galmorph.stamps.warp import is_upright, subsamples, warp_batch
 
 __all__ = [
     "Augmentation",
@@ -26,11 +30,14 @@ __all__ = [
     "degrade",
     "observe",
     "random_turns",
+    "warp_views",
     "white_noise",
 ]
 
 # Stamps sampled together on a processor: more would not fit into its cache.
 _TOGETHER = 8
+# More sample points per axis in a stamp pixel are spared by averaging pixels first, which warp_batch does.
+_MOST_POINTS = 8
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,27 @@ def batch_warp(coefficients: torch.Tensor, matrices: torch.Tensor, size: int, n:
     parts = zip(torch.split(coefficients, together), torch.split(matrices, together), strict=True)
     with torch.no_grad():
         return torch.cat([_sampled(images, views, size, n) for images, views in parts])
+
+
+def warp_views(
+    planes: npt.NDArray[np.float32], matrices: npt.NDArray[np.float64], size: int
+) -> npt.NDArray[np.float32]:
+    """Resample finite planes, (C, H, W), by each of the matrices, (V, 2, 3), to (V, C, size, size).
+
+    The same as :func:`galmorph.stamps.recipe.warp_views` to 1e-5 of the peak, in a third of the time for oblique views:
+    they share one prefilter.
+    """
+    stamps = np.empty((len(matrices), len(planes), size, size), np.float32)
+    oblique = np.array([not is_upright(matrix) for matrix in matrices])
+    points = subsamples(matrices[oblique], size) if oblique.any() else 0
+    if not 0 < points <= _MOST_POINTS or not planes.size:
+        return warp_batch([planes] * len(matrices), list(matrices), size)
+    if not oblique.all():
+        stamps[~oblique] = warp_batch([planes] * int((~oblique).sum()), list(matrices[~oblique]), size)
+    smooth = [ndimage.spline_filter(plane, order=3, mode="mirror", output=np.float32) for plane in planes]
+    coefficients = torch.from_numpy(np.stack(smooth))[None].expand(int(oblique.sum()), -1, -1, -1)
+    stamps[oblique] = batch_warp(coefficients, torch.from_numpy(matrices[oblique]).float(), size, points).numpy()
+    return stamps
 
 
 def _sampled(coefficients: torch.Tensor, matrices: torch.Tensor, size: int, n: int) -> torch.Tensor:

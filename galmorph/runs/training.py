@@ -17,7 +17,7 @@ import galmorph
 from galmorph.errors import OutputError, PipelineError, SchemeError, unknown_name
 from galmorph.flags import UNCLASSIFIABLE
 from galmorph.nets.augment import Augmentation, Observation, degrade
-from galmorph.nets.balance import class_weights
+from galmorph.nets.balance import class_weights, share_weights
 from galmorph.nets.calibrate import fit_temperatures
 from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, resolve_device, save_checkpoint
 from galmorph.nets.data import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
@@ -25,14 +25,15 @@ from galmorph.nets.evaluate import evaluate, mean_fractions
 from galmorph.nets.network import Ensemble, NetworkConfig, n_weights
 from galmorph.nets.settings import TrainingSettings
 from galmorph.nets.train import Epoch, Trainer
-from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of, stamp_of
-from galmorph.runs.pipeline import PARTS, Pipeline, split_rows, unbiased_rows
+from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of, views_of
+from galmorph.runs.pipeline import PARTS, Pipeline, rows_with, split_rows
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource, colour_bands
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
 from galmorph.sky.survey import Survey
 from galmorph.sky.survey import survey as load_survey
-from galmorph.stamps.recipe import Recipe, prepare_around, stretch
+from galmorph.stamps.recipe import Recipe, Stamp, prepare_around, stretch
+from galmorph.stamps.views import Views, read_views
 
 __all__ = ["TrainingRun", "evaluate_checkpoint", "labels_from", "predict_rows", "train"]
 
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, str], None]
 FloatArray = npt.NDArray[np.float64]
 STATE = "state.safetensors"
+_TOGETHER = 512
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def train(
     report, device = progress or _silent, resolve_device(device)
     scheme, recipe = load_scheme(pipeline.scheme), Recipe.from_dict(pipeline.recipe)
     config, ranges = NetworkConfig.from_dict(pipeline.network), Augmentation.from_dict(pipeline.augmentation)
+    _check_views(read_views(recipe.views), ranges.observation)
     members, settings = _settings(pipeline)
     labels = labels_from(catalog, scheme, pipeline.fractions)
     parts = split_rows(pipeline.split, _names(catalog), catalog.table)
@@ -133,7 +136,8 @@ def train(
     survey = load_survey(pipeline.images["survey"])
     weight = np.where(parts == "train", class_weights(labels, scheme, settings.class_weights), 1.0)
     if pipeline.split.get("balance"):
-        weight *= _balancing(labels, parts, unbiased_rows(pipeline.split, len(catalog), catalog.table))
+        like = rows_with(pipeline.split["balance"], len(catalog), catalog.table) & (parts != "test")
+        weight *= share_weights(labels, parts == "train", like)
     sets, snr = _sets(
         Gathering(catalog, images, None, recipe.half_width_rpet), pipeline, recipe, labels, parts, weight, report
     )
@@ -219,16 +223,6 @@ def _prepare_folder(folder: Path, *, resume: bool) -> None:
         )
 
 
-def _balancing(labels: Labels, parts: npt.NDArray[np.str_], unbiased: npt.NDArray[np.bool_]) -> FloatArray:
-    """Weight training rows so that the answers get the shares that they have among unbiased rows outside the test."""
-    train = parts == "train"
-    wanted = labels.counts[unbiased & (parts != "test")].sum(axis=0)
-    present = labels.counts[train].sum(axis=0)
-    weight = (wanted / wanted.sum()) / np.maximum(present / present.sum(), 1e-9)
-    own = (labels.counts * weight).sum(axis=1) / np.maximum(labels.counts.sum(axis=1), 1e-9)
-    return np.where(train, own, 1.0)
-
-
 def _sets(
     gathering: Gathering,
     pipeline: Pipeline,
@@ -312,34 +306,67 @@ def predict_rows(
     *,
     observation: Observation | None = None,
     device: str = "cpu",
+    views: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[FloatArray, npt.NDArray[np.intp]]:
     """Predict conditional probabilities of some rows, optionally degraded to another survey.
 
+    Parameters
+    ----------
+    views
+        Over which they are averaged; by default as the checkpoint's recipe says.
+
     Returns
     -------
     (M, A) probabilities and the M rows that have an image.
+
+    Raises
+    ------
+    PipelineError
+        If several views are asked of degraded images: each would have noise of its own, whose average is less.
     """
     report = progress or _silent
-    recipe = checkpoint.recipe
-    pixels, brightness, kept = [], [], []
+    seen = read_views(checkpoint.recipe.views if views is None else views)
+    _check_views(seen, observation)
+    matrices, shares = checkpoint.seen(seen)
+    found: list[FloatArray] = []
+    waiting: list[Stamp] = []
+    kept: list[int] = []
     for done, galaxy in enumerate(gather(gathering, rows), 1):
         report("predicting", done, len(rows), "")
         if galaxy.measured is None or galaxy.cutout is None or galaxy.flags & UNCLASSIFIABLE:
             continue
-        stamp = stamp_of(galaxy, gathering.images, recipe)
-        pixels.append(stamp.pixels)
-        brightness.append(stamp.brightness)
+        waiting.append(views_of(galaxy, gathering.images, checkpoint.recipe, matrices, warp=checkpoint.warp))
         kept.append(galaxy.row)
-    scale = np.array(brightness)
-    stamps = np.stack(pixels)
-    if observation is not None:
-        stamps, scale = (
-            degrade(stamps, scale, observation, recipe.half_width_rpet, seed=len(kept)),
-            np.ones(len(kept)),
+        if observation is None and len(waiting) * len(shares) >= _TOGETHER:
+            found.append(_answers(checkpoint, waiting, shares, None, device))
+            waiting = []
+    if waiting or not found:
+        found.append(_answers(checkpoint, waiting, shares, observation, device))
+    return np.concatenate(found), np.array(kept, dtype=np.intp)
+
+
+def _check_views(seen: Views, observation: Observation | None) -> None:
+    if observation is not None and len(seen) > 1:
+        raise PipelineError(
+            f"{len(seen)} views of images that are degraded to another survey: expected views = 'one', since each view "
+            "would have noise of its own; leave out the views or the observation"
         )
-    stretched = stretch(stamps, scale.astype(np.float32)[:, None, None, None], recipe).astype(np.float32)
-    return checkpoint.predict(stretched, device=device), np.array(kept, dtype=np.intp)
+
+
+def _answers(
+    checkpoint: Checkpoint, stamps: list[Stamp], shares: FloatArray, observation: Observation | None, device: str
+) -> FloatArray:
+    """Predict from stamps with views, perhaps degraded as a whole."""
+    if not stamps:
+        return np.zeros((0, len(checkpoint.scheme.keys)))
+    recipe = checkpoint.recipe
+    pixels, scale = np.stack([stamp.pixels for stamp in stamps]), np.array([stamp.brightness for stamp in stamps])
+    if observation is not None:
+        pixels = degrade(pixels[:, 0], scale, observation, recipe.half_width_rpet, seed=len(stamps))[:, None]
+        scale = np.ones(len(stamps))
+    stretched = stretch(pixels, scale.astype(np.float32)[:, None, None, None, None], recipe).astype(np.float32)
+    return checkpoint.answer(stretched, shares, device=device).conditional
 
 
 def evaluate_checkpoint(
@@ -348,6 +375,7 @@ def evaluate_checkpoint(
     images: ImageSource,
     *,
     part: str = "test",
+    views: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Score a checkpoint on one part of a labelled table, divided as it was for training.
@@ -356,16 +384,18 @@ def evaluate_checkpoint(
     ----------
     part
         ``'train'``, ``'validation'``, ``'test'``, or ``'all'``.
+    views
+        Over which probabilities are averaged; by default as the checkpoint's recipe says.
 
     Raises
     ------
     PipelineError
-        If the part is unknown or empty.
+        If the part is unknown or empty, or the views are.
     """
     if part not in (*PARTS, "all"):
         raise PipelineError(unknown_name("part", part, (*PARTS, "all")))
     labels = labels_from(catalog, checkpoint.scheme, checkpoint.fractions)
-    parts = split_rows(checkpoint.split, _names(catalog), catalog.table)
+    parts = _parts(checkpoint, catalog, part)
     wanted = (labels.totals.max(axis=1) > 0) & ((parts == part) | (part == "all"))
     if not wanted.any():
         raise PipelineError(f"part '{part}' of the labels is empty: the checkpoint's split leaves no row there")
@@ -374,11 +404,24 @@ def evaluate_checkpoint(
     )
     gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
     conditional, rows = predict_rows(
-        checkpoint, gathering, np.flatnonzero(wanted), observation=observation, progress=progress
+        checkpoint, gathering, np.flatnonzero(wanted), observation=observation, views=views, progress=progress
     )
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
     scores = evaluate(conditional, labels.take(rows), checkpoint.scheme, constant)
-    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, **scores}
+    seen = checkpoint.recipe.views if views is None else views
+    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, "views": seen, **scores}
+
+
+def _parts(checkpoint: Checkpoint, catalog: Catalog, part: str) -> npt.NDArray[np.str_]:
+    """Divide rows as for the training; all are as good as trained on where several trainings were joined."""
+    if checkpoint.split:
+        return split_rows(checkpoint.split, _names(catalog), catalog.table)
+    if part != "all":
+        raise PipelineError(
+            f"checkpoint '{checkpoint.name}' was joined of some with different splits, so that it has no {part} part: "
+            "give labels that none of them has seen, and --part all"
+        )
+    return np.full(len(catalog), "train")
 
 
 def _remark(epoch: Epoch) -> str:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tiny
 
-from galmorph.nets.balance import class_weights
+from galmorph.errors import PipelineError
+from galmorph.nets.balance import class_weights, share_weights
 from galmorph.sky.scheme import Labels
 
 SCHEME = tiny.scheme_of("exclusive", 3)
@@ -52,3 +53,25 @@ def test_a_galaxy_of_two_minds_weighs_in_between_and_a_class_without_examples_do
     weight = class_weights(made, SCHEME, "balanced")
     assert np.isfinite(weight).all()
     assert weight[0] < weight[2] < weight[3]
+
+
+def test_training_rows_get_the_shares_of_other_rows():
+    """60 % of the training rows are of the first class, 20 % of the rows they are to be like."""
+    made = labels(8, 7, 5)
+    first, second, third = np.arange(8), np.arange(8, 15), np.arange(15, 20)
+    train, like = np.zeros(22, bool), np.zeros(22, bool)
+    train[[*first[:6], *second[:3], third[0]]] = True
+    like[[*first[6:], *second[3:], *third[1:]]] = True
+    weight = share_weights(made, train, like)
+    weighed = (made.counts[train] * weight[train][:, None]).sum(axis=0)
+    np.testing.assert_allclose(weighed / weighed.sum(), [0.2, 0.4, 0.4])
+    assert (weight[~train] == 1.0).all()
+
+
+def test_shares_of_rows_without_labels_are_refused():
+    """Nothing can be learnt from them about the classes."""
+    made = labels(2, 2, 2)
+    like = np.zeros(8, bool)
+    like[6:] = True
+    with pytest.raises(PipelineError, match="no labelled row outside the test part"):
+        share_weights(made, ~like, like)
