@@ -45,6 +45,7 @@ __all__ = [
     "check_record",
     "evaluate_checkpoint",
     "labels_from",
+    "named_progress",
     "names_of",
     "predict_rows",
     "record_of",
@@ -66,6 +67,12 @@ class TrainingRun:
     checkpoint: Checkpoint
     path: Path
     card: Mapping[str, Any]
+
+
+def named_progress(progress: Progress | None, name: str) -> Progress:
+    """Put the name of what is trained before the remarks of a report."""
+    report = progress or _silent
+    return lambda what, done, total, remark: report(what, done, total, f"{name} {remark}".rstrip())
 
 
 def _silent(what: str, done: int, total: int, remark: str) -> None:
