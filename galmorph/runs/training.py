@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +24,15 @@ from galmorph.nets.calibrate import fit_temperatures
 from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, resolve_device, save_checkpoint
 from galmorph.nets.data import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
 from galmorph.nets.evaluate import evaluate, mean_fractions
+from galmorph.nets.events import Events, check_tensorboard
 from galmorph.nets.network import Ensemble, NetworkConfig, n_weights
 from galmorph.nets.settings import TrainingSettings
 from galmorph.nets.train import Epoch, Trainer
 from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of, views_of
+from galmorph.runs.losses import draw_losses
 from galmorph.runs.pipeline import PARTS, Pipeline, rows_with, split_rows
 from galmorph.sky.catalog import Catalog
+from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.images import ImageSource, colour_bands
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
 from galmorph.sky.survey import Survey
@@ -39,10 +44,14 @@ __all__ = [
     "LabelledPart",
     "StampBatch",
     "TrainingRun",
+    "check_record",
     "evaluate_checkpoint",
     "labelled_part",
     "labels_from",
+    "named_progress",
+    "names_of",
     "predict_rows",
+    "record_of",
     "stamps_of_rows",
     "train",
 ]
@@ -51,6 +60,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, str], None]
 FloatArray = npt.NDArray[np.float64]
 STATE = "state.safetensors"
+RECORD = "pipeline.json"
 _TOGETHER = 512
 
 
@@ -61,6 +71,12 @@ class TrainingRun:
     checkpoint: Checkpoint
     path: Path
     card: Mapping[str, Any]
+
+
+def named_progress(progress: Progress | None, name: str) -> Progress:
+    """Put the name of what is trained before the remarks of a report."""
+    report = progress or _silent
+    return lambda what, done, total, remark: report(what, done, total, f"{name} {remark}".rstrip())
 
 
 def _silent(what: str, done: int, total: int, remark: str) -> None:
@@ -115,8 +131,8 @@ def train(
     pipeline
         From :func:`galmorph.runs.pipeline.load_pipeline`.
     folder
-        Receives ``NAME.safetensors``, its card ``NAME.json``, ``log.csv``, ``split.csv`` and the state to resume from;
-        further networks of an ensemble have ``log-2.csv`` and so on.
+        Receives ``NAME.safetensors``, its card ``NAME.json``, ``log.csv``, ``losses.png``, ``split.csv``, the settings
+        as ``pipeline.json`` and the state to resume from; further networks of an ensemble have ``log-2.csv`` and so on.
     resume
         Continue from the state in `folder`.
     device
@@ -140,9 +156,11 @@ def train(
     config, ranges = NetworkConfig.from_dict(pipeline.network), Augmentation.from_dict(pipeline.augmentation)
     _check_views(read_views(recipe.views), ranges.observation)
     members, settings = _settings(pipeline)
+    if settings.tensorboard:
+        check_tensorboard()
     labels = labels_from(catalog, scheme, pipeline.fractions)
-    parts = split_rows(pipeline.split, _names(catalog), catalog.table)
-    _prepare_folder(folder, resume=resume)
+    parts = split_rows(pipeline.split, names_of(catalog), catalog.table)
+    _prepare_folder(folder, record_of(pipeline), resume=resume)
     survey = load_survey(pipeline.images["survey"])
     weight = np.where(parts == "train", class_weights(labels, scheme, settings.class_weights), 1.0)
     if pipeline.split.get("balance"):
@@ -151,12 +169,12 @@ def train(
     sets, snr = _sets(
         Gathering(catalog, images, None, recipe.half_width_rpet), pipeline, recipe, labels, parts, weight, report
     )
-    trainers = []
+    trainers: list[Trainer] = []
     for number in range(1, members + 1):
         seeded = replace(settings, seed=settings.seed + number - 1)
         trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, seeded, device)
-        _train_member(trainer, folder, number, resume=resume, report=report)
         trainers.append(trainer)
+        _train_member(trainers, folder, resume=resume, report=report)
     raw = _checkpoint(pipeline, trainers, scheme, recipe, survey, snr)
     held = np.flatnonzero((parts == "validation") & (labels.totals.max(axis=1) > 0))
     gathering = Gathering(catalog, images, None, recipe.half_width_rpet)
@@ -168,7 +186,7 @@ def train(
     scores = evaluate(checkpoint.calibrated(uncalibrated), labels.take(held), scheme, constant)
     card = _card(pipeline, checkpoint, trainers, parts, scores, constant)
     path = save_checkpoint(checkpoint, folder / f"{pipeline.name}.safetensors", card)
-    _write_split(folder / "split.csv", _names(catalog), parts)
+    _write_split(folder / "split.csv", names_of(catalog), parts)
     return TrainingRun(load_checkpoint(path), path, card)
 
 
@@ -185,15 +203,24 @@ def _state(folder: Path, number: int) -> Path:
     return folder / (STATE if number == 1 else f"state-{number}.safetensors")
 
 
-def _train_member(trainer: Trainer, folder: Path, number: int, *, resume: bool, report: Progress) -> None:
-    """Train one network, saving its state and curves after every epoch."""
+def _train_member(trainers: Sequence[Trainer], folder: Path, *, resume: bool, report: Progress) -> None:
+    """Train the last network, saving its state and the curves of all after every epoch."""
+    trainer, number = trainers[-1], len(trainers)
     state = _state(folder, number)
     if resume and state.exists():
         trainer.resume(state)
-    for epoch in trainer.epochs():
-        trainer.save(state)
-        _write_log(state.with_name(state.stem.replace("state", "log") + ".csv"), trainer.history)
-        report("training", epoch.number, trainer.settings.epochs, f"network {number}: {_remark(epoch)}")
+    with (
+        closing(Events(folder / f"events-{number}", trainer.done))
+        if trainer.settings.tensorboard
+        else nullcontext() as events
+    ):
+        for epoch in trainer.epochs():
+            trainer.save(state)
+            _write_log(state.with_name(state.stem.replace("state", "log") + ".csv"), trainer.history)
+            draw_losses(folder / "losses.png", [t.history for t in trainers])
+            if events is not None:
+                events.add(epoch)
+            report("training", epoch.number, trainer.settings.epochs, f"network {number}: {_remark(epoch)}")
 
 
 def _checkpoint(
@@ -218,11 +245,21 @@ def _checkpoint(
     )
 
 
-def _names(catalog: Catalog) -> list[str]:
+def names_of(catalog: Catalog) -> list[str]:
+    """Return the names of rows by which they are divided into parts: files, or else ids."""
     return catalog.files or [str(i) for i in catalog.ids]
 
 
-def _prepare_folder(folder: Path, *, resume: bool) -> None:
+def record_of(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the settings that make a run what it is, as plain JSON has them."""
+    train = {k: v for k, v in pipeline.train.items() if k != "tensorboard"}
+    network = NetworkConfig.from_dict(pipeline.network).to_dict()
+    settings = {**pipeline.settings(), "train": train, "network": network}
+    return dict(json.loads(json.dumps(settings, default=list)))
+
+
+def _prepare_folder(folder: Path, record: Mapping[str, Any], *, resume: bool) -> None:
+    """Make the folder and write down what runs there; refuse another run's."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -231,6 +268,42 @@ def _prepare_folder(folder: Path, *, resume: bool) -> None:
         raise OutputError(
             f"folder '{folder}' holds a training run already: continue it with --resume or choose another"
         )
+    if resume:
+        check_record(folder, record)
+    with replacing(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def check_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Refuse a folder whose run has other settings; one without a record passes.
+
+    Raises
+    ------
+    PipelineError
+        If so, or if the record is broken.
+    """
+    if not (path := folder / RECORD).exists():
+        return
+    try:
+        before = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise PipelineError(f"'{path}' holds no settings of a training run: remove it") from error
+    for section in sorted({*before, *record}):
+        old, new = before.get(section) or None, record.get(section) or None  # no section is as an empty one
+        if old != new:
+            raise PipelineError(
+                f"folder '{folder}' belongs to a run with other settings: {_difference(section, old, new)}; choose "
+                "another folder, or the settings of that run"
+            )
+
+
+def _difference(section: str, old: Any, new: Any) -> str:
+    if isinstance(old or {}, Mapping) and isinstance(new or {}, Mapping):
+        old, new = old or {}, new or {}
+        key = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))[0]
+        section, old, new = f"[{section}] {key}", old.get(key), new.get(key)
+    before, now = (text if len(text) < 60 else text[:57] + "..." for text in (repr(old), repr(new)))
+    return f"{section} was {before} and is {now}"
 
 
 def _sets(
@@ -490,7 +563,7 @@ def labelled_part(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource,
 def _parts(checkpoint: Checkpoint, catalog: Catalog, part: str) -> npt.NDArray[np.str_]:
     """Divide rows as for the training; all are as good as trained on where several trainings were joined."""
     if checkpoint.split:
-        return split_rows(checkpoint.split, _names(catalog), catalog.table)
+        return split_rows(checkpoint.split, names_of(catalog), catalog.table)
     if part != "all":
         raise PipelineError(
             f"checkpoint '{checkpoint.name}' was joined of some with different splits, so that it has no {part} part: "

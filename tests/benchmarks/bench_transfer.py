@@ -1,8 +1,8 @@
 """Benchmark: galaxies of another collection, at a scale of their own each, as elliptical, edge-on or spiral.
 
-Usage: ``python tests/benchmarks/bench_transfer.py [--checkpoint C] [--rows N]``. It needs ../shared/data: colour images with
-Galaxy Zoo 1 classes, none of which the checkpoint has seen. Measured rescaling is all that the network gets to cope
-with their scales. Writes docs/benchmarks/transfer.json when all rows are classified.
+Usage: ``python tests/benchmarks/bench_transfer.py [--checkpoint C] [--rows N]``. It needs ../shared/data: colour images
+with Galaxy Zoo 1 classes, none of which the checkpoint has seen. Measured rescaling is all that the network gets to
+cope with their scales. Writes docs/benchmarks/transfer.json when all rows are classified.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CIGARS_AS_EDGE_ON = {
 
 
 def labelled(path: Path) -> Table:
-    """Read the rows with one of three classes; winding either way is a spiral, mergers and doubtful ones are left out."""
+    """Read the rows with one of three classes; spirals wind either way, mergers and doubtful ones are left out."""
     table = Table.read(path)
     winding = np.asarray(table["label"]).astype(str)
     table["label"] = np.where(np.char.startswith(winding, "spiral"), "spiral", winding)
@@ -47,7 +47,9 @@ def labelled(path: Path) -> Table:
 
 def probabilities(table: Table, classes: dict[str, tuple[str, ...]]) -> npt.NDArray[np.float64]:
     """Sum the probabilities of five classes into three, (N, 3)."""
-    return np.stack([np.sum([np.asarray(table[f"gm_p_{k}"]) for k in keys], axis=0) for keys in classes.values()], axis=1)
+    return np.stack(
+        [np.sum([np.asarray(table[f"gm_p_{k}"]) for k in keys], axis=0) for keys in classes.values()], axis=1
+    )
 
 
 def scores(table: Table, classes: dict[str, tuple[str, ...]]) -> dict[str, Any]:
