@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from galmorph.errors import CheckpointError, OutputError, unknown_name
+from galmorph.nets.envelope import Envelope
+from galmorph.nets.former import translated
 from galmorph.nets.layers import conditional_log_probabilities
 from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, views
 from galmorph.shipped import named_files, shipped
@@ -44,29 +45,9 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 _FORMAT = "2"
-_FORMER = "1"  # had settings of a residual network instead of the text of any network: see _translated
+_FORMER = "1"  # had settings of a residual network instead of the text of any network: see galmorph.nets.former
 _SUFFIX = ".safetensors"
 _BATCH = 64
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """What the training images were like; a row outside is marked.
-
-    Parameters
-    ----------
-    survey, bands
-        Where they came from.
-    scale_arcsec
-        Pixel scale of the mosaics they were cut from.
-    snr
-        Range of signal-to-noise ratios (0.5 % to 99.5 %) as measured on them.
-    """
-
-    survey: str = ""
-    bands: tuple[str, ...] = ()
-    scale_arcsec: float = float("nan")
-    snr: tuple[float, float] = (0.0, float("inf"))
 
 
 @dataclass(frozen=True)
@@ -209,7 +190,7 @@ def read_card(name: str | Path) -> dict[str, Any]:
 def read_envelope(name: str | Path) -> Envelope:
     """Read what a checkpoint's training images were like, without its weights."""
     path = find_checkpoint(name)
-    return _envelope(_header(path)["envelope"])
+    return Envelope.from_dict(_header(path)["envelope"])
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -267,7 +248,7 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
 
 def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha256: str) -> Checkpoint:
     if contents["format"] == _FORMER:
-        contents, weights = _translated(contents, weights)
+        contents, weights = translated(contents, weights)
     if "layers" not in contents["network"]:
         raise CheckpointError("its network has no layers")
     config = NetworkConfig.from_dict(contents["network"])
@@ -284,64 +265,13 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
         channels_last(network.eval()),
         scheme,
         recipe,
-        _envelope(contents["envelope"]),
+        Envelope.from_dict(contents["envelope"]),
         tuple(contents["temperatures"]),
         contents.get("split", {}),
         contents.get("fractions", {}),
         contents.get("observation", {}),
         sha256,
     )
-
-
-_FORMER_KEYS = {"channels", "blocks", "stem_width", "dropout", "symmetry"}
-
-
-def _translated(
-    contents: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
-) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Translate the header and the names of the weights of a file of format 1 into those of format 2.
-
-    There the network was always a first convolution (`stem`), residual blocks (`body`) and a linear map of pooled
-    features (`head`).
-    """
-    given = contents["network"]
-    if unknown := sorted(set(given) - _FORMER_KEYS):
-        raise CheckpointError(unknown_name("setting of a network", unknown[0], _FORMER_KEYS))
-    square = given.get("symmetry", "none") == "square"
-    word, wide = (" square" if square else ""), given["stem_width"]
-    pad = wide // 2 - square
-    lines = [f"conv {given['channels'][0]} {wide}x{wide} stride 2 pad {pad}{word} batchnorm relu"]
-    for stage, (channels, blocks) in enumerate(zip(given["channels"], given["blocks"], strict=True)):
-        lines += [f"residual {channels}{' stride 2' if stage and not b else ''}{word}" for b in range(blocks)]
-    last = len(lines) + 2
-    lines += ["globalpool mean maximum", "dropout $dropout", "dense answers"]
-    network = {
-        "name": "galmorph" if square else "plain",
-        "views": "one" if square else "eight",
-        "settings": {"dropout": given["dropout"]},
-        "layers": "\n".join(lines),
-    }
-    return {**contents, "network": network}, {_translated_name(k, last): v for k, v in weights.items()}
-
-
-def _translated_name(name: str, last: int) -> str:
-    name = re.sub(r"(^|\.)stem\.", r"\1layers.0.", name)
-    name = re.sub(r"(^|\.)body\.(\d+)\.", lambda m: f"{m[1]}layers.{int(m[2]) + 1}.", name)
-    return re.sub(r"(^|\.)head\.linear\.", rf"\g<1>layers.{last}.", name)
-
-
-def _envelope(given: Mapping[str, Any]) -> Envelope:
-    low, high = given["snr"]
-    limits = _number(low), float("inf") if high is None else float(high)
-    return Envelope(given["survey"], tuple(given["bands"]), _number(given["scale_arcsec"]), limits)
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _sha256(path: Path) -> str:
@@ -357,7 +287,6 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         If the file cannot be written.
     """
     path = Path(path)
-    envelope = checkpoint.envelope
     members = len(members_of(checkpoint.network))
     contents: dict[str, Any] = {
         "members": members,
@@ -366,12 +295,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         "network": checkpoint.config.to_dict(),
         "scheme": checkpoint.scheme.to_dict(),
         "recipe": checkpoint.recipe.to_dict(),
-        "envelope": {
-            "survey": envelope.survey,
-            "bands": list(envelope.bands),
-            "scale_arcsec": _plain(envelope.scale_arcsec),
-            "snr": [_plain(v) for v in envelope.snr],
-        },
+        "envelope": checkpoint.envelope.to_dict(),
         "temperatures": list(checkpoint.temperatures),
         "split": dict(checkpoint.split),
         "fractions": dict(checkpoint.fractions),
