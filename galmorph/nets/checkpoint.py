@@ -22,10 +22,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from galmorph.errors import CheckpointError, OutputError, unknown_name
+from galmorph.nets.calibrate import Map, calibrated, checked_maps
 from galmorph.nets.envelope import Envelope
 from galmorph.nets.former import translated
 from galmorph.nets.layers import conditional_log_probabilities
 from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, views
+from galmorph.nets.sets import PredictionSets
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
@@ -48,6 +50,7 @@ _FORMAT = "2"
 _FORMER = "1"  # had settings of a residual network instead of the text of any network: see galmorph.nets.former
 _SUFFIX = ".safetensors"
 _BATCH = 64
+_EMBEDDING = "embedding."  # begins the names of arrays that are no weights
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,10 @@ class Checkpoint:
         How votes had been mapped, and the training images degraded to another survey, for the same purpose.
     sha256
         Of the file; empty before it is saved.
+    maps
+        Of the questions that are calibrated by more than a temperature; see :mod:`galmorph.nets.calibrate`.
+    sets
+        How prediction sets are made; None for none.
     """
 
     name: str
@@ -82,10 +89,12 @@ class Checkpoint:
     fractions: Mapping[str, Any] = field(default_factory=dict)
     observation: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    maps: tuple[Map | None, ...] = ()
+    sets: PredictionSets | None = None
 
     def with_temperatures(self, temperatures: tuple[float, ...]) -> Checkpoint:
-        """Return the same network with another calibration."""
-        return replace(self, temperatures=temperatures)
+        """Return the same network, calibrated by temperatures alone."""
+        return replace(self, temperatures=temperatures, maps=())
 
     def predict(self, stamps: npt.NDArray[np.float32], *, device: str = "cpu") -> FloatArray:
         """Predict calibrated probabilities.
@@ -109,6 +118,12 @@ class Checkpoint:
         CheckpointError
             If the stamps do not have the recipe's shape.
         """
+        return self.predict_with_features(stamps, device=device)[0]
+
+    def predict_with_features(
+        self, stamps: npt.NDArray[np.float32], *, device: str = "cpu"
+    ) -> tuple[FloatArray, FloatArray]:
+        """Predict as :meth:`predict` does; return also what the (first) network's last dense layer sees, (N, F)."""
         expected = (self.recipe.planes, self.recipe.size, self.recipe.size)
         if stamps.shape[1:] != expected:
             raise CheckpointError(f"stamps of shape {stamps.shape[1:]}: checkpoint '{self.name}' expects {expected}")
@@ -116,32 +131,32 @@ class Checkpoint:
             self._views_averaged(torch.from_numpy(stamps[i : i + _BATCH]), device)
             for i in range(0, len(stamps), _BATCH)
         ]
-        mean = torch.cat(parts).double().numpy() if parts else np.zeros((0, len(self.scheme.keys)))
-        return self.calibrated(mean)
+        if not parts:
+            return np.zeros((0, len(self.scheme.keys))), np.zeros((0, 0))
+        mean, features = (torch.cat(part).double().numpy() for part in zip(*parts, strict=True))
+        return self.calibrated(mean), features
 
-    def _views_averaged(self, stamps: torch.Tensor, device: str) -> torch.Tensor:
+    def _views_averaged(self, stamps: torch.Tensor, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Average probabilities over members and views, (B, A), and features of the first member over views, (B, F)."""
         members = [network.to(device) for network in members_of(self.network)]
         independent = self.scheme.kind == "independent"
         total = torch.zeros(len(stamps), len(self.scheme.keys), device=device)
         seen = 0
+        first: list[torch.Tensor] = []
         with torch.inference_mode():
             for network in members:
                 for view in views(network, stamps.to(device)):
-                    logits = network(view.contiguous(memory_format=torch.channels_last)).float()
+                    features = network.features(view.contiguous(memory_format=torch.channels_last))
+                    logits = network.answers(features).float()
                     total += conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
                     seen += 1
-        return (total / seen).cpu()
+                    if network is members[0]:
+                        first.append(features.flatten(1).float())
+        return (total / seen).cpu(), torch.stack(first).mean(dim=0).cpu()
 
     def calibrated(self, probabilities: FloatArray) -> FloatArray:
-        """Sharpen or soften conditional probabilities, (N, A), by each question's temperature (Guo et al. 2017)."""
-        out = np.clip(probabilities, 1e-9, 1.0 - 1e-9)
-        if self.scheme.kind == "independent":
-            odds = (out / (1.0 - out)) ** (1.0 / self.temperatures[0])
-            return odds / (1.0 + odds)
-        for where, temperature in zip(self.scheme.slices, self.temperatures, strict=True):
-            powered = out[:, where] ** (1.0 / temperature)
-            out[:, where] = powered / powered.sum(axis=1, keepdims=True)
-        return out
+        """Calibrate conditional probabilities, (N, A); see :mod:`galmorph.nets.calibrate`."""
+        return calibrated(probabilities, self.scheme, self.temperatures, self.maps)
 
 
 def checkpoint_names() -> list[str]:
@@ -255,9 +270,11 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
     scheme, recipe = Scheme.from_dict(contents["scheme"]), Recipe.from_dict(contents["recipe"])
     if len(contents["temperatures"]) != len(scheme.questions):
         raise CheckpointError(f"{len(contents['temperatures'])} temperatures for {len(scheme.questions)} questions")
+    own = {k: v for k, v in weights.items() if not k.startswith(_EMBEDDING)}
+    arrays = {k.removeprefix(_EMBEDDING): v.numpy() for k, v in weights.items() if k.startswith(_EMBEDDING)}
     members = [Network(config, recipe, scheme) for _ in range(contents.get("members", 1))]
     network = members[0] if len(members) == 1 else Ensemble(members)
-    network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=True)
+    network.load_state_dict({k: v.float() for k, v in own.items()}, strict=True)
     return Checkpoint(
         contents["name"],
         contents["version"],
@@ -265,13 +282,26 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
         channels_last(network.eval()),
         scheme,
         recipe,
-        Envelope.from_dict(contents["envelope"]),
+        Envelope.from_dict(contents["envelope"], arrays),
         tuple(contents["temperatures"]),
         contents.get("split", {}),
         contents.get("fractions", {}),
         contents.get("observation", {}),
         sha256,
+        checked_maps(contents.get("calibration", []), scheme),
+        _sets(contents, scheme),
     )
+
+
+def _sets(contents: Mapping[str, Any], scheme: Scheme) -> PredictionSets | None:
+    if "sets" not in contents:
+        return None
+    sets = PredictionSets.from_dict(contents["sets"])
+    if len(sets.thresholds) != len(scheme.questions[0].answers):
+        raise CheckpointError(
+            f"{len(sets.thresholds)} thresholds of sets, not one for each answer of the first question"
+        )
+    return sets
 
 
 def _sha256(path: Path) -> str:
@@ -300,6 +330,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         "split": dict(checkpoint.split),
         "fractions": dict(checkpoint.fractions),
         "observation": dict(checkpoint.observation),
+        **_fitted(checkpoint),
     }
     weights = {
         k: (v.half() if members > 1 and v.ndim > 1 else v)
@@ -308,6 +339,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         .contiguous(memory_format=torch.contiguous_format)
         for k, v in checkpoint.network.state_dict().items()
     }
+    if (embedding := checkpoint.envelope.embedding) is not None:
+        weights |= {_EMBEDDING + k: torch.from_numpy(v).contiguous() for k, v in embedding.tensors().items()}
     try:
         with _replacing(path) as temporary:
             # One entry only: their order in the file is not fixed, and equal checkpoints should have equal checksums.
@@ -321,6 +354,16 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"checkpoint '{path}' cannot be written: {reason}") from error
     return path
+
+
+def _fitted(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Parts of the header that older files do not have."""
+    parts: dict[str, Any] = {}
+    if checkpoint.maps:
+        parts["calibration"] = [None if m is None else m.tolist() for m in checkpoint.maps]
+    if checkpoint.sets is not None:
+        parts["sets"] = checkpoint.sets.to_dict()
+    return parts
 
 
 def add_to_card(path: str | Path, part: str, scores: Mapping[str, Any]) -> None:
