@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import galmorph
-from galmorph.errors import GalmorphError, UnclassifiedError
+from galmorph.errors import GalmorphError, OutputError, UnclassifiedError
 
 __all__ = ["run"]
 
@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         ("measure", _add_measure, _measure, "the same without the network: centroids, radii, flags"),
         ("train", _add_train, _train, "train a network from a table of labels and images"),
         ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
+        ("calibrate", _add_calibrate, _calibrate, "fit a checkpoint's calibration, sets and envelope anew"),
         ("simulate", _add_simulate, _simulate, "render a field with known truth"),
         ("list", _add_list, _list, "list what ships: " + ", ".join(_KINDS)),
         ("show", _add_show, _show, "show a survey, scheme, network, checkpoint or pipeline"),
@@ -212,6 +213,22 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--part", default="test", help="train, validation, test (default) or all")
     command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
     command.add_argument("--card", metavar="JSON", help="enter the scores into a checkpoint's card")
+    _add_columns(command)
+
+
+def _add_calibrate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="name or file")
+    command.add_argument("labels", metavar="LABELS", help="table of labels that it was trained on")
+    _add_images(command)
+    command.add_argument("--method", choices=("temperature", "dirichlet"), default="temperature")
+    command.add_argument("--sets", choices=("lac", "aps"), default="lac", help="kind of prediction sets (default: lac)")
+    command.add_argument("--coverage", type=float, default=0.9, metavar="C", help="of the sets (default: 0.9)")
+    command.add_argument("--by-class", action="store_true", help="the same coverage for each class")
+    command.add_argument(
+        "--false-alarms", type=float, default=0.01, metavar="S", help="share flagged by the embedding (default: 0.01)"
+    )
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="checkpoint; its card lies beside it")
+    command.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
     _add_columns(command)
 
 
@@ -412,6 +429,30 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     with replacing(Path(options.output)) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from galmorph.nets.checkpoint import load_checkpoint, read_card, save_checkpoint  # noqa: PLC0415
+    from galmorph.runs.calibration import CalibrationSettings  # noqa: PLC0415
+    from galmorph.runs.training import calibrate_checkpoint  # noqa: PLC0415
+    from galmorph.sky.formats.atomic import check_folder  # noqa: PLC0415
+
+    path = Path(options.output)
+    if path.suffix != ".safetensors" or (path.exists() and not options.overwrite):
+        raise OutputError(f"Output '{path}': expected a new file .safetensors, or an old one with --overwrite")
+    check_folder(path)
+    settings = CalibrationSettings(
+        options.method, options.sets, options.coverage, options.by_class, options.false_alarms
+    )
+    checkpoint, card = load_checkpoint(options.checkpoint), read_card(options.checkpoint)
+    envelope = checkpoint.envelope
+    band = "RGB" if len(envelope.bands) == 3 else envelope.bands[0] if envelope.bands else None
+    catalog, images = _labelled(options, envelope.survey or None, band)
+    with closing(images), closing(_Bar()) as bar:
+        fitted, card = calibrate_checkpoint(
+            checkpoint, catalog, images, settings, card=card, progress=lambda w, d, n, r: bar(d, n, w, r)
+        )
+    sys.stdout.write(f"{save_checkpoint(fitted, path, card)}\n")
 
 
 def _simulate(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Calibration runs: calibration, prediction sets and envelope of a checkpoint from labelled images, without training."""
+"""Calibration: probabilities, prediction sets and envelope of a checkpoint, fitted to labelled images."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from galmorph.nets.calibrate import METHODS, Calibration, fit_calibration
 from galmorph.nets.checkpoint import Checkpoint
 from galmorph.nets.embedding import fit_embedding
 from galmorph.nets.envelope import UNLIMITED, Envelope, Limits
+from galmorph.nets.evaluate import score_sets
 from galmorph.nets.sets import KINDS, first_probabilities, first_votes, fit_sets
 from galmorph.runs.gather import Gathering
 from galmorph.runs.viewed import Progress, Viewed, observation_of, view_rows
@@ -22,7 +23,7 @@ from galmorph.sky.scheme import Labels
 from galmorph.sky.survey import survey as load_survey
 from galmorph.sky.survey import survey_names
 
-__all__ = ["CalibrationSettings", "Fitted", "fit_checkpoint"]
+__all__ = ["CalibrationSettings", "Fitted", "fit_checkpoint", "score_viewed"]
 
 FloatArray = npt.NDArray[np.float64]
 _PERCENTILES = (0.5, 99.5)
@@ -104,6 +105,8 @@ def fit_checkpoint(
     labels: Labels,
     parts: npt.NDArray[np.str_],
     settings: CalibrationSettings,
+    *,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Fitted:
     """Fit calibration, prediction sets and envelope on the validation part; the test part is not read.
@@ -126,9 +129,9 @@ def fit_checkpoint(
 
     def viewed(part: str) -> Viewed:
         rows = np.flatnonzero(labelled & (parts == part))
-        if len(rows) > _ENOUGH:
+        if part == "train" and len(rows) > _ENOUGH:
             rows = rows[np.linspace(0, len(rows) - 1, _ENOUGH).astype(np.intp)]
-        found = view_rows(raw, gathering, rows, observation=observation, progress=progress)
+        found = view_rows(raw, gathering, rows, observation=observation, device=device, progress=progress)
         if not len(found.rows):
             raise PipelineError(
                 f"the {part} part of the labels has no image: checkpoint '{checkpoint.name}' is fitted on the parts "
@@ -207,3 +210,23 @@ def _about(checkpoint: Checkpoint, calibration: Calibration, settings: Calibrati
         "sets": sets.to_dict() if sets is not None else None,
         "envelope": envelope.to_dict(),
     }
+
+
+def score_viewed(checkpoint: Checkpoint, viewed: Viewed, labels: Labels) -> dict[str, Any]:
+    """Score the prediction sets of rows with labels, and count those that the embedding calls outside.
+
+    Returns
+    -------
+    ``sets`` and ``outside``, each only where the checkpoint has what they need.
+    """
+    scores: dict[str, Any] = {}
+    if checkpoint.sets is not None:
+        scheme = checkpoint.scheme
+        first = first_probabilities(viewed.conditional, scheme)
+        found = score_sets(
+            checkpoint.sets.members(first), first_votes(labels, scheme), scheme.keys[scheme.slices[0]], viewed.snr
+        )
+        scores["sets"] = {"kind": checkpoint.sets.kind, "nominal": checkpoint.sets.coverage, **found}
+    if (embedding := checkpoint.envelope.embedding) is not None:
+        scores["outside"] = float((embedding.distance(viewed.features) > embedding.limit).mean())
+    return scores

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from galmorph.runs.results import Results
 from galmorph.sky.catalog import Column
 from galmorph.sky.images import ImageSource
 from galmorph.sky.scheme import Scheme
+
+if TYPE_CHECKING:
+    from galmorph.nets.sets import PredictionSets
 
 __all__ = ["SHAPES", "Shape", "column_names", "measured_columns", "probability_columns"]
 
@@ -75,7 +78,7 @@ def column_names(scheme: Scheme | None, prefix: str, *, sky: bool) -> list[str]:
     measured += ["pos_err", "rpet", "rpet_err", "r50", "snr"]
     if scheme is None:
         return [prefix + n for n in (*measured, *(s.name for s in SHAPES), "flags")]
-    chances = [f"{prefix}class", *scheme.column_names(prefix), f"{prefix}conf"]
+    chances = [f"{prefix}class", *scheme.column_names(prefix), f"{prefix}conf", f"{prefix}set"]
     return [*chances, *(prefix + n for n in measured), f"{prefix}flags", f"{prefix}model"]
 
 
@@ -147,13 +150,17 @@ def _positions(results: Results, images: ImageSource, prefix: str) -> list[Colum
     ]
 
 
-def probability_columns(results: Results, scheme: Scheme, prefix: str, *, normalised: bool) -> list[Column]:
-    """Columns of class, probabilities and confidence.
+def probability_columns(
+    results: Results, scheme: Scheme, prefix: str, *, normalised: bool, sets: PredictionSets | None = None
+) -> list[Column]:
+    """Columns of class, probabilities, confidence and prediction set.
 
     Parameters
     ----------
     normalised
         Whether independent fractions are scaled to sum to 1.
+    sets
+        How prediction sets are made; where None, all are empty.
     """
     marginals = scheme.marginals(results.conditional)
     if normalised:
@@ -164,7 +171,19 @@ def probability_columns(results: Results, scheme: Scheme, prefix: str, *, normal
         Column(f"{prefix}class", classes, "", f"Likeliest answer: {scheme.questions[0].title}", "src.morph.type"),
         *_answer_columns(marginals.astype(np.float32), scheme, prefix, normalised=normalised),
         Column(f"{prefix}conf", confidence.astype(np.float32), "", about, "stat.confidenceLevel"),
+        _set_column(results, scheme, prefix, sets),
     ]
+
+
+def _set_column(results: Results, scheme: Scheme, prefix: str, sets: PredictionSets | None) -> Column:
+    first = scheme.normalised(results.conditional)[:, scheme.slices[0]]
+    names = [k.rpartition("__")[2] for k in scheme.keys[scheme.slices[0]]]
+    if sets is None:
+        texts, about = np.full(len(results), "", dtype=f"<U{len('|'.join(names))}"), "none with this checkpoint"
+    else:
+        texts, about = sets.texts(first, names), f"nominal coverage {sets.coverage:g}"
+    what = f"Conformal prediction set: answers joined by '|', likeliest first; {about}"
+    return Column(f"{prefix}set", texts, "", what, "src.morph.type")
 
 
 def _answer_columns(

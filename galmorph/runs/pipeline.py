@@ -31,6 +31,7 @@ _SECTIONS = {
     "train",
     "fractions",
     "stars",
+    "calibration",
 }
 _MINIMUM = {"title", "scheme", "images", "split"}
 _WORDS = {"title", "scheme", "extends"}
@@ -68,6 +69,8 @@ class Pipeline:
         is the number of votes.
     stars
         Synthetic stars added to the training and validation parts.
+    calibration
+        Settings of :class:`galmorph.runs.calibration.CalibrationSettings`.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Pipeline:
     train: Mapping[str, Any] = field(default_factory=dict)
     fractions: Mapping[str, Any] = field(default_factory=dict)
     stars: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _files() -> dict[str, Path]:

@@ -79,4 +79,7 @@ class Predictor:
         stamps = np.stack([stamp.pixels for _, stamp in waiting])
         brightness = np.array([stamp.brightness for _, stamp in waiting], np.float32)[:, None, None, None]
         stretched = np.ascontiguousarray(stretch(stamps, brightness, checkpoint.recipe), dtype=np.float32)
-        self._results.conditional[rows] = checkpoint.predict(stretched, device=self._device)
+        conditional, features = checkpoint.predict_with_features(stretched, device=self._device)
+        if (embedding := checkpoint.envelope.embedding) is not None:
+            self._results.distance[rows] = embedding.distance(features)
+        self._results.conditional[rows] = conditional

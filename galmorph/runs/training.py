@@ -15,24 +15,24 @@ import numpy.typing as npt
 
 import galmorph
 from galmorph.errors import OutputError, PipelineError, SchemeError, unknown_name
-from galmorph.flags import UNCLASSIFIABLE
-from galmorph.nets.augment import Augmentation, Observation, degrade
-from galmorph.nets.calibrate import fit_temperatures
+from galmorph.nets.augment import Augmentation, Observation
 from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, save_checkpoint
 from galmorph.nets.data import REACH, Canvas, TrainingSet, canvas, star_canvases
 from galmorph.nets.evaluate import evaluate, mean_fractions
 from galmorph.nets.network import Ensemble, NetworkConfig, n_weights
 from galmorph.nets.train import Epoch, Trainer, TrainingSettings
-from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of, stamp_of
+from galmorph.runs.calibration import CalibrationSettings, fit_checkpoint, score_viewed
+from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of
 from galmorph.runs.pipeline import PARTS, Pipeline, split_rows, unbiased_rows
+from galmorph.runs.viewed import observation_of, view_rows
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource, colour_bands
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
 from galmorph.sky.survey import Survey
 from galmorph.sky.survey import survey as load_survey
-from galmorph.stamps.recipe import Recipe, prepare_around, stretch
+from galmorph.stamps.recipe import Recipe, prepare_around
 
-__all__ = ["TrainingRun", "evaluate_checkpoint", "labels_from", "predict_rows", "train"]
+__all__ = ["TrainingRun", "calibrate_checkpoint", "evaluate_checkpoint", "labels_from", "predict_rows", "train"]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, str], None]
@@ -121,6 +121,7 @@ def train(
     scheme, recipe = load_scheme(pipeline.scheme), Recipe.from_dict(pipeline.recipe)
     config, ranges = NetworkConfig.from_dict(pipeline.network), Augmentation.from_dict(pipeline.augmentation)
     members, settings = _settings(pipeline)
+    calibration = CalibrationSettings.from_dict(pipeline.calibration)
     labels = labels_from(catalog, scheme, pipeline.fractions)
     parts = split_rows(pipeline.split, _names(catalog), catalog.table)
     _prepare_folder(folder, resume=resume)
@@ -136,13 +137,12 @@ def train(
         _train_member(trainer, folder, number, resume=resume, report=report)
         trainers.append(trainer)
     raw = _checkpoint(pipeline, trainers, scheme, recipe, survey, snr)
-    held = np.flatnonzero((parts == "validation") & (labels.totals.max(axis=1) > 0))
     gathering = Gathering(catalog, images, None, recipe.half_width_rpet)
-    uncalibrated, held = predict_rows(raw, gathering, held, observation=ranges.observation, progress=report)
-    checkpoint = raw.with_temperatures(fit_temperatures(raw, uncalibrated, labels.take(held)))
+    fitted = fit_checkpoint(raw, gathering, labels, parts, calibration, progress=report)
+    checkpoint = fitted.checkpoint
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), scheme)
-    scores = evaluate(checkpoint.calibrated(uncalibrated), labels.take(held), scheme, constant)
-    card = _card(pipeline, checkpoint, trainers, parts, scores, constant)
+    scores = evaluate(fitted.held.conditional, labels.take(fitted.held.rows), scheme, constant)
+    card = _card(pipeline, checkpoint, trainers, parts, scores, constant) | {"calibration": dict(fitted.about)}
     path = save_checkpoint(checkpoint, folder / f"{pipeline.name}.safetensors", card)
     _write_split(folder / "split.csv", _names(catalog), parts)
     return TrainingRun(load_checkpoint(path), path, card)
@@ -297,26 +297,8 @@ def predict_rows(
     -------
     (M, A) probabilities and the M rows that have an image.
     """
-    report = progress or _silent
-    recipe = checkpoint.recipe
-    pixels, brightness, kept = [], [], []
-    for done, galaxy in enumerate(gather(gathering, rows), 1):
-        report("predicting", done, len(rows), "")
-        if galaxy.measured is None or galaxy.cutout is None or galaxy.flags & UNCLASSIFIABLE:
-            continue
-        stamp = stamp_of(galaxy, gathering.images, recipe)
-        pixels.append(stamp.pixels)
-        brightness.append(stamp.brightness)
-        kept.append(galaxy.row)
-    scale = np.array(brightness)
-    stamps = np.stack(pixels)
-    if observation is not None:
-        stamps, scale = (
-            degrade(stamps, scale, observation, recipe.half_width_rpet, seed=len(kept)),
-            np.ones(len(kept)),
-        )
-    stretched = stretch(stamps, scale.astype(np.float32)[:, None, None, None], recipe).astype(np.float32)
-    return checkpoint.predict(stretched), np.array(kept, dtype=np.intp)
+    viewed = view_rows(checkpoint, gathering, rows, observation=observation, progress=progress)
+    return viewed.conditional, viewed.rows
 
 
 def evaluate_checkpoint(
@@ -346,16 +328,53 @@ def evaluate_checkpoint(
     wanted = (labels.totals.max(axis=1) > 0) & ((parts == part) | (part == "all"))
     if not wanted.any():
         raise PipelineError(f"part '{part}' of the labels is empty: the checkpoint's split leaves no row there")
-    observation = (
-        Augmentation.from_dict({"observation": checkpoint.observation}).observation if checkpoint.observation else None
-    )
+    observation = observation_of(checkpoint)
     gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
-    conditional, rows = predict_rows(
-        checkpoint, gathering, np.flatnonzero(wanted), observation=observation, progress=progress
-    )
+    viewed = view_rows(checkpoint, gathering, np.flatnonzero(wanted), observation=observation, progress=progress)
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
-    scores = evaluate(conditional, labels.take(rows), checkpoint.scheme, constant)
+    scores = evaluate(viewed.conditional, labels.take(viewed.rows), checkpoint.scheme, constant)
+    scores |= score_viewed(checkpoint, viewed, labels.take(viewed.rows))
     return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, **scores}
+
+
+def calibrate_checkpoint(
+    checkpoint: Checkpoint,
+    catalog: Catalog,
+    images: ImageSource,
+    settings: CalibrationSettings | None = None,
+    *,
+    card: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """Fit calibration, prediction sets and envelope of a checkpoint anew; its networks stay as they are.
+
+    Parameters
+    ----------
+    catalog, images
+        The labels and images that it was trained on: they are divided as they were then. The validation part is what
+        is fitted to, the training part says what stamps usually are like, the test part is not read.
+    card
+        Of the checkpoint as it was.
+
+    Returns
+    -------
+    The checkpoint and its card, with new entries ``validation`` and ``calibration``, and without the scores of other
+    parts, which were not its.
+
+    Raises
+    ------
+    PipelineError
+        If a part is empty or has no image.
+    """
+    labels = labels_from(catalog, checkpoint.scheme, checkpoint.fractions)
+    parts = split_rows(checkpoint.split, _names(catalog), catalog.table)
+    gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
+    chosen = settings or CalibrationSettings()
+    fitted = fit_checkpoint(checkpoint, gathering, labels, parts, chosen, progress=progress)
+    constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
+    scores = evaluate(fitted.held.conditional, labels.take(fitted.held.rows), checkpoint.scheme, constant)
+    kept = {k: v for k, v in (card or {}).items() if k not in (*PARTS, "all")}
+    return fitted.checkpoint, {**kept, "validation": scores, "calibration": dict(fitted.about)}
 
 
 def _remark(epoch: Epoch) -> str:

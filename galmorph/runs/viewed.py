@@ -57,6 +57,7 @@ def view_rows(
     rows: npt.NDArray[np.intp],
     *,
     observation: Observation | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Viewed:
     """Show some rows to a checkpoint's network, optionally degraded to another survey."""
@@ -79,6 +80,6 @@ def view_rows(
         stamps = degrade(stamps, scale, observation, recipe.half_width_rpet, seed=len(kept))
         scale = np.ones(len(kept))
     stretched = stretch(stamps, scale.astype(np.float32)[:, None, None, None], recipe).astype(np.float32)
-    conditional, features = checkpoint.predict_with_features(stretched)
+    conditional, features = checkpoint.predict_with_features(stretched, device=device)
     values = np.array(measured, dtype=np.float64).reshape(-1, 3)
     return Viewed(np.array(kept, dtype=np.intp), conditional, features, *values.T)

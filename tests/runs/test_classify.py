@@ -124,7 +124,7 @@ def test_an_error_of_the_network_stops_the_run(run):
 
         recipe = run.checkpoint.recipe
 
-        def predict(self, stamps, *, device):
+        def predict_with_features(self, stamps, *, device):
             raise CheckpointError(f"{len(stamps)} stamps on {device}")
 
     galaxy = next(gather(run.gathering))
@@ -139,7 +139,9 @@ def test_an_error_of_the_network_stops_the_run(run):
 def test_column_names_follow_the_scheme_and_the_prefix():
     names = column_names(load_scheme("candels-visual"), "x_", sky=False)
     assert names[:2] == ["x_class", "x_p_spheroid"]
-    assert names[-9:] == [f"x_{n}" for n in ("x", "y", "pos_err", "rpet", "rpet_err", "r50", "snr", "flags", "model")]
+    assert names[-10:] == [
+        f"x_{n}" for n in ("set", "x", "y", "pos_err", "rpet", "rpet_err", "r50", "snr", "flags", "model")
+    ]
     assert "x_p_disk" not in column_names(None, "x_", sky=True)
 
 
