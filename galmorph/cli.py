@@ -94,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         ("train", _add_train, _train, "train a network from a table of labels and images"),
         ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
         ("calibrate", _add_calibrate, _calibrate, "fit a checkpoint's calibration, sets and envelope anew"),
+        ("join", _add_join, _join, "make one checkpoint of several, whose networks answer together"),
+        ("export", _add_export, _export, "write a checkpoint as an ONNX file for other programs"),
         ("simulate", _add_simulate, _simulate, "render a field with known truth"),
         ("list", _add_list, _list, "list what ships: " + ", ".join(_KINDS)),
         ("show", _add_show, _show, "show a survey, scheme, network, checkpoint or pipeline"),
@@ -134,6 +136,12 @@ def _add_detect(command: argparse.ArgumentParser) -> None:
         default="auto",
         help="where objects are detected if there is no --segmentation (default: where it is cheaper)",
     )
+    command.add_argument(
+        "--centroid",
+        choices=("windowed", "isophotal"),
+        default="windowed",
+        help="position: of the light in a Gaussian window, or barycentre of the segment as catalogues list it",
+    )
 
 
 def _add_columns(command: argparse.ArgumentParser) -> None:
@@ -168,9 +176,30 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
     _add_output(command)
     command.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    command.add_argument(
+        "--engine", default="torch", metavar="E", help="torch, or the .onnx file of the checkpoint (galmorph export)"
+    )
+    _add_views(command)
+    command.add_argument(
+        "--errors", action="store_true", help="add the spread of each probability over networks and views"
+    )
+    command.add_argument(
+        "--rule",
+        default="",
+        metavar="R",
+        help="what gives the class: a rule of the scheme (galmorph show), or likeliest",
+    )
     command.add_argument("--normalise", action="store_true", help="scale independent fractions so that they sum to 1")
     command.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")
     _add_columns(command)
+
+
+def _add_views(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--views",
+        metavar="V",
+        help="average over: one, turns2, turns4, turns8, dieleman60, or 'angles = 8, zooms = [0.9, 1], flip = true'",
+    )
 
 
 def _add_measure(command: argparse.ArgumentParser) -> None:
@@ -203,6 +232,7 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--epochs", type=int, metavar="N", help="instead of the pipeline's")
     command.add_argument("--seed", type=int, metavar="N", help="instead of the pipeline's")
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks learn")
     _add_columns(command)
 
 
@@ -211,6 +241,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("labels", metavar="LABELS", help="table of votes, fractions or classes")
     _add_images(command)
     command.add_argument("--part", default="test", help="train, validation, test (default) or all")
+    _add_views(command)
     command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
     command.add_argument("--card", metavar="JSON", help="enter the scores into a checkpoint's card")
     _add_columns(command)
@@ -230,6 +261,20 @@ def _add_calibrate(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", required=True, metavar="FILE", help="checkpoint; its card lies beside it")
     command.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
     _add_columns(command)
+
+
+def _add_join(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="names or files, two or more")
+    command.add_argument("--weights", nargs="+", type=float, default=[], metavar="W", help="one for each (equal)")
+    command.add_argument("--name", default="", help="of the result (default: that of its file)")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="result, ending in .safetensors")
+    command.add_argument("--overwrite", action="store_true")
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="name or file")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="result, ending in .onnx")
+    command.add_argument("--overwrite", action="store_true")
 
 
 def _add_simulate(command: argparse.ArgumentParser) -> None:
@@ -273,6 +318,7 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
         "rms": options.rms,
         "segmentation": options.segmentation,
         "detect": options.detect,
+        "centroid": options.centroid,
         "image_hdu": _hdu(options.image_hdu),
         "hdu": _hdu(options.hdu),
         "prefix": options.prefix,
@@ -329,6 +375,10 @@ def _classify(options: argparse.Namespace) -> None:
             report=options.report,
             device=options.device,
             normalised=options.normalise,
+            views=options.views,
+            errors=options.errors,
+            rule=options.rule,
+            engine=options.engine,
             strict=options.strict,
             progress=bar,
             **_shared(options),
@@ -400,7 +450,15 @@ def _train(options: argparse.Namespace) -> None:
             if what == "training" and not sys.stderr.isatty():
                 sys.stderr.write(f"epoch {done}/{total} {remark}\n")
 
-        made = train(catalog, images, pipeline, Path(options.output), resume=options.resume, progress=progress)
+        made = train(
+            catalog,
+            images,
+            pipeline,
+            Path(options.output),
+            resume=options.resume,
+            device=options.device,
+            progress=progress,
+        )
     sys.stdout.write(f"{made.path}\n")
 
 
@@ -419,7 +477,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     catalog, images = _labelled(options, envelope.survey or None, band)
     with closing(images), closing(_Bar()) as bar:
         scores = evaluate_checkpoint(
-            checkpoint, catalog, images, part=options.part, progress=lambda w, d, n, r: bar(d, n, w, r)
+            checkpoint,
+            catalog,
+            images,
+            part=options.part,
+            views=options.views,
+            progress=lambda w, d, n, r: bar(d, n, w, r),
         )
     if options.card:
         add_to_card(options.card, options.part, scores)
@@ -453,6 +516,20 @@ def _calibrate(options: argparse.Namespace) -> None:
             checkpoint, catalog, images, settings, card=card, progress=lambda w, d, n, r: bar(d, n, w, r)
         )
     sys.stdout.write(f"{save_checkpoint(fitted, path, card)}\n")
+
+
+def _join(options: argparse.Namespace) -> None:
+    path = Path(options.output)
+    if path.exists() and not options.overwrite:
+        raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
+    galmorph.join(options.checkpoints, path, weights=options.weights, name=options.name)
+    sys.stdout.write(f"{path}\n")
+
+
+def _export(options: argparse.Namespace) -> None:
+    worst = galmorph.export(options.checkpoint, options.output, overwrite=options.overwrite)
+    sys.stdout.write(f"{options.output}\n")
+    sys.stderr.write(f"largest difference of a probability from torch: {worst:.1g}\n")
 
 
 def _simulate(options: argparse.Namespace) -> None:

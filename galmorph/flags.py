@@ -44,7 +44,7 @@ MEANINGS: dict[Flag, str] = {
     Flag.ZERO_WEIGHT: "pixels inside the Petrosian radius have zero weight",
     Flag.MASKED_PIXELS: "pixels inside the Petrosian radius are NaN, infinite or masked",
     Flag.SATURATED: "a saturated plateau lies inside the Petrosian radius",
-    Flag.NO_CENTROID: "the windowed centroid did not converge; the catalogue position is used",
+    Flag.NO_CENTROID: "the centroid is not known; the middle of the object or the catalogue position is used",
     Flag.CENTROID_MOVED: "the centroid lies far from the catalogue position",
     Flag.NO_PETROSIAN: "no Petrosian radius; the field of view follows from the isophotal extent, or is a default",
     Flag.BLEND: "a deblended neighbour overlaps the Petrosian aperture",

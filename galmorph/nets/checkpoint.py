@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,26 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from galmorph.errors import CheckpointError, OutputError, unknown_name
+from galmorph.nets.augment import warp_views
 from galmorph.nets.calibrate import Map, calibrated, checked_maps
 from galmorph.nets.envelope import Envelope
 from galmorph.nets.former import translated
-from galmorph.nets.layers import conditional_log_probabilities
-from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, views
+from galmorph.nets.layers import ORDER, conditional_log_probabilities
+from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, shares_of, views
 from galmorph.nets.sets import PredictionSets
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
+from galmorph.stamps.views import Views
 
 __all__ = [
+    "Answers",
     "Checkpoint",
     "Envelope",
+    "Runner",
     "add_to_card",
     "checkpoint_names",
+    "contents_of",
     "find_checkpoint",
     "load_checkpoint",
     "read_card",
@@ -46,11 +51,43 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
+Single = npt.NDArray[np.float32]
+Runner = Callable[[Single], tuple[Single, Single]]
 _FORMAT = "2"
+_MIXED = "3"  # says for each network its text and its share; written only where these differ
 _FORMER = "1"  # had settings of a residual network instead of the text of any network: see galmorph.nets.former
 _SUFFIX = ".safetensors"
 _BATCH = 64
 _EMBEDDING = "embedding."  # begins the names of arrays that are no weights
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a checkpoint says about N galaxies.
+
+    Parameters
+    ----------
+    conditional
+        (N, A) calibrated probabilities given that each question is asked.
+    spread
+        (N, A) standard deviation, over networks and views, of the calibrated probabilities among all people; NaN where
+        there is only one of both.
+    features
+        (N, F) what the last dense layer of the first network sees, averaged over orientations and views.
+    """
+
+    conditional: FloatArray
+    spread: FloatArray
+    features: FloatArray
+
+
+@dataclass(frozen=True)
+class _Passes:
+    """What each network makes of B stamps in each orientation: (P, B, A), weights (P,), and features (B, F)."""
+
+    each: FloatArray
+    weights: FloatArray
+    features: FloatArray
 
 
 @dataclass(frozen=True)
@@ -71,6 +108,9 @@ class Checkpoint:
         How votes had been mapped, and the training images degraded to another survey, for the same purpose.
     sha256
         Of the file; empty before it is saved.
+    runner
+        What computes in the networks' stead, from stamps, (B, C, S, S), to what each network makes of each
+        orientation, (P, B, A), and the features of the first, (B, F): see :func:`galmorph.nets.exported.with_onnx`.
     maps
         Of the questions that are calibrated by more than a temperature; see :mod:`galmorph.nets.calibrate`.
     sets
@@ -89,6 +129,7 @@ class Checkpoint:
     fractions: Mapping[str, Any] = field(default_factory=dict)
     observation: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    runner: Runner | None = field(default=None, compare=False)
     maps: tuple[Map | None, ...] = ()
     sets: PredictionSets | None = None
 
@@ -118,45 +159,109 @@ class Checkpoint:
         CheckpointError
             If the stamps do not have the recipe's shape.
         """
-        return self.predict_with_features(stamps, device=device)[0]
-
-    def predict_with_features(
-        self, stamps: npt.NDArray[np.float32], *, device: str = "cpu"
-    ) -> tuple[FloatArray, FloatArray]:
-        """Predict as :meth:`predict` does; return also what the (first) network's last dense layer sees, (N, F)."""
         expected = (self.recipe.planes, self.recipe.size, self.recipe.size)
         if stamps.shape[1:] != expected:
             raise CheckpointError(f"stamps of shape {stamps.shape[1:]}: checkpoint '{self.name}' expects {expected}")
+        return self.answer(stamps[:, None], device=device).conditional
+
+    def seen(self, which: Views) -> tuple[FloatArray, FloatArray]:
+        """Return the matrices of the views that the networks need to see, (V, 2, 3), and the share of each, (V,).
+
+        Those that differ by quarter turns and flips alone are one for networks whose answers these do not change.
+        """
+        if all(network.invariant for network in members_of(self.network)):
+            return which.distinct
+        return which.matrices, np.full(len(which), 1.0 / len(which))
+
+    warp = staticmethod(warp_views)
+
+    def answer(
+        self,
+        stamps: npt.NDArray[np.float32],
+        shares: FloatArray | None = None,
+        *,
+        device: str = "cpu",
+        normalised: bool = False,
+    ) -> Answers:
+        """Predict from several views of each galaxy: their probabilities are averaged, then calibrated.
+
+        Parameters
+        ----------
+        stamps
+            (N, V, C, S, S) stretched stamps.
+        shares
+            Weight of each view, (V,), with a sum of 1; equal by default.
+        normalised
+            Whether the spread is that of fractions scaled to sum to 1.
+        """
+        shares = np.full(stamps.shape[1], 1.0 / stamps.shape[1]) if shares is None else shares
+        step = max(_BATCH // stamps.shape[1], 1)
         parts = [
-            self._views_averaged(torch.from_numpy(stamps[i : i + _BATCH]), device)
-            for i in range(0, len(stamps), _BATCH)
+            self._answer(torch.from_numpy(stamps[i : i + step]), shares, device, normalised=normalised)
+            for i in range(0, len(stamps), step)
         ]
         if not parts:
-            return np.zeros((0, len(self.scheme.keys))), np.zeros((0, 0))
-        mean, features = (torch.cat(part).double().numpy() for part in zip(*parts, strict=True))
-        return self.calibrated(mean), features
+            nothing = np.zeros((0, len(self.scheme.keys)))
+            return Answers(nothing, nothing, np.zeros((0, 0)))
+        kinds = zip(*((p.conditional, p.spread, p.features) for p in parts), strict=True)
+        return Answers(*(np.concatenate(kind) for kind in kinds))
 
-    def _views_averaged(self, stamps: torch.Tensor, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Average probabilities over members and views, (B, A), and features of the first member over views, (B, F)."""
-        members = [network.to(device) for network in members_of(self.network)]
-        independent = self.scheme.kind == "independent"
-        total = torch.zeros(len(stamps), len(self.scheme.keys), device=device)
-        seen = 0
-        first: list[torch.Tensor] = []
+    def _answer(self, stamps: torch.Tensor, shares: FloatArray, device: str, *, normalised: bool) -> Answers:
+        rows, count = stamps.shape[:2]
+        passes = self._passes(stamps.flatten(0, 1), device)
+        answers = passes.each.shape[-1]
+        each = passes.each.reshape(-1, rows, count, answers).transpose(0, 2, 1, 3).reshape(-1, rows, answers)
+        weights = np.outer(passes.weights, shares).ravel()
+        features = np.tensordot(passes.features.reshape(rows, count, -1), shares, axes=(1, 0))
+        mean = self.calibrated(np.tensordot(weights, each, axes=1))
+        if len(weights) == 1:
+            return Answers(mean, np.full_like(mean, np.nan), features)
+        chances = self.scheme.marginals(self.calibrated(each.reshape(-1, answers)))
+        chances = self.scheme.normalised(chances) if normalised else chances
+        return Answers(mean, _deviation(chances.reshape(each.shape), weights), features)
+
+    def _passes(self, stamps: torch.Tensor, device: str) -> _Passes:
+        if self.runner is not None:
+            given = self.runner(stamps.numpy())
+            return _Passes(given[0].astype(np.float64), self.weights, given[1].astype(np.float64))
         with torch.inference_mode():
-            for network in members:
-                for view in views(network, stamps.to(device)):
-                    features = network.features(view.contiguous(memory_format=torch.channels_last))
-                    logits = network.answers(features).float()
-                    total += conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
-                    seen += 1
-                    if network is members[0]:
-                        first.append(features.flatten(1).float())
-        return (total / seen).cpu(), torch.stack(first).mean(dim=0).cpu()
+            found, features = self.through(members_of(self.network.to(device)), stamps.to(device))
+        return _Passes(found.double().cpu().numpy(), self.weights, features.double().cpu().numpy())
+
+    def through(self, members: Iterable[Network], stamps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Show stamps, (B, C, S, S), to networks in each orientation: probabilities, (P, B, A), and features, (B, F).
+
+        The features are those of the first network, averaged over its orientations.
+        """
+        independent = self.scheme.kind == "independent"
+        found, first = [], []
+        for number, network in enumerate(members):
+            for view in views(network, stamps):
+                features = network.features(view.contiguous(memory_format=torch.channels_last))
+                logits = network.answers(features).float()
+                found.append(conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp())
+                if number == 0:
+                    first.append(features.flatten(1).float())
+        return torch.stack(found), torch.stack(first).mean(dim=0)
+
+    @property
+    def weights(self) -> FloatArray:
+        """The weight of each network in each orientation, (P,)."""
+        turns = [ORDER if network.views == "eight" else 1 for network in members_of(self.network)]
+        return np.repeat(np.array(shares_of(self.network)) / turns, turns)
 
     def calibrated(self, probabilities: FloatArray) -> FloatArray:
         """Calibrate conditional probabilities, (N, A); see :mod:`galmorph.nets.calibrate`."""
         return calibrated(probabilities, self.scheme, self.temperatures, self.maps)
+
+
+def _deviation(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the standard deviation over the first axis of values, (P, ...), with weights that sum to 1, (P,)."""
+    mean = np.tensordot(weights, values, axes=1)
+    variance = np.tensordot(weights, (values - mean) ** 2, axes=1)
+    # Equal weights give the usual divisor P - 1.
+    deviation: FloatArray = np.sqrt(variance / (1.0 - (weights**2).sum()))
+    return deviation
 
 
 def checkpoint_names() -> list[str]:
@@ -217,9 +322,9 @@ def _header(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"checkpoint '{path}' is corrupt or not one of galmorph's ({type(error).__name__}): fetch or train it again"
         ) from error
-    if contents.get("format") not in (_FORMER, _FORMAT):
+    if contents.get("format") not in (_FORMER, _FORMAT, _MIXED):
         raise CheckpointError(
-            f"checkpoint '{path}' has format {contents.get('format')}, expected {_FORMER} or {_FORMAT}: update galmorph"
+            f"checkpoint '{path}' has format {contents.get('format')}, expected {_FORMER} to {_MIXED}: update galmorph"
         )
     return contents
 
@@ -272,8 +377,10 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
         raise CheckpointError(f"{len(contents['temperatures'])} temperatures for {len(scheme.questions)} questions")
     own = {k: v for k, v in weights.items() if not k.startswith(_EMBEDDING)}
     arrays = {k.removeprefix(_EMBEDDING): v.numpy() for k, v in weights.items() if k.startswith(_EMBEDDING)}
-    members = [Network(config, recipe, scheme) for _ in range(contents.get("members", 1))]
-    network = members[0] if len(members) == 1 else Ensemble(members)
+    texts = contents.get("networks") or [contents["network"]] * contents.get("members", 1)
+    members = [Network(NetworkConfig.from_dict(text), recipe, scheme) for text in texts]
+    shares = [float(share) for share in contents.get("shares", ())]
+    network = members[0] if len(members) == 1 else Ensemble(members, shares)
     network.load_state_dict({k: v.float() for k, v in own.items()}, strict=True)
     return Checkpoint(
         contents["name"],
@@ -288,8 +395,8 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
         contents.get("fractions", {}),
         contents.get("observation", {}),
         sha256,
-        checked_maps(contents.get("calibration", []), scheme),
-        _sets(contents, scheme),
+        maps=checked_maps(contents.get("calibration", []), scheme),
+        sets=_sets(contents, scheme),
     )
 
 
@@ -308,21 +415,17 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
-    """Write a checkpoint and its card, each atomically.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    path = Path(path)
-    members = len(members_of(checkpoint.network))
-    contents: dict[str, Any] = {
-        "members": members,
+def contents_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what the header of a checkpoint's file says: everything but the weights, as plain values."""
+    texts, shares = [m.config.to_dict() for m in members_of(checkpoint.network)], shares_of(checkpoint.network)
+    mixed = any(text != texts[0] for text in texts) or not np.allclose(shares, shares[0])
+    return {
+        "format": _MIXED if mixed else _FORMAT,
+        **({"networks": texts, "shares": list(shares)} if mixed else {}),
+        "members": len(texts),
         "name": checkpoint.name,
         "version": checkpoint.version,
-        "network": checkpoint.config.to_dict(),
+        "network": texts[0],
         "scheme": checkpoint.scheme.to_dict(),
         "recipe": checkpoint.recipe.to_dict(),
         "envelope": checkpoint.envelope.to_dict(),
@@ -332,28 +435,6 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         "observation": dict(checkpoint.observation),
         **_fitted(checkpoint),
     }
-    weights = {
-        k: (v.half() if members > 1 and v.ndim > 1 else v)
-        .detach()
-        .cpu()
-        .contiguous(memory_format=torch.contiguous_format)
-        for k, v in checkpoint.network.state_dict().items()
-    }
-    if (embedding := checkpoint.envelope.embedding) is not None:
-        weights |= {_EMBEDDING + k: torch.from_numpy(v).contiguous() for k, v in embedding.tensors().items()}
-    try:
-        with _replacing(path) as temporary:
-            # One entry only: their order in the file is not fixed, and equal checkpoints should have equal checksums.
-            save_file(weights, temporary, {"galmorph": json.dumps({"format": _FORMAT, **contents})})
-            temporary.chmod(0o644)  # safetensors makes files that only their owner may read
-        if card is not None:
-            with _replacing(path.with_suffix(".json")) as temporary:
-                text = json.dumps({**card, "sha256": _sha256(path)}, indent=1)
-                temporary.write_text(text + "\n", encoding="utf-8")
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"checkpoint '{path}' cannot be written: {reason}") from error
-    return path
 
 
 def _fitted(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -364,6 +445,41 @@ def _fitted(checkpoint: Checkpoint) -> dict[str, Any]:
     if checkpoint.sets is not None:
         parts["sets"] = checkpoint.sets.to_dict()
     return parts
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
+    """Write a checkpoint and its card, each atomically.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    contents = contents_of(checkpoint)
+    members = contents["members"]
+    weights = {
+        k: (v.half() if members > 1 and v.ndim > 1 else v)
+        .detach()
+        .cpu()
+        .clone(memory_format=torch.contiguous_format)  # the same network may be there twice
+        for k, v in checkpoint.network.state_dict().items()
+    }
+    if (embedding := checkpoint.envelope.embedding) is not None:
+        weights |= {_EMBEDDING + k: torch.from_numpy(v).contiguous() for k, v in embedding.tensors().items()}
+    try:
+        with _replacing(path) as temporary:
+            # One entry only: their order in the file is not fixed, and equal checkpoints should have equal checksums.
+            save_file(weights, temporary, {"galmorph": json.dumps(contents)})
+            temporary.chmod(0o644)  # safetensors makes files that only their owner may read
+        if card is not None:
+            with _replacing(path.with_suffix(".json")) as temporary:
+                text = json.dumps({**card, "sha256": _sha256(path)}, indent=1)
+                temporary.write_text(text + "\n", encoding="utf-8")
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"checkpoint '{path}' cannot be written: {reason}") from error
+    return path
 
 
 def add_to_card(path: str | Path, part: str, scores: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from galmorph.nets.embedding import Embedding, Single
 
-__all__ = ["UNLIMITED", "Envelope"]
+__all__ = ["UNLIMITED", "Envelope", "Limits"]
 
 Limits = tuple[float, float]
 UNLIMITED: Limits = (0.0, float("inf"))

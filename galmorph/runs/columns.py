@@ -12,6 +12,7 @@ from galmorph.flags import Flag
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import Column
 from galmorph.sky.images import ImageSource
+from galmorph.sky.rules import Rule
 from galmorph.sky.scheme import Scheme
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = ["SHAPES", "Shape", "column_names", "measured_columns", "probability_c
 
 FloatArray = npt.NDArray[np.float64]
 _RADIUS = "SDSS definition (annulus 0.8-1.25 r, eta=0.2), circular"
+_CENTRES = {"windowed": "Windowed centroid", "isophotal": "Isophotal barycentre"}
 
 
 @dataclass(frozen=True)
@@ -72,23 +74,28 @@ SHAPES: tuple[Shape, ...] = (
 )
 
 
-def column_names(scheme: Scheme | None, prefix: str, *, sky: bool) -> list[str]:
+def column_names(scheme: Scheme | None, prefix: str, *, sky: bool, errors: bool = False) -> list[str]:
     """Names of the columns that a run appends, in their order; `scheme` is None for measuring only."""
     measured = ["ra", "dec"] if sky else ["x", "y"]
     measured += ["pos_err", "rpet", "rpet_err", "r50", "snr"]
     if scheme is None:
         return [prefix + n for n in (*measured, *(s.name for s in SHAPES), "flags")]
-    chances = [f"{prefix}class", *scheme.column_names(prefix), f"{prefix}conf", f"{prefix}set"]
+    answers = [n + end for n in scheme.column_names(prefix) for end in (("", "_err") if errors else ("",))]
+    chances = [f"{prefix}class", *answers, f"{prefix}conf", f"{prefix}set"]
     return [*chances, *(prefix + n for n in measured), f"{prefix}flags", f"{prefix}model"]
 
 
-def measured_columns(results: Results, images: ImageSource, prefix: str, *, shapes: bool) -> list[Column]:
+def measured_columns(
+    results: Results, images: ImageSource, prefix: str, *, shapes: bool, centroid: str = "windowed"
+) -> list[Column]:
     """Columns of the measurements: sky positions and arcsec where the images have a WCS, else pixels.
 
     Parameters
     ----------
     shapes
         Whether to append all that was measured, or only what goes with a classification.
+    centroid
+        What the positions are: one of :data:`galmorph.stamps.centroid.CENTROIDS`.
     """
     sky = images.has_wcs
     unit = "arcsec" if sky else "pixel"
@@ -103,7 +110,7 @@ def measured_columns(results: Results, images: ImageSource, prefix: str, *, shap
     half = "Radius of half of the flux inside the Petrosian radius, circular"
     ratio = "Signal-to-noise ratio inside the Petrosian radius"
     return [
-        *_positions(results, images, prefix),
+        *_positions(results, images, prefix, _CENTRES[centroid]),
         size("pos_err", results.position_err_px, "Error of the centroid per axis", "stat.error;pos"),
         size("rpet", results.rpet_px, petrosian, "phys.angSize;src.morph"),
         size("rpet_err", results.rpet_err_px, "Error of the Petrosian radius", "stat.error;phys.angSize"),
@@ -135,15 +142,15 @@ def _from_north(angle_deg: FloatArray, results: Results, images: ImageSource) ->
     return sky
 
 
-def _positions(results: Results, images: ImageSource, prefix: str) -> list[Column]:
+def _positions(results: Results, images: ImageSource, prefix: str, centre: str) -> list[Column]:
     if not images.has_wcs:
-        what = "Windowed centroid, pixels from 0 at the centre of the first"
+        what = f"{centre}, pixels from 0 at the centre of the first"
         return [
             Column(prefix + "x", results.x, "pixel", what, "pos.cartesian.x;instr.det"),
             Column(prefix + "y", results.y, "pixel", what, "pos.cartesian.y;instr.det"),
         ]
     ra, dec = images.sky(results.tile, results.x, results.y)
-    what = "of the windowed centroid, ICRS"
+    what = f"of the {centre[0].lower()}{centre[1:]}, ICRS"
     return [
         Column(prefix + "ra", np.asarray(ra, np.float64), "deg", f"Right ascension {what}", "pos.eq.ra"),
         Column(prefix + "dec", np.asarray(dec, np.float64), "deg", f"Declination {what}", "pos.eq.dec"),
@@ -151,7 +158,14 @@ def _positions(results: Results, images: ImageSource, prefix: str) -> list[Colum
 
 
 def probability_columns(
-    results: Results, scheme: Scheme, prefix: str, *, normalised: bool, sets: PredictionSets | None = None
+    results: Results,
+    scheme: Scheme,
+    prefix: str,
+    *,
+    normalised: bool,
+    errors: bool = False,
+    rule: Rule | None = None,
+    sets: PredictionSets | None = None,
 ) -> list[Column]:
     """Columns of class, probabilities, confidence and prediction set.
 
@@ -159,17 +173,32 @@ def probability_columns(
     ----------
     normalised
         Whether independent fractions are scaled to sum to 1.
+    errors
+        Whether each probability is followed by its spread over networks and views.
+    rule
+        What gives the class, from fractions that are not normalised; by default it is the likeliest answer.
     sets
         How prediction sets are made; where None, all are empty.
     """
     marginals = scheme.marginals(results.conditional)
+    ruled = rule.apply(results.conditional, marginals, scheme.keys) if rule is not None else None
     if normalised:
         marginals = scheme.normalised(marginals)
     classes, confidence = scheme.best_class(marginals)
-    about = f"Probability of {prefix}class" + (" (fractions normalised)" if scheme.kind == "independent" else "")
+    which = f"{prefix}class" if rule is None else f"the likeliest answer ({prefix}class follows the rule {rule.name})"
+    about = f"Probability of {which}" + (" (fractions normalised)" if scheme.kind == "independent" else "")
+    what = f"Likeliest answer: {scheme.questions[0].title}" if rule is None else f"Rule {rule.name}: {rule.title}"
     return [
-        Column(f"{prefix}class", classes, "", f"Likeliest answer: {scheme.questions[0].title}", "src.morph.type"),
-        *_answer_columns(marginals.astype(np.float32), scheme, prefix, normalised=normalised),
+        Column(f"{prefix}class", classes if ruled is None else ruled, "", what, "src.morph.type"),
+        *(
+            column
+            for answer in zip(
+                _answer_columns(marginals.astype(np.float32), scheme, prefix, normalised=normalised),
+                *([_spread_columns(results, scheme, prefix)] if errors else []),
+                strict=True,
+            )
+            for column in answer
+        ),
         Column(f"{prefix}conf", confidence.astype(np.float32), "", about, "stat.confidenceLevel"),
         _set_column(results, scheme, prefix, sets),
     ]
@@ -184,6 +213,12 @@ def _set_column(results: Results, scheme: Scheme, prefix: str, sets: PredictionS
         texts, about = sets.texts(first, names), f"nominal coverage {sets.coverage:g}"
     what = f"Conformal prediction set: answers joined by '|', likeliest first; {about}"
     return Column(f"{prefix}set", texts, "", what, "src.morph.type")
+
+
+def _spread_columns(results: Results, scheme: Scheme, prefix: str) -> list[Column]:
+    text, ucd = "Standard deviation over networks and views", "stat.error;stat.probability;src.morph.type"
+    names = scheme.column_names(prefix)
+    return [Column(f"{n}_err", results.spread[:, i].astype(np.float32), "", text, ucd) for i, n in enumerate(names)]
 
 
 def _answer_columns(

@@ -22,10 +22,11 @@ from galmorph.sky.survey import Band
 from galmorph.stamps.backends import Measure, backend
 from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import Measurement
-from galmorph.stamps.recipe import Recipe, Stamp, make_stamp
+from galmorph.stamps.recipe import Recipe, Stamp, WarpViews, make_views, warp_views
 from galmorph.stamps.segment import Segmentation, usable_pixels
+from galmorph.stamps.views import ONE
 
-__all__ = ["DETECT", "Galaxy", "Gathering", "gather", "locate", "seed_of", "stamp_of"]
+__all__ = ["DETECT", "Galaxy", "Gathering", "gather", "locate", "seed_of", "stamp_of", "views_of"]
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ class Gathering:
         where rows are so dense that this is cheaper. A segmentation map that comes with the images goes before.
     backend
         What measures: one of :data:`galmorph.stamps.backends.BACKENDS`.
+    centroid
+        What a position is: one of :data:`galmorph.stamps.centroid.CENTROIDS`.
     """
 
     catalog: Catalog
@@ -66,6 +69,7 @@ class Gathering:
     half_width_rpet: float = 2.0
     detect: str = "auto"
     backend: str = "galmorph"
+    centroid: str = "windowed"
 
     @property
     def psf_fwhm_px(self) -> float | None:
@@ -221,6 +225,7 @@ def _one(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galax
             saturation=gathering.saturation,
             psf_fwhm_px=gathering.psf_fwhm_px,
             found=_segmentation(gathering, cutout),
+            centroid=gathering.centroid,
         )
         if images.kind == "jpeg" or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET):
             return Galaxy(row, measured.flags, cutout, measured)
@@ -254,17 +259,38 @@ def _blank(cutout: Cutout) -> Flag:
 
 def stamp_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Stamp:
     """Cut the stamp of a gathered galaxy that has an image; not yet stretched."""
+    made = views_of(galaxy, images, recipe, ONE.matrices)
+    return Stamp(made.pixels[0], made.brightness)
+
+
+def views_of(
+    galaxy: Galaxy,
+    images: ImageSource,
+    recipe: Recipe,
+    matrices: npt.NDArray[np.float64],
+    *,
+    warp: WarpViews = warp_views,
+) -> Stamp:
+    """Cut views, (V, C, S, S), of a gathered galaxy that has an image; not yet stretched.
+
+    Parameters
+    ----------
+    matrices, warp
+        As of :func:`galmorph.stamps.recipe.make_views`.
+    """
     cutout, measured = galaxy.cutout, galaxy.measured
     if cutout is None or measured is None:
         raise ImageError(f"row {galaxy.row} has no image, so it has no stamp: leave out rows without a cutout")
-    return make_stamp(
+    return make_views(
         cutout.planes,
         measured,
         recipe,
+        matrices,
         x=cutout.x,
         y=cutout.y,
         mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
         seed=seed_of(cutout, images),
+        warp=warp,
     )
 
 

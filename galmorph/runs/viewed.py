@@ -8,16 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from galmorph.errors import PipelineError
 from galmorph.flags import UNCLASSIFIABLE
 from galmorph.nets.augment import Augmentation, Observation, degrade
-from galmorph.nets.checkpoint import Checkpoint
-from galmorph.runs.gather import Gathering, gather, stamp_of
-from galmorph.stamps.recipe import stretch
+from galmorph.nets.checkpoint import Answers, Checkpoint
+from galmorph.runs.gather import Gathering, gather, views_of
+from galmorph.stamps.recipe import Stamp, stretch
+from galmorph.stamps.views import Views, read_views
 
-__all__ = ["Viewed", "observation_of", "view_rows"]
+__all__ = ["Viewed", "check_views", "observation_of", "view_rows"]
 
 FloatArray = npt.NDArray[np.float64]
 Progress = Callable[[str, int, int, str], None]
+_TOGETHER = 512
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,21 @@ def observation_of(checkpoint: Checkpoint) -> Observation | None:
     return Augmentation.from_dict({"observation": checkpoint.observation}).observation
 
 
+def check_views(seen: Views, observation: Observation | None) -> None:
+    """Refuse several views of degraded images.
+
+    Raises
+    ------
+    PipelineError
+        Each view would have noise of its own, whose average is less.
+    """
+    if observation is not None and len(seen) > 1:
+        raise PipelineError(
+            f"{len(seen)} views of images that are degraded to another survey: expected views = 'one', since each view "
+            "would have noise of its own; leave out the views or the observation"
+        )
+
+
 def view_rows(
     checkpoint: Checkpoint,
     gathering: Gathering,
@@ -58,28 +76,57 @@ def view_rows(
     *,
     observation: Observation | None = None,
     device: str = "cpu",
+    views: str | None = None,
     progress: Progress | None = None,
 ) -> Viewed:
-    """Show some rows to a checkpoint's network, optionally degraded to another survey."""
-    recipe = checkpoint.recipe
-    pixels, brightness, kept, measured = [], [], [], []
+    """Show some rows to a checkpoint's network, optionally degraded to another survey.
+
+    Parameters
+    ----------
+    views
+        Over which probabilities are averaged; by default as the checkpoint's recipe says.
+
+    Raises
+    ------
+    PipelineError
+        If several views are asked of degraded images.
+    """
+    seen = read_views(checkpoint.recipe.views if views is None else views)
+    check_views(seen, observation)
+    matrices, shares = checkpoint.seen(seen)
+    found: list[Answers] = []
+    waiting: list[Stamp] = []
+    kept: list[tuple[int, float, float, float]] = []
     for done, galaxy in enumerate(gather(gathering, rows), 1):
         if progress is not None:
             progress("predicting", done, len(rows), "")
         if galaxy.measured is None or galaxy.cutout is None or galaxy.flags & UNCLASSIFIABLE:
             continue
-        stamp = stamp_of(galaxy, gathering.images, recipe)
-        pixels.append(stamp.pixels)
-        brightness.append(stamp.brightness)
-        kept.append(galaxy.row)
-        measured.append((galaxy.measured.snr, galaxy.measured.rpet_px, galaxy.cutout.scale_arcsec))
-    shape = (recipe.planes, recipe.size, recipe.size)
-    stamps = np.array(pixels, dtype=np.float32).reshape(-1, *shape)
-    scale = np.array(brightness, dtype=np.float64)
-    if observation is not None and kept:
-        stamps = degrade(stamps, scale, observation, recipe.half_width_rpet, seed=len(kept))
-        scale = np.ones(len(kept))
-    stretched = stretch(stamps, scale.astype(np.float32)[:, None, None, None], recipe).astype(np.float32)
-    conditional, features = checkpoint.predict_with_features(stretched, device=device)
-    values = np.array(measured, dtype=np.float64).reshape(-1, 3)
-    return Viewed(np.array(kept, dtype=np.intp), conditional, features, *values.T)
+        waiting.append(views_of(galaxy, gathering.images, checkpoint.recipe, matrices, warp=checkpoint.warp))
+        kept.append((galaxy.row, galaxy.measured.snr, galaxy.measured.rpet_px, galaxy.cutout.scale_arcsec))
+        # The noise that degrades images is drawn for all of them at once.
+        if observation is None and len(waiting) * len(shares) >= _TOGETHER:
+            found.append(_answers(checkpoint, waiting, shares, None, device))
+            waiting = []
+    if waiting or not found:
+        found.append(_answers(checkpoint, waiting, shares, observation, device))
+    columns = np.array(kept, dtype=np.float64).reshape(-1, 4).T
+    conditional, features = (
+        np.concatenate(part) for part in zip(*((f.conditional, f.features) for f in found), strict=True)
+    )
+    return Viewed(columns[0].astype(np.intp), conditional, features, *columns[1:])
+
+
+def _answers(
+    checkpoint: Checkpoint, stamps: list[Stamp], shares: FloatArray, observation: Observation | None, device: str
+) -> Answers:
+    """Predict from stamps with views, perhaps degraded as a whole."""
+    recipe = checkpoint.recipe
+    if not stamps:
+        return checkpoint.answer(np.zeros((0, len(shares), recipe.planes, recipe.size, recipe.size), np.float32))
+    pixels, scale = np.stack([stamp.pixels for stamp in stamps]), np.array([stamp.brightness for stamp in stamps])
+    if observation is not None:
+        pixels = degrade(pixels[:, 0], scale, observation, recipe.half_width_rpet, seed=len(stamps))[:, None]
+        scale = np.ones(len(stamps))
+    stretched = stretch(pixels, scale.astype(np.float32)[:, None, None, None, None], recipe).astype(np.float32)
+    return checkpoint.answer(stretched, shares, device=device)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.flags import Flag
 from galmorph.stamps.asymmetry import asymmetry
+from galmorph.stamps.centroid import barycentre
 from galmorph.stamps.frame import Frame, frame_about, frame_size
 from galmorph.stamps.petrosian import ETA, petrosian_radius
 from galmorph.stamps.profile import Profile, profile_of, radial_profile
@@ -73,7 +74,7 @@ class Measurement:
     Parameters
     ----------
     x, y, position_err_px
-        Windowed centroid in cutout pixels and its error per axis.
+        Centroid in cutout pixels and its error per axis.
     rpet_px, rpet_err_px
         Petrosian radius in pixels: SDSS definition, circular annuli from 0.8 r to 1.25 r, eta = 0.2.
     r50_px
@@ -152,6 +153,7 @@ def measure(
     saturation: float | None = None,
     psf_fwhm_px: float | None = None,
     found: Segmentation | None = None,
+    centroid: str = "windowed",
 ) -> Measurement:
     """Measure the galaxy at a position.
 
@@ -174,6 +176,9 @@ def measure(
         Width of the point-spread function; marks objects that it dominates.
     found
         Segmentation of this very cutout made elsewhere; None to detect here.
+    centroid
+        Which centre is the galaxy's position, and that of its circles: one of
+        :data:`galmorph.stamps.centroid.CENTROIDS`.
 
     Returns
     -------
@@ -194,6 +199,8 @@ def measure(
         neighbours = neighbour_mask(found, chosen, pixels.shape, extent)
         galaxy = _Galaxy.of(scene, found, chosen, neighbours, psf_fwhm_px)
         window, flags = galaxy.centred()
+        if centroid == "isophotal":
+            window, flags = galaxy.balanced(window)
         frame, radii = galaxy.sized(window)
         if extent < NEIGHBOUR_EXTENT and radii is not None and not _is_credible(radii, galaxy.isophotal_px):
             radii = None
@@ -201,7 +208,8 @@ def measure(
             break
     if np.hypot(window.x - x, window.y - y) > moved_far(galaxy.row):
         flags |= Flag.CENTROID_MOVED
-    window = galaxy.refined(window, radii)
+    if centroid == "windowed":
+        window = galaxy.refined(window, radii)
     return _measurement(scene, galaxy, window, frame, radii, flags, saturation)
 
 
@@ -291,7 +299,7 @@ class _Galaxy:
 
     clean: FloatArray
     bad: BoolArray | None
-    row: np.void
+    chosen: int
     found: Segmentation
     neighbours: BoolArray
     psf_fwhm_px: float | None
@@ -305,7 +313,13 @@ class _Galaxy:
         if not scene.usable.all():
             clean = np.where(scene.usable, clean, np.float32(0.0))
             bad = neighbours | ~scene.usable
-        return cls(clean.astype(np.float32, copy=False), bad, found.objects[chosen], found, neighbours, psf_fwhm_px)
+        return cls(clean.astype(np.float32, copy=False), bad, chosen, found, neighbours, psf_fwhm_px)
+
+    @property
+    def row(self) -> np.void:
+        """The object."""
+        row: np.void = self.found.objects[self.chosen]
+        return row
 
     @property
     def noise(self) -> float:
@@ -337,8 +351,17 @@ class _Galaxy:
     @property
     def _expected(self) -> float:
         """Petrosian over isophotal radius of an exponential disc: 3.6 / ln P if its centre is P thresholds bright."""
+        return 3.6 / self._log_contrast
+
+    @property
+    def _log_contrast(self) -> float:
         contrast = float(self.row["cpeak"]) / max(float(self.row["thresh"]), 1e-30)
-        return 3.6 / float(np.log(max(contrast, 1.5)))
+        return float(np.log(max(contrast, 1.5)))
+
+    @property
+    def _fall_px(self) -> float:
+        """Scale length of an exponential disc with this isophote; 0 for a segment of a map, which has no threshold."""
+        return float(np.sqrt(self.row["npix"] / np.pi)) / self._log_contrast if self.row["thresh"] > 0 else 0.0
 
     def centred(self) -> tuple[Window, Flag]:
         """Fit the window that centroid and shape come from."""
@@ -355,6 +378,15 @@ class _Galaxy:
             nan = float("nan")
             return Window(*start, window.position_err_px, shape, nan, converged=False), Flag.NO_CENTROID
         return window, Flag(0) if window.converged else Flag.NO_CENTROID
+
+    def balanced(self, window: Window) -> tuple[Window, Flag]:
+        """Move the centre of a window to the barycentre of the galaxy's own segment, where that has one."""
+        start = float(self.row["x"]), float(self.row["y"])
+        own = (self.found.labels == self.chosen + 1) & self.found.usable
+        centre = barycentre(self.clean, own, self.noise, self._fall_px)
+        if np.isnan(centre.x) or self._core_is_bad(start):
+            return replace(window, x=start[0], y=start[1], converged=False), Flag.NO_CENTROID
+        return replace(window, x=centre.x, y=centre.y, position_err_px=centre.error_px), Flag(0)
 
     def refined(self, window: Window, radii: Radii | None) -> Window:
         """Fit the window again where the half-light radius came out different from the first, isophotal one."""

@@ -128,7 +128,7 @@ def test_an_error_of_the_network_stops_the_run(run):
 
         recipe = run.checkpoint.recipe
 
-        def predict_with_features(self, stamps, *, device):
+        def answer(self, stamps, shares, *, device, normalised):  # noqa: ARG002
             raise CheckpointError(f"{len(stamps)} stamps on {device}")
 
     galaxy = next(gather(run.gathering))
@@ -182,7 +182,7 @@ def test_sets_follow_the_confidence_and_their_type_never_depends_on_values(sky):
 def test_strange_stamps_are_flagged_from_end_to_end(sky):
     """With a limit of 0 every stamp that is seen is strange, with an infinite one none."""
     plain = small_sky.checkpoint()
-    wide = plain.predict_with_features(np.zeros((1, 1, 32, 32), np.float32))[1].shape[1]
+    wide = plain.answer(np.zeros((1, 1, 1, 32, 32), np.float32)).features.shape[1]
     rng = np.random.default_rng(1)
     found = fit_embedding(rng.normal(0, 1, (40, wide)), rng.normal(0, 1, (40, wide)))
     flagged = {}

@@ -10,6 +10,7 @@ import small_sky
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from galmorph.errors import CatalogError
 from galmorph.runs.classify import measure
 from galmorph.runs.columns import SHAPES, column_names
 from galmorph.stamps.measure import Measurement
@@ -63,3 +64,30 @@ def test_every_shape_is_measured_and_has_a_column():
         if "err" not in shape.field and shape.kind != "spread":
             assert f"{shape.name}_err" in {s.name for s in SHAPES}
     assert column_names(None, "gm_", sky=True)[-1] == "gm_flags"
+
+
+@pytest.mark.parametrize(("word", "name"), [("windowed", "windowed centroid"), ("isophotal", "isophotal barycentre")])
+def test_the_kind_of_centroid_is_described_and_recorded(tmp_path, word, name):
+    """The word that was asked for is in the columns' descriptions and in the header."""
+    sky = small_sky.write_sky(tmp_path / "sky")
+    found = measure(sky.catalog, sky.image, survey="candels", band="H", centroid=word, output=tmp_path / "out.fits")
+    assert found["gm_ra"].description == f"Right ascension of the {name}, ICRS"
+    assert found["gm_dec"].description == f"Declination of the {name}, ICRS"
+    assert fits.getheader(tmp_path / "out.fits", 1)["GMCENTRD"] == word
+
+
+def test_both_centroids_of_symmetric_galaxies_agree(tmp_path):
+    """On discs of S/N about 100 they differ, by less than half a pixel."""
+    sky = small_sky.write_sky(tmp_path / "sky")
+    one, other = (
+        measure(sky.catalog, sky.image, survey="candels", band="H", centroid=word) for word in ("windowed", "isophotal")
+    )
+    offset = np.hypot((one["gm_ra"] - other["gm_ra"]) * np.cos(np.radians(52.9)), one["gm_dec"] - other["gm_dec"])
+    assert 0.0 < np.max(offset) * 3600 / 0.06 < 0.5
+
+
+def test_an_unknown_centroid_is_explained(tmp_path):
+    """A misspelt word names the nearest one."""
+    sky = small_sky.write_sky(tmp_path / "sky")
+    with pytest.raises(CatalogError, match="did you mean 'isophotal'"):
+        measure(sky.catalog, sky.image, survey="candels", band="H", centroid="isofotal")

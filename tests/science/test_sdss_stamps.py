@@ -7,7 +7,8 @@ diameter in units of the semi-axis A_IMAGE.
 A centre within 1.5 px of the table's, which is 2 % of the median r_P of 75 px, is not what one definition reaches of
 another on such galaxies: SExtractor itself, run on the same 232 px with the settings of the table, comes that near to
 the table for 77 % of 416 images, its windowed centre that near to its own barycentre for 64 %. Ours comes that near
-to the table for half, within 5 px for nine in ten, within a tenth of r_P for 95 %. What is further off are close
+to the table for half, within 5 px for nine in ten, within a tenth of r_P for 95 %. Our own barycentres come no nearer
+(48 %, within 5 px 84 %): which pixels are the galaxy's decides, not how they are weighed. What is further off are close
 pairs and stars in front (another object, or both as one) and lopsided, merging and cut galaxies.
 """
 
@@ -150,6 +151,19 @@ def test_centres_follow_the_barycentres_as_closely_as_the_definitions_allow(tabl
     relative = away[known] / ours[known, 2]
     assert np.median(relative) < 0.025
     assert share(relative < 0.1) > 0.91
+
+
+def test_our_barycentres_follow_sextractors_no_closer(table, pictures):
+    """Segments at other thresholds, of other parts: barycentres in ours lie as far from the table's as our centroids.
+
+    Measured on all 416: 48 % within 1.5 px and 84 % within 5 px, against 51 and 89 % of the windowed centroids.
+    """
+    middle = (SIDE - 1) / 2
+    found = [measure(p, middle, middle, saturation=np.inf, centroid="isophotal") for p in pictures[::EVERY]]
+    away = offset(table[::EVERY], np.array([(m.x, m.y) for m in found]))
+    # 84 of them leave an error of 5 and 4 %.
+    assert 0.33 < share(away < NEAR_PX) < 0.63
+    assert share(away < 5.0) > 0.72
 
 
 def test_unflagged_galaxies_agree_better(table, ours):

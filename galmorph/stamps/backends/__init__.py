@@ -31,6 +31,7 @@ class Measure(Protocol):
         saturation: float | None = None,
         psf_fwhm_px: float | None = None,
         found: Segmentation | None = None,
+        centroid: str = "windowed",
     ) -> Measurement:
         """Measure the galaxy at a position."""
 

@@ -29,12 +29,13 @@ def measure_with_photutils(
     saturation: float | None = None,  # noqa: ARG001 - part of the interface
     psf_fwhm_px: float | None = None,  # noqa: ARG001 - likewise
     found: Segmentation | None = None,
+    centroid: str = "windowed",
 ) -> Measurement:
     """Measure with photutils alone, with the settings of its documentation.
 
     Parameters
     ----------
-    pixels, x, y, weight, found
+    pixels, x, y, weight, found, centroid
         As :func:`galmorph.stamps.measure.measure` takes them.
     saturation, psf_fwhm_px
         Not used.
@@ -56,7 +57,7 @@ def measure_with_photutils(
         return nothing(x, y, found, Flag(0))
     source = SourceCatalog(clean, SegmentationImage(found.labels), mask=~usable, error=np.full(clean.shape, sigma))
     row = source.select_label(chosen + 1)
-    centre = tuple(float(v) for v in row.centroid_win)
+    centre = tuple(float(v) for v in (row.centroid_win if centroid == "windowed" else row.centroid))
 
     def inside(radius: DoubleArray) -> DoubleArray:
         sums = [CircularAperture(centre, r).do_photometry(clean, mask=~usable)[0][0] for r in radius.ravel()]

@@ -31,12 +31,13 @@ def measure_with_sep(
     saturation: float | None = None,  # noqa: ARG001 - part of the interface
     psf_fwhm_px: float | None = None,  # noqa: ARG001 - likewise
     found: Segmentation | None = None,
+    centroid: str = "windowed",
 ) -> Measurement:
     """Measure with SEP alone, with the settings of its documentation.
 
     Parameters
     ----------
-    pixels, x, y, weight, found
+    pixels, x, y, weight, found, centroid
         As :func:`galmorph.stamps.measure.measure` takes them.
     saturation, psf_fwhm_px
         Not used.
@@ -62,7 +63,7 @@ def measure_with_sep(
     reach = _APERTURE * float(row["a"])
     half = float(sep.flux_radius(clean, *at, [reach], 0.5, mask=bad, subpix=5)[0][0])
     wx, wy, flag = sep.winpos(clean, *at, [max(_WINDOW * half, 0.5)], mask=bad)
-    centre = (float(wx[0]), float(wy[0]))
+    centre = (float(wx[0]), float(wy[0])) if centroid == "windowed" else (at[0][0], at[1][0])
 
     def inside(radius: DoubleArray) -> DoubleArray:
         many = np.full(radius.size, centre[0]), np.full(radius.size, centre[1])
@@ -77,4 +78,4 @@ def measure_with_sep(
         sky,
     )
     made = measurement(plain, growth_of(inside, min(pixels.shape) / 2), found, pixels.shape)
-    return made if flag[0] == 0 else replace(made, flags=made.flags | Flag.NO_CENTROID)
+    return made if flag[0] == 0 or centroid == "isophotal" else replace(made, flags=made.flags | Flag.NO_CENTROID)
