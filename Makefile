@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-rotation bench-engines clean
+.PHONY: demo test lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-envelope bench-rotation bench-engines clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +63,9 @@ bench-engines: $(VENV)/.tested
 
 bench-networks: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_networks.py
+
+bench-envelope: $(VENV)/.tested
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_envelope.py
 
 # Real stamps and labels, which are not part of galmorph (see docs/inspect.md).
 STAMPS ?= ../shared/data

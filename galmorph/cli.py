@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         ("tune", _add_tune, _tune, "search a pipeline's ranges at random, and join the best"),
         ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
         ("inspect", _add_inspect, _inspect, "look into a checkpoint: one HTML page of what it sees and how it errs"),
+        ("calibrate", _add_calibrate, _calibrate, "fit a checkpoint's calibration, sets and envelope anew"),
         ("join", _add_join, _join, "make one checkpoint of several, whose networks answer together"),
         ("export", _add_export, _export, "write a checkpoint as an ONNX file for other programs"),
         ("simulate", _add_simulate, _simulate, "render a field with known truth"),
@@ -294,6 +295,22 @@ def _add_inspect(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", required=True, metavar="OUT", help="page.html, or a folder for NAME.html")
     command.add_argument("--overwrite", action="store_true", help="replace an existing page")
     command.add_argument("--card", metavar="JSON", help="enter the page into a checkpoint's card")
+    _add_columns(command)
+
+
+def _add_calibrate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="name or file")
+    command.add_argument("labels", metavar="LABELS", help="table of labels that it was trained on")
+    _add_images(command)
+    command.add_argument("--method", choices=("temperature", "dirichlet"), default="temperature")
+    command.add_argument("--sets", choices=("lac", "aps"), default="lac", help="kind of prediction sets (default: lac)")
+    command.add_argument("--coverage", type=float, default=0.9, metavar="C", help="of the sets (default: 0.9)")
+    command.add_argument("--by-class", action="store_true", help="the same coverage for each class")
+    command.add_argument(
+        "--false-alarms", type=float, default=0.01, metavar="S", help="share flagged by the embedding (default: 0.01)"
+    )
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="checkpoint; its card lies beside it")
+    command.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
     _add_columns(command)
 
 
@@ -562,7 +579,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     import json  # noqa: PLC0415
 
     from galmorph.nets.checkpoint import add_to_card, load_checkpoint  # noqa: PLC0415
-    from galmorph.runs.training import evaluate_checkpoint  # noqa: PLC0415
+    from galmorph.runs.scoring import evaluate_checkpoint  # noqa: PLC0415
     from galmorph.sky.formats.atomic import check_folder, replacing  # noqa: PLC0415
 
     checkpoint = load_checkpoint(options.checkpoint)
@@ -612,6 +629,30 @@ def _inspect(options: argparse.Namespace) -> None:
             options.checkpoint, catalog, images, progress=lambda w, d, n, r: bar(d, n, w, r), **chosen
         )
     sys.stdout.write(f"{page}\n")
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from galmorph.nets.checkpoint import load_checkpoint, read_card, save_checkpoint  # noqa: PLC0415
+    from galmorph.runs.calibration import CalibrationSettings  # noqa: PLC0415
+    from galmorph.runs.scoring import calibrate_checkpoint  # noqa: PLC0415
+    from galmorph.sky.formats.atomic import check_folder  # noqa: PLC0415
+
+    path = Path(options.output)
+    if path.suffix != ".safetensors" or (path.exists() and not options.overwrite):
+        raise OutputError(f"Output '{path}': expected a new file .safetensors, or an old one with --overwrite")
+    check_folder(path)
+    settings = CalibrationSettings(
+        options.method, options.sets, options.coverage, options.by_class, options.false_alarms
+    )
+    checkpoint, card = load_checkpoint(options.checkpoint), read_card(options.checkpoint)
+    envelope = checkpoint.envelope
+    band = "RGB" if len(envelope.bands) == 3 else envelope.bands[0] if envelope.bands else None
+    catalog, images = _labelled(options, envelope.survey or None, band)
+    with closing(images), closing(_Bar()) as bar:
+        fitted, card = calibrate_checkpoint(
+            checkpoint, catalog, images, settings, card=card, progress=lambda w, d, n, r: bar(d, n, w, r)
+        )
+    sys.stdout.write(f"{save_checkpoint(fitted, path, card)}\n")
 
 
 def _join(options: argparse.Namespace) -> None:

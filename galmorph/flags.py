@@ -50,7 +50,7 @@ MEANINGS: dict[Flag, str] = {
     Flag.BLEND: "a deblended neighbour overlaps the Petrosian aperture",
     Flag.LOW_SNR: "the signal-to-noise ratio is below what the measurement needs",
     Flag.SCALE_MISMATCH: "the pixel scale differs from that of the checkpoint's training images",
-    Flag.OUT_OF_ENVELOPE: "size or signal-to-noise ratio lies outside the training set's range",
+    Flag.OUT_OF_ENVELOPE: "the stamp, size or signal-to-noise ratio is unlike those of the training set",
     Flag.BAND_MISMATCH: "the band differs from that of the checkpoint's training images",
     Flag.NO_SOURCE: "nothing is detected at the position",
     Flag.CUTOUT_LIMIT: "the galaxy does not fit into the largest cutout",

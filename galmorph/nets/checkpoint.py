@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,12 @@ from safetensors.torch import load_file, save_file
 
 from galmorph.errors import CheckpointError, OutputError, unknown_name
 from galmorph.nets.augment import warp_views
+from galmorph.nets.calibrate import Map, calibrated, checked_maps
+from galmorph.nets.envelope import Envelope
+from galmorph.nets.former import translated
 from galmorph.nets.layers import ORDER, conditional_log_probabilities
 from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, shares_of, views
+from galmorph.nets.sets import PredictionSets
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
@@ -35,6 +38,7 @@ __all__ = [
     "Answers",
     "Checkpoint",
     "Envelope",
+    "Runner",
     "add_to_card",
     "checkpoint_names",
     "contents_of",
@@ -48,31 +52,14 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
+Single = npt.NDArray[np.float32]
+Runner = Callable[[Single], tuple[Single, Single]]
 _FORMAT = "2"
 _MIXED = "3"  # says for each network its text and its share; written only where these differ
-_FORMER = "1"  # had settings of a residual network instead of the text of any network: see _translated
+_FORMER = "1"  # had settings of a residual network instead of the text of any network: see galmorph.nets.former
 _SUFFIX = ".safetensors"
 _BATCH = 64
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """What the training images were like; a row outside is marked.
-
-    Parameters
-    ----------
-    survey, bands
-        Where they came from.
-    scale_arcsec
-        Pixel scale of the mosaics they were cut from.
-    snr
-        Range of signal-to-noise ratios (0.5 % to 99.5 %) as measured on them.
-    """
-
-    survey: str = ""
-    bands: tuple[str, ...] = ()
-    scale_arcsec: float = float("nan")
-    snr: tuple[float, float] = (0.0, float("inf"))
+_EMBEDDING = "embedding."  # begins the names of arrays that are no weights
 
 
 @dataclass(frozen=True)
@@ -86,10 +73,22 @@ class Answers:
     spread
         (N, A) standard deviation, over networks and views, of the calibrated probabilities among all people; NaN where
         there is only one of both.
+    features
+        (N, F) what the last dense layer of the first network sees, averaged over orientations and views.
     """
 
     conditional: FloatArray
     spread: FloatArray
+    features: FloatArray
+
+
+@dataclass(frozen=True)
+class _Passes:
+    """What each network makes of B stamps in each orientation: (P, B, A), weights (P,), and features (B, F)."""
+
+    each: FloatArray
+    weights: FloatArray
+    features: FloatArray
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,11 @@ class Checkpoint:
         Of the file; empty before it is saved.
     runner
         What computes in the networks' stead, from stamps, (B, C, S, S), to what each network makes of each
-        orientation, (P, B, A): see :func:`galmorph.nets.exported.with_onnx`.
+        orientation, (P, B, A), and the features of the first, (B, F): see :func:`galmorph.nets.exported.with_onnx`.
+    maps
+        Of the questions that are calibrated by more than a temperature; see :mod:`galmorph.nets.calibrate`.
+    sets
+        How prediction sets are made; None for none.
     """
 
     name: str
@@ -127,11 +130,13 @@ class Checkpoint:
     fractions: Mapping[str, Any] = field(default_factory=dict)
     observation: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
-    runner: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = field(default=None, compare=False)
+    runner: Runner | None = field(default=None, compare=False)
+    maps: tuple[Map | None, ...] = ()
+    sets: PredictionSets | None = None
 
     def with_temperatures(self, temperatures: tuple[float, ...]) -> Checkpoint:
-        """Return the same network with another calibration."""
-        return replace(self, temperatures=temperatures)
+        """Return the same network, calibrated by temperatures alone."""
+        return replace(self, temperatures=temperatures, maps=())
 
     def predict(self, stamps: npt.NDArray[np.float32], *, device: str = "cpu") -> FloatArray:
         """Predict calibrated probabilities.
@@ -196,52 +201,59 @@ class Checkpoint:
             self._answer(torch.from_numpy(stamps[i : i + step]), shares, device, normalised=normalised)
             for i in range(0, len(stamps), step)
         ]
-        parts = parts or [Answers(*np.zeros((2, 0, len(self.scheme.keys))))]
-        return Answers(
-            *(np.concatenate(kind) for kind in zip(*((p.conditional, p.spread) for p in parts), strict=True))
-        )
+        if not parts:
+            nothing = np.zeros((0, len(self.scheme.keys)))
+            return Answers(nothing, nothing, np.zeros((0, 0)))
+        kinds = zip(*((p.conditional, p.spread, p.features) for p in parts), strict=True)
+        return Answers(*(np.concatenate(kind) for kind in kinds))
 
     def _answer(self, stamps: torch.Tensor, shares: FloatArray, device: str, *, normalised: bool) -> Answers:
         rows, count = stamps.shape[:2]
-        passes, weights = self._passes(stamps.flatten(0, 1), device)
-        each = passes.reshape(len(passes), rows, count, -1).transpose(0, 2, 1, 3).reshape(-1, rows, passes.shape[-1])
-        weights = np.outer(weights, shares).ravel()
+        passes = self._passes(stamps.flatten(0, 1), device)
+        answers = passes.each.shape[-1]
+        each = passes.each.reshape(-1, rows, count, answers).transpose(0, 2, 1, 3).reshape(-1, rows, answers)
+        weights = np.outer(passes.weights, shares).ravel()
+        features = np.tensordot(passes.features.reshape(rows, count, -1), shares, axes=(1, 0))
         mean = self.calibrated(np.tensordot(weights, each, axes=1))
         if len(weights) == 1:
-            return Answers(mean, np.full_like(mean, np.nan))
-        chances = self.scheme.marginals(self.calibrated(each.reshape(-1, each.shape[-1])))
+            return Answers(mean, np.full_like(mean, np.nan), features)
+        chances = self.scheme.marginals(self.calibrated(each.reshape(-1, answers)))
         chances = self.scheme.normalised(chances) if normalised else chances
-        return Answers(mean, _deviation(chances.reshape(each.shape), weights))
+        return Answers(mean, _deviation(chances.reshape(each.shape), weights), features)
 
-    def _passes(self, stamps: torch.Tensor, device: str) -> tuple[FloatArray, FloatArray]:
-        """Return what each network makes of stamps in each orientation, (P, B, A), and the weights of these, (P,)."""
+    def _passes(self, stamps: torch.Tensor, device: str) -> _Passes:
         if self.runner is not None:
-            return self.runner(stamps.numpy()).astype(np.float64), self._weights()
-        independent = self.scheme.kind == "independent"
-        found = []
+            given = self.runner(stamps.numpy())
+            return _Passes(given[0].astype(np.float64), self.weights, given[1].astype(np.float64))
         with torch.inference_mode():
-            for network in members_of(self.network):
-                for view in views(network.to(device), stamps.to(device)):
-                    logits = network(view.contiguous(memory_format=torch.channels_last)).float()
-                    p = conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
-                    found.append(p.cpu())
-        return torch.stack(found).double().numpy(), self._weights()
+            found, features = self.through(members_of(self.network.to(device)), stamps.to(device))
+        return _Passes(found.double().cpu().numpy(), self.weights, features.double().cpu().numpy())
 
-    def _weights(self) -> FloatArray:
-        """Return the weight of each network in each orientation, (P,)."""
+    def through(self, members: Iterable[Network], stamps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Show stamps, (B, C, S, S), to networks in each orientation: probabilities, (P, B, A), and features, (B, F).
+
+        The features are those of the first network, averaged over its orientations.
+        """
+        independent = self.scheme.kind == "independent"
+        found, first = [], []
+        for number, network in enumerate(members):
+            for view in views(network, stamps):
+                features = network.features(view.contiguous(memory_format=torch.channels_last))
+                logits = network.answers(features).float()
+                found.append(conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp())
+                if number == 0:
+                    first.append(features.flatten(1).float())
+        return torch.stack(found), torch.stack(first).mean(dim=0)
+
+    @property
+    def weights(self) -> FloatArray:
+        """The weight of each network in each orientation, (P,)."""
         turns = [ORDER if network.views == "eight" else 1 for network in members_of(self.network)]
         return np.repeat(np.array(shares_of(self.network)) / turns, turns)
 
     def calibrated(self, probabilities: FloatArray) -> FloatArray:
-        """Sharpen or soften conditional probabilities, (N, A), by each question's temperature (Guo et al. 2017)."""
-        out = np.clip(probabilities, 1e-9, 1.0 - 1e-9)
-        if self.scheme.kind == "independent":
-            odds = (out / (1.0 - out)) ** (1.0 / self.temperatures[0])
-            return odds / (1.0 + odds)
-        for where, temperature in zip(self.scheme.slices, self.temperatures, strict=True):
-            powered = out[:, where] ** (1.0 / temperature)
-            out[:, where] = powered / powered.sum(axis=1, keepdims=True)
-        return out
+        """Calibrate conditional probabilities, (N, A); see :mod:`galmorph.nets.calibrate`."""
+        return calibrated(probabilities, self.scheme, self.temperatures, self.maps)
 
 
 def _deviation(values: FloatArray, weights: FloatArray) -> FloatArray:
@@ -299,7 +311,7 @@ def read_card(name: str | Path) -> dict[str, Any]:
 def read_envelope(name: str | Path) -> Envelope:
     """Read what a checkpoint's training images were like, without its weights."""
     path = find_checkpoint(name)
-    return _envelope(_header(path)["envelope"])
+    return Envelope.from_dict(_header(path)["envelope"])
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -357,18 +369,20 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
 
 def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha256: str) -> Checkpoint:
     if contents["format"] == _FORMER:
-        contents, weights = _translated(contents, weights)
+        contents, weights = translated(contents, weights)
     if "layers" not in contents["network"]:
         raise CheckpointError("its network has no layers")
     config = NetworkConfig.from_dict(contents["network"])
     scheme, recipe = Scheme.from_dict(contents["scheme"]), Recipe.from_dict(contents["recipe"])
     if len(contents["temperatures"]) != len(scheme.questions):
         raise CheckpointError(f"{len(contents['temperatures'])} temperatures for {len(scheme.questions)} questions")
+    own = {k: v for k, v in weights.items() if not k.startswith(_EMBEDDING)}
+    arrays = {k.removeprefix(_EMBEDDING): v.numpy() for k, v in weights.items() if k.startswith(_EMBEDDING)}
     texts = contents.get("networks") or [contents["network"]] * contents.get("members", 1)
     members = [Network(NetworkConfig.from_dict(text), recipe, scheme) for text in texts]
     shares = [float(share) for share in contents.get("shares", ())]
     network = members[0] if len(members) == 1 else Ensemble(members, shares)
-    network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=True)
+    network.load_state_dict({k: v.float() for k, v in own.items()}, strict=True)
     return Checkpoint(
         contents["name"],
         contents["version"],
@@ -376,64 +390,26 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
         channels_last(network.eval()),
         scheme,
         recipe,
-        _envelope(contents["envelope"]),
+        Envelope.from_dict(contents["envelope"], arrays),
         tuple(contents["temperatures"]),
         contents.get("split", {}),
         contents.get("fractions", {}),
         contents.get("observation", {}),
         sha256,
+        maps=checked_maps(contents.get("calibration", []), scheme),
+        sets=_sets(contents, scheme),
     )
 
 
-_FORMER_KEYS = {"channels", "blocks", "stem_width", "dropout", "symmetry"}
-
-
-def _translated(
-    contents: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
-) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Translate the header and the names of the weights of a file of format 1 into those of format 2.
-
-    There the network was always a first convolution (`stem`), residual blocks (`body`) and a linear map of pooled
-    features (`head`).
-    """
-    given = contents["network"]
-    if unknown := sorted(set(given) - _FORMER_KEYS):
-        raise CheckpointError(unknown_name("setting of a network", unknown[0], _FORMER_KEYS))
-    square = given.get("symmetry", "none") == "square"
-    word, wide = (" square" if square else ""), given["stem_width"]
-    pad = wide // 2 - square
-    lines = [f"conv {given['channels'][0]} {wide}x{wide} stride 2 pad {pad}{word} batchnorm relu"]
-    for stage, (channels, blocks) in enumerate(zip(given["channels"], given["blocks"], strict=True)):
-        lines += [f"residual {channels}{' stride 2' if stage and not b else ''}{word}" for b in range(blocks)]
-    last = len(lines) + 2
-    lines += ["globalpool mean maximum", "dropout $dropout", "dense answers"]
-    network = {
-        "name": "galmorph" if square else "plain",
-        "views": "one" if square else "eight",
-        "settings": {"dropout": given["dropout"]},
-        "layers": "\n".join(lines),
-    }
-    return {**contents, "network": network}, {_translated_name(k, last): v for k, v in weights.items()}
-
-
-def _translated_name(name: str, last: int) -> str:
-    name = re.sub(r"(^|\.)stem\.", r"\1layers.0.", name)
-    name = re.sub(r"(^|\.)body\.(\d+)\.", lambda m: f"{m[1]}layers.{int(m[2]) + 1}.", name)
-    return re.sub(r"(^|\.)head\.linear\.", rf"\g<1>layers.{last}.", name)
-
-
-def _envelope(given: Mapping[str, Any]) -> Envelope:
-    low, high = given["snr"]
-    limits = _number(low), float("inf") if high is None else float(high)
-    return Envelope(given["survey"], tuple(given["bands"]), _number(given["scale_arcsec"]), limits)
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _sets(contents: Mapping[str, Any], scheme: Scheme) -> PredictionSets | None:
+    if "sets" not in contents:
+        return None
+    sets = PredictionSets.from_dict(contents["sets"])
+    if len(sets.thresholds) != len(scheme.questions[0].answers):
+        raise CheckpointError(
+            f"{len(sets.thresholds)} thresholds of sets, not one for each answer of the first question"
+        )
+    return sets
 
 
 def _sha256(path: Path) -> str:
@@ -442,7 +418,6 @@ def _sha256(path: Path) -> str:
 
 def contents_of(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return what the header of a checkpoint's file says: everything but the weights, as plain values."""
-    envelope = checkpoint.envelope
     texts, shares = [m.config.to_dict() for m in members_of(checkpoint.network)], shares_of(checkpoint.network)
     mixed = any(text != texts[0] for text in texts) or not np.allclose(shares, shares[0])
     return {
@@ -454,17 +429,23 @@ def contents_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "network": texts[0],
         "scheme": checkpoint.scheme.to_dict(),
         "recipe": checkpoint.recipe.to_dict(),
-        "envelope": {
-            "survey": envelope.survey,
-            "bands": list(envelope.bands),
-            "scale_arcsec": _plain(envelope.scale_arcsec),
-            "snr": [_plain(v) for v in envelope.snr],
-        },
+        "envelope": checkpoint.envelope.to_dict(),
         "temperatures": list(checkpoint.temperatures),
         "split": dict(checkpoint.split),
         "fractions": dict(checkpoint.fractions),
         "observation": dict(checkpoint.observation),
+        **_fitted(checkpoint),
     }
+
+
+def _fitted(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Parts of the header that older files do not have."""
+    parts: dict[str, Any] = {}
+    if checkpoint.maps:
+        parts["calibration"] = [None if m is None else m.tolist() for m in checkpoint.maps]
+    if checkpoint.sets is not None:
+        parts["sets"] = checkpoint.sets.to_dict()
+    return parts
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
@@ -485,6 +466,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         .clone(memory_format=torch.contiguous_format)  # the same network may be there twice
         for k, v in checkpoint.network.state_dict().items()
     }
+    if (embedding := checkpoint.envelope.embedding) is not None:
+        weights |= {_EMBEDDING + k: torch.from_numpy(v).contiguous() for k, v in embedding.tensors().items()}
     try:
         with _replacing(path) as temporary:
             # One entry only: their order in the file is not fixed, and equal checkpoints should have equal checksums.

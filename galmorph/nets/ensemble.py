@@ -13,6 +13,7 @@ import numpy as np
 
 from galmorph.errors import CheckpointError
 from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, read_card, save_checkpoint
+from galmorph.nets.envelope import Limits
 from galmorph.nets.network import Ensemble, members_of, n_weights, shares_of
 
 __all__ = ["join"]
@@ -32,7 +33,8 @@ def join(
     """Join checkpoints for the same stamps and answers into one; their networks may differ.
 
     The probabilities of all networks are averaged, with the weights given, before they are calibrated. The
-    temperatures of the result are the weighted geometric means of those of the parts.
+    temperatures of the result are the weighted geometric means of those of the parts. Other calibration and prediction
+    sets do not carry over: ``galmorph calibrate`` fits them to the result.
 
     Parameters
     ----------
@@ -113,18 +115,34 @@ def _joined(parts: Sequence[Checkpoint], shares: Sequence[float], name: str) -> 
     first = parts[0]
     members = [m for part in parts for m in members_of(part.network)]
     each = [share * own for part, share in zip(parts, shares, strict=True) for own in shares_of(part.network)]
-    low, high = (np.array(limits) for limits in zip(*(p.envelope.snr for p in parts), strict=True))
     logs = np.log([p.temperatures for p in parts])
     return replace(
         first,
         name=name,
         network=Ensemble(members, each).eval(),
-        envelope=replace(first.envelope, snr=(float(low.max()), float(high.min()))),
+        envelope=_envelope([p.envelope for p in parts]),
         temperatures=tuple(np.exp(np.array(shares) @ logs).tolist()),
         # Rows that one has been tested on may have trained another: then no part is left to test on.
         split=first.split if all(p.split == first.split for p in parts) else {},
         sha256="",
+        maps=(),
+        sets=None,
     )
+
+
+def _envelope(given: Sequence[Envelope]) -> Envelope:
+    """Return the ranges that all have in common; the embedding is that of the first, whose network comes first."""
+    return replace(
+        given[0],
+        snr=_common([e.snr for e in given]),
+        rpet_px=_common([e.rpet_px for e in given]),
+        rpet_psf=_common([e.rpet_psf for e in given]),
+    )
+
+
+def _common(limits: Sequence[Limits]) -> Limits:
+    lows, highs = zip(*limits, strict=True)
+    return max(lows), min(highs)
 
 
 def _card(

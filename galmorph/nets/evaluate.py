@@ -10,6 +10,7 @@ with `constant` the RMSE of always answering the training part's mean fractions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,15 @@ from scipy import stats
 
 from galmorph.sky.scheme import Labels, Scheme
 
-__all__ = ["MIN_VOTES", "countable", "evaluate", "expected_calibration_error", "mean_fractions", "signal_explained"]
+__all__ = [
+    "MIN_VOTES",
+    "countable",
+    "evaluate",
+    "expected_calibration_error",
+    "mean_fractions",
+    "score_sets",
+    "signal_explained",
+]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -180,3 +189,57 @@ def _classes(conditional: FloatArray, labels: Labels, scheme: Scheme) -> dict[st
             conditional[known].max(axis=1), (truth == predicted).astype(float)
         ),
     }
+
+
+def score_sets(
+    members: BoolArray, votes: FloatArray, keys: Sequence[str], snr: FloatArray, *, bins: int = 4
+) -> dict[str, Any]:
+    """Measure how many votes prediction sets hold.
+
+    Parameters
+    ----------
+    members
+        (N, K) which answers are in the set of each row.
+    votes
+        (N, K) fractions of the votes that sum to 1; rows with NaN are left out.
+    keys
+        Names of the answers.
+    snr
+        (N,) signal-to-noise ratios: the rows are also scored in bins of as many rows each.
+
+    Returns
+    -------
+    ``rows``; ``coverage``, the mean of the vote fractions inside the sets, and its standard error ``coverage_err``; the
+    mean ``size`` and the share of ``empty`` sets; ``by_class``, where the coverage is the share of the votes for an
+    answer that fall in sets with it, and ``rows`` the sum of their fractions; ``by_snr``.
+    """
+    known = np.isfinite(votes).all(axis=1)
+    inside, given, ratio = members[known], votes[known], snr[known]
+    if not known.any():
+        return {"rows": 0}
+    per_class = {
+        key: {"rows": float(given[:, k].sum()), "coverage": _share(inside[:, k] * given[:, k], given[:, k])}
+        for k, key in enumerate(keys)
+    }
+    order = np.flatnonzero(np.isfinite(ratio))[np.argsort(ratio[np.isfinite(ratio)], kind="stable")]
+    per_snr = [
+        {"snr": [float(ratio[part[0]]), float(ratio[part[-1]])], **_coverage(inside[part], given[part])}
+        for part in np.array_split(order, bins)
+        if len(part)
+    ]
+    return {**_coverage(inside, given), "by_class": per_class, "by_snr": per_snr}
+
+
+def _coverage(inside: BoolArray, votes: FloatArray) -> dict[str, Any]:
+    held, size = (inside * votes).sum(axis=1), inside.sum(axis=1)
+    return {
+        "rows": len(held),
+        "coverage": float(held.mean()),
+        "coverage_err": float(held.std(ddof=1) / len(held) ** 0.5) if len(held) > 1 else None,
+        "size": float(size.mean()),
+        "empty": float((size == 0).mean()),
+    }
+
+
+def _share(part: FloatArray, whole: FloatArray) -> float | None:
+    return float(part.sum() / whole.sum()) if whole.sum() > 0 else None

@@ -2,9 +2,10 @@
 
 The graph takes stretched stamps, ``stamps`` (batch, C, S, S), and gives ``conditional``, (batch, A): the probability of
 every answer given that its question is asked, averaged over the networks and over the orientations that they look at,
-before calibration; and ``passes``, (P, batch, A): the same for each of these alone. Everything else that a checkpoint
-holds (recipe, scheme, calibration, envelope) is JSON in the file's metadata under the key ``galmorph``, as in the
-checkpoint's own header.
+before calibration; ``passes``, (P, batch, A): the same for each of these alone; and ``features``, (batch, F): what the
+last dense layer of the first network sees, averaged over its orientations, by which the envelope is judged. Everything
+else that a checkpoint holds (recipe, scheme, calibration, envelope) is JSON in the file's metadata under the key
+``galmorph``, as in the checkpoint's own header; only the arrays of the envelope's embedding are not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import importlib
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +28,9 @@ import torch
 from torch import nn
 
 from galmorph.errors import CheckpointError
-from galmorph.nets.checkpoint import Checkpoint, contents_of
-from galmorph.nets.layers import ORDER, SquareConv, SquareNorm, conditional_log_probabilities
-from galmorph.nets.network import members_of, shares_of, views
+from galmorph.nets.checkpoint import Checkpoint, Runner, contents_of
+from galmorph.nets.layers import ORDER, SquareConv, SquareNorm
+from galmorph.nets.network import members_of
 from galmorph.sky.formats.atomic import replacing
 
 __all__ = ["TOLERANCE", "Answering", "library", "onnx_runner", "plain", "with_onnx", "write_onnx"]
@@ -38,28 +39,21 @@ FloatArray = npt.NDArray[np.float32]
 TOLERANCE = 1e-4
 """Largest difference of a probability between torch and the exported file."""
 _RANDOM = 8
+_OUTPUTS = ("conditional", "passes", "features")
 
 
 class Answering(nn.Module):
-    """Everything between stamps, (B, C, S, S), and uncalibrated conditional probabilities, (B, A) and (P, B, A)."""
+    """All between stamps, (B, C, S, S), and uncalibrated probabilities, (B, A) and (P, B, A), and features, (B, F)."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.members = nn.ModuleList(plain(m) for m in members_of(checkpoint.network))
-        self.shares = shares_of(checkpoint.network)
-        self.slices, self.independent = checkpoint.scheme.slices, checkpoint.scheme.kind == "independent"
+        self.weights, self.through = checkpoint.weights.tolist(), checkpoint.through
 
-    def forward(self, stamps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Average over networks and orientations; return the mean, and each alone."""
-        found, weights = [], []
-        for member, share in zip(self.members, self.shares, strict=True):
-            turns = list(views(member, stamps))  # type: ignore[arg-type]
-            for view in turns:
-                p = conditional_log_probabilities(member(view).float(), self.slices, independent=self.independent).exp()
-                found.append(p)
-                weights.append(share / len(turns))
-        passes = torch.stack(found)
-        return (passes * torch.tensor(weights)[:, None, None]).sum(dim=0), passes
+    def forward(self, stamps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Average over networks and orientations; return the mean, each alone, and features of the first network."""
+        passes, features = self.through(self.members, stamps)  # type: ignore[arg-type]
+        return (passes * torch.tensor(self.weights)[:, None, None]).sum(dim=0), passes, features
 
 
 def plain(network: nn.Module) -> nn.Module:
@@ -153,7 +147,7 @@ def _graph(model: Answering, checkpoint: Checkpoint) -> Any:
             (example,),
             dynamo=True,
             input_names=["stamps"],
-            output_names=["conditional", "passes"],
+            output_names=list(_OUTPUTS),
             dynamic_shapes={"stamps": {0: torch.export.Dim("batch")}},
             verbose=False,
         )
@@ -187,13 +181,18 @@ def _difference(model: Answering, contents: bytes, stamps: FloatArray) -> float:
     """Return the largest difference of any probability, in a batch and one by one."""
     run = onnx_runner(contents)
     with torch.inference_mode():
-        _, passes = model(torch.from_numpy(stamps))
-    together, alone = run(stamps), np.concatenate([run(stamps[i : i + 1]) for i in range(len(stamps))], axis=1)
+        _, passes, _ = model(torch.from_numpy(stamps))
+    together, _ = run(stamps)
+    alone = np.concatenate([run(stamps[i : i + 1])[0] for i in range(len(stamps))], axis=1)
     return float(max(np.abs(found - passes.numpy()).max() for found in (together, alone)))
 
 
-def onnx_runner(file: str | Path | bytes) -> Callable[[FloatArray], FloatArray]:
-    """Open an exported file on the processor; returns a function from stamps, (B, C, S, S), to passes, (P, B, A).
+def onnx_runner(file: str | Path | bytes) -> Runner:
+    """Open an exported file on the processor.
+
+    Returns
+    -------
+    A function from stamps, (B, C, S, S), to passes, (P, B, A), and features, (B, F).
 
     Raises
     ------
@@ -240,9 +239,9 @@ def _refusals(runtime: ModuleType) -> tuple[type[Exception], ...]:
     return (state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.Fail, state.NotImplemented)
 
 
-def _runner(session: Any) -> Callable[[FloatArray], FloatArray]:
-    def run(stamps: FloatArray) -> FloatArray:
-        passes: FloatArray = session.run(["passes"], {"stamps": np.ascontiguousarray(stamps)})[0]
-        return passes
+def _runner(session: Any) -> Runner:
+    def run(stamps: FloatArray) -> tuple[FloatArray, FloatArray]:
+        passes, features = session.run(["passes", "features"], {"stamps": np.ascontiguousarray(stamps)})
+        return passes, features
 
     return run

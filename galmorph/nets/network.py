@@ -295,6 +295,10 @@ class Network(nn.Module):
         """Compute what the last dense layer sees."""
         return self._through(stamps, 0, self._last)
 
+    def answers(self, features: torch.Tensor) -> torch.Tensor:  # (B, F) -> (B, A)
+        """Compute logits from features."""
+        return self._through(features, self._last, len(self.layers))
+
     def columns(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, A)
         """Compute vote fractions among all people, as published tables have them: probabilities times their weights."""
         *_, last = self.layers

@@ -74,13 +74,15 @@ def finish(run: Run, results: Results, command: str) -> tuple[list[Column], Prov
     centroid = run.gathering.centroid
     columns = measured_columns(results, run.images, run.prefix, shapes=run.checkpoint is None, centroid=centroid)
     if run.checkpoint is not None:
+        net = run.checkpoint
         chances = probability_columns(
             results,
-            run.checkpoint.scheme,
+            net.scheme,
             run.prefix,
             normalised=run.normalised,
             errors=run.errors,
             rule=run.rule,
+            sets=net.sets,
         )
         model = np.where(results.classified, f"{run.checkpoint.name} {run.checkpoint.version}", "")
         what = "Name and version of the checkpoint; empty where there are no probabilities"
@@ -251,8 +253,8 @@ def classify(
     Returns
     -------
     An astropy table, or a pandas frame if one was given, with the columns ``gm_class``, ``gm_p_<answer>``, ``gm_conf``,
-    ``gm_ra``, ``gm_dec`` (deg, ICRS), ``gm_pos_err``, ``gm_rpet``, ``gm_rpet_err``, ``gm_r50`` (arcsec), ``gm_snr``,
-    ``gm_flags``, ``gm_model``. Without a WCS positions and sizes are in pixels, in ``gm_x`` and ``gm_y``.
+    ``gm_set``, ``gm_ra``, ``gm_dec`` (deg, ICRS), ``gm_pos_err``, ``gm_rpet``, ``gm_rpet_err``, ``gm_r50`` (arcsec),
+    ``gm_snr``, ``gm_flags``, ``gm_model``. Without a WCS positions and sizes are in pixels, in ``gm_x`` and ``gm_y``.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from galmorph.sky.catalog import Column
 from galmorph.sky.images import ImageSource
 from galmorph.sky.rules import Rule
 from galmorph.sky.scheme import Scheme
+
+if TYPE_CHECKING:
+    from galmorph.nets.sets import PredictionSets
 
 __all__ = ["SHAPES", "Shape", "column_names", "measured_columns", "probability_columns"]
 
@@ -78,7 +81,7 @@ def column_names(scheme: Scheme | None, prefix: str, *, sky: bool, errors: bool 
     if scheme is None:
         return [prefix + n for n in (*measured, *(s.name for s in SHAPES), "flags")]
     answers = [n + end for n in scheme.column_names(prefix) for end in (("", "_err") if errors else ("",))]
-    chances = [f"{prefix}class", *answers, f"{prefix}conf"]
+    chances = [f"{prefix}class", *answers, f"{prefix}conf", f"{prefix}set"]
     return [*chances, *(prefix + n for n in measured), f"{prefix}flags", f"{prefix}model"]
 
 
@@ -155,9 +158,16 @@ def _positions(results: Results, images: ImageSource, prefix: str, centre: str) 
 
 
 def probability_columns(
-    results: Results, scheme: Scheme, prefix: str, *, normalised: bool, errors: bool = False, rule: Rule | None = None
+    results: Results,
+    scheme: Scheme,
+    prefix: str,
+    *,
+    normalised: bool,
+    errors: bool = False,
+    rule: Rule | None = None,
+    sets: PredictionSets | None = None,
 ) -> list[Column]:
-    """Columns of class, probabilities and confidence.
+    """Columns of class, probabilities, confidence and prediction set.
 
     Parameters
     ----------
@@ -167,6 +177,8 @@ def probability_columns(
         Whether each probability is followed by its spread over networks and views.
     rule
         What gives the class, from fractions that are not normalised; by default it is the likeliest answer.
+    sets
+        How prediction sets are made; where None, all are empty.
     """
     marginals = scheme.marginals(results.conditional)
     ruled = rule.apply(results.conditional, marginals, scheme.keys) if rule is not None else None
@@ -188,7 +200,19 @@ def probability_columns(
             for column in answer
         ),
         Column(f"{prefix}conf", confidence.astype(np.float32), "", about, "stat.confidenceLevel"),
+        _set_column(results, scheme, prefix, sets),
     ]
+
+
+def _set_column(results: Results, scheme: Scheme, prefix: str, sets: PredictionSets | None) -> Column:
+    first = scheme.normalised(results.conditional)[:, scheme.slices[0]]
+    names = [k.rpartition("__")[2] for k in scheme.keys[scheme.slices[0]]]
+    if sets is None:
+        texts, about = np.full(len(results), "", dtype=f"<U{len('|'.join(names))}"), "none with this checkpoint"
+    else:
+        texts, about = sets.texts(first, names), f"nominal coverage {sets.coverage:g}"
+    what = f"Conformal prediction set: answers joined by '|', likeliest first; {about}"
+    return Column(f"{prefix}set", texts, "", what, "src.morph.type")
 
 
 def _spread_columns(results: Results, scheme: Scheme, prefix: str) -> list[Column]:

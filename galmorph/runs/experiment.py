@@ -17,17 +17,8 @@ from galmorph.nets.network import NetworkConfig, outline
 from galmorph.nets.settings import TrainingSettings
 from galmorph.runs.inputs import Inputs
 from galmorph.runs.pipeline import PARTS, Pipeline, split_rows
-from galmorph.runs.training import (
-    RECORD,
-    Progress,
-    check_record,
-    evaluate_checkpoint,
-    labels_from,
-    named_progress,
-    names_of,
-    record_of,
-    train,
-)
+from galmorph.runs.scoring import evaluate_checkpoint, labels_from, names_of
+from galmorph.runs.training import RECORD, Progress, check_record, named_progress, record_of, train
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.images import ImageSource

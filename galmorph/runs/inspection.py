@@ -40,7 +40,7 @@ from galmorph.runs.exhibits import (
 )
 from galmorph.runs.figures import count_text
 from galmorph.runs.sample import Sample, labelled_sample, simulated_sample
-from galmorph.runs.training import Progress
+from galmorph.runs.viewed import Progress
 from galmorph.shipped import shipped
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.formats.atomic import replacing

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from galmorph.errors import SurveyError
 from galmorph.flags import Flag
@@ -15,6 +16,7 @@ from galmorph.sky.survey import Survey, survey
 
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint import Checkpoint
+    from galmorph.nets.envelope import Envelope
 
 __all__ = ["mark_mismatches"]
 
@@ -27,7 +29,7 @@ _SCALE_TOLERANCE = 0.1
 def mark_mismatches(
     results: Results, checkpoint: Checkpoint, images: ImageSource, asked: Survey | None, bands: tuple[str, ...]
 ) -> None:
-    """Flag classified rows whose pixel scale, band or signal-to-noise ratio the checkpoint has not seen.
+    """Flag classified rows whose pixel scale, band, signal-to-noise ratio, size or stamp the checkpoint has not seen.
 
     May set SCALE_MISMATCH, BAND_MISMATCH, OUT_OF_ENVELOPE; each of the first two is logged once, with the count.
 
@@ -41,7 +43,7 @@ def mark_mismatches(
     envelope, done = checkpoint.envelope, results.classified
     with np.errstate(invalid="ignore"):
         other_scale = done & (np.abs(results.scale_arcsec / envelope.scale_arcsec - 1.0) > _SCALE_TOLERANCE)
-        outside = done & ((results.snr < envelope.snr[0]) | (results.snr > envelope.snr[1]))
+        outside = done & _outside(results, envelope, _psf_fwhm_arcsec(envelope, asked, bands))
     results.mark(outside, Flag.OUT_OF_ENVELOPE)
     results.mark(other_scale, Flag.SCALE_MISMATCH)
     if other_scale.any():
@@ -52,6 +54,23 @@ def mark_mismatches(
     if reason and done.any():
         results.mark(done, Flag.BAND_MISMATCH)
         log.warning("%d of %d rows: %s", done.sum(), len(results), reason)
+
+
+def _outside(results: Results, envelope: Envelope, psf_fwhm_arcsec: float) -> npt.NDArray[np.bool_]:
+    """Tell which rows lie outside a range or far from the training stamps; what is not known (NaN) is not outside."""
+    # Pixels of display stamps, whose scale is not known, are no measure of size.
+    size = np.where(np.isfinite(results.scale_arcsec), results.rpet_px, np.nan)
+    widths = size * results.scale_arcsec / psf_fwhm_arcsec
+    outside = np.zeros(len(results), dtype=np.bool_)
+    for values, (low, high) in ((results.snr, envelope.snr), (size, envelope.rpet_px), (widths, envelope.rpet_psf)):
+        outside |= (values < low) | (values > high)
+    return outside if envelope.embedding is None else outside | (results.distance > envelope.embedding.limit)
+
+
+def _psf_fwhm_arcsec(envelope: Envelope, asked: Survey | None, bands: tuple[str, ...]) -> float:
+    """Return the width of the PSF in the middle band asked for, or else trained on; NaN where it is not known."""
+    known, names = (asked, bands) if asked is not None and bands else (_survey_or_none(envelope.survey), envelope.bands)
+    return known.band(names[len(names) // 2]).psf_fwhm_arcsec if known is not None and names else float("nan")
 
 
 def _other_band(checkpoint: Checkpoint, asked: Survey | None, bands: tuple[str, ...]) -> str | None:

@@ -32,6 +32,7 @@ _SECTIONS = {
     "train",
     "fractions",
     "stars",
+    "calibration",
     "inputs",
     "tune",
 }
@@ -74,6 +75,8 @@ class Pipeline:
         is the number of votes.
     stars
         Synthetic stars added to the training and validation parts.
+    calibration
+        Settings of :class:`galmorph.runs.calibration.CalibrationSettings`.
     inputs
         Files of labels and images, see :class:`galmorph.runs.inputs.Inputs`; relative ones lie beside the pipeline.
     tune
@@ -91,6 +94,7 @@ class Pipeline:
     train: Mapping[str, Any] = field(default_factory=dict)
     fractions: Mapping[str, Any] = field(default_factory=dict)
     stars: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     tune: Mapping[str, Any] = field(default_factory=dict)
 

@@ -99,3 +99,5 @@ class Predictor:
         stretched = np.ascontiguousarray(stretch(stamps, brightness, checkpoint.recipe), dtype=np.float32)
         answers = checkpoint.answer(stretched, self._shares, device=self._device, normalised=self._normalised)
         self._results.conditional[rows], self._results.spread[rows] = answers.conditional, answers.spread
+        if (embedding := checkpoint.envelope.embedding) is not None:
+            self._results.distance[rows] = embedding.distance(answers.features)

@@ -14,7 +14,7 @@ from galmorph.runs.gather import Galaxy
 __all__ = ["Results", "flag_counts"]
 
 FloatArray = npt.NDArray[np.float64]
-_VALUES = ("x", "y", "position_err_px", "rpet_px", "rpet_err_px", "r50_px", "snr", "scale_arcsec")
+_VALUES = ("x", "y", "position_err_px", "rpet_px", "rpet_err_px", "r50_px", "snr", "scale_arcsec", "distance")
 
 
 @dataclass
@@ -29,6 +29,8 @@ class Results:
         As measured, in pixels of the tile.
     scale_arcsec
         Pixel scale of the tile.
+    distance
+        Of the features of the stamp from those of the training stamps; see :mod:`galmorph.nets.embedding`.
     flags
         Bits of :class:`galmorph.flags.Flag`.
     conditional
@@ -48,6 +50,7 @@ class Results:
     r50_px: FloatArray
     snr: FloatArray
     scale_arcsec: FloatArray
+    distance: FloatArray
     flags: npt.NDArray[np.int32]
     conditional: FloatArray
     spread: FloatArray

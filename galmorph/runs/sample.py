@@ -16,7 +16,8 @@ from galmorph.nets.checkpoint import Checkpoint
 from galmorph.nets.evaluate import evaluate
 from galmorph.runs.agreement import Judged
 from galmorph.runs.gather import Gathering
-from galmorph.runs.training import Progress, labelled_part, stamps_of_rows
+from galmorph.runs.scoring import labelled_part
+from galmorph.runs.viewed import Progress, stamps_of_rows
 from galmorph.sky.catalog import Catalog, read_catalog
 from galmorph.sky.images import ImageSource, open_images
 from galmorph.sky.mock import MockField, simulate

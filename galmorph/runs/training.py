@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,11 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 import galmorph
-from galmorph.errors import OutputError, PipelineError, SchemeError, unknown_name
-from galmorph.flags import UNCLASSIFIABLE
-from galmorph.nets.augment import Augmentation, Observation, degrade
+from galmorph.errors import OutputError, PipelineError
+from galmorph.nets.augment import Augmentation
 from galmorph.nets.balance import class_weights, share_weights
-from galmorph.nets.calibrate import fit_temperatures
 from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, resolve_device, save_checkpoint
 from galmorph.nets.data import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
 from galmorph.nets.evaluate import evaluate, mean_fractions
@@ -28,40 +26,28 @@ from galmorph.nets.events import Events, check_tensorboard
 from galmorph.nets.network import Ensemble, NetworkConfig, n_weights
 from galmorph.nets.settings import TrainingSettings
 from galmorph.nets.train import Epoch, Trainer
-from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of, views_of
+from galmorph.runs.calibration import CalibrationSettings, fit_checkpoint
+from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of
 from galmorph.runs.losses import draw_losses
 from galmorph.runs.pipeline import PARTS, Pipeline, rows_with, split_rows
+from galmorph.runs.scoring import labels_from, names_of
+from galmorph.runs.viewed import check_views
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.images import ImageSource, colour_bands
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
 from galmorph.sky.survey import Survey
 from galmorph.sky.survey import survey as load_survey
-from galmorph.stamps.recipe import Recipe, Stamp, prepare_around, stretch
-from galmorph.stamps.views import Views, read_views
+from galmorph.stamps.recipe import Recipe, prepare_around
+from galmorph.stamps.views import read_views
 
-__all__ = [
-    "LabelledPart",
-    "StampBatch",
-    "TrainingRun",
-    "check_record",
-    "evaluate_checkpoint",
-    "labelled_part",
-    "labels_from",
-    "named_progress",
-    "names_of",
-    "predict_rows",
-    "record_of",
-    "stamps_of_rows",
-    "train",
-]
+__all__ = ["TrainingRun", "check_record", "named_progress", "record_of", "train"]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, str], None]
 FloatArray = npt.NDArray[np.float64]
 STATE = "state.safetensors"
 RECORD = "pipeline.json"
-_TOGETHER = 512
 
 
 @dataclass(frozen=True)
@@ -81,33 +67,6 @@ def named_progress(progress: Progress | None, name: str) -> Progress:
 
 def _silent(what: str, done: int, total: int, remark: str) -> None:
     """Report nothing."""
-
-
-def labels_from(catalog: Catalog, scheme: Scheme, fractions: Mapping[str, Any]) -> Labels:
-    """Make labels from a table; with `fractions`, from votes of another scheme.
-
-    Parameters
-    ----------
-    fractions
-        Answer → list of columns whose votes count for it; ``votes`` → the columns whose sum is the number of
-        votes. Empty: the table has the scheme's own columns.
-    """
-    if not fractions:
-        return scheme.labels(catalog.table)
-    names = [*scheme.keys, "votes"]
-    if missing := [n for n in names if n not in fractions]:
-        raise PipelineError(f"[fractions] lacks '{missing[0]}': expected one entry each for {', '.join(names)}")
-    columns = set(catalog.table.colnames)
-    if absent := sorted({c for n in names for c in fractions[n]} - columns):
-        raise SchemeError(f"the labels have no column '{absent[0]}', which [fractions] of the pipeline names")
-
-    def votes(name: str) -> npt.NDArray[np.float64]:
-        summed: FloatArray = np.sum([np.asarray(catalog.table[c], dtype=np.float64) for c in fractions[name]], axis=0)
-        return summed
-
-    total = votes("votes")[:, None]
-    counts = np.minimum(np.stack([votes(k) for k in scheme.keys], axis=1), total)
-    return Labels(counts, np.repeat(total, len(scheme.keys), axis=1))
 
 
 def train(
@@ -154,10 +113,11 @@ def train(
     report, device = progress or _silent, resolve_device(device)
     scheme, recipe = load_scheme(pipeline.scheme), Recipe.from_dict(pipeline.recipe)
     config, ranges = NetworkConfig.from_dict(pipeline.network), Augmentation.from_dict(pipeline.augmentation)
-    _check_views(read_views(recipe.views), ranges.observation)
+    check_views(read_views(recipe.views), ranges.observation)
     members, settings = _settings(pipeline)
     if settings.tensorboard:
         check_tensorboard()
+    calibration = CalibrationSettings.from_dict(pipeline.calibration)
     labels = labels_from(catalog, scheme, pipeline.fractions)
     parts = split_rows(pipeline.split, names_of(catalog), catalog.table)
     _prepare_folder(folder, record_of(pipeline), resume=resume)
@@ -176,15 +136,12 @@ def train(
         trainers.append(trainer)
         _train_member(trainers, folder, resume=resume, report=report)
     raw = _checkpoint(pipeline, trainers, scheme, recipe, survey, snr)
-    held = np.flatnonzero((parts == "validation") & (labels.totals.max(axis=1) > 0))
     gathering = Gathering(catalog, images, None, recipe.half_width_rpet)
-    uncalibrated, held = predict_rows(
-        raw, gathering, held, observation=ranges.observation, device=device, progress=report
-    )
-    checkpoint = raw.with_temperatures(fit_temperatures(raw, uncalibrated, labels.take(held)))
+    fitted = fit_checkpoint(raw, gathering, labels, parts, calibration, device=device, progress=report)
+    checkpoint = fitted.checkpoint
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), scheme)
-    scores = evaluate(checkpoint.calibrated(uncalibrated), labels.take(held), scheme, constant)
-    card = _card(pipeline, checkpoint, trainers, parts, scores, constant)
+    scores = evaluate(fitted.held.conditional, labels.take(fitted.held.rows), scheme, constant)
+    card = _card(pipeline, checkpoint, trainers, parts, scores, constant) | {"calibration": dict(fitted.about)}
     path = save_checkpoint(checkpoint, folder / f"{pipeline.name}.safetensors", card)
     _write_split(folder / "split.csv", names_of(catalog), parts)
     return TrainingRun(load_checkpoint(path), path, card)
@@ -243,11 +200,6 @@ def _checkpoint(
         dict(pipeline.fractions),
         dict(pipeline.augmentation.get("observation", {})),
     )
-
-
-def names_of(catalog: Catalog) -> list[str]:
-    """Return the names of rows by which they are divided into parts: files, or else ids."""
-    return catalog.files or [str(i) for i in catalog.ids]
 
 
 def record_of(pipeline: Pipeline) -> dict[str, Any]:
@@ -380,196 +332,6 @@ def _with_stars(
         stack.add(star)
     both = Labels(np.concatenate([labels.counts, counts]), np.concatenate([labels.totals, np.full_like(counts, votes)]))
     return TrainingSet.build(stack, both, recipe, stars=n, weight=np.concatenate([weight, np.ones(n)]))
-
-
-def predict_rows(
-    checkpoint: Checkpoint,
-    gathering: Gathering,
-    rows: npt.NDArray[np.intp],
-    *,
-    observation: Observation | None = None,
-    device: str = "cpu",
-    views: str | None = None,
-    progress: Progress | None = None,
-) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-    """Predict conditional probabilities of some rows, optionally degraded to another survey.
-
-    Parameters
-    ----------
-    views
-        Over which they are averaged; by default as the checkpoint's recipe says.
-
-    Returns
-    -------
-    (M, A) probabilities and the M rows that have an image.
-
-    Raises
-    ------
-    PipelineError
-        If several views are asked of degraded images: each would have noise of its own, whose average is less.
-    """
-    found, kept = [np.zeros((0, len(checkpoint.scheme.keys)))], [np.zeros(0, np.intp)]
-    for batch in stamps_of_rows(checkpoint, gathering, rows, observation=observation, views=views, progress=progress):
-        found.append(checkpoint.answer(batch.stamps, batch.shares, device=device).conditional)
-        kept.append(batch.rows)
-    return np.concatenate(found), np.concatenate(kept)
-
-
-@dataclass(frozen=True)
-class StampBatch:
-    """Stretched stamps of some galaxies, ready for a network.
-
-    Parameters
-    ----------
-    stamps
-        (N, V, C, S, S), the first view of each galaxy first.
-    shares
-        Weight of each view, (V,).
-    rows
-        Of the catalogue, (N,).
-    """
-
-    stamps: npt.NDArray[np.float32]
-    shares: FloatArray
-    rows: npt.NDArray[np.intp]
-
-
-def stamps_of_rows(
-    checkpoint: Checkpoint,
-    gathering: Gathering,
-    rows: npt.NDArray[np.intp],
-    *,
-    observation: Observation | None = None,
-    views: str | None = None,
-    progress: Progress | None = None,
-) -> Iterator[StampBatch]:
-    """Cut the stamps of those rows that have an image; the other arguments and errors as for :func:`predict_rows`."""
-    report = progress or _silent
-    seen = read_views(checkpoint.recipe.views if views is None else views)
-    _check_views(seen, observation)
-    matrices, shares = checkpoint.seen(seen)
-    waiting: list[Stamp] = []
-    kept: list[int] = []
-    for done, galaxy in enumerate(gather(gathering, rows), 1):
-        report("predicting", done, len(rows), "")
-        if galaxy.measured is None or galaxy.cutout is None or galaxy.flags & UNCLASSIFIABLE:
-            continue
-        waiting.append(views_of(galaxy, gathering.images, checkpoint.recipe, matrices, warp=checkpoint.warp))
-        kept.append(galaxy.row)
-        if observation is None and len(waiting) * len(shares) >= _TOGETHER:
-            yield StampBatch(_stretched(waiting, checkpoint.recipe, None), shares, np.array(kept, np.intp))
-            waiting, kept = [], []
-    if waiting:
-        yield StampBatch(_stretched(waiting, checkpoint.recipe, observation), shares, np.array(kept, np.intp))
-
-
-def _check_views(seen: Views, observation: Observation | None) -> None:
-    if observation is not None and len(seen) > 1:
-        raise PipelineError(
-            f"{len(seen)} views of images that are degraded to another survey: expected views = 'one', since each view "
-            "would have noise of its own; leave out the views or the observation"
-        )
-
-
-def _stretched(stamps: list[Stamp], recipe: Recipe, observation: Observation | None) -> npt.NDArray[np.float32]:
-    """Stretch stamps with views, perhaps degraded as a whole, to (N, V, C, S, S)."""
-    pixels, scale = np.stack([stamp.pixels for stamp in stamps]), np.array([stamp.brightness for stamp in stamps])
-    if observation is not None:
-        pixels = degrade(pixels[:, 0], scale, observation, recipe.half_width_rpet, seed=len(stamps))[:, None]
-        scale = np.ones(len(stamps))
-    return np.asarray(stretch(pixels, scale.astype(np.float32)[:, None, None, None, None], recipe), np.float32)
-
-
-@dataclass(frozen=True)
-class LabelledPart:
-    """One part of a labelled table, divided as it was for training.
-
-    Parameters
-    ----------
-    labels
-        Of all rows of the table.
-    rows
-        Those of the part that have a label.
-    constant
-        (A,) mean fractions of the training part.
-    observation
-        How its images are degraded; None for not at all.
-    gathering
-        Table and images.
-    """
-
-    labels: Labels
-    rows: npt.NDArray[np.intp]
-    constant: FloatArray
-    observation: Observation | None
-    gathering: Gathering
-
-
-def evaluate_checkpoint(
-    checkpoint: Checkpoint,
-    catalog: Catalog,
-    images: ImageSource,
-    *,
-    part: str = "test",
-    views: str | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Score a checkpoint on one part of a labelled table, divided as it was for training.
-
-    Parameters
-    ----------
-    part
-        ``'train'``, ``'validation'``, ``'test'``, or ``'all'``.
-    views
-        Over which probabilities are averaged; by default as the checkpoint's recipe says.
-
-    Raises
-    ------
-    PipelineError
-        If the part is unknown or empty, or the views are.
-    """
-    found = labelled_part(checkpoint, catalog, images, part)
-    conditional, rows = predict_rows(
-        checkpoint, found.gathering, found.rows, observation=found.observation, views=views, progress=progress
-    )
-    scores = evaluate(conditional, found.labels.take(rows), checkpoint.scheme, found.constant)
-    seen = checkpoint.recipe.views if views is None else views
-    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, "views": seen, **scores}
-
-
-def labelled_part(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource, part: str) -> LabelledPart:
-    """Find one part of a labelled table again, as :func:`evaluate_checkpoint` scores it.
-
-    Raises
-    ------
-    PipelineError
-        If the part is unknown or empty.
-    """
-    if part not in (*PARTS, "all"):
-        raise PipelineError(unknown_name("part", part, (*PARTS, "all")))
-    labels = labels_from(catalog, checkpoint.scheme, checkpoint.fractions)
-    parts = _parts(checkpoint, catalog, part)
-    wanted = (labels.totals.max(axis=1) > 0) & ((parts == part) | (part == "all"))
-    if not wanted.any():
-        raise PipelineError(f"part '{part}' of the labels is empty: the checkpoint's split leaves no row there")
-    observation = (
-        Augmentation.from_dict({"observation": checkpoint.observation}).observation if checkpoint.observation else None
-    )
-    constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
-    gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
-    return LabelledPart(labels, np.flatnonzero(wanted), constant, observation, gathering)
-
-
-def _parts(checkpoint: Checkpoint, catalog: Catalog, part: str) -> npt.NDArray[np.str_]:
-    """Divide rows as for the training; all are as good as trained on where several trainings were joined."""
-    if checkpoint.split:
-        return split_rows(checkpoint.split, names_of(catalog), catalog.table)
-    if part != "all":
-        raise PipelineError(
-            f"checkpoint '{checkpoint.name}' was joined of some with different splits, so that it has no {part} part: "
-            "give labels that none of them has seen, and --part all"
-        )
-    return np.full(len(catalog), "train")
 
 
 def _remark(epoch: Epoch) -> str:

@@ -21,17 +21,8 @@ from galmorph.runs.experiment import check_settings, least_loss, open_inputs, wr
 from galmorph.runs.gather import Gathering
 from galmorph.runs.pipeline import Pipeline, split_rows
 from galmorph.runs.ranges import SECTIONS, Range, draw_trial, nested, read_ranges
-from galmorph.runs.training import (
-    Progress,
-    check_record,
-    evaluate_checkpoint,
-    labels_from,
-    named_progress,
-    names_of,
-    predict_rows,
-    record_of,
-    train,
-)
+from galmorph.runs.scoring import evaluate_checkpoint, labels_from, names_of, predict_rows
+from galmorph.runs.training import Progress, check_record, named_progress, record_of, train
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource
 from galmorph.sky.scheme import Labels, load_scheme

@@ -228,7 +228,8 @@ class Scheme:
         ----------
         table
             Anything whose columns are found by ``table[name]`` and listed by ``table.columns`` or iteration: vote
-            counts or fractions in columns named by key or by `Answer.source`, or class names in `column`.
+            counts or fractions in columns named by key, by `Answer.source` or as `galmorph simulate` does (``f_<key>``);
+            or class names in `column`.
         column
             Column of class names; empty cells mean no label. Used when no column of votes exists.
 
@@ -239,7 +240,7 @@ class Scheme:
             is not one of the scheme's.
         """
         names = [str(n) for n in getattr(table, "columns", table)]
-        found = [next((s for s in (a.key, a.source) if s in names), None) for a in self.answers]
+        found = self._columns(names)
         if all(f is None for f in found):
             return self._labels_of_classes(table, names, column)
         if missing := [a.key for a, f in zip(self.answers, found, strict=True) if f is None]:
@@ -251,6 +252,14 @@ class Scheme:
         if (votes < 0).any():
             raise SchemeError(f"labels for scheme '{self.name}' contain negative votes: give counts or fractions")
         return self._labels_of_votes(votes)
+
+    def has_columns(self, table: Mapping[str, Any] | Any) -> bool:
+        """Whether a table has a column of votes or fractions for every answer."""
+        return all(self._columns([str(n) for n in getattr(table, "columns", table)]))
+
+    def _columns(self, names: list[str]) -> list[str | None]:
+        """Find each answer's column: its key, the name in its catalogue of origin, or that of a simulated truth."""
+        return [next((s for s in (a.key, a.source, f"f_{a.key}") if s in names), None) for a in self.answers]
 
     def _labels_of_votes(self, votes: FloatArray) -> Labels:
         known = np.isfinite(votes)

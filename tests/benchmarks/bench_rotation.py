@@ -68,8 +68,8 @@ def galaxies(checkpoint: Checkpoint, labels: Path, images: ImageSource, rows: in
 
 def raw(checkpoint: Checkpoint, stamps: npt.NDArray[np.float32]) -> FloatArray:
     """Predict uncalibrated conditional probabilities of each stamp, (B, A)."""
-    passes, weights = checkpoint._passes(torch.from_numpy(stamps), "cpu")
-    return np.tensordot(weights, passes, axes=1)
+    passes = checkpoint._passes(torch.from_numpy(stamps), "cpu")
+    return np.tensordot(passes.weights, passes.each, axes=1)
 
 
 def changes(checkpoint: Checkpoint, each: FloatArray) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def test_columns_have_the_same_types_whatever_the_values(classified, tmp_path):
         columns = fits.getdata(tmp_path / f"{name}_out.fits", 1).columns
         kinds.append({c.name: c.format.lstrip("0123456789") for c in columns if c.name.startswith("gm_")})
     assert kinds[0] == kinds[1] == kinds[2]
-    assert len(kinds[0]) == 16
+    assert len(kinds[0]) == 17
     assert {kinds[0][n] for n in ("gm_class", "gm_conf", "gm_ra", "gm_flags")} == {"A", "E", "D", "J"}
 
 

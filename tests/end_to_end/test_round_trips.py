@@ -96,7 +96,7 @@ def test_columns_of_fits_and_votable_have_units_descriptions_and_ucds(outputs):
     for path in (outputs[".fits", ".fits"], outputs[".vot", ".vot"], outputs[".fits", ".vot"]):
         table = read_catalog(path).table
         new = [n for n in table.colnames if n.startswith("gm_")]
-        assert len(new) == 16
+        assert len(new) == 17
         assert all(table[n].description for n in new)
         assert all(table[n].info.meta["ucd"] for n in new)
         units = {n: str(table[n].unit) for n in new if table[n].unit is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,10 @@ from galmorph.nets.checkpoint import (
     resolve_device,
     save_checkpoint,
 )
+from galmorph.nets.embedding import Embedding, fit_embedding
 from galmorph.nets.layers import conditional_log_probabilities
 from galmorph.nets.network import Ensemble, NetworkConfig
+from galmorph.nets.sets import PredictionSets
 
 KINDS = {"tree": tiny.TREE, "exclusive": tiny.scheme_of("exclusive"), "independent": tiny.scheme_of("independent")}
 
@@ -378,3 +381,84 @@ def test_the_gpu_predicts_what_the_cpu_predicts():
     stamps = tiny.stamps(8)
     on_cpu = checkpoint.predict(stamps)
     assert np.allclose(checkpoint.predict(stamps, device="cuda"), on_cpu, atol=1e-4)
+
+
+# What was fitted to a calibration part
+
+
+def fitted() -> Checkpoint:
+    """Make a checkpoint with maps, sets and an embedding."""
+    plain = tiny.checkpoint()
+    features = np.random.default_rng(1).normal(0, 1, (60, plain.answer(tiny.stamps(1)[:, None]).features.shape[1]))
+    envelope = Envelope("sdss", ("r",), 0.396, (10.0, 90.0), (3.0, 40.0), (1.2, float("inf")), embedding(features))
+    return replace(
+        plain,
+        maps=(None, np.arange(12, dtype=float).reshape(1, 3, 4)),
+        sets=PredictionSets("lac", 0.9, (0.75, float("inf")), rows=31),
+        envelope=envelope,
+    )
+
+
+def embedding(features: np.ndarray) -> Embedding:
+    made = fit_embedding(features[:30], features[30:])
+    assert made is not None
+    return made
+
+
+def test_calibration_sets_and_embedding_come_back_as_they_went(tmp_path):
+    given = fitted()
+    back = load_checkpoint(save_checkpoint(given, tmp_path / "c.safetensors"))
+    stamps = tiny.stamps(3)
+    answers = back.answer(stamps[:, None])
+    assert np.array_equal(answers.conditional, given.predict(stamps))
+    assert back.sets == given.sets
+    assert (back.envelope.rpet_px, back.envelope.rpet_psf) == ((3.0, 40.0), (1.2, float("inf")))
+    distances = [c.envelope.embedding.distance(answers.features) for c in (back, given)]
+    assert np.array_equal(*distances)
+    assert read_envelope(tmp_path / "c.safetensors").rpet_px == (3.0, 40.0)
+
+
+def test_a_file_without_them_has_none(saved):
+    assert {"calibration", "sets"} & set(header_of(saved)) == set()
+    back = load_checkpoint(saved)
+    assert (back.maps, back.sets, back.envelope.embedding) == ((), None, None)
+    stripped = rewritten(saved, lambda _, c: [c["envelope"].pop(k) for k in ("rpet_px", "rpet_psf")])
+    assert load_checkpoint(stripped).envelope.rpet_px == (0.0, float("inf"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c["sets"].update(kind="best"),
+        lambda c: c["sets"].update(thresholds=[0.5]),
+        lambda c: c["calibration"].pop(),
+        lambda c: c["envelope"]["embedding"].pop("limit"),
+    ],
+    ids=["kind", "thresholds", "calibration", "embedding"],
+)
+def test_fits_that_contradict_the_scheme_are_refused(tmp_path, change):
+    path = save_checkpoint(fitted(), tmp_path / "c.safetensors")
+    assert_refused(rewritten(path, lambda _, c: change(c)), "contradicts itself")
+
+
+def test_an_embedding_whose_arrays_are_gone_is_refused(tmp_path):
+    path = save_checkpoint(fitted(), tmp_path / "c.safetensors")
+    with safe_open(path, framework="pt") as stream:
+        header = stream.metadata()
+    save_file({k: v for k, v in load_file(path).items() if k != "embedding.axes"}, path, header)
+    assert_refused(path, "contradicts itself")
+
+
+def test_features_are_those_of_the_first_member_over_its_views():
+    networks = [tiny.network(seed) for seed in range(2)]
+    both = tiny.checkpoint(network=Ensemble(networks))
+    stamps = tiny.stamps(2)
+    features = both.answer(stamps[:, None]).features
+    with torch.inference_mode():
+        each = [
+            networks[0].features(torch.from_numpy(np.rot90(side, k, (-2, -1)).copy())).numpy()
+            for side in (stamps, stamps[..., ::-1])
+            for k in range(4)
+        ]
+    assert np.allclose(features, np.mean(each, axis=0), atol=1e-6)
+    assert both.answer(stamps[:0, None]).features.shape[0] == 0

@@ -16,6 +16,7 @@ from galmorph.nets import ensemble
 from galmorph.nets.checkpoint import Envelope, load_checkpoint, read_card, save_checkpoint
 from galmorph.nets.ensemble import join
 from galmorph.nets.network import Ensemble, Network, NetworkConfig, load_network, members_of, n_weights
+from galmorph.nets.sets import PredictionSets
 from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import read_views
@@ -117,6 +118,16 @@ def test_parts_that_are_ensembles_keep_their_shares():
     made = join([pair, tiny.checkpoint()])
     assert made.network.shares == (0.25, 0.25, 0.5)
     assert made.name == "tiny+tiny"
+
+
+def test_sets_and_maps_do_not_outlive_the_networks_that_they_were_fitted_to():
+    """The result has temperatures alone, and the ranges that its parts have in common."""
+    made = tiny.checkpoint()
+    ranges = replace(made.envelope, rpet_px=(3.0, 40.0)), replace(made.envelope, rpet_px=(5.0, 60.0))
+    sets = PredictionSets("lac", 0.9, (0.5,) * len(made.scheme.questions[0].answers), by_class=False, rows=50)
+    maps = (None,) * len(made.scheme.questions)
+    both = join([replace(made, envelope=envelope, sets=sets, maps=maps) for envelope in ranges])
+    assert (both.sets, both.maps, both.envelope.rpet_px) == (None, (), (5.0, 40.0))
 
 
 def test_networks_of_one_text_and_weight_are_written_as_before(tmp_path):

@@ -56,9 +56,10 @@ def test_what_is_exported_is_what_a_checkpoint_predicts():
         network=Ensemble([tiny.network(1), tiny.network(2, config=OTHERS)], (1.0, 3.0)), temperatures=(1.0, 1.0)
     )
     with torch.inference_mode():
-        mean, passes = Answering(made)(torch.from_numpy(tiny.stamps(4)))
+        mean, passes, features = Answering(made)(torch.from_numpy(tiny.stamps(4)))
     np.testing.assert_allclose(mean.numpy(), made.predict(tiny.stamps(4)), atol=1e-6)
     assert passes.shape == (9, 4, 5)
+    np.testing.assert_allclose(features.numpy(), made.answer(tiny.stamps(4)[:, None]).features, rtol=1e-5, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,7 @@ def test_the_file_answers_as_torch_does(saved):
         ours, theirs = checkpoint.answer(views), other.answer(views)
         np.testing.assert_allclose(theirs.conditional, ours.conditional, atol=1e-4)
         np.testing.assert_allclose(theirs.spread, ours.spread, atol=1e-4)
+        np.testing.assert_allclose(theirs.features, ours.features, rtol=1e-4, atol=1e-4)
     assert other == checkpoint
 
 
@@ -99,7 +101,7 @@ def test_the_file_says_all_that_the_checkpoint_says(saved):
     (stamps,) = model.graph.input
     assert stamps.name == "stamps"
     assert [d.dim_value for d in stamps.type.tensor_type.shape.dim] == [0, 1, 16, 16]
-    assert [o.name for o in model.graph.output] == ["conditional", "passes"]
+    assert [o.name for o in model.graph.output] == ["conditional", "passes", "features"]
 
 
 def test_a_file_of_another_checkpoint_is_refused(saved, tmp_path):
@@ -133,6 +135,6 @@ def test_a_runner_takes_the_place_of_the_networks():
     """What it gives for each network and orientation is weighted and calibrated as theirs."""
     made = tiny.checkpoint()
     with torch.inference_mode():
-        _, passes = Answering(made)(torch.from_numpy(tiny.stamps(3)))
-    fake = replace(made, runner=lambda stamps: passes.numpy()[:, : len(stamps)])
+        _, passes, features = Answering(made)(torch.from_numpy(tiny.stamps(3)))
+    fake = replace(made, runner=lambda s: (passes.numpy()[:, : len(s)], features.numpy()[: len(s)]))
     np.testing.assert_allclose(fake.predict(tiny.stamps(3)), made.predict(tiny.stamps(3)), atol=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import small_sky
@@ -11,7 +13,9 @@ from astropy.table import Table
 from galmorph import open_images
 from galmorph.errors import CatalogError, CheckpointError, ImageError, SurveyError
 from galmorph.flags import Flag
-from galmorph.runs.classify import results_in_parts
+from galmorph.nets.embedding import fit_embedding
+from galmorph.nets.sets import PredictionSets
+from galmorph.runs.classify import classify, results_in_parts
 from galmorph.runs.columns import column_names
 from galmorph.runs.gather import Galaxy, gather, locate, stamp_of
 from galmorph.runs.predictor import Predictor
@@ -139,8 +143,63 @@ def test_an_error_of_the_network_stops_the_run(run):
 def test_column_names_follow_the_scheme_and_the_prefix():
     names = column_names(load_scheme("candels-visual"), "x_", sky=False)
     assert names[:2] == ["x_class", "x_p_spheroid"]
-    assert names[-9:] == [f"x_{n}" for n in ("x", "y", "pos_err", "rpet", "rpet_err", "r50", "snr", "flags", "model")]
+    assert names[-10:] == [
+        f"x_{n}" for n in ("set", "x", "y", "pos_err", "rpet", "rpet_err", "r50", "snr", "flags", "model")
+    ]
     assert "x_p_disk" not in column_names(None, "x_", sky=True)
+
+
+def test_sets_follow_the_confidence_and_their_type_never_depends_on_values(sky):
+    """With a checkpoint that has sets and with one that has none; independent fractions are normalised first."""
+    plain = small_sky.checkpoint()
+    empty = classify(sky.catalog, sky.image, survey="candels", band="H", checkpoint=plain, device="cpu")
+    assert set(empty["gm_set"]) == {""}
+    sets = PredictionSets("aps", 0.8, (0.5,) * 5, rows=100)
+    full = classify(
+        sky.catalog, sky.image, survey="candels", band="H", checkpoint=replace(plain, sets=sets), device="cpu"
+    )
+    names = full.colnames
+    assert names.index("gm_set") == names.index("gm_conf") + 1
+    assert full["gm_set"].dtype == empty["gm_set"].dtype
+    assert full["gm_set"].description != empty["gm_set"].description
+    for row in full:
+        answers = row["gm_set"].split("|") if row["gm_set"] else []
+        assert answers[:1] == ([row["gm_class"]] if row["gm_class"] else [])
+        assert [row[f"gm_p_{a}"] for a in answers] == sorted((row[f"gm_p_{a}"] for a in answers), reverse=True)
+    assert any("|" in text for text in full["gm_set"])
+    normalised = classify(
+        sky.catalog,
+        sky.image,
+        survey="candels",
+        band="H",
+        checkpoint=replace(plain, sets=sets),
+        device="cpu",
+        normalised=True,
+    )
+    assert list(normalised["gm_set"]) == list(full["gm_set"])
+
+
+def test_strange_stamps_are_flagged_from_end_to_end(sky):
+    """With a limit of 0 every stamp that is seen is strange, with an infinite one none."""
+    plain = small_sky.checkpoint()
+    wide = plain.answer(np.zeros((1, 1, 1, 32, 32), np.float32)).features.shape[1]
+    rng = np.random.default_rng(1)
+    found = fit_embedding(rng.normal(0, 1, (40, wide)), rng.normal(0, 1, (40, wide)))
+    flagged = {}
+    for limit in (0.0, float("inf")):
+        envelope = replace(plain.envelope, embedding=replace(found, limit=limit))
+        table = classify(
+            sky.catalog,
+            sky.image,
+            survey="candels",
+            band="H",
+            checkpoint=replace(plain, envelope=envelope),
+            device="cpu",
+        )
+        flagged[limit] = (np.asarray(table["gm_flags"]) & int(Flag.OUT_OF_ENVELOPE)) != 0
+        classified = np.array([c != "" for c in table["gm_class"]])
+    assert np.array_equal(flagged[0.0], classified)
+    assert not flagged[float("inf")].any()
 
 
 def test_flags_are_counted():

@@ -29,7 +29,8 @@ from galmorph.runs.exhibits import examples, filter_exhibits, layer_exhibits, li
 from galmorph.runs.inspection import inspect_checkpoint
 from galmorph.runs.mosaics import diverging, grey, mosaic, sequential, stamp_levels
 from galmorph.runs.sample import Sample, labelled_sample
-from galmorph.runs.training import evaluate_checkpoint, labelled_part, predict_rows, stamps_of_rows
+from galmorph.runs.scoring import evaluate_checkpoint, labelled_part, predict_rows
+from galmorph.runs.viewed import stamps_of_rows
 from galmorph.sky.scheme import Scheme, load_scheme
 from galmorph.stamps.recipe import Recipe
 

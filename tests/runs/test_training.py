@@ -17,7 +17,8 @@ from galmorph.errors import OutputError, PipelineError, SchemeError
 from galmorph.nets.checkpoint import load_checkpoint
 from galmorph.nets.network import members_of
 from galmorph.runs.pipeline import load_pipeline, split_rows
-from galmorph.runs.training import evaluate_checkpoint, labels_from, train
+from galmorph.runs.scoring import calibrate_checkpoint, evaluate_checkpoint, labels_from
+from galmorph.runs.training import train
 from galmorph.sky.catalog import catalog_from, read_catalog
 from galmorph.sky.images import open_images
 from galmorph.sky.scheme import load_scheme
@@ -109,6 +110,92 @@ def test_evaluating_prints_json_and_fills_the_card(trained, folder, capsys, tmp_
     assert json.loads((tmp_path / "scores.json").read_text())["part"] == "all"
     assert run(["evaluate", *asked, "--part", "tset"]) == 1
     assert "did you mean 'test'?" in capsys.readouterr().err
+
+
+def test_training_fits_sets_and_an_envelope(trained, inputs):
+    """Twelve held-out pictures: sets of 90 % are possible from nine on; an embedding needs twenty of each part."""
+    made = load_checkpoint(trained / "tiny.safetensors")
+    held = int((split_rows(inputs[2].split, inputs[0].files, {}) == "validation").sum())
+    assert made.sets.rows == held
+    assert made.sets.kind == "lac"
+    assert made.envelope.embedding is None
+    assert made.envelope.snr[0] > 0
+    assert made.envelope.rpet_px == (0.0, float("inf"))  # the pixel scale of pictures is not known
+    card = json.loads((trained / "tiny.json").read_text())
+    assert card["calibration"]["sets"] == made.sets.to_dict()
+    assert card["calibration"]["settings"]["method"] == "temperature"
+
+
+def test_a_pipeline_says_how_to_calibrate(inputs, tmp_path):
+    catalog, images, pipeline = inputs
+    asked = {"method": "dirichlet", "sets": "aps", "coverage": 0.7, "by_class": True}
+    made = train(catalog, images, replace(load_one_epoch(pipeline), calibration=asked), tmp_path / "run")
+    assert (made.checkpoint.sets.kind, made.checkpoint.sets.coverage, made.checkpoint.sets.by_class) == (
+        "aps",
+        0.7,
+        True,
+    )
+    assert made.card["calibration"]["settings"]["method"] == "dirichlet"
+    for wrong, words in (
+        ({"methd": "dirichlet"}, "did you mean 'method'"),
+        ({"method": "isotonic"}, "known are dirichlet, temperature"),
+        ({"sets": "raps"}, "did you mean 'aps'"),
+        ({"coverage": 90}, "between 0 and 1"),
+        ({"by_class": "yes"}, "expected true or false"),
+    ):
+        with pytest.raises(PipelineError, match=words):
+            train(catalog, images, replace(pipeline, calibration=wrong), tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+
+
+def test_calibrating_again_changes_what_was_fitted_and_nothing_else(trained, folder, tmp_path, capsys):
+    """By the command line, with other settings; then as in training, which gives the file of training."""
+    data = [str(folder / "labels.csv"), "--image", str(folder / "images.zip")]
+    before, path = trained / "tiny.safetensors", tmp_path / "again.safetensors"
+    asked = ["calibrate", str(before), *data, "-o", str(path)]
+    assert run([*asked, "--sets", "aps", "--coverage", "0.8", "--by-class", "--method", "dirichlet"]) == 0
+    assert capsys.readouterr().out == f"{path}\n"
+    one, other = load_checkpoint(before), load_checkpoint(path)
+    for name, weight in one.network.state_dict().items():
+        assert torch.equal(weight, other.network.state_dict()[name])
+    assert (other.sets.kind, other.sets.coverage) == ("aps", 0.8)
+    assert (other.recipe, other.scheme, other.split) == (one.recipe, one.scheme, one.split)
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["sha256"] == other.sha256
+    assert card["title"] == "round and edge-on pictures"
+    assert "test" not in card
+    assert run(asked) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert run([*asked, "--overwrite"]) == 0
+    assert load_checkpoint(path).sha256 == one.sha256
+
+
+def test_scores_of_another_part_do_not_stay_on_the_card(trained, inputs):
+    catalog, images, _ = inputs
+    old = {"title": "x", "test": {"accuracy": 1.0}, "validation": {}}
+    _, card = calibrate_checkpoint(load_checkpoint(trained / "tiny.safetensors"), catalog, images, card=old)
+    assert set(card) == {"title", "validation", "calibration"}
+    assert card["validation"]["accuracy"] >= 0.5
+
+
+def test_labels_of_other_images_cannot_calibrate(trained, inputs):
+    _, images, _ = inputs
+    labels = catalog_from(Table({"file": ["none.jpg"] * 30, "label": ["spiral"] * 30}))
+    with pytest.raises(PipelineError, match="part of the labels has no image"):
+        calibrate_checkpoint(load_checkpoint(trained / "tiny.safetensors"), labels, images)
+
+
+def test_evaluating_scores_the_sets_in_votes_per_class_and_per_depth(trained, inputs):
+    catalog, images, _ = inputs
+    scores = evaluate_checkpoint(load_checkpoint(trained / "tiny.safetensors"), catalog, images, part="all")
+    sets = scores["sets"]
+    assert (sets["kind"], sets["nominal"], sets["rows"]) == ("lac", 0.9, drawn.ROWS)
+    assert sum(b["rows"] for b in sets["by_snr"]) == drawn.ROWS
+    assert sum(c["rows"] for c in sets["by_class"].values()) == pytest.approx(drawn.ROWS)
+    assert sets["by_class"]["spiral"]["coverage"] is None
+    shares = [c["coverage"] * c["rows"] for c in sets["by_class"].values() if c["rows"]]
+    assert sum(shares) / drawn.ROWS == pytest.approx(sets["coverage"])
+    assert "outside" not in scores
 
 
 def test_a_stopped_run_resumed_equals_an_uninterrupted_one(inputs, tmp_path):
