@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from galmorph.flags import Flag
 from galmorph.stamps.asymmetry import asymmetry
 from galmorph.stamps.centroid import barycentre
+from galmorph.stamps.compiled import compiled
 from galmorph.stamps.frame import Frame, frame_about, frame_size
 from galmorph.stamps.petrosian import ETA, petrosian_radius
 from galmorph.stamps.profile import Profile, profile_of, radial_profile
@@ -65,6 +67,7 @@ _POINT_LIKE = 0.6
 _SKY_SYSTEMATIC = 0.005
 # First guess of a frame's half-width in isophotal radii, of bright galaxies and of faint ones.
 _FIRST_FRAME = 0.8, 5.0
+_ALL = np.zeros((0, 0), np.bool_)
 
 
 @dataclass(frozen=True)
@@ -500,35 +503,62 @@ def _radius_flags(radii: Radii | None, psf_fwhm_px: float | None) -> Flag:
 def _aperture_flags(
     scene: _Scene, window: Window, aperture: float, neighbours: BoolArray, saturation: float | None
 ) -> Flag:
-    height, width = scene.pixels.shape
-    low = [max(int(c - aperture), 0) for c in (window.y, window.x)]
-    high = [min(int(c + aperture) + 2, n) for c, n in zip((window.y, window.x), (height, width), strict=True)]
-    box = slice(low[0], max(high[0], low[0])), slice(low[1], max(high[1], low[1]))
-    along = np.arange(box[1].start, box[1].stop) - window.x, np.arange(box[0].start, box[0].stop) - window.y
-    inside = along[0] ** 2 + (along[1] ** 2)[:, None] <= aperture**2
-    flags = Flag(0)
-    values = scene.pixels[box]
-    if scene.finite is not None and (inside & ~scene.finite[box]).any():
-        flags |= Flag.MASKED_PIXELS
-        values = np.where(scene.finite[box], values, -np.inf)
-    if scene.weighted is not None and (inside & ~scene.weighted[box]).any():
-        flags |= Flag.ZERO_WEIGHT
-    if neighbours[box].any() and np.count_nonzero(inside & neighbours[box]) > 0.1 * np.count_nonzero(inside):
-        flags |= Flag.BLEND
-    if _is_saturated(values[inside], saturation):
-        flags |= Flag.SATURATED
-    return flags
+    finite, weighted = (_ALL if known is None else known for known in (scene.finite, scene.weighted))
+    limit = float("nan") if saturation is None else saturation
+    pixels = np.ascontiguousarray(scene.pixels, np.float32)
+    missing, weightless, blended, saturated = _aperture(
+        pixels, finite, weighted, neighbours, window.x, window.y, aperture, limit
+    )
+    flags = Flag.MASKED_PIXELS if missing else Flag(0)
+    flags |= Flag.ZERO_WEIGHT if weightless else Flag(0)
+    flags |= Flag.BLEND if blended else Flag(0)
+    return flags | Flag.SATURATED if saturated else flags
 
 
-def _is_saturated(values: FloatArray, saturation: float | None) -> bool:
-    values = values[np.isfinite(values)]
+@compiled
+def _aperture(
+    pixels: FloatArray,
+    finite: BoolArray,
+    weighted: BoolArray,
+    neighbours: BoolArray,
+    x: float,
+    y: float,
+    radius: float,
+    saturation: float,
+) -> tuple[bool, bool, bool, bool]:
+    """Tell whether pixels in a circle are missing, have no weight, belong to neighbours, are saturated.
+
+    An empty map stands for one where all pixels are finite or weighted; a saturation of NaN for none known.
+    """
+    height, width = pixels.shape
+    inside, others, seen, missing, weightless = 0, 0, 0, False, False
+    values = np.empty(height * width, np.float32)
+    for i in range(max(math.ceil(y - radius), 0), min(math.floor(y + radius), height - 1) + 1):
+        for j in range(max(math.ceil(x - radius), 0), min(math.floor(x + radius), width - 1) + 1):
+            if (j - x) ** 2 + (i - y) ** 2 > radius * radius:
+                continue
+            inside += 1
+            others += neighbours[i, j]
+            weightless = weightless or (weighted.size > 0 and not weighted[i, j])
+            if finite.size > 0 and not finite[i, j]:
+                missing = True
+            else:
+                values[seen] = pixels[i, j]
+                seen += 1
+    return missing, weightless, others > 0.1 * inside, _is_saturated(values[:seen], saturation)
+
+
+@compiled
+def _is_saturated(values: FloatArray, saturation: float) -> bool:
     if values.size == 0:
         return False
     peak = values.max()
-    if saturation is not None and float(peak) >= saturation:
+    if peak >= saturation:
         return True
     # A plateau: several pixels that share the very same highest value, far above the rest or filling much of it.
-    top = int(np.count_nonzero(values == peak))
+    top = 0
+    for value in values:
+        top += value == peak
     if values.size <= 20 or top < 4:
         return False
-    return bool(float(peak) > 10.0 * abs(float(np.median(values))) or top > 0.1 * values.size)
+    return bool(peak > 10.0 * abs(np.median(values)) or top > 0.1 * values.size)

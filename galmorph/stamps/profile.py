@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from galmorph.stamps.compiled import compiled
 from galmorph.stamps.frame import Frame, frame_about
+from galmorph.stamps.rings import FINE_PX, ring_sums
 
 __all__ = ["Profile", "profile_of", "radial_profile"]
 
@@ -37,19 +39,37 @@ class Profile:
 def profile_of(frame: Frame) -> Profile:
     """Average a frame in the rings about its centre, in image pixels."""
     circles, scale = frame.rings, float(frame.scale_px)
+    mean, used = ring_means(frame)
     # Nothing writes into a profile: it may share the arrays of the rings.
-    used = circles.full if frame.good is None else circles.sums(frame.good)
-    mean = np.full(len(used), np.nan)
-    # Half-good binned pixels count by their share.
-    flux = frame.flux if frame.good is None else frame.flux * frame.good
-    np.divide(circles.sums(flux, sharp=_core_is_whole(frame)), used, out=mean, where=used > 1e-3)
     if frame.scale_px == 1:
         return Profile(circles.edges[1:], mean, circles.area, used)
     return Profile(circles.edges[1:] * scale, mean, circles.area * scale**2, used * scale**2)
 
 
+@compiled
+def ring_means(frame: Frame) -> tuple[Array, Array]:
+    """Mean flux per image pixel of each ring, NaN where none is seen, and how many frame pixels of it are, (n,)."""
+    circles, n = frame.rings, len(frame.rings.area)
+    flux, good = frame.flux.ravel(), frame.good.ravel()
+    used, divided = circles.full, circles.sharp
+    if good.size:
+        used = ring_sums(good, circles.number, circles.near, n)
+        # Half-good binned pixels count by their share.
+        flux = flux * good
+        if not _core_is_whole(frame):
+            divided = circles.near
+    total = ring_sums(flux, circles.number, divided, n)
+    mean = np.full(n, np.nan)
+    for i in range(n):
+        if used[i] > 1e-3:
+            mean[i] = total[i] / used[i]
+    return mean, used
+
+
+@compiled
 def _core_is_whole(frame: Frame) -> bool:
-    return frame.good is None or bool(frame.good[frame.rings.core].min() > 0.99)
+    low, high = frame.rings.half - FINE_PX, frame.rings.half + FINE_PX + 1
+    return bool(frame.good[low:high, low:high].min() > 0.99)
 
 
 def radial_profile(clean: FloatArray, good: BoolArray, x: float, y: float) -> Profile:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import sep
 
 from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two
+from galmorph.stamps.compiled import compiled
 
 __all__ = [
     "Segmentation",
@@ -27,6 +30,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int32]
+DoubleArray = npt.NDArray[np.float64]
 
 # Isophotal extent of an ellipse in units of SEP's semi-axes (second moments): Bertin & Arnouts 1996, sec. 10.
 _EXTENT = 3.0
@@ -162,23 +166,54 @@ def sky_outside(
     """Measure the sky outside all objects, grown as far as leaves enough of it; None where even the least does not."""
     if len(objects) == 0:
         return None
+    ellipses = _ellipses(objects)
     for extent in (SKY_EXTENT, NEIGHBOUR_EXTENT, 1.3 * _EXTENT):
-        inside = _ellipses(objects, pixels.shape, extent)
-        inside |= labels > 0
-        outside = usable & ~inside
+        outside = (labels == 0) & usable
+        _mark(outside, ellipses, extent, False, _NO_LABELS, 0)
         if np.count_nonzero(outside) > _ENOUGH_SKY * outside.size:
             return clipped_sky(pixels, outside)
     return None
 
 
-def _ellipses(rows: npt.NDArray[np.void], shape: tuple[int, ...], extent: float) -> BoolArray:
-    """Mark the pixels inside ellipses of so many semi-axes, (H, W)."""
-    inside = np.zeros(shape, dtype=np.bool_)
-    # SEP's angle can come out a hair above pi / 2, which its own ellipse routine refuses.
-    angle = np.clip(rows["theta"], -np.pi / 2, np.pi / 2)
-    long, short = (np.maximum(rows[name], 0.5) for name in ("a", "b"))
-    sep.mask_ellipse(inside, rows["x"], rows["y"], long, short, angle, r=extent)
-    return inside
+_NO_LABELS = np.zeros((0, 0), np.int32)
+
+
+class _Ellipses(NamedTuple):
+    """Centres (K,) of objects and the coefficients of their ellipses: cxx dx² + cyy dy² + cxy dx dy = extent²."""
+
+    x: DoubleArray
+    y: DoubleArray
+    cxx: DoubleArray
+    cyy: DoubleArray
+    cxy: DoubleArray
+
+
+def _ellipses(rows: npt.NDArray[np.void]) -> _Ellipses:
+    long, short = (np.maximum(rows[name], 0.5) ** -2.0 for name in ("a", "b"))
+    cosine, sine = np.cos(rows["theta"]), np.sin(rows["theta"])
+    square = cosine**2 * long + sine**2 * short, sine**2 * long + cosine**2 * short
+    return _Ellipses(
+        rows["x"].astype(np.float64), rows["y"].astype(np.float64), *square, 2.0 * cosine * sine * (long - short)
+    )
+
+
+@compiled
+def _mark(marked: BoolArray, ellipses: _Ellipses, extent: float, value: bool, labels: IntArray, spared: int) -> None:
+    """Set the pixels inside ellipses of so many semi-axes to a value, but for those of one label (0 for none)."""
+    height, width = marked.shape
+    for k in range(len(ellipses.x)):
+        x, y = ellipses.x[k], ellipses.y[k]
+        cxx, cyy, cxy = ellipses.cxx[k], ellipses.cyy[k], ellipses.cxy[k]
+        reach = extent / math.sqrt(cyy - cxy * cxy / (4.0 * cxx))
+        for row in range(max(math.ceil(y - reach), 0), min(math.floor(y + reach), height - 1) + 1):
+            dy = row - y
+            # Between the roots of a quadratic in dx.
+            middle = -0.5 * cxy * dy / cxx
+            half = math.sqrt(max((extent * extent - cyy * dy * dy) / cxx + middle * middle, 0.0))
+            first, last = max(math.ceil(x + middle - half), 0), min(math.floor(x + middle + half), width - 1)
+            for column in range(first, last + 1):
+                if spared == 0 or labels[row, column] != spared:
+                    marked[row, column] = value
 
 
 def _binned(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArray]:
@@ -289,13 +324,30 @@ def _joined(objects: npt.NDArray[np.void], labels: IntArray) -> tuple[npt.NDArra
 
 def _touching(labels: IntArray) -> npt.NDArray[np.intp]:
     """Rows of objects with pixels next to each other, (P, 2), each pair once."""
-    sides = ((labels[:, 1:], labels[:, :-1]), (labels[1:], labels[:-1]))
-    found = []
-    for one, other in sides:
-        meet = np.flatnonzero((one != other).ravel() & (one > 0).ravel() & (other > 0).ravel())
-        found.append(np.stack([one.ravel()[meet], other.ravel()[meet]], axis=1))
-    pairs = np.sort(np.concatenate(found), axis=1)
-    return np.unique(pairs, axis=0).astype(np.intp) - 1
+    low, high = _meetings(labels).astype(np.intp).T
+    n = int(labels.max(initial=0)) + 1
+    return np.stack(np.divmod(np.unique(low * n + high), n), axis=1) - 1
+
+
+@compiled
+def _meetings(labels: IntArray) -> IntArray:
+    """Labels of objects with pixels next to each other, (P, 2), the lower first."""
+    height, width = labels.shape
+    found = np.empty((64, 2), np.int32)
+    count = 0
+    for i in range(height):
+        for j in range(width):
+            one = labels[i, j]
+            if one == 0:
+                continue
+            for down, right in ((0, 1), (1, 0)):
+                other = labels[i + down, j + right] if i + down < height and j + right < width else 0
+                if other > 0 and other != one:
+                    if count == len(found):
+                        found = np.concatenate((found, np.empty_like(found)))
+                    found[count, 0], found[count, 1] = min(one, other), max(one, other)
+                    count += 1
+    return found[:count]
 
 
 def _is_clump(child: np.void, parent: np.void) -> bool:
@@ -411,13 +463,11 @@ def neighbour_mask(
 
     Pixels inside the chosen object's own segment are never marked.
     """
-    others = np.zeros(shape, dtype=np.bool_)
-    if len(found.objects) == 0:
-        return others
-    others |= (found.labels > 0) & (found.labels != chosen + 1)
+    labels = found.labels
+    others: BoolArray = (labels > 0) & (labels != chosen + 1)
     rows = found.objects[np.arange(len(found.objects)) != chosen]
     if len(rows):
-        others |= _ellipses(rows, shape, _growth(rows, extent)) & (found.labels != chosen + 1)
+        _mark(others, _ellipses(rows), _growth(rows, extent), True, np.ascontiguousarray(labels, np.int32), chosen + 1)
     return others
 
 
