@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.compiled import compiled
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.frame import Frame
 
 __all__ = ["APERTURE", "asymmetry"]
@@ -97,7 +97,7 @@ class _Slide(NamedTuple):
     after: float
 
 
-@compiled
+@inner
 def _slide(shift: float) -> _Slide:
     """Shift by -1 to 0 pixels."""
     whole = round(shift)
@@ -105,7 +105,7 @@ def _slide(shift: float) -> _Slide:
     return _Slide(whole, 0.5 * part * (part - 1.0), 1.0 - part * part, 0.5 * part * (part + 1.0))
 
 
-@compiled
+@inner
 def _row(frame: Frame, i: int, reach: int, radius: float, right: _Slide, up: _Slide, found: _Sums) -> _Sums:
     """Add the differences of a row of the frame from the row opposite."""
     half, good = frame.rings.half, frame.good
@@ -121,7 +121,7 @@ def _row(frame: Frame, i: int, reach: int, radius: float, right: _Slide, up: _Sl
     return _Sums(inside, flux, difference, outside, beyond)
 
 
-@compiled
+@inner
 def _turned(values: FloatArray, i: int, j: int, right: _Slide, up: _Slide) -> float:
     """Value at the point opposite a pixel, from the quadratic through three pixels along each axis."""
     last = len(values) - 1
@@ -133,7 +133,7 @@ def _turned(values: FloatArray, i: int, j: int, right: _Slide, up: _Slide) -> fl
     return total
 
 
-@compiled
+@inner
 def _correlated(found: _Sums, sigma: float) -> float:
     """By how much the differences outside the aperture exceed those of white noise; 1 if not significantly.
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, special
 
-from galmorph.stamps.compiled import compiled, compiled_sums
+from galmorph.stamps.compiled import compiled, inner, inner_sum
 
 __all__ = ["Sky", "clipped_sky", "correlation_px", "power_of_two", "sky_noise"]
 
@@ -88,7 +88,7 @@ def _every(pixels: FloatArray, usable: BoolArray, count: int, every: int) -> Flo
     return values
 
 
-@compiled_sums
+@compiled
 def _clipped(values: FloatArray, ordered: FloatArray, clip: float, rounds: int) -> tuple[float, float, int]:
     """Mean and standard deviation of the values within so many sigma of the median, and their number.
 
@@ -97,21 +97,29 @@ def _clipped(values: FloatArray, ordered: FloatArray, clip: float, rounds: int) 
     low, high = _clipped_range(ordered, clip, rounds)
     if not high > low:
         return math.nan, 0.0, 0
-    middle = np.float32(0.5 * (low + high))
-    least, most, scale = np.float32(low), np.float32(high), 2.0 * clip / (high - low)
+    middle, scale = 0.5 * (low + high), 2.0 * clip / (high - low)
+    count, total, square = _moments(values, np.float32(low), np.float32(high), np.float32(middle), scale)
+    if count < 2:
+        return math.nan, 0.0, 0
+    mean = total / count
+    variance = max(square / count - mean * mean, 0.0)
+    return np.float64(np.float32(middle)) + mean / scale, math.sqrt(variance) / scale, count
+
+
+@inner_sum
+def _moments(
+    values: FloatArray, least: np.float32, most: np.float32, middle: np.float32, scale: float
+) -> tuple[int, float, float]:
+    """Count the values of a range, and add up their scaled distances from its middle and the squares of these."""
     count, total, square = 0, 0.0, 0.0
     for i in range(len(values)):
         inside = 1 if least <= values[i] <= most else 0
         offset = (values[i] - middle) * scale if inside else 0.0
         count, total, square = count + inside, total + offset, square + offset * offset
-    if count < 2:
-        return math.nan, 0.0, 0
-    mean = total / count
-    variance = max(square / count - mean * mean, 0.0)
-    return middle + mean / scale, math.sqrt(variance) / scale, count
+    return count, total, square
 
 
-@compiled
+@inner
 def _clipped_range(ordered: FloatArray, clip: float, rounds: int) -> tuple[float, float]:
     """Return the range within so many sigma of the median, from values in order."""
     first, end = 0, len(ordered)
@@ -121,7 +129,7 @@ def _clipped_range(ordered: FloatArray, clip: float, rounds: int) -> tuple[float
         # From the fainter half alone: sources are positive.
         sigma = level - ordered[first + int(_BELOW * (end - first))] if end > first else 0.0
         low, high = level - clip * sigma, level + clip * sigma
-        start, stop = np.searchsorted(ordered, low), np.searchsorted(ordered, high, side="right")
+        start, stop = int(np.searchsorted(ordered, low)), int(np.searchsorted(ordered, high, side="right"))
         if (start == first and stop == end) or stop - start < 8:
             break
         first, end = start, stop
@@ -152,7 +160,7 @@ def _lag(pixels: FloatArray, usable: BoolArray, level: float, sigma: float, long
     """Return the first lag at which the autocorrelation falls below one half; 1 where there is next to no sky."""
     step = max(1, pixels.size // _ENOUGH_TO_CORRELATE)
     along, across = _strips(pixels, usable, level, sigma, step, 0), _strips(pixels, usable, level, sigma, step, 1)
-    if np.isfinite(along).sum() + np.isfinite(across).sum() < _FEWEST:
+    if _count(along) + _count(across) < _FEWEST:
         return 1
     for lag in range(1, longest):
         if _correlation(along, lag) + _correlation(across, lag) < 1.0:
@@ -160,7 +168,7 @@ def _lag(pixels: FloatArray, usable: BoolArray, level: float, sigma: float, long
     return longest
 
 
-@compiled
+@inner
 def _strips(pixels: FloatArray, usable: BoolArray, level: float, sigma: float, step: int, axis: int) -> Array:
     """Every so many rows, or columns, in units of the noise; NaN where there is no sky."""
     strips = np.full(((pixels.shape[axis] + step - 1) // step, pixels.shape[1 - axis]), np.nan)
@@ -173,7 +181,15 @@ def _strips(pixels: FloatArray, usable: BoolArray, level: float, sigma: float, s
     return strips
 
 
-@compiled
+@inner
+def _count(strips: Array) -> int:
+    count = 0
+    for value in strips.flat:
+        count += value == value  # noqa: PLR0124 - not NaN
+    return count
+
+
+@inner
 def _correlation(strips: Array, lag: int) -> float:
     """Autocorrelation of strips at a lag along them."""
     count, square, pairs, product = 0, 0.0, 0, 0.0

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.compiled import compiled
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.rings import Rings, phase_of, rings
 
 __all__ = ["ALL_GOOD", "HALVES", "Frame", "frame_about", "frame_size", "square_about"]
@@ -123,7 +123,7 @@ def _cut(
     return flux, np.ones((0, 0), np.float32) if seen == side * side * tile else good
 
 
-@compiled
+@inner
 def _copy_row(
     clean: FloatArray, bad: BoolArray, row: int, left: int, backwards: bool, flux: FloatArray, good: FloatArray
 ) -> int:
@@ -140,7 +140,7 @@ def _copy_row(
     return seen
 
 
-@compiled
+@inner
 def _tile(clean: FloatArray, bad: BoolArray, row: int, column: int, side: int) -> tuple[float, int]:
     """Sum of the good pixels of a square, and how many there are."""
     total, count = 0.0, 0

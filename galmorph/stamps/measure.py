@@ -11,7 +11,7 @@ import numpy.typing as npt
 from galmorph.flags import Flag
 from galmorph.stamps.asymmetry import asymmetry
 from galmorph.stamps.centroid import barycentre
-from galmorph.stamps.compiled import compiled
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.frame import Frame, frame_about, frame_size
 from galmorph.stamps.petrosian import ETA, petrosian_radius
 from galmorph.stamps.profile import Profile, profile_of, radial_profile
@@ -199,7 +199,7 @@ def measure(
         # Nothing stands out here, so nothing is known to be a neighbour either.
         return nothing(x, y, found, scene.missing_at(x, y))
     for extent in _NEIGHBOUR_EXTENTS:
-        neighbours = neighbour_mask(found, chosen, pixels.shape, extent)
+        neighbours = neighbour_mask(found, chosen, extent)
         galaxy = _Galaxy.of(scene, found, chosen, neighbours, psf_fwhm_px)
         window, flags = galaxy.centred()
         if centroid == "isophotal":
@@ -548,17 +548,18 @@ def _aperture(
     return missing, weightless, others > 0.1 * inside, _is_saturated(values[:seen], saturation)
 
 
-@compiled
+@inner
 def _is_saturated(values: FloatArray, saturation: float) -> bool:
     if values.size == 0:
         return False
     peak = values.max()
     if peak >= saturation:
         return True
-    # A plateau: several pixels that share the very same highest value, far above the rest or filling much of it.
-    top = 0
+    # A plateau: several pixels that share the very same highest value, far above the median or filling much of it.
+    top, above, below = 0, 0, 0
     for value in values:
         top += value == peak
-    if values.size <= 20 or top < 4:
-        return False
-    return bool(peak > 10.0 * abs(np.median(values)) or top > 0.1 * values.size)
+        above += value < 0.1 * peak
+        below += value > -0.1 * peak
+    far = 2 * min(above, below) > values.size
+    return bool(values.size > 20 and top >= 4 and (far or top > 0.1 * values.size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -65,16 +66,16 @@ def eta(circles: Sampling, flux: Array) -> Array:
     The flux, (n,), is that of whole rings.
     """
     grown = np.zeros(len(flux))
-    grown[1:] = np.cumsum(flux[:-1])
-    ratio = np.full(len(circles.radius), np.nan)
+    for i in range(1, len(flux)):
+        grown[i] = grown[i - 1] + flux[i - 1]
+    ratio = np.empty(len(circles.radius))
     scale = 1.0 / (circles.outer**2 - circles.inner**2)
     for g in range(len(ratio)):
         # Whole rings up to the one that the edge lies in, and the part of that which is inside.
         k, low, high = circles.ring[0, g], circles.ring[1, g], circles.ring[2, g]
         within = grown[k] + flux[k] * circles.part[0, g]
-        if within > 0:
-            around = grown[high] + flux[high] * circles.part[2, g] - grown[low] - flux[low] * circles.part[1, g]
-            ratio[g] = around * scale / within
+        around = grown[high] + flux[high] * circles.part[2, g] - grown[low] - flux[low] * circles.part[1, g]
+        ratio[g] = around * scale / within if within > 0 else math.nan
     return ratio
 
 
@@ -192,6 +193,11 @@ def count_seen(used: Array, area: Array) -> int:
     with its neighbours.
     """
     for i in range(8, len(used)):
-        if used[i] < 0.2 * area[i] and used[i - 1 : i + 2].sum() < 0.2 * area[i - 1 : i + 2].sum():
-            return i
+        if used[i] < 0.2 * area[i]:
+            first, end = i - 1, min(i + 2, len(used))
+            around, whole = 0.0, 0.0
+            for k in range(first, end):
+                around, whole = around + used[k], whole + area[k]
+            if around < 0.2 * whole:
+                return i
     return len(used)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.compiled import compiled
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.frame import Frame, frame_about
 from galmorph.stamps.rings import FINE_PX, ring_sums
 
@@ -16,6 +17,9 @@ __all__ = ["Profile", "profile_of", "radial_profile"]
 Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+
+_WHOLE = 0.99
+_LEAST_USED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -55,21 +59,24 @@ def ring_means(frame: Frame) -> tuple[Array, Array]:
     if good.size:
         used = ring_sums(good, circles.number, circles.near, n)
         # Half-good binned pixels count by their share.
-        flux = flux * good
+        flux = flux.copy()
+        for i in range(len(flux)):
+            flux[i] *= good[i]
         if not _core_is_whole(frame):
             divided = circles.near
     total = ring_sums(flux, circles.number, divided, n)
-    mean = np.full(n, np.nan)
     for i in range(n):
-        if used[i] > 1e-3:
-            mean[i] = total[i] / used[i]
-    return mean, used
+        total[i] = total[i] / used[i] if used[i] > _LEAST_USED else math.nan
+    return total, used
 
 
-@compiled
+@inner
 def _core_is_whole(frame: Frame) -> bool:
-    low, high = frame.rings.half - FINE_PX, frame.rings.half + FINE_PX + 1
-    return bool(frame.good[low:high, low:high].min() > 0.99)
+    for i in range(frame.rings.half - FINE_PX, frame.rings.half + FINE_PX + 1):
+        for j in range(frame.rings.half - FINE_PX, frame.rings.half + FINE_PX + 1):
+            if frame.good[i, j] <= _WHOLE:
+                return False
+    return True
 
 
 def radial_profile(clean: FloatArray, good: BoolArray, x: float, y: float) -> Profile:

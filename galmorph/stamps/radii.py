@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.compiled import compiled
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.frame import Frame
 from galmorph.stamps.petrosian import ETA, INNER, OUTER, Sampling, count_seen, crossings, eta, inside, sampling
 from galmorph.stamps.profile import ring_means
@@ -19,6 +19,7 @@ from galmorph.stamps.template import SHARES, Match, Templates, light_radii, matc
 __all__ = ["Radii", "radii_of"]
 
 Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 
 # How far galaxies deviate from Sérsic profiles: in the match, and where their own profile replaces the template.
 _UNLIKE = 0.1
@@ -145,16 +146,18 @@ def _measured(
     rings = _rings(frame, noise, sky_error)
     fit, model, trust = _matched(known, rings, sky_px)
     left = 0.0 if math.isnan(fit.sky) else fit.sky
-    mean = np.where(np.isfinite(rings.variance), rings.mean - left, model)
-    blend = model + trust * (mean - model)
-    template = _from_template(fit, circles, blend * rings.area)
+    mean, blend = np.empty(len(model)), np.empty(len(model))
+    for i in range(len(model)):
+        mean[i] = rings.mean[i] - left if math.isfinite(rings.variance[i]) else model[i]
+        blend[i] = model[i] + trust[i] * (mean[i] - model[i])
+    template = _from_template(fit, circles, _flux_of(rings, blend))
     direct = _direct(rings, circles, mean, blend, template.radius)
     if not _is_seen(rings, direct.radius if math.isfinite(direct.radius) else template.radius):
         return _unknown()
     return _combined(rings, mean, blend, direct, template, fit, frame.scale_px)
 
 
-@compiled
+@inner
 def _rings(frame: Frame, noise: float, sky_error: float) -> _Rings:
     circles, scale = frame.rings, frame.scale_px
     mean, used = ring_means(frame)
@@ -180,78 +183,120 @@ def _rings(frame: Frame, noise: float, sky_error: float) -> _Rings:
     return _Rings(circles.edges, mean, variance, circles.area, seen, max(sky_error, floor), last)
 
 
-@compiled
+@inner
 def _matched(known: Templates, rings: _Rings, sky_px: tuple[float, float]) -> tuple[Match, Array, Array]:
     """Match the templates; return the model in all rings and how far each ring's own mean is trusted, 0 to 1."""
     n = len(rings.mean)
-    groups = known.groups[: min(np.searchsorted(known.groups, n - 1), len(known.mean))]
-    weight = 1.0 / rings.variance
-    total = _grouped(weight, groups)
-    mean, variance = np.zeros(len(groups)), np.full(len(groups), np.inf)
-    for g in range(len(groups)):
-        if total[g] > 0:
-            variance[g] = 1.0 / total[g]
-    mean = _grouped(rings.mean * weight, groups) * np.where(total > 0, variance, 0.0)
-    fit = match(known, mean, variance + (_UNLIKE * np.maximum(mean, 0.0)) ** 2, rings.sky_error, sky_px)
+    groups = known.groups[: min(int(np.searchsorted(known.groups, n - 1)), len(known.mean))]
+    mean, variance, cautious, seen = _grouped(rings, groups)
+    fit = match(known, mean, cautious, rings.sky_error, sky_px)
+    model, trust = np.zeros(n), np.ones(n)
     if math.isnan(fit.sky):
-        return fit, np.zeros(n), np.ones(n)
-    in_group = _grouped(fit.ring_flux[:n], groups) / _grouped(rings.area, groups)
-    residual = (mean - fit.sky - in_group) ** 2 / variance
-    misfit = max(residual.sum() / max((total > 0).sum() - 4, 1), 1.0)
-    unlike = misfit * (_UNLIKE * in_group) ** 2
-    trust = np.zeros(n)
+        return fit, model, trust
+    in_group, misfit = np.zeros(len(groups)), 0.0
     for g in range(len(groups)):
-        for i in range(groups[g], groups[g + 1] if g + 1 < len(groups) else n):
-            trust[i] = unlike[g] / (unlike[g] + variance[g]) if weight[i] > 0 else 0.0
-    return fit, fit.ring_flux[:n] / rings.area, trust
+        flux, area = 0.0, 0.0
+        for i in range(groups[g], _end(groups, g, n)):
+            flux, area = flux + fit.ring_flux[i], area + rings.area[i]
+        in_group[g] = flux / area
+        misfit += (mean[g] - fit.sky - in_group[g]) ** 2 / variance[g]
+    misfit = max(misfit / max(seen - 4, 1), 1.0)
+    for g in range(len(groups)):
+        unlike = misfit * (_UNLIKE * in_group[g]) ** 2
+        for i in range(groups[g], _end(groups, g, n)):
+            trust[i] = unlike / (unlike + variance[g]) if math.isfinite(rings.variance[i]) else 0.0
+    for i in range(n):
+        model[i] = fit.ring_flux[i] / rings.area[i]
+    return fit, model, trust
 
 
-@compiled
-def _grouped(values: Array, first: npt.NDArray[np.intp]) -> Array:
-    """Add up the values of groups of rings by the number of the first of each, the last group to the end."""
-    total = np.zeros(len(first))
+@inner
+def _grouped(rings: _Rings, first: IntArray) -> tuple[Array, Array, Array, int]:
+    """Average groups of rings by the first of each; variances, these with the unlikeness, and how many are seen."""
+    mean, variance = np.zeros(len(first)), np.full(len(first), np.inf)
+    cautious, seen = np.full(len(first), np.inf), 0
     for g in range(len(first)):
-        for i in range(first[g], first[g + 1] if g + 1 < len(first) else len(values)):
-            total[g] += values[i]
-    return total
+        total, weight = 0.0, 0.0
+        for i in range(first[g], _end(first, g, len(rings.mean))):
+            total, weight = total + rings.mean[i] / rings.variance[i], weight + 1.0 / rings.variance[i]
+        if weight > 0:
+            mean[g], variance[g], seen = total / weight, 1.0 / weight, seen + 1
+            cautious[g] = variance[g] + (_UNLIKE * max(mean[g], 0.0)) ** 2
+    return mean, variance, cautious, seen
 
 
-@compiled
+@inner
+def _end(first: IntArray, g: int, n: int) -> int:
+    """Return where a group of rings ends, the last at the end of all."""
+    return int(first[g + 1]) if g + 1 < len(first) else n
+
+
+@inner
+def _flux_of(rings: _Rings, mean: Array) -> Array:
+    flux = np.empty(len(mean))
+    for i in range(len(mean)):
+        flux[i] = mean[i] * rings.area[i]
+    return flux
+
+
+@inner
 def _direct(rings: _Rings, circles: Sampling, mean: Array, blend: Array, expected: float) -> _Estimate:
     """Return the first radius where the profile itself falls to ETA; its error from the slope of the smooth one."""
-    n = np.searchsorted(circles.radius, rings.edges[rings.last] / OUTER, side="right")
-    found = crossings(circles.radius[:n], eta(circles, mean * rings.area)[:n])
+    n = int(np.searchsorted(circles.radius, rings.edges[rings.last] / OUTER, side="right"))
+    found = crossings(circles.radius[:n], eta(circles, _flux_of(rings, mean))[:n])
     if len(found) == 0:
         return _Estimate(math.nan, math.inf)
-    smooth = eta(circles, blend * rings.area)
+    smooth = eta(circles, _flux_of(rings, blend))
     first = _direct_at(found[0], rings, circles, mean, smooth)
     if len(found) == 1 or first.error < _CLEAR or not math.isfinite(expected):
         return first
     # Noise makes several: the one nearest to the smooth profile's.
-    nearest = found[np.abs(np.log(found / expected)).argmin()]
-    return _direct_at(nearest, rings, circles, mean, smooth)
+    nearest = 0
+    for i in range(1, len(found)):
+        if abs(math.log(found[i] / expected)) < abs(math.log(found[nearest] / expected)):
+            nearest = i
+    return _direct_at(found[nearest], rings, circles, mean, smooth)
 
 
-@compiled
+@inner
 def _direct_at(radius: float, rings: _Rings, circles: Sampling, mean: Array, smooth: Array) -> _Estimate:
     """Return the error of a radius where the profile falls to ETA, from the slope of the smooth one's ratio."""
-    at = min(np.searchsorted(circles.radius, radius), len(circles.radius) - 1)
+    at = min(int(np.searchsorted(circles.radius, radius)), len(circles.radius) - 1)
     low, high = max(at - 4, 0), min(at + 4, len(circles.radius) - 1)
     slope = (smooth[high] - smooth[low]) / math.log(circles.radius[high] / circles.radius[low])
     circle = circles.radius[at]
-    within = inside(rings.edges, circle) * rings.area
-    ring = (inside(rings.edges, OUTER * circle) - inside(rings.edges, INNER * circle)) * rings.area
-    area = math.pi * circle**2
-    bright = (within * mean).sum() / area
+    within, area = _covered(rings, circle), math.pi * circle**2
+    inner_edge, outer_edge = _covered(rings, INNER * circle), _covered(rings, OUTER * circle)
+    bright = _dot(within, mean) / area
     if not bright > 0:
         return _Estimate(math.nan, math.inf)
     # d ratio / d mean of a ring
-    lever = ring / ((OUTER**2 - INNER**2) * area) - within * (ETA / area)
+    lever = np.zeros(len(within))
+    for i in range(len(lever)):
+        ring = (outer_edge[i] - inner_edge[i]) / (OUTER**2 - INNER**2)
+        lever[i] = (ring - ETA * within[i]) / area
     error = math.sqrt(_noise(rings, lever) + ((1.0 - ETA) * rings.sky_error) ** 2) / bright
     return _Estimate(radius, error / (max(-slope, _LEAST_SLOPE) if math.isfinite(slope) else _LEAST_SLOPE))
 
 
-@compiled
+@inner
+def _covered(rings: _Rings, radius: float) -> Array:
+    """Area of each ring inside a circle, (n,)."""
+    area = inside(rings.edges, radius)
+    for i in range(len(area)):
+        area[i] *= rings.area[i]
+    return area
+
+
+@inner
+def _dot(one: Array, other: Array) -> float:
+    total = 0.0
+    for i in range(len(one)):
+        total += one[i] * other[i]
+    return total
+
+
+@inner
 def _noise(rings: _Rings, lever: Array) -> float:
     """Variance of a sum of the rings' means; those that are not seen add none."""
     total = 0.0
@@ -261,7 +306,7 @@ def _noise(rings: _Rings, lever: Array) -> float:
     return total
 
 
-@compiled
+@inner
 def _from_template(fit: Match, circles: Sampling, blended_flux: Array) -> _Estimate:
     """Return the radius of the blended profile, or the templates' own beyond the frame."""
     if math.isnan(fit.sky):
@@ -271,7 +316,7 @@ def _from_template(fit: Match, circles: Sampling, blended_flux: Array) -> _Estim
     return _Estimate(radius, math.hypot(fit.spread[0], _FLOOR))
 
 
-@compiled
+@inner
 def _combined(
     rings: _Rings, mean: Array, blend: Array, direct: _Estimate, template: _Estimate, fit: Match, scale: int
 ) -> Radii:
@@ -285,14 +330,20 @@ def _combined(
     log_template = math.log(template.radius) if math.isfinite(template.radius) else 0.0
     radius = math.exp(share * log_direct + (1.0 - share) * log_template)
     error = _RADIUS_GAIN * hidden * (direct.error**-2.0 + template.error**-2.0) ** -0.5
-    shares, relative, contrast = _light(rings, share * mean + (1.0 - share) * blend, radius, error, fit)
+    profile = np.empty(len(mean))
+    for i in range(len(mean)):
+        profile[i] = share * mean[i] + (1.0 - share) * blend[i]
+    shares, relative, contrast = _light(rings, profile, radius, error, fit)
+    for k in range(3):
+        shares[k] *= scale
+        relative[k] *= shares[k] * hidden * _LIGHT_GAIN
     flux, flux_err = _flux(rings, mean, radius, error)
     sharp = math.exp(fit.mean[4])
     return Radii(
         radius * scale,
         radius * error * scale,
-        shares * scale,
-        shares * (relative * hidden * _LIGHT_GAIN * scale),
+        shares,
+        relative,
         contrast * hidden * _CONTRAST_GAIN,
         sharp * scale,
         _INTRINSIC_GAIN * sharp * math.hypot(fit.spread[4], 0.02) * scale,
@@ -301,68 +352,69 @@ def _combined(
     )
 
 
-@compiled
+@inner
 def _unknown() -> Radii:
     nan, three = math.nan, np.full(3, np.nan)
     return Radii(nan, nan, three, three, nan, nan, nan, nan, nan)
 
 
-@compiled
+@inner
 def _hidden(rings: _Rings, radius: float) -> float:
     """By how much errors grow for the masked share of a circle of 1.5 radii."""
     if rings.seen.size == 0:
         return 1.0
-    within = inside(rings.edges, 1.5 * radius) * rings.area
-    share = 1.0 - (within * rings.seen).sum() / max(within.sum(), 1e-9)
+    within = _covered(rings, 1.5 * radius)
+    share = 1.0 - _dot(within, rings.seen) / max(float(within.sum()), 1e-9)
     return 1.0 + min(_NEIGHBOUR_GAIN * max(share - 0.01, 0.0), _NEIGHBOUR_LIMIT)
 
 
-@compiled
+@inner
 def _is_seen(rings: _Rings, radius: float) -> bool:
     """Tell whether rings are seen out to a radius, and enough of what lies inside it."""
     if not math.isfinite(radius) or rings.edges[rings.last] < radius:
         return False
     if rings.seen.size == 0:
         return True
-    within = inside(rings.edges, radius) * rings.area
-    return bool((within * rings.seen).sum() >= _LEAST_SEEN * within.sum())
+    within = _covered(rings, radius)
+    return _dot(within, rings.seen) >= _LEAST_SEEN * float(within.sum())
 
 
-@compiled
+@inner
 def _flux(rings: _Rings, mean: Array, radius: float, error: float) -> tuple[float, float]:
     """Flux inside a radius in image units per frame pixel, and its error with those of the sky and the radius."""
-    within = inside(rings.edges, radius) * rings.area
-    flux = (within * mean).sum()
+    within = _covered(rings, radius)
+    flux = _dot(within, mean)
     sky = (within.sum() * rings.sky_error) ** 2
     # d ln F / d ln r at r_P, where the brightness is a fifth of the mean inside and more
     grown = 2.0 * ETA * flux * error
     return flux, math.sqrt(_noise(rings, within) + sky + grown**2)
 
 
-@compiled
+@inner
 def _light(rings: _Rings, profile: Array, radius: float, error: float, fit: Match) -> tuple[Array, Array, float]:
     """Radii with shares of the light, their relative errors, and the error of the concentration."""
-    ring_flux = profile * rings.area
+    ring_flux = _flux_of(rings, profile)
     shares, total = light_radii(ring_flux, rings.edges, radius)
     if not total > 0:
         return np.full(3, np.nan), np.full(3, np.nan), math.nan
-    grown = np.zeros(len(ring_flux) + 1)
-    grown[1:] = np.cumsum(ring_flux)
-    whole = inside(rings.edges, radius) * rings.area
+    whole = _covered(rings, radius)
     noise, area = _noise(rings, whole), whole.sum()
     own, common = np.empty(3), np.empty(3)
     for k in range(3):
         part = SHARES[k]
-        within = inside(rings.edges, shares[k]) * rings.area
+        within = _covered(rings, shares[k])
         variance = ((1.0 - 2.0 * part) * _noise(rings, within) + part**2 * noise) / total**2
         sky = (within.sum() - part * area) * rings.sky_error / total
         # d share / d ln r, over a tenth
-        low, high = (0.9 * shares[k]) ** 2, (1.1 * shares[k]) ** 2
-        rise = np.interp(high, rings.edges**2, grown) - np.interp(low, rings.edges**2, grown)
+        rise = _dot(inside(rings.edges, 1.1 * shares[k]), ring_flux) - _dot(
+            inside(rings.edges, 0.9 * shares[k]), ring_flux
+        )
         slope = max(rise / (total * _TENTH), 0.05)
         own[k] = math.sqrt(max(variance, 0.0)) / slope
         common[k] = (part * 2.0 * ETA * error + abs(sky)) / slope
-    relative = np.hypot(own, common)
+    relative = np.empty(3)
+    for k in range(3):
+        relative[k] = math.hypot(own[k], common[k])
     contrast = math.sqrt(own[0] ** 2 + own[2] ** 2 + (common[2] - common[0]) ** 2)
     if not math.isnan(fit.sky):
         for k in range(3):
@@ -371,6 +423,6 @@ def _light(rings: _Rings, profile: Array, radius: float, error: float, fit: Matc
     return shares, relative, 5.0 / math.log(10.0) * contrast
 
 
-@compiled
+@inner
 def _with_template(error: float, other: float) -> float:
-    return (error**-2.0 + 1.0 / (other**2 + _FLOOR**2)) ** -0.5
+    return 1.0 / math.sqrt(1.0 / error**2 + 1.0 / (other**2 + _FLOOR**2))

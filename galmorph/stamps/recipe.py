@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from galmorph.errors import PipelineError, unknown_name
-from galmorph.stamps.background import clipped_sky, sky_noise
-from galmorph.stamps.measure import Measurement
 from galmorph.stamps.warp import stamp_matrix, warp
+
+if TYPE_CHECKING:
+    from galmorph.stamps.measure import Measurement
 
 __all__ = ["Prepared", "Recipe", "Stamp", "fill", "half_width_px", "make_stamp", "prepare", "prepare_around", "stretch"]
 
@@ -179,6 +180,9 @@ def fill(planes: FloatArray, bad: BoolArray, measured: Measurement, seed: int) -
     bad
         (H, W) True on the pixels to replace.
     """
+    # Who lists recipes fills no stamps, and numba takes a quarter of a second to import.
+    from galmorph.stamps.background import clipped_sky, sky_noise  # noqa: PLC0415
+
     if not bad.any():
         return planes.astype(np.float32, copy=False)
     height, width = bad.shape

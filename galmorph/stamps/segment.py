@@ -456,9 +456,7 @@ def distance_of(found: Segmentation, chosen: int, x: float, y: float) -> float:
     return float(np.hypot(row["x"] - x, row["y"] - y))
 
 
-def neighbour_mask(
-    found: Segmentation, chosen: int, shape: tuple[int, int], extent: float = NEIGHBOUR_EXTENT
-) -> BoolArray:
+def neighbour_mask(found: Segmentation, chosen: int, extent: float = NEIGHBOUR_EXTENT) -> BoolArray:
     """Mark the pixels of all objects but one, out to so many of their semi-axes, (H, W).
 
     Pixels inside the chosen object's own segment are never marked.

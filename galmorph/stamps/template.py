@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from galmorph.stamps.compiled import compiled
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.petrosian import crossings, eta, sampling
-from galmorph.stamps.rings import ring_edges
+from galmorph.stamps.rings import interpolated, ring_edges
 
 __all__ = ["Match", "Templates", "light_radii", "match", "plane_of", "templates", "width_class"]
 
@@ -31,6 +31,7 @@ _BETA = 4.0
 # many errors of the sky.
 _WINGS = 0.8
 _MOST_WINGS = 2.0
+_FARTHEST_SKY = 56
 _FINE_STEP = 0.04
 _SMALLEST_PX = 0.02
 # Groups of rings that the match compares, as radii between them.
@@ -177,7 +178,7 @@ def _radii(flux: Array, edges: Array) -> Array:
 @compiled
 def light_radii(ring_flux: Array, edges: Array, aperture: float) -> tuple[Array, float]:
     """Radii of the circles with SHARES of the flux inside an aperture, (3,), and that flux."""
-    n = min(np.searchsorted(edges, aperture), len(ring_flux))
+    n = min(int(np.searchsorted(edges, aperture)), len(ring_flux))
     # Circles up to the aperture, and the aperture; beyond the last ring there is nothing.
     square, grown = np.zeros(n + 1), np.zeros(n + 1)
     highest, before = 0.0, 0.0
@@ -193,7 +194,7 @@ def light_radii(ring_flux: Array, edges: Array, aperture: float) -> tuple[Array,
         return np.full(3, aperture), 0.0
     radii = np.empty(3)
     for k in range(3):
-        radii[k] = math.sqrt(np.interp(SHARES[k] * total, grown, square))
+        radii[k] = math.sqrt(interpolated(SHARES[k] * total, grown, square))
     return radii, total
 
 
@@ -229,31 +230,39 @@ def match(known: Templates, data: Array, variance: Array, sky_error: float, sky_
     sky_px
         Between which radii in frame pixels the sky was measured: a template's light there was subtracted with it.
     """
-    weight = 1.0 / variance
-    # Keeps single precision in range.
-    unit = math.sqrt(weight.max())
-    if not unit > 0:
+    least = variance.min()
+    if not math.isfinite(least):
         return _no_match(known)
-    weight, data, sky_error = weight / unit**2, data * unit, sky_error * unit
-    whole, first = weight.sum(), (weight * data).sum()
-    a, b, d, wings = _sums(known, weight, data, _between(sky_px))
+    # Keeps the sums in range.
+    unit = math.sqrt(1.0 / least)
+    weight, scaled, sky_error = np.empty(len(data)), np.empty(len(data)), sky_error * unit
+    whole, first = 0.0, 0.0
+    for g in range(len(data)):
+        weight[g], scaled[g] = least / variance[g], data[g] * unit
+        whole, first = whole + weight[g], first + weight[g] * scaled[g]
+    a, b, d, wings = _sums(known, weight, scaled, _between(sky_px))
     _without_wings(a, b, d, wings, whole, first, sky_error)
-    c = whole + sky_error**-2.0
-    gain = d - b * (first / c)
-    amplitude = gain / (a - b * b / c)
-    # Evidence: the amplitude and the sky are integrated over, the amplitude with a prior flat in its logarithm; the
-    # logarithms of the amplitude and of its error add up to this one.
-    chance = _chances(gain, amplitude)
-    if not chance.max() > 0:
-        return _no_match(known)
-    share = chance * amplitude / unit
-    sky = first / c / unit - (share * (b / c + wings)).sum()
-    return _averaged(known, chance, share, sky)
+    c = whole + 1.0 / sky_error**2
+    # The amplitude of each.
+    for k in range(len(a)):
+        a[k], d[k] = (d[k] - b[k] * (first / c)) / (a[k] - b[k] * b[k] / c), d[k] - b[k] * (first / c)
+    chance = _chances(d, a)
+    sky, found = first / c / unit, False
+    for k in range(len(a)):
+        if chance[k] > 0:
+            found = True
+            a[k] *= chance[k] / unit
+            sky -= a[k] * (b[k] / c + wings[k])
+    return _averaged(known, chance, a, sky) if found else _no_match(known)
 
 
-@compiled
+@inner
 def _chances(gain: Array, amplitude: Array) -> Array:
-    """Probabilities of the templates, (K,); all zero where none has a positive amplitude."""
+    """Probabilities of the templates, (K,); all zero where none has a positive amplitude.
+
+    The evidence: the amplitude and the sky are integrated over, the amplitude with a prior flat in its logarithm; the
+    logarithms of the amplitude and of its error add up to this one.
+    """
     log_p = np.full(len(gain), -np.inf)
     for k in range(len(gain)):
         if amplitude[k] > 0:
@@ -266,28 +275,38 @@ def _chances(gain: Array, amplitude: Array) -> Array:
     for k in range(len(gain)):
         if log_p[k] > top - _LEAST_LIKELY:
             chance[k] = math.exp(log_p[k] - top)
-    return chance / chance.sum()
+    total = chance.sum()
+    for k in range(len(chance)):
+        chance[k] /= total
+    return chance
 
 
-@compiled
+@inner
 def _averaged(known: Templates, chance: Array, share: Array, sky: float) -> Match:
     """Average the templates by their probabilities, and their light by its shares."""
-    mean, square = np.zeros(5), np.zeros(5)
+    mean, spread = np.zeros(5), np.zeros(5)
     ring_flux = np.zeros(known.ring_flux.shape[1])
-    for k in np.flatnonzero(chance):
-        mean += chance[k] * known.log_radii[k]
-        ring_flux += share[k] * known.ring_flux[k]
-    for k in np.flatnonzero(chance):
-        square += chance[k] * (known.log_radii[k] - mean) ** 2
-    return Match(ring_flux, sky, mean, np.sqrt(square))
+    for k in range(len(chance)):
+        if chance[k] > 0:
+            for i in range(5):
+                mean[i] += chance[k] * known.log_radii[k, i]
+            for i in range(len(ring_flux)):
+                ring_flux[i] += share[k] * known.ring_flux[k, i]
+    for k in range(len(chance)):
+        if chance[k] > 0:
+            for i in range(5):
+                spread[i] += chance[k] * (known.log_radii[k, i] - mean[i]) ** 2
+    for i in range(5):
+        spread[i] = math.sqrt(spread[i])
+    return Match(ring_flux, sky, mean, spread)
 
 
-@compiled
+@inner
 def _no_match(known: Templates) -> Match:
     return Match(np.zeros(known.ring_flux.shape[1]), math.nan, np.full(5, np.nan), np.full(5, np.nan))
 
 
-@compiled
+@inner
 def _sums(known: Templates, weight: Array, data: Array, between: Array) -> tuple[Array, Array, Array, Array]:
     """Weighted sums over groups of rings, (K,): of template squared, template, template times data, wings.
 
@@ -307,7 +326,7 @@ def _sums(known: Templates, weight: Array, data: Array, between: Array) -> tuple
     return a, b, d, wings
 
 
-@compiled
+@inner
 def _without_wings(a: Array, b: Array, d: Array, wings: Array, whole: float, first: float, sky_error: float) -> None:
     """Take off every template what of it was subtracted with the sky."""
     for k in range(len(a)):
@@ -321,14 +340,15 @@ def _without_wings(a: Array, b: Array, d: Array, wings: Array, whole: float, fir
         d[k] -= wings[k] * first
 
 
-@compiled
+@inner
 def _between(sky_px: tuple[float, float]) -> Array:
     """Weights of the groups of rings in the mean brightness between two radii."""
-    low = float(min(round(sky_px[0]), 56))
-    high = max(float(round(sky_px[1])), low + 1.0)
+    low, high = float(min(round(sky_px[0]), _FARTHEST_SKY)), float(round(sky_px[1]))
+    # A galaxy that fills its cutout leaves no such ring: what lies at `low` counts in full, bounded by _MOST_WINGS.
+    end, area = max(high, low + 1.0), max(high**2 - low**2, 1.0)
     weight = np.zeros(len(_GROUPS) - 2)
     # Next to no light lies beyond the last group.
     for g in range(len(weight)):
-        inner, outer = min(max(_GROUPS[g], low), high), min(max(_GROUPS[g + 1], low), high)
-        weight[g] = (outer**2 - inner**2) / max(high**2 - low**2, 1.0)
+        inner, outer = min(max(_GROUPS[g], low), end), min(max(_GROUPS[g + 1], low), end)
+        weight[g] = (outer**2 - inner**2) / area
     return weight

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.compiled import compiled
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.frame import frame_about, frame_size, square_about
 from galmorph.stamps.profile import profile_of
+from galmorph.stamps.rings import interpolated
 
 __all__ = ["Ellipse", "Window", "fit_window"]
 
@@ -231,12 +232,12 @@ def _settled(flux: FloatArray, good: FloatArray, start: _State, factor: int, edg
     return state
 
 
-@compiled
+@inner
 def _moved(old: _State, x: float, y: float) -> _State:
     return _State(x, y, old.xx, old.xy, old.yy, math.nan, 0.5, 1.0, 0.0, 0.0, 1.0, False)
 
 
-@compiled
+@inner
 def _filled(
     flux: FloatArray, good: FloatArray, x: float, y: float, factor: int, edge: Array, mean: Array
 ) -> FloatArray:
@@ -252,11 +253,11 @@ def _filled(
             if seen > _WHOLE:
                 made[i, j] = opposite
             else:
-                made[i, j] = np.interp(factor * math.hypot(i - half - y, j - half - x), edge, mean)
+                made[i, j] = interpolated(factor * math.hypot(i - half - y, j - half - x), edge, mean)
     return made
 
 
-@compiled
+@inner
 def _between(flux: FloatArray, good: FloatArray, row: float, column: float) -> tuple[float, float]:
     """Interpolate the flux at a point, and which share of it was seen."""
     top, left = math.floor(row), math.floor(column)
@@ -270,7 +271,7 @@ def _between(flux: FloatArray, good: FloatArray, row: float, column: float) -> t
     return total, seen
 
 
-@compiled
+@inner
 def _fitted(flux: FloatArray, start: _State) -> _State:
     """Move centre and shape until they repeat themselves."""
     state = start
@@ -281,7 +282,7 @@ def _fitted(flux: FloatArray, start: _State) -> _State:
     return state
 
 
-@compiled
+@inner
 def _stepped(flux: FloatArray, old: _State) -> _State:
     """Move the centre and the shape by one Newton step."""
     area = old.xx * old.yy - old.xy * old.xy
@@ -314,7 +315,7 @@ def _stepped(flux: FloatArray, old: _State) -> _State:
     )
 
 
-@compiled
+@inner
 def _moments(
     flux: FloatArray, x: float, y: float, axx: float, axy: float, ayy: float
 ) -> tuple[float, float, float, float, float, float]:
@@ -357,7 +358,7 @@ def _errors(state: _State, noise: float) -> tuple[float, float]:
     return math.sqrt(unit * 0.25 * (x + y)), _SHAPE_GAIN * 2.0 * math.sqrt(unit) / (4.0 * v * (1.0 - v))
 
 
-@compiled
+@inner
 def _reshaped(
     m: _State, area: float, xx: float, xy: float, yy: float
 ) -> tuple[tuple[float, float, float], float, float]:
