@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint types bench bench-measure bench-warp bench-blocks bench-networks clean
+.PHONY: demo test lint types bench bench-measure bench-warp bench-blocks bench-networks bench-rotation bench-engines clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +54,12 @@ bench-warp: $(VENV)/.benched
 
 bench-blocks: $(VENV)/.benched
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_blocks.py
+
+bench-rotation: $(VENV)/.tested
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_rotation.py
+
+bench-engines: $(VENV)/.tested
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_engines.py
 
 bench-networks: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_networks.py

@@ -9,7 +9,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint import load_checkpoint
+    from galmorph.nets.ensemble import join
     from galmorph.runs.classify import classify, measure
+    from galmorph.runs.export import export
     from galmorph.sky.catalog import read_catalog
     from galmorph.sky.images import open_images
     from galmorph.sky.mock import simulate
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "classify",
+    "export",
+    "join",
     "load_checkpoint",
     "load_scheme",
     "measure",
@@ -30,6 +34,8 @@ __all__ = [
 # Loaded on first use, so that importing galmorph costs nothing and measuring works without torch.
 _HOMES = {
     "classify": "galmorph.runs.classify",
+    "export": "galmorph.runs.export",
+    "join": "galmorph.nets.ensemble",
     "load_checkpoint": "galmorph.nets.checkpoint",
     "load_scheme": "galmorph.sky.scheme",
     "measure": "galmorph.runs.classify",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import galmorph
-from galmorph.errors import GalmorphError, UnclassifiedError
+from galmorph.errors import GalmorphError, OutputError, UnclassifiedError
 
 __all__ = ["run"]
 
@@ -93,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         ("measure", _add_measure, _measure, "the same without the network: centroids, radii, flags"),
         ("train", _add_train, _train, "train a network from a table of labels and images"),
         ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
+        ("join", _add_join, _join, "make one checkpoint of several, whose networks answer together"),
+        ("export", _add_export, _export, "write a checkpoint as an ONNX file for other programs"),
         ("simulate", _add_simulate, _simulate, "render a field with known truth"),
         ("list", _add_list, _list, "list what ships: " + ", ".join(_KINDS)),
         ("show", _add_show, _show, "show a survey, scheme, network, checkpoint or pipeline"),
@@ -173,9 +175,30 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
     _add_output(command)
     command.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    command.add_argument(
+        "--engine", default="torch", metavar="E", help="torch, or the .onnx file of the checkpoint (galmorph export)"
+    )
+    _add_views(command)
+    command.add_argument(
+        "--errors", action="store_true", help="add the spread of each probability over networks and views"
+    )
+    command.add_argument(
+        "--rule",
+        default="",
+        metavar="R",
+        help="what gives the class: a rule of the scheme (galmorph show), or likeliest",
+    )
     command.add_argument("--normalise", action="store_true", help="scale independent fractions so that they sum to 1")
     command.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")
     _add_columns(command)
+
+
+def _add_views(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--views",
+        metavar="V",
+        help="average over: one, turns2, turns4, turns8, dieleman60, or 'angles = 8, zooms = [0.9, 1], flip = true'",
+    )
 
 
 def _add_measure(command: argparse.ArgumentParser) -> None:
@@ -208,6 +231,7 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--epochs", type=int, metavar="N", help="instead of the pipeline's")
     command.add_argument("--seed", type=int, metavar="N", help="instead of the pipeline's")
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks learn")
     _add_columns(command)
 
 
@@ -216,9 +240,24 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("labels", metavar="LABELS", help="table of votes, fractions or classes")
     _add_images(command)
     command.add_argument("--part", default="test", help="train, validation, test (default) or all")
+    _add_views(command)
     command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
     command.add_argument("--card", metavar="JSON", help="enter the scores into a checkpoint's card")
     _add_columns(command)
+
+
+def _add_join(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="names or files, two or more")
+    command.add_argument("--weights", nargs="+", type=float, default=[], metavar="W", help="one for each (equal)")
+    command.add_argument("--name", default="", help="of the result (default: that of its file)")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="result, ending in .safetensors")
+    command.add_argument("--overwrite", action="store_true")
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="name or file")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="result, ending in .onnx")
+    command.add_argument("--overwrite", action="store_true")
 
 
 def _add_simulate(command: argparse.ArgumentParser) -> None:
@@ -319,6 +358,10 @@ def _classify(options: argparse.Namespace) -> None:
             report=options.report,
             device=options.device,
             normalised=options.normalise,
+            views=options.views,
+            errors=options.errors,
+            rule=options.rule,
+            engine=options.engine,
             strict=options.strict,
             progress=bar,
             **_shared(options),
@@ -390,7 +433,15 @@ def _train(options: argparse.Namespace) -> None:
             if what == "training" and not sys.stderr.isatty():
                 sys.stderr.write(f"epoch {done}/{total} {remark}\n")
 
-        made = train(catalog, images, pipeline, Path(options.output), resume=options.resume, progress=progress)
+        made = train(
+            catalog,
+            images,
+            pipeline,
+            Path(options.output),
+            resume=options.resume,
+            device=options.device,
+            progress=progress,
+        )
     sys.stdout.write(f"{made.path}\n")
 
 
@@ -409,7 +460,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     catalog, images = _labelled(options, envelope.survey or None, band)
     with closing(images), closing(_Bar()) as bar:
         scores = evaluate_checkpoint(
-            checkpoint, catalog, images, part=options.part, progress=lambda w, d, n, r: bar(d, n, w, r)
+            checkpoint,
+            catalog,
+            images,
+            part=options.part,
+            views=options.views,
+            progress=lambda w, d, n, r: bar(d, n, w, r),
         )
     if options.card:
         add_to_card(options.card, options.part, scores)
@@ -419,6 +475,20 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     with replacing(Path(options.output)) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _join(options: argparse.Namespace) -> None:
+    path = Path(options.output)
+    if path.exists() and not options.overwrite:
+        raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
+    galmorph.join(options.checkpoints, path, weights=options.weights, name=options.name)
+    sys.stdout.write(f"{path}\n")
+
+
+def _export(options: argparse.Namespace) -> None:
+    worst = galmorph.export(options.checkpoint, options.output, overwrite=options.overwrite)
+    sys.stdout.write(f"{options.output}\n")
+    sys.stderr.write(f"largest difference of a probability from torch: {worst:.1g}\n")
 
 
 def _simulate(options: argparse.Namespace) -> None:

@@ -53,7 +53,9 @@ def test_version_and_help(capsys):
         assert expected in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["classify", "measure", "train", "evaluate", "simulate", "list", "show"])
+@pytest.mark.parametrize(
+    "command", ["classify", "measure", "train", "evaluate", "join", "export", "simulate", "list", "show"]
+)
 def test_every_command_explains_itself(capsys, command):
     with pytest.raises(SystemExit) as leaving:
         run([command, "--help"])

@@ -14,14 +14,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.stamps.warp import is_upright, subsamples, warp_batch
 
-__all__ = ["Augmentation", "Observation", "batch_warp", "blur", "degrade", "observe", "random_turns"]
+__all__ = [
+    "Augmentation",
+    "Observation",
+    "batch_warp",
+    "blur",
+    "degrade",
+    "observe",
+    "random_turns",
+    "warp_views",
+    "white_noise",
+]
 
 # Stamps sampled together on a processor: more would not fit into its cache.
 _TOGETHER = 8
+# More sample points per axis in a stamp pixel are spared by averaging pixels first, which warp_batch does.
+_MOST_POINTS = 8
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,14 @@ def _check(kind: type, settings: Mapping[str, Any], what: str) -> None:
         raise PipelineError(unknown_name(f"setting of the {what}", sorted(unknown)[0], known))
 
 
+def white_noise(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Draw normal numbers of the shape and on the device of a tensor; `generator` is the processor's."""
+    if like.device.type == "cpu":
+        return torch.randn(like.shape, generator=generator)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return torch.randn(like.shape, generator=torch.Generator(like.device).manual_seed(seed), device=like.device)
+
+
 def random_turns(n: int, ranges: Augmentation, generator: torch.Generator) -> torch.Tensor:
     """Draw `n` random views as matrices in stamp coordinates, (n, 2, 3)."""
     uniform = torch.rand(n, 5, generator=generator)
@@ -130,6 +152,27 @@ def batch_warp(coefficients: torch.Tensor, matrices: torch.Tensor, size: int, n:
     parts = zip(torch.split(coefficients, together), torch.split(matrices, together), strict=True)
     with torch.no_grad():
         return torch.cat([_sampled(images, views, size, n) for images, views in parts])
+
+
+def warp_views(
+    planes: npt.NDArray[np.float32], matrices: npt.NDArray[np.float64], size: int
+) -> npt.NDArray[np.float32]:
+    """Resample finite planes, (C, H, W), by each of the matrices, (V, 2, 3), to (V, C, size, size).
+
+    The same as :func:`galmorph.stamps.recipe.warp_views` to 1e-5 of the peak, in a third of the time for oblique views:
+    they share one prefilter.
+    """
+    stamps = np.empty((len(matrices), len(planes), size, size), np.float32)
+    oblique = np.array([not is_upright(matrix) for matrix in matrices])
+    points = subsamples(matrices[oblique], size) if oblique.any() else 0
+    if not 0 < points <= _MOST_POINTS or not planes.size:
+        return warp_batch([planes] * len(matrices), list(matrices), size)
+    if not oblique.all():
+        stamps[~oblique] = warp_batch([planes] * int((~oblique).sum()), list(matrices[~oblique]), size)
+    smooth = [ndimage.spline_filter(plane, order=3, mode="mirror", output=np.float32) for plane in planes]
+    coefficients = torch.from_numpy(np.stack(smooth))[None].expand(int(oblique.sum()), -1, -1, -1)
+    stamps[oblique] = batch_warp(coefficients, torch.from_numpy(matrices[oblique]).float(), size, points).numpy()
+    return stamps
 
 
 def _sampled(coefficients: torch.Tensor, matrices: torch.Tensor, size: int, n: int) -> torch.Tensor:

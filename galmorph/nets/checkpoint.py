@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from galmorph.errors import CheckpointError, OutputError, unknown_name
-from galmorph.nets.layers import conditional_log_probabilities
-from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, views
+from galmorph.nets.augment import warp_views
+from galmorph.nets.layers import ORDER, conditional_log_probabilities
+from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, shares_of, views
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
+from galmorph.stamps.views import Views
 
 __all__ = [
+    "Answers",
     "Checkpoint",
     "Envelope",
     "add_to_card",
     "checkpoint_names",
+    "contents_of",
     "find_checkpoint",
     "load_checkpoint",
     "read_card",
@@ -44,6 +48,7 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 _FORMAT = "2"
+_MIXED = "3"  # says for each network its text and its share; written only where these differ
 _FORMER = "1"  # had settings of a residual network instead of the text of any network: see _translated
 _SUFFIX = ".safetensors"
 _BATCH = 64
@@ -70,6 +75,23 @@ class Envelope:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What a checkpoint says about N galaxies.
+
+    Parameters
+    ----------
+    conditional
+        (N, A) calibrated probabilities given that each question is asked.
+    spread
+        (N, A) standard deviation, over networks and views, of the calibrated probabilities among all people; NaN where
+        there is only one of both.
+    """
+
+    conditional: FloatArray
+    spread: FloatArray
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A network in memory and everything it needs.
 
@@ -87,6 +109,9 @@ class Checkpoint:
         How votes had been mapped, and the training images degraded to another survey, for the same purpose.
     sha256
         Of the file; empty before it is saved.
+    runner
+        What computes in the networks' stead, from stamps, (B, C, S, S), to what each network makes of each
+        orientation, (P, B, A): see :func:`galmorph.nets.exported.with_onnx`.
     """
 
     name: str
@@ -101,6 +126,7 @@ class Checkpoint:
     fractions: Mapping[str, Any] = field(default_factory=dict)
     observation: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    runner: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = field(default=None, compare=False)
 
     def with_temperatures(self, temperatures: tuple[float, ...]) -> Checkpoint:
         """Return the same network with another calibration."""
@@ -131,25 +157,79 @@ class Checkpoint:
         expected = (self.recipe.planes, self.recipe.size, self.recipe.size)
         if stamps.shape[1:] != expected:
             raise CheckpointError(f"stamps of shape {stamps.shape[1:]}: checkpoint '{self.name}' expects {expected}")
-        parts = [
-            self._views_averaged(torch.from_numpy(stamps[i : i + _BATCH]), device)
-            for i in range(0, len(stamps), _BATCH)
-        ]
-        mean = torch.cat(parts).double().numpy() if parts else np.zeros((0, len(self.scheme.keys)))
-        return self.calibrated(mean)
+        return self.answer(stamps[:, None], device=device).conditional
 
-    def _views_averaged(self, stamps: torch.Tensor, device: str) -> torch.Tensor:
-        members = [network.to(device) for network in members_of(self.network)]
+    def seen(self, which: Views) -> tuple[FloatArray, FloatArray]:
+        """Return the matrices of the views that the networks need to see, (V, 2, 3), and the share of each, (V,).
+
+        Those that differ by quarter turns and flips alone are one for networks whose answers these do not change.
+        """
+        if all(network.invariant for network in members_of(self.network)):
+            return which.distinct
+        return which.matrices, np.full(len(which), 1.0 / len(which))
+
+    warp = staticmethod(warp_views)
+
+    def answer(
+        self,
+        stamps: npt.NDArray[np.float32],
+        shares: FloatArray | None = None,
+        *,
+        device: str = "cpu",
+        normalised: bool = False,
+    ) -> Answers:
+        """Predict from several views of each galaxy: their probabilities are averaged, then calibrated.
+
+        Parameters
+        ----------
+        stamps
+            (N, V, C, S, S) stretched stamps.
+        shares
+            Weight of each view, (V,), with a sum of 1; equal by default.
+        normalised
+            Whether the spread is that of fractions scaled to sum to 1.
+        """
+        shares = np.full(stamps.shape[1], 1.0 / stamps.shape[1]) if shares is None else shares
+        step = max(_BATCH // stamps.shape[1], 1)
+        parts = [
+            self._answer(torch.from_numpy(stamps[i : i + step]), shares, device, normalised=normalised)
+            for i in range(0, len(stamps), step)
+        ]
+        parts = parts or [Answers(*np.zeros((2, 0, len(self.scheme.keys))))]
+        return Answers(
+            *(np.concatenate(kind) for kind in zip(*((p.conditional, p.spread) for p in parts), strict=True))
+        )
+
+    def _answer(self, stamps: torch.Tensor, shares: FloatArray, device: str, *, normalised: bool) -> Answers:
+        rows, count = stamps.shape[:2]
+        passes, weights = self._passes(stamps.flatten(0, 1), device)
+        each = passes.reshape(len(passes), rows, count, -1).transpose(0, 2, 1, 3).reshape(-1, rows, passes.shape[-1])
+        weights = np.outer(weights, shares).ravel()
+        mean = self.calibrated(np.tensordot(weights, each, axes=1))
+        if len(weights) == 1:
+            return Answers(mean, np.full_like(mean, np.nan))
+        chances = self.scheme.marginals(self.calibrated(each.reshape(-1, each.shape[-1])))
+        chances = self.scheme.normalised(chances) if normalised else chances
+        return Answers(mean, _deviation(chances.reshape(each.shape), weights))
+
+    def _passes(self, stamps: torch.Tensor, device: str) -> tuple[FloatArray, FloatArray]:
+        """Return what each network makes of stamps in each orientation, (P, B, A), and the weights of these, (P,)."""
+        if self.runner is not None:
+            return self.runner(stamps.numpy()).astype(np.float64), self._weights()
         independent = self.scheme.kind == "independent"
-        total = torch.zeros(len(stamps), len(self.scheme.keys), device=device)
-        seen = 0
+        found = []
         with torch.inference_mode():
-            for network in members:
-                for view in views(network, stamps.to(device)):
+            for network in members_of(self.network):
+                for view in views(network.to(device), stamps.to(device)):
                     logits = network(view.contiguous(memory_format=torch.channels_last)).float()
-                    total += conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
-                    seen += 1
-        return (total / seen).cpu()
+                    p = conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp()
+                    found.append(p.cpu())
+        return torch.stack(found).double().numpy(), self._weights()
+
+    def _weights(self) -> FloatArray:
+        """Return the weight of each network in each orientation, (P,)."""
+        turns = [ORDER if network.views == "eight" else 1 for network in members_of(self.network)]
+        return np.repeat(np.array(shares_of(self.network)) / turns, turns)
 
     def calibrated(self, probabilities: FloatArray) -> FloatArray:
         """Sharpen or soften conditional probabilities, (N, A), by each question's temperature (Guo et al. 2017)."""
@@ -161,6 +241,15 @@ class Checkpoint:
             powered = out[:, where] ** (1.0 / temperature)
             out[:, where] = powered / powered.sum(axis=1, keepdims=True)
         return out
+
+
+def _deviation(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the standard deviation over the first axis of values, (P, ...), with weights that sum to 1, (P,)."""
+    mean = np.tensordot(weights, values, axes=1)
+    variance = np.tensordot(weights, (values - mean) ** 2, axes=1)
+    # Equal weights give the usual divisor P - 1.
+    deviation: FloatArray = np.sqrt(variance / (1.0 - (weights**2).sum()))
+    return deviation
 
 
 def checkpoint_names() -> list[str]:
@@ -221,9 +310,9 @@ def _header(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"checkpoint '{path}' is corrupt or not one of galmorph's ({type(error).__name__}): fetch or train it again"
         ) from error
-    if contents.get("format") not in (_FORMER, _FORMAT):
+    if contents.get("format") not in (_FORMER, _FORMAT, _MIXED):
         raise CheckpointError(
-            f"checkpoint '{path}' has format {contents.get('format')}, expected {_FORMER} or {_FORMAT}: update galmorph"
+            f"checkpoint '{path}' has format {contents.get('format')}, expected {_FORMER} to {_MIXED}: update galmorph"
         )
     return contents
 
@@ -274,8 +363,10 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
     scheme, recipe = Scheme.from_dict(contents["scheme"]), Recipe.from_dict(contents["recipe"])
     if len(contents["temperatures"]) != len(scheme.questions):
         raise CheckpointError(f"{len(contents['temperatures'])} temperatures for {len(scheme.questions)} questions")
-    members = [Network(config, recipe, scheme) for _ in range(contents.get("members", 1))]
-    network = members[0] if len(members) == 1 else Ensemble(members)
+    texts = contents.get("networks") or [contents["network"]] * contents.get("members", 1)
+    members = [Network(NetworkConfig.from_dict(text), recipe, scheme) for text in texts]
+    shares = [float(share) for share in contents.get("shares", ())]
+    network = members[0] if len(members) == 1 else Ensemble(members, shares)
     network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=True)
     return Checkpoint(
         contents["name"],
@@ -348,22 +439,18 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
-    """Write a checkpoint and its card, each atomically.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    path = Path(path)
+def contents_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what the header of a checkpoint's file says: everything but the weights, as plain values."""
     envelope = checkpoint.envelope
-    members = len(members_of(checkpoint.network))
-    contents: dict[str, Any] = {
-        "members": members,
+    texts, shares = [m.config.to_dict() for m in members_of(checkpoint.network)], shares_of(checkpoint.network)
+    mixed = any(text != texts[0] for text in texts) or not np.allclose(shares, shares[0])
+    return {
+        "format": _MIXED if mixed else _FORMAT,
+        **({"networks": texts, "shares": list(shares)} if mixed else {}),
+        "members": len(texts),
         "name": checkpoint.name,
         "version": checkpoint.version,
-        "network": checkpoint.config.to_dict(),
+        "network": texts[0],
         "scheme": checkpoint.scheme.to_dict(),
         "recipe": checkpoint.recipe.to_dict(),
         "envelope": {
@@ -377,17 +464,30 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
         "fractions": dict(checkpoint.fractions),
         "observation": dict(checkpoint.observation),
     }
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
+    """Write a checkpoint and its card, each atomically.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    contents = contents_of(checkpoint)
+    members = contents["members"]
     weights = {
         k: (v.half() if members > 1 and v.ndim > 1 else v)
         .detach()
         .cpu()
-        .contiguous(memory_format=torch.contiguous_format)
+        .clone(memory_format=torch.contiguous_format)  # the same network may be there twice
         for k, v in checkpoint.network.state_dict().items()
     }
     try:
         with _replacing(path) as temporary:
             # One entry only: their order in the file is not fixed, and equal checkpoints should have equal checksums.
-            save_file(weights, temporary, {"galmorph": json.dumps({"format": _FORMAT, **contents})})
+            save_file(weights, temporary, {"galmorph": json.dumps(contents)})
             temporary.chmod(0o644)  # safetensors makes files that only their owner may read
         if card is not None:
             with _replacing(path.with_suffix(".json")) as temporary:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from galmorph.nets.augment import Augmentation, batch_warp, observe, random_turns
+from galmorph.nets.augment import Augmentation, batch_warp, observe, random_turns, white_noise
 from galmorph.sky.scheme import Labels
 from galmorph.stamps.recipe import Recipe, stretch
 from galmorph.stamps.warp import binned, compose, stamp_matrix
 
-__all__ = ["REACH", "Canvas", "TrainingSet", "canvas", "canvas_side", "star_canvases"]
+__all__ = ["REACH", "Canvas", "CanvasStack", "TrainingSet", "canvas", "canvas_side", "star_canvases"]
 
 FloatArray = npt.NDArray[np.float32]
 
 # Room for a random zoom, rotation and shift: sqrt(2) · 1.25 + 0.1.
 REACH = 1.9
+_CPU = torch.device("cpu")
 _SUBSAMPLES = 2
 
 
@@ -53,7 +55,8 @@ def canvas(planes: FloatArray, x: float, y: float, half_px: float, brightness: f
     side = canvas_side(recipe)
     factor = max(1, int(half_px / (recipe.size / 2)))
     window = _binned_window(planes, (x, y), factor, side)
-    peak = max(float(np.abs(window).max()), 1e-30)
+    # Any unit must fit into half precision; a display image does, and the network sees its values as they are.
+    peak = 1.0 if recipe.stretch == "display" else max(float(np.abs(window).max()), 1e-30)
     coefficients = np.stack([ndimage.spline_filter(p, order=3, mode="mirror", output=np.float32) for p in window])
     return Canvas((coefficients / peak).astype(np.float16), half_px / factor, brightness / peak)
 
@@ -73,9 +76,48 @@ def _binned_window(planes: FloatArray, centre: tuple[float, float], factor: int,
     return binned(out, factor)
 
 
+class CanvasStack:
+    """Canvases in one array, which takes memory as it fills.
+
+    Parameters
+    ----------
+    room
+        The most that it can hold.
+    """
+
+    def __init__(self, room: int, recipe: Recipe) -> None:
+        side = canvas_side(recipe)
+        self._all = np.empty((room, recipe.planes, side, side), np.float16)
+        self.half_px: list[float] = []
+        self.brightness: list[float] = []
+
+    def __len__(self) -> int:
+        """Return the number of canvases."""
+        return len(self.half_px)
+
+    def add(self, made: Canvas) -> None:
+        """Add one."""
+        self._all[len(self)] = made.coefficients
+        self.half_px.append(made.half_px)
+        self.brightness.append(made.brightness)
+
+    @property
+    def coefficients(self) -> npt.NDArray[np.float16]:
+        """All that were added, (N, C, P, P), without a copy."""
+        return self._all[: len(self)]
+
+    @classmethod
+    def of(cls, canvases: Sequence[Canvas], recipe: Recipe) -> CanvasStack:
+        """Stack canvases."""
+        stack = cls(len(canvases), recipe)
+        for made in canvases:
+            stack.add(made)
+        return stack
+
+
 @dataclass(frozen=True)
 class TrainingSet:
-    """N galaxies: canvases, stamp sizes and labels as tensors."""
+    """N galaxies: canvases, stamp sizes and labels as tensors; without a label the totals are 0."""
 
     coefficients: torch.Tensor  # (N, C, P, P) float16
     half_px: torch.Tensor  # (N,)
@@ -84,19 +126,52 @@ class TrainingSet:
     totals: torch.Tensor  # (N, A)
     recipe: Recipe
     is_star: torch.Tensor | None = None  # (N,) synthetic stars
+    weight: torch.Tensor | None = None  # (N,) in the loss
+    device: torch.device = _CPU  # of the stamps
 
     @classmethod
-    def build(cls, canvases: list[Canvas], labels: Labels, recipe: Recipe, *, stars: int = 0) -> TrainingSet:
-        """Stack canvases and their labels; the last `stars` are synthetic stars."""
+    def build(
+        cls,
+        canvases: Sequence[Canvas] | CanvasStack,
+        labels: Labels,
+        recipe: Recipe,
+        *,
+        stars: int = 0,
+        weight: npt.NDArray[np.float64] | None = None,
+    ) -> TrainingSet:
+        """Stack canvases, their labels and weights; the last `stars` are synthetic stars."""
+        stack = canvases if isinstance(canvases, CanvasStack) else CanvasStack.of(canvases, recipe)
         return cls(
-            torch.from_numpy(np.stack([c.coefficients for c in canvases])),
-            torch.tensor([c.half_px for c in canvases], dtype=torch.float32),
-            torch.tensor([c.brightness for c in canvases], dtype=torch.float32),
+            torch.from_numpy(stack.coefficients),
+            torch.tensor(stack.half_px, dtype=torch.float32),
+            torch.tensor(stack.brightness, dtype=torch.float32),
             torch.from_numpy(labels.counts).float(),
             torch.from_numpy(labels.totals).float(),
             recipe,
-            torch.arange(len(canvases)) >= len(canvases) - stars,
+            torch.arange(len(stack)) >= len(stack) - stars,
+            None if weight is None else torch.from_numpy(weight).float(),
         )
+
+    def on(self, device: str | torch.device) -> TrainingSet:
+        """Make stamps and keep labels on a device; canvases go there too if they take less than half of its memory."""
+        target = torch.device(device)
+        if target.type == "cpu":
+            return self
+        moved = {name: getattr(self, name) for name in ("brightness", "counts", "totals", "is_star", "weight")}
+        moved = {name: None if value is None else value.to(target) for name, value in moved.items()}
+        if self.coefficients.nbytes < torch.cuda.mem_get_info(target)[0] / 2:
+            moved["coefficients"] = self.coefficients.to(target)
+        return replace(self, device=target, **moved)
+
+    @property
+    def labelled(self) -> torch.Tensor:
+        """Numbers of the rows with a label."""
+        return torch.nonzero(self.totals.amax(dim=1) > 0)[:, 0].cpu()
+
+    @property
+    def unlabelled(self) -> torch.Tensor:
+        """Numbers of the rows without a label."""
+        return torch.nonzero(self.totals.amax(dim=1) <= 0)[:, 0].cpu()
 
     def __len__(self) -> int:
         """Return the number of galaxies."""
@@ -110,11 +185,14 @@ class TrainingSet:
         return upright
 
     def stamps(self, rows: torch.Tensor, ranges: Augmentation | None, generator: torch.Generator) -> torch.Tensor:
-        """Warp rows into stretched stamps, (B, C, S, S): random views, or upright ones without `ranges`."""
+        """Warp rows into stretched stamps, (B, C, S, S): random views, or upright ones without `ranges`.
+
+        `rows` and `generator` are the processor's, so that the same views are drawn on every device.
+        """
         matrices = self.matrices(rows)
         if ranges is not None:
             matrices = _compose(matrices, random_turns(len(rows), ranges, generator))
-        pixels = batch_warp(self.coefficients[rows].float(), matrices, self.recipe.size, _SUBSAMPLES)
+        pixels = batch_warp(self._canvases(rows), matrices.to(self.device), self.recipe.size, _SUBSAMPLES)
         brightness = self.brightness[rows][:, None, None, None]
         if ranges is not None and ranges.observation is not None:
             star = None if self.is_star is None else self.is_star[rows]
@@ -126,6 +204,12 @@ class TrainingSet:
         stamps: torch.Tensor = stretch(pixels, brightness, self.recipe, asinh=torch.asinh)
         return stamps
 
+    def _canvases(self, rows: torch.Tensor) -> torch.Tensor:
+        chosen = self.coefficients[rows]
+        if chosen.device != self.device:  # copied while the device still computes the batch before
+            chosen = chosen.pin_memory().to(self.device, non_blocking=True)
+        return chosen.float()
+
 
 def _compose(outer: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(compose(outer.numpy(), inner.numpy()))
@@ -135,9 +219,9 @@ def _vary(pixels: torch.Tensor, ranges: Augmentation, generator: torch.Generator
     batch, planes = pixels.shape[:2]
     factor = ranges.brightness * torch.randn(batch, 1, 1, 1, generator=generator)
     factor = factor + ranges.colour * torch.randn(batch, planes, 1, 1, generator=generator)
-    pixels = pixels * torch.exp(factor)
+    pixels = pixels * torch.exp(factor).to(pixels.device)
     if ranges.noise > 0:
-        pixels = pixels + ranges.noise * torch.randn(pixels.shape, generator=generator)
+        pixels = pixels + ranges.noise * white_noise(pixels, generator)
     return pixels
 
 

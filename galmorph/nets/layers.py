@@ -326,7 +326,7 @@ class Maxout(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, F) -> (B, F / pieces)
         """Choose."""
-        return x.reshape(len(x), -1, self.pieces).amax(dim=2)
+        return x.reshape(x.shape[0], -1, self.pieces).amax(dim=2)
 
 
 class MapNorm(nn.Module):
@@ -384,7 +384,7 @@ class GlobalPool(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, H, W) -> (B, F)
         """Pool."""
-        fields = x.reshape(len(x), -1, self.per_field, *x.shape[2:])
+        fields = x.reshape(x.shape[0], -1, self.per_field, *x.shape[2:])
         pooled = [fields.mean(dim=(2, 3, 4))] if self.mean else []
         pooled += [fields.amax(dim=(2, 3, 4))] if self.maximum else []
         return torch.cat(pooled, dim=1)
@@ -432,7 +432,7 @@ class Parts(nn.Module):
         return x[..., first : first + self.view, first : first + self.view]
 
     def _sampled(self, x: torch.Tensor, which: int) -> torch.Tensor:
-        grid = self.grid[which].to(x.dtype).expand(len(x), -1, -1, -1)
+        grid = self.grid[which].to(x.dtype).expand(x.shape[0], -1, -1, -1)
         return F.grid_sample(x, grid, mode="bicubic", padding_mode="zeros", align_corners=True)
 
 
@@ -441,7 +441,7 @@ class Join(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (16 B, ...) -> (B, F)
         """Join."""
-        return x.reshape(len(x) // PARTS, -1)
+        return x.reshape(x.shape[0] // PARTS, -1)
 
 
 class Rectify(nn.Module):

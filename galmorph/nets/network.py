@@ -49,6 +49,7 @@ __all__ = [
     "n_weights",
     "network_names",
     "outline",
+    "shares_of",
     "views",
 ]
 
@@ -276,12 +277,19 @@ class Network(nn.Module):
                 f"{config.where(line)}: the last layer gives {shape}, scheme '{scheme.name}' has {len(scheme.keys)} "
                 "answers: end with 'dense answers'"
             )
+        self.config = config
         dense = [number for number, (line, _) in enumerate(self.outline) if line.text.startswith("dense ")]
         self._last = dense[-1] if dense else len(self.layers) - 1
 
     def forward(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, A)
         """Compute logits."""
         return self._through(stamps, 0, len(self.layers))
+
+    @property
+    def invariant(self) -> bool:
+        """Whether flips and quarter turns of a stamp change no answer: by averaging, or because all maps are square."""
+        maps = [shape.square or line.text.startswith("mask ") for line, shape in self.outline if shape.side]
+        return self.views == "eight" or all(maps)
 
     def features(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, F)
         """Compute what the last dense layer sees."""
@@ -319,16 +327,33 @@ def outline(config: NetworkConfig, recipe: Recipe, scheme: Scheme) -> tuple[list
 
 
 class Ensemble(nn.Module):
-    """Networks of one architecture whose probabilities are averaged."""
+    """Networks whose probabilities are averaged.
 
-    def __init__(self, members: Sequence[Network]) -> None:
+    Parameters
+    ----------
+    members
+        Of one architecture or several, for one recipe and scheme.
+    shares
+        The weight of each member, which are scaled to sum to 1; equal by default.
+    """
+
+    def __init__(self, members: Sequence[Network], shares: Sequence[float] = ()) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        given = tuple(shares) or (1.0,) * len(members)
+        if len(given) != len(members) or min(given) <= 0:
+            raise ValueError(f"{len(given)} shares for {len(members)} networks, expected a positive one each")
+        self.shares = tuple(share / sum(given) for share in given)
 
 
 def members_of(network: Network | Ensemble) -> list[Network]:
     """List the networks that answer together."""
     return list(network.members) if isinstance(network, Ensemble) else [network]  # type: ignore[arg-type]
+
+
+def shares_of(network: Network | Ensemble) -> tuple[float, ...]:
+    """List the weights of the networks that answer together; they sum to 1."""
+    return network.shares if isinstance(network, Ensemble) else (1.0,)
 
 
 def views(network: Network, stamps: torch.Tensor) -> Iterator[torch.Tensor]:

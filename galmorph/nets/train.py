@@ -1,4 +1,4 @@
-"""Training: one loop for votes, fractions and classes.
+"""Training: one loop for votes, fractions and classes, and for galaxies without a label.
 
 The loop is a generator: it yields after every epoch, and saving, stopping and progress belong to the caller. All
 random numbers of an epoch follow from the seed and its number, so a resumed run continues as if it had never stopped.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from galmorph.errors import OutputError, PipelineError, unknown_name
+from galmorph.errors import OutputError, PipelineError
+from galmorph.nets.agreement import disagreement, strength
 from galmorph.nets.augment import Augmentation
 from galmorph.nets.data import TrainingSet
-from galmorph.nets.loss import negative_log_likelihood
+from galmorph.nets.loss import make_loss
 from galmorph.nets.network import Network, NetworkConfig, channels_last
+from galmorph.nets.settings import TrainingSettings
 from galmorph.sky.scheme import Scheme
 
 __all__ = ["Epoch", "Trainer", "TrainingSettings", "use_threads"]
 
-_OPTIMISERS = ("adamw", "sgd")
 _DROPS = (0.72, 0.92)
 
 
@@ -38,59 +39,11 @@ def use_threads(threads: int | None) -> None:
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """Settings of the loop: AdamW with a one-cycle learning rate, or SGD by steps, and an average of the weights.
-
-    Parameters
-    ----------
-    epochs, batch, learning_rate, weight_decay
-        As usual.
-    optimiser
-        ``'adamw'``: the learning rate rises over the first tenth and falls as a cosine; ``'sgd'``: Nesterov momentum
-        of .9, and the learning rate falls to a tenth at 72 % and again at 92 % of all steps (Dieleman et al. 2015).
-    smoothing
-        Share of each label spread evenly over the answers.
-    average
-        Decay per step of the exponential moving average of the weights, which is what is kept.
-    patience
-        Stop after so many epochs without a better validation loss.
-    seed
-        Of everything random.
-    bfloat16
-        Compute convolutions in bfloat16.
-    """
-
-    epochs: int = 60
-    batch: int = 64
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.03
-    smoothing: float = 0.0
-    average: float = 0.995
-    patience: int = 15
-    seed: int = 1
-    bfloat16: bool = True
-    optimiser: str = "adamw"
-
-    def __post_init__(self) -> None:
-        if self.optimiser not in _OPTIMISERS:
-            raise PipelineError(unknown_name("optimiser", self.optimiser, _OPTIMISERS))
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> TrainingSettings:
-        """Build from a table of settings; an unknown one is a PipelineError."""
-        known = {f.name for f in fields(cls)}
-        if unknown := set(settings) - known:
-            raise PipelineError(unknown_name("setting of the training", sorted(unknown)[0], known))
-        return cls(**settings)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
 class Epoch:
-    """What one epoch gave: losses, and whether it is the best so far or the last."""
+    """What one epoch gave: losses, and whether it is the best so far or the last.
+
+    The disagreement is the mean, unweighted, about galaxies without a label; 0 where none are learnt from.
+    """
 
     number: int
     train_loss: float
@@ -98,6 +51,16 @@ class Epoch:
     learning_rate: float
     is_best: bool
     is_last: bool
+    disagreement: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Unlabelled:
+    """Galaxies without a label in one step: two views of each, (B, C, S, S), and how much their disagreement weighs."""
+
+    stamps: torch.Tensor
+    again: torch.Tensor
+    strength: float
 
 
 class Trainer:
@@ -109,6 +72,8 @@ class Trainer:
         Sets of galaxies with labels.
     scheme, config, ranges, settings
         What to learn, the architecture, the augmentation and the loop's settings.
+    device
+        ``'cpu'`` or ``'cuda'``: where stamps are made and the network learns. The best weights stay on the processor.
     """
 
     def __init__(
@@ -119,13 +84,19 @@ class Trainer:
         config: NetworkConfig,
         ranges: Augmentation,
         settings: TrainingSettings,
+        device: str = "cpu",
     ) -> None:
         torch.manual_seed(settings.seed)
-        self.training, self.validation = training, validation
+        self.device = torch.device(device)
+        self.training, self.validation = training.on(device), validation.on(device)
+        self.labelled, self.unlabelled = training.labelled, training.unlabelled
         self.scheme, self.config, self.ranges, self.settings = scheme, config, ranges, settings
-        self.network = channels_last(Network(config, training.recipe, scheme))
-        self.averaged = copy.deepcopy(self.network).eval()
-        self.best = copy.deepcopy(self.averaged)
+        self.loss = make_loss(settings.loss, scheme, smoothing=settings.smoothing)
+        self.exact = make_loss(settings.loss, scheme)
+        self.best = channels_last(Network(config, training.recipe, scheme)).eval()
+        self.network = copy.deepcopy(self.best).to(self.device).train()
+        self.averaged = copy.deepcopy(self.best).to(self.device)
+        self.answers = self._forward()
         self.optimiser = _optimiser(self.network, settings)
         self.done = 0
         self.best_loss = math.inf
@@ -135,12 +106,12 @@ class Trainer:
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
-        return max(1, len(self.training) // self.settings.batch)
+        return max(1, len(self.labelled) // self.settings.batch)
 
     def epochs(self) -> Iterator[Epoch]:
         """Train until the last epoch or until patience runs out; yield after each."""
         while self.done < self.settings.epochs and self.since_best < self.settings.patience:
-            loss = self._train_one()
+            loss, apart = self._train_one()
             validation = self.validation_loss()
             self.done += 1
             is_best = validation < self.best_loss
@@ -149,22 +120,50 @@ class Trainer:
                 self.best_loss = validation
                 self.best.load_state_dict(self.averaged.state_dict())
             self.history.append({"epoch": self.done, "train_loss": loss, "validation_loss": validation})
+            if self.settings.unlabelled is not None:
+                self.history[-1]["disagreement"] = apart
             last = self.done >= self.settings.epochs or self.since_best >= self.settings.patience
-            yield Epoch(self.done, loss, validation, self.optimiser.param_groups[0]["lr"], is_best, last)
+            yield Epoch(self.done, loss, validation, self.optimiser.param_groups[0]["lr"], is_best, last, apart)
 
-    def _train_one(self) -> float:
+    def _forward(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        def answers(stamps: torch.Tensor) -> torch.Tensor:
+            return self.loss.outputs(self.network, stamps)
+
+        return torch.compile(answers) if self.settings.compile else answers
+
+    def _train_one(self) -> tuple[float, float]:
+        """Train for an epoch; return the mean loss and the mean disagreement."""
         generator = torch.Generator().manual_seed(self.settings.seed * 100_003 + self.done)
         torch.manual_seed(self.settings.seed * 100_019 + self.done)  # dropout
-        order = torch.randperm(len(self.training), generator=generator)
+        order = self.labelled[torch.randperm(len(self.labelled), generator=generator)]
+        others = self._unlabelled_batches()
         self.network.train()
-        total = 0.0
+        total = apart = 0.0
         for step in range(self.steps_per_epoch):
             rows = order[step * self.settings.batch : (step + 1) * self.settings.batch]
             rate = self._learning_rate(self.done * self.steps_per_epoch + step)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            total += self._step(rows, generator)
-        return total / self.steps_per_epoch
+            loss, distance = self._step(rows, generator, next(others, None))
+            total, apart = total + loss, apart + distance
+        return total / self.steps_per_epoch, apart / self.steps_per_epoch
+
+    def _unlabelled_batches(self) -> Iterator[_Unlabelled]:
+        """Draw the galaxies without a label of an epoch's steps; their generator leaves that of the others alone."""
+        how = self.settings.unlabelled
+        if how is None or how.share == 0 or len(self.unlabelled) == 0:
+            return
+        generator = torch.Generator().manual_seed(self.settings.seed * 100_043 + self.done)
+        size = max(1, round(how.share * self.settings.batch))
+        drawn = [
+            self.unlabelled[torch.randperm(len(self.unlabelled), generator=generator)]
+            for _ in range(-(-size * self.steps_per_epoch // len(self.unlabelled)))
+        ]
+        steps = self.settings.epochs * self.steps_per_epoch
+        batches = torch.cat(drawn).split(size)  # type: ignore[no-untyped-call]
+        for step, rows in enumerate(batches, self.done * self.steps_per_epoch):
+            views = [self._stamps(self.training, rows, self.ranges, generator) for _ in range(2)]
+            yield _Unlabelled(views[0], views[1], strength(how, step, steps))
 
     def _learning_rate(self, step: int) -> float:
         steps = self.settings.epochs * self.steps_per_epoch
@@ -175,24 +174,45 @@ class Trainer:
             return self.settings.learning_rate * (step + 1) / warm
         return self.settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
-    def _step(self, rows: torch.Tensor, generator: torch.Generator) -> float:
-        with torch.no_grad():
-            stamps = self.training.stamps(rows, self.ranges, generator).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bfloat16):
-            logits = self.network(stamps)
-        loss = negative_log_likelihood(
-            logits.float(),
-            self.training.counts[rows],
-            self.training.totals[rows],
-            self.scheme,
-            smoothing=self.settings.smoothing,
+    @torch.no_grad()
+    def _stamps(
+        self, part: TrainingSet, rows: torch.Tensor, ranges: Augmentation | None, generator: torch.Generator
+    ) -> torch.Tensor:
+        return part.stamps(rows, ranges, generator).contiguous(memory_format=torch.channels_last)
+
+    def _step(self, rows: torch.Tensor, generator: torch.Generator, others: _Unlabelled | None) -> tuple[float, float]:
+        """Learn from labelled galaxies, and from others together with them; return the loss and the disagreement."""
+        part = self.training
+        stamps = self._stamps(part, rows, self.ranges, generator)
+        together = stamps if others is None else torch.cat([stamps, others.stamps])
+        with self._precision():
+            answers = self.answers(together)
+        loss = self.loss(
+            answers[: len(rows)],
+            part.counts[rows],
+            part.totals[rows],
+            None if part.weight is None else part.weight[rows],
         )
+        apart = torch.zeros(())
+        if others is not None:
+            apart = self._disagreement(answers[len(rows) :], others)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss if others is None else loss + others.strength * apart).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
         self._average()
-        return float(loss.detach())
+        return float(loss.detach()), float(apart.detach())
+
+    def _disagreement(self, answers: torch.Tensor, others: _Unlabelled) -> torch.Tensor:
+        how = self.settings.unlabelled
+        if how is None:
+            return torch.zeros(())
+        with torch.no_grad(), self._precision():
+            taught = self.loss.marginals(self.loss.outputs(self.averaged, others.again))
+        return disagreement(self.loss.marginals(answers), taught, self.scheme, how)
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.bfloat16)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -213,12 +233,10 @@ class Trainer:
         if self.ranges.observation is not None:
             ranges = Augmentation(zoom=1.0, shift=0.0, brightness=0.0, observation=self.ranges.observation)
         total = 0.0
-        for rows in torch.arange(len(self.validation)).split(128):  # type: ignore[no-untyped-call]
-            stamps = self.validation.stamps(rows, ranges, generator).contiguous(memory_format=torch.channels_last)
-            loss = negative_log_likelihood(
-                self.averaged(stamps), self.validation.counts[rows], self.validation.totals[rows], self.scheme
-            )
-            total += float(loss) * len(rows)
+        part = self.validation
+        for rows in torch.arange(len(part)).split(128):  # type: ignore[no-untyped-call]
+            answers = self.exact.outputs(self.averaged, self._stamps(part, rows, ranges, generator))
+            total += float(self.exact(answers, part.counts[rows], part.totals[rows])) * len(rows)
         return total / max(len(self.validation), 1)
 
     def save(self, path: Path) -> None:
@@ -231,7 +249,7 @@ class Trainer:
         """
         tensors = _tensors("network", self.network) | _tensors("averaged", self.averaged) | _tensors("best", self.best)
         for number, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{k}": v.contiguous() for k, v in state.items()}
+            tensors |= {f"optimiser.{number}.{k}": v.cpu().contiguous() for k, v in state.items()}
         about = {
             "done": self.done,
             "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
@@ -261,7 +279,8 @@ class Trainer:
             tensors = load_file(path)
         except (SafetensorError, KeyError, OSError, ValueError) as error:
             raise PipelineError(f"'{path}' holds no state of a training run: remove it to start anew") from error
-        if about["settings"] != self.settings.to_dict():
+        # A run that was begun before a setting existed has its default.
+        if TrainingSettings().to_dict() | about["settings"] != self.settings.to_dict():
             raise PipelineError(f"'{path}' belongs to a run with other settings: choose another folder or remove it")
         for name, module in (("network", self.network), ("averaged", self.averaged), ("best", self.best)):
             module.load_state_dict({k: tensors[f"{name}.{k}"] for k in module.state_dict()})
@@ -295,4 +314,4 @@ def _decay_groups(network: torch.nn.Module, weight_decay: float) -> list[dict[st
 
 def _tensors(name: str, module: torch.nn.Module) -> dict[str, torch.Tensor]:
     contiguous = torch.contiguous_format
-    return {f"{name}.{k}": v.detach().clone(memory_format=contiguous) for k, v in module.state_dict().items()}
+    return {f"{name}.{k}": v.detach().cpu().clone(memory_format=contiguous) for k, v in module.state_dict().items()}

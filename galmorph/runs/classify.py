@@ -14,7 +14,7 @@ import numpy as np
 from galmorph.errors import OutputError, UnclassifiedError
 from galmorph.flags import UNCLASSIFIABLE, Flag
 from galmorph.runs.columns import SHAPES, measured_columns, probability_columns
-from galmorph.runs.gather import Galaxy, gather, stamp_of
+from galmorph.runs.gather import Galaxy, gather, views_of
 from galmorph.runs.mismatch import mark_mismatches
 from galmorph.runs.predictor import Predictor
 from galmorph.runs.provenance import provenance_of
@@ -39,11 +39,13 @@ _PROGRESS_ROWS = 32
 def results_in_parts(run: Run, results: Results) -> Iterator[int]:
     """Fill `results` part by part; yield the number of rows done."""
     checkpoint = run.checkpoint
-    with Predictor(checkpoint, results, run.device) as predictor:
+    matrices, shares = run.seen
+    with Predictor(checkpoint, results, run.device, shares=shares, normalised=run.normalised) as predictor:
         for done, galaxy in enumerate(gather(run.gathering), 1):
             results.put(_with_edge(galaxy, run))
             if checkpoint is not None and galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE:
-                predictor.add(galaxy.row, stamp_of(galaxy, run.images, checkpoint.recipe))
+                views = views_of(galaxy, run.images, checkpoint.recipe, matrices, warp=checkpoint.warp)
+                predictor.add(galaxy.row, views)
             if done % _PROGRESS_ROWS == 0:
                 yield done
         predictor.finish()
@@ -72,7 +74,14 @@ def finish(run: Run, results: Results, command: str) -> tuple[list[Column], Prov
     centroid = run.gathering.centroid
     columns = measured_columns(results, run.images, run.prefix, shapes=run.checkpoint is None, centroid=centroid)
     if run.checkpoint is not None:
-        chances = probability_columns(results, run.checkpoint.scheme, run.prefix, normalised=run.normalised)
+        chances = probability_columns(
+            results,
+            run.checkpoint.scheme,
+            run.prefix,
+            normalised=run.normalised,
+            errors=run.errors,
+            rule=run.rule,
+        )
         model = np.where(results.classified, f"{run.checkpoint.name} {run.checkpoint.version}", "")
         what = "Name and version of the checkpoint; empty where there are no probabilities"
         columns = [*chances, *columns, Column(f"{run.prefix}model", model, "", what, "meta.version;meta.software")]
@@ -82,7 +91,9 @@ def finish(run: Run, results: Results, command: str) -> tuple[list[Column], Prov
         run.checkpoint,
         survey=run.survey,
         band=run.band,
+        views=run.views,
         centroid=centroid,
+        rule=run.rule,
         command=command,
     )
     return columns, provenance
@@ -174,6 +185,10 @@ def classify(
     device: str = "auto",
     prefix: str = "gm_",
     normalised: bool = False,
+    views: str | None = None,
+    errors: bool = False,
+    rule: str = "",
+    engine: str = "torch",
     strict: bool = False,
     progress: Progress | None = None,
     command: str = "galmorph.classify",
@@ -215,6 +230,17 @@ def classify(
         Of the new columns.
     normalised
         Scale independent fractions so that they sum to 1.
+    views
+        Affine transformations over which probabilities are averaged: a name such as ``'turns8'``, or
+        ``'angles = 8, zooms = [0.9, 1, 1.1], flip = true'``; by default as the checkpoint's recipe says.
+    errors
+        Add ``gm_p_<answer>_err``: the standard deviation of each probability over networks and views.
+    rule
+        Name of the scheme's rule that gives ``gm_class`` (see ``galmorph show SCHEME``), or ``'likeliest'``; by default
+        the scheme's own default, which is the likeliest answer in all that ship.
+    engine
+        What runs the networks: ``'torch'``, or the file to which :func:`galmorph.export` wrote the checkpoint, which
+        onnxruntime runs on the processor.
     strict
         Raise if a row has no probabilities (after writing the output).
     progress
@@ -260,6 +286,10 @@ def classify(
         prefix=prefix,
         normalised=normalised,
         device=device,
+        views=views,
+        errors=errors,
+        rule=rule,
+        engine=engine,
         **columns,
     )
     with closing(run):

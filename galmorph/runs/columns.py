@@ -12,6 +12,7 @@ from galmorph.flags import Flag
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import Column
 from galmorph.sky.images import ImageSource
+from galmorph.sky.rules import Rule
 from galmorph.sky.scheme import Scheme
 
 __all__ = ["SHAPES", "Shape", "column_names", "measured_columns", "probability_columns"]
@@ -70,13 +71,14 @@ SHAPES: tuple[Shape, ...] = (
 )
 
 
-def column_names(scheme: Scheme | None, prefix: str, *, sky: bool) -> list[str]:
+def column_names(scheme: Scheme | None, prefix: str, *, sky: bool, errors: bool = False) -> list[str]:
     """Names of the columns that a run appends, in their order; `scheme` is None for measuring only."""
     measured = ["ra", "dec"] if sky else ["x", "y"]
     measured += ["pos_err", "rpet", "rpet_err", "r50", "snr"]
     if scheme is None:
         return [prefix + n for n in (*measured, *(s.name for s in SHAPES), "flags")]
-    chances = [f"{prefix}class", *scheme.column_names(prefix), f"{prefix}conf"]
+    answers = [n + end for n in scheme.column_names(prefix) for end in (("", "_err") if errors else ("",))]
+    chances = [f"{prefix}class", *answers, f"{prefix}conf"]
     return [*chances, *(prefix + n for n in measured), f"{prefix}flags", f"{prefix}model"]
 
 
@@ -152,24 +154,47 @@ def _positions(results: Results, images: ImageSource, prefix: str, centre: str) 
     ]
 
 
-def probability_columns(results: Results, scheme: Scheme, prefix: str, *, normalised: bool) -> list[Column]:
+def probability_columns(
+    results: Results, scheme: Scheme, prefix: str, *, normalised: bool, errors: bool = False, rule: Rule | None = None
+) -> list[Column]:
     """Columns of class, probabilities and confidence.
 
     Parameters
     ----------
     normalised
         Whether independent fractions are scaled to sum to 1.
+    errors
+        Whether each probability is followed by its spread over networks and views.
+    rule
+        What gives the class, from fractions that are not normalised; by default it is the likeliest answer.
     """
     marginals = scheme.marginals(results.conditional)
+    ruled = rule.apply(results.conditional, marginals, scheme.keys) if rule is not None else None
     if normalised:
         marginals = scheme.normalised(marginals)
     classes, confidence = scheme.best_class(marginals)
-    about = f"Probability of {prefix}class" + (" (fractions normalised)" if scheme.kind == "independent" else "")
+    which = f"{prefix}class" if rule is None else f"the likeliest answer ({prefix}class follows the rule {rule.name})"
+    about = f"Probability of {which}" + (" (fractions normalised)" if scheme.kind == "independent" else "")
+    what = f"Likeliest answer: {scheme.questions[0].title}" if rule is None else f"Rule {rule.name}: {rule.title}"
     return [
-        Column(f"{prefix}class", classes, "", f"Likeliest answer: {scheme.questions[0].title}", "src.morph.type"),
-        *_answer_columns(marginals.astype(np.float32), scheme, prefix, normalised=normalised),
+        Column(f"{prefix}class", classes if ruled is None else ruled, "", what, "src.morph.type"),
+        *(
+            column
+            for answer in zip(
+                _answer_columns(marginals.astype(np.float32), scheme, prefix, normalised=normalised),
+                *([_spread_columns(results, scheme, prefix)] if errors else []),
+                strict=True,
+            )
+            for column in answer
+        ),
         Column(f"{prefix}conf", confidence.astype(np.float32), "", about, "stat.confidenceLevel"),
     ]
+
+
+def _spread_columns(results: Results, scheme: Scheme, prefix: str) -> list[Column]:
+    text, ucd = "Standard deviation over networks and views", "stat.error;stat.probability;src.morph.type"
+    names = scheme.column_names(prefix)
+    return [Column(f"{n}_err", results.spread[:, i].astype(np.float32), "", text, ucd) for i, n in enumerate(names)]
 
 
 def _answer_columns(

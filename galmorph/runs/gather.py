@@ -22,10 +22,11 @@ from galmorph.sky.survey import Band
 from galmorph.stamps.backends import Measure, backend
 from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import Measurement
-from galmorph.stamps.recipe import Recipe, Stamp, make_stamp
+from galmorph.stamps.recipe import Recipe, Stamp, WarpViews, make_views, warp_views
 from galmorph.stamps.segment import Segmentation, usable_pixels
+from galmorph.stamps.views import ONE
 
-__all__ = ["DETECT", "Galaxy", "Gathering", "gather", "locate", "seed_of", "stamp_of"]
+__all__ = ["DETECT", "Galaxy", "Gathering", "gather", "locate", "seed_of", "stamp_of", "views_of"]
 
 log = logging.getLogger(__name__)
 
@@ -258,17 +259,38 @@ def _blank(cutout: Cutout) -> Flag:
 
 def stamp_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Stamp:
     """Cut the stamp of a gathered galaxy that has an image; not yet stretched."""
+    made = views_of(galaxy, images, recipe, ONE.matrices)
+    return Stamp(made.pixels[0], made.brightness)
+
+
+def views_of(
+    galaxy: Galaxy,
+    images: ImageSource,
+    recipe: Recipe,
+    matrices: npt.NDArray[np.float64],
+    *,
+    warp: WarpViews = warp_views,
+) -> Stamp:
+    """Cut views, (V, C, S, S), of a gathered galaxy that has an image; not yet stretched.
+
+    Parameters
+    ----------
+    matrices, warp
+        As of :func:`galmorph.stamps.recipe.make_views`.
+    """
     cutout, measured = galaxy.cutout, galaxy.measured
     if cutout is None or measured is None:
         raise ImageError(f"row {galaxy.row} has no image, so it has no stamp: leave out rows without a cutout")
-    return make_stamp(
+    return make_views(
         cutout.planes,
         measured,
         recipe,
+        matrices,
         x=cutout.x,
         y=cutout.y,
         mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
         seed=seed_of(cutout, images),
+        warp=warp,
     )
 
 

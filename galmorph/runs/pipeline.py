@@ -15,7 +15,7 @@ import numpy.typing as npt
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.shipped import named_files, shipped
 
-__all__ = ["PARTS", "Pipeline", "load_pipeline", "pipeline_names", "split_rows", "unbiased_rows"]
+__all__ = ["PARTS", "Pipeline", "load_pipeline", "pipeline_names", "rows_with", "split_rows"]
 
 PARTS = ("train", "validation", "test")
 _PART_TYPE = "<U10"
@@ -174,6 +174,12 @@ def _split_needs(split: Mapping[str, Any], name: str) -> set[str]:
     method = str(split.get("method", "hash"))
     if method not in _SPLIT_NEEDED:
         raise PipelineError(f"pipeline '{name}': {unknown_name('method of a split', method, _SPLIT_NEEDED)}")
+    for key in ("only", "balance"):
+        if not isinstance(split.get(key, {}), Mapping):
+            raise PipelineError(
+                f"pipeline '{name}': {key} = {split[key]!r} in [split], expected values of columns, such as "
+                f'{{ block = "a" }}'
+            )
     return _SPLIT_NEEDED[method]
 
 
@@ -183,8 +189,8 @@ def split_rows(split: Mapping[str, Any], ids: list[str], columns: Mapping[str, A
     Two methods: ``contiguous`` cuts the rows, ordered by the number in their name, into `blocks` equal blocks and
     takes whole blocks for each part (neighbours on the sky stay together); ``hash`` draws shares of the rows for
     which the columns in `only` have the given values (other rows always train); a share is a number, or a pair of
-    numbers between which the hash of a row's name must lie. With `balance` the training rows are
-    weighted so that their classes have the shares that they have among those rows.
+    numbers between which the hash of a row's name must lie. With `balance`, values of columns too, the
+    training rows are weighted so that their classes have the shares that they have among the rows with those values.
 
     Parameters
     ----------
@@ -230,7 +236,7 @@ def _number(name: str) -> int:
 
 def _hashed(split: Mapping[str, Any], ids: list[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
     share = np.array([_share(f"{split.get('salt', '')}{i}") for i in ids])
-    eligible = unbiased_rows(split, len(ids), columns)
+    eligible = rows_with(split.get("only", {}), len(ids), columns)
     parts = np.full(len(ids), "train", dtype=_PART_TYPE)
     for part, (low, high) in _ranges(split).items():
         parts[eligible & (share >= low) & (share < high)] = part
@@ -257,10 +263,10 @@ def _range(given: Any, start: float) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def unbiased_rows(split: Mapping[str, Any], n: int, columns: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
-    """Mark the rows with the values that `only` gives, (n,): those from which validation and test are drawn."""
+def rows_with(values: Mapping[str, Any], n: int, columns: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+    """Mark the rows that have these values in these columns, (n,); without any, all rows."""
     eligible = np.ones(n, dtype=bool)
-    for column, value in split.get("only", {}).items():
+    for column, value in values.items():
         eligible &= np.array([str(v) == str(value) for v in _column(columns, column)], dtype=bool)
     return eligible
 

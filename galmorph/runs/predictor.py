@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from galmorph.runs.results import Results
 from galmorph.stamps.recipe import Stamp, stretch
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Predictor"]
 
+FloatArray = npt.NDArray[np.float64]
 _BATCH = 128
 
 
@@ -35,17 +37,32 @@ class Predictor:
     device
         ``'cpu'`` or ``'cuda'``.
     batch
-        Stamps shown at once.
+        Stamps shown at once: so many galaxies, or fewer with several views each.
+    shares
+        Weight of each view of a galaxy, (V,); equal by default.
+    normalised
+        Whether the spread is that of fractions scaled to sum to 1.
     """
 
-    def __init__(self, checkpoint: Checkpoint | None, results: Results, device: str, *, batch: int = _BATCH) -> None:
-        self._checkpoint, self._results, self._device, self._batch = checkpoint, results, device, batch
+    def __init__(
+        self,
+        checkpoint: Checkpoint | None,
+        results: Results,
+        device: str,
+        *,
+        batch: int = _BATCH,
+        shares: FloatArray | None = None,
+        normalised: bool = False,
+    ) -> None:
+        self._checkpoint, self._results, self._device = checkpoint, results, device
+        self._batch = max(batch // (1 if shares is None else len(shares)), 1)
+        self._shares, self._normalised = shares, normalised
         self._waiting: list[tuple[int, Stamp]] = []
         self._thread = ThreadPoolExecutor(1)
         self._running: Future[None] | None = None
 
     def add(self, row: int, stamp: Stamp) -> None:
-        """Take a stamp; predict when there are enough."""
+        """Take a stamp, (C, S, S), or its views, (V, C, S, S); predict when there are enough."""
         self._waiting.append((row, stamp))
         if len(self._waiting) == self._batch:
             self._start()
@@ -77,6 +94,8 @@ class Predictor:
     def _predict(self, checkpoint: Checkpoint, waiting: Sequence[tuple[int, Stamp]]) -> None:
         rows = np.array([row for row, _ in waiting])
         stamps = np.stack([stamp.pixels for _, stamp in waiting])
-        brightness = np.array([stamp.brightness for _, stamp in waiting], np.float32)[:, None, None, None]
+        stamps = stamps.reshape(len(rows), -1, *stamps.shape[-3:])
+        brightness = np.array([stamp.brightness for _, stamp in waiting], np.float32)[:, None, None, None, None]
         stretched = np.ascontiguousarray(stretch(stamps, brightness, checkpoint.recipe), dtype=np.float32)
-        self._results.conditional[rows] = checkpoint.predict(stretched, device=self._device)
+        answers = checkpoint.answer(stretched, self._shares, device=self._device, normalised=self._normalised)
+        self._results.conditional[rows], self._results.spread[rows] = answers.conditional, answers.spread

@@ -14,6 +14,7 @@ import galmorph
 from galmorph.flags import MEANINGS
 from galmorph.sky.catalog import Catalog, Provenance
 from galmorph.sky.images import ImageSource
+from galmorph.sky.rules import LIKELIEST, Rule
 
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint import Checkpoint
@@ -31,7 +32,9 @@ def provenance_of(
     *,
     survey: str,
     band: str,
+    views: str,
     centroid: str,
+    rule: Rule | None,
     command: str,
 ) -> Provenance:
     """Say what made a run's columns: versions, checkpoint, recipe, inputs and the meaning of the flags.
@@ -40,8 +43,12 @@ def provenance_of(
     ----------
     survey, band
         Names; '' where they were not given.
+    views
+        Over which the probabilities were averaged.
     centroid
         What the positions are, by its word.
+    rule
+        What gave the classes; None for the likeliest answer.
     command
         The command line, or the function that was called.
     """
@@ -51,7 +58,7 @@ def provenance_of(
         ("GMSURVEY", survey, "survey of the images"),
         ("GMBAND", band, "band of the images"),
         ("GMCENTRD", centroid, "what the positions are"),
-        *(_checkpoint_cards(checkpoint) if checkpoint is not None else ()),
+        *(_checkpoint_cards(checkpoint, views, rule) if checkpoint is not None else ()),
         *((f"GMFLAG{number:02d}", str(f.name), f"bit {number}, value {int(f)}") for number, f in enumerate(MEANINGS)),
     ]
     history = [
@@ -64,7 +71,7 @@ def provenance_of(
     return Provenance(tuple(cards), tuple(history))
 
 
-def _checkpoint_cards(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:
+def _checkpoint_cards(checkpoint: Checkpoint, views: str, rule: Rule | None) -> list[tuple[str, str, str]]:
     recipe = json.dumps(checkpoint.recipe.to_dict(), sort_keys=True)
     return [
         ("GMMODEL", checkpoint.name, "checkpoint"),
@@ -72,6 +79,8 @@ def _checkpoint_cards(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:
         ("GMSHA256", checkpoint.sha256, "of the checkpoint"),
         ("GMRECIPE", hashlib.sha256(recipe.encode()).hexdigest()[:16], "hash of the stamp recipe"),
         ("GMSCHEME", checkpoint.scheme.name, "label scheme"),
+        ("GMVIEWS", views, "views averaged over"),
+        ("GMRULE", rule.name if rule is not None else LIKELIEST, "what gave the classes"),
     ]
 
 

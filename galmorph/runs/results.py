@@ -33,6 +33,8 @@ class Results:
         Bits of :class:`galmorph.flags.Flag`.
     conditional
         (N, A) probabilities given that a question is asked; A may be 0.
+    spread
+        (N, A) standard deviations of the probabilities among all people, over networks and views.
     shapes
         Further quantities by their names in :class:`~galmorph.stamps.measure.Measurement`.
     """
@@ -48,6 +50,7 @@ class Results:
     scale_arcsec: FloatArray
     flags: npt.NDArray[np.int32]
     conditional: FloatArray
+    spread: FloatArray
     shapes: dict[str, FloatArray] = field(default_factory=dict)
 
     @classmethod
@@ -58,6 +61,7 @@ class Results:
             tile=np.full(rows, -1, np.int32),
             flags=np.zeros(rows, np.int32),
             conditional=np.full((rows, answers), np.nan),
+            spread=np.full((rows, answers), np.nan),
             shapes={name: np.full(rows, np.nan) for name in shapes},
             **blank,
         )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy.table import Table
 
 from galmorph.errors import CatalogError, CheckpointError, GalmorphError, SurveyError, unknown_name
@@ -16,16 +18,19 @@ from galmorph.runs.columns import column_names
 from galmorph.runs.gather import DETECT, Gathering, locate
 from galmorph.sky.catalog import Catalog, catalog_from, check_columns, read_catalog
 from galmorph.sky.images import ImageSource, Paths, colour_bands, open_images
+from galmorph.sky.rules import Rule
 from galmorph.sky.survey import Band, Survey, survey_names
 from galmorph.sky.survey import survey as load_survey
 from galmorph.stamps.centroid import CENTROIDS
 from galmorph.stamps.recipe import Recipe
+from galmorph.stamps.views import read_views
 
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint import Checkpoint
 
 __all__ = ["Run", "is_frame", "prepare_run"]
 
+FloatArray = npt.NDArray[np.float64]
 # The field in which a galaxy is measured without a network: the annulus of the Petrosian ratio ends at 1.25 radii.
 _MEASURED = Recipe(half_width_rpet=1.5)
 
@@ -52,6 +57,12 @@ class Run:
         ``'cpu'`` or ``'cuda'``.
     opened
         Whether the images were opened for this run, and are closed with it.
+    views
+        Over which probabilities are averaged: a name or a text.
+    errors
+        Whether the spread of each probability over networks and views has a column.
+    rule
+        What gives the class; None for the likeliest answer.
     """
 
     gathering: Gathering
@@ -63,6 +74,9 @@ class Run:
     normalised: bool = False
     device: str = "cpu"
     opened: bool = False
+    views: str = "one"
+    errors: bool = False
+    rule: Rule | None = None
 
     @property
     def catalog(self) -> Catalog:
@@ -83,6 +97,12 @@ class Run:
     def recipe(self) -> Recipe:
         """How wide the field about a galaxy is that the run looks at: the checkpoint's recipe, or one to measure in."""
         return self.checkpoint.recipe if self.checkpoint is not None else _MEASURED
+
+    @cached_property
+    def seen(self) -> tuple[FloatArray, FloatArray]:
+        """The views that the networks see, (V, 2, 3), and the share of each, (V,)."""
+        chosen = read_views(self.views)
+        return self.checkpoint.seen(chosen) if self.checkpoint is not None else chosen.distinct
 
     def close(self) -> None:
         """Close the images if they were opened for this run."""
@@ -107,6 +127,10 @@ def prepare_run(
     prefix: str = "gm_",
     normalised: bool = False,
     device: str = "auto",
+    views: str | None = None,
+    errors: bool = False,
+    rule: str = "",
+    engine: str = "torch",
     hdu: int | str | None = None,
     image_hdu: int | str | None = None,
     **columns: str | None,
@@ -129,6 +153,14 @@ def prepare_run(
         False for measuring only.
     backend
         What measures: ``'galmorph'``, or ``'sep'`` or ``'photutils'`` for those libraries' textbook values.
+    views
+        Over which probabilities are averaged; by default as the checkpoint's recipe says.
+    errors
+        Whether the spread of each probability has a column.
+    rule
+        Name of what gives the class; by default as the scheme says.
+    engine
+        ``'torch'``, or the checkpoint exported as ONNX.
     columns
         ``ra``, ``dec``, ``x``, ``y``, ``id_column``, ``file_column``: names of columns.
 
@@ -144,8 +176,12 @@ def prepare_run(
         raise CatalogError(unknown_name("centroid", centroid, CENTROIDS))
     known = survey if isinstance(survey, Survey) else load_survey(survey) if survey else None
     bands = _bands(known, band)
+    if views is not None:
+        read_views(views)  # says what is wrong with them
     table = _open_catalog(catalog, hdu, columns)
     net, where = _network(checkpoint, known, bands, band, device) if network else (None, "cpu")
+    net = _with_engine(net, engine, device)
+    cuts = net.scheme.rule(rule) if net is not None else None
     opened = not _is_source(images)
     source: Any = images
     if opened:
@@ -154,7 +190,8 @@ def prepare_run(
         )
     recipe = net.recipe if net else _MEASURED
     gathering = Gathering(table, source, _one_band(known, bands), recipe.half_width_rpet, detect, backend, centroid)
-    run = Run(gathering, known, bands, band or "", net, prefix, normalised, where, opened)
+    seen = views if views is not None else recipe.views
+    run = Run(gathering, known, bands, band or "", net, prefix, normalised, where, opened, seen, errors, cuts)
     try:
         _check_run(run)
     except GalmorphError:
@@ -167,7 +204,7 @@ def _check_run(run: Run) -> None:
     if run.checkpoint is not None:
         _check_planes(run.checkpoint, run.images)
     scheme = run.checkpoint.scheme if run.checkpoint else None
-    check_columns(run.catalog, column_names(scheme, run.prefix, sky=run.images.has_wcs))
+    check_columns(run.catalog, column_names(scheme, run.prefix, sky=run.images.has_wcs, errors=run.errors))
     locate(run.gathering)
     _ = run.gathering.measure  # says which library is missing
 
@@ -240,6 +277,17 @@ def _network(
     if isinstance(checkpoint, Checkpoint):
         return checkpoint, where
     return load_checkpoint(checkpoint or _usual_checkpoint(known, bands, band)), where
+
+
+def _with_engine(net: Checkpoint | None, engine: str, device: str) -> Checkpoint | None:
+    """Let an exported file compute instead of torch."""
+    if net is None or engine == "torch":
+        return net
+    from galmorph.nets.exported import with_onnx  # noqa: PLC0415
+
+    if device == "cuda":
+        raise CheckpointError("ONNX files run on the processor, and device 'cuda' was asked for: leave out one of them")
+    return with_onnx(net, engine)
 
 
 def _usual_checkpoint(known: Survey | None, bands: tuple[str, ...], band: str | None) -> str:

@@ -69,6 +69,11 @@ def _scheme(name: str) -> str:
     for question in made.questions:
         asked = f" (asked after {', '.join(question.parents)})" if question.parents else ""
         lines += [f"{question.name}: {question.title}{asked}", *(f"  {a.key}" for a in question.answers)]
+    for rule in made.rules:
+        default = " (the default)" if rule.name == made.default_rule else ""
+        people = {"all": "of all people", "asked": "of those who were asked"}[rule.of]
+        lines += [f"rule {rule.name}{default}: {rule.title}", f"  reference: {rule.reference}", f"  fractions {people}"]
+        lines += [f"  {kind.name}: {kind.when}" for kind in rule.classes] + [f"  {rule.otherwise}: none of these"]
     return "\n".join(lines)
 
 

@@ -17,20 +17,23 @@ import galmorph
 from galmorph.errors import OutputError, PipelineError, SchemeError, unknown_name
 from galmorph.flags import UNCLASSIFIABLE
 from galmorph.nets.augment import Augmentation, Observation, degrade
+from galmorph.nets.balance import class_weights, share_weights
 from galmorph.nets.calibrate import fit_temperatures
-from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, save_checkpoint
-from galmorph.nets.data import REACH, Canvas, TrainingSet, canvas, star_canvases
+from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, resolve_device, save_checkpoint
+from galmorph.nets.data import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
 from galmorph.nets.evaluate import evaluate, mean_fractions
 from galmorph.nets.network import Ensemble, NetworkConfig, n_weights
-from galmorph.nets.train import Epoch, Trainer, TrainingSettings
-from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of, stamp_of
-from galmorph.runs.pipeline import PARTS, Pipeline, split_rows, unbiased_rows
+from galmorph.nets.settings import TrainingSettings
+from galmorph.nets.train import Epoch, Trainer
+from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of, views_of
+from galmorph.runs.pipeline import PARTS, Pipeline, rows_with, split_rows
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource, colour_bands
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
 from galmorph.sky.survey import Survey
 from galmorph.sky.survey import survey as load_survey
-from galmorph.stamps.recipe import Recipe, prepare_around, stretch
+from galmorph.stamps.recipe import Recipe, Stamp, prepare_around, stretch
+from galmorph.stamps.views import Views, read_views
 
 __all__ = ["TrainingRun", "evaluate_checkpoint", "labels_from", "predict_rows", "train"]
 
@@ -38,6 +41,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, str], None]
 FloatArray = npt.NDArray[np.float64]
 STATE = "state.safetensors"
+_TOGETHER = 512
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> TrainingRun:
     """Train a network as a pipeline says.
@@ -104,6 +109,9 @@ def train(
         further networks of an ensemble have ``log-2.csv`` and so on.
     resume
         Continue from the state in `folder`.
+    device
+        ``'auto'``, ``'cpu'`` or ``'cuda'``. Runs on a GPU and on the processor see the same random views, but not the
+        same noise.
     progress
         Called with what is going on, the number done, the number in all, and a remark.
 
@@ -114,31 +122,37 @@ def train(
 
     Raises
     ------
-    PipelineError, SchemeError, CatalogError, ImageError, OutputError
+    PipelineError, SchemeError, CatalogError, CheckpointError, ImageError, OutputError
         Before training starts, if anything does not fit.
     """
-    report = progress or _silent
+    report, device = progress or _silent, resolve_device(device)
     scheme, recipe = load_scheme(pipeline.scheme), Recipe.from_dict(pipeline.recipe)
     config, ranges = NetworkConfig.from_dict(pipeline.network), Augmentation.from_dict(pipeline.augmentation)
+    _check_views(read_views(recipe.views), ranges.observation)
     members, settings = _settings(pipeline)
     labels = labels_from(catalog, scheme, pipeline.fractions)
     parts = split_rows(pipeline.split, _names(catalog), catalog.table)
     _prepare_folder(folder, resume=resume)
     survey = load_survey(pipeline.images["survey"])
-    learnt = labels
+    weight = np.where(parts == "train", class_weights(labels, scheme, settings.class_weights), 1.0)
     if pipeline.split.get("balance"):
-        learnt = _balanced(labels, parts, unbiased_rows(pipeline.split, len(catalog), catalog.table))
-    sets, snr = _sets(catalog, images, pipeline, recipe, learnt, parts, report)
+        like = rows_with(pipeline.split["balance"], len(catalog), catalog.table) & (parts != "test")
+        weight *= share_weights(labels, parts == "train", like)
+    sets, snr = _sets(
+        Gathering(catalog, images, None, recipe.half_width_rpet), pipeline, recipe, labels, parts, weight, report
+    )
     trainers = []
     for number in range(1, members + 1):
         seeded = replace(settings, seed=settings.seed + number - 1)
-        trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, seeded)
+        trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, seeded, device)
         _train_member(trainer, folder, number, resume=resume, report=report)
         trainers.append(trainer)
     raw = _checkpoint(pipeline, trainers, scheme, recipe, survey, snr)
     held = np.flatnonzero((parts == "validation") & (labels.totals.max(axis=1) > 0))
     gathering = Gathering(catalog, images, None, recipe.half_width_rpet)
-    uncalibrated, held = predict_rows(raw, gathering, held, observation=ranges.observation, progress=report)
+    uncalibrated, held = predict_rows(
+        raw, gathering, held, observation=ranges.observation, device=device, progress=report
+    )
     checkpoint = raw.with_temperatures(fit_temperatures(raw, uncalibrated, labels.take(held)))
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), scheme)
     scores = evaluate(checkpoint.calibrated(uncalibrated), labels.take(held), scheme, constant)
@@ -209,47 +223,42 @@ def _prepare_folder(folder: Path, *, resume: bool) -> None:
         )
 
 
-def _balanced(labels: Labels, parts: npt.NDArray[np.str_], unbiased: npt.NDArray[np.bool_]) -> Labels:
-    """Weight training rows so that the answers get the shares that they have among unbiased rows outside the test."""
-    train = parts == "train"
-    wanted = labels.counts[unbiased & (parts != "test")].sum(axis=0)
-    present = labels.counts[train].sum(axis=0)
-    weight = (wanted / wanted.sum()) / np.maximum(present / present.sum(), 1e-9)
-    own = (labels.counts * weight).sum(axis=1) / np.maximum(labels.counts.sum(axis=1), 1e-9)
-    row_weight = np.where(train, own, 1.0)[:, None]
-    return Labels(labels.counts * row_weight, labels.totals * row_weight)
-
-
 def _sets(
-    catalog: Catalog,
-    images: ImageSource,
+    gathering: Gathering,
     pipeline: Pipeline,
     recipe: Recipe,
     labels: Labels,
     parts: npt.NDArray[np.str_],
+    weight: FloatArray,
     report: Progress,
 ) -> tuple[dict[str, TrainingSet], list[float]]:
-    """Build the training and validation sets; the test part is not even read."""
+    """Build the training and validation sets; the test part is not even read.
+
+    Rows of the training part without a label are in its set where the pipeline learns from them.
+    """
     labelled = labels.totals.max(axis=1) > 0
-    rows = np.flatnonzero(labelled & (parts != "test"))
-    canvases: dict[str, list[Canvas]] = {"train": [], "validation": []}
-    kept: dict[str, list[int]] = {"train": [], "validation": []}
+    wanted = labelled | (parts == "train") if pipeline.train.get("unlabelled") is not None else labelled
+    rows = np.flatnonzero(wanted & (parts != "test"))
+    rooms = {part: int((parts[rows] == part).sum()) + _n_stars(pipeline, part) for part in ("train", "validation")}
+    stacks = {part: CanvasStack(room, recipe) for part, room in rooms.items()}
+    kept: dict[str, list[int]] = {part: [] for part in stacks}
     snr: list[float] = []
-    for done, galaxy in enumerate(gather(Gathering(catalog, images, None, recipe.half_width_rpet), rows), 1):
+    for done, galaxy in enumerate(gather(gathering, rows), 1):
         report("measuring", done, len(rows), "")
         if galaxy.measured is None or galaxy.cutout is None:
             continue
         part = str(parts[galaxy.row])
-        canvases[part].append(_canvas(galaxy, images, recipe))
+        stacks[part].add(_canvas(galaxy, gathering.images, recipe))
         kept[part].append(galaxy.row)
-        if np.isfinite(galaxy.measured.snr):
+        if labelled[galaxy.row] and np.isfinite(galaxy.measured.snr):
             snr.append(galaxy.measured.snr)
-    for part, found in canvases.items():
-        if not found:
+    for part, found in kept.items():
+        if not labelled[found].any():
             raise PipelineError(
                 f"the {part} part of pipeline '{pipeline.name}' is empty: check its [split] and the images"
             )
-    return {p: _with_stars(canvases[p], labels.take(np.array(kept[p])), pipeline, recipe, p) for p in canvases}, snr
+    taken = {part: np.array(found, dtype=np.intp) for part, found in kept.items()}
+    return {p: _with_stars(stacks[p], labels.take(r), weight[r], pipeline, recipe, p) for p, r in taken.items()}, snr
 
 
 def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
@@ -269,18 +278,25 @@ def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
     return canvas(ready.planes, ready.x, ready.y, ready.half_px, ready.brightness, recipe)
 
 
-def _with_stars(canvases: list[Canvas], labels: Labels, pipeline: Pipeline, recipe: Recipe, part: str) -> TrainingSet:
-    stars = pipeline.stars
-    if not stars:
-        return TrainingSet.build(canvases, labels, recipe)
+def _n_stars(pipeline: Pipeline, part: str) -> int:
     share = {"train": 0.85, "validation": 0.15}[part]
-    n = round(int(stars["count"]) * share)
+    return round(int(pipeline.stars["count"]) * share) if pipeline.stars else 0
+
+
+def _with_stars(
+    stack: CanvasStack, labels: Labels, weight: FloatArray, pipeline: Pipeline, recipe: Recipe, part: str
+) -> TrainingSet:
+    n, stars = _n_stars(pipeline, part), pipeline.stars
+    if n == 0:
+        return TrainingSet.build(stack, labels, recipe, weight=weight)
     keys = load_scheme(pipeline.scheme).keys
-    votes = float(np.median(labels.totals.max(axis=1)))
+    asked = labels.totals.max(axis=1)
+    votes = float(np.median(asked[asked > 0]))
     counts = np.tile([votes if k == stars["answer"] else 0.0 for k in keys], (n, 1))
-    added = star_canvases(n, recipe, rpet_px=float(stars["rpet_px"]), seed=len(canvases))
+    for star in star_canvases(n, recipe, rpet_px=float(stars["rpet_px"]), seed=len(stack)):
+        stack.add(star)
     both = Labels(np.concatenate([labels.counts, counts]), np.concatenate([labels.totals, np.full_like(counts, votes)]))
-    return TrainingSet.build(canvases + added, both, recipe, stars=n)
+    return TrainingSet.build(stack, both, recipe, stars=n, weight=np.concatenate([weight, np.ones(n)]))
 
 
 def predict_rows(
@@ -289,34 +305,68 @@ def predict_rows(
     rows: npt.NDArray[np.intp],
     *,
     observation: Observation | None = None,
+    device: str = "cpu",
+    views: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[FloatArray, npt.NDArray[np.intp]]:
     """Predict conditional probabilities of some rows, optionally degraded to another survey.
 
+    Parameters
+    ----------
+    views
+        Over which they are averaged; by default as the checkpoint's recipe says.
+
     Returns
     -------
     (M, A) probabilities and the M rows that have an image.
+
+    Raises
+    ------
+    PipelineError
+        If several views are asked of degraded images: each would have noise of its own, whose average is less.
     """
     report = progress or _silent
-    recipe = checkpoint.recipe
-    pixels, brightness, kept = [], [], []
+    seen = read_views(checkpoint.recipe.views if views is None else views)
+    _check_views(seen, observation)
+    matrices, shares = checkpoint.seen(seen)
+    found: list[FloatArray] = []
+    waiting: list[Stamp] = []
+    kept: list[int] = []
     for done, galaxy in enumerate(gather(gathering, rows), 1):
         report("predicting", done, len(rows), "")
         if galaxy.measured is None or galaxy.cutout is None or galaxy.flags & UNCLASSIFIABLE:
             continue
-        stamp = stamp_of(galaxy, gathering.images, recipe)
-        pixels.append(stamp.pixels)
-        brightness.append(stamp.brightness)
+        waiting.append(views_of(galaxy, gathering.images, checkpoint.recipe, matrices, warp=checkpoint.warp))
         kept.append(galaxy.row)
-    scale = np.array(brightness)
-    stamps = np.stack(pixels)
-    if observation is not None:
-        stamps, scale = (
-            degrade(stamps, scale, observation, recipe.half_width_rpet, seed=len(kept)),
-            np.ones(len(kept)),
+        if observation is None and len(waiting) * len(shares) >= _TOGETHER:
+            found.append(_answers(checkpoint, waiting, shares, None, device))
+            waiting = []
+    if waiting or not found:
+        found.append(_answers(checkpoint, waiting, shares, observation, device))
+    return np.concatenate(found), np.array(kept, dtype=np.intp)
+
+
+def _check_views(seen: Views, observation: Observation | None) -> None:
+    if observation is not None and len(seen) > 1:
+        raise PipelineError(
+            f"{len(seen)} views of images that are degraded to another survey: expected views = 'one', since each view "
+            "would have noise of its own; leave out the views or the observation"
         )
-    stretched = stretch(stamps, scale.astype(np.float32)[:, None, None, None], recipe).astype(np.float32)
-    return checkpoint.predict(stretched), np.array(kept, dtype=np.intp)
+
+
+def _answers(
+    checkpoint: Checkpoint, stamps: list[Stamp], shares: FloatArray, observation: Observation | None, device: str
+) -> FloatArray:
+    """Predict from stamps with views, perhaps degraded as a whole."""
+    if not stamps:
+        return np.zeros((0, len(checkpoint.scheme.keys)))
+    recipe = checkpoint.recipe
+    pixels, scale = np.stack([stamp.pixels for stamp in stamps]), np.array([stamp.brightness for stamp in stamps])
+    if observation is not None:
+        pixels = degrade(pixels[:, 0], scale, observation, recipe.half_width_rpet, seed=len(stamps))[:, None]
+        scale = np.ones(len(stamps))
+    stretched = stretch(pixels, scale.astype(np.float32)[:, None, None, None, None], recipe).astype(np.float32)
+    return checkpoint.answer(stretched, shares, device=device).conditional
 
 
 def evaluate_checkpoint(
@@ -325,6 +375,7 @@ def evaluate_checkpoint(
     images: ImageSource,
     *,
     part: str = "test",
+    views: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Score a checkpoint on one part of a labelled table, divided as it was for training.
@@ -333,16 +384,18 @@ def evaluate_checkpoint(
     ----------
     part
         ``'train'``, ``'validation'``, ``'test'``, or ``'all'``.
+    views
+        Over which probabilities are averaged; by default as the checkpoint's recipe says.
 
     Raises
     ------
     PipelineError
-        If the part is unknown or empty.
+        If the part is unknown or empty, or the views are.
     """
     if part not in (*PARTS, "all"):
         raise PipelineError(unknown_name("part", part, (*PARTS, "all")))
     labels = labels_from(catalog, checkpoint.scheme, checkpoint.fractions)
-    parts = split_rows(checkpoint.split, _names(catalog), catalog.table)
+    parts = _parts(checkpoint, catalog, part)
     wanted = (labels.totals.max(axis=1) > 0) & ((parts == part) | (part == "all"))
     if not wanted.any():
         raise PipelineError(f"part '{part}' of the labels is empty: the checkpoint's split leaves no row there")
@@ -351,21 +404,35 @@ def evaluate_checkpoint(
     )
     gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
     conditional, rows = predict_rows(
-        checkpoint, gathering, np.flatnonzero(wanted), observation=observation, progress=progress
+        checkpoint, gathering, np.flatnonzero(wanted), observation=observation, views=views, progress=progress
     )
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
     scores = evaluate(conditional, labels.take(rows), checkpoint.scheme, constant)
-    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, **scores}
+    seen = checkpoint.recipe.views if views is None else views
+    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, "views": seen, **scores}
+
+
+def _parts(checkpoint: Checkpoint, catalog: Catalog, part: str) -> npt.NDArray[np.str_]:
+    """Divide rows as for the training; all are as good as trained on where several trainings were joined."""
+    if checkpoint.split:
+        return split_rows(checkpoint.split, _names(catalog), catalog.table)
+    if part != "all":
+        raise PipelineError(
+            f"checkpoint '{checkpoint.name}' was joined of some with different splits, so that it has no {part} part: "
+            "give labels that none of them has seen, and --part all"
+        )
+    return np.full(len(catalog), "train")
 
 
 def _remark(epoch: Epoch) -> str:
     best = " *" if epoch.is_best else ""
-    return f"train {epoch.train_loss:.4f} validation {epoch.validation_loss:.4f}{best}"
+    apart = f" disagreement {epoch.disagreement:.4f}" if epoch.disagreement else ""
+    return f"train {epoch.train_loss:.4f} validation {epoch.validation_loss:.4f}{apart}{best}"
 
 
 def _write_log(path: Path, history: list[dict[str, float]]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, ["epoch", "train_loss", "validation_loss"])
+        writer = csv.DictWriter(stream, list(history[0]))
         writer.writeheader()
         writer.writerows(history)
 
@@ -401,6 +468,7 @@ def _card(
             "stars": dict(pipeline.stars),
         },
         "rows": {part: int((parts == part).sum()) for part in PARTS},
+        "unlabelled": len(trainers[0].unlabelled),
         "training_means": dict(zip(checkpoint.scheme.keys, np.round(constant, 4).tolist(), strict=True)),
         "curves": [t.history for t in trainers],
         "validation": scores,

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from galmorph.errors import SchemeError, unknown_name
 from galmorph.shipped import named_files, shipped
+from galmorph.sky.rules import LIKELIEST, Rule, read_rule
 
 __all__ = ["Answer", "Labels", "Question", "Scheme", "load_scheme", "scheme_names"]
 
@@ -88,6 +89,10 @@ class Scheme:
         one question, one class each; ``'independent'``: one question whose fractions need not sum to 1.
     questions
         In an order in which parents come first (the order of the constraints).
+    rules
+        Cuts that give classes.
+    default_rule
+        The one that is used unless another is asked for; '' for the likeliest answer.
     """
 
     name: str
@@ -95,6 +100,8 @@ class Scheme:
     reference: str
     kind: Kind
     questions: tuple[Question, ...]
+    rules: tuple[Rule, ...] = ()
+    default_rule: str = ""
     _extra: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -110,6 +117,33 @@ class Scheme:
             if len(set(keys)) < len(keys) or seen & set(keys):
                 raise SchemeError(f"scheme '{self.name}', question '{question.name}': an answer is there twice")
             seen |= set(keys)
+        if self.default_rule:
+            self.rule(self.default_rule)
+
+    def rule(self, name: str = "") -> Rule | None:
+        """Find a rule by its name, or the default one; None for the likeliest answer.
+
+        A scheme without any has those of the one of its name that ships, if its answers are the same: a checkpoint may
+        be older than they are.
+
+        Raises
+        ------
+        SchemeError
+            If there is none of this name; the message lists those that exist.
+        """
+        wanted = name or self.default_rule or LIKELIEST
+        if wanted == LIKELIEST:
+            return None
+        known = {rule.name: rule for rule in (*self._shipped_rules(), *self.rules)}
+        if wanted not in known:
+            raise SchemeError(unknown_name(f"rule of scheme '{self.name}'", wanted, [*known, LIKELIEST]))
+        return known[wanted]
+
+    def _shipped_rules(self) -> tuple[Rule, ...]:
+        if self.rules or self.name not in scheme_names():
+            return ()
+        ship = load_scheme(self.name)
+        return ship.rules if ship.keys == self.keys else ()
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -264,6 +298,8 @@ class Scheme:
                 }
                 for q in self.questions
             ],
+            **({"rules": [rule.to_dict() for rule in self.rules]} if self.rules else {}),
+            **({"default_rule": self.default_rule} if self.default_rule else {}),
         }
 
     @classmethod
@@ -275,7 +311,7 @@ class Scheme:
         SchemeError
             If a key is missing, unknown, or the tree contradicts itself.
         """
-        known = {"name", "title", "reference", "kind", "questions"}
+        known = {"name", "title", "reference", "kind", "questions", "rules", "default_rule"}
         if unknown := set(contents) - known:
             raise SchemeError(unknown_name("key of a scheme", sorted(unknown)[0], known))
         try:
@@ -283,7 +319,10 @@ class Scheme:
             if kind not in _KINDS:
                 raise SchemeError(unknown_name(f"kind of scheme '{name}'", str(kind), _KINDS))
             questions = tuple(_question(q, keep_names=kind != "tree") for q in contents["questions"])
-            return cls(name, contents["title"], contents["reference"], kind, questions)
+            keys = [answer.key for question in questions for answer in question.answers]
+            rules = tuple(read_rule(rule, keys) for rule in contents.get("rules", ()))
+            default = str(contents.get("default_rule", ""))
+            return cls(name, contents["title"], contents["reference"], kind, questions, rules, default)
         except KeyError as error:
             raise SchemeError(f"scheme '{contents.get('name', '?')}' has no '{error.args[0]}'") from error
 

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from galmorph.errors import PipelineError, unknown_name
-from galmorph.stamps.warp import stamp_matrix, warp
+from galmorph.stamps.views import ONE, reach_of, read_views
+from galmorph.stamps.warp import compose, stamp_matrix, warp_batch
 
 if TYPE_CHECKING:
     from galmorph.stamps.measure import Measurement
 
-__all__ = ["Prepared", "Recipe", "Stamp", "fill", "half_width_px", "make_stamp", "prepare", "prepare_around", "stretch"]
+__all__ = [
+    "Prepared",
+    "Recipe",
+    "Stamp",
+    "WarpViews",
+    "fill",
+    "half_width_px",
+    "make_stamp",
+    "make_views",
+    "prepare",
+    "prepare_around",
+    "stretch",
+    "warp_views",
+]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -55,6 +69,9 @@ class Recipe:
         displayed so; 0 for no such step.
     display_top
         Fraction of the peak at which the display had clipped the training images; 1 for no clipping.
+    views
+        The views over which probabilities are averaged unless others are asked for: a name, or text as
+        :func:`galmorph.stamps.views.read_views` takes it.
     """
 
     size: int = 64
@@ -66,8 +83,10 @@ class Recipe:
     gain: float = 2.0
     softening_mjysr: float = 0.0
     display_top: float = 1.0
+    views: str = "one"
 
     def __post_init__(self) -> None:
+        read_views(self.views)
         if self.stretch not in _STRETCHES:
             raise PipelineError(unknown_name("stretch of a recipe", self.stretch, _STRETCHES))
         if self.neighbours not in _NEIGHBOURS:
@@ -99,7 +118,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Stamp:
-    """A stamp before stretching: (C, S, S) pixels and the brightness that scales them."""
+    """A stamp before stretching: (C, S, S) pixels, or (V, C, S, S) views, and the brightness that scales them."""
 
     pixels: FloatArray
     brightness: float
@@ -273,8 +292,51 @@ def make_stamp(
     Stamp
         (C, size, size), not yet stretched.
     """
-    ready = prepare_around(planes, measured, recipe, x=x, y=y, mjysr_per_unit=mjysr_per_unit, seed=seed)
-    return Stamp(warp(ready.planes, stamp_matrix(ready.x, ready.y, ready.half_px), recipe.size), ready.brightness)
+    made = make_views(planes, measured, recipe, ONE.matrices, x=x, y=y, mjysr_per_unit=mjysr_per_unit, seed=seed)
+    return Stamp(made.pixels[0], made.brightness)
+
+
+WarpViews: TypeAlias = Callable[[FloatArray, npt.NDArray[np.float64], int], FloatArray]
+"""Planes, matrices of views, and the stamps' side to stamps."""
+
+
+def warp_views(planes: FloatArray, matrices: npt.NDArray[np.float64], size: int) -> FloatArray:
+    """Resample planes, (C, H, W), by each of the matrices, (V, 2, 3), to (V, C, size, size)."""
+    return warp_batch([planes] * len(matrices), list(matrices), size)
+
+
+def make_views(
+    planes: FloatArray,
+    measured: Measurement,
+    recipe: Recipe,
+    matrices: npt.NDArray[np.float64],
+    *,
+    x: float,
+    y: float,
+    mjysr_per_unit: float = float("nan"),
+    seed: int = 0,
+    warp: WarpViews = warp_views,
+) -> Stamp:
+    """Cut several views of a measured galaxy out of its cutout; each is resampled once from the cutout's pixels.
+
+    Parameters
+    ----------
+    planes, x, y, mjysr_per_unit, seed
+        As of :func:`make_stamp`.
+    matrices
+        (V, 2, 3) from the coordinates of each view to the stamp's: see :class:`galmorph.stamps.views.Views`.
+    warp
+        What resamples: :func:`warp_views`, or a faster equivalent.
+
+    Returns
+    -------
+    Stamp
+        (V, C, size, size), not yet stretched.
+    """
+    about = {"x": x, "y": y, "reach": max(reach_of(matrices), 1.0), "mjysr_per_unit": mjysr_per_unit}
+    ready = prepare_around(planes, measured, recipe, seed=seed, **about)
+    upright = stamp_matrix(ready.x, ready.y, ready.half_px)
+    return Stamp(warp(ready.planes, compose(upright[None], matrices), recipe.size), ready.brightness)
 
 
 def _around(

@@ -33,7 +33,18 @@ import numpy.typing as npt
 from galmorph.errors import ImageError
 from galmorph.stamps.spline import MEMORY_PX, comb, filled, interpolated, interval_weights
 
-__all__ = ["binned", "compose", "sample", "sample_points", "stamp_matrix", "subsamples", "turn", "warp", "warp_batch"]
+__all__ = [
+    "binned",
+    "compose",
+    "is_upright",
+    "sample",
+    "sample_points",
+    "stamp_matrix",
+    "subsamples",
+    "turn",
+    "warp",
+    "warp_batch",
+]
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -214,6 +225,11 @@ def _completed(window: FloatArray, resample: Callable[[FloatArray], FloatArray])
     stamp = resample(np.stack([filled(plane, absent) for plane, absent in zip(planes, missing, strict=True)]))
     stamp[resample(missing.astype(np.float32)) > 0.5] = np.nan
     return stamp
+
+
+def is_upright(matrix: Matrix) -> bool:
+    """Tell whether a view, (2, 3), lies along the cutout's rows and columns, so that its warp is exact."""
+    return _upright(matrix, 1) is not None
 
 
 def subsamples(matrix: Matrix, size: int) -> int:

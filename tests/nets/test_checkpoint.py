@@ -254,7 +254,7 @@ def test_weights_of_another_project_are_refused(tmp_path):
 
 
 def test_a_newer_format_asks_for_an_update(saved):
-    assert_refused(rewritten(saved, lambda _, c: c.update(format="3")), "has format 3, expected 1 or 2: update")
+    assert_refused(rewritten(saved, lambda _, c: c.update(format="4")), "has format 4, expected 1 to 3: update")
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,17 @@ def test_an_upright_training_stamp_is_the_stamp_of_classifying(half):
     assert np.abs(trained - classified).mean() < 0.008 * classified.max()
 
 
+def test_training_stamps_of_a_display_image_keep_its_brightness():
+    """The network sees the same values in training and in classifying, however bright the brightest pixel is."""
+    recipe = Recipe(size=32, planes=3, stretch="display")
+    image = np.repeat(sersic((121, 121), 60, 60, re=9, n=0.5)[None], 3, axis=0)
+    image *= np.float32(0.6 / image.max())
+    trained = upright([canvas(image, 60.0, 60.0, 24.0, 1.0, recipe)], recipe)[0]
+    classified = warp(image, stamp_matrix(60.0, 60.0, 24.0), 32)
+    assert np.abs(trained - classified).max() < 0.02
+    assert trained.max() == pytest.approx(0.6, abs=0.02)
+
+
 def test_a_canvas_is_large_enough_for_every_random_view():
     recipe = Recipe(size=16)
     corner = np.sqrt(2.0) * 1.25 + 0.1

@@ -145,6 +145,15 @@ def test_rows_that_are_not_eligible_always_train():
     assert set(parts[block == "b"]) == {"train"}
 
 
+@pytest.mark.parametrize("key", ["only", "balance"])
+def test_what_a_split_asks_of_columns_is_a_table_of_values(key, tmp_path):
+    """A bare `true` says nothing about which rows are meant."""
+    path = tmp_path / "bare.toml"
+    path.write_text(PLAIN + f"{key} = true\n")
+    with pytest.raises(PipelineError, match=f"{key} = True in .split., expected values of columns"):
+        load_pipeline(path)
+
+
 def test_a_split_by_a_column_that_is_not_there_is_refused():
     with pytest.raises(PipelineError, match="did you mean 'block'"):
         split_rows({"test": 0.5, "validation": 0.5, "only": {"blok": "a"}}, ["1.jpg"], {"block": ["a"]})

@@ -1,0 +1,79 @@
+"""Export: a checkpoint as an ONNX file, checked on the galaxies of a sample that ships."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.errors import OutputError
+from galmorph.runs.gather import Gathering, gather, stamp_of
+from galmorph.shipped import shipped
+from galmorph.sky.catalog import read_catalog
+from galmorph.sky.formats.atomic import check_folder
+from galmorph.sky.images import open_images
+from galmorph.sky.survey import survey
+from galmorph.stamps.recipe import Recipe, stretch
+
+if TYPE_CHECKING:
+    from galmorph.nets.checkpoint import Checkpoint
+
+__all__ = ["export", "sample_stamps"]
+
+_GALAXIES = 12
+
+
+def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite: bool = False) -> float:
+    """Write a checkpoint as an ONNX file, with all that it holds in the metadata, and check it against torch.
+
+    The graph takes a batch of stretched stamps of any length and gives uncalibrated probabilities given that each
+    question is asked; recipe, scheme, calibration and envelope are JSON under the key ``galmorph``.
+
+    Parameters
+    ----------
+    checkpoint
+        A name, a file or a loaded one.
+    output
+        File to write.
+    overwrite
+        Replace an existing file.
+
+    Returns
+    -------
+    The largest difference of a probability from torch's, on random stamps and those of a sample; at most 1e-4.
+
+    Raises
+    ------
+    CheckpointError
+        If the libraries of ``galmorph[onnx]`` are missing, or the file would answer otherwise than torch.
+    OutputError
+        If the file exists already or cannot be written.
+    """
+    from galmorph.nets.checkpoint import Checkpoint, load_checkpoint  # noqa: PLC0415 - torch
+    from galmorph.nets.exported import write_onnx  # noqa: PLC0415
+
+    made = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
+    path = Path(output)
+    if path.exists() and not overwrite:
+        raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
+    check_folder(path)
+    _, worst = write_onnx(made, path, sample_stamps(made.recipe))
+    return worst
+
+
+def sample_stamps(recipe: Recipe) -> npt.NDArray[np.float32]:
+    """Return stretched stamps, (N, C, S, S), of the first galaxies of the sample that has a recipe's planes."""
+    name, known, band = ("sdss-gri", "sdss", "gri") if recipe.planes == 3 else ("candels-h", "candels", "H")
+    folder = shipped("catalogs") / "samples" / name
+    files: Any = {b: folder / f"{b}.fits.gz" for b in band} if recipe.planes == 3 else folder / "image.fits.gz"
+    catalog = read_catalog(folder / "catalog.fits")
+    stamps = []
+    with closing(open_images(files, survey=survey(known), band=band)) as images:
+        for galaxy in gather(Gathering(catalog, images, None, recipe.half_width_rpet), np.arange(_GALAXIES)):
+            if galaxy.measured is not None:
+                stamp = stamp_of(galaxy, images, recipe)
+                stamps.append(stretch(stamp.pixels, np.float32(stamp.brightness), recipe))
+    return np.stack(stamps).astype(np.float32)
