@@ -50,7 +50,7 @@ def asymmetry(frame: Frame, radius_px: float, noise: float, n_sky: int) -> tuple
     ----------
     Conselice, Bershady & Jangren 2000, ApJ 529, 886; Lotz, Primack & Madau 2004, AJ 128, 163.
     """
-    if not np.isfinite(radius_px):
+    if not math.isfinite(radius_px):
         return float("nan"), float("nan")
     return _uneven(frame, APERTURE * radius_px / frame.scale_px, noise / frame.scale_px, n_sky)
 

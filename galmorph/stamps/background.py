@@ -25,6 +25,7 @@ _FEWEST = 128
 # Share of a Gaussian more than one sigma below its middle.
 _BELOW = 0.1587
 _FIELD_PX = 512
+_SIGN, _ALL_BITS, _DIGIT = np.uint32(0x80000000), np.uint32(0xFFFFFFFF), np.uint32(0x7FF)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,7 @@ def clipped_sky(pixels: FloatArray, usable: BoolArray | None, *, clip: float = 3
     values = _some(pixels, usable)
     if values.size == 0:
         return Sky(float("nan"), 0.0, 0)
-    ordered = np.sort(values[:: max(values.size // _ENOUGH_TO_CLIP, 1)])
-    level, sigma, count = _clipped(values, ordered, clip, rounds)
+    level, sigma, count = _clipped(values, max(values.size // _ENOUGH_TO_CLIP, 1), clip, rounds)
     if not sigma > 0:
         return Sky(float(np.median(values)), float(values.std(dtype=np.float64)), int(values.size))
     return Sky(level, sigma / _truncated_width(clip), count)
@@ -89,12 +89,12 @@ def _every(pixels: FloatArray, usable: BoolArray, count: int, every: int) -> Flo
 
 
 @compiled
-def _clipped(values: FloatArray, ordered: FloatArray, clip: float, rounds: int) -> tuple[float, float, int]:
+def _clipped(values: FloatArray, every: int, clip: float, rounds: int) -> tuple[float, float, int]:
     """Mean and standard deviation of the values within so many sigma of the median, and their number.
 
-    The sigma is 0 where that is no sky. The median and the range come from some of the pixels, sorted.
+    The sigma is 0 where that is no sky. The median and the range come from one of so many pixels.
     """
-    low, high = _clipped_range(ordered, clip, rounds)
+    low, high = _clipped_range(_ordered(values, every), clip, rounds)
     if not high > low:
         return math.nan, 0.0, 0
     middle, scale = 0.5 * (low + high), 2.0 * clip / (high - low)
@@ -104,6 +104,33 @@ def _clipped(values: FloatArray, ordered: FloatArray, clip: float, rounds: int) 
     mean = total / count
     variance = max(square / count - mean * mean, 0.0)
     return np.float64(np.float32(middle)) + mean / scale, math.sqrt(variance) / scale, count
+
+
+@inner
+def _ordered(values: FloatArray, every: int) -> FloatArray:
+    """Sort one of so many values, by eleven of their bits at a time: some three times faster than comparing them."""
+    bits = values.view(np.uint32)
+    n = (len(bits) + every - 1) // every
+    keys, turned = np.empty(n, np.uint32), np.empty(n, np.uint32)
+    first = np.zeros((3, 2048), np.int64)
+    for i in range(n):
+        # As unsigned numbers, negative floats run backwards, and after the positive ones.
+        key = np.uint32(bits[i * every] ^ (_ALL_BITS if bits[i * every] & _SIGN else _SIGN))
+        keys[i] = key
+        for digit in range(3):
+            first[digit, (key >> np.uint32(11 * digit)) & _DIGIT] += 1
+    for digit in range(3):
+        total = 0
+        for k in range(2048):
+            first[digit, k], total = total, total + first[digit, k]
+        for i in range(n):
+            k = (keys[i] >> np.uint32(11 * digit)) & _DIGIT
+            turned[first[digit, k]] = keys[i]
+            first[digit, k] += 1
+        keys, turned = turned, keys
+    for i in range(n):
+        keys[i] ^= _SIGN if keys[i] & _SIGN else _ALL_BITS
+    return keys.view(np.float32)
 
 
 @inner_sum

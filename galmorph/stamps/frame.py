@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +50,7 @@ class Frame(NamedTuple):
 
 def frame_size(radius_px: float) -> tuple[int, int]:
     """Half-width in frame pixels and image pixels per frame pixel, so that a circle of the radius fits."""
-    factor = max(1, int(np.ceil(radius_px / HALVES[-1])))
+    factor = max(1, math.ceil(radius_px / HALVES[-1]))
     return next(half for half in HALVES if half * factor >= radius_px), factor
 
 

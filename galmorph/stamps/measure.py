@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,8 @@ from galmorph.stamps.centroid import barycentre
 from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.frame import Frame, frame_about, frame_size
 from galmorph.stamps.petrosian import ETA, petrosian_radius
-from galmorph.stamps.profile import Profile, profile_of, radial_profile
-from galmorph.stamps.radii import Radii, radii_of
+from galmorph.stamps.profile import Profile, radial_profile
+from galmorph.stamps.radii import Radii, light_within, radii_of
 from galmorph.stamps.segment import (
     NEIGHBOUR_EXTENT,
     SKY_EXTENT,
@@ -28,7 +29,6 @@ from galmorph.stamps.segment import (
     relative_noise,
     segment,
 )
-from galmorph.stamps.template import light_radii
 from galmorph.stamps.window import Window, ellipse_of, fit_window
 
 __all__ = [
@@ -209,7 +209,7 @@ def measure(
             radii = None
         if radii is not None or len(found.objects) == 1:
             break
-    if np.hypot(window.x - x, window.y - y) > moved_far(galaxy.row):
+    if math.hypot(window.x - x, window.y - y) > moved_far(galaxy.row):
         flags |= Flag.CENTROID_MOVED
     if centroid == "windowed":
         window = galaxy.refined(window, radii)
@@ -318,7 +318,7 @@ class _Galaxy:
             bad = neighbours | ~scene.usable
         return cls(clean.astype(np.float32, copy=False), bad, chosen, found, neighbours, psf_fwhm_px)
 
-    @property
+    @cached_property
     def row(self) -> np.void:
         """The object."""
         row: np.void = self.found.objects[self.chosen]
@@ -333,18 +333,18 @@ class _Galaxy:
     def sky_error(self) -> float:
         """Error of the level of the sky near the galaxy, per pixel."""
         sky = self.found.sky
-        counted = self.found.correlation_px / np.sqrt(max(sky.n_pixels, 1))
-        return float(np.hypot(counted, _SKY_SYSTEMATIC) * sky.sigma)
+        counted = self.found.correlation_px / math.sqrt(max(sky.n_pixels, 1))
+        return math.hypot(counted, _SKY_SYSTEMATIC) * sky.sigma
 
     @property
     def sky_px(self) -> tuple[float, float]:
         """Between which distances the sky was measured, roughly."""
         return SKY_EXTENT / 3.0 * self.isophotal_px, 0.6 * max(self.clean.shape)
 
-    @property
+    @cached_property
     def isophotal_px(self) -> float:
         """Isophotal radius."""
-        return 3.0 * float(np.sqrt(self.row["a"] * self.row["b"]))
+        return 3.0 * math.sqrt(self.row["a"] * self.row["b"])
 
     @property
     def farthest_px(self) -> float:
@@ -356,27 +356,26 @@ class _Galaxy:
         """Petrosian over isophotal radius of an exponential disc: 3.6 / ln P if its centre is P thresholds bright."""
         return 3.6 / self._log_contrast
 
-    @property
+    @cached_property
     def _log_contrast(self) -> float:
         contrast = float(self.row["cpeak"]) / max(float(self.row["thresh"]), 1e-30)
-        return float(np.log(max(contrast, 1.5)))
+        return math.log(max(contrast, 1.5))
 
     @property
     def _fall_px(self) -> float:
         """Scale length of an exponential disc with this isophote; 0 for a segment of a map, which has no threshold."""
-        return float(np.sqrt(self.row["npix"] / np.pi)) / self._log_contrast if self.row["thresh"] > 0 else 0.0
+        return math.sqrt(self.row["npix"] / np.pi) / self._log_contrast if self.row["thresh"] > 0 else 0.0
 
     def centred(self) -> tuple[Window, Flag]:
         """Fit the window that centroid and shape come from."""
         start = float(self.row["x"]), float(self.row["y"])
-        first = profile_of(frame_about(self.clean, self.bad, *start, *frame_size(1.2 * self.isophotal_px + 2.0)))
-        mean = np.where(np.isnan(first.mean), 0.0, first.mean)
-        half_light = float(light_radii(mean * first.area, first.edges, self.isophotal_px)[0][1])
-        sigma = _WINDOW * max(half_light if np.isfinite(half_light) else 0.0, _LEAST_FWHM * (self.psf_fwhm_px or 2.0))
+        frame = frame_about(self.clean, self.bad, *start, *frame_size(1.2 * self.isophotal_px + 2.0))
+        mean, half_light, _ = light_within(frame, self.isophotal_px)
+        fill = frame.rings.edges[1:] * frame.scale_px, mean
+        sigma = _WINDOW * max(half_light if math.isfinite(half_light) else 0.0, _LEAST_FWHM * (self.psf_fwhm_px or 2.0))
         shape = ellipse_of(float(self.row["a"]), float(self.row["b"]), float(self.row["theta"]), sigma)
-        fill = first.edge, mean
         window = fit_window(self.clean, self.bad, start, shape, self.noise, fill)
-        moved = float(np.hypot(window.x - start[0], window.y - start[1]))
+        moved = math.hypot(window.x - start[0], window.y - start[1])
         if not moved <= 6.0 * max(float(self.row["a"]), 1.0) or self._core_is_bad(start):
             nan = float("nan")
             return Window(*start, window.position_err_px, shape, nan, converged=False), Flag.NO_CENTROID
@@ -399,7 +398,7 @@ class _Galaxy:
         if abs(sigma / window.ellipse.sigma_px - 1.0) < _SAME_WIDTH:
             return window
         again = fit_window(self.clean, self.bad, (window.x, window.y), window.ellipse.resized(sigma), self.noise)
-        return again if again.converged and np.hypot(again.x - window.x, again.y - window.y) < sigma else window
+        return again if again.converged and math.hypot(again.x - window.x, again.y - window.y) < sigma else window
 
     def _core_is_bad(self, centre: tuple[float, float]) -> bool:
         if self.bad is None:
@@ -437,7 +436,7 @@ def _measurement(
     aperture = radii.rpet if radii is not None else galaxy.isophotal_px
     flags |= _radius_flags(radii, galaxy.psf_fwhm_px)
     flux, flux_err = (radii.flux, radii.flux_err) if radii is not None else _plain_flux(galaxy, frame)
-    noise = galaxy.noise * np.sqrt(np.pi) * aperture
+    noise = galaxy.noise * math.sqrt(math.pi) * aperture
     snr = flux / noise if noise > 0 else nan
     flags |= _aperture_flags(scene, window, aperture, galaxy.neighbours, saturation)
     if not snr >= LOW_SNR:
@@ -467,7 +466,7 @@ def _measurement(
         r20_err_px=r20_err,
         r80_px=r80,
         r80_err_px=r80_err,
-        concentration=5.0 * float(np.log10(r80 / r20)) if r20 > 0 else nan,
+        concentration=5.0 * math.log10(r80 / r20) if r20 > 0 else nan,
         concentration_err=radii.concentration_err if radii is not None else nan,
         asymmetry=uneven[0],
         asymmetry_err=uneven[1],
@@ -483,11 +482,10 @@ def _measurement(
 
 def _plain_flux(galaxy: _Galaxy, frame: Frame) -> tuple[float, float]:
     """Flux inside the isophotal radius and its error, where there is no Petrosian radius."""
-    profile = profile_of(frame)
     radius = galaxy.isophotal_px
-    flux = light_radii(np.nan_to_num(profile.mean) * profile.area, profile.edges, radius)[1]
+    flux = light_within(frame, radius)[2]
     area = np.pi * radius**2
-    return flux, float(np.hypot(galaxy.noise * np.sqrt(area), galaxy.sky_error * area))
+    return flux, math.hypot(galaxy.noise * math.sqrt(area), galaxy.sky_error * area)
 
 
 def _radius_flags(radii: Radii | None, psf_fwhm_px: float | None) -> Flag:

@@ -24,20 +24,20 @@ _LEAST_USED = 1e-3
 
 @dataclass(frozen=True)
 class Profile:
-    """Circular profile in rings that end at `edge` (pixels): `mean` flux per pixel, geometric `area`, area `used`.
+    """Circular profile in n rings: `mean` flux per pixel, geometric `area`, area `used`, (n,); `edges`, (n + 1,).
 
-    A ring without a good pixel has a mean of NaN.
+    All in pixels. A ring without a good pixel has a mean of NaN.
     """
 
-    edge: Array
+    edges: Array
     mean: Array
     area: Array
     used: Array
 
     @property
-    def edges(self) -> Array:
-        """Radii between the rings, one more than rings."""
-        return np.concatenate([[0.0], self.edge])
+    def edge(self) -> Array:
+        """Where each ring ends, (n,)."""
+        return self.edges[1:]
 
 
 def profile_of(frame: Frame) -> Profile:
@@ -46,8 +46,8 @@ def profile_of(frame: Frame) -> Profile:
     mean, used = ring_means(frame)
     # Nothing writes into a profile: it may share the arrays of the rings.
     if frame.scale_px == 1:
-        return Profile(circles.edges[1:], mean, circles.area, used)
-    return Profile(circles.edges[1:] * scale, mean, circles.area * scale**2, used * scale**2)
+        return Profile(circles.edges, mean, circles.area, used)
+    return Profile(circles.edges * scale, mean, circles.area * scale**2, used * scale**2)
 
 
 @compiled

@@ -16,7 +16,7 @@ from galmorph.stamps.profile import ring_means
 from galmorph.stamps.rings import ring_edges
 from galmorph.stamps.template import SHARES, Match, Templates, light_radii, match, plane_of, templates, width_class
 
-__all__ = ["Radii", "radii_of"]
+__all__ = ["Radii", "light_within", "radii_of"]
 
 Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -101,13 +101,26 @@ def radii_of(
     found = _measured(
         frame, sampling_of(frame.rings.half), known, noise, sky_error, (sky_px[0] / scale, sky_px[1] / scale)
     )
-    return found if np.isfinite(found.rpet) else None
+    return found if math.isfinite(found.rpet) else None
 
 
 @lru_cache(maxsize=16)
 def sampling_of(half: int) -> Sampling:
     """Return the sampling of the rings of a frame."""
     return sampling(ring_edges(half))
+
+
+@compiled
+def light_within(frame: Frame, aperture_px: float) -> tuple[Array, float, float]:
+    """Mean flux per pixel of each ring, (n,), zero where none is seen; half-light radius and flux of an aperture."""
+    circles, scale = frame.rings, float(frame.scale_px)
+    mean, _ = ring_means(frame)
+    flux = np.empty(len(mean))
+    for i in range(len(mean)):
+        mean[i] = 0.0 if math.isnan(mean[i]) else mean[i]
+        flux[i] = mean[i] * circles.area[i]
+    shares, total = light_radii(flux, circles.edges, aperture_px / scale)
+    return mean, shares[1] * scale, total * scale**2
 
 
 class _Estimate(NamedTuple):

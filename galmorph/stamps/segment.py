@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from threading import Lock
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -125,7 +124,7 @@ def segment(
     sky = clipped_sky(pixels[some], None if whole else usable[some])
     if sky.n_pixels < 25 or sky.sigma <= 0:
         return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, sep_dtype()), sky, 1.0, usable)
-    flat = _flattened(pixels, usable, sky)
+    flat = _flattened(pixels, None if whole else usable, sky)
     detection = _Detection(
         flat, None if whole else ~usable, relative_noise, threshold, min_area, deblend_contrast, join_clumps
     )
@@ -178,32 +177,22 @@ def sky_outside(
 _NO_LABELS = np.zeros((0, 0), np.int32)
 
 
-class _Ellipses(NamedTuple):
-    """Centres (K,) of objects and the coefficients of their ellipses: cxx dx² + cyy dy² + cxy dx dy = extent²."""
-
-    x: DoubleArray
-    y: DoubleArray
-    cxx: DoubleArray
-    cyy: DoubleArray
-    cxy: DoubleArray
-
-
-def _ellipses(rows: npt.NDArray[np.void]) -> _Ellipses:
-    long, short = (np.maximum(rows[name], 0.5) ** -2.0 for name in ("a", "b"))
-    cosine, sine = np.cos(rows["theta"]), np.sin(rows["theta"])
-    square = cosine**2 * long + sine**2 * short, sine**2 * long + cosine**2 * short
-    return _Ellipses(
-        rows["x"].astype(np.float64), rows["y"].astype(np.float64), *square, 2.0 * cosine * sine * (long - short)
-    )
+def _ellipses(rows: npt.NDArray[np.void]) -> DoubleArray:
+    """Centres, semi-axes and directions of objects, (5, K)."""
+    return np.array([rows[name] for name in ("x", "y", "a", "b", "theta")], np.float64)
 
 
 @compiled
-def _mark(marked: BoolArray, ellipses: _Ellipses, extent: float, value: bool, labels: IntArray, spared: int) -> None:
+def _mark(marked: BoolArray, ellipses: DoubleArray, extent: float, value: bool, labels: IntArray, spared: int) -> None:
     """Set the pixels inside ellipses of so many semi-axes to a value, but for those of one label (0 for none)."""
     height, width = marked.shape
-    for k in range(len(ellipses.x)):
-        x, y = ellipses.x[k], ellipses.y[k]
-        cxx, cyy, cxy = ellipses.cxx[k], ellipses.cyy[k], ellipses.cxy[k]
+    for k in range(ellipses.shape[1]):
+        x, y = ellipses[0, k], ellipses[1, k]
+        long, short = max(ellipses[2, k], 0.5) ** -2.0, max(ellipses[3, k], 0.5) ** -2.0
+        cosine, sine = math.cos(ellipses[4, k]), math.sin(ellipses[4, k])
+        # cxx dx² + cyy dy² + cxy dx dy = extent²
+        cxx, cyy = cosine**2 * long + sine**2 * short, sine**2 * long + cosine**2 * short
+        cxy = 2.0 * cosine * sine * (long - short)
         reach = extent / math.sqrt(cyy - cxy * cxy / (4.0 * cxx))
         for row in range(max(math.ceil(y - reach), 0), min(math.floor(y + reach), height - 1) + 1):
             dy = row - y
@@ -253,10 +242,10 @@ def sep_dtype() -> np.dtype[np.void]:
     return sep.extract(blank, 1.0).dtype  # type: ignore[no-any-return]
 
 
-def _flattened(pixels: FloatArray, usable: BoolArray, sky: Sky) -> FloatArray:
+def _flattened(pixels: FloatArray, usable: BoolArray | None, sky: Sky) -> FloatArray:
     # SEP wants native, contiguous, writable float32 without NaN.
     flat = np.array(pixels, dtype=np.float32, order="C")
-    if not usable.all():
+    if usable is not None:
         flat[~usable] = sky.level
     return flat
 
@@ -301,7 +290,7 @@ class _Detection:
 
 def _joined(objects: npt.NDArray[np.void], labels: IntArray) -> tuple[npt.NDArray[np.void], IntArray]:
     """Give clumps back to the galaxies that they belong to, the faintest first."""
-    pairs = _touching(labels) if len(objects) > 1 else np.zeros((0, 2), np.intp)
+    pairs = _touching(labels, len(objects) + 1) if len(objects) > 1 else np.zeros((0, 2), np.intp)
     if len(pairs) == 0:
         return objects, labels
     objects = objects.copy()
@@ -322,18 +311,17 @@ def _joined(objects: npt.NDArray[np.void], labels: IntArray) -> tuple[npt.NDArra
     return objects[kept], number[labels]
 
 
-def _touching(labels: IntArray) -> npt.NDArray[np.intp]:
-    """Rows of objects with pixels next to each other, (P, 2), each pair once."""
-    low, high = _meetings(labels).astype(np.intp).T
-    n = int(labels.max(initial=0)) + 1
-    return np.stack(np.divmod(np.unique(low * n + high), n), axis=1) - 1
+def _touching(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
+    """Rows of objects with pixels next to each other, (P, 2), each pair once; all labels are less than n."""
+    pairs = np.unique(_meetings(labels, n))
+    return np.stack((pairs // n - 1, pairs % n - 1), axis=1)
 
 
 @compiled
-def _meetings(labels: IntArray) -> IntArray:
-    """Labels of objects with pixels next to each other, (P, 2), the lower first."""
+def _meetings(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
+    """Labels of objects with pixels next to each other, (P,) n times the lower plus the higher."""
     height, width = labels.shape
-    found = np.empty((64, 2), np.int32)
+    found = np.empty(64, np.intp)
     count = 0
     for i in range(height):
         for j in range(width):
@@ -345,7 +333,7 @@ def _meetings(labels: IntArray) -> IntArray:
                 if other > 0 and other != one:
                     if count == len(found):
                         found = np.concatenate((found, np.empty_like(found)))
-                    found[count, 0], found[count, 1] = min(one, other), max(one, other)
+                    found[count] = n * min(one, other) + max(one, other)
                     count += 1
     return found[:count]
 
@@ -426,7 +414,7 @@ def pick(found: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> i
     Row of ``found.objects``, or -1 where nothing is there.
     """
     height, width = found.labels.shape
-    if not (np.isfinite(x) and np.isfinite(y)):
+    if not (math.isfinite(x) and math.isfinite(y)):
         return -1
     column, row = round(x), round(y)
     if 0 <= row < height and 0 <= column < width and found.labels[row, column] > 0:
@@ -447,13 +435,13 @@ def is_misplaced(found: Segmentation, chosen: int, x: float, y: float) -> bool:
 
 def moved_far(row: np.void) -> float:
     """Distance in pixels that is far from the middle of an object."""
-    return max(2.0, float(np.sqrt(row["a"] * row["b"])))
+    return max(2.0, math.sqrt(row["a"] * row["b"]))
 
 
 def distance_of(found: Segmentation, chosen: int, x: float, y: float) -> float:
     """Distance of an object's middle from a position, in pixels."""
     row = found.objects[chosen]
-    return float(np.hypot(row["x"] - x, row["y"] - y))
+    return math.hypot(row["x"] - x, row["y"] - y)
 
 
 def neighbour_mask(found: Segmentation, chosen: int, extent: float = NEIGHBOUR_EXTENT) -> BoolArray:

@@ -59,7 +59,7 @@ class Ellipse:
     @property
     def angle_deg(self) -> float:
         """Direction of the major axis from +x towards +y, -90 to 90."""
-        return float(np.degrees(0.5 * np.arctan2(2.0 * self.xy, self.xx - self.yy)))
+        return math.degrees(0.5 * math.atan2(2.0 * self.xy, self.xx - self.yy))
 
     @property
     def sigma_px(self) -> float:
@@ -74,7 +74,7 @@ class Ellipse:
     @property
     def major_px(self) -> float:
         """Standard deviation along the major axis."""
-        return float(np.sqrt(0.5 * (self.xx + self.yy) + math.hypot(0.5 * (self.xx - self.yy), self.xy)))
+        return math.sqrt(0.5 * (self.xx + self.yy) + math.hypot(0.5 * (self.xx - self.yy), self.xy))
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,14 @@ class Window:
     def angle_err_deg(self) -> float:
         """Error of the direction, at most that of no direction at all."""
         q = self.ellipse.axis_ratio
-        free = _TURN_GAIN * float(np.degrees(self.log_ratio_err * q / max(1.0 - q * q, 1e-9)))
-        return 1.0 / float(np.hypot(1.0 / max(free, 1e-9), 1.0 / _ANY_DIRECTION_DEG))
+        free = _TURN_GAIN * math.degrees(self.log_ratio_err * q / max(1.0 - q * q, 1e-9))
+        return 1.0 / math.hypot(1.0 / max(free, 1e-9), 1.0 / _ANY_DIRECTION_DEG)
 
 
 def ellipse_of(a: float, b: float, angle_rad: float, sigma: float) -> Ellipse:
     """Return an ellipse of the given axis ratio and direction whose area is that of a circle of width sigma."""
     q = min(max(b / a if a > 0 else 1.0, 2 * _THINNEST), 1.0)
-    cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
+    cosine, sine = math.cos(angle_rad), math.sin(angle_rad)
     long, short = sigma**2 / q, sigma**2 * q
     difference = long - short
     return Ellipse(long * cosine**2 + short * sine**2, difference * cosine * sine, long * sine**2 + short * cosine**2)
@@ -162,13 +162,12 @@ def fit_window(
     Bernstein & Jarvis 2002, AJ 123, 583 (adaptive moments); Bertin & Arnouts 1996, A&AS 117, 393 (XWIN).
     """
     reach = _REACH * ellipse.major_px + 1.0
-    factor = max(1, int(np.ceil(reach / _HALVES[-1])))
+    factor = max(1, math.ceil(reach / _HALVES[-1]))
     half = next(h for h in _HALVES if h * factor >= reach)
     flux, good, offset = square_about(clean, bad, *start, half, factor)
     edge, mean = _NO_RINGS if good.size == 0 else fill or _ring_means(clean, bad, start, reach)
     small = _State(*offset, ellipse.xx / factor**2, ellipse.xy / factor**2, ellipse.yy / factor**2)
-    state = _settled(flux, good, small, factor, edge, mean)
-    error, log_error = _errors(state, noise / factor)
+    state, error, log_error = _fit(flux, good, small, factor, edge, mean, noise / factor)
     at = float(start[0] + factor * (state.x - offset[0])), float(start[1] + factor * (state.y - offset[1]))
     large = Ellipse(state.xx * factor**2, state.xy * factor**2, state.yy * factor**2)
     if state.converged and large.major_px > _LONGER * ellipse.major_px:
@@ -206,6 +205,16 @@ class _State(NamedTuple):
 
 
 @compiled
+def _fit(
+    flux: FloatArray, good: FloatArray, start: _State, factor: int, edge: Array, mean: Array, noise: float
+) -> tuple[_State, float, float]:
+    """Fit a square; the errors of the centre per axis and of the logarithm of the axis ratio."""
+    state = _settled(flux, good, start, factor, edge, mean)
+    error, log_error = _errors(state, noise)
+    return state, error, log_error
+
+
+@inner
 def _settled(flux: FloatArray, good: FloatArray, start: _State, factor: int, edge: Array, mean: Array) -> _State:
     """Fit a square; one with pixels that do not count is filled about its centre, and fitted, until both agree.
 
@@ -344,7 +353,7 @@ def _moments(
     return total, sx / total, sy / total, sxx / total, sxy / total, syy / total
 
 
-@compiled
+@inner
 def _errors(state: _State, noise: float) -> tuple[float, float]:
     """Error of the centre per axis, and of the logarithm of the axis ratio."""
     if not state.total > 0:
