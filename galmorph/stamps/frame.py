@@ -107,6 +107,9 @@ def _cut(
 ) -> tuple[FloatArray, FloatArray]:
     """Average the good ones of factor × factor image pixels; a frame pixel with less than half of them is not good."""
     side = 2 * half + 1
+    within = min(bottom, left) >= 0 and bottom + side <= clean.shape[0] and left + side <= clean.shape[1]
+    if factor == 1 and bad.size == 0 and within:
+        return _copied(clean, bottom, left, side, upside_down, back_to_front), np.ones((0, 0), np.float32)
     flux, good = np.zeros((side, side), np.float32), np.zeros((side, side), np.float32)
     tile = factor * factor
     seen = 0
@@ -122,6 +125,17 @@ def _cut(
                 flux[i, j], good[i, j] = total / count, count / tile
                 seen += count
     return flux, np.ones((0, 0), np.float32) if seen == side * side * tile else good
+
+
+@inner
+def _copied(clean: FloatArray, bottom: int, left: int, side: int, upside_down: bool, back_to_front: bool) -> FloatArray:
+    """Copy a square inside the image."""
+    flux = np.empty((side, side), np.float32)
+    for i in range(side):
+        row = bottom + (side - 1 - i if upside_down else i)
+        for j in range(side):
+            flux[i, side - 1 - j if back_to_front else j] = clean[row, left + j]
+    return flux
 
 
 @inner

@@ -312,7 +312,7 @@ class _Galaxy:
         cls, scene: _Scene, found: Segmentation, chosen: int, neighbours: BoolArray, psf_fwhm_px: float | None
     ) -> _Galaxy:
         clean = scene.pixels - np.float32(found.sky.level)
-        bad: BoolArray | None = neighbours
+        bad: BoolArray | None = neighbours if len(found.objects) > 1 else None
         if not scene.usable.all():
             clean = np.where(scene.usable, clean, np.float32(0.0))
             bad = neighbours | ~scene.usable

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import sep
 
 from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two
-from galmorph.stamps.compiled import compiled
+from galmorph.stamps.compiled import compiled, inner
 
 __all__ = [
     "Segmentation",
@@ -165,16 +165,12 @@ def sky_outside(
     """Measure the sky outside all objects, grown as far as leaves enough of it; None where even the least does not."""
     if len(objects) == 0:
         return None
-    ellipses = _ellipses(objects)
+    ellipses, numbered = _ellipses(objects), np.ascontiguousarray(labels, np.int32)
     for extent in (SKY_EXTENT, NEIGHBOUR_EXTENT, 1.3 * _EXTENT):
-        outside = (labels == 0) & usable
-        _mark(outside, ellipses, extent, False, _NO_LABELS, 0)
+        outside = _outside(numbered, usable, ellipses, extent)
         if np.count_nonzero(outside) > _ENOUGH_SKY * outside.size:
             return clipped_sky(pixels, outside)
     return None
-
-
-_NO_LABELS = np.zeros((0, 0), np.int32)
 
 
 def _ellipses(rows: npt.NDArray[np.void]) -> DoubleArray:
@@ -183,6 +179,28 @@ def _ellipses(rows: npt.NDArray[np.void]) -> DoubleArray:
 
 
 @compiled
+def _outside(labels: IntArray, usable: BoolArray, ellipses: DoubleArray, extent: float) -> BoolArray:
+    """Mark the usable pixels outside all objects and their ellipses of so many semi-axes, (H, W)."""
+    marked = np.empty(labels.shape, np.bool_)
+    for i in range(labels.shape[0]):
+        for j in range(labels.shape[1]):
+            marked[i, j] = usable[i, j] and labels[i, j] == 0
+    _mark(marked, ellipses, extent, False, labels, 0)
+    return marked
+
+
+@compiled
+def _others(labels: IntArray, own: int, ellipses: DoubleArray, extent: float) -> BoolArray:
+    """Mark the pixels of all objects but one, and of their ellipses but for the pixels of that one, (H, W)."""
+    marked = np.empty(labels.shape, np.bool_)
+    for i in range(labels.shape[0]):
+        for j in range(labels.shape[1]):
+            marked[i, j] = labels[i, j] > 0 and labels[i, j] != own
+    _mark(marked, ellipses, extent, True, labels, own)
+    return marked
+
+
+@inner
 def _mark(marked: BoolArray, ellipses: DoubleArray, extent: float, value: bool, labels: IntArray, spared: int) -> None:
     """Set the pixels inside ellipses of so many semi-axes to a value, but for those of one label (0 for none)."""
     height, width = marked.shape
@@ -264,14 +282,14 @@ class _Detection:
 
     def at(self, sky: Sky, area: int | None = None) -> tuple[npt.NDArray[np.void], IntArray]:
         """Detect above a sky; the objects and their labels."""
-        # SEP squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
-        data = self.data - np.float32(sky.level)
+        data, brightest = _above(self.data, np.float32(sky.level))
         typical = sky.sigma
         if self.relative_noise is not None:
             # Where the noise varies, its typical value is that of the pixels in units of their own.
             usable = None if self.mask is None else ~self.mask
             typical = clipped_sky(data / self.relative_noise, usable).sigma or typical
-        sigma = max(typical, 1e-12 * float(max(data.max(), -data.min())))  # a rendered image may have no noise at all
+        sigma = max(typical, 1e-12 * brightest)  # a rendered image may have no noise at all
+        # SEP squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
         unit = power_of_two(1.0 / sigma)
         data *= np.float32(unit)
         noise = sigma * unit if self.relative_noise is None else self.relative_noise * np.float32(sigma * unit)
@@ -286,6 +304,18 @@ class _Detection:
             labels = labels.astype(np.int32, copy=False)
             return _joined(objects, labels) if self.join_clumps else (objects, labels)
         return np.zeros(0, sep_dtype()), np.zeros(data.shape, np.int32)
+
+
+@compiled
+def _above(pixels: FloatArray, level: np.float32) -> tuple[FloatArray, float]:
+    """Pixels less a level, (H, W), and the largest absolute value of these."""
+    above = np.empty_like(pixels)
+    most = np.float32(0.0)
+    for i in range(pixels.shape[0]):
+        for j in range(pixels.shape[1]):
+            above[i, j] = pixels[i, j] - level
+            most = max(most, abs(above[i, j]))
+    return above, float(most)
 
 
 def _joined(objects: npt.NDArray[np.void], labels: IntArray) -> tuple[npt.NDArray[np.void], IntArray]:
@@ -449,12 +479,10 @@ def neighbour_mask(found: Segmentation, chosen: int, extent: float = NEIGHBOUR_E
 
     Pixels inside the chosen object's own segment are never marked.
     """
-    labels = found.labels
-    others: BoolArray = (labels > 0) & (labels != chosen + 1)
     rows = found.objects[np.arange(len(found.objects)) != chosen]
-    if len(rows):
-        _mark(others, _ellipses(rows), _growth(rows, extent), True, np.ascontiguousarray(labels, np.int32), chosen + 1)
-    return others
+    labels = np.ascontiguousarray(found.labels, np.int32)
+    marked: BoolArray = _others(labels, chosen + 1, _ellipses(rows), _growth(rows, extent))
+    return marked
 
 
 def _growth(rows: npt.NDArray[np.void], extent: float) -> float:
