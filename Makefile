@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint types bench bench-measure bench-warp bench-blocks bench-networks bench-rotation bench-engines clean
+.PHONY: demo test lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-rotation bench-engines clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +63,15 @@ bench-engines: $(VENV)/.tested
 
 bench-networks: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_networks.py
+
+# Real stamps and labels, which are not part of galmorph (see docs/inspect.md).
+STAMPS ?= ../shared/data
+PAGE = $(BIN)/galmorph inspect --part test --pictures simulated --overwrite -o docs/checkpoints
+
+pages: $(VENV)/.tested
+	$(PAGE) --card catalogs/checkpoints/sdss-rgb.json sdss-rgb $(STAMPS)/sdss_gz2/labels.csv --image $(STAMPS)/sdss_gz2/images.zip
+	$(PAGE) --card catalogs/checkpoints/nircam-f200w.json nircam-f200w $(STAMPS)/ceers_f200w/votes.csv --image $(STAMPS)/ceers_f200w/images.zip
+	$(PAGE) --card catalogs/checkpoints/candels-h.json candels-h $(STAMPS)/ceers_f200w/votes.csv --image $(STAMPS)/ceers_f200w/images.zip
 
 clean:
 	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis

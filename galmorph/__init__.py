@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from galmorph.nets.ensemble import join
     from galmorph.runs.classify import classify, measure
     from galmorph.runs.export import export
+    from galmorph.runs.inspection import inspect_checkpoint
     from galmorph.sky.catalog import read_catalog
     from galmorph.sky.images import open_images
     from galmorph.sky.mock import simulate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "classify",
     "export",
+    "inspect_checkpoint",
     "join",
     "load_checkpoint",
     "load_scheme",
@@ -34,6 +36,7 @@ __all__ = [
 # Loaded on first use, so that importing galmorph costs nothing and measuring works without torch.
 _HOMES = {
     "classify": "galmorph.runs.classify",
+    "inspect_checkpoint": "galmorph.runs.inspection",
     "export": "galmorph.runs.export",
     "join": "galmorph.nets.ensemble",
     "load_checkpoint": "galmorph.nets.checkpoint",

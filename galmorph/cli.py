@@ -12,12 +12,12 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import galmorph
-from galmorph.errors import GalmorphError, OutputError, UnclassifiedError
+from galmorph.errors import GalmorphError, OutputError, PipelineError, UnclassifiedError
 
 __all__ = ["run"]
 
@@ -92,7 +92,10 @@ def _parser() -> argparse.ArgumentParser:
         ),
         ("measure", _add_measure, _measure, "the same without the network: centroids, radii, flags"),
         ("train", _add_train, _train, "train a network from a table of labels and images"),
+        ("run", _add_run, _run_pipelines, "train and score one or more pipelines, side by side"),
+        ("tune", _add_tune, _tune, "search a pipeline's ranges at random, and join the best"),
         ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
+        ("inspect", _add_inspect, _inspect, "look into a checkpoint: one HTML page of what it sees and how it errs"),
         ("join", _add_join, _join, "make one checkpoint of several, whose networks answer together"),
         ("export", _add_export, _export, "write a checkpoint as an ONNX file for other programs"),
         ("simulate", _add_simulate, _simulate, "render a field with known truth"),
@@ -108,11 +111,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_images(command: argparse.ArgumentParser) -> None:
+def _add_images(command: argparse.ArgumentParser, *, required: bool = True) -> None:
     command.add_argument(
         "--image",
         nargs="+",
-        required=True,
+        required=required,
+        default=[],
         metavar="IMG",
         help="FITS files, folders, globs; BAND=FILE for colour; or a zip or folder of JPEG/PNG stamps",
     )
@@ -220,19 +224,47 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     _add_images(command)
     command.add_argument("--pipeline", required=True, metavar="P", help="name or file; see 'galmorph list pipelines'")
     command.add_argument("--scheme", metavar="S", help="label scheme, instead of the pipeline's")
-    command.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="DIR",
-        help="folder for the checkpoint, its card and the state",
-    )
+    _add_loop(command, "folder for the checkpoint, its card and the state")
+    command.add_argument("--seed", type=int, metavar="N", help="instead of the pipeline's")
+    _add_columns(command)
+
+
+def _add_loop(command: argparse.ArgumentParser, output: str) -> None:
+    """Add what all commands that train have in common."""
+    command.add_argument("-o", "--output", required=True, metavar="DIR", help=output)
     command.add_argument("--resume", action="store_true", help="continue a run that was stopped")
     command.add_argument("--epochs", type=int, metavar="N", help="instead of the pipeline's")
-    command.add_argument("--seed", type=int, metavar="N", help="instead of the pipeline's")
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks learn")
-    _add_columns(command)
+
+
+def _add_inputs(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--input",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="instead of the pipeline's [inputs]: labels=votes.csv images=stamps.zip, weights=, rms=, file=COLUMN, ...",
+    )
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument("pipelines", nargs="+", metavar="PIPELINE", help="name or file; see 'galmorph list pipelines'")
+    _add_inputs(command)
+    _add_loop(command, "folder for comparison.ecsv and a folder for each pipeline")
+    command.add_argument("--seed", type=int, metavar="N", help="instead of the pipelines'")
+    command.add_argument("--part", default="test", help="part of the labels to score: test (default) or validation")
+
+
+def _add_tune(command: argparse.ArgumentParser) -> None:
+    command.add_argument("pipeline", metavar="PIPELINE", help="name or file, with a table [tune] of ranges")
+    _add_inputs(command)
+    _add_loop(command, "folder for trials.ecsv, the trials and the blend")
+    command.add_argument("--trials", type=int, metavar="N", help="instead of the pipeline's")
+    command.add_argument("--seed", type=int, metavar="N", help="of the search, instead of the pipeline's")
+    command.add_argument("--blend", type=int, metavar="N", help="join the N best into one checkpoint")
+    command.add_argument("--fit-weights", action="store_true", help="of the blend, to the validation part")
 
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
@@ -243,6 +275,25 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     _add_views(command)
     command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
     command.add_argument("--card", metavar="JSON", help="enter the scores into a checkpoint's card")
+    _add_columns(command)
+
+
+def _add_inspect(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="name or file")
+    command.add_argument("labels", metavar="LABELS", nargs="?", help="table of votes, fractions or classes")
+    _add_images(command, required=False)
+    command.add_argument("--part", metavar="P", help="of the labels: train, validation (default), test or all")
+    command.add_argument("--rows", type=int, metavar="N", help="at most so many galaxies of the part, drawn by lot")
+    command.add_argument(
+        "--pictures",
+        choices=("all", "none", "simulated"),
+        default="all",
+        help="galaxies to show: those of the labels (default), none, or simulated ones (needs GalSim)",
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is drawn by lot")
+    command.add_argument("-o", "--output", required=True, metavar="OUT", help="page.html, or a folder for NAME.html")
+    command.add_argument("--overwrite", action="store_true", help="replace an existing page")
+    command.add_argument("--card", metavar="JSON", help="enter the page into a checkpoint's card")
     _add_columns(command)
 
 
@@ -395,23 +446,20 @@ def _summarise(table: Any, options: argparse.Namespace) -> None:
 
 
 def _labelled(options: argparse.Namespace, survey: str | None, band: str | None) -> tuple[Any, Any]:
-    from galmorph.sky.catalog import read_catalog  # noqa: PLC0415
-    from galmorph.sky.images import open_images  # noqa: PLC0415
-    from galmorph.sky.survey import survey as load_survey  # noqa: PLC0415
+    from galmorph.runs.inputs import Inputs  # noqa: PLC0415
 
-    name = options.survey or survey
-    known = load_survey(name) if name else None
-    catalog = read_catalog(options.labels, hdu=_hdu(options.hdu), **_columns(options))
-    images = open_images(
-        options.image,
-        weights=options.weight,
-        rms=options.rms,
-        segmentation=options.segmentation,
-        survey=known,
-        band=options.band or band,
-        hdu=_hdu(options.image_hdu),
+    columns = {name: getattr(options, name) for name in ("ra", "dec", "x", "y", "id", "file")}
+    inputs = Inputs(
+        options.labels,
+        tuple(options.image),
+        weights=tuple(options.weight),
+        rms=tuple(options.rms),
+        segmentation=tuple(options.segmentation),
+        hdu=options.hdu,
+        image_hdu=options.image_hdu,
+        **columns,
     )
-    return catalog, images
+    return inputs.open(options.survey or survey, options.band or band)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -419,20 +467,13 @@ def _train(options: argparse.Namespace) -> None:
     from galmorph.runs.pipeline import load_pipeline  # noqa: PLC0415
     from galmorph.runs.training import train  # noqa: PLC0415
 
-    given = {k: v for k, v in (("epochs", options.epochs), ("seed", options.seed)) if v is not None}
-    overrides: dict[str, Any] = {"train": given} if given else {}
+    overrides = _overrides(options, seed=options.seed)
     if options.scheme:
         overrides["scheme"] = options.scheme
     pipeline = load_pipeline(options.pipeline, overrides)
     catalog, images = _labelled(options, pipeline.images.get("survey"), pipeline.images.get("band"))
     use_threads(options.threads)
     with closing(images), closing(_Bar()) as bar:
-
-        def progress(what: str, done: int, total: int, remark: str) -> None:
-            bar(done, total, what, remark)
-            if what == "training" and not sys.stderr.isatty():
-                sys.stderr.write(f"epoch {done}/{total} {remark}\n")
-
         made = train(
             catalog,
             images,
@@ -440,9 +481,81 @@ def _train(options: argparse.Namespace) -> None:
             Path(options.output),
             resume=options.resume,
             device=options.device,
-            progress=progress,
+            progress=_telling(bar),
         )
     sys.stdout.write(f"{made.path}\n")
+
+
+def _overrides(options: argparse.Namespace, *, seed: int | None = None) -> dict[str, Any]:
+    """Collect what the command line says instead of a pipeline."""
+    given = {k: v for k, v in (("epochs", options.epochs), ("seed", seed)) if v is not None}
+    return {"train": given} if given else {}
+
+
+def _telling(bar: _Bar) -> Any:
+    """Return a report of progress: a bar, or a line for each epoch where there is no terminal."""
+
+    def progress(what: str, done: int, total: int, remark: str) -> None:
+        bar(done, total, what, remark)
+        if what == "training" and not sys.stderr.isatty():
+            sys.stderr.write(f"epoch {done}/{total} {remark}\n")
+
+    return progress
+
+
+def _run_pipelines(options: argparse.Namespace) -> None:
+    from galmorph.nets.train import use_threads  # noqa: PLC0415
+    from galmorph.runs.experiment import compare  # noqa: PLC0415
+    from galmorph.runs.inputs import read_words  # noqa: PLC0415
+    from galmorph.runs.pipeline import load_pipeline  # noqa: PLC0415
+
+    overrides = {**_overrides(options, seed=options.seed), "inputs": read_words(options.input)}
+    pipelines = [load_pipeline(name, overrides) for name in options.pipelines]
+    use_threads(options.threads)
+    folder = Path(options.output)
+    with closing(_Bar()) as bar:
+        table = compare(
+            pipelines,
+            folder,
+            part=options.part,
+            resume=options.resume,
+            device=options.device,
+            progress=_telling(bar),
+        )
+    _print_table(table)
+    sys.stdout.write(f"{folder / 'comparison.ecsv'}\n")
+
+
+def _tune(options: argparse.Namespace) -> None:
+    from galmorph.nets.train import use_threads  # noqa: PLC0415
+    from galmorph.runs.inputs import read_words  # noqa: PLC0415
+    from galmorph.runs.pipeline import load_pipeline  # noqa: PLC0415
+    from galmorph.runs.tuning import Blend, tune  # noqa: PLC0415
+
+    if options.fit_weights and options.blend is None:
+        raise PipelineError("--fit-weights without --blend: say how many of the best to join with --blend N")
+    overrides = {**_overrides(options), "inputs": read_words(options.input)}
+    pipeline = load_pipeline(options.pipeline, overrides)
+    use_threads(options.threads)
+    with closing(_Bar()) as bar:
+        made = tune(
+            pipeline,
+            Path(options.output),
+            trials=options.trials,
+            seed=options.seed,
+            blend=None if options.blend is None else Blend(options.blend, options.fit_weights),
+            resume=options.resume,
+            device=options.device,
+            progress=_telling(bar),
+        )
+    _print_table(made.table)
+    sys.stderr.write(f"best: {made.ranking[0]}\n")
+    sys.stdout.write(f"{made.blend or Path(options.output) / 'trials.ecsv'}\n")
+
+
+def _print_table(table: Any) -> None:
+    """Show a whole table on standard error."""
+    sys.stderr.write("\n".join(table.pformat(max_lines=-1, max_width=-1)) + "\n")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -455,9 +568,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     checkpoint = load_checkpoint(options.checkpoint)
     if options.output:
         check_folder(Path(options.output))
-    envelope = checkpoint.envelope
-    band = "RGB" if len(envelope.bands) == 3 else envelope.bands[0] if envelope.bands else None
-    catalog, images = _labelled(options, envelope.survey or None, band)
+    catalog, images = _labelled(options, *_survey_and_band(checkpoint.envelope))
     with closing(images), closing(_Bar()) as bar:
         scores = evaluate_checkpoint(
             checkpoint,
@@ -475,6 +586,32 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     with replacing(Path(options.output)) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _survey_and_band(envelope: Any) -> tuple[str | None, str | None]:
+    """Name the survey and band of the images that a checkpoint was trained on."""
+    band = "RGB" if len(envelope.bands) == 3 else envelope.bands[0] if envelope.bands else None
+    return envelope.survey or None, band
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from galmorph.nets.checkpoint import read_envelope  # noqa: PLC0415
+    from galmorph.runs.inspection import check_asked, check_page  # noqa: PLC0415
+
+    envelope = read_envelope(options.checkpoint)
+    check_asked(labels=bool(options.labels), images=bool(options.image), part=options.part, rows=options.rows)
+    check_page(options.output, Path(options.checkpoint).stem, overwrite=options.overwrite)
+    chosen = {k: getattr(options, k) for k in ("output", "part", "rows", "pictures", "overwrite", "card", "seed")}
+    with ExitStack() as stack:
+        bar = stack.enter_context(closing(_Bar()))
+        catalog = images = None
+        if options.labels:
+            catalog, images = _labelled(options, *_survey_and_band(envelope))
+            stack.enter_context(closing(images))
+        page = galmorph.inspect_checkpoint(
+            options.checkpoint, catalog, images, progress=lambda w, d, n, r: bar(d, n, w, r), **chosen
+        )
+    sys.stdout.write(f"{page}\n")
 
 
 def _join(options: argparse.Namespace) -> None:

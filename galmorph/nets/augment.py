@@ -18,6 +18,8 @@ from scipy import ndimage
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.nets.observation import Observation, blur, degrade, observe, white_noise
+from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.warp import is_upright, subsamples, warp_batch
 
 __all__ = [
@@ -39,32 +41,6 @@ _MOST_POINTS = 8
 
 
 @dataclass(frozen=True)
-class Observation:
-    """Make one survey's stamps resemble another's: a wider PSF and more noise.
-
-    Parameters
-    ----------
-    psf_fwhm_arcsec, native_fwhm_arcsec
-        Widths of the target's and the training images' point-spread functions.
-    scale_arcsec
-        Pixel scale of the target: sets the correlation of the noise on the stamp.
-    rpet_arcsec
-        Range from which the galaxy's apparent Petrosian radius is drawn (uniform in its logarithm).
-    snr
-        Range from which the signal-to-noise ratio inside the Petrosian radius is drawn (likewise).
-    star_rpet_arcsec
-        Range of the apparent Petrosian radius of synthetic stars, which have the target's PSF already.
-    """
-
-    psf_fwhm_arcsec: float
-    native_fwhm_arcsec: float
-    scale_arcsec: float
-    rpet_arcsec: tuple[float, float]
-    snr: tuple[float, float]
-    star_rpet_arcsec: tuple[float, float] = (0.2, 0.2)
-
-
-@dataclass(frozen=True)
 class Augmentation:
     """Ranges of random views: any rotation, mirror images, zooms and shifts, brightness and noise.
 
@@ -78,16 +54,23 @@ class Augmentation:
         Standard deviation of the logarithm of a factor on the pixels.
     colour
         Standard deviation of the logarithm of a factor on each plane.
+    tint
+        Values added to the planes, all times one normal number: along the main axis of the colours of galaxies this
+        is the colour noise of Krizhevsky et al. (2012).
+    blur
+        Largest Gaussian blur; the standard deviation, in stamp pixels, is drawn from 0 up to it.
     noise
         Standard deviation of white noise added to display stamps.
     observation
-        Degrade to another survey's resolution and depth.
+        Degrade to another survey's resolution, pixels and depth.
     """
 
     zoom: float = 1.2
     shift: float = 0.06
     brightness: float = 0.1
     colour: float = 0.0
+    tint: tuple[float, ...] = ()
+    blur: float = 0.0
     noise: float = 0.0
     observation: Observation | None = None
 
@@ -98,23 +81,32 @@ class Augmentation:
         values = dict(settings)
         if (given := values.pop("observation", None)) is not None:
             _check(Observation, given, "observation")
-            plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-            values["observation"] = Observation(**plain)
-        return cls(**values)
+            values["observation"] = Observation.from_dict(given)
+        return cls(**values | {"tint": tuple(values.get("tint", ()))})
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse what makes no sense for stamps of a recipe.
+
+        Raises
+        ------
+        PipelineError
+            If there is not one tint for each plane, or display stamps, whose light is compressed, are to be observed.
+        """
+        if self.tint and len(self.tint) != recipe.planes:
+            raise PipelineError(
+                f"[augmentation] tint has {len(self.tint)} values for {recipe.planes} plane(s): expected one for each"
+            )
+        if self.observation is not None and recipe.stretch == "display":
+            raise PipelineError(
+                '[augmentation.observation] needs linear light, and stretch = "display" keeps a picture as it is: '
+                'take stretch = "asinh", or blur and noise of [augmentation]'
+            )
 
 
 def _check(kind: type, settings: Mapping[str, Any], what: str) -> None:
     known = {f.name for f in fields(kind)}
     if unknown := set(settings) - known:
         raise PipelineError(unknown_name(f"setting of the {what}", sorted(unknown)[0], known))
-
-
-def white_noise(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Draw normal numbers of the shape and on the device of a tensor; `generator` is the processor's."""
-    if like.device.type == "cpu":
-        return torch.randn(like.shape, generator=generator)
-    seed = int(torch.randint(2**62, (), generator=generator))
-    return torch.randn(like.shape, generator=torch.Generator(like.device).manual_seed(seed), device=like.device)
 
 
 def random_turns(n: int, ranges: Augmentation, generator: torch.Generator) -> torch.Tensor:
@@ -244,68 +236,3 @@ def _look_ups(x: torch.Tensor, length: int) -> list[tuple[torch.Tensor, torch.Te
     near = second.div_(low).add_(whole).sub_(1.0).mul_(unit)
     far = cube.div_(high).mul_(1.0 / 6.0).add_(whole).add_(1.0).mul_(unit)
     return [(near, low), (far, high)]
-
-
-def blur(stamps: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
-    """Convolve each stamp, (B, C, S, S), with its own Gaussian, sigma (B,) in stamp pixels."""
-    reach = int(3.0 * float(sigma_px.max().clamp(max=8.0))) + 1
-    offset = torch.arange(-reach, reach + 1, dtype=stamps.dtype, device=stamps.device)
-    kernel = torch.exp(-0.5 * (offset[None] / sigma_px[:, None].clamp(min=0.05)) ** 2)
-    kernel = kernel / kernel.sum(dim=1, keepdim=True)
-    batch, planes, size, _ = stamps.shape
-    weight = kernel.repeat_interleave(planes, 0)[:, None]
-    flat = stamps.reshape(1, batch * planes, size, size)
-    padded = F.pad(flat, (reach,) * 4, mode="replicate")
-    across = F.conv2d(padded, weight[:, :, None, :], groups=batch * planes)
-    return F.conv2d(across, weight[:, :, :, None], groups=batch * planes).reshape(stamps.shape)
-
-
-def observe(
-    stamps: torch.Tensor,
-    how: Observation,
-    half_width_rpet: float,
-    generator: torch.Generator,
-    *,
-    is_star: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Degrade stamps in units of their mean brightness inside the Petrosian radius, (B, C, S, S).
-
-    Each galaxy gets a random apparent size and signal-to-noise ratio; the PSF and the correlation length of the
-    noise follow from the size.
-    """
-    batch, _, size, _ = stamps.shape
-    draw = torch.rand(2, batch, generator=generator)
-    rpet = _log_uniform(draw[0], how.rpet_arcsec)
-    star = torch.zeros(batch, dtype=torch.bool) if is_star is None else is_star
-    if star.any():
-        rpet = torch.where(star, _log_uniform(draw[0], how.star_rpet_arcsec), rpet)
-    snr = _log_uniform(draw[1], how.snr)
-    rpet_px = size / (2.0 * half_width_rpet)
-    per_arcsec = rpet_px / rpet  # stamp pixels per arcsec
-    extra = math.sqrt(max(how.psf_fwhm_arcsec**2 - how.native_fwhm_arcsec**2, 0.0)) / 2.3548
-    blurred = blur(stamps, torch.where(star, 0.0, extra * per_arcsec))
-    white = torch.randn(stamps.shape, generator=generator)
-    correlation = 0.5 * how.scale_arcsec * per_arcsec  # sigma in stamp pixels
-    noise = blur(white, correlation)
-    noise = noise / noise.std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
-    # Independent pixels inside the Petrosian radius are the target survey's own.
-    independent = math.pi * (rpet / how.scale_arcsec) ** 2
-    sigma = torch.sqrt(independent) / snr
-    return blurred + noise * sigma[:, None, None, None]
-
-
-def degrade(
-    pixels: npt.NDArray[np.float32],
-    brightness: npt.NDArray[np.float64],
-    how: Observation,
-    half_width_rpet: float,
-    seed: int,
-) -> npt.NDArray[np.float32]:
-    """Observe stamps, (B, C, S, S), of brightness (B,) once more: in units of the brightness, the same for a seed."""
-    scaled = torch.from_numpy((pixels / brightness[:, None, None, None]).astype(np.float32))
-    return observe(scaled, how, half_width_rpet, torch.Generator().manual_seed(seed)).numpy()
-
-
-def _log_uniform(uniform: torch.Tensor, limits: tuple[float, float]) -> torch.Tensor:
-    low, high = (math.log(v) for v in limits)
-    return torch.exp(low + (high - low) * uniform)

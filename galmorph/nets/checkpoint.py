@@ -41,6 +41,7 @@ __all__ = [
     "find_checkpoint",
     "load_checkpoint",
     "read_card",
+    "read_card_file",
     "read_envelope",
     "resolve_device",
     "save_checkpoint",
@@ -499,23 +500,41 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
     return path
 
 
-def add_to_card(path: str | Path, part: str, scores: Mapping[str, Any]) -> None:
-    """Enter the scores of one part of the labels into a card.
+def add_to_card(path: str | Path, entry: str, value: Any) -> None:
+    """Enter something plain into a card: the scores of one part of the labels, or its page.
 
     Raises
     ------
     CheckpointError
         If the card cannot be read or written.
     """
-    target = Path(path)
+    target, card = Path(path), read_card_file(path)
     try:
-        card = json.loads(target.read_text(encoding="utf-8"))
         with _replacing(target) as temporary:
-            temporary.write_text(json.dumps({**card, part: dict(scores)}, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps({**card, entry: value}, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise _unchanged(target, error) from error
+
+
+def read_card_file(path: str | Path) -> dict[str, Any]:
+    """Read a card that is to be changed.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read or is no card.
+    """
+    try:
+        card = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"card '{target}' cannot be changed ({error}): give the .json file beside a checkpoint"
-        ) from error
+        raise _unchanged(path, error) from error
+    if not isinstance(card, dict):
+        raise _unchanged(path, f"it holds a {type(card).__name__}")
+    return card
+
+
+def _unchanged(path: str | Path, reason: object) -> CheckpointError:
+    return CheckpointError(f"card '{path}' cannot be changed ({reason}): give the .json file beside a checkpoint")
 
 
 class _replacing:  # noqa: N801 - a context manager used like a function

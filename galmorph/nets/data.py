@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from galmorph.nets.augment import Augmentation, batch_warp, observe, random_turns, white_noise
+from galmorph.nets.augment import Augmentation, batch_warp, blur, observe, random_turns, white_noise
 from galmorph.sky.scheme import Labels
 from galmorph.stamps.recipe import Recipe, stretch
 from galmorph.stamps.warp import binned, compose, stamp_matrix
@@ -220,6 +220,11 @@ def _vary(pixels: torch.Tensor, ranges: Augmentation, generator: torch.Generator
     factor = ranges.brightness * torch.randn(batch, 1, 1, 1, generator=generator)
     factor = factor + ranges.colour * torch.randn(batch, planes, 1, 1, generator=generator)
     pixels = pixels * torch.exp(factor).to(pixels.device)
+    if ranges.tint:
+        amount = torch.randn(batch, 1, generator=generator) * torch.tensor(ranges.tint)
+        pixels = pixels + amount[:, :, None, None].to(pixels.device)
+    if ranges.blur > 0:
+        pixels = blur(pixels, (ranges.blur * torch.rand(batch, generator=generator)).to(pixels.device))
     if ranges.noise > 0:
         pixels = pixels + ranges.noise * white_noise(pixels, generator)
     return pixels

@@ -18,7 +18,7 @@ from scipy import stats
 
 from galmorph.sky.scheme import Labels, Scheme
 
-__all__ = ["MIN_VOTES", "evaluate", "expected_calibration_error", "mean_fractions", "signal_explained"]
+__all__ = ["MIN_VOTES", "countable", "evaluate", "expected_calibration_error", "mean_fractions", "signal_explained"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -29,14 +29,15 @@ MIN_VOTES = 3
 
 def mean_fractions(labels: Labels, scheme: Scheme) -> FloatArray:
     """Mean fraction of each answer, (A,), over the galaxies whose question counts."""
-    fractions = np.where(_counting(labels), labels.fractions, np.nan)
+    fractions = np.where(countable(labels), labels.fractions, np.nan)
     out = np.full(len(scheme.keys), 0.5)
     known = np.isfinite(fractions).any(axis=0)
     out[known] = np.nanmean(fractions[:, known], axis=0)
     return out
 
 
-def _counting(labels: Labels) -> BoolArray:
+def countable(labels: Labels) -> BoolArray:
+    """Tell which labels count, (N, A): enough people were asked, or they are fractions or classes."""
     # Totals of at most 1 are fractions or classes, whose number of votes is not known.
     few = labels.totals < MIN_VOTES
     counting: BoolArray = (labels.totals > 0) & (~few | (labels.totals.max(initial=0.0) <= 1.0))
@@ -106,7 +107,7 @@ def evaluate(conditional: FloatArray, labels: Labels, scheme: Scheme, constant: 
     explained and the calibration error; Spearman's correlation per answer; for classes accuracy, recalls and the
     confusion matrix (rows: truth).
     """
-    counting = _counting(labels)
+    counting = countable(labels)
     fractions = labels.fractions
     questions = {
         question.name: _question(

@@ -86,6 +86,7 @@ class Trainer:
         settings: TrainingSettings,
         device: str = "cpu",
     ) -> None:
+        ranges.check(training.recipe)
         torch.manual_seed(settings.seed)
         self.device = torch.device(device)
         self.training, self.validation = training.on(device), validation.on(device)
@@ -279,8 +280,11 @@ class Trainer:
             tensors = load_file(path)
         except (SafetensorError, KeyError, OSError, ValueError) as error:
             raise PipelineError(f"'{path}' holds no state of a training run: remove it to start anew") from error
-        # A run that was begun before a setting existed has its default.
-        if TrainingSettings().to_dict() | about["settings"] != self.settings.to_dict():
+        # A run that was begun before a setting existed has its default; what it is looked at with does not matter.
+        if TrainingSettings().to_dict() | about["settings"] | {"tensorboard": False} != {
+            **self.settings.to_dict(),
+            "tensorboard": False,
+        }:
             raise PipelineError(f"'{path}' belongs to a run with other settings: choose another folder or remove it")
         for name, module in (("network", self.network), ("averaged", self.averaged), ("best", self.best)):
             module.load_state_dict({k: tensors[f"{name}.{k}"] for k in module.state_dict()})

@@ -13,13 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-__all__ = ["MOST_POINTS", "Axis", "Mark", "count_text", "histogram", "scatter"]
+__all__ = ["MOST_POINTS", "Axis", "Frame", "Mark", "count_text", "histogram", "scatter"]
 
 FloatArray = npt.NDArray[np.float64]
 
-_WIDTH, _HEIGHT = 400, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 14.0, 42.0
-_INNER_W, _INNER_H = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 _BINS = 28
 # More points would hide one another (and fill the page): then cells are shaded instead.
 MOST_POINTS = 1200
@@ -118,12 +116,78 @@ def count_text(count: int) -> str:
     return f"{count:,}".replace(",", "\u202f")
 
 
-def _x(share: float) -> str:
-    return f"{_LEFT + share * _INNER_W:.1f}"
+@dataclass(frozen=True)
+class Frame:
+    """Two axes and the room between them; lengths are in units of the drawing, y downwards.
 
+    Parameters
+    ----------
+    across, up
+        The axes.
+    width, height
+        Of the drawing with its titles.
+    """
 
-def _y(share: float) -> str:
-    return f"{_TOP + (1.0 - share) * _INNER_H:.1f}"
+    across: Axis
+    up: Axis
+    width: int = 400
+    height: int = 230
+
+    @property
+    def inner(self) -> tuple[float, float]:
+        """Width and height between the axes."""
+        return self.width - _LEFT - _RIGHT, self.height - _TOP - _BOTTOM
+
+    @property
+    def foot(self) -> float:
+        """Where the lower axis lies."""
+        return self.height - _BOTTOM
+
+    def x(self, share: float) -> str:
+        """Return where a share of the way along the lower axis lies."""
+        return f"{_LEFT + share * self.inner[0]:.1f}"
+
+    def y(self, share: float) -> str:
+        """Return where a share of the way up the left axis lies."""
+        return f"{_TOP + (1.0 - share) * self.inner[1]:.1f}"
+
+    def drawn(self, about: str, contents: Markup, *, empty: bool = False) -> Markup:
+        """Put axes around `contents`; `about` is the text for those who cannot see it."""
+        note = Markup('<text class="none" x="{}" y="{}" text-anchor="middle">no values</text>').format(
+            self.x(0.5), self.y(0.5)
+        )
+        return Markup(
+            '<svg class="figure" viewBox="0 0 {0} {1}" role="img" aria-label="{2}">{3}{4}{5}'
+            '<line class="axis" x1="{6}" x2="{7}" y1="{8}" y2="{8}"/>'
+            '<text class="title" x="{9}" y="{10}" text-anchor="middle">{11}</text>'
+            '<text class="title" transform="translate(11 {12}) rotate(-90)" text-anchor="middle">{13}</text></svg>'
+        ).format(
+            self.width, self.height, about, self._side_ticks(), self._bottom_ticks(), note if empty else contents,
+            self.x(0), self.x(1), self.y(0), self.x(0.5), self.height - 6, self.across.title, self.y(0.5),
+            self.up.title,
+        )  # fmt: skip
+
+    def _bottom_ticks(self) -> Markup:
+        tick = Markup(
+            '<line class="tick" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
+            '<text x="{0}" y="{3}" text-anchor="middle">{4}</text>'
+        )
+        foot = self.foot
+        return Markup("").join(
+            tick.format(self.x(float(self.across.shares(v))), foot, foot + 4, foot + 16, t)
+            for v, t in self.across.ticks()
+        )
+
+    def _side_ticks(self) -> Markup:
+        tick = Markup(
+            '<line class="grid" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>'
+            '<text x="{3}" y="{4:.1f}" text-anchor="end">{5}</text>'
+        )
+        return Markup("").join(
+            tick.format(self.x(0), self.x(1), self.y(share), _LEFT - 5, float(self.y(share)) + 3.5, text)
+            for value, text in self.up.ticks(4)
+            for share in [float(self.up.shares(value))]
+        )
 
 
 def histogram(axis: Axis, values: FloatArray, *, marks: Sequence[Mark] = ()) -> Markup:
@@ -148,21 +212,22 @@ def histogram(axis: Axis, values: FloatArray, *, marks: Sequence[Mark] = ()) -> 
     edges[0], edges[-1] = axis.low, axis.high
     counts, _ = np.histogram(values[np.isfinite(values)], edges)
     upright = Axis("rows", 0.0, max(float(counts.max()) * 1.08, 1.0), whole=True)
-    bars = Markup("").join(_bar(axis, upright, edges, i, int(n)) for i, n in enumerate(counts) if n)
+    frame = Frame(axis, upright)
+    bars = Markup("").join(_bar(frame, edges, i, int(n)) for i, n in enumerate(counts) if n)
     known = values[np.isfinite(values)]
     middle = f", median {np.median(known):.3g}" if known.size else ""
     about = f"Histogram of {axis.title}: {count_text(known.size)} rows{middle}."
-    return _frame(about, axis, upright, bars + _lines(axis, marks), empty=known.size == 0)
+    return frame.drawn(about, bars + _lines(frame, marks), empty=known.size == 0)
 
 
-def _bar(axis: Axis, upright: Axis, edges: FloatArray, i: int, count: int) -> Markup:
-    left, right = axis.shares(edges[i : i + 2]).tolist()
-    tall = float(upright.shares(count))
+def _bar(frame: Frame, edges: FloatArray, i: int, count: int) -> Markup:
+    left, right = frame.across.shares(edges[i : i + 2]).tolist()
+    tall = float(frame.up.shares(count))
     return Markup('<rect class="bar" x="{}" y="{}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>').format(
-        _x(left),
-        _y(tall),
-        max((right - left) * _INNER_W - 1.0, 1.0),
-        tall * _INNER_H,
+        frame.x(left),
+        frame.y(tall),
+        max((right - left) * frame.inner[0] - 1.0, 1.0),
+        tall * frame.inner[1],
         f"{edges[i]:.3g} to {edges[i + 1]:.3g}: {count_text(count)} rows",
     )
 
@@ -188,30 +253,33 @@ def scatter(
     n = int(inside.sum())
     about = f"{up.title} against {across.title} of {count_text(n)} rows."
     draw = _dots if n <= MOST_POINTS else _cells
-    drawn = draw(right[inside], high[inside], colours[inside])
-    return _frame(about, across, up, drawn + _lines(across, marks), empty=n == 0)
+    frame = Frame(across, up)
+    drawn = draw(frame, right[inside], high[inside], colours[inside])
+    return frame.drawn(about, drawn + _lines(frame, marks), empty=n == 0)
 
 
-def _dots(right: FloatArray, high: FloatArray, colours: npt.NDArray[np.intp]) -> Markup:
+def _dots(frame: Frame, right: FloatArray, high: FloatArray, colours: npt.NDArray[np.intp]) -> Markup:
     dot = Markup('<circle class="dot c{}" cx="{}" cy="{}" r="2.6"/>')
     rows = zip(right.tolist(), high.tolist(), colours.tolist(), strict=True)
-    return Markup("").join(dot.format(c if c >= 0 else "none", _x(x), _y(y)) for x, y, c in rows)
+    return Markup("").join(dot.format(c if c >= 0 else "none", frame.x(x), frame.y(y)) for x, y, c in rows)
 
 
-def _cells(right: FloatArray, high: FloatArray, _colours: npt.NDArray[np.intp]) -> Markup:
+def _cells(frame: Frame, right: FloatArray, high: FloatArray, _colours: npt.NDArray[np.intp]) -> Markup:
     counts, _, _ = np.histogram2d(right, high, _CELLS, ((0.0, 1.0), (0.0, 1.0)))
     wide, tall = 1.0 / _CELLS[0], 1.0 / _CELLS[1]
     cell = Markup('<rect class="cell" x="{}" y="{}" width="{:.2f}" height="{:.2f}" opacity="{:.2f}"/>')
     # The square root keeps single rows visible beside crowded cells.
     shade = 0.15 + 0.85 * np.sqrt(counts / max(counts.max(), 1.0))
     return Markup("").join(
-        cell.format(_x(i * wide), _y((j + 1) * tall), wide * _INNER_W, tall * _INNER_H, shade[i, j])
+        cell.format(
+            frame.x(i * wide), frame.y((j + 1) * tall), wide * frame.inner[0], tall * frame.inner[1], shade[i, j]
+        )
         for i, j in zip(*(n.tolist() for n in np.nonzero(counts)), strict=True)
     )
 
 
-def _lines(axis: Axis, marks: Iterable[Mark]) -> Markup:
-    placed = [(float(axis.shares(m.value)), m.title) for m in marks]
+def _lines(frame: Frame, marks: Iterable[Mark]) -> Markup:
+    placed = [(float(frame.across.shares(m.value)), m.title) for m in marks]
     inside = [(share, title) for share, title in placed if 0 <= share <= 1]
     line = Markup(
         '<line class="mark" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
@@ -219,48 +287,13 @@ def _lines(axis: Axis, marks: Iterable[Mark]) -> Markup:
     )
     return Markup("").join(
         line.format(
-            _x(share),
+            frame.x(share),
             _TOP,
-            _HEIGHT - _BOTTOM,
-            _LEFT + share * _INNER_W + (4 if share < 0.6 else -4),
+            frame.foot,
+            _LEFT + share * frame.inner[0] + (4 if share < 0.6 else -4),
             _TOP + 10 + 13 * number,
             "start" if share < 0.6 else "end",
             title,
         )
         for number, (share, title) in enumerate(inside)
-    )
-
-
-def _frame(about: str, across: Axis, up: Axis, drawn: Markup, *, empty: bool) -> Markup:
-    """Put axes around a drawing."""
-    note = Markup('<text class="none" x="{}" y="{}" text-anchor="middle">no values</text>').format(_x(0.5), _y(0.5))
-    return Markup(
-        '<svg class="figure" viewBox="0 0 {0} {1}" role="img" aria-label="{2}">{3}{4}{5}'
-        '<line class="axis" x1="{6}" x2="{7}" y1="{8}" y2="{8}"/>'
-        '<text class="title" x="{9}" y="{10}" text-anchor="middle">{11}</text>'
-        '<text class="title" transform="translate(11 {12}) rotate(-90)" text-anchor="middle">{13}</text></svg>'
-    ).format(
-        _WIDTH, _HEIGHT, about, _side_ticks(up), _bottom_ticks(across), note if empty else drawn,
-        _x(0), _x(1), _y(0), _x(0.5), _HEIGHT - 6, across.title, _y(0.5), up.title,
-    )  # fmt: skip
-
-
-def _bottom_ticks(axis: Axis) -> Markup:
-    tick = Markup(
-        '<line class="tick" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/><text x="{0}" y="{3}" text-anchor="middle">{4}</text>'
-    )
-    foot = _HEIGHT - _BOTTOM
-    return Markup("").join(
-        tick.format(_x(float(axis.shares(v))), foot, foot + 4, foot + 16, t) for v, t in axis.ticks()
-    )
-
-
-def _side_ticks(axis: Axis) -> Markup:
-    tick = Markup(
-        '<line class="grid" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/><text x="{3}" y="{4:.1f}" text-anchor="end">{5}</text>'
-    )
-    return Markup("").join(
-        tick.format(_x(0), _x(1), _y(share), _LEFT - 5, float(_y(share)) + 3.5, text)
-        for value, text in axis.ticks(4)
-        for share in [float(axis.shares(value))]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.runs.inputs import INPUTS, beside
 from galmorph.shipped import named_files, shipped
 
 __all__ = ["PARTS", "Pipeline", "load_pipeline", "pipeline_names", "rows_with", "split_rows"]
@@ -31,13 +32,18 @@ _SECTIONS = {
     "train",
     "fractions",
     "stars",
+    "inputs",
+    "tune",
 }
+# What runs on a pipeline, not what comes out of it.
+_OUTER = {"name", "title", "inputs", "tune"}
 _MINIMUM = {"title", "scheme", "images", "split"}
 _WORDS = {"title", "scheme", "extends"}
 _KEYS = {
     "split": {"method", "blocks", "test", "validation", "only", "salt", "balance"},
     "images": {"survey", "band", "data"},
     "stars": {"count", "rpet_px", "answer"},
+    "inputs": INPUTS,
 }
 _IMAGES_NEEDED = {"survey", "band"}
 _SPLIT_NEEDED = {"contiguous": {"blocks", "test", "validation"}, "hash": {"test", "validation"}}
@@ -68,6 +74,10 @@ class Pipeline:
         is the number of votes.
     stars
         Synthetic stars added to the training and validation parts.
+    inputs
+        Files of labels and images, see :class:`galmorph.runs.inputs.Inputs`; relative ones lie beside the pipeline.
+    tune
+        What a random search draws from, see :mod:`galmorph.runs.ranges`.
     """
 
     name: str
@@ -81,6 +91,17 @@ class Pipeline:
     train: Mapping[str, Any] = field(default_factory=dict)
     fractions: Mapping[str, Any] = field(default_factory=dict)
     stars: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    tune: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what decides about the weights that come out: all but name, title, inputs and the search."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OUTER}
+
+    def changed(self, name: str, above: Mapping[str, Any]) -> Pipeline:
+        """Return a pipeline of another name with these sections merged into its own, key by key."""
+        below = {section: getattr(self, section) for section in above}
+        return replace(self, name=name, **_merged(below, above))
 
 
 def _files() -> dict[str, Path]:
@@ -128,6 +149,8 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
         raise PipelineError(f"pipeline '{path}' cannot be read ({error}): correct the file") from error
     if "network" in contents:
         contents["network"] = _network(contents["network"], path.parent)
+    if "inputs" in contents:
+        contents["inputs"] = beside(contents["inputs"], path.parent)
     if not isinstance(base := contents.get("extends"), str):
         return contents
     if depth > 4:

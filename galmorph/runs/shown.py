@@ -112,6 +112,7 @@ def _checkpoint(name: str) -> str:
         f"images: {envelope.survey} {'/'.join(envelope.bands)}, {envelope.scale_arcsec} arcsec/pixel",
         f"sha256: {made.sha256}",
     ]
+    lines += [f"page: {card['page']}"] if "page" in card else []
     for part in ("validation", "test"):
         questions = card.get(part, {}).get("questions", {})
         lines += [f"{part}, {_scores(name, scores)}" for name, scores in questions.items() if scores.get("rows")]

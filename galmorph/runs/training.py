@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +24,15 @@ from galmorph.nets.calibrate import fit_temperatures
 from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, resolve_device, save_checkpoint
 from galmorph.nets.data import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
 from galmorph.nets.evaluate import evaluate, mean_fractions
+from galmorph.nets.events import Events, check_tensorboard
 from galmorph.nets.network import Ensemble, NetworkConfig, n_weights
 from galmorph.nets.settings import TrainingSettings
 from galmorph.nets.train import Epoch, Trainer
 from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of, views_of
+from galmorph.runs.losses import draw_losses
 from galmorph.runs.pipeline import PARTS, Pipeline, rows_with, split_rows
 from galmorph.sky.catalog import Catalog
+from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.images import ImageSource, colour_bands
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
 from galmorph.sky.survey import Survey
@@ -35,12 +40,27 @@ from galmorph.sky.survey import survey as load_survey
 from galmorph.stamps.recipe import Recipe, Stamp, prepare_around, stretch
 from galmorph.stamps.views import Views, read_views
 
-__all__ = ["TrainingRun", "evaluate_checkpoint", "labels_from", "predict_rows", "train"]
+__all__ = [
+    "LabelledPart",
+    "StampBatch",
+    "TrainingRun",
+    "check_record",
+    "evaluate_checkpoint",
+    "labelled_part",
+    "labels_from",
+    "named_progress",
+    "names_of",
+    "predict_rows",
+    "record_of",
+    "stamps_of_rows",
+    "train",
+]
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, str], None]
 FloatArray = npt.NDArray[np.float64]
 STATE = "state.safetensors"
+RECORD = "pipeline.json"
 _TOGETHER = 512
 
 
@@ -51,6 +71,12 @@ class TrainingRun:
     checkpoint: Checkpoint
     path: Path
     card: Mapping[str, Any]
+
+
+def named_progress(progress: Progress | None, name: str) -> Progress:
+    """Put the name of what is trained before the remarks of a report."""
+    report = progress or _silent
+    return lambda what, done, total, remark: report(what, done, total, f"{name} {remark}".rstrip())
 
 
 def _silent(what: str, done: int, total: int, remark: str) -> None:
@@ -105,8 +131,8 @@ def train(
     pipeline
         From :func:`galmorph.runs.pipeline.load_pipeline`.
     folder
-        Receives ``NAME.safetensors``, its card ``NAME.json``, ``log.csv``, ``split.csv`` and the state to resume from;
-        further networks of an ensemble have ``log-2.csv`` and so on.
+        Receives ``NAME.safetensors``, its card ``NAME.json``, ``log.csv``, ``losses.png``, ``split.csv``, the settings
+        as ``pipeline.json`` and the state to resume from; further networks of an ensemble have ``log-2.csv`` and so on.
     resume
         Continue from the state in `folder`.
     device
@@ -130,9 +156,11 @@ def train(
     config, ranges = NetworkConfig.from_dict(pipeline.network), Augmentation.from_dict(pipeline.augmentation)
     _check_views(read_views(recipe.views), ranges.observation)
     members, settings = _settings(pipeline)
+    if settings.tensorboard:
+        check_tensorboard()
     labels = labels_from(catalog, scheme, pipeline.fractions)
-    parts = split_rows(pipeline.split, _names(catalog), catalog.table)
-    _prepare_folder(folder, resume=resume)
+    parts = split_rows(pipeline.split, names_of(catalog), catalog.table)
+    _prepare_folder(folder, record_of(pipeline), resume=resume)
     survey = load_survey(pipeline.images["survey"])
     weight = np.where(parts == "train", class_weights(labels, scheme, settings.class_weights), 1.0)
     if pipeline.split.get("balance"):
@@ -141,12 +169,12 @@ def train(
     sets, snr = _sets(
         Gathering(catalog, images, None, recipe.half_width_rpet), pipeline, recipe, labels, parts, weight, report
     )
-    trainers = []
+    trainers: list[Trainer] = []
     for number in range(1, members + 1):
         seeded = replace(settings, seed=settings.seed + number - 1)
         trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, seeded, device)
-        _train_member(trainer, folder, number, resume=resume, report=report)
         trainers.append(trainer)
+        _train_member(trainers, folder, resume=resume, report=report)
     raw = _checkpoint(pipeline, trainers, scheme, recipe, survey, snr)
     held = np.flatnonzero((parts == "validation") & (labels.totals.max(axis=1) > 0))
     gathering = Gathering(catalog, images, None, recipe.half_width_rpet)
@@ -158,7 +186,7 @@ def train(
     scores = evaluate(checkpoint.calibrated(uncalibrated), labels.take(held), scheme, constant)
     card = _card(pipeline, checkpoint, trainers, parts, scores, constant)
     path = save_checkpoint(checkpoint, folder / f"{pipeline.name}.safetensors", card)
-    _write_split(folder / "split.csv", _names(catalog), parts)
+    _write_split(folder / "split.csv", names_of(catalog), parts)
     return TrainingRun(load_checkpoint(path), path, card)
 
 
@@ -175,15 +203,24 @@ def _state(folder: Path, number: int) -> Path:
     return folder / (STATE if number == 1 else f"state-{number}.safetensors")
 
 
-def _train_member(trainer: Trainer, folder: Path, number: int, *, resume: bool, report: Progress) -> None:
-    """Train one network, saving its state and curves after every epoch."""
+def _train_member(trainers: Sequence[Trainer], folder: Path, *, resume: bool, report: Progress) -> None:
+    """Train the last network, saving its state and the curves of all after every epoch."""
+    trainer, number = trainers[-1], len(trainers)
     state = _state(folder, number)
     if resume and state.exists():
         trainer.resume(state)
-    for epoch in trainer.epochs():
-        trainer.save(state)
-        _write_log(state.with_name(state.stem.replace("state", "log") + ".csv"), trainer.history)
-        report("training", epoch.number, trainer.settings.epochs, f"network {number}: {_remark(epoch)}")
+    with (
+        closing(Events(folder / f"events-{number}", trainer.done))
+        if trainer.settings.tensorboard
+        else nullcontext() as events
+    ):
+        for epoch in trainer.epochs():
+            trainer.save(state)
+            _write_log(state.with_name(state.stem.replace("state", "log") + ".csv"), trainer.history)
+            draw_losses(folder / "losses.png", [t.history for t in trainers])
+            if events is not None:
+                events.add(epoch)
+            report("training", epoch.number, trainer.settings.epochs, f"network {number}: {_remark(epoch)}")
 
 
 def _checkpoint(
@@ -208,11 +245,21 @@ def _checkpoint(
     )
 
 
-def _names(catalog: Catalog) -> list[str]:
+def names_of(catalog: Catalog) -> list[str]:
+    """Return the names of rows by which they are divided into parts: files, or else ids."""
     return catalog.files or [str(i) for i in catalog.ids]
 
 
-def _prepare_folder(folder: Path, *, resume: bool) -> None:
+def record_of(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the settings that make a run what it is, as plain JSON has them."""
+    train = {k: v for k, v in pipeline.train.items() if k != "tensorboard"}
+    network = NetworkConfig.from_dict(pipeline.network).to_dict()
+    settings = {**pipeline.settings(), "train": train, "network": network}
+    return dict(json.loads(json.dumps(settings, default=list)))
+
+
+def _prepare_folder(folder: Path, record: Mapping[str, Any], *, resume: bool) -> None:
+    """Make the folder and write down what runs there; refuse another run's."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -221,6 +268,42 @@ def _prepare_folder(folder: Path, *, resume: bool) -> None:
         raise OutputError(
             f"folder '{folder}' holds a training run already: continue it with --resume or choose another"
         )
+    if resume:
+        check_record(folder, record)
+    with replacing(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def check_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Refuse a folder whose run has other settings; one without a record passes.
+
+    Raises
+    ------
+    PipelineError
+        If so, or if the record is broken.
+    """
+    if not (path := folder / RECORD).exists():
+        return
+    try:
+        before = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise PipelineError(f"'{path}' holds no settings of a training run: remove it") from error
+    for section in sorted({*before, *record}):
+        old, new = before.get(section) or None, record.get(section) or None  # no section is as an empty one
+        if old != new:
+            raise PipelineError(
+                f"folder '{folder}' belongs to a run with other settings: {_difference(section, old, new)}; choose "
+                "another folder, or the settings of that run"
+            )
+
+
+def _difference(section: str, old: Any, new: Any) -> str:
+    if isinstance(old or {}, Mapping) and isinstance(new or {}, Mapping):
+        old, new = old or {}, new or {}
+        key = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))[0]
+        section, old, new = f"[{section}] {key}", old.get(key), new.get(key)
+    before, now = (text if len(text) < 60 else text[:57] + "..." for text in (repr(old), repr(new)))
+    return f"{section} was {before} and is {now}"
 
 
 def _sets(
@@ -325,11 +408,46 @@ def predict_rows(
     PipelineError
         If several views are asked of degraded images: each would have noise of its own, whose average is less.
     """
+    found, kept = [np.zeros((0, len(checkpoint.scheme.keys)))], [np.zeros(0, np.intp)]
+    for batch in stamps_of_rows(checkpoint, gathering, rows, observation=observation, views=views, progress=progress):
+        found.append(checkpoint.answer(batch.stamps, batch.shares, device=device).conditional)
+        kept.append(batch.rows)
+    return np.concatenate(found), np.concatenate(kept)
+
+
+@dataclass(frozen=True)
+class StampBatch:
+    """Stretched stamps of some galaxies, ready for a network.
+
+    Parameters
+    ----------
+    stamps
+        (N, V, C, S, S), the first view of each galaxy first.
+    shares
+        Weight of each view, (V,).
+    rows
+        Of the catalogue, (N,).
+    """
+
+    stamps: npt.NDArray[np.float32]
+    shares: FloatArray
+    rows: npt.NDArray[np.intp]
+
+
+def stamps_of_rows(
+    checkpoint: Checkpoint,
+    gathering: Gathering,
+    rows: npt.NDArray[np.intp],
+    *,
+    observation: Observation | None = None,
+    views: str | None = None,
+    progress: Progress | None = None,
+) -> Iterator[StampBatch]:
+    """Cut the stamps of those rows that have an image; the other arguments and errors as for :func:`predict_rows`."""
     report = progress or _silent
     seen = read_views(checkpoint.recipe.views if views is None else views)
     _check_views(seen, observation)
     matrices, shares = checkpoint.seen(seen)
-    found: list[FloatArray] = []
     waiting: list[Stamp] = []
     kept: list[int] = []
     for done, galaxy in enumerate(gather(gathering, rows), 1):
@@ -339,11 +457,10 @@ def predict_rows(
         waiting.append(views_of(galaxy, gathering.images, checkpoint.recipe, matrices, warp=checkpoint.warp))
         kept.append(galaxy.row)
         if observation is None and len(waiting) * len(shares) >= _TOGETHER:
-            found.append(_answers(checkpoint, waiting, shares, None, device))
-            waiting = []
-    if waiting or not found:
-        found.append(_answers(checkpoint, waiting, shares, observation, device))
-    return np.concatenate(found), np.array(kept, dtype=np.intp)
+            yield StampBatch(_stretched(waiting, checkpoint.recipe, None), shares, np.array(kept, np.intp))
+            waiting, kept = [], []
+    if waiting:
+        yield StampBatch(_stretched(waiting, checkpoint.recipe, observation), shares, np.array(kept, np.intp))
 
 
 def _check_views(seen: Views, observation: Observation | None) -> None:
@@ -354,19 +471,38 @@ def _check_views(seen: Views, observation: Observation | None) -> None:
         )
 
 
-def _answers(
-    checkpoint: Checkpoint, stamps: list[Stamp], shares: FloatArray, observation: Observation | None, device: str
-) -> FloatArray:
-    """Predict from stamps with views, perhaps degraded as a whole."""
-    if not stamps:
-        return np.zeros((0, len(checkpoint.scheme.keys)))
-    recipe = checkpoint.recipe
+def _stretched(stamps: list[Stamp], recipe: Recipe, observation: Observation | None) -> npt.NDArray[np.float32]:
+    """Stretch stamps with views, perhaps degraded as a whole, to (N, V, C, S, S)."""
     pixels, scale = np.stack([stamp.pixels for stamp in stamps]), np.array([stamp.brightness for stamp in stamps])
     if observation is not None:
         pixels = degrade(pixels[:, 0], scale, observation, recipe.half_width_rpet, seed=len(stamps))[:, None]
         scale = np.ones(len(stamps))
-    stretched = stretch(pixels, scale.astype(np.float32)[:, None, None, None, None], recipe).astype(np.float32)
-    return checkpoint.answer(stretched, shares, device=device).conditional
+    return np.asarray(stretch(pixels, scale.astype(np.float32)[:, None, None, None, None], recipe), np.float32)
+
+
+@dataclass(frozen=True)
+class LabelledPart:
+    """One part of a labelled table, divided as it was for training.
+
+    Parameters
+    ----------
+    labels
+        Of all rows of the table.
+    rows
+        Those of the part that have a label.
+    constant
+        (A,) mean fractions of the training part.
+    observation
+        How its images are degraded; None for not at all.
+    gathering
+        Table and images.
+    """
+
+    labels: Labels
+    rows: npt.NDArray[np.intp]
+    constant: FloatArray
+    observation: Observation | None
+    gathering: Gathering
 
 
 def evaluate_checkpoint(
@@ -392,6 +528,23 @@ def evaluate_checkpoint(
     PipelineError
         If the part is unknown or empty, or the views are.
     """
+    found = labelled_part(checkpoint, catalog, images, part)
+    conditional, rows = predict_rows(
+        checkpoint, found.gathering, found.rows, observation=found.observation, views=views, progress=progress
+    )
+    scores = evaluate(conditional, found.labels.take(rows), checkpoint.scheme, found.constant)
+    seen = checkpoint.recipe.views if views is None else views
+    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, "views": seen, **scores}
+
+
+def labelled_part(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource, part: str) -> LabelledPart:
+    """Find one part of a labelled table again, as :func:`evaluate_checkpoint` scores it.
+
+    Raises
+    ------
+    PipelineError
+        If the part is unknown or empty.
+    """
     if part not in (*PARTS, "all"):
         raise PipelineError(unknown_name("part", part, (*PARTS, "all")))
     labels = labels_from(catalog, checkpoint.scheme, checkpoint.fractions)
@@ -402,20 +555,15 @@ def evaluate_checkpoint(
     observation = (
         Augmentation.from_dict({"observation": checkpoint.observation}).observation if checkpoint.observation else None
     )
-    gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
-    conditional, rows = predict_rows(
-        checkpoint, gathering, np.flatnonzero(wanted), observation=observation, views=views, progress=progress
-    )
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
-    scores = evaluate(conditional, labels.take(rows), checkpoint.scheme, constant)
-    seen = checkpoint.recipe.views if views is None else views
-    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, "views": seen, **scores}
+    gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
+    return LabelledPart(labels, np.flatnonzero(wanted), constant, observation, gathering)
 
 
 def _parts(checkpoint: Checkpoint, catalog: Catalog, part: str) -> npt.NDArray[np.str_]:
     """Divide rows as for the training; all are as good as trained on where several trainings were joined."""
     if checkpoint.split:
-        return split_rows(checkpoint.split, _names(catalog), catalog.table)
+        return split_rows(checkpoint.split, names_of(catalog), catalog.table)
     if part != "all":
         raise PipelineError(
             f"checkpoint '{checkpoint.name}' was joined of some with different splits, so that it has no {part} part: "

@@ -19,6 +19,8 @@ from galmorph.nets.augment import (
     observe,
     random_turns,
 )
+from galmorph.nets.observation import through_pixels
+from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.warp import compose, sample, stamp_matrix, turn, warp
 
 
@@ -249,6 +251,92 @@ def test_degrading_divides_by_the_brightness_and_repeats():
     assert np.allclose(scaled, one, atol=1e-5)
 
 
+def through(stamps: np.ndarray, width: float, sigma: float = 0.0, seed: int = 1) -> np.ndarray:
+    n = len(stamps)
+    widths, noises = torch.full((n,), width), torch.full((n,), sigma)
+    return through_pixels(torch.from_numpy(stamps.astype(np.float32)), widths, noises, seeded(seed)).numpy()
+
+
+def test_a_smooth_galaxy_survives_coarser_pixels_and_a_sharp_one_does_not():
+    """What the coarse grid samples well comes back; what is finer than its pixels is lost, and a flat sky stays."""
+    smooth, sharp = (
+        np.stack([ndimage.gaussian_filter(sersic((64, 64), 31.5, 31.5, re=8, n=0.5, flux=1e3), s)[None]] * 6)
+        for s in (4.0, 0.01)
+    )
+    assert np.abs(through(smooth, 2.5) - smooth).max() < 0.02 * smooth.max()
+    spike = np.zeros((6, 1, 64, 64))
+    spike[..., 32, 32] = 1.0
+    assert np.abs(through(spike, 4.0) - spike).max() > 0.5
+    assert np.allclose(through(np.full_like(sharp, 3.0), 3.3), 3.0, atol=1e-4)
+
+
+def test_pixels_of_the_stamps_own_size_only_shift_the_grid():
+    """At a width of 1 there is nothing to lose but what cubic interpolation loses."""
+    smooth = ndimage.gaussian_filter(sersic((32, 32), 15.5, 15.5, re=5, flux=1e3), 2.0)[None, None]
+    assert np.abs(through(smooth, 1.0) - smooth).max() < 0.01 * smooth.max()
+
+
+@pytest.mark.parametrize("width", [0.5, 1.0, 2.0, 3.7])
+def test_noise_of_the_target_is_independent_in_its_pixels(width):
+    """The noise of a mean over an area falls as the root of the number of the target's pixels in it."""
+    noise = through(np.zeros((400, 1, 48, 48)), width, 1.0)[:, 0, 12:36, 12:36]
+    assert noise.mean(axis=(1, 2)).std() == pytest.approx(width / 24, rel=0.12)
+
+
+@pytest.mark.parametrize("snr", [10.0, 50.0])
+def test_pixels_keep_the_asked_signal_to_noise_ratio(snr):
+    """Of the light inside the Petrosian radius, 12 stamp pixels or 6 of the target's."""
+    how = Observation(0.1, 0.1, 0.1, (0.6, 0.6), (snr, snr), pixels=True)
+    after = observe(torch.ones(400, 1, 48, 48), how, 2.0, seeded()).numpy()[:, 0]
+    axis = np.arange(48) - 23.5
+    inside = axis[None] ** 2 + axis[:, None] ** 2 <= 12.0**2
+    light = after[:, inside].sum(axis=1)
+    assert light.mean() / light.std() == pytest.approx(snr, rel=0.12)
+
+
+def test_a_softening_compresses_the_core_and_keeps_the_mean_brightness():
+    """As displays of surveys do; a large one leaves the light linear."""
+    galaxy = sersic((33, 33), 16, 16, re=4.0, n=1.0)
+    galaxy *= 1.0 / galaxy[np.hypot(*(np.indices((33, 33)) - 16)) <= 33 / 4].mean()
+    stamps = torch.from_numpy(galaxy.astype(np.float32))[None, None]
+    plain = {"psf_fwhm_arcsec": 0.1, "native_fwhm_arcsec": 0.1, "scale_arcsec": 0.06}
+    linear, strong, weak = (
+        observe(stamps, Observation(**plain, rpet_arcsec=(0.6, 0.6), snr=(1e7, 1e7), softening=s), 2.0, seeded())
+        for s in (None, (0.2, 0.2), (1e4, 1e4))
+    )
+    assert torch.allclose(weak, linear, atol=1e-3)
+    assert float(strong.max()) < 0.6 * float(linear.max())
+    inside = torch.from_numpy(np.hypot(*(np.indices((33, 33)) - 16)) <= 33 / 4)
+    assert float(strong[0, 0][inside].mean()) == pytest.approx(float(linear[0, 0][inside].mean()), rel=0.01)
+
+
+def test_ranges_of_psf_and_pixels_are_drawn_for_each_galaxy():
+    """A pair of numbers instead of one; equal numbers are one number."""
+    star = torch.from_numpy(sersic((33, 33), 16, 16, re=1.5, n=0.5))[None, None].repeat(60, 1, 1, 1)
+    fixed, ranged = (
+        observe(star, Observation(p, 0.06, 0.06, (0.4, 0.4), (1e7, 1e7)), 2.0, seeded())[:, 0, 16, 16]
+        for p in (0.18, (0.08, 0.3))
+    )
+    assert float(fixed.std() / fixed.mean()) < 1e-3
+    assert float(ranged.std() / ranged.mean()) > 0.1
+    one, same = (
+        observe(star, Observation(0.18, 0.06, s, (0.4, 0.4), (1e7, 1e7), pixels=True), 2.0, seeded())
+        for s in ((0.05, 0.2), (0.05, 0.2))
+    )
+    assert torch.equal(one, same)
+
+
+@pytest.mark.gpu
+def test_observing_on_a_gpu_is_observing():
+    """The same draws of size and S/N; only the noise itself differs."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    how = Observation(0.18, 0.06, (0.05, 0.1), (0.4, 0.8), (1e6, 1e7), pixels=True, softening=(0.5, 2.0))
+    stamps = torch.from_numpy(np.stack([sersic((33, 33), 16, 16, re=4, n=1)[None]] * 8))
+    one, other = observe(stamps, how, 2.0, seeded()), observe(stamps.cuda(), how, 2.0, seeded()).cpu()
+    assert float((one - other).abs().max()) < 1e-3 * float(one.max())
+
+
 def test_settings_are_read_and_unknown_ones_named():
     observation = {
         "psf_fwhm_arcsec": 0.17,
@@ -264,3 +352,33 @@ def test_settings_are_read_and_unknown_ones_named():
         Augmentation.from_dict({"zoon": 1.0})
     with pytest.raises(PipelineError, match="setting of the observation"):
         Augmentation.from_dict({"observation": {**observation, "psf": 1.0}})
+    made = Augmentation.from_dict({"observation": {**observation, "scale_arcsec": [0.05, 0.1], "pixels": True}})
+    assert made.observation is not None
+    assert made.observation.scale_arcsec == (0.05, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"snr": 5.0}, "expected a pair of rising"),
+        ({"snr": [50.0, 5.0]}, "snr = .50.0, 5.0.: expected"),
+        ({"psf_fwhm_arcsec": -1.0}, "a positive number or a pair"),
+        ({"softening": [0.0, 1.0]}, "softening"),
+    ],
+)
+def test_impossible_ranges_are_refused(changed, words):
+    """Falling, negative, or one number where a range is needed."""
+    observation = {"psf_fwhm_arcsec": 0.17, "native_fwhm_arcsec": 0.07, "scale_arcsec": 0.06}
+    given = {**observation, "rpet_arcsec": [0.3, 1.0], "snr": [5.0, 50.0], **changed}
+    with pytest.raises(PipelineError, match=words):
+        Augmentation.from_dict({"observation": given})
+
+
+def test_what_does_not_fit_the_stamps_is_refused():
+    """One tint for each plane, and no observation of pictures whose light is compressed."""
+    colour = Recipe(size=16, planes=3, stretch="display")
+    with pytest.raises(PipelineError, match="tint has 2 values for 3 plane"):
+        Augmentation(tint=(0.1, 0.2)).check(colour)
+    with pytest.raises(PipelineError, match="needs linear light"):
+        Augmentation(observation=Observation(0.1, 0.1, 0.06, (0.6, 0.6), (10.0, 10.0))).check(colour)
+    Augmentation(tint=(0.1, 0.2, 0.3)).check(colour)

@@ -9,7 +9,7 @@ import torch
 from galaxies import sersic
 
 from galmorph.nets.augment import Augmentation
-from galmorph.nets.data import REACH, TrainingSet, canvas, canvas_side, star_canvases
+from galmorph.nets.data import REACH, CanvasStack, TrainingSet, canvas, canvas_side, star_canvases
 from galmorph.stamps.measure import petrosian_radius, radial_profile
 from galmorph.stamps.recipe import Recipe, stretch
 from galmorph.stamps.warp import stamp_matrix, warp
@@ -103,6 +103,67 @@ def test_a_brighter_view_is_brighter_everywhere():
     core = same > 0.3
     for i in range(2):
         assert float(ratio[i][core[i]].std()) < 1e-3 * float(ratio[i][core[i]].mean())
+
+
+def test_a_tint_moves_all_planes_along_one_axis():
+    """Krizhevsky's colour noise: one number a galaxy, times the plane's own value, the same in every pixel."""
+    recipe = Recipe(size=16, planes=3, stretch="display")
+    planes = np.repeat(sersic((81, 81), 40, 40, re=5)[None] * np.float32(0.02), 3, axis=0)
+    part = TrainingSet.build([canvas(planes, 40.0, 40.0, 16.0, 1.0, recipe)] * 400, tiny.labels(400), recipe)
+    still = Augmentation(zoom=1.0, shift=0.0, brightness=0.0)
+    tinted = Augmentation(zoom=1.0, shift=0.0, brightness=0.0, tint=(-0.03, -0.02, -0.01))
+    rows = torch.arange(400)
+    one, other = (part.stamps(rows, r, torch.Generator().manual_seed(1)) for r in (still, tinted))
+    added = (other - one).flatten(2)
+    assert float(added.std(dim=2).max()) < 1e-6
+    assert added.mean(dim=2).std(dim=0).tolist() == pytest.approx([0.03, 0.02, 0.01], rel=0.1)
+    assert torch.allclose(added[:, 0, 0] / 3, added[:, 2, 0], atol=1e-6)
+
+
+def test_a_random_blur_lowers_the_peak_and_keeps_the_light():
+    """Of each galaxy by another width."""
+    part = TrainingSet.build(tiny.canvases(1) * 40, tiny.labels(40), Recipe(size=16, stretch="display"))
+    still, blurred = (Augmentation(zoom=1.0, shift=0.0, brightness=0.0, blur=b) for b in (0.0, 1.5))
+    rows = torch.arange(40)
+    one, other = (part.stamps(rows, r, torch.Generator().manual_seed(1)) for r in (still, blurred))
+    ratio = other.amax(dim=(1, 2, 3)) / one.amax(dim=(1, 2, 3))
+    assert float(ratio.max()) <= 1.001
+    assert float(ratio.min()) < 0.75
+    assert torch.allclose(other.sum(dim=(1, 2, 3)), one.sum(dim=(1, 2, 3)), rtol=0.1)
+
+
+def test_a_stack_of_canvases_is_the_canvases():
+    """It takes memory as it fills, and gives what was added without a copy."""
+    made = tiny.canvases(3)
+    stack = CanvasStack(10, tiny.RECIPE)
+    for one in made:
+        stack.add(one)
+    assert len(stack) == 3
+    assert np.shares_memory(stack.coefficients, stack._all)
+    one, other = (TrainingSet.build(c, tiny.labels(3), tiny.RECIPE) for c in (made, stack))
+    assert torch.equal(one.coefficients, other.coefficients)
+    assert torch.equal(one.half_px, other.half_px)
+
+
+def test_rows_without_a_label_are_told_apart():
+    """By totals of 0."""
+    labels = tiny.labels(4)
+    labels.counts[2], labels.totals[2] = 0.0, 0.0
+    part = TrainingSet.build(tiny.canvases(4), labels, tiny.RECIPE)
+    assert part.labelled.tolist() == [0, 1, 3]
+    assert part.unlabelled.tolist() == [2]
+
+
+@pytest.mark.gpu
+def test_stamps_made_on_a_gpu_are_the_processors():
+    """The same views to single precision, canvases on the device or beside it."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    part, rows = tiny.training_set(4), torch.arange(4)
+    ranges = Augmentation(tint=(0.1,), blur=0.5)
+    here, there = (p.stamps(rows, ranges, torch.Generator().manual_seed(1)) for p in (part, part.on("cuda")))
+    assert there.device.type == "cuda"
+    assert torch.allclose(here, there.cpu(), atol=1e-5)
 
 
 def test_a_set_takes_its_labels_along():

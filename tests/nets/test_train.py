@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pickle
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from galmorph.errors import PipelineError
 from galmorph.nets.augment import Augmentation, Observation
@@ -167,6 +170,65 @@ def test_bfloat16_trains_too():
     trainer = tiny.trainer(bfloat16=True, epochs=2)
     assert all(np.isfinite(e.train_loss) for e in trainer.epochs())
     assert trainer.network.layers[0][0].weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("loss", ["dirichlet", "mse", "cross_entropy"])
+def test_every_loss_learns_which_galaxies_are_round(loss):
+    """And its validation loss is its own."""
+    trainer = tiny.trainer(Augmentation(zoom=1.05, shift=0.02), epochs=40, learning_rate=0.02, average=0.9, loss=loss)
+    epochs = list(trainer.epochs())
+    assert trainer.best_loss < 0.97 * epochs[0].validation_loss  # that of votes falls least
+    stamps = tiny.training_set().stamps(torch.arange(12), None, torch.Generator())
+    with torch.no_grad():
+        p = trainer.loss.marginals(trainer.loss.outputs(trainer.best, stamps))[:, 0]
+    assert p[0::2].min() > p[1::2].max()
+
+
+def test_weights_of_galaxies_change_what_is_learnt():
+    """Those of a set."""
+    settings = TrainingSettings(epochs=1, batch=4, seed=5, bfloat16=False)
+    parts = [tiny.training_set(), dataclasses.replace(tiny.training_set(), weight=torch.linspace(0.1, 3.0, 12))]
+    parts.append(dataclasses.replace(tiny.training_set(), weight=torch.ones(12)))
+    plain, weighted, ones = (Trainer(p, parts[0], tiny.TREE, tiny.CONFIG, Augmentation(), settings) for p in parts)
+    for trainer in (plain, weighted, ones):
+        list(trainer.epochs())
+    assert_equal(plain, ones)
+    assert not torch.equal(plain.network.layers[0][0].weight, weighted.network.layers[0][0].weight)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("settings", [{}, {"bfloat16": True, "compile": True}], ids=["plain", "bfloat16, compiled"])
+def test_a_gpu_learns_what_the_processor_learns(tmp_path, settings):
+    """The same views, so nearly the same losses; a stopped run goes on and its state can be read anywhere."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    part, chosen = tiny.training_set(), TrainingSettings(**{"epochs": 3, "batch": 4, "bfloat16": False, **settings})
+    runs = [
+        Trainer(part, part, tiny.TREE, tiny.CONFIG, Augmentation(), chosen, device)
+        for device in ("cpu", "cuda", "cuda")
+    ]
+    losses = [[e.validation_loss for e in run.epochs()] for run in runs[:2]]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert all(v.device.type == "cpu" for v in runs[1].best.state_dict().values())
+    runs[1].save(tmp_path / "state.safetensors")
+    runs[2].resume(tmp_path / "state.safetensors")
+    assert_equal(runs[2], runs[1])
+
+
+def test_a_state_of_a_run_begun_before_a_setting_existed_goes_on(tmp_path):
+    """It has the default."""
+    trainer = tiny.trainer(epochs=2)
+    next(trainer.epochs())
+    whole = trainer.settings.to_dict()
+    path = tmp_path / "state.safetensors"
+    trainer.save(path)
+    with safe_open(path, framework="pt") as stream:
+        about = json.loads(stream.metadata()["state"])
+    about["settings"] = {k: v for k, v in whole.items() if k not in ("loss", "unlabelled")}
+    save_file(load_file(path), path, {"state": json.dumps(about)})
+    resumed = tiny.trainer(epochs=2)
+    resumed.resume(path)
+    assert resumed.done == 1
 
 
 def test_kernels_decay_and_norms_do_not():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 from PIL import Image
+from well_formed import parsed
 
 import galmorph
 from galmorph.errors import OutputError
@@ -94,44 +94,6 @@ def page(field: tuple[Table, Path], tmp_path: Path) -> str:
     run, results = finished(*field, survey="nircam", band="F115W", checkpoint=tiny_checkpoint())
     assert results.classified.sum() == 6
     return page_of(run, results, tmp_path / "report")
-
-
-class Checker(HTMLParser):
-    """Collects tags, attributes and text; complains about tags that do not match."""
-
-    VOID = frozenset({"meta", "link", "img", "br"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    def all(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.tags if tag == name]
-
-
-def parsed(page: str) -> Checker:
-    checker = Checker()
-    checker.feed(page)
-    checker.close()
-    assert checker.open == []
-    return checker
 
 
 def test_page_is_one_well_formed_document_that_requests_nothing(page: str) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
-import zipfile
 from dataclasses import replace
 
+import drawn
 import numpy as np
 import pytest
-import small_sky
 import torch
 from astropy.table import Table
-from PIL import Image
 
 from galmorph.cli import run
 from galmorph.errors import OutputError, PipelineError, SchemeError
@@ -26,40 +23,6 @@ from galmorph.sky.images import open_images
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import survey
 
-PIPELINE = """
-title = "round and edge-on pictures"
-scheme = "gz2-simple"
-[images]
-survey = "sdss"
-band = "RGB"
-data = "drawn for a test"
-[recipe]
-size = 16
-planes = 3
-stretch = "display"
-[network]
-layers = '''
-conv 8 5x5 stride 2 pad 2 batchnorm relu
-residual 8
-residual 16 stride 2
-globalpool mean maximum
-dropout 0.3
-dense answers
-'''
-[augmentation]
-zoom = 1.1
-[split]
-test = 0.25
-validation = 0.25
-[train]
-epochs = 12
-batch = 6
-learning_rate = 0.01
-bfloat16 = false
-"""
-ROWS = 48
-CLASSES = ("smooth_round", "edge_on")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
@@ -69,24 +32,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Draw round and edge-on galaxies, and write labels and a pipeline."""
-    root = tmp_path_factory.mktemp("training")
-    names, labels = [f"{n}.jpg" for n in range(ROWS)], [CLASSES[n % 2] for n in range(ROWS)]
-    with zipfile.ZipFile(root / "images.zip", "w") as archive:
-        for number, name in enumerate(names):
-            archive.writestr(name, picture(number))
-    Table({"file": names, "label": labels}).write(root / "labels.csv", format="ascii.csv")
-    (root / "tiny.toml").write_text(PIPELINE)
-    return root
-
-
-def picture(number: int) -> bytes:
-    side = 64
-    noise = np.random.default_rng(number).normal(0, 1.5, (side, side, 3))
-    disk = small_sky.light((side, side), 32, 32, 5.0, q=0.95 if number % 2 == 0 else 0.25)
-    stream = io.BytesIO()
-    pixels = np.clip(6 + noise + 220 * disk[..., None], 0, 255).astype(np.uint8)
-    Image.fromarray(pixels).save(stream, "JPEG", quality=95)
-    return stream.getvalue()
+    return drawn.write(tmp_path_factory.mktemp("training"))
 
 
 @pytest.fixture
@@ -119,14 +65,14 @@ def assert_same_network(one, other) -> None:
 
 def test_a_run_leaves_checkpoint_card_log_and_split(trained):
     assert {p.name for p in trained.iterdir()} == {
-        *("tiny.safetensors", "tiny.json", "log.csv", "split.csv", "state.safetensors"),
+        *("tiny.safetensors", "tiny.json", "log.csv", "losses.png", "split.csv", "pipeline.json", "state.safetensors"),
     }
     card = json.loads((trained / "tiny.json").read_text())
     made = load_checkpoint(trained / "tiny.safetensors")
     assert card["sha256"] == made.sha256
     assert card["title"] == "round and edge-on pictures"
     assert card["data"] == "drawn for a test"
-    assert sum(card["rows"].values()) == ROWS
+    assert sum(card["rows"].values()) == drawn.ROWS
     assert [len(curve) for curve in card["curves"]] == [12]
     assert "accuracy" in card["validation"]
     assert "test" not in card
@@ -268,3 +214,45 @@ def test_no_members_are_refused(inputs, tmp_path):
     catalog, images, pipeline = inputs
     with pytest.raises(PipelineError, match="members = 0"):
         train(catalog, images, replace(pipeline, train={**pipeline.train, "members": 0}), tmp_path / "none")
+
+
+def test_resuming_with_other_settings_is_refused(trained, inputs):
+    """What differs is named: the augmentation, which the state does not hold."""
+    catalog, images, pipeline = inputs
+    other = replace(pipeline, augmentation={"zoom": 1.3})
+    with pytest.raises(PipelineError, match=r"other settings: \[augmentation\] zoom was 1.1 and is 1.3"):
+        train(catalog, images, other, trained, resume=True)
+    with pytest.raises(PipelineError, match=r"\[stars\] count was None and is 3"):
+        train(catalog, images, replace(pipeline, stars={"count": 3}), trained, resume=True)
+
+
+def test_a_broken_record_is_refused(inputs, tmp_path):
+    """A record that is no JSON says so."""
+    (tmp_path / "pipeline.json").write_text("{")
+    with pytest.raises(PipelineError, match="holds no settings"):
+        train(*inputs, tmp_path, resume=True)
+
+
+def test_the_curves_are_drawn_while_a_run_goes_on(inputs, tmp_path):
+    """After the first epoch there is a picture already, and a second network's is in it later."""
+    catalog, images, pipeline = inputs
+    seen = []
+
+    def look(what, *_):
+        if what == "training":
+            seen.append((tmp_path / "losses.png").read_bytes())
+
+    two = replace(pipeline, train={**pipeline.train, "epochs": 2, "members": 2})
+    train(catalog, images, two, tmp_path, progress=look)
+    assert len(seen) == 4
+    assert len(set(seen)) == 4
+    assert all(picture.startswith(b"\x89PNG") for picture in seen)
+
+
+def test_tensorboard_is_written_where_it_is_asked_for(inputs, tmp_path):
+    """One folder for each network."""
+    pytest.importorskip("tensorboard")
+    catalog, images, pipeline = inputs
+    asked = replace(pipeline, train={**pipeline.train, "epochs": 1, "tensorboard": True})
+    train(catalog, images, asked, tmp_path)
+    assert [p.name[:6] for p in (tmp_path / "events-1").iterdir()] == ["events"]

@@ -1,0 +1,229 @@
+"""Observation: what another survey would have seen of a galaxy - its PSF, pixels, noise and stretch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
+from galmorph.errors import PipelineError
+
+__all__ = ["Observation", "blur", "degrade", "observe", "through_pixels", "white_noise"]
+
+Range = tuple[float, float]
+_NUMBERS = ("psf_fwhm_arcsec", "scale_arcsec")
+_FWHM = 2.3548  # standard deviations of a Gaussian
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Make one survey's stamps resemble another's: a wider PSF, coarser pixels, more noise and another stretch.
+
+    A range is a pair from which each galaxy's value is drawn, uniform in its logarithm.
+
+    Parameters
+    ----------
+    psf_fwhm_arcsec, native_fwhm_arcsec
+        Widths of the target's (a number or a range) and the training images' point-spread functions; they include
+        the pixels.
+    scale_arcsec
+        Pixel scale of the target, a number or a range.
+    rpet_arcsec
+        Range of the galaxy's apparent Petrosian radius.
+    snr
+        Range of the signal-to-noise ratio inside the Petrosian radius.
+    star_rpet_arcsec
+        Range of the apparent Petrosian radius of synthetic stars, which have the target's PSF already.
+    pixels
+        Sample the galaxy at the target's pixels (at a random place between them), add noise that is independent in
+        each, and interpolate back to the stamp's. Without it the stamp's own pixels stay, and the noise is smoothed by
+        about the target's.
+    softening
+        Range of a softening s in units of the mean brightness inside the Petrosian radius: light is compressed as
+        s·arcsinh(x / s), noise included, and scaled so that this mean is as before. None leaves it linear.
+    """
+
+    psf_fwhm_arcsec: float | Range
+    native_fwhm_arcsec: float
+    scale_arcsec: float | Range
+    rpet_arcsec: Range
+    snr: Range
+    star_rpet_arcsec: Range = (0.2, 0.2)
+    pixels: bool = False
+    softening: Range | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("psf_fwhm_arcsec", "scale_arcsec", "rpet_arcsec", "snr", "star_rpet_arcsec", "softening"):
+            value, pair = getattr(self, name), name not in _NUMBERS
+            if value is not None and not _is_range(value, pair=pair):
+                raise PipelineError(
+                    f"[augmentation.observation] {name} = {list(value) if isinstance(value, tuple) else value!r}: "
+                    f"expected {'' if pair else 'a positive number or '}a pair of rising positive numbers"
+                )
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Observation:
+        """Build from a table whose keys are known."""
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        return cls(**values)
+
+
+def _is_range(value: object, *, pair: bool) -> bool:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return not pair and value > 0
+    if not isinstance(value, tuple) or len(value) != 2 or not all(isinstance(v, int | float) for v in value):
+        return False
+    return bool(0 < value[0] <= value[1])
+
+
+def white_noise(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Draw normal numbers of the shape and on the device of a tensor; `generator` is the processor's."""
+    if like.device.type == "cpu":
+        return torch.randn(like.shape, generator=generator)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return torch.randn(like.shape, generator=torch.Generator(like.device).manual_seed(seed), device=like.device)
+
+
+def blur(stamps: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
+    """Convolve each stamp, (B, C, S, S), with its own Gaussian, sigma (B,) in stamp pixels."""
+    reach = int(3.0 * float(sigma_px.max().clamp(max=8.0))) + 1
+    offset = torch.arange(-reach, reach + 1, dtype=stamps.dtype, device=stamps.device)
+    kernel = torch.exp(-0.5 * (offset[None] / sigma_px[:, None].clamp(min=0.05)) ** 2)
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)
+    batch, planes, size, _ = stamps.shape
+    weight = kernel.repeat_interleave(planes, 0)[:, None]
+    flat = stamps.reshape(1, batch * planes, size, size)
+    padded = F.pad(flat, (reach,) * 4, mode="replicate")
+    across = F.conv2d(padded, weight[:, :, None, :], groups=batch * planes)
+    return F.conv2d(across, weight[:, :, :, None], groups=batch * planes).reshape(stamps.shape)
+
+
+def observe(
+    stamps: torch.Tensor,
+    how: Observation,
+    half_width_rpet: float,
+    generator: torch.Generator,
+    *,
+    is_star: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Degrade stamps in units of their mean brightness inside the Petrosian radius, (B, C, S, S).
+
+    Each galaxy gets a random apparent size and signal-to-noise ratio (and PSF, pixel scale and softening where they
+    are ranges); the width of the PSF and of the pixels on the stamp follow from the size.
+    """
+    batch, _, size, _ = stamps.shape
+    device = stamps.device
+    draw = torch.rand(2, batch, generator=generator)
+    rpet = _log_uniform(draw[0], how.rpet_arcsec)
+    star = torch.zeros(batch, dtype=torch.bool) if is_star is None else is_star.cpu()
+    if star.any():
+        rpet = torch.where(star, _log_uniform(draw[0], how.star_rpet_arcsec), rpet)
+    snr = _log_uniform(draw[1], how.snr)
+    psf = _drawn(how.psf_fwhm_arcsec, batch, generator)
+    scale = _drawn(how.scale_arcsec, batch, generator)
+    per_arcsec = size / (2.0 * half_width_rpet) / rpet  # stamp pixels per arcsec
+    extra = (psf**2 - how.native_fwhm_arcsec**2).clamp(min=0.0).sqrt() / _FWHM
+    blurred = blur(stamps, torch.where(star, 0.0, extra * per_arcsec).to(device))
+    # Independent pixels inside the Petrosian radius are the target survey's own.
+    sigma = torch.sqrt(math.pi * (rpet / scale) ** 2) / snr
+    width = scale * per_arcsec
+    if how.pixels:
+        seen = through_pixels(blurred, width, sigma, generator)
+    else:
+        noise = blur(white_noise(stamps, generator), 0.5 * width.to(device))
+        noise = noise / noise.std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
+        seen = blurred + noise * sigma.to(device)[:, None, None, None]
+    if how.softening is None:
+        return seen
+    return _compressed(seen, _drawn(how.softening, batch, generator).to(device), half_width_rpet)
+
+
+def through_pixels(
+    stamps: torch.Tensor, width_px: torch.Tensor, sigma: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """See stamps, (B, C, S, S), through coarser pixels with noise that is independent in each.
+
+    Stamps are sampled on a grid of the wider pixels, at a random place, and interpolated back, both by cubic
+    convolution (Keys 1981). Widths are those of the grid, since PSFs as measured include the pixels already.
+
+    Parameters
+    ----------
+    width_px
+        (B,) of the pixels, in stamp pixels; where it is less than 1 the stamp's pixels are averages of several.
+    sigma
+        (B,) standard deviation of the noise in a pixel.
+    """
+    size, device = stamps.shape[-1], stamps.device
+    step = width_px.clamp(min=1.0)
+    inside = sigma * width_px.clamp(max=1.0)
+    phase = torch.rand(2, len(stamps), generator=generator)
+    count = int(torch.ceil(size / step.min())) + 5
+    (down_x, up_x), (down_y, up_y) = (_samplers(step, p, size, count, device) for p in phase)
+    coarse = down_y[:, None] @ stamps @ down_x[:, None].transpose(-1, -2)
+    coarse = coarse + white_noise(coarse, generator) * inside.to(device)[:, None, None, None]
+    return up_y[:, None] @ coarse @ up_x[:, None].transpose(-1, -2)
+
+
+def _samplers(
+    step: torch.Tensor, phase: torch.Tensor, size: int, count: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:  # -> (B, K, S), (B, S, K)
+    """Make matrices that sample lines of S pixels at K places and interpolate back; past the edges values repeat."""
+    places = (torch.arange(count) - 2.0 - phase[:, None]) * step[:, None]  # (B, K) in stamp pixels
+    pixels = torch.arange(float(size))
+    down = _keys(places.clamp(0.0, size - 1.0)[:, :, None] - pixels[None, None, :])
+    up = _keys((pixels[None, :, None] - places[:, None, :]) / step[:, None, None])
+    return tuple((m / m.sum(dim=2, keepdim=True)).to(device) for m in (down, up))  # type: ignore[return-value]
+
+
+def _keys(x: torch.Tensor) -> torch.Tensor:
+    """Cubic convolution kernel with a = -1/2 (Keys 1981, IEEE Trans. ASSP 29, 1153)."""
+    x = x.abs()
+    near = 1.0 + x * x * (1.5 * x - 2.5)
+    far = 2.0 + x * (-4.0 + x * (2.5 - 0.5 * x))
+    return torch.where(x < 1.0, near, torch.where(x < 2.0, far, 0.0))
+
+
+def _compressed(stamps: torch.Tensor, softening: torch.Tensor, half_width_rpet: float) -> torch.Tensor:
+    soft = softening[:, None, None, None]
+    mean = _mean_inside(stamps, half_width_rpet)
+    out = torch.asinh(stamps / soft) * soft
+    # In pure noise either mean may vanish.
+    return out * (mean.clamp(min=0.1) / _mean_inside(out, half_width_rpet).clamp(min=0.1))
+
+
+def _mean_inside(stamps: torch.Tensor, half_width_rpet: float) -> torch.Tensor:  # -> (B, 1, 1, 1)
+    """Mean inside the Petrosian radius about the middle of a stamp."""
+    size = stamps.shape[-1]
+    axis = torch.arange(size, device=stamps.device) - (size - 1) / 2
+    inside = axis[None] ** 2 + axis[:, None] ** 2 <= (size / (2.0 * half_width_rpet)) ** 2
+    return (stamps * inside).sum(dim=(1, 2, 3), keepdim=True) / (inside.sum() * stamps.shape[1])
+
+
+def degrade(
+    pixels: npt.NDArray[np.float32],
+    brightness: npt.NDArray[np.float64],
+    how: Observation,
+    half_width_rpet: float,
+    seed: int,
+) -> npt.NDArray[np.float32]:
+    """Observe stamps, (B, C, S, S), of brightness (B,) once more: in units of the brightness, the same for a seed."""
+    scaled = torch.from_numpy((pixels / brightness[:, None, None, None]).astype(np.float32))
+    return observe(scaled, how, half_width_rpet, torch.Generator().manual_seed(seed)).numpy()
+
+
+def _drawn(limits: float | Range, n: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw from a range; a number is no draw."""
+    if isinstance(limits, tuple):
+        return _log_uniform(torch.rand(n, generator=generator), limits)
+    return torch.full((n,), float(limits))
+
+
+def _log_uniform(uniform: torch.Tensor, limits: Range) -> torch.Tensor:
+    low, high = (math.log(v) for v in limits)
+    return torch.exp(low + (high - low) * uniform)

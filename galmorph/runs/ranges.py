@@ -1,0 +1,132 @@
+"""Ranges: what a random search draws the settings of its trials from."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from galmorph.errors import PipelineError, unknown_name
+
+__all__ = ["SECTIONS", "Range", "draw_trial", "nested", "read_ranges"]
+
+SECTIONS = ("recipe", "network", "augmentation", "train", "stars")
+"""Sections of a pipeline that a search may change."""
+_ENDS = {"low", "high", "log"}
+
+
+@dataclass(frozen=True)
+class Range:
+    """Values of one setting.
+
+    Parameters
+    ----------
+    path
+        Section and key, such as ``train.learning_rate``.
+    choices
+        Values, each as likely as the others; one alone is the same in all trials. Empty: a number between the ends.
+    low, high
+        Ends of the range, both included; two whole numbers have only whole ones between them.
+    log
+        Whether equal factors are equally likely.
+    """
+
+    path: str
+    choices: tuple[Any, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether there is nothing to draw."""
+        return len(self.choices) == 1
+
+    def draw(self, generator: np.random.Generator) -> Any:
+        """Draw a value; numbers are rounded to four digits, so that a table of trials says what they were."""
+        if self.choices:
+            return self.choices[int(generator.integers(len(self.choices)))]
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return self._whole(generator)
+        ends = np.log([self.low, self.high]) if self.log else np.array([self.low, self.high])
+        value = float(generator.uniform(ends[0], ends[1]))
+        return min(max(float(f"{np.exp(value) if self.log else value:.4g}"), self.low), self.high)
+
+    def _whole(self, generator: np.random.Generator) -> int:
+        if not self.log:
+            return int(generator.integers(int(self.low), int(self.high) + 1))
+        value = np.exp(generator.uniform(np.log(self.low - 0.5), np.log(self.high + 0.5)))
+        return int(np.clip(round(float(value)), self.low, self.high))
+
+
+def read_ranges(tables: Mapping[str, Any]) -> list[Range]:
+    """Read the ranges of the sections of a ``[tune]`` table, in alphabetical order.
+
+    A list holds the values to choose from, ``{ low = 1e-3, high = 1e-2, log = true }`` the ends between which to draw,
+    and anything else is the value of all trials.
+
+    Raises
+    ------
+    PipelineError
+        If a section or an end is unknown, or the ends are no rising numbers.
+    """
+    if unknown := sorted(set(tables) - set(SECTIONS)):
+        raise PipelineError(unknown_name("section of [tune]", unknown[0], SECTIONS))
+    leaves = [leaf for section, table in tables.items() for leaf in _leaves(section, table)]
+    return sorted((_range(path, value) for path, value in leaves), key=lambda r: r.path)
+
+
+def _leaves(path: str, given: Any) -> Iterator[tuple[str, Any]]:
+    """Walk through tables of tables down to the settings."""
+    if isinstance(given, Mapping) and not _ENDS & set(given):
+        for key, value in given.items():
+            yield from _leaves(f"{path}.{key}", value)
+    elif path in SECTIONS:
+        raise PipelineError(f"[tune] {path} = {given!r}: expected a table of settings, [tune.{path}]")
+    else:
+        yield path, given
+
+
+def _range(path: str, given: Any) -> Range:
+    if isinstance(given, list):
+        if not given:
+            raise PipelineError(f"[tune] {path} is an empty list: expected values to choose from")
+        return Range(path, tuple(given))
+    if not isinstance(given, Mapping):
+        return Range(path, (given,))
+    if unknown := sorted(set(given) - _ENDS):
+        raise PipelineError(unknown_name(f"key of the range {path} in [tune]", unknown[0], _ENDS))
+    low: Any = given.get("low")
+    high: Any = given.get("high")
+    log = given.get("log", False)
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) and np.isfinite(v) for v in (low, high))
+    if not numbers or not low < high or not isinstance(log, bool) or (log and low <= 0):
+        raise PipelineError(
+            f"[tune] {path} = {dict(given)!r}: expected rising numbers low and high, above 0 where log = true"
+        )
+    return Range(path, (), low, high, log)
+
+
+def draw_trial(ranges: Sequence[Range], seed: int, number: int) -> dict[str, Any]:
+    """Draw the settings of a trial: path → value.
+
+    Trial 0 is the pipeline as it is, but for values that all trials share. The values of another one follow from the
+    seed, its number and their names alone: more trials or another range leave them as they are.
+    """
+    chosen = [r for r in ranges if number > 0 or r.is_fixed]
+    return {r.path: r.draw(np.random.default_rng([seed, number, zlib.crc32(r.path.encode())])) for r in chosen}
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn paths and values into sections of a pipeline."""
+    made: dict[str, Any] = {}
+    for path, value in values.items():
+        *tables, key = path.split(".")
+        inner = made
+        for table in tables:
+            inner = inner.setdefault(table, {})
+        inner[key] = value
+    return made
