@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import galmorph
+from galmorph.stamps.background import _ordered
 from galmorph.stamps.compiled import cache_folder
 from galmorph.stamps.petrosian import crossings
 from galmorph.stamps.rings import interpolated
@@ -82,3 +83,13 @@ def test_interpolation_is_that_of_numpy():
     x, y = np.array([0.0, 1.0, 1.0, 2.5, 4.0]), np.array([3.0, 1.0, 2.0, 2.0, 7.0])
     for at in (-1.0, 0.0, 0.3, 1.0, 1.7, 4.0, 9.0):
         assert interpolated.py_func(at, x, y) == pytest.approx(np.interp(at, x, y))
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_sorting_by_bits_is_sorting(every):
+    """Negative, tiny, equal and infinite values come in the order that numpy gives them."""
+    rng = np.random.default_rng(2)
+    size = 10.0 ** rng.uniform(-44.0, 38.0, 200)
+    values = np.concatenate([rng.choice([-1.0, 1.0], 200) * size, [0.0, 1.0, 1.0, -1.0, -1.0, np.inf, -np.inf]])
+    values = rng.permutation(values).astype(np.float32)
+    np.testing.assert_array_equal(_ordered.py_func(values, every), np.sort(values[::every]))
