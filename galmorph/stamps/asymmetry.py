@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.frame import Frame
 
 __all__ = ["APERTURE", "asymmetry"]
@@ -16,7 +20,8 @@ APERTURE = 1.5
 _MARGIN = 2
 _AROUND = 1.15
 _ENOUGH = 100
-_MEAN_ABSOLUTE = float(np.sqrt(2.0 / np.pi))
+_MEAN_ABSOLUTE = math.sqrt(2.0 / math.pi)
+_WHOLE = 0.99
 
 
 def asymmetry(frame: Frame, radius_px: float, noise: float, n_sky: int) -> tuple[float, float]:
@@ -45,80 +50,96 @@ def asymmetry(frame: Frame, radius_px: float, noise: float, n_sky: int) -> tuple
     ----------
     Conselice, Bershady & Jangren 2000, ApJ 529, 886; Lotz, Primack & Madau 2004, AJ 128, 163.
     """
+    if not math.isfinite(radius_px):
+        return float("nan"), float("nan")
+    return _uneven(frame, APERTURE * radius_px / frame.scale_px, noise / frame.scale_px, n_sky)
+
+
+@compiled
+def _uneven(frame: Frame, radius: float, noise: float, n_sky: int) -> tuple[float, float]:
+    """Asymmetry and error inside a radius; all in frame pixels."""
     half = frame.rings.half
-    radius = APERTURE * radius_px / frame.scale_px
-    if not np.isfinite(radius):
-        return float("nan"), float("nan")
-    reach = min(int(np.ceil(_AROUND * radius)) + 1, half - _MARGIN)
-    wide = slice(half - reach - _MARGIN, half + reach + _MARGIN + 1)
-    turned, gain = _turned(frame.flux[wide, wide], frame.offset)
-    light = frame.flux[wide, wide][_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-    inside = _circle(reach, radius, frame.offset)
-    outside = ~inside
-    if frame.good is not None:
-        seen, _ = _turned(frame.good[wide, wide], frame.offset)
-        known = (frame.good[wide, wide][_MARGIN:-_MARGIN, _MARGIN:-_MARGIN] > 0.99) & (seen > 0.99)
-        inside &= known
-        outside &= known
-    count = int(np.count_nonzero(inside))
-    weight = inside.astype(np.float32).ravel()
-    flux = float(weight @ light.ravel())
-    if count == 0 or not flux > 0:
-        return float("nan"), float("nan")
-    sigma = noise / frame.scale_px * float(np.sqrt(1.0 + gain))
-    differences = np.abs(light - turned).ravel()
-    difference = float(weight @ differences)
-    sigma *= _correlated(differences, outside, sigma)
-    excess = difference - count * sigma * _MEAN_ABSOLUTE
+    reach = min(math.ceil(_AROUND * radius) + 1, half - _MARGIN)
+    found = _Sums(0, 0.0, 0.0, 0, 0.0)
+    right, up = _slide(-2.0 * frame.offset[0]), _slide(-2.0 * frame.offset[1])
+    gain = (right.before**2 + right.middle**2 + right.after**2) * (up.before**2 + up.middle**2 + up.after**2)
+    for i in range(half - reach, half + reach + 1):
+        found = _row(frame, i, reach, radius, right, up, found)
+    if found.inside == 0 or not found.flux > 0:
+        return math.nan, math.nan
+    sigma = noise * math.sqrt(1.0 + gain)
+    sigma *= _correlated(found, sigma)
+    excess = found.difference - found.inside * sigma * _MEAN_ABSOLUTE
     # Opposite pixels have the same difference: half as many are independent. Where the light itself differs, its
     # difference carries the whole noise.
-    spread = 1.0 - _MEAN_ABSOLUTE**2 * min(max(1.0 - excess / max(difference, 1e-30), 0.0), 1.0)
-    variance = 2.0 * count * sigma**2 * spread + (count * sigma * _MEAN_ABSOLUTE) ** 2 / (2.0 * max(n_sky, 1))
-    return excess / flux, float(np.sqrt(variance)) / flux
+    spread = 1.0 - _MEAN_ABSOLUTE**2 * min(max(1.0 - excess / max(found.difference, 1e-30), 0.0), 1.0)
+    level = (found.inside * sigma * _MEAN_ABSOLUTE) ** 2 / (2.0 * max(n_sky, 1))
+    variance = 2.0 * found.inside * sigma**2 * spread + level
+    return excess / found.flux, math.sqrt(variance) / found.flux
 
 
-def _correlated(differences: FloatArray, outside: npt.NDArray[np.bool_], sigma: float) -> float:
+class _Sums(NamedTuple):
+    """Number of pixels, flux and differences inside the aperture; number and differences outside."""
+
+    inside: int
+    flux: float
+    difference: float
+    outside: int
+    beyond: float
+
+
+class _Slide(NamedTuple):
+    """A shift by whole pixels and the weights of three of them, for the quadratic through them."""
+
+    whole: int
+    before: float
+    middle: float
+    after: float
+
+
+@inner
+def _slide(shift: float) -> _Slide:
+    """Shift by -1 to 0 pixels."""
+    whole = round(shift)
+    part = whole - shift
+    return _Slide(whole, 0.5 * part * (part - 1.0), 1.0 - part * part, 0.5 * part * (part + 1.0))
+
+
+@inner
+def _row(frame: Frame, i: int, reach: int, radius: float, right: _Slide, up: _Slide, found: _Sums) -> _Sums:
+    """Add the differences of a row of the frame from the row opposite."""
+    half, good = frame.rings.half, frame.good
+    inside, flux, difference, outside, beyond = found
+    for j in range(half - reach, half + reach + 1):
+        if good.size and (good[i, j] <= _WHOLE or _turned(good, i, j, right, up) <= _WHOLE):
+            continue
+        differs = abs(frame.flux[i, j] - _turned(frame.flux, i, j, right, up))
+        if (j - half - frame.offset[0]) ** 2 + (i - half - frame.offset[1]) ** 2 <= radius * radius:
+            inside, flux, difference = inside + 1, flux + frame.flux[i, j], difference + differs
+        else:
+            outside, beyond = outside + 1, beyond + differs
+    return _Sums(inside, flux, difference, outside, beyond)
+
+
+@inner
+def _turned(values: FloatArray, i: int, j: int, right: _Slide, up: _Slide) -> float:
+    """Value at the point opposite a pixel, from the quadratic through three pixels along each axis."""
+    last = len(values) - 1
+    row, column = last - i - up.whole, last - j - right.whole
+    total = 0.0
+    for step, part in ((-1, up.before), (0, up.middle), (1, up.after)):
+        line = values[row + step]
+        total += part * (right.before * line[column - 1] + right.middle * line[column] + right.after * line[column + 1])
+    return total
+
+
+@inner
+def _correlated(found: _Sums, sigma: float) -> float:
     """By how much the differences outside the aperture exceed those of white noise; 1 if not significantly.
 
     Correlated noise, averaged or interpolated, is larger than white noise would be.
     """
-    count = int(np.count_nonzero(outside))
-    if count < _ENOUGH or not sigma > 0:
+    if found.outside < _ENOUGH or not sigma > 0:
         return 1.0
-    ratio = float(outside.astype(np.float32).ravel() @ differences) / (count * sigma * _MEAN_ABSOLUTE)
-    return ratio if abs(ratio - 1.0) > 5.0 / np.sqrt(count) else 1.0
-
-
-def _circle(reach: int, radius: float, offset: tuple[float, float]) -> npt.NDArray[np.bool_]:
-    along = np.arange(-reach, reach + 1.0, dtype=np.float32)
-    square: npt.NDArray[np.bool_] = (along - np.float32(offset[0])) ** 2 + ((along - np.float32(offset[1])) ** 2)[
-        :, None
-    ] <= radius**2
-    return square
-
-
-def _turned(values: FloatArray, offset: tuple[float, float]) -> tuple[FloatArray, float]:
-    """Turn by half a circle about the offset, two pixels less on each side, and tell the gain of its noise variance."""
-    across, gain_x = _slid(values, -2.0 * offset[0], axis=1)
-    both, gain_y = _slid(across, -2.0 * offset[1], axis=0)
-    return both[::-1, ::-1], gain_x * gain_y
-
-
-def _slid(values: FloatArray, shift: float, axis: int) -> tuple[FloatArray, float]:
-    """Move by -1 to 0 pixels along an axis: the quadratic through the three nearest pixels."""
-    whole = round(shift)
-    part = whole - shift
-    before, middle, after = 0.5 * part * (part - 1.0), 1.0 - part * part, 0.5 * part * (part + 1.0)
-    n = values.shape[axis] - 2 * _MARGIN
-
-    def piece(step: int) -> FloatArray:
-        start = _MARGIN + step - whole
-        index = slice(start, start + n)
-        return values[:, index] if axis == 1 else values[index]
-
-    moved = np.float32(middle) * piece(0)
-    if abs(part) > 1e-6:
-        part_of = np.multiply(piece(-1), np.float32(before))
-        moved += part_of
-        moved += np.multiply(piece(1), np.float32(after), out=part_of)
-    return moved, before**2 + middle**2 + after**2
+    ratio = found.beyond / (found.outside * sigma * _MEAN_ABSOLUTE)
+    return ratio if abs(ratio - 1.0) > 5.0 / math.sqrt(found.outside) else 1.0

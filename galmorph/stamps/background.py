@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, special
 
+from galmorph.stamps.compiled import compiled, inner, inner_sum
+
 __all__ = ["Sky", "clipped_sky", "correlation_px", "power_of_two", "sky_noise"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+Array = npt.NDArray[np.float64]
 # More pixels would not help: 16 000 fix the level to 0.008 sigma; fewer suffice to find outliers.
 _ENOUGH = 16_000
 _ENOUGH_TO_CLIP = 2_000
 _ENOUGH_TO_CORRELATE = 2_500
+_FEWEST = 128
 # Share of a Gaussian more than one sigma below its middle.
 _BELOW = 0.1587
 _FIELD_PX = 512
+_SIGN, _ALL_BITS, _DIGIT = np.uint32(0x80000000), np.uint32(0xFFFFFFFF), np.uint32(0x7FF)
 
 
 @dataclass(frozen=True)
@@ -52,38 +55,111 @@ def clipped_sky(pixels: FloatArray, usable: BoolArray | None, *, clip: float = 3
     Sky
         With zero noise and NaN level where no pixel is usable.
     """
-    values = pixels.reshape(-1) if usable is None else pixels[usable]
-    values = values[:: max(values.size // _ENOUGH, 1)]
+    values = _some(pixels, usable)
     if values.size == 0:
         return Sky(float("nan"), 0.0, 0)
-    low, high = _clipped_range(values, clip, rounds)
-    kept = values[(values >= low) & (values <= high)]
-    if high <= low or kept.size < 2:
+    level, sigma, count = _clipped(values, max(values.size // _ENOUGH_TO_CLIP, 1), clip, rounds)
+    if not sigma > 0:
         return Sky(float(np.median(values)), float(values.std(dtype=np.float64)), int(values.size))
-    # A power of two: squares neither over- nor underflow in whatever unit.
-    middle, unit = np.float32(0.5 * (low + high)), power_of_two(2.0 * clip / (high - low))
-    offset = (kept - middle) * np.float32(unit)
-    mean = float(offset.sum(dtype=np.float64)) / kept.size
-    variance = float(np.dot(offset, offset)) / kept.size - mean**2
-    if not variance > 0:
-        return Sky(float(np.median(values)), float(values.std(dtype=np.float64)), int(values.size))
-    return Sky(float(middle) + mean / unit, math.sqrt(variance) / unit / _truncated_width(clip), int(kept.size))
+    return Sky(level, sigma / _truncated_width(clip), count)
 
 
-def _clipped_range(values: FloatArray, clip: float, rounds: int) -> tuple[float, float]:
-    """Return the range within so many sigma of the median, from some of the pixels, sorted once."""
-    # A memory view gives plain numbers, which bisect compares many times faster than numpy's.
-    some = np.sort(values[:: max(values.size // _ENOUGH_TO_CLIP, 1)]).astype(np.float64).data
-    first, end = 0, len(some)
+def _some(pixels: FloatArray, usable: BoolArray | None) -> FloatArray:
+    """Take usable pixels, evenly, so that there are enough."""
+    if usable is None:
+        return np.ascontiguousarray(pixels.reshape(-1)[:: max(pixels.size // _ENOUGH, 1)], np.float32)
+    count = int(np.count_nonzero(usable))
+    every = max(count // _ENOUGH, 1)
+    return _every(np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable), count, every)
+
+
+@compiled
+def _every(pixels: FloatArray, usable: BoolArray, count: int, every: int) -> FloatArray:
+    """Take one of so many usable pixels; there are `count`."""
+    values = np.empty((count + every - 1) // every, np.float32)
+    taken, wait = 0, 0
+    for i in range(pixels.shape[0]):
+        for j in range(pixels.shape[1]):
+            if usable[i, j]:
+                if wait == 0:
+                    values[taken] = pixels[i, j]
+                    taken, wait = taken + 1, every
+                wait -= 1
+    return values
+
+
+@compiled
+def _clipped(values: FloatArray, every: int, clip: float, rounds: int) -> tuple[float, float, int]:
+    """Mean and standard deviation of the values within so many sigma of the median, and their number.
+
+    The sigma is 0 where that is no sky. The median and the range come from one of so many pixels.
+    """
+    low, high = _clipped_range(_ordered(values, every), clip, rounds)
+    if not high > low:
+        return math.nan, 0.0, 0
+    middle, scale = 0.5 * (low + high), 2.0 * clip / (high - low)
+    count, total, square = _moments(values, np.float32(low), np.float32(high), np.float32(middle), scale)
+    if count < 2:
+        return math.nan, 0.0, 0
+    mean = total / count
+    variance = max(square / count - mean * mean, 0.0)
+    return np.float64(np.float32(middle)) + mean / scale, math.sqrt(variance) / scale, count
+
+
+@inner
+def _ordered(values: FloatArray, every: int) -> FloatArray:
+    """Sort one of so many values, by eleven of their bits at a time: some three times faster than comparing them."""
+    bits = values.view(np.uint32)
+    n = (len(bits) + every - 1) // every
+    keys, turned = np.empty(n, np.uint32), np.empty(n, np.uint32)
+    first = np.zeros((3, 2048), np.int64)
+    for i in range(n):
+        # As unsigned numbers, negative floats run backwards, and after the positive ones.
+        key = np.uint32(bits[i * every] ^ (_ALL_BITS if bits[i * every] & _SIGN else _SIGN))
+        keys[i] = key
+        for digit in range(3):
+            first[digit, (key >> np.uint32(11 * digit)) & _DIGIT] += 1
+    for digit in range(3):
+        total = 0
+        for k in range(2048):
+            first[digit, k], total = total, total + first[digit, k]
+        for i in range(n):
+            k = (keys[i] >> np.uint32(11 * digit)) & _DIGIT
+            turned[first[digit, k]] = keys[i]
+            first[digit, k] += 1
+        keys, turned = turned, keys
+    for i in range(n):
+        keys[i] ^= _SIGN if keys[i] & _SIGN else _ALL_BITS
+    return keys.view(np.float32)
+
+
+@inner_sum
+def _moments(
+    values: FloatArray, least: np.float32, most: np.float32, middle: np.float32, scale: float
+) -> tuple[int, float, float]:
+    """Count the values of a range, and add up their scaled distances from its middle and the squares of these."""
+    count, total, square = 0, 0.0, 0.0
+    for i in range(len(values)):
+        inside = 1 if least <= values[i] <= most else 0
+        offset = (values[i] - middle) * scale if inside else 0.0
+        count, total, square = count + inside, total + offset, square + offset * offset
+    return count, total, square
+
+
+@inner
+def _clipped_range(ordered: FloatArray, clip: float, rounds: int) -> tuple[float, float]:
+    """Return the range within so many sigma of the median, from values in order."""
+    first, end = 0, len(ordered)
+    low, high = 0.0, 0.0
     for _ in range(rounds):
-        level = some[(first + end) // 2]
+        level = float(ordered[(first + end) // 2])
         # From the fainter half alone: sources are positive.
-        sigma = level - some[first + int(_BELOW * (end - first))] if end > first else 0.0
+        sigma = level - ordered[first + int(_BELOW * (end - first))] if end > first else 0.0
         low, high = level - clip * sigma, level + clip * sigma
-        kept = bisect_left(some, low), bisect_right(some, high)
-        if kept == (first, end) or kept[1] - kept[0] < 8:
+        start, stop = int(np.searchsorted(ordered, low)), int(np.searchsorted(ordered, high, side="right"))
+        if (start == first and stop == end) or stop - start < 8:
             break
-        first, end = kept
+        first, end = start, stop
     return low, high
 
 
@@ -102,73 +178,57 @@ def correlation_px(pixels: FloatArray, usable: BoolArray, sky: Sky, *, longest: 
     """
     if sky.sigma <= 0:
         return 1.0
-    strips = _Strips.of(pixels, usable, sky, longest)
-    if strips.count < 128:
-        return 1.0
+    lag = _lag(np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable), sky.level, sky.sigma, longest)
+    return float(lag)
+
+
+@compiled
+def _lag(pixels: FloatArray, usable: BoolArray, level: float, sigma: float, longest: int) -> int:
+    """Return the first lag at which the autocorrelation falls below one half; 1 where there is next to no sky."""
+    step = max(1, pixels.size // _ENOUGH_TO_CORRELATE)
+    along, across = _strips(pixels, usable, level, sigma, step, 0), _strips(pixels, usable, level, sigma, step, 1)
+    if _count(along) + _count(across) < _FEWEST:
+        return 1
     for lag in range(1, longest):
-        if strips.correlation(lag) < 1.0:
-            return float(lag)
-    return float(longest)
+        if _correlation(along, lag) + _correlation(across, lag) < 1.0:
+            return lag
+    return longest
 
 
-@dataclass(frozen=True)
-class _Strips:
-    """Some rows of sky noise in units of its sigma and some columns, one after the other, each with zeros behind it.
-
-    Parameters
-    ----------
-    noise, good
-        (n,) zero where there is none; 1 where a pixel counts.
-    parts
-        The rows, and the columns.
-    variance
-        Of each part.
-    count
-        Number of pixels that count.
-    """
-
-    noise: FloatArray
-    good: FloatArray
-    parts: tuple[slice, slice]
-    variance: tuple[float, float]
-    count: int
-
-    @classmethod
-    def of(cls, pixels: FloatArray, usable: BoolArray, sky: Sky, longest: int) -> _Strips:
-        parts = _parts(pixels.shape, max(1, usable.size // _ENOUGH_TO_CORRELATE), longest)
-        # A power of two: exact, and squares neither over- nor underflow in whatever unit.
-        unit = power_of_two(1.0 / sky.sigma)
-        noise = (_laid_out(pixels, parts, longest) - np.float32(sky.level)) * np.float32(unit)
-        good = _laid_out(usable, parts, longest) & (np.abs(noise) < np.float32(3.0 * sky.sigma * unit))
-        np.copyto(noise, np.float32(0.0), where=~good)
-        counts = [int(np.count_nonzero(good[part])) for part in parts]
-        variance = [float(np.dot(noise[p], noise[p])) / max(n, 1) for p, n in zip(parts, counts, strict=True)]
-        return cls(noise, good.astype(np.float32), parts, (variance[0], variance[1]), sum(counts))
-
-    def correlation(self, lag: int) -> float:
-        """Sum of the autocorrelations along rows and along columns at a lag."""
-        total = 0.0
-        for part, variance in zip(self.parts, self.variance, strict=True):
-            noise, good = self.noise[part], self.good[part]
-            pairs, product = float(np.dot(good[lag:], good[:-lag])), float(np.dot(noise[lag:], noise[:-lag]))
-            total += product / max(pairs, 1.0) / max(variance, 1e-30)
-        return total
+@inner
+def _strips(pixels: FloatArray, usable: BoolArray, level: float, sigma: float, step: int, axis: int) -> Array:
+    """Every so many rows, or columns, in units of the noise; NaN where there is no sky."""
+    strips = np.full(((pixels.shape[axis] + step - 1) // step, pixels.shape[1 - axis]), np.nan)
+    for i in range(strips.shape[0]):
+        for j in range(strips.shape[1]):
+            row, column = (i * step, j) if axis == 0 else (j, i * step)
+            noise = (pixels[row, column] - level) / sigma
+            if usable[row, column] and abs(noise) < 3.0:
+                strips[i, j] = noise
+    return strips
 
 
-def _parts(shape: tuple[int, ...], step: int, gap: int) -> tuple[slice, slice]:
-    """Where every step-th row, and every step-th column, are laid out with a gap behind each."""
-    height, width = shape
-    rows = -(-height // step) * (width + gap)
-    return slice(0, rows), slice(rows, rows + -(-width // step) * (height + gap))
+@inner
+def _count(strips: Array) -> int:
+    count = 0
+    for value in strips.flat:
+        count += value == value  # noqa: PLR0124 - not NaN
+    return count
 
 
-def _laid_out(values: npt.NDArray[Any], parts: tuple[slice, slice], gap: int) -> npt.NDArray[Any]:
-    height, width = values.shape
-    flat = np.zeros(parts[1].stop, values.dtype)
-    rows, columns = flat[parts[0]].reshape(-1, width + gap), flat[parts[1]].reshape(-1, height + gap)
-    rows[:, :width] = values[:: -(-height // len(rows))]
-    columns[:, :height] = values.T[:: -(-width // len(columns))]
-    return flat
+@inner
+def _correlation(strips: Array, lag: int) -> float:
+    """Autocorrelation of strips at a lag along them."""
+    count, square, pairs, product = 0, 0.0, 0, 0.0
+    for i in range(strips.shape[0]):
+        for j in range(strips.shape[1]):
+            one = strips[i, j]
+            other = strips[i, j + lag] if j + lag < strips.shape[1] else math.nan
+            if one == one:  # noqa: PLR0124 - not NaN
+                count, square = count + 1, square + one * one
+                if other == other:  # noqa: PLR0124
+                    pairs, product = pairs + 1, product + one * other
+    return product / max(pairs, 1) / max(square / max(count, 1), 1e-30)
 
 
 def power_of_two(value: float) -> float:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.rings import Rings, phase_of, rings
 
-__all__ = ["HALVES", "Frame", "frame_about", "frame_size", "square_about"]
+__all__ = ["ALL_GOOD", "HALVES", "Frame", "frame_about", "frame_size", "square_about"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
 HALVES = (12, 16, 24, 32, 48, 64)
 """Half-widths of frames, in frame pixels."""
+ALL_GOOD = np.ones((0, 0), np.float32)
+"""Stands for the shares of good pixels where all are good."""
+_NONE_BAD = np.zeros((0, 0), np.bool_)
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """Pixels about a centre.
 
     Parameters
@@ -27,7 +31,7 @@ class Frame:
     flux
         (N, N) mean flux per image pixel; zero where there is no good pixel.
     good
-        (N, N) share of good image pixels, 0 to 1; None where all are good.
+        (N, N) share of good image pixels, 0 to 1; empty where all are good.
     scale_px
         Image pixels along a frame pixel.
     rings
@@ -38,7 +42,7 @@ class Frame:
     """
 
     flux: FloatArray
-    good: FloatArray | None
+    good: FloatArray
     scale_px: int
     rings: Rings
     offset: tuple[float, float]
@@ -46,23 +50,21 @@ class Frame:
 
 def frame_size(radius_px: float) -> tuple[int, int]:
     """Half-width in frame pixels and image pixels per frame pixel, so that a circle of the radius fits."""
-    factor = max(1, int(np.ceil(radius_px / HALVES[-1])))
+    factor = max(1, math.ceil(radius_px / HALVES[-1]))
     return next(half for half in HALVES if half * factor >= radius_px), factor
 
 
 def frame_about(clean: FloatArray, bad: BoolArray | None, x: float, y: float, half: int, factor: int = 1) -> Frame:
     """Cut a frame about a position; see :func:`square_about`."""
-    flux, good, (right, up) = square_about(clean, bad, x, y, half, factor)
-    if right < 0 or up < 0:
-        flip = slice(None, None, -1 if up < 0 else 1), slice(None, None, -1 if right < 0 else 1)
-        flux, good = np.ascontiguousarray(flux[flip]), None if good is None else np.ascontiguousarray(good[flip])
+    (left, right), (bottom, up) = _span(x, half, factor), _span(y, half, factor)
+    flux, good = _cut(clean, _NONE_BAD if bad is None else bad, bottom, left, half, factor, up < 0, right < 0)
     offset = abs(right), abs(up)
     return Frame(flux, good, factor, rings(half, phase_of(offset[0]), phase_of(offset[1])), offset)
 
 
 def square_about(
     clean: FloatArray, bad: BoolArray | None, x: float, y: float, half: int, factor: int = 1
-) -> tuple[FloatArray, FloatArray | None, tuple[float, float]]:
+) -> tuple[FloatArray, FloatArray, tuple[float, float]]:
     """Cut a square about a position.
 
     Parameters
@@ -78,49 +80,88 @@ def square_about(
 
     Returns
     -------
-    Flux (N, N), zero where there are no good pixels; share of good pixels or None; and the centre's offset (x, y)
-    from the middle of the middle pixel in frame pixels, each within half a pixel.
+    Flux (N, N), zero where there are no good pixels; share of good pixels, empty where all are good; and the centre's
+    offset (x, y) from the middle of the middle pixel in frame pixels, each within half a pixel.
     """
-    columns, rows = _span(x, half, factor, clean.shape[1]), _span(y, half, factor, clean.shape[0])
-    side = factor * (2 * half + 1)
-    inside = clean[rows.here, columns.here]
-    hole = bad is not None and bool(bad[rows.here, columns.here].any())
-    flux, good = inside, None
-    if rows.cut or columns.cut:
-        flux = np.zeros((side, side), np.float32)
-        flux[rows.there, columns.there] = inside
-    if hole or rows.cut or columns.cut:
-        good = np.zeros((side, side), np.float32)
-        good[rows.there, columns.there] = 1.0 if bad is None else ~bad[rows.here, columns.here]
-        flux = flux * good
-    if factor > 1:
-        flux, good = _averaged(flux, good, factor)
-    return np.ascontiguousarray(flux), good, (columns.offset, rows.offset)
+    (left, right), (bottom, up) = _span(x, half, factor), _span(y, half, factor)
+    flux, good = _cut(clean, _NONE_BAD if bad is None else bad, bottom, left, half, factor, False, False)
+    return flux, good, (right, up)
 
 
-@dataclass(frozen=True)
-class _Span:
-    """Along one axis: pixels of the image and of the frame, the centre's offset, and whether the image ends inside."""
-
-    here: slice
-    there: slice
-    offset: float
-    cut: bool
-
-
-def _span(centre: float, half: int, factor: int, length: int) -> _Span:
+def _span(centre: float, half: int, factor: int) -> tuple[int, float]:
+    """Return the first image pixel of a frame along one axis, and the centre's offset in frame pixels."""
     first = round(centre - 0.5 * (factor - 1)) - factor * half
-    side = factor * (2 * half + 1)
-    low = min(max(first, 0), length)
-    high = max(min(first + side, length), low)
-    offset = (centre - first - 0.5 * (factor - 1)) / factor - half
-    return _Span(slice(low, high), slice(low - first, high - first), offset, high - low < side)
+    return first, (centre - first - 0.5 * (factor - 1)) / factor - half
 
 
-def _averaged(flux: FloatArray, good: FloatArray | None, factor: int) -> tuple[FloatArray, FloatArray | None]:
-    n = len(flux) // factor
-    total = flux.reshape(n, factor, n, factor).mean(axis=(1, 3))
-    if good is None:
-        return total, None
-    share = good.reshape(n, factor, n, factor).mean(axis=(1, 3))
-    return np.divide(total, share, out=np.zeros_like(total), where=share > 0) * (share >= 0.5), share * (share >= 0.5)
+@compiled
+def _cut(
+    clean: FloatArray,
+    bad: BoolArray,
+    bottom: int,
+    left: int,
+    half: int,
+    factor: int,
+    upside_down: bool,
+    back_to_front: bool,
+) -> tuple[FloatArray, FloatArray]:
+    """Average the good ones of factor × factor image pixels; a frame pixel with less than half of them is not good."""
+    side = 2 * half + 1
+    within = min(bottom, left) >= 0 and bottom + side <= clean.shape[0] and left + side <= clean.shape[1]
+    if factor == 1 and bad.size == 0 and within:
+        return _copied(clean, bottom, left, side, upside_down, back_to_front), np.ones((0, 0), np.float32)
+    flux, good = np.zeros((side, side), np.float32), np.zeros((side, side), np.float32)
+    tile = factor * factor
+    seen = 0
+    for i in range(side):
+        row = bottom + factor * (side - 1 - i if upside_down else i)
+        if factor == 1:
+            if 0 <= row < clean.shape[0]:
+                seen += _copy_row(clean, bad, row, left, back_to_front, flux[i], good[i])
+            continue
+        for j in range(side):
+            total, count = _tile(clean, bad, row, left + factor * (side - 1 - j if back_to_front else j), factor)
+            if 2 * count >= tile:
+                flux[i, j], good[i, j] = total / count, count / tile
+                seen += count
+    return flux, np.ones((0, 0), np.float32) if seen == side * side * tile else good
+
+
+@inner
+def _copied(clean: FloatArray, bottom: int, left: int, side: int, upside_down: bool, back_to_front: bool) -> FloatArray:
+    """Copy a square inside the image."""
+    flux = np.empty((side, side), np.float32)
+    for i in range(side):
+        row = bottom + (side - 1 - i if upside_down else i)
+        for j in range(side):
+            flux[i, side - 1 - j if back_to_front else j] = clean[row, left + j]
+    return flux
+
+
+@inner
+def _copy_row(
+    clean: FloatArray, bad: BoolArray, row: int, left: int, backwards: bool, flux: FloatArray, good: FloatArray
+) -> int:
+    """Copy the good pixels of a row from a column on, or backwards; count them."""
+    side = len(flux)
+    first, last = max(-left, 0), min(clean.shape[1] - left, side)
+    seen = 0
+    for j in range(first, last):
+        fine = np.float32(1.0) if bad.size == 0 or not bad[row, left + j] else np.float32(0.0)
+        to = side - 1 - j if backwards else j
+        flux[to] = clean[row, left + j] * fine
+        good[to] = fine
+        seen += int(fine)
+    return seen
+
+
+@inner
+def _tile(clean: FloatArray, bad: BoolArray, row: int, column: int, side: int) -> tuple[float, int]:
+    """Sum of the good pixels of a square, and how many there are."""
+    total, count = 0.0, 0
+    for y in range(max(row, 0), min(row + side, clean.shape[0])):
+        for x in range(max(column, 0), min(column + side, clean.shape[1])):
+            if bad.size == 0 or not bad[y, x]:
+                total += clean[y, x]
+                count += 1
+    return total, count

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +12,11 @@ import numpy.typing as npt
 from galmorph.flags import Flag
 from galmorph.stamps.asymmetry import asymmetry
 from galmorph.stamps.centroid import barycentre
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.frame import Frame, frame_about, frame_size
 from galmorph.stamps.petrosian import ETA, petrosian_radius
-from galmorph.stamps.profile import Profile, profile_of, radial_profile
-from galmorph.stamps.radii import Radii, radii_of
+from galmorph.stamps.profile import Profile, radial_profile
+from galmorph.stamps.radii import Radii, light_within, radii_of
 from galmorph.stamps.segment import (
     NEIGHBOUR_EXTENT,
     SKY_EXTENT,
@@ -26,7 +29,6 @@ from galmorph.stamps.segment import (
     relative_noise,
     segment,
 )
-from galmorph.stamps.template import light_radii
 from galmorph.stamps.window import Window, ellipse_of, fit_window
 
 __all__ = [
@@ -65,6 +67,7 @@ _POINT_LIKE = 0.6
 _SKY_SYSTEMATIC = 0.005
 # First guess of a frame's half-width in isophotal radii, of bright galaxies and of faint ones.
 _FIRST_FRAME = 0.8, 5.0
+_ALL = np.zeros((0, 0), np.bool_)
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def measure(
         # Nothing stands out here, so nothing is known to be a neighbour either.
         return nothing(x, y, found, scene.missing_at(x, y))
     for extent in _NEIGHBOUR_EXTENTS:
-        neighbours = neighbour_mask(found, chosen, pixels.shape, extent)
+        neighbours = neighbour_mask(found, chosen, extent)
         galaxy = _Galaxy.of(scene, found, chosen, neighbours, psf_fwhm_px)
         window, flags = galaxy.centred()
         if centroid == "isophotal":
@@ -206,7 +209,7 @@ def measure(
             radii = None
         if radii is not None or len(found.objects) == 1:
             break
-    if np.hypot(window.x - x, window.y - y) > moved_far(galaxy.row):
+    if math.hypot(window.x - x, window.y - y) > moved_far(galaxy.row):
         flags |= Flag.CENTROID_MOVED
     if centroid == "windowed":
         window = galaxy.refined(window, radii)
@@ -309,13 +312,13 @@ class _Galaxy:
         cls, scene: _Scene, found: Segmentation, chosen: int, neighbours: BoolArray, psf_fwhm_px: float | None
     ) -> _Galaxy:
         clean = scene.pixels - np.float32(found.sky.level)
-        bad: BoolArray | None = neighbours
+        bad: BoolArray | None = neighbours if len(found.objects) > 1 else None
         if not scene.usable.all():
             clean = np.where(scene.usable, clean, np.float32(0.0))
             bad = neighbours | ~scene.usable
         return cls(clean.astype(np.float32, copy=False), bad, chosen, found, neighbours, psf_fwhm_px)
 
-    @property
+    @cached_property
     def row(self) -> np.void:
         """The object."""
         row: np.void = self.found.objects[self.chosen]
@@ -330,18 +333,18 @@ class _Galaxy:
     def sky_error(self) -> float:
         """Error of the level of the sky near the galaxy, per pixel."""
         sky = self.found.sky
-        counted = self.found.correlation_px / np.sqrt(max(sky.n_pixels, 1))
-        return float(np.hypot(counted, _SKY_SYSTEMATIC) * sky.sigma)
+        counted = self.found.correlation_px / math.sqrt(max(sky.n_pixels, 1))
+        return math.hypot(counted, _SKY_SYSTEMATIC) * sky.sigma
 
     @property
     def sky_px(self) -> tuple[float, float]:
         """Between which distances the sky was measured, roughly."""
         return SKY_EXTENT / 3.0 * self.isophotal_px, 0.6 * max(self.clean.shape)
 
-    @property
+    @cached_property
     def isophotal_px(self) -> float:
         """Isophotal radius."""
-        return 3.0 * float(np.sqrt(self.row["a"] * self.row["b"]))
+        return 3.0 * math.sqrt(self.row["a"] * self.row["b"])
 
     @property
     def farthest_px(self) -> float:
@@ -353,27 +356,26 @@ class _Galaxy:
         """Petrosian over isophotal radius of an exponential disc: 3.6 / ln P if its centre is P thresholds bright."""
         return 3.6 / self._log_contrast
 
-    @property
+    @cached_property
     def _log_contrast(self) -> float:
         contrast = float(self.row["cpeak"]) / max(float(self.row["thresh"]), 1e-30)
-        return float(np.log(max(contrast, 1.5)))
+        return math.log(max(contrast, 1.5))
 
     @property
     def _fall_px(self) -> float:
         """Scale length of an exponential disc with this isophote; 0 for a segment of a map, which has no threshold."""
-        return float(np.sqrt(self.row["npix"] / np.pi)) / self._log_contrast if self.row["thresh"] > 0 else 0.0
+        return math.sqrt(self.row["npix"] / np.pi) / self._log_contrast if self.row["thresh"] > 0 else 0.0
 
     def centred(self) -> tuple[Window, Flag]:
         """Fit the window that centroid and shape come from."""
         start = float(self.row["x"]), float(self.row["y"])
-        first = profile_of(frame_about(self.clean, self.bad, *start, *frame_size(1.2 * self.isophotal_px + 2.0)))
-        mean = np.where(np.isnan(first.mean), 0.0, first.mean)
-        half_light = float(light_radii(mean * first.area, first.edges, self.isophotal_px)[0][1])
-        sigma = _WINDOW * max(half_light if np.isfinite(half_light) else 0.0, _LEAST_FWHM * (self.psf_fwhm_px or 2.0))
+        frame = frame_about(self.clean, self.bad, *start, *frame_size(1.2 * self.isophotal_px + 2.0))
+        mean, half_light, _ = light_within(frame, self.isophotal_px)
+        fill = frame.rings.edges[1:] * frame.scale_px, mean
+        sigma = _WINDOW * max(half_light if math.isfinite(half_light) else 0.0, _LEAST_FWHM * (self.psf_fwhm_px or 2.0))
         shape = ellipse_of(float(self.row["a"]), float(self.row["b"]), float(self.row["theta"]), sigma)
-        fill = first.edge, mean
         window = fit_window(self.clean, self.bad, start, shape, self.noise, fill)
-        moved = float(np.hypot(window.x - start[0], window.y - start[1]))
+        moved = math.hypot(window.x - start[0], window.y - start[1])
         if not moved <= 6.0 * max(float(self.row["a"]), 1.0) or self._core_is_bad(start):
             nan = float("nan")
             return Window(*start, window.position_err_px, shape, nan, converged=False), Flag.NO_CENTROID
@@ -396,7 +398,7 @@ class _Galaxy:
         if abs(sigma / window.ellipse.sigma_px - 1.0) < _SAME_WIDTH:
             return window
         again = fit_window(self.clean, self.bad, (window.x, window.y), window.ellipse.resized(sigma), self.noise)
-        return again if again.converged and np.hypot(again.x - window.x, again.y - window.y) < sigma else window
+        return again if again.converged and math.hypot(again.x - window.x, again.y - window.y) < sigma else window
 
     def _core_is_bad(self, centre: tuple[float, float]) -> bool:
         if self.bad is None:
@@ -434,7 +436,7 @@ def _measurement(
     aperture = radii.rpet if radii is not None else galaxy.isophotal_px
     flags |= _radius_flags(radii, galaxy.psf_fwhm_px)
     flux, flux_err = (radii.flux, radii.flux_err) if radii is not None else _plain_flux(galaxy, frame)
-    noise = galaxy.noise * np.sqrt(np.pi) * aperture
+    noise = galaxy.noise * math.sqrt(math.pi) * aperture
     snr = flux / noise if noise > 0 else nan
     flags |= _aperture_flags(scene, window, aperture, galaxy.neighbours, saturation)
     if not snr >= LOW_SNR:
@@ -464,7 +466,7 @@ def _measurement(
         r20_err_px=r20_err,
         r80_px=r80,
         r80_err_px=r80_err,
-        concentration=5.0 * float(np.log10(r80 / r20)) if r20 > 0 else nan,
+        concentration=5.0 * math.log10(r80 / r20) if r20 > 0 else nan,
         concentration_err=radii.concentration_err if radii is not None else nan,
         asymmetry=uneven[0],
         asymmetry_err=uneven[1],
@@ -480,11 +482,10 @@ def _measurement(
 
 def _plain_flux(galaxy: _Galaxy, frame: Frame) -> tuple[float, float]:
     """Flux inside the isophotal radius and its error, where there is no Petrosian radius."""
-    profile = profile_of(frame)
     radius = galaxy.isophotal_px
-    flux = light_radii(np.nan_to_num(profile.mean) * profile.area, profile.edges, radius)[1]
+    flux = light_within(frame, radius)[2]
     area = np.pi * radius**2
-    return flux, float(np.hypot(galaxy.noise * np.sqrt(area), galaxy.sky_error * area))
+    return flux, math.hypot(galaxy.noise * math.sqrt(area), galaxy.sky_error * area)
 
 
 def _radius_flags(radii: Radii | None, psf_fwhm_px: float | None) -> Flag:
@@ -500,35 +501,63 @@ def _radius_flags(radii: Radii | None, psf_fwhm_px: float | None) -> Flag:
 def _aperture_flags(
     scene: _Scene, window: Window, aperture: float, neighbours: BoolArray, saturation: float | None
 ) -> Flag:
-    height, width = scene.pixels.shape
-    low = [max(int(c - aperture), 0) for c in (window.y, window.x)]
-    high = [min(int(c + aperture) + 2, n) for c, n in zip((window.y, window.x), (height, width), strict=True)]
-    box = slice(low[0], max(high[0], low[0])), slice(low[1], max(high[1], low[1]))
-    along = np.arange(box[1].start, box[1].stop) - window.x, np.arange(box[0].start, box[0].stop) - window.y
-    inside = along[0] ** 2 + (along[1] ** 2)[:, None] <= aperture**2
-    flags = Flag(0)
-    values = scene.pixels[box]
-    if scene.finite is not None and (inside & ~scene.finite[box]).any():
-        flags |= Flag.MASKED_PIXELS
-        values = np.where(scene.finite[box], values, -np.inf)
-    if scene.weighted is not None and (inside & ~scene.weighted[box]).any():
-        flags |= Flag.ZERO_WEIGHT
-    if neighbours[box].any() and np.count_nonzero(inside & neighbours[box]) > 0.1 * np.count_nonzero(inside):
-        flags |= Flag.BLEND
-    if _is_saturated(values[inside], saturation):
-        flags |= Flag.SATURATED
-    return flags
+    finite, weighted = (_ALL if known is None else known for known in (scene.finite, scene.weighted))
+    limit = float("nan") if saturation is None else saturation
+    pixels = np.ascontiguousarray(scene.pixels, np.float32)
+    missing, weightless, blended, saturated = _aperture(
+        pixels, finite, weighted, neighbours, window.x, window.y, aperture, limit
+    )
+    flags = Flag.MASKED_PIXELS if missing else Flag(0)
+    flags |= Flag.ZERO_WEIGHT if weightless else Flag(0)
+    flags |= Flag.BLEND if blended else Flag(0)
+    return flags | Flag.SATURATED if saturated else flags
 
 
-def _is_saturated(values: FloatArray, saturation: float | None) -> bool:
-    values = values[np.isfinite(values)]
+@compiled
+def _aperture(
+    pixels: FloatArray,
+    finite: BoolArray,
+    weighted: BoolArray,
+    neighbours: BoolArray,
+    x: float,
+    y: float,
+    radius: float,
+    saturation: float,
+) -> tuple[bool, bool, bool, bool]:
+    """Tell whether pixels in a circle are missing, have no weight, belong to neighbours, are saturated.
+
+    An empty map stands for one where all pixels are finite or weighted; a saturation of NaN for none known.
+    """
+    height, width = pixels.shape
+    inside, others, seen, missing, weightless = 0, 0, 0, False, False
+    values = np.empty(height * width, np.float32)
+    for i in range(max(math.ceil(y - radius), 0), min(math.floor(y + radius), height - 1) + 1):
+        for j in range(max(math.ceil(x - radius), 0), min(math.floor(x + radius), width - 1) + 1):
+            if (j - x) ** 2 + (i - y) ** 2 > radius * radius:
+                continue
+            inside += 1
+            others += neighbours[i, j]
+            weightless = weightless or (weighted.size > 0 and not weighted[i, j])
+            if finite.size > 0 and not finite[i, j]:
+                missing = True
+            else:
+                values[seen] = pixels[i, j]
+                seen += 1
+    return missing, weightless, others > 0.1 * inside, _is_saturated(values[:seen], saturation)
+
+
+@inner
+def _is_saturated(values: FloatArray, saturation: float) -> bool:
     if values.size == 0:
         return False
     peak = values.max()
-    if saturation is not None and float(peak) >= saturation:
+    if peak >= saturation:
         return True
-    # A plateau: several pixels that share the very same highest value, far above the rest or filling much of it.
-    top = int(np.count_nonzero(values == peak))
-    if values.size <= 20 or top < 4:
-        return False
-    return bool(float(peak) > 10.0 * abs(float(np.median(values))) or top > 0.1 * values.size)
+    # A plateau: several pixels that share the very same highest value, far above the median or filling much of it.
+    top, above, below = 0, 0, 0
+    for value in values:
+        top += value == peak
+        above += value < 0.1 * peak
+        below += value > -0.1 * peak
+    far = 2 * min(above, below) > values.size
+    return bool(values.size > 20 and top >= 4 and (far or top > 0.1 * values.size))

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from galmorph.stamps.compiled import compiled
 from galmorph.stamps.profile import Profile
 
 __all__ = [
     "ETA",
     "Definition",
     "Sampling",
+    "count_seen",
     "crossings",
+    "eta",
     "filled",
+    "inside",
     "petrosian_radius",
     "rings_seen",
     "sampling",
-    "share_inside",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -36,57 +38,55 @@ _STEP = 0.02
 _FIRST_PX = 1.0
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """Which part of each ring of a profile lies inside circles, and inside the Petrosian annuli about them.
+class Sampling(NamedTuple):
+    """In which rings of a profile the edges of circles lie, and those of the Petrosian annuli about them.
 
     Parameters
     ----------
     radius
         (G,) of the circles, in units of the profile's edges.
-    inside
-        (G, n) share of ring i inside circle g.
-    annulus
-        (G, n) share of ring i inside the Petrosian annulus about circle g.
     ring, part
-        (3 G,) the ring that the edge of each circle lies in, and of the annulus about it inside and outside, and the
-        share of that ring inside the edge.
-    scale
-        Area of the circles over that of the annuli.
+        (3, G) the ring that the edge of each circle lies in, and the inner and outer edge of the annulus about it, and
+        the share of that ring inside the edge.
+    inner, outer
+        Edges of the annuli, in radii.
     """
 
     radius: Array
-    inside: Array
-    annulus: Array
     ring: npt.NDArray[np.intp]
     part: Array
-    scale: float
-
-    def eta(self, flux: Array) -> Array:
-        """Mean brightness of the annuli over the mean inside the circles, (G, ...); NaN where there is no light.
-
-        The flux, (n, ...), is that of whole rings.
-        """
-        part = self.part.reshape(-1, *(1,) * (flux.ndim - 1))
-        # Whole rings up to the one that the edge lies in, less what of that is outside.
-        grown = (np.cumsum(flux, axis=0) - flux).take(self.ring, axis=0) + flux.take(self.ring, axis=0) * part
-        within, low, high = grown.reshape(3, len(self.radius), *flux.shape[1:])
-        light = within > 0
-        ratio = np.full(within.shape, np.nan)
-        np.divide((high - low) * self.scale, within, out=ratio, where=light)
-        return ratio
-
-    def eta_at(self, rows: list[int], flux: Array) -> list[float]:
-        """Return the ratio at some circles only."""
-        pairs = [(float(self.inside[i] @ flux), float(self.annulus[i] @ flux)) for i in rows]
-        return [around * self.scale / within if within > 0 else math.nan for within, around in pairs]
+    inner: float
+    outer: float
 
 
-def share_inside(edges: Array, radius: Array) -> Array:
-    """Share of the rings between `edges` that lies inside circles, (G, n)."""
-    square = edges**2
-    share = (radius[:, None] ** 2 - square[:-1]) / np.diff(square)
-    return np.asarray(np.minimum(np.maximum(share, 0.0), 1.0))
+@compiled
+def eta(circles: Sampling, flux: Array) -> Array:
+    """Mean brightness of the annuli over the mean inside the circles, (G,); NaN where there is no light.
+
+    The flux, (n,), is that of whole rings.
+    """
+    grown = np.zeros(len(flux))
+    for i in range(1, len(flux)):
+        grown[i] = grown[i - 1] + flux[i - 1]
+    ratio = np.empty(len(circles.radius))
+    scale = 1.0 / (circles.outer**2 - circles.inner**2)
+    for g in range(len(ratio)):
+        # Whole rings up to the one that the edge lies in, and the part of that which is inside.
+        k, low, high = circles.ring[0, g], circles.ring[1, g], circles.ring[2, g]
+        within = grown[k] + flux[k] * circles.part[0, g]
+        around = grown[high] + flux[high] * circles.part[2, g] - grown[low] - flux[low] * circles.part[1, g]
+        ratio[g] = around * scale / within if within > 0 else math.nan
+    return ratio
+
+
+@compiled
+def inside(edges: Array, radius: float) -> Array:
+    """Share of each ring between `edges` that lies inside a circle, (n,)."""
+    share = np.empty(len(edges) - 1)
+    for i in range(len(share)):
+        square = edges[i] * edges[i]
+        share[i] = min(max((radius * radius - square) / (edges[i + 1] * edges[i + 1] - square), 0.0), 1.0)
+    return share
 
 
 @lru_cache(maxsize=64)
@@ -96,12 +96,10 @@ def _sampling(edges: bytes, definition: Definition) -> Sampling:
     last = ring_edges[-1] / outer
     n = max(int(np.log(max(last, 1.01) / _FIRST_PX) / _STEP), 2)
     radius = np.geomspace(_FIRST_PX, last, n)
-    inside = share_inside(ring_edges, radius)
-    annulus = share_inside(ring_edges, outer * radius) - share_inside(ring_edges, inner * radius)
-    along = np.concatenate([radius, inner * radius, outer * radius])
+    along = np.stack([radius, inner * radius, outer * radius])
     ring = np.clip(np.searchsorted(ring_edges, along, side="right") - 1, 0, len(ring_edges) - 2)
     part = np.minimum((along**2 - ring_edges[ring] ** 2) / np.diff(ring_edges**2)[ring], 1.0)
-    return Sampling(radius, inside, annulus, ring, part, 1.0 / (outer**2 - inner**2))
+    return Sampling(radius, ring, part, inner, outer)
 
 
 def sampling(edges: Array, definition: Definition = "sdss") -> Sampling:
@@ -109,12 +107,17 @@ def sampling(edges: Array, definition: Definition = "sdss") -> Sampling:
     return _sampling(np.ascontiguousarray(edges, np.float64).tobytes(), definition)
 
 
+@compiled
 def crossings(radius: Array, ratio: Array) -> Array:
     """Radii where the ratio falls through ETA, interpolated."""
-    low = ratio < ETA
-    below = np.flatnonzero(low[1:] & (ratio[:-1] >= ETA))
-    part = (ratio[below] - ETA) / (ratio[below] - ratio[below + 1])
-    return radius[below] + part * (radius[below + 1] - radius[below])
+    found = np.empty(len(radius))
+    count = 0
+    for i in range(len(radius) - 1):
+        if ratio[i] >= ETA and ratio[i + 1] < ETA:
+            part = (ratio[i] - ETA) / (ratio[i] - ratio[i + 1])
+            found[count] = radius[i] + part * (radius[i + 1] - radius[i])
+            count += 1
+    return found[:count]
 
 
 def petrosian_radius(profile: Profile, noise: float, *, definition: Definition = "sdss") -> tuple[float, float, bool]:
@@ -146,15 +149,17 @@ def petrosian_radius(profile: Profile, noise: float, *, definition: Definition =
     circles = sampling(profile.edges[: n + 1], definition)
     area = profile.area[:n]
     flux = filled(profile.mean[:n]) * area
-    ratio = circles.eta(flux)
+    ratio = eta(circles, flux)
     found = crossings(circles.radius, ratio)
     if len(found) == 0:
         return nothing
     spread = np.divide(profile.area[:n] ** 2, profile.used[:n], out=np.zeros(n), where=profile.used[:n] > 0)
     radius = float(found[0])
     at = int(np.searchsorted(circles.radius, radius))
-    ring = circles.annulus[at]
-    mean_inside = (circles.inside[at] @ flux) / (circles.inside[at] @ area)
+    edges, circle = profile.edges[: n + 1], float(circles.radius[at])
+    ring = inside(edges, circles.outer * circle) - inside(edges, circles.inner * circle)
+    within = inside(edges, circle)
+    mean_inside = (within @ flux) / (within @ area)
     error = noise * np.sqrt(ring**2 @ spread) / (ring @ area) / mean_inside
     return radius, float(error * radius / abs(_slope(ratio, at))), True
 
@@ -176,13 +181,23 @@ def _slope(ratio: Array, at: int) -> float:
 
 
 def rings_seen(profile: Profile) -> int:
-    """Count the rings out to where less than a fifth of one has pixels.
+    """Count the rings out to where less than a fifth of one has pixels."""
+    return count_seen(profile.used, profile.area)
+
+
+@compiled
+def count_seen(used: Array, area: Array) -> int:
+    """Count the rings out to where less than a fifth of the area of one is used.
 
     A narrow ring that falls between two rows of pixels (the centre on a pixel leaves 9.5 to 9.75 px empty) is judged
     with its neighbours.
     """
-    used, area = profile.used, profile.area
-    scarce = np.flatnonzero(used[8:] < 0.2 * area[8:]) + 8
-    # The first of them is the last one, but for a narrow ring or two.
-    gaps = (int(i) for i in scarce if used[i - 1 : i + 2].sum() < 0.2 * area[i - 1 : i + 2].sum())
-    return next(gaps, len(used))
+    for i in range(8, len(used)):
+        if used[i] < 0.2 * area[i]:
+            first, end = i - 1, min(i + 2, len(used))
+            around, whole = 0.0, 0.0
+            for k in range(first, end):
+                around, whole = around + used[k], whole + area[k]
+            if around < 0.2 * whole:
+                return i
+    return len(used)

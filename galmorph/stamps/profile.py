@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.frame import Frame, frame_about
+from galmorph.stamps.rings import FINE_PX, ring_sums
 
 __all__ = ["Profile", "profile_of", "radial_profile"]
 
@@ -15,41 +18,65 @@ Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
+_WHOLE = 0.99
+_LEAST_USED = 1e-3
+
 
 @dataclass(frozen=True)
 class Profile:
-    """Circular profile in rings that end at `edge` (pixels): `mean` flux per pixel, geometric `area`, area `used`.
+    """Circular profile in n rings: `mean` flux per pixel, geometric `area`, area `used`, (n,); `edges`, (n + 1,).
 
-    A ring without a good pixel has a mean of NaN.
+    All in pixels. A ring without a good pixel has a mean of NaN.
     """
 
-    edge: Array
+    edges: Array
     mean: Array
     area: Array
     used: Array
 
     @property
-    def edges(self) -> Array:
-        """Radii between the rings, one more than rings."""
-        return np.concatenate([[0.0], self.edge])
+    def edge(self) -> Array:
+        """Where each ring ends, (n,)."""
+        return self.edges[1:]
 
 
 def profile_of(frame: Frame) -> Profile:
     """Average a frame in the rings about its centre, in image pixels."""
     circles, scale = frame.rings, float(frame.scale_px)
+    mean, used = ring_means(frame)
     # Nothing writes into a profile: it may share the arrays of the rings.
-    used = circles.full if frame.good is None else circles.sums(frame.good)
-    mean = np.full(len(used), np.nan)
-    # Half-good binned pixels count by their share.
-    flux = frame.flux if frame.good is None else frame.flux * frame.good
-    np.divide(circles.sums(flux, sharp=_core_is_whole(frame)), used, out=mean, where=used > 1e-3)
     if frame.scale_px == 1:
-        return Profile(circles.edges[1:], mean, circles.area, used)
-    return Profile(circles.edges[1:] * scale, mean, circles.area * scale**2, used * scale**2)
+        return Profile(circles.edges, mean, circles.area, used)
+    return Profile(circles.edges * scale, mean, circles.area * scale**2, used * scale**2)
 
 
+@compiled
+def ring_means(frame: Frame) -> tuple[Array, Array]:
+    """Mean flux per image pixel of each ring, NaN where none is seen, and how many frame pixels of it are, (n,)."""
+    circles, n = frame.rings, len(frame.rings.area)
+    flux, good = frame.flux.ravel(), frame.good.ravel()
+    used, divided = circles.full, circles.sharp
+    if good.size:
+        used = ring_sums(good, circles.number, circles.near, n)
+        # Half-good binned pixels count by their share.
+        flux = flux.copy()
+        for i in range(len(flux)):
+            flux[i] *= good[i]
+        if not _core_is_whole(frame):
+            divided = circles.near
+    total = ring_sums(flux, circles.number, divided, n)
+    for i in range(n):
+        total[i] = total[i] / used[i] if used[i] > _LEAST_USED else math.nan
+    return total, used
+
+
+@inner
 def _core_is_whole(frame: Frame) -> bool:
-    return frame.good is None or bool(frame.good[frame.rings.core].min() > 0.99)
+    for i in range(frame.rings.half - FINE_PX, frame.rings.half + FINE_PX + 1):
+        for j in range(frame.rings.half - FINE_PX, frame.rings.half + FINE_PX + 1):
+            if frame.good[i, j] <= _WHOLE:
+                return False
+    return True
 
 
 def radial_profile(clean: FloatArray, good: BoolArray, x: float, y: float) -> Profile:

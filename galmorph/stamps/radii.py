@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from dataclasses import dataclass
+import math
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.frame import Frame
-from galmorph.stamps.petrosian import ETA, crossings, rings_seen, sampling, share_inside
-from galmorph.stamps.profile import profile_of
+from galmorph.stamps.petrosian import ETA, INNER, OUTER, Sampling, count_seen, crossings, eta, inside, sampling
+from galmorph.stamps.profile import ring_means
+from galmorph.stamps.rings import ring_edges
 from galmorph.stamps.template import SHARES, Match, Templates, light_radii, match, plane_of, templates, width_class
 
-__all__ = ["Radii", "radii_of"]
+__all__ = ["Radii", "light_within", "radii_of"]
 
 Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 
 # How far galaxies deviate from Sérsic profiles: in the match, and where their own profile replaces the template.
 _UNLIKE = 0.1
@@ -36,8 +40,7 @@ _RADIUS_GAIN, _LIGHT_GAIN, _FLUX_GAIN, _CONTRAST_GAIN, _INTRINSIC_GAIN = 1.18, 1
 _NEIGHBOUR_GAIN, _NEIGHBOUR_LIMIT = 4.0, 2.0
 
 
-@dataclass(frozen=True)
-class Radii:
+class Radii(NamedTuple):
     """Radii in pixels with errors; NaN where unknown.
 
     Parameters
@@ -63,32 +66,6 @@ class Radii:
     intrinsic_err: float
     flux: float
     flux_err: float
-
-
-@dataclass(frozen=True)
-class _Estimate:
-    """A Petrosian radius in frame pixels and its relative error."""
-
-    radius: float
-    error: float
-
-
-_NONE = _Estimate(float("nan"), float("inf"))
-
-
-@dataclass(frozen=True)
-class _Rings:
-    """Rings in frame pixels: mean flux per image pixel, its variance (infinite where unseen), area, share seen.
-
-    The share is None where all of every ring is seen.
-    """
-
-    edges: Array
-    mean: Array
-    variance: Array
-    area: Array
-    seen: Array | None
-    sky_error: float
 
 
 def radii_of(
@@ -119,205 +96,346 @@ def radii_of(
     None where neither has a radius.
     """
     scale = frame.scale_px
-    rings = _rings(frame, noise, sky_error)
     width = width_class(None if psf_fwhm_px is None else psf_fwhm_px / scale)
     known = templates(width, plane_of(axis_ratio))
-    fit, model, trust = _matched(known, rings, (sky_px[0] / scale, sky_px[1] / scale))
-    mean = np.where(np.isfinite(rings.variance), rings.mean - (fit.sky if fit is not None else 0.0), model)
-    blend = model + trust * (mean - model)
-    template = _NONE if fit is None else _from_template(fit, rings, blend)
-    direct = _direct(rings, mean, blend, template.radius)
-    if not _is_seen(rings, direct.radius if np.isfinite(direct.radius) else template.radius):
-        return None
-    return _combined(rings, mean, blend, direct, template, fit, scale)
+    found = _measured(
+        frame, sampling_of(frame.rings.half), known, noise, sky_error, (sky_px[0] / scale, sky_px[1] / scale)
+    )
+    return found if math.isfinite(found.rpet) else None
 
 
+@lru_cache(maxsize=16)
+def sampling_of(half: int) -> Sampling:
+    """Return the sampling of the rings of a frame."""
+    return sampling(ring_edges(half))
+
+
+@compiled
+def light_within(frame: Frame, aperture_px: float) -> tuple[Array, float, float]:
+    """Mean flux per pixel of each ring, (n,), zero where none is seen; half-light radius and flux of an aperture."""
+    circles, scale = frame.rings, float(frame.scale_px)
+    mean, _ = ring_means(frame)
+    flux = np.empty(len(mean))
+    for i in range(len(mean)):
+        mean[i] = 0.0 if math.isnan(mean[i]) else mean[i]
+        flux[i] = mean[i] * circles.area[i]
+    shares, total = light_radii(flux, circles.edges, aperture_px / scale)
+    return mean, shares[1] * scale, total * scale**2
+
+
+class _Estimate(NamedTuple):
+    """A Petrosian radius in frame pixels and its relative error; NaN and infinite where there is none."""
+
+    radius: float
+    error: float
+
+
+class _Rings(NamedTuple):
+    """Rings in frame pixels: mean flux per image pixel, its variance (infinite where unseen), area, share seen.
+
+    The shares are empty where all of every ring is seen; `last` is the number of the first ring after all that are
+    seen.
+    """
+
+    edges: Array
+    mean: Array
+    variance: Array
+    area: Array
+    seen: Array
+    sky_error: float
+    last: int
+
+
+@compiled
+def _measured(
+    frame: Frame,
+    circles: Sampling,
+    known: Templates,
+    noise: float,
+    sky_error: float,
+    sky_px: tuple[float, float],
+) -> Radii:
+    """Measure a frame; all is NaN where neither the profile nor the templates have a radius."""
+    rings = _rings(frame, noise, sky_error)
+    fit, model, trust = _matched(known, rings, sky_px)
+    left = 0.0 if math.isnan(fit.sky) else fit.sky
+    mean, blend = np.empty(len(model)), np.empty(len(model))
+    for i in range(len(model)):
+        mean[i] = rings.mean[i] - left if math.isfinite(rings.variance[i]) else model[i]
+        blend[i] = model[i] + trust[i] * (mean[i] - model[i])
+    template = _from_template(fit, circles, _flux_of(rings, blend))
+    direct = _direct(rings, circles, mean, blend, template.radius)
+    if not _is_seen(rings, direct.radius if math.isfinite(direct.radius) else template.radius):
+        return _unknown()
+    return _combined(rings, mean, blend, direct, template, fit, frame.scale_px)
+
+
+@inner
 def _rings(frame: Frame, noise: float, sky_error: float) -> _Rings:
-    profile = profile_of(frame)
-    scale = frame.scale_px
-    known = np.isfinite(profile.mean)
+    circles, scale = frame.rings, frame.scale_px
+    mean, used = ring_means(frame)
+    n = count_seen(used, circles.area)
     # A rendered image may have no noise at all.
-    floor = _EXACT * float(np.abs(profile.mean[known]).max(initial=0.0))
-    with np.errstate(divide="ignore"):
-        variance = max(noise, floor, _TINY) ** 2 / profile.used
-    variance[~known] = np.inf
-    variance[rings_seen(profile) :] = np.inf
-    mean = np.where(np.isfinite(variance), profile.mean, 0.0)
-    sky_error = max(sky_error, floor, _TINY)
-    return _Rings(frame.rings.edges, mean, variance, profile.area / scale**2, _seen(frame), sky_error)
+    brightest = 0.0
+    for i in range(len(mean)):
+        if math.isfinite(mean[i]):
+            brightest = max(brightest, abs(mean[i]))
+    floor = max(_EXACT * brightest, _TINY)
+    variance = np.full(len(mean), np.inf)
+    last = 0
+    for i in range(len(mean)):
+        if i < n and math.isfinite(mean[i]):
+            variance[i] = max(noise, floor) ** 2 / (used[i] * scale**2)
+            last = i + 1
+        else:
+            mean[i] = 0.0
+    seen = np.ones(len(used) if frame.good.size else 0)
+    for i in range(len(seen)):
+        if circles.full[i] > 0:
+            seen[i] = used[i] / circles.full[i]
+    return _Rings(circles.edges, mean, variance, circles.area, seen, max(sky_error, floor), last)
 
 
-def _seen(frame: Frame) -> Array | None:
-    if frame.good is None:
-        return None
-    full = frame.rings.full
-    return np.divide(frame.rings.sums(frame.good), full, out=np.ones(len(full)), where=full > 0)
-
-
-def _matched(known: Templates, rings: _Rings, sky_px: tuple[float, float]) -> tuple[Match | None, Array, Array]:
+@inner
+def _matched(known: Templates, rings: _Rings, sky_px: tuple[float, float]) -> tuple[Match, Array, Array]:
     """Match the templates; return the model in all rings and how far each ring's own mean is trusted, 0 to 1."""
     n = len(rings.mean)
-    groups = known.groups[: min(bisect_left(known.groups, n - 1), len(known.mean))]
-    weight = 1.0 / rings.variance
-    total = np.add.reduceat(weight, groups)
-    seen = total > 0
-    if not seen.any():
-        return None, np.zeros(n), np.ones(n)
-    variance = np.divide(1.0, total, out=np.full(len(groups), np.inf), where=seen)
-    # Where nothing is seen this is zero over one.
-    mean = np.add.reduceat(rings.mean * weight, groups) / np.where(seen, total, 1.0)
-    fit = match(known, mean, variance + (_UNLIKE * np.maximum(mean, 0.0)) ** 2, rings.sky_error, sky_px)
-    if fit is None:
-        return None, np.zeros(n), np.ones(n)
-    model = fit.ring_flux[:n] / rings.area
-    in_group = np.add.reduceat(fit.ring_flux[:n], groups) / np.add.reduceat(rings.area, groups)
-    residual = (mean - fit.sky - in_group) ** 2 / variance
-    misfit = max(float(residual.sum()) / max(int(seen.sum()) - 4, 1), 1.0)
-    unlike = misfit * (_UNLIKE * in_group) ** 2
-    trust = unlike / (unlike + variance)
-    lengths = np.empty_like(groups)
-    np.subtract(groups[1:], groups[:-1], out=lengths[:-1])
-    lengths[-1] = n - groups[-1]
-    return fit, model, np.where(weight > 0, np.repeat(trust, lengths), 0.0)
+    groups = known.groups[: min(int(np.searchsorted(known.groups, n - 1)), len(known.mean))]
+    mean, variance, cautious, seen = _grouped(rings, groups)
+    fit = match(known, mean, cautious, rings.sky_error, sky_px)
+    model, trust = np.zeros(n), np.ones(n)
+    if math.isnan(fit.sky):
+        return fit, model, trust
+    in_group, misfit = np.zeros(len(groups)), 0.0
+    for g in range(len(groups)):
+        flux, area = 0.0, 0.0
+        for i in range(groups[g], _end(groups, g, n)):
+            flux, area = flux + fit.ring_flux[i], area + rings.area[i]
+        in_group[g] = flux / area
+        misfit += (mean[g] - fit.sky - in_group[g]) ** 2 / variance[g]
+    misfit = max(misfit / max(seen - 4, 1), 1.0)
+    for g in range(len(groups)):
+        unlike = misfit * (_UNLIKE * in_group[g]) ** 2
+        for i in range(groups[g], _end(groups, g, n)):
+            trust[i] = unlike / (unlike + variance[g]) if math.isfinite(rings.variance[i]) else 0.0
+    for i in range(n):
+        model[i] = fit.ring_flux[i] / rings.area[i]
+    return fit, model, trust
 
 
-def _direct(rings: _Rings, mean: Array, blend: Array, expected: float) -> _Estimate:
+@inner
+def _grouped(rings: _Rings, first: IntArray) -> tuple[Array, Array, Array, int]:
+    """Average groups of rings by the first of each; variances, these with the unlikeness, and how many are seen."""
+    mean, variance = np.zeros(len(first)), np.full(len(first), np.inf)
+    cautious, seen = np.full(len(first), np.inf), 0
+    for g in range(len(first)):
+        total, weight = 0.0, 0.0
+        for i in range(first[g], _end(first, g, len(rings.mean))):
+            total, weight = total + rings.mean[i] / rings.variance[i], weight + 1.0 / rings.variance[i]
+        if weight > 0:
+            mean[g], variance[g], seen = total / weight, 1.0 / weight, seen + 1
+            cautious[g] = variance[g] + (_UNLIKE * max(mean[g], 0.0)) ** 2
+    return mean, variance, cautious, seen
+
+
+@inner
+def _end(first: IntArray, g: int, n: int) -> int:
+    """Return where a group of rings ends, the last at the end of all."""
+    return int(first[g + 1]) if g + 1 < len(first) else n
+
+
+@inner
+def _flux_of(rings: _Rings, mean: Array) -> Array:
+    flux = np.empty(len(mean))
+    for i in range(len(mean)):
+        flux[i] = mean[i] * rings.area[i]
+    return flux
+
+
+@inner
+def _direct(rings: _Rings, circles: Sampling, mean: Array, blend: Array, expected: float) -> _Estimate:
     """Return the first radius where the profile itself falls to ETA; its error from the slope of the smooth one."""
-    circles = sampling(rings.edges)
-    last = int(np.flatnonzero(np.isfinite(rings.variance)).max(initial=-1)) + 1
-    n = int(np.searchsorted(circles.radius, rings.edges[last] / 1.25, side="right"))
-    found = crossings(circles.radius[:n], circles.eta(mean * rings.area)[:n])
+    n = int(np.searchsorted(circles.radius, rings.edges[rings.last] / OUTER, side="right"))
+    found = crossings(circles.radius[:n], eta(circles, _flux_of(rings, mean))[:n])
     if len(found) == 0:
-        return _NONE
-    first = _direct_at(float(found[0]), rings, mean, blend)
-    if len(found) == 1 or first.error < _CLEAR or not np.isfinite(expected):
+        return _Estimate(math.nan, math.inf)
+    smooth = eta(circles, _flux_of(rings, blend))
+    first = _direct_at(found[0], rings, circles, mean, smooth)
+    if len(found) == 1 or first.error < _CLEAR or not math.isfinite(expected):
         return first
     # Noise makes several: the one nearest to the smooth profile's.
-    nearest = float(found[np.abs(np.log(found / expected)).argmin()])
-    return _direct_at(nearest, rings, mean, blend)
+    nearest = 0
+    for i in range(1, len(found)):
+        if abs(math.log(found[i] / expected)) < abs(math.log(found[nearest] / expected)):
+            nearest = i
+    return _direct_at(found[nearest], rings, circles, mean, smooth)
 
 
-def _direct_at(radius: float, rings: _Rings, mean: Array, blend: Array) -> _Estimate:
-    """Return the error of a radius where the profile falls to ETA, from the slope of the smooth one."""
-    circles = sampling(rings.edges)
+@inner
+def _direct_at(radius: float, rings: _Rings, circles: Sampling, mean: Array, smooth: Array) -> _Estimate:
+    """Return the error of a radius where the profile falls to ETA, from the slope of the smooth one's ratio."""
     at = min(int(np.searchsorted(circles.radius, radius)), len(circles.radius) - 1)
     low, high = max(at - 4, 0), min(at + 4, len(circles.radius) - 1)
-    flux = blend * rings.area
-    ends = circles.eta_at([low, high], flux)
-    slope = float(ends[1] - ends[0]) / float(np.log(circles.radius[high] / circles.radius[low]))
-    inside, ring = circles.inside[at] * rings.area, circles.annulus[at] * rings.area
-    area = float(np.pi * circles.radius[at] ** 2)
-    bright = float(inside @ mean) / area
+    slope = (smooth[high] - smooth[low]) / math.log(circles.radius[high] / circles.radius[low])
+    circle = circles.radius[at]
+    within, area = _covered(rings, circle), math.pi * circle**2
+    inner_edge, outer_edge = _covered(rings, INNER * circle), _covered(rings, OUTER * circle)
+    bright = _dot(within, mean) / area
     if not bright > 0:
-        return _NONE
+        return _Estimate(math.nan, math.inf)
     # d ratio / d mean of a ring
-    lever = ring * (circles.scale / area) - inside * (ETA / area)
-    noise = float(lever**2 @ _known(rings.variance))
-    error = float(np.sqrt(noise + ((1.0 - ETA) * rings.sky_error) ** 2)) / bright
-    return _Estimate(radius, error / max(-slope, _LEAST_SLOPE) if np.isfinite(slope) else error / _LEAST_SLOPE)
+    lever = np.zeros(len(within))
+    for i in range(len(lever)):
+        ring = (outer_edge[i] - inner_edge[i]) / (OUTER**2 - INNER**2)
+        lever[i] = (ring - ETA * within[i]) / area
+    error = math.sqrt(_noise(rings, lever) + ((1.0 - ETA) * rings.sky_error) ** 2) / bright
+    return _Estimate(radius, error / (max(-slope, _LEAST_SLOPE) if math.isfinite(slope) else _LEAST_SLOPE))
 
 
-def _from_template(fit: Match, rings: _Rings, blend: Array) -> _Estimate:
+@inner
+def _covered(rings: _Rings, radius: float) -> Array:
+    """Area of each ring inside a circle, (n,)."""
+    area = inside(rings.edges, radius)
+    for i in range(len(area)):
+        area[i] *= rings.area[i]
+    return area
+
+
+@inner
+def _dot(one: Array, other: Array) -> float:
+    total = 0.0
+    for i in range(len(one)):
+        total += one[i] * other[i]
+    return total
+
+
+@inner
+def _noise(rings: _Rings, lever: Array) -> float:
+    """Variance of a sum of the rings' means; those that are not seen add none."""
+    total = 0.0
+    for i in range(len(lever)):
+        if math.isfinite(rings.variance[i]):
+            total += lever[i] * lever[i] * rings.variance[i]
+    return total
+
+
+@inner
+def _from_template(fit: Match, circles: Sampling, blended_flux: Array) -> _Estimate:
     """Return the radius of the blended profile, or the templates' own beyond the frame."""
-    circles = sampling(rings.edges)
-    found = crossings(circles.radius, circles.eta(blend * rings.area))
-    radius = float(found[0]) if len(found) else float(np.exp(fit.mean[0]))
-    return _Estimate(radius, float(np.hypot(fit.spread[0], _FLOOR)))
+    if math.isnan(fit.sky):
+        return _Estimate(math.nan, math.inf)
+    found = crossings(circles.radius, eta(circles, blended_flux))
+    radius = found[0] if len(found) else math.exp(fit.mean[0])
+    return _Estimate(radius, math.hypot(fit.spread[0], _FLOOR))
 
 
+@inner
 def _combined(
-    rings: _Rings, mean: Array, blend: Array, direct: _Estimate, template: _Estimate, fit: Match | None, scale: int
-) -> Radii | None:
-    if not (np.isfinite(direct.radius) or np.isfinite(template.radius)):
-        return None
-    share = 1.0 / (1.0 + (direct.error / template.error) ** 2) if np.isfinite(direct.error) else 0.0
-    if not np.isfinite(template.radius):
+    rings: _Rings, mean: Array, blend: Array, direct: _Estimate, template: _Estimate, fit: Match, scale: int
+) -> Radii:
+    if not (math.isfinite(direct.radius) or math.isfinite(template.radius)):
+        return _unknown()
+    share = 1.0 / (1.0 + (direct.error / template.error) ** 2) if math.isfinite(direct.error) else 0.0
+    if not math.isfinite(template.radius):
         share = 1.0
-    hidden = _hidden(rings, template.radius if np.isfinite(template.radius) else direct.radius)
-    logs = [np.log(e.radius) if np.isfinite(e.radius) else 0.0 for e in (direct, template)]
-    radius = float(np.exp(share * logs[0] + (1.0 - share) * logs[1]))
-    error = _RADIUS_GAIN * hidden * float((direct.error**-2.0 + template.error**-2.0) ** -0.5)
-    profile = share * mean + (1.0 - share) * blend
-    shares, relative, concentration_err = _light(rings, profile, radius, error, fit)
+    hidden = _hidden(rings, template.radius if math.isfinite(template.radius) else direct.radius)
+    log_direct = math.log(direct.radius) if math.isfinite(direct.radius) else 0.0
+    log_template = math.log(template.radius) if math.isfinite(template.radius) else 0.0
+    radius = math.exp(share * log_direct + (1.0 - share) * log_template)
+    error = _RADIUS_GAIN * hidden * (direct.error**-2.0 + template.error**-2.0) ** -0.5
+    profile = np.empty(len(mean))
+    for i in range(len(mean)):
+        profile[i] = share * mean[i] + (1.0 - share) * blend[i]
+    shares, relative, contrast = _light(rings, profile, radius, error, fit)
+    for k in range(3):
+        shares[k] *= scale
+        relative[k] *= shares[k] * hidden * _LIGHT_GAIN
     flux, flux_err = _flux(rings, mean, radius, error)
-    relative, flux_err = relative * hidden * _LIGHT_GAIN, flux_err * hidden * _FLUX_GAIN
-    concentration_err *= hidden * _CONTRAST_GAIN
-    nan = float("nan")
+    sharp = math.exp(fit.mean[4])
     return Radii(
-        rpet=radius * scale,
-        rpet_err=radius * error * scale,
-        shares=shares * scale,
-        shares_err=shares * relative * scale,
-        concentration_err=concentration_err,
-        intrinsic=nan if fit is None else float(np.exp(fit.mean[4])) * scale,
-        intrinsic_err=nan
-        if fit is None
-        else _INTRINSIC_GAIN * float(np.exp(fit.mean[4]) * np.hypot(fit.spread[4], 0.02)) * scale,
-        flux=flux * scale**2,
-        flux_err=flux_err * scale**2,
+        radius * scale,
+        radius * error * scale,
+        shares,
+        relative,
+        contrast * hidden * _CONTRAST_GAIN,
+        sharp * scale,
+        _INTRINSIC_GAIN * sharp * math.hypot(fit.spread[4], 0.02) * scale,
+        flux * scale**2,
+        flux_err * hidden * _FLUX_GAIN * scale**2,
     )
 
 
+@inner
+def _unknown() -> Radii:
+    nan, three = math.nan, np.full(3, np.nan)
+    return Radii(nan, nan, three, three, nan, nan, nan, nan, nan)
+
+
+@inner
 def _hidden(rings: _Rings, radius: float) -> float:
     """By how much errors grow for the masked share of a circle of 1.5 radii."""
-    if rings.seen is None:
+    if rings.seen.size == 0:
         return 1.0
-    inside = share_inside(rings.edges, np.array([1.5 * radius]))[0] * rings.area
-    share = 1.0 - float(inside @ rings.seen) / max(float(inside.sum()), 1e-9)
+    within = _covered(rings, 1.5 * radius)
+    share = 1.0 - _dot(within, rings.seen) / max(float(within.sum()), 1e-9)
     return 1.0 + min(_NEIGHBOUR_GAIN * max(share - 0.01, 0.0), _NEIGHBOUR_LIMIT)
 
 
+@inner
 def _is_seen(rings: _Rings, radius: float) -> bool:
     """Tell whether rings are seen out to a radius, and enough of what lies inside it."""
-    if not np.isfinite(radius):
+    if not math.isfinite(radius) or rings.edges[rings.last] < radius:
         return False
-    last = int(np.flatnonzero(np.isfinite(rings.variance)).max(initial=-1)) + 1
-    if rings.seen is None or rings.edges[last] < radius:
-        return bool(rings.edges[last] >= radius)
-    inside = share_inside(rings.edges, np.array([radius]))[0] * rings.area
-    return bool(inside @ rings.seen >= _LEAST_SEEN * inside.sum())
+    if rings.seen.size == 0:
+        return True
+    within = _covered(rings, radius)
+    return _dot(within, rings.seen) >= _LEAST_SEEN * float(within.sum())
 
 
-def _known(variance: Array) -> Array:
-    return np.where(np.isfinite(variance), variance, 0.0)
-
-
+@inner
 def _flux(rings: _Rings, mean: Array, radius: float, error: float) -> tuple[float, float]:
     """Flux inside a radius in image units per frame pixel, and its error with those of the sky and the radius."""
-    inside = share_inside(rings.edges, np.array([radius]))[0] * rings.area
-    flux = float(inside @ mean)
-    noise = float(inside**2 @ _known(rings.variance))
-    sky = (float(inside.sum()) * rings.sky_error) ** 2
+    within = _covered(rings, radius)
+    flux = _dot(within, mean)
+    sky = (within.sum() * rings.sky_error) ** 2
     # d ln F / d ln r at r_P, where the brightness is a fifth of the mean inside and more
     grown = 2.0 * ETA * flux * error
-    return flux, float(np.sqrt(noise + sky + grown**2))
+    return flux, math.sqrt(_noise(rings, within) + sky + grown**2)
 
 
-def _light(rings: _Rings, profile: Array, radius: float, error: float, fit: Match | None) -> tuple[Array, Array, float]:
+@inner
+def _light(rings: _Rings, profile: Array, radius: float, error: float, fit: Match) -> tuple[Array, Array, float]:
     """Radii with shares of the light, their relative errors, and the error of the concentration."""
-    ring_flux = profile * rings.area
+    ring_flux = _flux_of(rings, profile)
     shares, total = light_radii(ring_flux, rings.edges, radius)
     if not total > 0:
-        nothing = np.full(3, np.nan)
-        return nothing, nothing, float("nan")
-    part = np.array(SHARES)
-    inside = share_inside(rings.edges, np.append(shares, radius)) * rings.area
-    noise = inside**2 @ _known(rings.variance)
-    variance = ((1.0 - 2.0 * part) * noise[:3] + part**2 * noise[3]) / total**2
-    sky = (inside[:3].sum(axis=1) - part * inside[3].sum()) * rings.sky_error / total
-    # d share / d ln r, over a tenth
-    grown = np.concatenate([[0.0], np.cumsum(ring_flux)])
-    around = np.interp(np.concatenate([0.9 * shares, 1.1 * shares]) ** 2, rings.edges**2, grown)
-    slope = np.maximum((around[3:] - around[:3]) / (total * _TENTH), 0.05)
-    common = (part * 2.0 * ETA * error + np.abs(sky)) / slope
-    own = np.sqrt(np.maximum(variance, 0.0)) / slope
-    relative = np.hypot(own, common)
-    contrast = np.sqrt(own[0] ** 2 + own[2] ** 2 + (common[2] - common[0]) ** 2)
-    if fit is not None:
-        relative = _with_template(relative, fit.spread[1:4])
-        contrast = float(_with_template(np.array([contrast]), fit.spread[[1]] + fit.spread[[3]])[0])
-    return shares, relative, 5.0 / np.log(10.0) * float(contrast)
+        return np.full(3, np.nan), np.full(3, np.nan), math.nan
+    whole = _covered(rings, radius)
+    noise, area = _noise(rings, whole), whole.sum()
+    own, common = np.empty(3), np.empty(3)
+    for k in range(3):
+        part = SHARES[k]
+        within = _covered(rings, shares[k])
+        variance = ((1.0 - 2.0 * part) * _noise(rings, within) + part**2 * noise) / total**2
+        sky = (within.sum() - part * area) * rings.sky_error / total
+        # d share / d ln r, over a tenth
+        rise = _dot(inside(rings.edges, 1.1 * shares[k]), ring_flux) - _dot(
+            inside(rings.edges, 0.9 * shares[k]), ring_flux
+        )
+        slope = max(rise / (total * _TENTH), 0.05)
+        own[k] = math.sqrt(max(variance, 0.0)) / slope
+        common[k] = (part * 2.0 * ETA * error + abs(sky)) / slope
+    relative = np.empty(3)
+    for k in range(3):
+        relative[k] = math.hypot(own[k], common[k])
+    contrast = math.sqrt(own[0] ** 2 + own[2] ** 2 + (common[2] - common[0]) ** 2)
+    if not math.isnan(fit.sky):
+        for k in range(3):
+            relative[k] = _with_template(relative[k], fit.spread[k + 1])
+        contrast = _with_template(contrast, fit.spread[1] + fit.spread[3])
+    return shares, relative, 5.0 / math.log(10.0) * contrast
 
 
-def _with_template(error: Array, other: Array) -> Array:
-    return np.asarray((error**-2.0 + (other**2 + _FLOOR**2) ** -1.0) ** -0.5)
+@inner
+def _with_template(error: float, other: float) -> float:
+    return 1.0 / math.sqrt(1.0 / error**2 + 1.0 / (other**2 + _FLOOR**2))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from galmorph.errors import PipelineError, unknown_name
-from galmorph.stamps.background import clipped_sky, sky_noise
-from galmorph.stamps.measure import Measurement
 from galmorph.stamps.views import ONE, reach_of, read_views
 from galmorph.stamps.warp import compose, stamp_matrix, warp_batch
+
+if TYPE_CHECKING:
+    from galmorph.stamps.measure import Measurement
 
 __all__ = [
     "Prepared",
@@ -198,6 +199,9 @@ def fill(planes: FloatArray, bad: BoolArray, measured: Measurement, seed: int) -
     bad
         (H, W) True on the pixels to replace.
     """
+    # Who lists recipes fills no stamps, and numba takes a quarter of a second to import.
+    from galmorph.stamps.background import clipped_sky, sky_noise  # noqa: PLC0415
+
     if not bad.any():
         return planes.astype(np.float32, copy=False)
     height, width = bad.shape

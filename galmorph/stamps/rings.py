@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Rings", "phase_of", "ring_edges", "rings"]
+from galmorph.stamps.compiled import inner
+
+__all__ = ["FINE_PX", "Rings", "Shares", "interpolated", "phase_of", "ring_edges", "ring_sums", "rings"]
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int32]
 Array = npt.NDArray[np.float64]
 
 # Pixels this near to the centre are divided, so that small circles are exact; further out a pixel belongs to the ring
 # that holds its middle.
-_FINE_PX = 8
+FINE_PX = 8
+"""How far from the middle pixel of a frame pixels are divided."""
 _SUBPIXELS = 10
 _PHASES = 8
 
 
-@dataclass(frozen=True)
-class Rings:
+class Shares(NamedTuple):
+    """Which share of a central pixel lies in which ring, as lists of (P,) rings, flat indices of pixels and shares."""
+
+    ring: IntArray
+    pixel: IntArray
+    share: FloatArray
+
+
+class Rings(NamedTuple):
     """The rings of a frame of 2 * half + 1 pixels a side whose centre lies `phase` eighths of a pixel off its middle.
 
     Parameters
@@ -32,8 +43,10 @@ class Rings:
         (n + 1,) radii between the rings, pixels, from 0 past the frame's corners.
     area
         (n,) geometric area of each ring.
-    whole, sharp
-        Which pixels fall into which ring; and the same for flux, less the smearing by a pixel that taking pixels for
+    number
+        (N²,) ring of each pixel by flat index; -1 for the central ones, which are divided.
+    near, sharp
+        How the central pixels are divided; and the same for flux, less the smearing by a pixel that taking pixels for
         tiles of even brightness adds.
     full
         (n,) area of the pixels of each ring if all are good.
@@ -42,78 +55,47 @@ class Rings:
     half: int
     edges: Array
     area: Array
-    whole: Sorting
-    sharp: Sorting
+    number: IntArray
+    near: Shares
+    sharp: Shares
     full: Array
 
-    @property
-    def core(self) -> tuple[slice, slice]:
-        """The central pixels that are divided."""
-        middle = slice(self.half - _FINE_PX, self.half + _FINE_PX + 1)
-        return middle, middle
 
-    def sums(self, frame: FloatArray, *, sharp: bool = False) -> Array:
-        """Add up the pixels of each ring, (n,); the frame is (2 * half + 1, 2 * half + 1)."""
-        return (self.sharp if sharp else self.whole).sums(frame, len(self.area))
+@inner
+def ring_sums(values: FloatArray, number: IntArray, divided: Shares, n: int) -> Array:
+    """Add up the pixels of each of n rings; the values are those of a frame, flat."""
+    total = np.zeros(n)
+    for i in range(len(number)):
+        if number[i] >= 0:
+            total[number[i]] += values[i]
+    for i in range(len(divided.ring)):
+        total[divided.ring[i]] += values[divided.pixel[i]] * divided.share[i]
+    return total
 
 
-@dataclass(frozen=True)
-class Sorting:
-    """The pixels of a frame ring by ring: first those that are divided, with their shares, then all others.
-
-    Parameters
-    ----------
-    order
-        Flat indices of the pixels.
-    share
-        Of each of the first pixels, in the ring.
-    starts, which
-        Where each ring starts in the order, and its number.
-    n_divided
-        How many of the rings are of divided pixels.
-    """
-
-    order: npt.NDArray[np.intp]
-    share: FloatArray
-    starts: npt.NDArray[np.intp]
-    which: npt.NDArray[np.intp]
-    n_divided: int
-
-    @classmethod
-    def of(cls, half: int, near: FloatArray, far: npt.NDArray[np.intp], number: npt.NDArray[np.intp]) -> Sorting:
-        """Sort the central pixels by their shares, (m, 289), and the `far` ones by the ring of each, by flat index."""
-        middle = np.arange(half - _FINE_PX, half + _FINE_PX + 1)
-        core = (middle[:, None] * (2 * half + 1) + middle).ravel()
-        ring, pixel = np.nonzero(near)
-        first, start = np.unique(ring, return_index=True)
-        order = far[np.argsort(number[far], kind="stable")]
-        which, starts = np.unique(number[order], return_index=True)
-        return cls(
-            np.concatenate([core[pixel], order]),
-            near[ring, pixel],
-            np.concatenate([start, starts + len(pixel)]),
-            np.concatenate([first, which]),
-            len(first),
-        )
-
-    def sums(self, frame: FloatArray, n: int) -> Array:
-        """Add up the pixels of each of n rings."""
-        values = frame.take(self.order)
-        values[: len(self.share)] *= self.share
-        added = np.add.reduceat(values, self.starts)
-        total = np.zeros(n)
-        total[self.which[: self.n_divided]] = added[: self.n_divided]
-        total[self.which[self.n_divided :]] += added[self.n_divided :]
-        return total
+@inner
+def interpolated(x: float, known_x: Array, known_y: Array) -> float:
+    """Interpolate between points in the order of x, like np.interp but compiled in a tenth of the time."""
+    low, high = 0, len(known_x) - 1
+    if not known_x[low] < x:
+        return float(known_y[low])
+    if x >= known_x[high]:
+        return float(known_y[high])
+    while high - low > 1:
+        middle = (low + high) // 2
+        if known_x[middle] <= x:
+            low = middle
+        else:
+            high = middle
+    part = (x - known_x[low]) / (known_x[high] - known_x[low])
+    return float(known_y[low] + part * (known_y[high] - known_y[low]))
 
 
 @lru_cache(maxsize=16)
 def ring_edges(half: int) -> Array:
     """Radii between the rings: a quarter of a pixel apart to 8 px, half a pixel to 12 px, then one pixel."""
     outermost = int(1.4143 * (half + 1.0)) + 1
-    edges = np.concatenate([np.arange(32) / 4.0, 8.0 + np.arange(8) / 2.0, np.arange(12.0, outermost + 1.0)])
-    edges.flags.writeable = False
-    return edges
+    return np.concatenate([np.arange(32) / 4.0, 8.0 + np.arange(8) / 2.0, np.arange(12.0, outermost + 1.0)])
 
 
 def phase_of(offset: float) -> int:
@@ -130,18 +112,26 @@ def rings(half: int, phase_x: int, phase_y: int) -> Rings:
     along = np.arange(-half, half + 1.0)
     radius = np.hypot(along[:, None] - centre[1], along[None, :] - centre[0])
     number = np.searchsorted(edges, radius.ravel(), side="right") - 1
-    middle = np.abs(along) <= _FINE_PX
-    far = np.flatnonzero(~(middle[:, None] & middle[None, :]).ravel())
+    middle = np.abs(along) <= FINE_PX
+    number[(middle[:, None] & middle[None, :]).ravel()] = -1
     full = np.zeros(len(edges) - 1)
     full[: len(near)] = near.sum(axis=1)
-    full += np.bincount(number[far], minlength=len(full))
-    sorted_by = [Sorting.of(half, shares, far, number) for shares in (near, sharp)]
-    return Rings(half, edges, np.pi * np.diff(edges**2), sorted_by[0], sorted_by[1], full)
+    full += np.bincount(number[number >= 0], minlength=len(full))
+    area = np.pi * np.diff(edges**2)
+    return Rings(half, edges, area, number.astype(np.int32), _listed(half, near), _listed(half, sharp), full)
+
+
+def _listed(half: int, near: FloatArray) -> Shares:
+    """List the shares of the central pixels, (m, 289), that are not zero."""
+    middle = np.arange(half - FINE_PX, half + FINE_PX + 1)
+    core = (middle[:, None] * (2 * half + 1) + middle).ravel()
+    ring, pixel = np.nonzero(near)
+    return Shares(ring.astype(np.int32), core[pixel].astype(np.int32), near[ring, pixel])
 
 
 def _sharpened(near: FloatArray) -> FloatArray:
     """Take a 24th of the Laplacian off the pixels first: a tile of one pixel has a variance of 1/12 px² per axis."""
-    side = 2 * _FINE_PX + 1
+    side = 2 * FINE_PX + 1
     tiles = near.reshape(-1, side, side)
     sharp = tiles.copy()
     for axis in (1, 2):
@@ -156,10 +146,10 @@ def _sharpened(near: FloatArray) -> FloatArray:
 @lru_cache(maxsize=32)
 def _near(phase_x: int, phase_y: int) -> tuple[FloatArray, FloatArray]:
     """Shares of the central pixels in the innermost rings, the same for frames of any size; and sharpened."""
-    edges, x, y = ring_edges(2 * _FINE_PX), phase_x / _PHASES, phase_y / _PHASES
+    edges, x, y = ring_edges(2 * FINE_PX), phase_x / _PHASES, phase_y / _PHASES
     steps = (np.arange(_SUBPIXELS) + 0.5) / _SUBPIXELS - 0.5
-    side = 2 * _FINE_PX + 1
-    fine = (np.arange(-_FINE_PX, _FINE_PX + 1.0)[:, None] + steps).ravel()
+    side = 2 * FINE_PX + 1
+    fine = (np.arange(-FINE_PX, FINE_PX + 1.0)[:, None] + steps).ravel()
     number = np.searchsorted(edges, np.hypot(fine[:, None] - y, fine[None, :] - x), side="right") - 1
     pixel = np.repeat(np.arange(side), _SUBPIXELS)
     pixel = pixel[:, None] * side + pixel[None, :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from threading import Lock
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import sep
 
 from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two
+from galmorph.stamps.compiled import compiled, inner
 
 __all__ = [
     "Segmentation",
@@ -27,6 +29,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int32]
+DoubleArray = npt.NDArray[np.float64]
 
 # Isophotal extent of an ellipse in units of SEP's semi-axes (second moments): Bertin & Arnouts 1996, sec. 10.
 _EXTENT = 3.0
@@ -121,7 +124,7 @@ def segment(
     sky = clipped_sky(pixels[some], None if whole else usable[some])
     if sky.n_pixels < 25 or sky.sigma <= 0:
         return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, sep_dtype()), sky, 1.0, usable)
-    flat = _flattened(pixels, usable, sky)
+    flat = _flattened(pixels, None if whole else usable, sky)
     detection = _Detection(
         flat, None if whole else ~usable, relative_noise, threshold, min_area, deblend_contrast, join_clumps
     )
@@ -162,23 +165,62 @@ def sky_outside(
     """Measure the sky outside all objects, grown as far as leaves enough of it; None where even the least does not."""
     if len(objects) == 0:
         return None
+    ellipses, numbered = _ellipses(objects), np.ascontiguousarray(labels, np.int32)
     for extent in (SKY_EXTENT, NEIGHBOUR_EXTENT, 1.3 * _EXTENT):
-        inside = _ellipses(objects, pixels.shape, extent)
-        inside |= labels > 0
-        outside = usable & ~inside
+        outside = _outside(numbered, usable, ellipses, extent)
         if np.count_nonzero(outside) > _ENOUGH_SKY * outside.size:
             return clipped_sky(pixels, outside)
     return None
 
 
-def _ellipses(rows: npt.NDArray[np.void], shape: tuple[int, ...], extent: float) -> BoolArray:
-    """Mark the pixels inside ellipses of so many semi-axes, (H, W)."""
-    inside = np.zeros(shape, dtype=np.bool_)
-    # SEP's angle can come out a hair above pi / 2, which its own ellipse routine refuses.
-    angle = np.clip(rows["theta"], -np.pi / 2, np.pi / 2)
-    long, short = (np.maximum(rows[name], 0.5) for name in ("a", "b"))
-    sep.mask_ellipse(inside, rows["x"], rows["y"], long, short, angle, r=extent)
-    return inside
+def _ellipses(rows: npt.NDArray[np.void]) -> DoubleArray:
+    """Centres, semi-axes and directions of objects, (5, K)."""
+    return np.array([rows[name] for name in ("x", "y", "a", "b", "theta")], np.float64)
+
+
+@compiled
+def _outside(labels: IntArray, usable: BoolArray, ellipses: DoubleArray, extent: float) -> BoolArray:
+    """Mark the usable pixels outside all objects and their ellipses of so many semi-axes, (H, W)."""
+    marked = np.empty(labels.shape, np.bool_)
+    for i in range(labels.shape[0]):
+        for j in range(labels.shape[1]):
+            marked[i, j] = usable[i, j] and labels[i, j] == 0
+    _mark(marked, ellipses, extent, False, labels, 0)
+    return marked
+
+
+@compiled
+def _others(labels: IntArray, own: int, ellipses: DoubleArray, extent: float) -> BoolArray:
+    """Mark the pixels of all objects but one, and of their ellipses but for the pixels of that one, (H, W)."""
+    marked = np.empty(labels.shape, np.bool_)
+    for i in range(labels.shape[0]):
+        for j in range(labels.shape[1]):
+            marked[i, j] = labels[i, j] > 0 and labels[i, j] != own
+    _mark(marked, ellipses, extent, True, labels, own)
+    return marked
+
+
+@inner
+def _mark(marked: BoolArray, ellipses: DoubleArray, extent: float, value: bool, labels: IntArray, spared: int) -> None:
+    """Set the pixels inside ellipses of so many semi-axes to a value, but for those of one label (0 for none)."""
+    height, width = marked.shape
+    for k in range(ellipses.shape[1]):
+        x, y = ellipses[0, k], ellipses[1, k]
+        long, short = max(ellipses[2, k], 0.5) ** -2.0, max(ellipses[3, k], 0.5) ** -2.0
+        cosine, sine = math.cos(ellipses[4, k]), math.sin(ellipses[4, k])
+        # cxx dx² + cyy dy² + cxy dx dy = extent²
+        cxx, cyy = cosine**2 * long + sine**2 * short, sine**2 * long + cosine**2 * short
+        cxy = 2.0 * cosine * sine * (long - short)
+        reach = extent / math.sqrt(cyy - cxy * cxy / (4.0 * cxx))
+        for row in range(max(math.ceil(y - reach), 0), min(math.floor(y + reach), height - 1) + 1):
+            dy = row - y
+            # Between the roots of a quadratic in dx.
+            middle = -0.5 * cxy * dy / cxx
+            half = math.sqrt(max((extent * extent - cyy * dy * dy) / cxx + middle * middle, 0.0))
+            first, last = max(math.ceil(x + middle - half), 0), min(math.floor(x + middle + half), width - 1)
+            for column in range(first, last + 1):
+                if spared == 0 or labels[row, column] != spared:
+                    marked[row, column] = value
 
 
 def _binned(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArray]:
@@ -218,10 +260,10 @@ def sep_dtype() -> np.dtype[np.void]:
     return sep.extract(blank, 1.0).dtype  # type: ignore[no-any-return]
 
 
-def _flattened(pixels: FloatArray, usable: BoolArray, sky: Sky) -> FloatArray:
+def _flattened(pixels: FloatArray, usable: BoolArray | None, sky: Sky) -> FloatArray:
     # SEP wants native, contiguous, writable float32 without NaN.
     flat = np.array(pixels, dtype=np.float32, order="C")
-    if not usable.all():
+    if usable is not None:
         flat[~usable] = sky.level
     return flat
 
@@ -240,14 +282,14 @@ class _Detection:
 
     def at(self, sky: Sky, area: int | None = None) -> tuple[npt.NDArray[np.void], IntArray]:
         """Detect above a sky; the objects and their labels."""
-        # SEP squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
-        data = self.data - np.float32(sky.level)
+        data, brightest = _above(self.data, np.float32(sky.level))
         typical = sky.sigma
         if self.relative_noise is not None:
             # Where the noise varies, its typical value is that of the pixels in units of their own.
             usable = None if self.mask is None else ~self.mask
             typical = clipped_sky(data / self.relative_noise, usable).sigma or typical
-        sigma = max(typical, 1e-12 * float(max(data.max(), -data.min())))  # a rendered image may have no noise at all
+        sigma = max(typical, 1e-12 * brightest)  # a rendered image may have no noise at all
+        # SEP squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
         unit = power_of_two(1.0 / sigma)
         data *= np.float32(unit)
         noise = sigma * unit if self.relative_noise is None else self.relative_noise * np.float32(sigma * unit)
@@ -264,9 +306,21 @@ class _Detection:
         return np.zeros(0, sep_dtype()), np.zeros(data.shape, np.int32)
 
 
+@compiled
+def _above(pixels: FloatArray, level: np.float32) -> tuple[FloatArray, float]:
+    """Pixels less a level, (H, W), and the largest absolute value of these."""
+    above = np.empty_like(pixels)
+    most = np.float32(0.0)
+    for i in range(pixels.shape[0]):
+        for j in range(pixels.shape[1]):
+            above[i, j] = pixels[i, j] - level
+            most = max(most, abs(above[i, j]))
+    return above, float(most)
+
+
 def _joined(objects: npt.NDArray[np.void], labels: IntArray) -> tuple[npt.NDArray[np.void], IntArray]:
     """Give clumps back to the galaxies that they belong to, the faintest first."""
-    pairs = _touching(labels) if len(objects) > 1 else np.zeros((0, 2), np.intp)
+    pairs = _touching(labels, len(objects) + 1) if len(objects) > 1 else np.zeros((0, 2), np.intp)
     if len(pairs) == 0:
         return objects, labels
     objects = objects.copy()
@@ -287,15 +341,31 @@ def _joined(objects: npt.NDArray[np.void], labels: IntArray) -> tuple[npt.NDArra
     return objects[kept], number[labels]
 
 
-def _touching(labels: IntArray) -> npt.NDArray[np.intp]:
-    """Rows of objects with pixels next to each other, (P, 2), each pair once."""
-    sides = ((labels[:, 1:], labels[:, :-1]), (labels[1:], labels[:-1]))
-    found = []
-    for one, other in sides:
-        meet = np.flatnonzero((one != other).ravel() & (one > 0).ravel() & (other > 0).ravel())
-        found.append(np.stack([one.ravel()[meet], other.ravel()[meet]], axis=1))
-    pairs = np.sort(np.concatenate(found), axis=1)
-    return np.unique(pairs, axis=0).astype(np.intp) - 1
+def _touching(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
+    """Rows of objects with pixels next to each other, (P, 2), each pair once; all labels are less than n."""
+    pairs = np.unique(_meetings(labels, n))
+    return np.stack((pairs // n - 1, pairs % n - 1), axis=1)
+
+
+@compiled
+def _meetings(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
+    """Labels of objects with pixels next to each other, (P,) n times the lower plus the higher."""
+    height, width = labels.shape
+    found = np.empty(64, np.intp)
+    count = 0
+    for i in range(height):
+        for j in range(width):
+            one = labels[i, j]
+            if one == 0:
+                continue
+            for down, right in ((0, 1), (1, 0)):
+                other = labels[i + down, j + right] if i + down < height and j + right < width else 0
+                if other > 0 and other != one:
+                    if count == len(found):
+                        found = np.concatenate((found, np.empty_like(found)))
+                    found[count] = n * min(one, other) + max(one, other)
+                    count += 1
+    return found[:count]
 
 
 def _is_clump(child: np.void, parent: np.void) -> bool:
@@ -374,7 +444,7 @@ def pick(found: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> i
     Row of ``found.objects``, or -1 where nothing is there.
     """
     height, width = found.labels.shape
-    if not (np.isfinite(x) and np.isfinite(y)):
+    if not (math.isfinite(x) and math.isfinite(y)):
         return -1
     column, row = round(x), round(y)
     if 0 <= row < height and 0 <= column < width and found.labels[row, column] > 0:
@@ -395,30 +465,24 @@ def is_misplaced(found: Segmentation, chosen: int, x: float, y: float) -> bool:
 
 def moved_far(row: np.void) -> float:
     """Distance in pixels that is far from the middle of an object."""
-    return max(2.0, float(np.sqrt(row["a"] * row["b"])))
+    return max(2.0, math.sqrt(row["a"] * row["b"]))
 
 
 def distance_of(found: Segmentation, chosen: int, x: float, y: float) -> float:
     """Distance of an object's middle from a position, in pixels."""
     row = found.objects[chosen]
-    return float(np.hypot(row["x"] - x, row["y"] - y))
+    return math.hypot(row["x"] - x, row["y"] - y)
 
 
-def neighbour_mask(
-    found: Segmentation, chosen: int, shape: tuple[int, int], extent: float = NEIGHBOUR_EXTENT
-) -> BoolArray:
+def neighbour_mask(found: Segmentation, chosen: int, extent: float = NEIGHBOUR_EXTENT) -> BoolArray:
     """Mark the pixels of all objects but one, out to so many of their semi-axes, (H, W).
 
     Pixels inside the chosen object's own segment are never marked.
     """
-    others = np.zeros(shape, dtype=np.bool_)
-    if len(found.objects) == 0:
-        return others
-    others |= (found.labels > 0) & (found.labels != chosen + 1)
     rows = found.objects[np.arange(len(found.objects)) != chosen]
-    if len(rows):
-        others |= _ellipses(rows, shape, _growth(rows, extent)) & (found.labels != chosen + 1)
-    return others
+    labels = np.ascontiguousarray(found.labels, np.int32)
+    marked: BoolArray = _others(labels, chosen + 1, _ellipses(rows), _growth(rows, extent))
+    return marked
 
 
 def _growth(rows: npt.NDArray[np.void], extent: float) -> float:

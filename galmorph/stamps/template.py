@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from galmorph.stamps.petrosian import crossings, sampling
-from galmorph.stamps.rings import ring_edges
+from galmorph.stamps.compiled import compiled, inner
+from galmorph.stamps.petrosian import crossings, eta, sampling
+from galmorph.stamps.rings import interpolated, ring_edges
 
 __all__ = ["Match", "Templates", "light_radii", "match", "plane_of", "templates", "width_class"]
 
@@ -31,22 +31,27 @@ _BETA = 4.0
 # many errors of the sky.
 _WINGS = 0.8
 _MOST_WINGS = 2.0
+_FARTHEST_SKY = 56
 _FINE_STEP = 0.04
 _SMALLEST_PX = 0.02
 # Groups of rings that the match compares, as radii between them.
-_GROUPS = (0, 1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 23, 26, 29, 33, 37, 42, 47, 53, 59, 65)
+_GROUPS = np.array(
+    [0, 1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 23, 26, 29, 33, 37, 42, 47, 53, 59, 65],
+    dtype=np.float64,
+)
+# Templates less likely than the likeliest by so much in the logarithm do not count.
+_LEAST_LIKELY = 8.0
 
 
-@dataclass(frozen=True)
-class Templates:
+class Templates(NamedTuple):
     """K profiles of total flux 1 on frame pixels, for one width of the point-spread function.
 
     Parameters
     ----------
     ring_flux
         (K, n) flux in each ring of a frame.
-    mean, square
-        (g, K) mean flux per pixel in each group of rings, and its square.
+    mean
+        (g, K) mean flux per pixel in each group of rings.
     groups
         (g + 1,) number of the first ring of each group, and the end.
     log_radii
@@ -55,7 +60,6 @@ class Templates:
 
     ring_flux: FloatArray
     mean: FloatArray
-    square: FloatArray
     groups: npt.NDArray[np.intp]
     log_radii: Array
 
@@ -84,7 +88,7 @@ def templates(width_class: int, plane: int) -> Templates:
     radii = np.column_stack([_radii(flux, edges), np.concatenate(sharp)])
     known = np.isfinite(radii).all(axis=1)
     small = np.ascontiguousarray(mean[known].T, np.float32)
-    return Templates(flux[known].astype(np.float32), small, small**2, groups[:-1], radii[known])
+    return Templates(flux[known].astype(np.float32), small, groups[:-1], radii[known])
 
 
 def plane_of(axis_ratio: float) -> int:
@@ -163,48 +167,38 @@ def _sharp(fine: Array, edges: Array) -> Array:
 
 def _radii(flux: Array, edges: Array) -> Array:
     circles = sampling(edges)
-    ratio = circles.eta(flux.T)
     found = np.full((len(flux), 4), np.nan)
     for k in range(len(flux)):
-        radius = crossings(circles.radius, ratio[:, k])
+        radius = crossings(circles.radius, eta(circles, flux[k]))
         if len(radius):
             found[k] = radius[0], *light_radii(flux[k], edges, float(radius[0]))[0]
     return np.asarray(np.log(found))
 
 
-def light_radii(
-    ring_flux: Array, edges: Array, aperture: float, shares: tuple[float, ...] = SHARES
-) -> tuple[Array, float]:
-    """Radii of the circles with shares of the flux inside an aperture, and that flux."""
-    inside = min(bisect_left(edges, aperture), len(ring_flux))
+@compiled
+def light_radii(ring_flux: Array, edges: Array, aperture: float) -> tuple[Array, float]:
+    """Radii of the circles with SHARES of the flux inside an aperture, (3,), and that flux."""
+    n = min(int(np.searchsorted(edges, aperture)), len(ring_flux))
     # Circles up to the aperture, and the aperture; beyond the last ring there is nothing.
-    square = edges[: inside + 1] ** 2
-    grown = np.zeros(inside + 1)
-    np.cumsum(ring_flux[:inside], out=grown[1:])
-    last = min(aperture**2, float(square[-1]))
-    part = (last - float(square[-2])) / float(square[-1] - square[-2]) if inside else 1.0
-    total = float(grown[-1]) - (1.0 - part) * float(ring_flux[inside - 1]) if inside else 0.0
-    square[-1], grown[-1] = aperture**2, total
-    np.maximum.accumulate(grown, out=grown)
-    radii: Array = np.sqrt(np.interp([share * total for share in shares], grown, square))
+    square, grown = np.zeros(n + 1), np.zeros(n + 1)
+    highest, before = 0.0, 0.0
+    for i in range(n):
+        last = min(aperture, edges[i + 1])
+        part = (last**2 - edges[i] ** 2) / (edges[i + 1] ** 2 - edges[i] ** 2)
+        total = before + part * ring_flux[i]
+        before += ring_flux[i]
+        highest = max(highest, total)
+        square[i + 1], grown[i + 1] = edges[i + 1] ** 2, highest
+    square[n] = aperture**2
+    if n == 0:
+        return np.full(3, aperture), 0.0
+    radii = np.empty(3)
+    for k in range(3):
+        radii[k] = math.sqrt(interpolated(SHARES[k] * total, grown, square))
     return radii, total
 
 
-@lru_cache(maxsize=256)
-def _weights_between(low: int, high: int) -> FloatArray:
-    edges = np.asarray(_GROUPS, np.float64)[:-1]
-    inside = np.clip(edges[1:], low, max(high, low + 1)) ** 2 - np.clip(edges[:-1], low, max(high, low + 1)) ** 2
-    # Next to no light lies beyond the last group.
-    return (inside / max(float(high) ** 2 - low**2, 1.0)).astype(np.float32)
-
-
-def _between(low: float, high: float) -> FloatArray:
-    """Weights of the groups of rings in the mean brightness between two radii."""
-    return _weights_between(min(round(low), 56), round(high))
-
-
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """What the likeliest templates say, weighted by their probabilities.
 
     Parameters
@@ -212,7 +206,7 @@ class Match:
     ring_flux
         (n,) their mean, scaled to the galaxy.
     sky
-        What is left of the sky, per pixel.
+        What is left of the sky, per pixel; NaN where no template fits with positive flux.
     mean, spread
         (5,) mean and standard deviation of the logarithms of the radii.
     """
@@ -223,9 +217,8 @@ class Match:
     spread: Array
 
 
-def match(
-    known: Templates, data: Array, variance: Array, sky_error: float, sky_px: tuple[float, float]
-) -> Match | None:
+@compiled
+def match(known: Templates, data: Array, variance: Array, sky_error: float, sky_px: tuple[float, float]) -> Match:
     """Compare a galaxy's profile with all templates, each at its own amplitude and with a free sky.
 
     Parameters
@@ -236,76 +229,126 @@ def match(
         Standard deviation of what is left of the sky, per pixel.
     sky_px
         Between which radii in frame pixels the sky was measured: a template's light there was subtracted with it.
-
-    Returns
-    -------
-    None where no template fits with positive flux.
     """
-    weight = 1.0 / variance
-    # Keeps single precision in range.
-    unit = math.sqrt(float(weight.max()))
-    if not unit > 0:
-        return None
-    weight, data, sky_error = weight / unit**2, data * unit, sky_error * unit
-    light = _Sums.of(known, weight, data, sky_px).without_wings(sky_error)
-    c, e = light.whole + sky_error**-2.0, light.first
-    gain = light.d - light.b * (e / c)
-    amplitude = gain / (light.a - light.b * light.b / c)
-    better = gain * amplitude
-    # Evidence: the amplitude and the sky are integrated over, the amplitude with a prior flat in its logarithm; the
-    # logarithms of the amplitude and of its error add up to this one.
-    log_p = np.full(len(better), -np.inf, np.float32)
-    np.log(better, out=log_p, where=amplitude > 0)
-    np.subtract(better, log_p, out=log_p, where=amplitude > 0)
-    log_p *= np.float32(0.5)
-    top = float(log_p.max())
+    least = variance.min()
+    if not math.isfinite(least):
+        return _no_match(known)
+    # Keeps the sums in range.
+    unit = math.sqrt(1.0 / least)
+    weight, scaled, sky_error = np.empty(len(data)), np.empty(len(data)), sky_error * unit
+    whole, first = 0.0, 0.0
+    for g in range(len(data)):
+        weight[g], scaled[g] = least / variance[g], data[g] * unit
+        whole, first = whole + weight[g], first + weight[g] * scaled[g]
+    a, b, d, wings = _sums(known, weight, scaled, _between(sky_px))
+    _without_wings(a, b, d, wings, whole, first, sky_error)
+    c = whole + 1.0 / sky_error**2
+    # The amplitude of each.
+    for k in range(len(a)):
+        a[k], d[k] = (d[k] - b[k] * (first / c)) / (a[k] - b[k] * b[k] / c), d[k] - b[k] * (first / c)
+    chance = _chances(d, a)
+    sky, found = first / c / unit, False
+    for k in range(len(a)):
+        if chance[k] > 0:
+            found = True
+            a[k] *= chance[k] / unit
+            sky -= a[k] * (b[k] / c + wings[k])
+    return _averaged(known, chance, a, sky) if found else _no_match(known)
+
+
+@inner
+def _chances(gain: Array, amplitude: Array) -> Array:
+    """Probabilities of the templates, (K,); all zero where none has a positive amplitude.
+
+    The evidence: the amplitude and the sky are integrated over, the amplitude with a prior flat in its logarithm; the
+    logarithms of the amplitude and of its error add up to this one.
+    """
+    log_p = np.full(len(gain), -np.inf)
+    for k in range(len(gain)):
+        if amplitude[k] > 0:
+            better = gain[k] * amplitude[k]
+            log_p[k] = 0.5 * (better - math.log(better))
+    top = log_p.max()
+    chance = np.zeros(len(gain))
     if not math.isfinite(top):
-        return None
-    rows = np.flatnonzero(log_p > top - 8.0)
-    p = np.exp((log_p[rows] - top).astype(np.float64))
-    p /= p.sum()
-    share = p * amplitude[rows].astype(np.float64) / unit
-    sky = e / c / unit - float(share @ (light.b[rows] / c + light.wings[rows]))
-    radii = known.log_radii.take(rows, axis=0)
-    mean = p @ radii
-    radii -= mean
-    spread = np.sqrt(p @ (radii * radii))
-    ring_flux = share.astype(np.float32) @ known.ring_flux.take(rows, axis=0)
-    return Match(ring_flux.astype(np.float64), sky, mean, spread)
+        return chance
+    for k in range(len(gain)):
+        if log_p[k] > top - _LEAST_LIKELY:
+            chance[k] = math.exp(log_p[k] - top)
+    total = chance.sum()
+    for k in range(len(chance)):
+        chance[k] /= total
+    return chance
 
 
-@dataclass(frozen=True)
-class _Sums:
-    """Weighted sums over groups of rings: of template squared, template, and template times data, (K,).
+@inner
+def _averaged(known: Templates, chance: Array, share: Array, sky: float) -> Match:
+    """Average the templates by their probabilities, and their light by its shares."""
+    mean, spread = np.zeros(5), np.zeros(5)
+    ring_flux = np.zeros(known.ring_flux.shape[1])
+    for k in range(len(chance)):
+        if chance[k] > 0:
+            for i in range(5):
+                mean[i] += chance[k] * known.log_radii[k, i]
+            for i in range(len(ring_flux)):
+                ring_flux[i] += share[k] * known.ring_flux[k, i]
+    for k in range(len(chance)):
+        if chance[k] > 0:
+            for i in range(5):
+                spread[i] += chance[k] * (known.log_radii[k, i] - mean[i]) ** 2
+    for i in range(5):
+        spread[i] = math.sqrt(spread[i])
+    return Match(ring_flux, sky, mean, spread)
 
-    `wings` is the light of each that was subtracted with the sky, `whole` the sum of the weights, `first` that of the
-    weighted data.
+
+@inner
+def _no_match(known: Templates) -> Match:
+    return Match(np.zeros(known.ring_flux.shape[1]), math.nan, np.full(5, np.nan), np.full(5, np.nan))
+
+
+@inner
+def _sums(known: Templates, weight: Array, data: Array, between: Array) -> tuple[Array, Array, Array, Array]:
+    """Weighted sums over groups of rings, (K,): of template squared, template, template times data, wings.
+
+    The wings are the light of each template that was subtracted with the sky.
     """
+    k = known.mean.shape[1]
+    a, b, d, wings = np.zeros(k), np.zeros(k), np.zeros(k), np.zeros(k)
+    for g in range(len(known.mean)):
+        w = weight[g] if g < len(weight) else 0.0
+        t, wd, far = known.mean[g], w * data[g] if w > 0 else 0.0, _WINGS * between[g]
+        for i in range(k):
+            light = t[i]
+            a[i] += w * light * light
+            b[i] += w * light
+            d[i] += wd * light
+            wings[i] += far * light
+    return a, b, d, wings
 
-    a: FloatArray
-    b: FloatArray
-    d: FloatArray
-    wings: FloatArray
-    whole: float
-    first: float
 
-    @classmethod
-    def of(cls, known: Templates, weight: Array, data: Array, sky_px: tuple[float, float]) -> _Sums:
-        n = len(data)
-        weighted = weight * data
-        # Products of vectors: BLAS copies the matrix first if there are several rows.
-        w = weight.astype(np.float32)
-        a, b, d = w @ known.square[:n], w @ known.mean[:n], weighted.astype(np.float32) @ known.mean[:n]
-        wings: FloatArray = _WINGS * (_between(*sky_px) @ known.mean)
-        return cls(a, b, d, wings, float(weight.sum()), float(weighted.sum()))
-
-    def without_wings(self, sky_error: float) -> _Sums:
-        """Take off every template what of it was subtracted with the sky."""
-        whole, first = self.whole, self.first
+@inner
+def _without_wings(a: Array, b: Array, d: Array, wings: Array, whole: float, first: float, sky_error: float) -> None:
+    """Take off every template what of it was subtracted with the sky."""
+    for k in range(len(a)):
         # More than an error of the sky is not blamed on the wings: the profiles' last parts are guesses.
-        flux = np.maximum(self.d - self.b * (first / whole), 1e-30)
-        square = np.maximum(self.a - self.b * self.b / whole, 1e-30)
-        wings: FloatArray = np.minimum(self.wings, np.float32(_MOST_WINGS * sky_error) * square / flux)
-        taken = wings * np.float32(whole)
-        a = self.a + wings * (taken - np.float32(2.0) * self.b)
-        return _Sums(a, self.b - taken, self.d - wings * np.float32(first), wings, whole, first)
+        flux = max(d[k] - b[k] * (first / whole), 1e-30)
+        square = max(a[k] - b[k] * b[k] / whole, 1e-30)
+        wings[k] = min(wings[k], _MOST_WINGS * sky_error * square / flux)
+        taken = wings[k] * whole
+        a[k] += wings[k] * (taken - 2.0 * b[k])
+        b[k] -= taken
+        d[k] -= wings[k] * first
+
+
+@inner
+def _between(sky_px: tuple[float, float]) -> Array:
+    """Weights of the groups of rings in the mean brightness between two radii."""
+    low, high = float(min(round(sky_px[0]), _FARTHEST_SKY)), float(round(sky_px[1]))
+    # A galaxy that fills its cutout leaves no such ring: what lies at `low` counts in full, bounded by _MOST_WINGS.
+    end, area = max(high, low + 1.0), max(high**2 - low**2, 1.0)
+    weight = np.zeros(len(_GROUPS) - 2)
+    # Next to no light lies beyond the last group.
+    for g in range(len(weight)):
+        inner, outer = min(max(_GROUPS[g], low), end), min(max(_GROUPS[g + 1], low), end)
+        weight[g] = (outer**2 - inner**2) / area
+    return weight

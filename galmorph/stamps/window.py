@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.frame import frame_about, frame_size, square_about
 from galmorph.stamps.profile import profile_of
+from galmorph.stamps.rings import interpolated
 
 __all__ = ["Ellipse", "Window", "fit_window"]
 
@@ -37,6 +39,7 @@ _SHAPE_GAIN = 1.2
 _TURN_GAIN = 1.22
 # A direction is known no worse than if all were as likely: 180 degrees / sqrt(12).
 _ANY_DIRECTION_DEG = 52.0
+_NO_RINGS = np.zeros(0), np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Ellipse:
     @property
     def angle_deg(self) -> float:
         """Direction of the major axis from +x towards +y, -90 to 90."""
-        return float(np.degrees(0.5 * np.arctan2(2.0 * self.xy, self.xx - self.yy)))
+        return math.degrees(0.5 * math.atan2(2.0 * self.xy, self.xx - self.yy))
 
     @property
     def sigma_px(self) -> float:
@@ -71,7 +74,7 @@ class Ellipse:
     @property
     def major_px(self) -> float:
         """Standard deviation along the major axis."""
-        return float(np.sqrt(0.5 * (self.xx + self.yy) + math.hypot(0.5 * (self.xx - self.yy), self.xy)))
+        return math.sqrt(0.5 * (self.xx + self.yy) + math.hypot(0.5 * (self.xx - self.yy), self.xy))
 
 
 @dataclass(frozen=True)
@@ -111,24 +114,17 @@ class Window:
     def angle_err_deg(self) -> float:
         """Error of the direction, at most that of no direction at all."""
         q = self.ellipse.axis_ratio
-        free = _TURN_GAIN * float(np.degrees(self.log_ratio_err * q / max(1.0 - q * q, 1e-9)))
-        return 1.0 / float(np.hypot(1.0 / max(free, 1e-9), 1.0 / _ANY_DIRECTION_DEG))
+        free = _TURN_GAIN * math.degrees(self.log_ratio_err * q / max(1.0 - q * q, 1e-9))
+        return 1.0 / math.hypot(1.0 / max(free, 1e-9), 1.0 / _ANY_DIRECTION_DEG)
 
 
 def ellipse_of(a: float, b: float, angle_rad: float, sigma: float) -> Ellipse:
     """Return an ellipse of the given axis ratio and direction whose area is that of a circle of width sigma."""
     q = min(max(b / a if a > 0 else 1.0, 2 * _THINNEST), 1.0)
-    cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
+    cosine, sine = math.cos(angle_rad), math.sin(angle_rad)
     long, short = sigma**2 / q, sigma**2 * q
     difference = long - short
     return Ellipse(long * cosine**2 + short * sine**2, difference * cosine * sine, long * sine**2 + short * cosine**2)
-
-
-@lru_cache(maxsize=16)
-def _basis(half: int) -> Array:
-    """1, x, y, xx, xy, yy at the pixels of a square, (N², 6)."""
-    x, y = (v.ravel().astype(np.float64) for v in np.meshgrid(*(np.arange(-half, half + 1),) * 2))
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
 
 
 def fit_window(
@@ -166,19 +162,14 @@ def fit_window(
     Bernstein & Jarvis 2002, AJ 123, 583 (adaptive moments); Bertin & Arnouts 1996, A&AS 117, 393 (XWIN).
     """
     reach = _REACH * ellipse.major_px + 1.0
-    factor = max(1, int(np.ceil(reach / _HALVES[-1])))
+    factor = max(1, math.ceil(reach / _HALVES[-1]))
     half = next(h for h in _HALVES if h * factor >= reach)
     flux, good, offset = square_about(clean, bad, *start, half, factor)
-    small = Ellipse(ellipse.xx / factor**2, ellipse.xy / factor**2, ellipse.yy / factor**2)
-    if good is None:
-        light = _Light(flux.ravel().astype(np.float64), _basis(half))
-        state = light.settle(offset, small)
-    else:
-        light, state = _Torn(flux, good, fill or _ring_means(clean, bad, start, reach), factor).settle(offset, small)
-    error, log_error = light.errors(state, noise / factor)
-    (x, y), shape = state.centre, state.shape
-    at = float(start[0] + factor * (x - offset[0])), float(start[1] + factor * (y - offset[1]))
-    large = Ellipse(shape.xx * factor**2, shape.xy * factor**2, shape.yy * factor**2)
+    edge, mean = _NO_RINGS if good.size == 0 else fill or _ring_means(clean, bad, start, reach)
+    small = _State(*offset, ellipse.xx / factor**2, ellipse.xy / factor**2, ellipse.yy / factor**2)
+    state, error, log_error = _fit(flux, good, small, factor, edge, mean, noise / factor)
+    at = float(start[0] + factor * (state.x - offset[0])), float(start[1] + factor * (state.y - offset[1]))
+    large = Ellipse(state.xx * factor**2, state.xy * factor**2, state.yy * factor**2)
     if state.converged and large.major_px > _LONGER * ellipse.major_px:
         # The window grew past the pixels that were cut for it.
         return fit_window(clean, bad, at, large, noise, fill)
@@ -193,130 +184,193 @@ def _ring_means(
     return profile.edge, np.nan_to_num(profile.mean)
 
 
-def _facing(half: int, offset: float) -> FloatArray:
-    """Weights (N, N) that take a row of pixels to the points opposite an offset from its middle, by interpolation.
+class _State(NamedTuple):
+    """Centre and covariance of a window, flux and its width in it, how a step follows from an offset, whether settled.
 
-    Rows of points beyond the first and last pixel add up to less than one.
+    All in pixels of a square, from the middle of its middle pixel.
     """
-    along = np.arange(-half, half + 1.0)
-    return np.maximum(1.0 - np.abs(2.0 * offset - along[:, None] - along), 0.0).astype(np.float32)
 
-
-@dataclass(frozen=True)
-class _State:
-    centre: tuple[float, float]
-    shape: Ellipse
+    x: float
+    y: float
+    xx: float
+    xy: float
+    yy: float
     total: float = float("nan")
     width: float = 0.5
-    stiff: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 1.0)
+    stiff_xx: float = 1.0
+    stiff_xy: float = 0.0
+    stiff_yx: float = 0.0
+    stiff_yy: float = 1.0
     converged: bool = False
 
 
-@dataclass(frozen=True)
-class _Light:
-    flux: Array
-    basis: Array
-
-    def settle(self, centre: tuple[float, float], shape: Ellipse) -> _State:
-        state = _State(centre, shape)
-        for _ in range(_ROUNDS):
-            state = self.step(state)
-            if state.converged or not np.isfinite(state.total):
-                break
-        return state
-
-    def step(self, old: _State) -> _State:
-        """Move the centre and the shape by one Newton step."""
-        (cx, cy), m = old.centre, old.shape
-        area = m.xx * m.yy - m.xy * m.xy
-        axx, axy, ayy = m.yy / area, -m.xy / area, m.xx / area
-        gx, gy = axx * cx + axy * cy, axy * cx + ayy * cy
-        exponent = self.basis @ (-0.5 * (gx * cx + gy * cy), gx, gy, -0.5 * axx, -axy, -0.5 * ayy)
-        total, sx, sy, sxx, sxy, syy = (self.flux * np.exp(exponent) @ self.basis).tolist()
-        if not total > 0:
-            return _State(old.centre, m)
-        mx, my = sx / total - cx, sy / total - cy
-        # Central second moments, per flux.
-        xx = sxx / total - cx * (2.0 * mx + cx)
-        xy = sxy / total - cx * my - cy * mx - cx * cy
-        yy = syy / total - cy * (2.0 * my + cy)
-        jxx, jxy = 1.0 - (xx * axx + xy * axy), -(xx * axy + xy * ayy)
-        jyx, jyy = -(xy * axx + yy * axy), 1.0 - (xy * axy + yy * ayy)
-        det = max(jxx * jyy - jxy * jyx, 0.05)
-        dx, dy = (jyy * mx - jxy * my) / det, (jxx * my - jyx * mx) / det
-        step = math.hypot(dx, dy)
-        limit = min(1.0, area**0.25 / max(step, 1e-9))
-        new, twist, width = _reshaped(m, area, xx, xy, yy)
-        done = step < _CLOSE_PX and twist < _ALIKE
-        centre = cx + limit * dx, cy + limit * dy
-        stiff = jyy / det, -jxy / det, -jyx / det, jxx / det
-        return _State(centre, new, total, width, stiff, done)
-
-    def errors(self, state: _State, noise: float) -> tuple[float, float]:
-        """Error of the centre per axis, and of the logarithm of the axis ratio."""
-        if not state.total > 0:
-            return float("nan"), float("nan")
-        m = state.shape
-        area = float(np.sqrt(m.xx * m.yy - m.xy * m.xy))
-        unit = noise**2 * np.pi * area / state.total**2
-        a, b, c, d = state.stiff
-        x = a * a * m.xx + 2.0 * a * b * m.xy + b * b * m.yy
-        y = c * c * m.xx + 2.0 * c * d * m.xy + d * d * m.yy
-        v = state.width
-        return float(np.sqrt(unit * 0.25 * (x + y))), float(_SHAPE_GAIN * 2.0 * np.sqrt(unit) / (4.0 * v * (1.0 - v)))
+@compiled
+def _fit(
+    flux: FloatArray, good: FloatArray, start: _State, factor: int, edge: Array, mean: Array, noise: float
+) -> tuple[_State, float, float]:
+    """Fit a square; the errors of the centre per axis and of the logarithm of the axis ratio."""
+    state = _settled(flux, good, start, factor, edge, mean)
+    error, log_error = _errors(state, noise)
+    return state, error, log_error
 
 
-@dataclass(frozen=True)
-class _Torn:
-    """A square with pixels that do not count, what fills those without an opposite, image pixels per pixel."""
+@inner
+def _settled(flux: FloatArray, good: FloatArray, start: _State, factor: int, edge: Array, mean: Array) -> _State:
+    """Fit a square; one with pixels that do not count is filled about its centre, and fitted, until both agree.
 
-    flux: FloatArray
-    good: FloatArray
-    fill: tuple[Array, Array]
-    factor: int
-
-    def settle(self, centre: tuple[float, float], shape: Ellipse) -> tuple[_Light, _State]:
-        """Fill the square about its centre and fit that, until both agree.
-
-        Pixels mirrored about any other point pull the fit towards that point: each fit goes a share of the way that
-        remains, so the steps are a geometric series, which two of them sum (Aitken's extrapolation).
-        """
-        light, state = self.fitted(centre, shape)
-        before: tuple[float, float] | None = None
-        for _ in range(_REFILLS - 1):
-            step = state.centre[0] - centre[0], state.centre[1] - centre[1]
-            if not state.converged or math.hypot(*step) < _SETTLED_PX:
-                break
-            gain = 1.0 if before is None else _series(before, step)
-            centre = centre[0] + gain * step[0], centre[1] + gain * step[1]
-            # What follows a leap does not continue the series.
-            before = step if gain == 1.0 else None
-            light, state = self.fitted(centre, state.shape)
-        return light, state
-
-    def fitted(self, centre: tuple[float, float], shape: Ellipse) -> tuple[_Light, _State]:
-        """Fit the square filled about a centre, from that centre."""
-        light = _Light(self.filled(centre).ravel().astype(np.float64), _basis(len(self.flux) // 2))
-        return light, light.settle(centre, shape)
-
-    def filled(self, centre: tuple[float, float]) -> FloatArray:
-        """Give pixels that do not count the value at the point opposite the centre, or of their ring about it."""
-        half = len(self.flux) // 2
-        across, up = (_facing(half, offset) for offset in centre)
-        seen = up @ (self.good > _WHOLE).astype(np.float32) @ across.T
-        along = np.arange(-half, half + 1.0)
-        radius = self.factor * np.hypot((along - centre[1])[:, None], along - centre[0])
-        ring = np.interp(radius, *self.fill).astype(np.float32)
-        return np.where(self.good > 0, self.flux, np.where(seen > _WHOLE, up @ self.flux @ across.T, ring))
+    Pixels mirrored about any other point pull the fit towards that point: each fit goes a share of the way that
+    remains, so the steps are a geometric series, which two of them sum (Aitken's extrapolation).
+    """
+    if good.size == 0:
+        return _fitted(flux, start)
+    x, y, before_x, before_y = start.x, start.y, 0.0, 0.0
+    state = _fitted(_filled(flux, good, x, y, factor, edge, mean), start)
+    for _ in range(_REFILLS - 1):
+        step_x, step_y = state.x - x, state.y - y
+        if not state.converged or math.hypot(step_x, step_y) < _SETTLED_PX:
+            break
+        square = before_x**2 + before_y**2
+        gain = 1.0
+        if square > 0.0:
+            ratio = (step_x * before_x + step_y * before_y) / square
+            gain = 1.0 / (1.0 - min(max(ratio, 0.0), _SLOWEST))
+        x, y = x + gain * step_x, y + gain * step_y
+        # What follows a leap does not continue the series.
+        before_x, before_y = (step_x, step_y) if gain == 1.0 else (0.0, 0.0)
+        state = _fitted(_filled(flux, good, x, y, factor, edge, mean), _moved(state, x, y))
+    return state
 
 
-def _series(before: tuple[float, float], step: tuple[float, float]) -> float:
-    """Sum of a step and all that follow it, in units of it, if each is to the next as the one before to it."""
-    ratio = (step[0] * before[0] + step[1] * before[1]) / (before[0] ** 2 + before[1] ** 2)
-    return 1.0 / (1.0 - min(max(ratio, 0.0), _SLOWEST))
+@inner
+def _moved(old: _State, x: float, y: float) -> _State:
+    return _State(x, y, old.xx, old.xy, old.yy, math.nan, 0.5, 1.0, 0.0, 0.0, 1.0, False)
 
 
-def _reshaped(m: Ellipse, area: float, xx: float, xy: float, yy: float) -> tuple[Ellipse, float, float]:
+@inner
+def _filled(
+    flux: FloatArray, good: FloatArray, x: float, y: float, factor: int, edge: Array, mean: Array
+) -> FloatArray:
+    """Give pixels that do not count the value at the point opposite a centre, or of their ring about it."""
+    side = len(flux)
+    half = side // 2
+    made = flux.copy()
+    for i in range(side):
+        for j in range(side):
+            if good[i, j] > 0:
+                continue
+            opposite, seen = _between(flux, good, 2.0 * y - (i - half) + half, 2.0 * x - (j - half) + half)
+            if seen > _WHOLE:
+                made[i, j] = opposite
+            else:
+                made[i, j] = interpolated(factor * math.hypot(i - half - y, j - half - x), edge, mean)
+    return made
+
+
+@inner
+def _between(flux: FloatArray, good: FloatArray, row: float, column: float) -> tuple[float, float]:
+    """Interpolate the flux at a point, and which share of it was seen."""
+    top, left = math.floor(row), math.floor(column)
+    total, seen = 0.0, 0.0
+    for i in range(max(top, 0), min(top + 2, len(flux))):
+        for j in range(max(left, 0), min(left + 2, len(flux))):
+            part = (1.0 - abs(row - i)) * (1.0 - abs(column - j))
+            total += part * flux[i, j]
+            if good[i, j] > _WHOLE:
+                seen += part
+    return total, seen
+
+
+@inner
+def _fitted(flux: FloatArray, start: _State) -> _State:
+    """Move centre and shape until they repeat themselves."""
+    state = start
+    for _ in range(_ROUNDS):
+        state = _stepped(flux, state)
+        if state.converged or not math.isfinite(state.total):
+            break
+    return state
+
+
+@inner
+def _stepped(flux: FloatArray, old: _State) -> _State:
+    """Move the centre and the shape by one Newton step."""
+    area = old.xx * old.yy - old.xy * old.xy
+    axx, axy, ayy = old.yy / area, -old.xy / area, old.xx / area
+    total, mx, my, xx, xy, yy = _moments(flux, old.x, old.y, axx, axy, ayy)
+    if not total > 0:
+        return _moved(old, old.x, old.y)
+    jxx, jxy = 1.0 - (xx * axx + xy * axy), -(xx * axy + xy * ayy)
+    jyx, jyy = -(xy * axx + yy * axy), 1.0 - (xy * axy + yy * ayy)
+    det = max(jxx * jyy - jxy * jyx, 0.05)
+    dx, dy = (jyy * mx - jxy * my) / det, (jxx * my - jyx * mx) / det
+    step = math.hypot(dx, dy)
+    limit = min(1.0, area**0.25 / max(step, 1e-9))
+    shape, twist, width = _reshaped(old, area, xx, xy, yy)
+    done = step < _CLOSE_PX and twist < _ALIKE
+    stiff = jyy / det, -jxy / det, -jyx / det, jxx / det
+    return _State(
+        old.x + limit * dx,
+        old.y + limit * dy,
+        shape[0],
+        shape[1],
+        shape[2],
+        total,
+        width,
+        stiff[0],
+        stiff[1],
+        stiff[2],
+        stiff[3],
+        done,
+    )
+
+
+@inner
+def _moments(
+    flux: FloatArray, x: float, y: float, axx: float, axy: float, ayy: float
+) -> tuple[float, float, float, float, float, float]:
+    """Flux in a Gaussian window, and the light's first and second moments about the window's centre, per flux."""
+    side = len(flux)
+    half = side // 2
+    bend = math.exp(-axx)
+    total, sx, sy, sxx, sxy, syy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(side):
+        dy = i - half - y
+        top = min(max(round(x - axy / axx * dy) + half, 0), side - 1)
+        row, row_x, row_xx = 0.0, 0.0, 0.0
+        for way in (1, -1):
+            # Along a row the Gaussian is a product of ratios that fall by a constant factor; outwards from its top
+            # nothing overflows.
+            j = top if way == 1 else top - 1
+            dx = j - half - x
+            weight = math.exp(-0.5 * (axx * dx * dx + 2.0 * axy * dx * dy + ayy * dy * dy))
+            ratio = math.exp(-way * (axx * dx + axy * dy) - 0.5 * axx)
+            while 0 <= j < side:
+                light = weight * flux[i, j]
+                row, row_x, row_xx = row + light, row_x + light * dx, row_xx + light * dx * dx
+                weight, ratio, j, dx = weight * ratio, ratio * bend, j + way, dx + way
+        total, sx, sy = total + row, sx + row_x, sy + row * dy
+        sxx, sxy, syy = sxx + row_xx, sxy + row_x * dy, syy + row * dy * dy
+    return total, sx / total, sy / total, sxx / total, sxy / total, syy / total
+
+
+@inner
+def _errors(state: _State, noise: float) -> tuple[float, float]:
+    """Error of the centre per axis, and of the logarithm of the axis ratio."""
+    if not state.total > 0:
+        return math.nan, math.nan
+    area = math.sqrt(state.xx * state.yy - state.xy * state.xy)
+    unit = noise**2 * math.pi * area / state.total**2
+    a, b, c, d = state.stiff_xx, state.stiff_xy, state.stiff_yx, state.stiff_yy
+    x = a * a * state.xx + 2.0 * a * b * state.xy + b * b * state.yy
+    y = c * c * state.xx + 2.0 * c * d * state.xy + d * d * state.yy
+    v = state.width
+    return math.sqrt(unit * 0.25 * (x + y)), _SHAPE_GAIN * 2.0 * math.sqrt(unit) / (4.0 * v * (1.0 - v))
+
+
+@inner
+def _reshaped(
+    m: _State, area: float, xx: float, xy: float, yy: float
+) -> tuple[tuple[float, float, float], float, float]:
     """Elongate the window towards the light in it, at the same area; how much, and the light's width in windows."""
     # Cholesky factor of the window: u = L^-1 d is round.
     a = m.xx**0.5
@@ -331,7 +385,10 @@ def _reshaped(m: Ellipse, area: float, xx: float, xy: float, yy: float) -> tuple
     limit = min(1.0, 0.35 / max(twist, 1e-9))
     h, k = limit * along, limit * across
     p, q, r = 1.0 + 2.0 * h, 2.0 * k, 1.0 - 2.0 * h
-    new = Ellipse(a * a * p, a * (b * p + c * q), b * b * p + 2.0 * b * c * q + c * c * r)
-    scale = (area / (new.xx * new.yy - new.xy * new.xy)) ** 0.5
-    new = Ellipse(new.xx * scale, new.xy * scale, new.yy * scale)
-    return (new if new.axis_ratio > _THINNEST else m), twist if new.axis_ratio > _THINNEST else 0.0, width
+    new_xx, new_xy = a * a * p, a * (b * p + c * q)
+    new_yy = b * b * p + 2.0 * b * c * q + c * c * r
+    scale = (area / (new_xx * new_yy - new_xy * new_xy)) ** 0.5
+    middle, difference = 0.5 * (new_xx + new_yy), math.hypot(0.5 * (new_xx - new_yy), new_xy)
+    if math.sqrt(max(middle - difference, 0.0) / (middle + difference)) <= _THINNEST:
+        return (m.xx, m.xy, m.yy), 0.0, width
+    return (new_xx * scale, new_xy * scale, new_yy * scale), twist, width

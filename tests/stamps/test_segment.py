@@ -123,7 +123,7 @@ def test_an_impossible_position_picks_nothing(pair, position):
 def test_neighbours_are_masked_beyond_their_isophote_but_never_inside_the_chosen_one(pair):
     found = segment(pair, everywhere(pair))
     chosen = pick(found, 40, 48)
-    mask = neighbour_mask(found, chosen, pair.shape)
+    mask = neighbour_mask(found, chosen)
     own, other = found.labels == chosen + 1, (found.labels > 0) & (found.labels != chosen + 1)
     assert mask[other].all()
     assert not mask[own].any()
@@ -132,12 +132,12 @@ def test_neighbours_are_masked_beyond_their_isophote_but_never_inside_the_chosen
 
 def test_without_a_chosen_object_all_are_neighbours(pair):
     found = segment(pair, everywhere(pair))
-    assert neighbour_mask(found, -1, pair.shape)[found.labels > 0].all()
+    assert neighbour_mask(found, -1)[found.labels > 0].all()
 
 
 def test_no_objects_no_neighbours():
     blank = noise((96, 96), seed=3)
-    assert not neighbour_mask(segment(blank, everywhere(blank)), -1, blank.shape).any()
+    assert not neighbour_mask(segment(blank, everywhere(blank)), -1).any()
 
 
 def test_an_upright_needle_beside_the_galaxy_is_masked():
@@ -148,7 +148,7 @@ def test_an_upright_needle_beside_the_galaxy_is_masked():
         image = sersic(shape, 35, 48, flux=3000.0) + needle + noise(shape)
         found = segment(image, everywhere(image))
         found.objects["theta"] = theta
-        assert neighbour_mask(found, pick(found, 35, 48), shape)[48, 75]
+        assert neighbour_mask(found, pick(found, 35, 48))[48, 75]
 
 
 def blobs(*placed: tuple[float, float, float, float]) -> np.ndarray:

@@ -1,0 +1,95 @@
+"""Compiled code: kept where it can be, not asked for where nothing is measured, and as exact as plain Python."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import galmorph
+from galmorph.stamps.background import _ordered
+from galmorph.stamps.compiled import cache_folder
+from galmorph.stamps.petrosian import crossings
+from galmorph.stamps.rings import interpolated
+
+SMALL = """
+import numpy as np
+from galmorph.stamps.petrosian import crossings
+print(crossings(np.array([1.0, 2.0]), np.array([0.4, 0.1]))[0])
+"""
+
+
+def python(code: str, **environment: str) -> str:
+    """Run code in a process of its own; return what it prints."""
+    known = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    known |= {"PYTHONPATH": str(Path(galmorph.__file__).parents[1]), **environment}
+    done = subprocess.run([sys.executable, "-c", code], env=known, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "NUMBA_CACHE_DIR"])
+def test_machine_code_is_kept_in_the_folder_that_is_asked_for(tmp_path, variable):
+    """The user's cache folder, or numba's own variable; nothing is written beside the source."""
+    if variable == "XDG_CACHE_HOME" and not sys.platform.startswith("linux"):
+        pytest.skip("other systems keep their caches elsewhere")
+    source = Path(galmorph.__file__).parent / "stamps"
+    before = set(source.rglob("*.nbi"))
+    assert float(python(SMALL, **{variable: str(tmp_path)})) == pytest.approx(5 / 3)
+    assert list(tmp_path.rglob("petrosian.crossings*.nbc"))
+    assert set(source.rglob("*.nbi")) == before
+
+
+def test_where_nothing_can_be_written_it_works_all_the_same(tmp_path):
+    """A cache folder below a plain file cannot be made: the process compiles for itself."""
+    (tmp_path / "file").write_text("")
+    assert float(python(SMALL, NUMBA_CACHE_DIR=str(tmp_path / "file" / "below"))) == pytest.approx(5 / 3)
+
+
+def test_the_folder_is_named_after_the_text_of_the_modules():
+    """Two calls agree, and the name is that of this package's text."""
+    folder = cache_folder()
+    assert folder is None or folder.name.startswith("compiled-")
+    assert cache_folder() == folder
+
+
+@pytest.mark.parametrize("command", [["--help"], ["list", "surveys"], ["show", "candels"]])
+def test_commands_that_measure_nothing_do_not_import_numba(command):
+    """The help comes at once."""
+    code = f"""
+import sys
+from galmorph.cli import run
+try:
+    run({command})
+except SystemExit:
+    pass
+print("numba" in sys.modules)
+"""
+    assert python(code).splitlines()[-1] == "False"
+
+
+def test_compiled_functions_are_what_their_source_says():
+    """The machine code and the Python that it was made from give the same numbers."""
+    rng = np.random.default_rng(1)
+    radius, ratio = np.linspace(1.0, 9.0, 200), rng.uniform(0.0, 0.4, 200)
+    np.testing.assert_array_equal(crossings(radius, ratio), crossings.py_func(radius, ratio))
+
+
+def test_interpolation_is_that_of_numpy():
+    """Between points, on them, beyond them, and where several share an x."""
+    x, y = np.array([0.0, 1.0, 1.0, 2.5, 4.0]), np.array([3.0, 1.0, 2.0, 2.0, 7.0])
+    for at in (-1.0, 0.0, 0.3, 1.0, 1.7, 4.0, 9.0):
+        assert interpolated.py_func(at, x, y) == pytest.approx(np.interp(at, x, y))
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_sorting_by_bits_is_sorting(every):
+    """Negative, tiny, equal and infinite values come in the order that numpy gives them."""
+    rng = np.random.default_rng(2)
+    size = 10.0 ** rng.uniform(-44.0, 38.0, 200)
+    values = np.concatenate([rng.choice([-1.0, 1.0], 200) * size, [0.0, 1.0, 1.0, -1.0, -1.0, np.inf, -np.inf]])
+    values = rng.permutation(values).astype(np.float32)
+    np.testing.assert_array_equal(_ordered.py_func(values, every), np.sort(values[::every]))
