@@ -228,8 +228,8 @@ class Scheme:
         ----------
         table
             Anything whose columns are found by ``table[name]`` and listed by ``table.columns`` or iteration: vote
-            counts or fractions in columns named by key, by `Answer.source` or as `galmorph simulate` does (``f_<key>``);
-            or class names in `column`.
+            counts or fractions in columns named by key, by `Answer.source` or, as `galmorph simulate` does, with ``f_``
+            before the key; or class names in `column`.
         column
             Column of class names; empty cells mean no label. Used when no column of votes exists.
 
