@@ -32,6 +32,7 @@ _SECTIONS = {
     "train",
     "fractions",
     "stars",
+    "simulated",
     "calibration",
     "inputs",
     "tune",
@@ -43,10 +44,10 @@ _WORDS = {"title", "scheme", "extends"}
 _KEYS = {
     "split": {"method", "blocks", "test", "validation", "only", "salt", "balance"},
     "images": {"survey", "band", "data"},
-    "stars": {"count", "rpet_px", "answer"},
     "inputs": INPUTS,
 }
 _IMAGES_NEEDED = {"survey", "band"}
+_OPTIONAL_NEEDED = {"stars": {"count", "rpet_px", "answer"}, "simulated": {"survey", "band", "rows", "seed", "votes"}}
 _SPLIT_NEEDED = {"contiguous": {"blocks", "test", "validation"}, "hash": {"test", "validation"}}
 
 
@@ -75,6 +76,9 @@ class Pipeline:
         is the number of votes.
     stars
         Synthetic stars added to the training and validation parts.
+    simulated
+        Galaxies of simulated fields added to these parts: ``survey``, ``band``, ``rows`` and ``seed`` as for
+        :func:`galmorph.simulate`; the fractions of their truth count as ``votes`` votes each.
     calibration
         Settings of :class:`galmorph.runs.calibration.CalibrationSettings`.
     inputs
@@ -94,6 +98,7 @@ class Pipeline:
     train: Mapping[str, Any] = field(default_factory=dict)
     fractions: Mapping[str, Any] = field(default_factory=dict)
     stars: Mapping[str, Any] = field(default_factory=dict)
+    simulated: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     tune: Mapping[str, Any] = field(default_factory=dict)
@@ -189,11 +194,12 @@ def _check(name: str, contents: Mapping[str, Any]) -> None:
         kind, expected = (str, "a text") if section in _WORDS else (dict, "a table of settings")
         if not isinstance(value, kind):
             raise PipelineError(f"pipeline '{name}': '{section}' is {value!r}, expected {expected}")
-    for section, known in _KEYS.items():
+    for section, known in (_KEYS | _OPTIONAL_NEEDED).items():
         if unknown := sorted(set(contents.get(section, {})) - known):
             raise PipelineError(f"pipeline '{name}': {unknown_name(f'key in [{section}]', unknown[0], known)}")
-    for section, needed in (("images", _IMAGES_NEEDED), ("split", _split_needs(contents["split"], name))):
-        if missing := sorted(needed - set(contents[section])):
+    needs = {"images": _IMAGES_NEEDED, "split": _split_needs(contents["split"], name), **_OPTIONAL_NEEDED}
+    for section, needed in needs.items():
+        if missing := sorted(needed - set(contents.get(section) or needed)):
             raise PipelineError(f"pipeline '{name}', section [{section}] lacks '{missing[0]}': add it")
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +14,11 @@ from galmorph.nets.evaluate import evaluate
 from galmorph.runs.agreement import Judged
 from galmorph.runs.gather import Gathering
 from galmorph.runs.scoring import labelled_part
+from galmorph.runs.simulated import field_gathering
 from galmorph.runs.viewed import Progress, stamps_of_rows
-from galmorph.sky.catalog import Catalog, read_catalog
-from galmorph.sky.images import ImageSource, open_images
+from galmorph.sky.catalog import Catalog
+from galmorph.sky.images import ImageSource
 from galmorph.sky.mock import MockField, simulate
-from galmorph.sky.survey import survey as load_survey
 
 __all__ = ["Sample", "labelled_sample", "simulated_sample"]
 
@@ -171,14 +168,6 @@ def _shown_to(
 def _field_stamps(
     checkpoint: Checkpoint, field: MockField, band: str
 ) -> tuple[npt.NDArray[np.float32], FloatArray, IntArray]:
-    survey = load_survey(checkpoint.envelope.survey)
-    with tempfile.TemporaryDirectory(prefix="galmorph-") as folder:
-        field.write(folder)
-        images: Any = Path(folder) / "image.fits"
-        if len(field.images) == 3:
-            images = {b: Path(folder) / f"{b}.fits" for b in field.images}
-        with closing(open_images(images, survey=survey, band=band)) as source:
-            catalog = read_catalog(Path(folder) / "catalog.fits")
-            one = None if len(field.images) == 3 else survey.band(band)
-            gathering = Gathering(catalog, source, one, checkpoint.recipe.half_width_rpet)
-            return _shown_to(checkpoint, gathering, np.arange(len(catalog)))
+    envelope, half_width = checkpoint.envelope, checkpoint.recipe.half_width_rpet
+    with field_gathering(field, envelope.survey, band, half_width) as gathering:
+        return _shown_to(checkpoint, gathering, np.arange(len(field.catalog)))

@@ -20,25 +20,25 @@ from galmorph.errors import OutputError, PipelineError
 from galmorph.nets.augment import Augmentation
 from galmorph.nets.balance import class_weights, share_weights
 from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, resolve_device, save_checkpoint
-from galmorph.nets.data import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
 from galmorph.nets.evaluate import evaluate, mean_fractions
 from galmorph.nets.events import Events, check_tensorboard
 from galmorph.nets.network import Ensemble, NetworkConfig, n_weights
 from galmorph.nets.settings import TrainingSettings
 from galmorph.nets.train import Epoch, Trainer
 from galmorph.runs.calibration import CalibrationSettings, fit_checkpoint
-from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of
+from galmorph.runs.gather import Gathering
 from galmorph.runs.losses import draw_losses
 from galmorph.runs.pipeline import PARTS, Pipeline, rows_with, split_rows
 from galmorph.runs.scoring import labels_from, names_of
+from galmorph.runs.sets import build_sets
 from galmorph.runs.viewed import check_views
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.images import ImageSource, colour_bands
-from galmorph.sky.scheme import Labels, Scheme, load_scheme
+from galmorph.sky.scheme import Scheme, load_scheme
 from galmorph.sky.survey import Survey
 from galmorph.sky.survey import survey as load_survey
-from galmorph.stamps.recipe import Recipe, prepare_around
+from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import read_views
 
 __all__ = ["TrainingRun", "check_record", "named_progress", "record_of", "train"]
@@ -126,7 +126,7 @@ def train(
     if pipeline.split.get("balance"):
         like = rows_with(pipeline.split["balance"], len(catalog), catalog.table) & (parts != "test")
         weight *= share_weights(labels, parts == "train", like)
-    sets, snr = _sets(
+    sets, snr = build_sets(
         Gathering(catalog, images, None, recipe.half_width_rpet), pipeline, recipe, labels, parts, weight, report
     )
     trainers: list[Trainer] = []
@@ -258,82 +258,6 @@ def _difference(section: str, old: Any, new: Any) -> str:
     return f"{section} was {before} and is {now}"
 
 
-def _sets(
-    gathering: Gathering,
-    pipeline: Pipeline,
-    recipe: Recipe,
-    labels: Labels,
-    parts: npt.NDArray[np.str_],
-    weight: FloatArray,
-    report: Progress,
-) -> tuple[dict[str, TrainingSet], list[float]]:
-    """Build the training and validation sets; the test part is not even read.
-
-    Rows of the training part without a label are in its set where the pipeline learns from them.
-    """
-    labelled = labels.totals.max(axis=1) > 0
-    wanted = labelled | (parts == "train") if pipeline.train.get("unlabelled") is not None else labelled
-    rows = np.flatnonzero(wanted & (parts != "test"))
-    rooms = {part: int((parts[rows] == part).sum()) + _n_stars(pipeline, part) for part in ("train", "validation")}
-    stacks = {part: CanvasStack(room, recipe) for part, room in rooms.items()}
-    kept: dict[str, list[int]] = {part: [] for part in stacks}
-    snr: list[float] = []
-    for done, galaxy in enumerate(gather(gathering, rows), 1):
-        report("measuring", done, len(rows), "")
-        if galaxy.measured is None or galaxy.cutout is None:
-            continue
-        part = str(parts[galaxy.row])
-        stacks[part].add(_canvas(galaxy, gathering.images, recipe))
-        kept[part].append(galaxy.row)
-        if labelled[galaxy.row] and np.isfinite(galaxy.measured.snr):
-            snr.append(galaxy.measured.snr)
-    for part, found in kept.items():
-        if not labelled[found].any():
-            raise PipelineError(
-                f"the {part} part of pipeline '{pipeline.name}' is empty: check its [split] and the images"
-            )
-    taken = {part: np.array(found, dtype=np.intp) for part, found in kept.items()}
-    return {p: _with_stars(stacks[p], labels.take(r), weight[r], pipeline, recipe, p) for p, r in taken.items()}, snr
-
-
-def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
-    cutout, measured = galaxy.cutout, galaxy.measured
-    if cutout is None or measured is None:
-        raise PipelineError(f"row {galaxy.row} has no image, so it cannot be trained on: leave it out")
-    ready = prepare_around(
-        cutout.planes,
-        measured,
-        recipe,
-        x=cutout.x,
-        y=cutout.y,
-        reach=REACH,
-        mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
-        seed=seed_of(cutout, images),
-    )
-    return canvas(ready.planes, ready.x, ready.y, ready.half_px, ready.brightness, recipe)
-
-
-def _n_stars(pipeline: Pipeline, part: str) -> int:
-    share = {"train": 0.85, "validation": 0.15}[part]
-    return round(int(pipeline.stars["count"]) * share) if pipeline.stars else 0
-
-
-def _with_stars(
-    stack: CanvasStack, labels: Labels, weight: FloatArray, pipeline: Pipeline, recipe: Recipe, part: str
-) -> TrainingSet:
-    n, stars = _n_stars(pipeline, part), pipeline.stars
-    if n == 0:
-        return TrainingSet.build(stack, labels, recipe, weight=weight)
-    keys = load_scheme(pipeline.scheme).keys
-    asked = labels.totals.max(axis=1)
-    votes = float(np.median(asked[asked > 0]))
-    counts = np.tile([votes if k == stars["answer"] else 0.0 for k in keys], (n, 1))
-    for star in star_canvases(n, recipe, rpet_px=float(stars["rpet_px"]), seed=len(stack)):
-        stack.add(star)
-    both = Labels(np.concatenate([labels.counts, counts]), np.concatenate([labels.totals, np.full_like(counts, votes)]))
-    return TrainingSet.build(stack, both, recipe, stars=n, weight=np.concatenate([weight, np.ones(n)]))
-
-
 def _remark(epoch: Epoch) -> str:
     best = " *" if epoch.is_best else ""
     apart = f" disagreement {epoch.disagreement:.4f}" if epoch.disagreement else ""
@@ -376,6 +300,7 @@ def _card(
             "train": {"members": len(trainers), **trainers[0].settings.to_dict()},
             "fractions": dict(pipeline.fractions),
             "stars": dict(pipeline.stars),
+            "simulated": dict(pipeline.simulated),
         },
         "rows": {part: int((parts == part).sum()) for part in PARTS},
         "unlabelled": len(trainers[0].unlabelled),

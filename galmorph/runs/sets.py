@@ -1,0 +1,153 @@
+"""Sets: the galaxies that a training learns from and is stopped by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.errors import PipelineError
+from galmorph.nets.data import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
+from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of
+from galmorph.runs.pipeline import Pipeline
+from galmorph.runs.simulated import field_gathering
+from galmorph.runs.viewed import Progress
+from galmorph.sky.images import ImageSource
+from galmorph.sky.mock import simulate
+from galmorph.sky.scheme import Labels, Scheme, load_scheme
+from galmorph.stamps.recipe import Recipe, prepare_around
+
+__all__ = ["build_sets"]
+
+FloatArray = npt.NDArray[np.float64]
+_PARTS = {"train": (0.0, 0.85), "validation": (0.85, 1.0)}
+_FIELD_ROWS = 300
+
+
+def build_sets(
+    gathering: Gathering,
+    pipeline: Pipeline,
+    recipe: Recipe,
+    labels: Labels,
+    parts: npt.NDArray[np.str_],
+    weight: FloatArray,
+    report: Progress,
+) -> tuple[dict[str, TrainingSet], list[float]]:
+    """Build the training and validation sets, and list the S/N of their galaxies; the test part is not even read.
+
+    Rows of the training part without a label are in its set where the pipeline learns from them.
+    """
+    labelled = labels.totals.max(axis=1) > 0
+    wanted = labelled | (parts == "train") if pipeline.train.get("unlabelled") is not None else labelled
+    rows = np.flatnonzero(wanted & (parts != "test"))
+    added = _added(pipeline, recipe, labels, report)
+    rooms = {part: int((parts[rows] == part).sum()) + len(more.canvases) for part, more in added.items()}
+    stacks = {part: CanvasStack(room, recipe) for part, room in rooms.items()}
+    kept: dict[str, list[int]] = {part: [] for part in stacks}
+    snr: list[float] = []
+    for done, galaxy in enumerate(gather(gathering, rows), 1):
+        report("measuring", done, len(rows), "")
+        if galaxy.measured is None or galaxy.cutout is None:
+            continue
+        part = str(parts[galaxy.row])
+        stacks[part].add(_canvas(galaxy, gathering.images, recipe))
+        kept[part].append(galaxy.row)
+        if labelled[galaxy.row] and np.isfinite(galaxy.measured.snr):
+            snr.append(galaxy.measured.snr)
+    for part, found in kept.items():
+        if not labelled[found].any():
+            raise PipelineError(
+                f"the {part} part of pipeline '{pipeline.name}' is empty: check its [split] and the images"
+            )
+    taken = {part: np.array(found, dtype=np.intp) for part, found in kept.items()}
+    return {p: _with(added[p], stacks[p], labels.take(r), weight[r], recipe) for p, r in taken.items()}, snr
+
+
+def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
+    cutout, measured = galaxy.cutout, galaxy.measured
+    if cutout is None or measured is None:
+        raise PipelineError(f"row {galaxy.row} has no image, so it cannot be trained on: leave it out")
+    ready = prepare_around(
+        cutout.planes,
+        measured,
+        recipe,
+        x=cutout.x,
+        y=cutout.y,
+        reach=REACH,
+        mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
+        seed=seed_of(cutout, images),
+    )
+    return canvas(ready.planes, ready.x, ready.y, ready.half_px, ready.brightness, recipe)
+
+
+@dataclass(frozen=True)
+class _Added:
+    """Canvases that no row of the labels stands for, with their labels; the last are synthetic stars."""
+
+    canvases: list[Canvas]
+    labels: Labels
+    stars: int
+
+
+def _added(pipeline: Pipeline, recipe: Recipe, labels: Labels, report: Progress) -> dict[str, _Added]:
+    """Make the simulated galaxies and synthetic stars of each part."""
+    scheme = load_scheme(pipeline.scheme)
+    galaxies, truth = _simulated_canvases(pipeline.simulated, scheme, recipe, report)
+    found = {}
+    for part, (low, high) in _PARTS.items():
+        rows = np.arange(round(len(galaxies) * low), round(len(galaxies) * high))
+        n = round(int(pipeline.stars["count"]) * (high - low)) if pipeline.stars else 0
+        shining = _stars(pipeline.stars, n, scheme, labels, recipe, seed=len(labels.totals) + n)
+        both = [truth.take(rows), shining.labels]
+        joined = Labels(np.concatenate([b.counts for b in both]), np.concatenate([b.totals for b in both]))
+        found[part] = _Added([galaxies[row] for row in rows.tolist()] + shining.canvases, joined, n)
+    return found
+
+
+def _stars(stars: Mapping[str, Any], n: int, scheme: Scheme, labels: Labels, recipe: Recipe, *, seed: int) -> _Added:
+    """Make synthetic stars; as many people as usual voted on each."""
+    asked = labels.totals.max(axis=1)
+    votes = float(np.median(asked[asked > 0])) if n else 0.0
+    counts = np.tile([votes if n and key == stars["answer"] else 0.0 for key in scheme.keys], (n, 1))
+    made = star_canvases(n, recipe, rpet_px=float(stars["rpet_px"]), seed=seed) if n else []
+    return _Added(made, Labels(counts, np.full_like(counts, votes)), n)
+
+
+def _simulated_canvases(
+    settings: Mapping[str, Any], scheme: Scheme, recipe: Recipe, report: Progress
+) -> tuple[list[Canvas], Labels]:
+    """Simulate fields, and take their galaxies with the fractions of their truth as votes; stars are left out."""
+    canvases: list[Canvas] = []
+    empty = np.zeros((0, len(scheme.keys)))
+    counts, totals = [empty], [empty]
+    total = int(settings["rows"]) if settings else 0
+    for number, first in enumerate(range(0, total, _FIELD_ROWS)):
+        rows = min(_FIELD_ROWS, total - first)
+        survey, band = settings["survey"], settings["band"]
+        field = simulate(survey, band, rows=rows, seed=int(settings["seed"]) + number)
+        truth = scheme.labels(field.truth)
+        stars = np.asarray(field.truth["type"]).astype(str) == "star"
+        kept = []
+        with field_gathering(field, survey, band, recipe.half_width_rpet) as gathering:
+            for galaxy in gather(gathering, np.flatnonzero(~stars)):
+                report("simulating", first + galaxy.row + 1, total, "")
+                if galaxy.measured is not None and galaxy.cutout is not None:
+                    canvases.append(_canvas(galaxy, gathering.images, recipe))
+                    kept.append(galaxy.row)
+        votes = float(settings["votes"])
+        found = truth.take(np.array(kept, np.intp))
+        counts.append(found.counts * votes)
+        totals.append(found.totals * votes)
+    return canvases, Labels(np.concatenate(counts), np.concatenate(totals))
+
+
+def _with(more: _Added, stack: CanvasStack, labels: Labels, weight: FloatArray, recipe: Recipe) -> TrainingSet:
+    for one in more.canvases:
+        stack.add(one)
+    counts = np.concatenate([labels.counts, more.labels.counts])
+    totals = np.concatenate([labels.totals, more.labels.totals])
+    weights = np.concatenate([weight, np.ones(len(more.canvases))])
+    return TrainingSet.build(stack, Labels(counts, totals), recipe, stars=more.stars, weight=weights)

@@ -1,0 +1,40 @@
+"""Simulated: the images and catalogue of a simulated field, opened as those of the sky are."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from galmorph.runs.gather import Gathering
+from galmorph.sky.catalog import read_catalog
+from galmorph.sky.images import open_images
+from galmorph.sky.mock import MockField
+from galmorph.sky.survey import survey as load_survey
+
+__all__ = ["field_gathering"]
+
+
+@contextmanager
+def field_gathering(field: MockField, survey: str, band: str, half_width_rpet: float) -> Iterator[Gathering]:
+    """Write a field to a folder that goes away again, and open it there.
+
+    Parameters
+    ----------
+    survey, band
+        That were simulated.
+    half_width_rpet
+        Of the stamps to be cut, in Petrosian radii.
+    """
+    known = load_survey(survey)
+    with tempfile.TemporaryDirectory(prefix="galmorph-") as folder:
+        field.write(folder)
+        colour = len(field.images) == 3
+        images: Any = Path(folder) / "image.fits"
+        if colour:
+            images = {b: Path(folder) / f"{b}.fits" for b in field.images}
+        with closing(open_images(images, survey=known, band=band)) as source:
+            catalog = read_catalog(Path(folder) / "catalog.fits")
+            yield Gathering(catalog, source, None if colour else known.band(band), half_width_rpet)
