@@ -29,7 +29,7 @@ from galmorph.stamps.segment import (
     relative_noise,
     segment,
 )
-from galmorph.stamps.window import Window, ellipse_of, fit_window
+from galmorph.stamps.window import Window, ellipse_of, fit_window, sharpest
 
 __all__ = [
     "ETA",
@@ -50,6 +50,9 @@ BoolArray = npt.NDArray[np.bool_]
 _WINDOW = 0.8
 _LEAST_FWHM = 0.5
 _SAME_WIDTH = 0.08
+# Windows for the position alone: below these sizes there is the core of the point-spread function, and pixels.
+_NARROWEST_FWHM = 0.5
+_NARROWEST_PX = 1.5
 LOW_SNR = 10.0
 """Signal-to-noise ratio below which a row is marked."""
 _FINEST_CONTRAST = 0.0005
@@ -160,8 +163,8 @@ def measure(
 ) -> Measurement:
     """Measure the galaxy at a position.
 
-    Background, detection and deblending (SEP); neighbours masked out to six of their semi-axes; centroid and shape in
-    an elliptical Gaussian window of one half-light radius; Petrosian radius in the SDSS definition with circular
+    Background, detection and deblending (SEP); neighbours masked out to six of their semi-axes; shape in
+    an elliptical Gaussian window of 0.8 half-light radii, centroid in the one that knows it best; Petrosian radius in the SDSS definition with circular
     annuli, each filled from its own unmasked part, combined with that of the Sérsic profiles behind the
     point-spread function that match, by their errors.
 
@@ -212,7 +215,7 @@ def measure(
     if math.hypot(window.x - x, window.y - y) > moved_far(galaxy.row):
         flags |= Flag.CENTROID_MOVED
     if centroid == "windowed":
-        window = galaxy.refined(window, radii)
+        window = galaxy.pinpointed(galaxy.refined(window, radii))
     return _measurement(scene, galaxy, window, frame, radii, flags, saturation)
 
 
@@ -400,11 +403,27 @@ class _Galaxy:
         again = fit_window(self.clean, self.bad, (window.x, window.y), window.ellipse.resized(sigma), self.noise)
         return again if again.converged and math.hypot(again.x - window.x, again.y - window.y) < sigma else window
 
-    def _core_is_bad(self, centre: tuple[float, float]) -> bool:
+    def pinpointed(self, window: Window) -> Window:
+        """Centre a window of the size that knows the position best; the shape stays that of the half-light window."""
+        if not window.converged:
+            return window
+        sigma = window.ellipse.sigma_px
+        narrowest = max(_NARROWEST_FWHM * (self.psf_fwhm_px or 0.0), _NARROWEST_PX)
+        best = sharpest(self.clean, self.bad, window, narrowest)
+        # What fills in for missing pixels is good enough for a wide window only.
+        if best >= sigma or self._core_is_bad((window.x, window.y), math.ceil(3.0 * best)):
+            return window
+        narrow = fit_window(self.clean, self.bad, (window.x, window.y), window.ellipse.resized(best), self.noise)
+        if not narrow.converged or math.hypot(narrow.x - window.x, narrow.y - window.y) > sigma:
+            return window
+        return replace(window, x=narrow.x, y=narrow.y, position_err_px=narrow.position_err_px)
+
+    def _core_is_bad(self, centre: tuple[float, float], reach: int = 1) -> bool:
         if self.bad is None:
             return False
         row, column = round(centre[1]), round(centre[0])
-        return bool(self.bad[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].any())
+        rows, columns = (slice(max(at - reach, 0), max(at + reach + 1, 0)) for at in (row, column))
+        return bool(self.bad[rows, columns].any())
 
     def sized(self, window: Window) -> tuple[Frame, Radii | None]:
         """Measure the radii on a frame that is large enough for them."""

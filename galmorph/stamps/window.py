@@ -14,7 +14,7 @@ from galmorph.stamps.frame import frame_about, frame_size, square_about
 from galmorph.stamps.profile import profile_of
 from galmorph.stamps.rings import interpolated
 
-__all__ = ["Ellipse", "Window", "fit_window"]
+__all__ = ["Ellipse", "Window", "fit_window", "sharpest"]
 
 Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
@@ -39,6 +39,9 @@ _SHAPE_GAIN = 1.2
 _TURN_GAIN = 1.22
 # A direction is known no worse than if all were as likely: 180 degrees / sqrt(12).
 _ANY_DIRECTION_DEG = 52.0
+# Steps of the area when the best window is sought, and how much better one of them must be than those before.
+_LESS_AREA = 0.6
+_SHARPER = 1.03
 _NO_RINGS = np.zeros(0), np.zeros(0)
 
 
@@ -174,6 +177,54 @@ def fit_window(
         # The window grew past the pixels that were cut for it.
         return fit_window(clean, bad, at, large, noise, fill)
     return Window(*at, error * factor, large, log_error, state.converged)
+
+
+def sharpest(clean: FloatArray, bad: BoolArray | None, window: Window, narrowest_px: float) -> float:
+    """Find the size of a window of the same centre and shape in which the position is known best.
+
+    Half of the light of a concentrated galaxy lies in faint outskirts, which say little about its position. In white
+    noise the variance of the centre in a window follows from the response of the window's Laplacian: the best window is
+    the scale at which the galaxy stands out most.
+
+    Parameters
+    ----------
+    narrowest_px
+        Lower limit of the size.
+
+    Returns
+    -------
+    Width in pixels; the window's own where none is better.
+
+    References
+    ----------
+    Lindeberg 1998, IJCV 30, 79 (scale of the largest normalised Laplacian).
+    """
+    ellipse = window.ellipse
+    reach = _REACH * ellipse.major_px + 1.0
+    factor = max(1, math.ceil(reach / _HALVES[-1]))
+    half = next(h for h in _HALVES if h * factor >= reach)
+    flux, _, offset = square_about(clean, bad, window.x, window.y, half, factor)
+    least = (max(narrowest_px, 0.6 * factor) / ellipse.sigma_px) ** 2
+    area = factor**2
+    start = _State(*offset, ellipse.xx / area, ellipse.xy / area, ellipse.yy / area)
+    return ellipse.sigma_px * math.sqrt(_sharpest(flux, start, least))
+
+
+@compiled
+def _sharpest(flux: FloatArray, start: _State, least: float) -> float:
+    """Find by how much less area a window has the largest response, in steps of the area."""
+    best, share, scale = 0.0, 1.0, 1.0
+    while scale >= least:
+        xx, xy, yy = scale * start.xx, scale * start.xy, scale * start.yy
+        area = xx * yy - xy * xy
+        axx, axy, ayy = yy / area, -xy / area, xx / area
+        total, _, _, mxx, mxy, myy = _moments(flux, start.x, start.y, axx, axy, ayy)
+        width = 0.5 * (mxx * axx + 2.0 * mxy * axy + myy * ayy)
+        response = total * (1.0 - width) / math.sqrt(area)
+        if response > _SHARPER * best:
+            best, share = response, scale
+        scale *= _LESS_AREA
+    return share
 
 
 def _ring_means(

@@ -42,8 +42,9 @@ def test_galfit_an_exponential_disc(folder):
     """GALFIT's noiseless exponential disc has its centre and 2.113 half-light radii."""
     image = fitsio.read(folder / "galfit_sersic_n1.fits.gz").astype(np.float32)
     found = measure(image, 250.0, 260.0)
-    # GALFIT counts pixels from 1. The image has no noise: what is left is the subdivision of the profile.
-    assert (found.x + 1, found.y + 1) == pytest.approx((256.0, 256.0), abs=0.002)
+    # GALFIT counts pixels from 1. The image has no noise: what is left is how the cusp, at which a narrow window looks,
+    # was integrated over its pixel.
+    assert (found.x + 1, found.y + 1) == pytest.approx((256.0, 256.0), abs=0.006)
     assert found.rpet_px == pytest.approx(2.113 * 30.0, rel=0.002)
 
 
