@@ -163,10 +163,10 @@ def measure(
 ) -> Measurement:
     """Measure the galaxy at a position.
 
-    Background, detection and deblending (SEP); neighbours masked out to six of their semi-axes; shape in
-    an elliptical Gaussian window of 0.8 half-light radii, centroid in the one that knows it best; Petrosian radius in the SDSS definition with circular
-    annuli, each filled from its own unmasked part, combined with that of the Sérsic profiles behind the
-    point-spread function that match, by their errors.
+    Background, detection and deblending (SEP); neighbours masked out to six of their semi-axes; shape in an elliptical
+    Gaussian window of 0.8 half-light radii, centroid in the one that knows it best; Petrosian radius in the SDSS
+    definition with circular annuli, each filled from its own unmasked part, combined with that of the Sérsic profiles
+    behind the point-spread function that match, by their errors.
 
     Parameters
     ----------
