@@ -2,7 +2,10 @@
 
 Usage: ``python tests/benchmarks/bench_transfer.py [--checkpoint C] [--rows N]``. It needs ../shared/data: colour images
 with Galaxy Zoo 1 classes, none of which the checkpoint has seen. Measured rescaling is all that the network gets to
-cope with their scales. Writes docs/benchmarks/transfer.json when all rows are classified.
+cope with their scales. Spirals are a tenth of these galaxies and nearly half of those that it learnt from; scores are
+given as they are, and after the shares of the classes were estimated from the probabilities alone, without a label
+(Saerens, Latinne & Decaestecker 2002, Neural Computation 14, 21). A checkpoint for Galaxy Zoo 1 is scored on its test
+part. Writes docs/benchmarks/transfer.json, one entry for each checkpoint, when all rows are classified.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ import numpy.typing as npt
 from astropy.table import Table
 
 import galmorph
+from galmorph.nets.checkpoint import load_checkpoint, read_card
 from galmorph.nets.evaluate import expected_calibration_error
+from galmorph.runs.pipeline import split_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT.parent / "shared" / "data" / "sdss_gz1"
@@ -30,6 +35,7 @@ CLASSES = {
     "edge_on": ("edge_on",),
     "spiral": ("spiral",),
 }
+ITS_OWN = {"elliptical": ("elliptical",), "edge_on": ("edge_on",), "spiral": ("spiral_cw", "spiral_acw")}
 CIGARS_AS_EDGE_ON = {
     "elliptical": ("smooth_round", "smooth_in_between"),
     "edge_on": ("edge_on", "smooth_cigar"),
@@ -50,6 +56,20 @@ def probabilities(table: Table, classes: dict[str, tuple[str, ...]]) -> npt.NDAr
     return np.stack(
         [np.sum([np.asarray(table[f"gm_p_{k}"]) for k in keys], axis=0) for keys in classes.values()], axis=1
     )
+
+
+def with_new_shares(table: Table, learnt: npt.NDArray[np.float64], keys: list[str]) -> Table:
+    """Replace the shares of classes in the training by those that make the probabilities consistent (EM)."""
+    p = np.stack([np.asarray(table[f"gm_p_{k}"], np.float64) for k in keys], axis=1)
+    shares = learnt
+    for _ in range(500):
+        changed = p * (shares / learnt)
+        changed /= changed.sum(axis=1, keepdims=True)
+        shares = np.nanmean(changed, axis=0)
+    out = table.copy()
+    for key, values in zip(keys, changed.T, strict=True):
+        out[f"gm_p_{key}"] = values
+    return out
 
 
 def scores(table: Table, classes: dict[str, tuple[str, ...]]) -> dict[str, Any]:
@@ -76,22 +96,32 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="so many rows, drawn at random")
     options = parser.parse_args()
     labels = labelled(FOLDER / "labels.csv")
+    checkpoint, card = load_checkpoint(options.checkpoint), read_card(options.checkpoint)
+    its_own = checkpoint.scheme.name == "gz1"
+    if its_own:
+        every = Table.read(FOLDER / "labels.csv")
+        parts = dict(zip(every["file"], split_rows(checkpoint.split, list(every["file"]), every), strict=True))
+        labels = labels[[parts[name] == "test" for name in labels["file"]]]
     if options.rows:
         labels = labels[np.sort(np.random.default_rng(1).permutation(len(labels))[: options.rows])]
-    table = galmorph.classify(
-        labels, images=[FOLDER / "images.zip"], survey="sdss", band="RGB", checkpoint=options.checkpoint
+    table = galmorph.classify(labels, images=[FOLDER / "images.zip"], survey="sdss", band="RGB", checkpoint=checkpoint)
+    keys = checkpoint.scheme.keys
+    learnt = np.array([card["training_means"][k] for k in keys])
+    found = {"as they are": table, "with new shares": with_new_shares(table, learnt / learnt.sum(), list(keys))}
+    ways = (
+        {"its_own_classes": ITS_OWN}
+        if its_own
+        else {"cigars_are_elliptical": CLASSES, "cigars_are_edge_on": CIGARS_AS_EDGE_ON}
     )
     result = {
-        "checkpoint": Path(options.checkpoint).stem,
         "rows": len(table),
         "always_elliptical": round(float((np.asarray(labels["label"]) == "elliptical").mean()), 4),
-        "cigars_are_elliptical": scores(table, CLASSES),
-        "cigars_are_edge_on": scores(table, CIGARS_AS_EDGE_ON),
+        **{way: {name: scores(t, classes) for name, t in found.items()} for way, classes in ways.items()},
     }
-    text = json.dumps(result, indent=1)
-    print(text)
+    print(json.dumps({checkpoint.name: result}, indent=1))
     if not options.rows:
-        RESULT.write_text(text + "\n")
+        known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+        RESULT.write_text(json.dumps({**known, checkpoint.name: result}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from galaxies import galaxy, noise, sersic
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from galmorph.stamps.measure import measure
-from galmorph.stamps.window import Ellipse, ellipse_of, fit_window
+from galmorph.stamps.window import Ellipse, ellipse_of, fit_window, sharpest
 
 
 @pytest.mark.parametrize("q", [0.3, 0.6, 0.9])
@@ -96,8 +99,8 @@ def test_pixels_without_an_opposite_take_the_value_of_their_ring():
     bad[:, 44:46] = bad[:, 50:53] = True
     radius = np.arange(1.0, 40.0)
     fill = radius + 0.5, np.interp(radius, np.arange(49.0), image[48, 48:])
-    for given in (None, fill):
-        found = fit_window(image, bad, (48.0, 48.0), round_ellipse(5.0), 1.0, given)
+    for drawn in (None, fill):
+        found = fit_window(image, bad, (48.0, 48.0), round_ellipse(5.0), 1.0, drawn)
         assert found.converged
         assert (found.x, found.y) == pytest.approx((48.4, 47.6), abs=0.1)
 
@@ -119,3 +122,40 @@ def test_a_measured_galaxy_carries_its_shape():
     assert found.position_angle_deg == pytest.approx(np.degrees(0.5), abs=3.0)
     assert 0 < found.ellipticity_err < 0.05
     assert 0 < found.position_angle_err_deg < 5.0
+
+
+def test_the_best_window_of_a_gaussian_is_the_gaussian():
+    """The matched filter: a window as wide as a Gaussian's light, not the half-light window, nor a narrow one."""
+    yy, xx = np.indices((97, 97))
+    image = (100.0 * np.exp(-0.5 * np.hypot(xx - 48.0, yy - 48.0) ** 2 / 4.0**2)).astype(np.float32)
+    wide = fit_window(image, None, (48.0, 48.0), round_ellipse(8.0), 0.1)
+    assert sharpest(image, None, wide, 1.5) == pytest.approx(4.0, rel=0.2)
+
+
+@given(n=st.floats(2.0, 5.0), re=st.floats(5.0, 9.0), q=st.floats(0.5, 1.0), factor=st.sampled_from([0.5, 1.0, 20.0]))
+@settings(max_examples=25, deadline=None)
+def test_the_best_window_knows_the_position_best(n, re, q, factor):
+    """Of any concentrated galaxy, however bright: no other size has a smaller error by more than a step's share."""
+    image = factor * sersic((129, 129), 64.2, 63.7, n=n, re=re, q=q, flux=1e4, fine=3)
+    image = gaussian_filter(image, 1.3).astype(np.float32)
+    wide = fit_window(image, None, (64.0, 64.0), ellipse_of(1.0, q, 0.0, 0.8 * re), 0.1)
+    best = sharpest(image, None, wide, 1.5)
+    assert 1.5 <= best < wide.ellipse.sigma_px
+    errors = {
+        s: fit_window(image, None, (64.0, 64.0), wide.ellipse.resized(s), 0.1).position_err_px for s in (best, 1.5)
+    }
+    assert errors[best] < 1.06 * min(*errors.values(), wide.position_err_px)
+    assert errors[best] < wide.position_err_px
+
+
+def test_pinpointed_positions_are_nearer_and_their_errors_are_right():
+    """A concentrated galaxy in noise: the scatter about the centre falls by a third at least, as the errors say."""
+    clean = gaussian_filter(sersic((129, 129), 64.0, 64.0, n=4, re=8, flux=6000.0), 1.3)
+    found = [measure(clean + noise((129, 129), 1.0, s), 64.5, 63.6, psf_fwhm_px=3.0) for s in range(60)]
+    spread = np.std([f.x - 64.0 for f in found] + [f.y - 64.0 for f in found])
+    assert spread == pytest.approx(np.median([f.position_err_px for f in found]), rel=0.25)
+    wide = [
+        fit_window(clean + noise((129, 129), 1.0, s), None, (64.5, 63.6), round_ellipse(0.8 * 8.0), 1.0)
+        for s in range(60)
+    ]
+    assert spread < 0.67 * np.std([f.x - 64.0 for f in wide] + [f.y - 64.0 for f in wide])
