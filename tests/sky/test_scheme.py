@@ -204,7 +204,7 @@ def test_a_wrong_scheme_is_explained_in_one_line(contents, words):
 
 def test_an_unknown_scheme_lists_what_ships():
     with pytest.raises(
-        SchemeError, match=r"candels-visual, gz-ceers, gz2, gz2-class13, gz2-simple; did you mean 'gz2-simple'"
+        SchemeError, match=r"candels-visual, gz-ceers, gz1, gz2, gz2-class13, gz2-simple; did you mean 'gz2-simple'"
     ):
         load_scheme("gz2-simpel")
 
@@ -230,6 +230,7 @@ def test_a_broken_or_missing_scheme_file_is_a_scheme_error(tmp_path, text):
 # What ships
 
 SHIPPED = {
+    "gz1": (1, 6),
     "candels-visual": (1, 5),
     "gz-ceers": (None, 39),
     "gz2": (11, 37),
