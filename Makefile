@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-envelope bench-rotation bench-engines clean
+.PHONY: demo test lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +64,12 @@ bench-engines: $(VENV)/.tested
 bench-networks: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_networks.py
 
+bench-candels: $(VENV)/.tested
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_candels.py --card catalogs/checkpoints/candels-h.json
+
+bench-transfer: $(VENV)/.tested
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_transfer.py
+
 bench-envelope: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_envelope.py
 
@@ -73,6 +79,7 @@ PAGE = $(BIN)/galmorph inspect --part test --pictures simulated --overwrite -o d
 
 pages: $(VENV)/.tested
 	$(PAGE) --card catalogs/checkpoints/sdss-rgb.json sdss-rgb $(STAMPS)/sdss_gz2/labels.csv --image $(STAMPS)/sdss_gz2/images.zip
+	$(PAGE) --card catalogs/checkpoints/sdss-gz1.json sdss-gz1 $(STAMPS)/sdss_gz1/labels.csv --image $(STAMPS)/sdss_gz1/images.zip
 	$(PAGE) --card catalogs/checkpoints/nircam-f200w.json nircam-f200w $(STAMPS)/ceers_f200w/votes.csv --image $(STAMPS)/ceers_f200w/images.zip
 	$(PAGE) --card catalogs/checkpoints/candels-h.json candels-h $(STAMPS)/ceers_f200w/votes.csv --image $(STAMPS)/ceers_f200w/images.zip
 

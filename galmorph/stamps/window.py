@@ -34,7 +34,7 @@ _SETTLED_PX = 3e-3
 _SLOWEST = 0.8
 _WHOLE = 0.99
 # A galaxy's light is more peaked than the Gaussian of the error formula: true scatter over formula, on Sérsic galaxies.
-_SHAPE_GAIN = 1.2
+_SHAPE_GAIN = 1.26
 # A direction is a ratio of two noisy moments: true scatter over the linear formula, the same on three sets of mocks.
 _TURN_GAIN = 1.22
 # A direction is known no worse than if all were as likely: 180 degrees / sqrt(12).

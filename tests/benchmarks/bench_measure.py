@@ -87,7 +87,7 @@ def measured(codes: list[Code], limit: int | None, seed: int) -> tuple[dict[str,
     """Run everything; return the result, mock A and galmorph's pulls on it."""
     print("drawing mocks", file=sys.stderr, flush=True)
     kinds = {
-        "A": single_sersic(limit or 300, seed),
+        "A": single_sersic(limit or 900, seed),
         "B": clumpy(limit or 200, seed),
         "B hard": clumpy(limit or 100, seed, least_snr=10.0, most_clumps=0.3),
     }
