@@ -8,17 +8,20 @@ one calls has changed. Where nothing can be written, each process compiles anew.
 from __future__ import annotations
 
 import hashlib
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import numba
 from platformdirs import user_cache_dir
 
-__all__ = ["cache_folder", "compiled", "inner", "inner_sum"]
+__all__ = ["cache_folder", "compiled", "inner", "inner_sum", "uninterrupted"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,6 +48,27 @@ def inner_sum(function: F) -> F:
         error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath={"reassoc", "contract"}
     )(function)
     return made
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until the block ends: numba does not survive one while it loads code or makes a named tuple."""
+    default = signal.default_int_handler
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not default:
+        yield
+        return
+    came: list[int] = []
+
+    def remember(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, default)
+    if came:
+        raise KeyboardInterrupt
 
 
 @lru_cache(maxsize=1)

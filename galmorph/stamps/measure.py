@@ -12,7 +12,7 @@ import numpy.typing as npt
 from galmorph.flags import Flag
 from galmorph.stamps.asymmetry import asymmetry
 from galmorph.stamps.centroid import barycentre
-from galmorph.stamps.compiled import compiled, inner
+from galmorph.stamps.compiled import compiled, inner, uninterrupted
 from galmorph.stamps.frame import Frame, frame_about, frame_size
 from galmorph.stamps.petrosian import ETA, petrosian_radius
 from galmorph.stamps.profile import Profile, radial_profile
@@ -150,6 +150,7 @@ class Measurement:
     intrinsic_rpet_err_px: float = float("nan")
 
 
+@uninterrupted()
 def measure(
     pixels: FloatArray,
     x: float,

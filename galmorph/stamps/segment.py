@@ -11,7 +11,7 @@ import numpy.typing as npt
 import sep
 
 from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two
-from galmorph.stamps.compiled import compiled, inner
+from galmorph.stamps.compiled import compiled, inner, uninterrupted
 
 __all__ = [
     "Segmentation",
@@ -89,6 +89,7 @@ def relative_noise(weight: FloatArray | None, usable: BoolArray, *, even: float 
     return np.ascontiguousarray(noise, np.float32)
 
 
+@uninterrupted()
 def segment(
     pixels: FloatArray,
     usable: BoolArray,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 import galmorph
 from galmorph.stamps.background import _ordered
-from galmorph.stamps.compiled import cache_folder
+from galmorph.stamps.compiled import cache_folder, uninterrupted
 from galmorph.stamps.petrosian import crossings
 from galmorph.stamps.rings import interpolated
 
@@ -93,3 +94,34 @@ def test_sorting_by_bits_is_sorting(every):
     values = np.concatenate([rng.choice([-1.0, 1.0], 200) * size, [0.0, 1.0, 1.0, -1.0, -1.0, np.inf, -np.inf]])
     values = rng.permutation(values).astype(np.float32)
     np.testing.assert_array_equal(_ordered.py_func(values, every), np.sort(values[::every]))
+
+
+def test_an_interrupt_waits_until_the_measuring_ends():
+    """Inside compiled code it would end the process; it arrives, once, and the handler is as it was."""
+    steps = []
+
+    @uninterrupted()
+    def interrupted_in_the_middle():
+        steps.append("before")
+        os.kill(os.getpid(), signal.SIGINT)
+        steps.append("after")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted_in_the_middle()
+        assert steps == ["before", "after"]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_handler_of_the_callers_own_is_left_alone():
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+    try:
+        with uninterrupted():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert heard == [True]
+    finally:
+        signal.signal(signal.SIGINT, before)
