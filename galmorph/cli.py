@@ -645,9 +645,7 @@ def _calibrate(options: argparse.Namespace) -> None:
         options.method, options.sets, options.coverage, options.by_class, options.false_alarms
     )
     checkpoint, card = load_checkpoint(options.checkpoint), read_card(options.checkpoint)
-    envelope = checkpoint.envelope
-    band = "RGB" if len(envelope.bands) == 3 else envelope.bands[0] if envelope.bands else None
-    catalog, images = _labelled(options, envelope.survey or None, band)
+    catalog, images = _labelled(options, *_survey_and_band(checkpoint.envelope))
     with closing(images), closing(_Bar()) as bar:
         fitted, card = calibrate_checkpoint(
             checkpoint, catalog, images, settings, card=card, progress=lambda w, d, n, r: bar(d, n, w, r)
