@@ -607,8 +607,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _survey_and_band(envelope: Any) -> tuple[str | None, str | None]:
     """Name the survey and band of the images that a checkpoint was trained on."""
-    band = "RGB" if len(envelope.bands) == 3 else envelope.bands[0] if envelope.bands else None
-    return envelope.survey or None, band
+    return envelope.survey or None, envelope.band or None
 
 
 def _inspect(options: argparse.Namespace) -> None:

@@ -43,6 +43,11 @@ class Envelope:
     rpet_psf: Limits = UNLIMITED
     embedding: Embedding | None = None
 
+    @property
+    def band(self) -> str:
+        """How images of these bands are asked for: ``RGB`` for colour, else the band; empty where none is known."""
+        return "RGB" if len(self.bands) == 3 else "".join(self.bands[:1])
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values: what the header of a checkpoint says."""
         return {

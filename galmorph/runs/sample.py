@@ -130,7 +130,7 @@ def simulated_sample(checkpoint: Checkpoint, *, seed: int = 0) -> Sample:
         If GalSim is not installed.
     """
     envelope = checkpoint.envelope
-    band = "RGB" if len(envelope.bands) == 3 else "".join(envelope.bands[:1])
+    band = envelope.band
     try:
         field = simulate(envelope.survey, band, rows=_SIMULATED_ROWS, seed=seed)
     except SurveyError as error:

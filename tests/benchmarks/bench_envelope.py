@@ -112,7 +112,7 @@ def shares(checkpoint: Checkpoint, found: list[Picture], folder: Path) -> dict[s
             Image.fromarray(picture).save(data, "JPEG", quality=95)
             stream.writestr(f"{number}.jpg", data.getvalue())
     envelope = checkpoint.envelope
-    band = "RGB" if len(envelope.bands) == 3 else envelope.bands[0]
+    band = envelope.band
     table = Table({"file": [f"{number}.jpg" for number in range(len(found))]})
     run = prepare_run(table, archive, survey=envelope.survey, band=band, checkpoint=checkpoint, device="cpu")
     results = Results.empty(len(found), len(checkpoint.scheme.keys))

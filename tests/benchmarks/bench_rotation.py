@@ -117,7 +117,7 @@ def costs(checkpoint: Checkpoint, found: list[Galaxy], images: ImageSource) -> d
 def measured(checkpoint: Checkpoint, options: argparse.Namespace) -> dict[str, Any]:
     """Run it all on open images."""
     envelope = checkpoint.envelope
-    band = "RGB" if len(envelope.bands) > 1 else envelope.bands[0]
+    band = envelope.band
     windows = {"as the network wants them": np.ones(1, np.float32)}
     windows |= {
         f"hidden outside {r:g} half-widths": Mask(checkpoint.recipe.size, r).window.numpy() for r in options.masks
