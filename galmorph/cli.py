@@ -480,7 +480,7 @@ def _labelled(options: argparse.Namespace, survey: str | None, band: str | None)
 
 
 def _train(options: argparse.Namespace) -> None:
-    from galmorph.nets.train import use_threads  # noqa: PLC0415
+    from galmorph.nets.threads import use_threads  # noqa: PLC0415
     from galmorph.runs.pipeline import load_pipeline  # noqa: PLC0415
     from galmorph.runs.training import train  # noqa: PLC0415
 
@@ -521,7 +521,7 @@ def _telling(bar: _Bar) -> Any:
 
 
 def _run_pipelines(options: argparse.Namespace) -> None:
-    from galmorph.nets.train import use_threads  # noqa: PLC0415
+    from galmorph.nets.threads import use_threads  # noqa: PLC0415
     from galmorph.runs.experiment import compare  # noqa: PLC0415
     from galmorph.runs.inputs import read_words  # noqa: PLC0415
     from galmorph.runs.pipeline import load_pipeline  # noqa: PLC0415
@@ -544,7 +544,7 @@ def _run_pipelines(options: argparse.Namespace) -> None:
 
 
 def _tune(options: argparse.Namespace) -> None:
-    from galmorph.nets.train import use_threads  # noqa: PLC0415
+    from galmorph.nets.threads import use_threads  # noqa: PLC0415
     from galmorph.runs.inputs import read_words  # noqa: PLC0415
     from galmorph.runs.pipeline import load_pipeline  # noqa: PLC0415
     from galmorph.runs.tuning import Blend, tune  # noqa: PLC0415

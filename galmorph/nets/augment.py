@@ -19,6 +19,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.nets.observation import Observation, blur, degrade, observe, white_noise
+from galmorph.nets.threads import one_thread
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.warp import is_upright, subsamples, warp_batch
 
@@ -163,7 +164,8 @@ def warp_views(
         stamps[~oblique] = warp_batch([planes] * int((~oblique).sum()), list(matrices[~oblique]), size)
     smooth = [ndimage.spline_filter(plane, order=3, mode="mirror", output=np.float32) for plane in planes]
     coefficients = torch.from_numpy(np.stack(smooth))[None].expand(int(oblique.sum()), -1, -1, -1)
-    stamps[oblique] = batch_warp(coefficients, torch.from_numpy(matrices[oblique]).float(), size, points).numpy()
+    with one_thread():
+        stamps[oblique] = batch_warp(coefficients, torch.from_numpy(matrices[oblique]).float(), size, points).numpy()
     return stamps
 
 

@@ -27,15 +27,9 @@ from galmorph.nets.network import Network, NetworkConfig, channels_last
 from galmorph.nets.settings import TrainingSettings
 from galmorph.sky.scheme import Scheme
 
-__all__ = ["Epoch", "Trainer", "TrainingSettings", "use_threads"]
+__all__ = ["Epoch", "Trainer", "TrainingSettings"]
 
 _DROPS = (0.72, 0.92)
-
-
-def use_threads(threads: int | None) -> None:
-    """Compute with so many CPU threads; None leaves torch's choice."""
-    if threads is not None:
-        torch.set_num_threads(max(1, threads))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import MEANINGS, Flag
@@ -174,15 +175,17 @@ def gather(gathering: Gathering, rows: npt.NDArray[np.intp] | None = None) -> It
     where, valid = locate(gathering)
     problems: Counter[Flag] = Counter()
     wanted = np.arange(len(gathering.catalog)) if rows is None else rows
-    for row in _in_order(wanted, gathering):
-        if not valid[row]:
-            galaxy = Galaxy(row, Flag.NO_POSITION)
-        elif where.tile[row] < 0:
-            galaxy = Galaxy(row, Flag.NO_IMAGE)
-        else:
-            galaxy = _one(gathering, row, int(where.tile[row]), float(where.x[row]), float(where.y[row]))
-        problems.update(f for f in (Flag.NO_POSITION, Flag.NO_IMAGE, Flag.FETCH_FAILED) if f & galaxy.flags)
-        yield galaxy
+    # The matrices of one galaxy are small: the threads of numpy's BLAS would mostly wait, and keep a core busy with it.
+    with threadpool_limits(1, user_api="blas"):
+        for row in _in_order(wanted, gathering):
+            if not valid[row]:
+                galaxy = Galaxy(row, Flag.NO_POSITION)
+            elif where.tile[row] < 0:
+                galaxy = Galaxy(row, Flag.NO_IMAGE)
+            else:
+                galaxy = _one(gathering, row, int(where.tile[row]), float(where.x[row]), float(where.y[row]))
+            problems.update(f for f in (Flag.NO_POSITION, Flag.NO_IMAGE, Flag.FETCH_FAILED) if f & galaxy.flags)
+            yield galaxy
     for flag, count in problems.items():
         log.warning("%d of %d rows: %s", count, len(wanted), MEANINGS[flag])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -26,7 +26,7 @@ class Predictor:
     """Fills the probabilities of `results`; a context manager.
 
     The network computes in a thread of its own, one batch at a time: it lets go of Python's lock, so that measuring
-    goes on. No more than two batches are in memory.
+    goes on, on a core that is left to it. No more than two batches are in memory.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Predictor:
         self._batch = max(batch // (1 if shares is None else len(shares)), 1)
         self._shares, self._normalised = shares, normalised
         self._waiting: list[tuple[int, Stamp]] = []
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = ThreadPoolExecutor(1, initializer=_own_cores(checkpoint))
         self._running: Future[None] | None = None
 
     def add(self, row: int, stamp: Stamp) -> None:
@@ -101,3 +101,12 @@ class Predictor:
         self._results.conditional[rows], self._results.spread[rows] = answers.conditional, answers.spread
         if (embedding := checkpoint.envelope.embedding) is not None:
             self._results.distance[rows] = embedding.distance(answers.features)
+
+
+def _own_cores(checkpoint: Checkpoint | None) -> Callable[[], None] | None:
+    """Return what leaves a core to measuring, once called in the thread of the network."""
+    if checkpoint is None:
+        return None
+    from galmorph.nets.threads import one_less  # noqa: PLC0415 - torch, which only a network needs
+
+    return one_less()

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from galmorph.errors import PipelineError
 from galmorph.nets.augment import Augmentation, Observation
-from galmorph.nets.train import Epoch, Trainer, TrainingSettings, use_threads
+from galmorph.nets.train import Epoch, Trainer, TrainingSettings
 
 OBSERVED = Augmentation(observation=Observation(0.17, 0.07, 0.06, (0.3, 1.0), (15.0, 100.0)))
 
@@ -262,12 +262,3 @@ def test_settings_survive_their_dictionary_and_unknown_ones_are_named():
     assert settings.to_dict().keys() == {f.name for f in dataclasses.fields(TrainingSettings)}
     with pytest.raises(PipelineError, match="did you mean 'learning_rate'"):
         TrainingSettings.from_dict({"learning_rat": 1.0})
-
-
-def test_threads_are_set_or_left():
-    before = torch.get_num_threads()
-    use_threads(None)
-    assert torch.get_num_threads() == before
-    use_threads(1)
-    assert torch.get_num_threads() == 1
-    torch.set_num_threads(before)
