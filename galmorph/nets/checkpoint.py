@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from galmorph.nets.envelope import Envelope
 from galmorph.nets.former import translated
 from galmorph.nets.layers import ORDER, conditional_log_probabilities
 from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, shares_of, views
+from galmorph.nets.plain import plain
 from galmorph.nets.sets import PredictionSets
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
@@ -225,9 +227,14 @@ class Checkpoint:
         if self.runner is not None:
             given = self.runner(stamps.numpy())
             return _Passes(given[0].astype(np.float64), self.weights, given[1].astype(np.float64))
+        networks = [network.to(device) for network in self._written_out]
         with torch.inference_mode():
-            found, features = self.through(members_of(self.network.to(device)), stamps.to(device))
+            found, features = self.through(networks, stamps.to(device))
         return _Passes(found.double().cpu().numpy(), self.weights, features.double().cpu().numpy())
+
+    @cached_property
+    def _written_out(self) -> list[Network]:
+        return [plain(network) for network in members_of(self.network)]
 
     def through(self, members: Iterable[Network], stamps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Show stamps, (B, C, S, S), to networks in each orientation: probabilities, (P, B, A), and features, (B, F).

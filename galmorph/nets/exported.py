@@ -10,7 +10,6 @@ else that a checkpoint holds (recipe, scheme, calibration, envelope) is JSON in 
 
 from __future__ import annotations
 
-import copy
 import importlib
 import json
 import logging
@@ -29,11 +28,11 @@ from torch import nn
 
 from galmorph.errors import CheckpointError
 from galmorph.nets.checkpoint import Checkpoint, Runner, contents_of
-from galmorph.nets.layers import ORDER, SquareConv, SquareNorm
 from galmorph.nets.network import members_of
+from galmorph.nets.plain import plain
 from galmorph.sky.formats.atomic import replacing
 
-__all__ = ["TOLERANCE", "Answering", "library", "onnx_runner", "plain", "with_onnx", "write_onnx"]
+__all__ = ["TOLERANCE", "Answering", "library", "onnx_runner", "with_onnx", "write_onnx"]
 
 FloatArray = npt.NDArray[np.float32]
 TOLERANCE = 1e-4
@@ -54,33 +53,6 @@ class Answering(nn.Module):
         """Average over networks and orientations; return the mean, each alone, and features of the first network."""
         passes, features = self.through(self.members, stamps)  # type: ignore[arg-type]
         return (passes * torch.tensor(self.weights)[:, None, None]).sum(dim=0), passes, features
-
-
-def plain(network: nn.Module) -> nn.Module:
-    """Copy a network with its group convolutions written out as ordinary ones, which give the same for less work."""
-    made = copy.deepcopy(network).eval().cpu()
-    for parent in list(made.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, SquareConv):
-                setattr(parent, name, _convolution(child))
-            elif isinstance(child, SquareNorm):
-                setattr(parent, name, _normalisation(child))
-    return made
-
-
-def _convolution(square: SquareConv) -> nn.Conv2d:
-    kernels = square.kernels().detach()
-    outputs, inputs, width, _ = kernels.shape
-    made = nn.Conv2d(inputs, outputs, width, square.stride, square.padding, bias=False)
-    made.weight = nn.Parameter(kernels.contiguous(memory_format=torch.channels_last), requires_grad=False)
-    return made
-
-
-def _normalisation(square: SquareNorm) -> nn.BatchNorm2d:
-    made = nn.BatchNorm2d(ORDER * len(square.weight)).eval()
-    made.weight.data, made.bias.data = (v.detach().repeat_interleave(ORDER) for v in (square.weight, square.bias))
-    made.running_mean, made.running_var = (v.repeat_interleave(ORDER) for v in (square.mean, square.variance))
-    return made
 
 
 def library(name: str) -> ModuleType:

@@ -14,7 +14,7 @@ import torch
 from galmorph.errors import CheckpointError
 from galmorph.nets import exported
 from galmorph.nets.checkpoint import load_checkpoint, save_checkpoint
-from galmorph.nets.exported import Answering, onnx_runner, plain, with_onnx, write_onnx
+from galmorph.nets.exported import Answering, onnx_runner, with_onnx, write_onnx
 from galmorph.nets.network import Ensemble, NetworkConfig
 from galmorph.stamps.recipe import Recipe
 
@@ -36,18 +36,6 @@ OTHERS = NetworkConfig(
     name="others",
     views="one",
 )
-
-
-def test_group_convolutions_written_out_give_the_same():
-    """The copy has ordinary convolutions only; the network itself stays as it was."""
-    network = tiny.network(config=SQUARE)
-    copy = plain(network)
-    with torch.inference_mode():
-        stamps = torch.from_numpy(tiny.stamps(5))
-        torch.testing.assert_close(copy(stamps), network(stamps), atol=1e-5, rtol=1e-5)
-    names = {type(m).__name__ for m in copy.modules()}
-    assert not {"SquareConv", "SquareNorm"} & names
-    assert "SquareConv" in {type(m).__name__ for m in network.modules()}
 
 
 def test_what_is_exported_is_what_a_checkpoint_predicts():
