@@ -291,8 +291,8 @@ def _with_engine(net: Checkpoint | None, engine: str, device: str) -> Checkpoint
 
 
 def _usual_checkpoint(known: Survey | None, bands: tuple[str, ...], band: str | None) -> str:
-    """Name the shipped checkpoint for a survey and band: the same band, else the same survey."""
-    from galmorph.nets.checkpoint import checkpoint_names, read_envelope  # noqa: PLC0415
+    """Name the checkpoint that the survey says is usual for a band, else the only one that fits."""
+    from galmorph.nets.checkpoint import checkpoint_names  # noqa: PLC0415
 
     ship = ", ".join(checkpoint_names()) or "none"
     if known is None or not bands:
@@ -300,15 +300,30 @@ def _usual_checkpoint(known: Survey | None, bands: tuple[str, ...], band: str | 
             f"no checkpoint, and no survey and band to choose it by: give --checkpoint (known are {ship}), or --survey "
             "and --band"
         )
-    envelopes = {name: read_envelope(name) for name in checkpoint_names()}
-    same = [n for n, e in envelopes.items() if e.survey == known.name and len(e.bands) == len(bands)]
-    exact = [n for n in same if set(envelopes[n].bands) == set(bands)]
-    if not same:
+    if usual := known.checkpoint(bands):
+        return usual
+    fitting = _fitting_checkpoints(known, bands)
+    if not fitting:
         raise CheckpointError(
             f"no checkpoint ships for survey '{known.name}', band '{band}': name one with --checkpoint, known are "
             f"{ship}"
         )
-    return (exact or same)[0]
+    if len(fitting) > 1:
+        raise CheckpointError(
+            f"several checkpoints ship for survey '{known.name}', band '{band}', and the survey's [checkpoints] name "
+            f"none of them: name one with --checkpoint, {' or '.join(fitting)}"
+        )
+    return fitting[0]
+
+
+def _fitting_checkpoints(known: Survey, bands: tuple[str, ...]) -> list[str]:
+    """List the shipped checkpoints of the same bands, else those of the survey: of these the usual ones, if any."""
+    from galmorph.nets.checkpoint import checkpoint_names, read_envelope  # noqa: PLC0415
+
+    envelopes = {name: read_envelope(name) for name in checkpoint_names()}
+    same = [n for n, e in envelopes.items() if e.survey == known.name and len(e.bands) == len(bands)]
+    exact = [n for n in same if set(envelopes[n].bands) == set(bands)]
+    return exact or [n for n in same if n in known.checkpoints.values()] or same
 
 
 def _check_planes(checkpoint: Checkpoint, images: ImageSource) -> None:

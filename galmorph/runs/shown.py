@@ -60,6 +60,7 @@ def _survey(name: str) -> str:
         )
     lines += ["fields:"] if made.fields else []
     lines += [f"  {f.name}: {f.title}" for f in made.fields]
+    lines += [f"usual checkpoint for {band}: {name}" for band, name in made.checkpoints.items()]
     return "\n".join(lines)
 
 
