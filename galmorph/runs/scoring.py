@@ -28,7 +28,6 @@ __all__ = [
     "labelled_part",
     "labels_from",
     "names_of",
-    "predict_rows",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -209,35 +208,3 @@ def calibrate_checkpoint(
     scores = evaluate(fitted.held.conditional, labels.take(fitted.held.rows), checkpoint.scheme, constant)
     kept = {k: v for k, v in (card or {}).items() if k not in (*PARTS, "all")}
     return fitted.checkpoint, {**kept, "validation": scores, "calibration": dict(fitted.about)}
-
-
-def predict_rows(
-    checkpoint: Checkpoint,
-    gathering: Gathering,
-    rows: npt.NDArray[np.intp],
-    *,
-    observation: Observation | None = None,
-    device: str = "cpu",
-    views: str | None = None,
-    progress: Progress | None = None,
-) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-    """Predict conditional probabilities of some rows, optionally degraded to another survey.
-
-    Parameters
-    ----------
-    views
-        Over which they are averaged; by default as the checkpoint's recipe says.
-
-    Returns
-    -------
-    (M, A) probabilities and the M rows that have an image.
-
-    Raises
-    ------
-    PipelineError
-        If several views are asked of degraded images: each would have noise of its own, whose average is less.
-    """
-    viewed = view_rows(
-        checkpoint, gathering, rows, observation=observation, device=device, views=views, progress=progress
-    )
-    return viewed.conditional, viewed.rows

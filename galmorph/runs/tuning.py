@@ -21,8 +21,9 @@ from galmorph.runs.experiment import check_settings, least_loss, open_inputs, wr
 from galmorph.runs.gather import Gathering
 from galmorph.runs.pipeline import Pipeline, split_rows
 from galmorph.runs.ranges import SECTIONS, Range, draw_trial, nested, read_ranges
-from galmorph.runs.scoring import evaluate_checkpoint, labels_from, names_of, predict_rows
+from galmorph.runs.scoring import evaluate_checkpoint, labels_from, names_of
 from galmorph.runs.training import Progress, check_record, named_progress, record_of, train
+from galmorph.runs.viewed import view_rows
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource
 from galmorph.sky.scheme import Labels, load_scheme
@@ -297,6 +298,7 @@ def _predictions(
         loaded = load_checkpoint(trial.path)
         raw = loaded.with_temperatures((1.0,) * len(loaded.scheme.questions))
         gathering = Gathering(catalog, images, None, raw.recipe.half_width_rpet)
-        found, rows = predict_rows(raw, gathering, held, observation=observation, progress=progress)
-        predictions.append(found)
+        viewed = view_rows(raw, gathering, held, observation=observation, progress=progress)
+        rows = viewed.rows
+        predictions.append(viewed.conditional)
     return predictions, labels.take(rows)
