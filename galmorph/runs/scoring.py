@@ -140,15 +140,7 @@ def labelled_part(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource,
     foreign = bool(checkpoint.fractions) and checkpoint.scheme.has_columns(catalog.table)
     labels = labels_from(catalog, checkpoint.scheme, {} if foreign else checkpoint.fractions)
     labelled = labels.totals.max(axis=1) > 0
-    if foreign:
-        if part != "all":
-            raise PipelineError(
-                f"checkpoint '{checkpoint.name}' learnt from votes of another scheme, so that a table with the "
-                f"fractions of its own has no {part} part: ask for --part all"
-            )
-        parts = np.full(len(catalog), "train")
-    else:
-        parts = _parts(checkpoint, catalog, part)
+    parts = _parts(checkpoint, catalog, part, foreign=foreign)
     wanted = labelled & ((parts == part) | (part == "all"))
     if not wanted.any():
         raise PipelineError(f"part '{part}' of the labels is empty: the checkpoint's split leaves no row there")
@@ -158,16 +150,26 @@ def labelled_part(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource,
     return LabelledPart(labels, np.flatnonzero(wanted), constant, observation, gathering)
 
 
-def _parts(checkpoint: Checkpoint, catalog: Catalog, part: str) -> npt.NDArray[np.str_]:
-    """Divide rows as for the training; all are as good as trained on where several trainings were joined."""
-    if checkpoint.split:
+def _parts(checkpoint: Checkpoint, catalog: Catalog, part: str, *, foreign: bool = False) -> npt.NDArray[np.str_]:
+    """Divide rows as for the training; without such a division there is one part, as good as trained on."""
+    if checkpoint.split and not foreign:
         return split_rows(checkpoint.split, names_of(catalog), catalog.table)
     if part != "all":
-        raise PipelineError(
-            f"checkpoint '{checkpoint.name}' was joined of some with different splits, so that it has no {part} part: "
-            "give labels that none of them has seen, and --part all"
-        )
+        raise PipelineError(f"checkpoint '{checkpoint.name}' {_without_part(part, foreign=foreign)}")
     return np.full(len(catalog), "train")
+
+
+def _without_part(part: str, *, foreign: bool) -> str:
+    """Say why a table is not divided: it is new to the checkpoint, or several trainings were joined."""
+    if foreign:
+        return (
+            "learnt from votes of another scheme, so that a table with the fractions of its own has no "
+            f"{part} part: ask for --part all"
+        )
+    return (
+        f"was joined of some with different splits, so that it has no {part} part: give labels that none of them has "
+        "seen, and --part all"
+    )
 
 
 def calibrate_checkpoint(
