@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,8 +101,7 @@ def _added(pipeline: Pipeline, recipe: Recipe, labels: Labels, report: Progress)
         rows = np.arange(round(len(galaxies) * low), round(len(galaxies) * high))
         n = round(int(pipeline.stars["count"]) * (high - low)) if pipeline.stars else 0
         shining = _stars(pipeline.stars, n, scheme, labels, recipe, seed=len(labels.totals) + n)
-        both = [truth.take(rows), shining.labels]
-        joined = Labels(np.concatenate([b.counts for b in both]), np.concatenate([b.totals for b in both]))
+        joined = _joined([truth.take(rows), shining.labels])
         found[part] = _Added([galaxies[row] for row in rows.tolist()] + shining.canvases, joined, n)
     return found
 
@@ -120,34 +119,39 @@ def _simulated_canvases(
     settings: Mapping[str, Any], scheme: Scheme, recipe: Recipe, report: Progress
 ) -> tuple[list[Canvas], Labels]:
     """Simulate fields, and take their galaxies with the fractions of their truth as votes; stars are left out."""
-    canvases: list[Canvas] = []
-    empty = np.zeros((0, len(scheme.keys)))
-    counts, totals = [empty], [empty]
     total = int(settings["rows"]) if settings else 0
-    for number, first in enumerate(range(0, total, _FIELD_ROWS)):
-        rows = min(_FIELD_ROWS, total - first)
-        survey, band = settings["survey"], settings["band"]
-        field = simulate(survey, band, rows=rows, seed=int(settings["seed"]) + number)
-        truth = scheme.labels(field.truth)
-        stars = np.asarray(field.truth["type"]).astype(str) == "star"
-        kept = []
-        with field_gathering(field, survey, band, recipe.half_width_rpet) as gathering:
-            for galaxy in gather(gathering, np.flatnonzero(~stars)):
-                report("simulating", first + galaxy.row + 1, total, "")
-                if galaxy.measured is not None and galaxy.cutout is not None:
-                    canvases.append(_canvas(galaxy, gathering.images, recipe))
-                    kept.append(galaxy.row)
-        votes = float(settings["votes"])
-        found = truth.take(np.array(kept, np.intp))
-        counts.append(found.counts * votes)
-        totals.append(found.totals * votes)
-    return canvases, Labels(np.concatenate(counts), np.concatenate(totals))
+    numbers = range(-(-total // _FIELD_ROWS))
+    fields = [_field_canvases(settings, number, scheme, recipe, report) for number in numbers]
+    empty = np.zeros((0, len(scheme.keys)))
+    canvases = [made for of_field, _ in fields for made in of_field]
+    return canvases, _joined([Labels(empty, empty), *(labels for _, labels in fields)])
+
+
+def _field_canvases(
+    settings: Mapping[str, Any], number: int, scheme: Scheme, recipe: Recipe, report: Progress
+) -> tuple[list[Canvas], Labels]:
+    """Simulate one of the fields; each has rows, and a seed, of its own."""
+    total, first = int(settings["rows"]), number * _FIELD_ROWS
+    survey, band = settings["survey"], settings["band"]
+    field = simulate(survey, band, rows=min(_FIELD_ROWS, total - first), seed=int(settings["seed"]) + number)
+    stars = np.asarray(field.truth["type"]).astype(str) == "star"
+    made: dict[int, Canvas] = {}
+    with field_gathering(field, survey, band, recipe.half_width_rpet) as gathering:
+        for galaxy in gather(gathering, np.flatnonzero(~stars)):
+            report("simulating", first + galaxy.row + 1, total, "")
+            if galaxy.measured is not None and galaxy.cutout is not None:
+                made[galaxy.row] = _canvas(galaxy, gathering.images, recipe)
+    truth, votes = scheme.labels(field.truth).take(np.array(list(made), np.intp)), float(settings["votes"])
+    return list(made.values()), Labels(truth.counts * votes, truth.totals * votes)
+
+
+def _joined(labels: Sequence[Labels]) -> Labels:
+    """Set labels one below the other."""
+    return Labels(np.concatenate([each.counts for each in labels]), np.concatenate([each.totals for each in labels]))
 
 
 def _with(more: _Added, stack: CanvasStack, labels: Labels, weight: FloatArray, recipe: Recipe) -> TrainingSet:
     for one in more.canvases:
         stack.add(one)
-    counts = np.concatenate([labels.counts, more.labels.counts])
-    totals = np.concatenate([labels.totals, more.labels.totals])
     weights = np.concatenate([weight, np.ones(len(more.canvases))])
-    return TrainingSet.build(stack, Labels(counts, totals), recipe, stars=more.stars, weight=weights)
+    return TrainingSet.build(stack, _joined([labels, more.labels]), recipe, stars=more.stars, weight=weights)
