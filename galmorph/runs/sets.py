@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +21,60 @@ from galmorph.sky.mock import simulate
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
 from galmorph.stamps.recipe import Recipe, prepare_around
 
-__all__ = ["build_sets"]
+__all__ = ["KeptSets", "build_sets"]
 
 FloatArray = npt.NDArray[np.float64]
 _PARTS = {"train": (0.0, 0.85), "validation": (0.85, 1.0)}
 _FIELD_ROWS = 300
+
+
+class KeptSets:
+    """The sets that were built last, for further trainings on the same galaxies.
+
+    A caller that trains several networks, each from the inputs that its pipeline names, hands one in to all of these
+    trainings. Memory holds the sets of one at a time.
+    """
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._built: _Built | None = None
+
+    def built(self, pipeline: Pipeline, recipe: Recipe, build: Callable[[], _Built]) -> _Built:
+        """Return the sets of a pipeline; build them unless those of the last one are the same."""
+        key = _deciding(pipeline, recipe)
+        if self._built is None or key != self._key:
+            self._built = None  # makes room
+            self._built, self._key = build(), key
+        return self._built
+
+
+def _deciding(pipeline: Pipeline, recipe: Recipe) -> str:
+    """Write down all that decides about canvases and labels; weights do not belong to it."""
+    names = ("inputs", "images", "scheme", "fractions", "split", "stars", "simulated")
+    sections = [getattr(pipeline, name) for name in names]
+    return json.dumps([*sections, recipe.to_dict(), _learns_from_unlabelled(pipeline)], default=list)
+
+
+def _learns_from_unlabelled(pipeline: Pipeline) -> bool:
+    return pipeline.train.get("unlabelled") is not None
+
+
+@dataclass(frozen=True)
+class _Built:
+    """Sets without weights, the rows of the labels that each begins with, and the S/N of their galaxies."""
+
+    sets: Mapping[str, TrainingSet]
+    rows: Mapping[str, npt.NDArray[np.intp]]
+    snr: list[float]
+
+    def weighted(self, weight: FloatArray) -> dict[str, TrainingSet]:
+        """Give rows of the labels their weight, and all others 1."""
+        found = {}
+        for part, each in self.sets.items():
+            weights = np.ones(len(each))
+            weights[: len(self.rows[part])] = weight[self.rows[part]]
+            found[part] = each.weighted(weights)
+        return found
 
 
 def build_sets(
@@ -35,13 +85,28 @@ def build_sets(
     parts: npt.NDArray[np.str_],
     weight: FloatArray,
     report: Progress,
+    kept: KeptSets | None = None,
 ) -> tuple[dict[str, TrainingSet], list[float]]:
     """Build the training and validation sets, and list the S/N of their galaxies; the test part is not even read.
 
-    Rows of the training part without a label are in its set where the pipeline learns from them.
+    Rows of the training part without a label are in its set where the pipeline learns from them. With `kept`, sets that
+    an earlier training has built of the same galaxies are taken from there.
     """
+    store = kept or KeptSets()
+    built = store.built(pipeline, recipe, lambda: _build(gathering, pipeline, recipe, labels, parts, report))
+    return built.weighted(weight), built.snr
+
+
+def _build(
+    gathering: Gathering,
+    pipeline: Pipeline,
+    recipe: Recipe,
+    labels: Labels,
+    parts: npt.NDArray[np.str_],
+    report: Progress,
+) -> _Built:
     labelled = labels.totals.max(axis=1) > 0
-    wanted = labelled | (parts == "train") if pipeline.train.get("unlabelled") is not None else labelled
+    wanted = labelled | (parts == "train") if _learns_from_unlabelled(pipeline) else labelled
     rows = np.flatnonzero(wanted & (parts != "test"))
     added = _added(pipeline, recipe, labels, report)
     rooms = {part: int((parts[rows] == part).sum()) + len(more.canvases) for part, more in added.items()}
@@ -63,7 +128,7 @@ def build_sets(
                 f"the {part} part of pipeline '{pipeline.name}' is empty: check its [split] and the images"
             )
     taken = {part: np.array(found, dtype=np.intp) for part, found in kept.items()}
-    return {p: _with(added[p], stacks[p], labels.take(r), weight[r], recipe) for p, r in taken.items()}, snr
+    return _Built({p: _with(added[p], stacks[p], labels.take(r), recipe) for p, r in taken.items()}, taken, snr)
 
 
 def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
@@ -150,8 +215,7 @@ def _joined(labels: Sequence[Labels]) -> Labels:
     return Labels(np.concatenate([each.counts for each in labels]), np.concatenate([each.totals for each in labels]))
 
 
-def _with(more: _Added, stack: CanvasStack, labels: Labels, weight: FloatArray, recipe: Recipe) -> TrainingSet:
+def _with(more: _Added, stack: CanvasStack, labels: Labels, recipe: Recipe) -> TrainingSet:
     for one in more.canvases:
         stack.add(one)
-    weights = np.concatenate([weight, np.ones(len(more.canvases))])
-    return TrainingSet.build(stack, _joined([labels, more.labels]), recipe, stars=more.stars, weight=weights)
+    return TrainingSet.build(stack, _joined([labels, more.labels]), recipe, stars=more.stars)

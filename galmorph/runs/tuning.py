@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from galmorph.runs.gather import Gathering
 from galmorph.runs.pipeline import Pipeline, split_rows
 from galmorph.runs.ranges import SECTIONS, Range, draw_trial, nested, read_ranges
 from galmorph.runs.scoring import evaluate_checkpoint, labels_from, names_of
+from galmorph.runs.sets import KeptSets
 from galmorph.runs.training import Progress, check_record, named_progress, record_of, train
 from galmorph.runs.viewed import view_rows
 from galmorph.sky.catalog import Catalog
@@ -168,11 +170,12 @@ def tune(
     drawn = [_trial(pipeline, search, number, folder / _TRIALS) for number in range(search.trials)]
     _check(drawn, folder, blend, resume=resume)
     catalog, images = open_inputs(pipeline)
+    training = partial(train, catalog, images, resume=resume, device=device, kept=KeptSets())
     with closing(images):
         for trial in drawn:
             if not trial.is_done:
                 report = named_progress(progress, f"trial {trial.number} of {search.trials - 1}:")
-                train(catalog, images, trial.pipeline, trial.folder, resume=resume, device=device, progress=report)
+                training(trial.pipeline, trial.folder, progress=report)
             _clear(trial)
             table, ranking = _ranked(search, drawn[: trial.number + 1])
             write_table(table, folder / "trials.ecsv")
