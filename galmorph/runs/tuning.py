@@ -16,13 +16,14 @@ from astropy.table import Table
 from galmorph.errors import CheckpointError, OutputError, PipelineError, unknown_name
 from galmorph.nets.augment import Augmentation
 from galmorph.nets.blend import fit_shares, mean_log_likelihood
-from galmorph.nets.checkpoint import add_to_card, load_checkpoint, read_card
+from galmorph.nets.checkpoint import add_to_card, load_checkpoint, read_card, save_checkpoint
 from galmorph.nets.ensemble import join
+from galmorph.runs.calibration import CalibrationSettings
 from galmorph.runs.experiment import check_settings, least_loss, open_inputs, write_table
 from galmorph.runs.gather import Gathering
 from galmorph.runs.pipeline import Pipeline, split_rows
 from galmorph.runs.ranges import SECTIONS, Range, draw_trial, nested, read_ranges
-from galmorph.runs.scoring import evaluate_checkpoint, labels_from, names_of
+from galmorph.runs.scoring import calibrate_checkpoint, evaluate_checkpoint, labels_from, names_of
 from galmorph.runs.sets import KeptSets
 from galmorph.runs.training import Progress, check_record, named_progress, record_of, train
 from galmorph.runs.viewed import view_rows
@@ -272,7 +273,7 @@ def _column(values: Sequence[Any]) -> Any:
 def _join(
     best: Sequence[Trial], path: Path, blend: Blend, catalog: Catalog, images: ImageSource, progress: Progress | None
 ) -> None:
-    """Join trials, and enter into the card how the blend does on the validation part, which it was chosen by."""
+    """Join trials, and calibrate and score the blend on the validation part, which it was chosen by."""
     predictions, labels = _predictions(best, catalog, images, progress) if blend.fitted else ([], None)
     scheme = load_scheme(best[0].pipeline.scheme)
     about: dict[str, Any] = {"fitted": blend.fitted}
@@ -281,10 +282,14 @@ def _join(
         shares, equal = fit_shares(predictions, labels, scheme), [1.0 / len(best)] * len(best)
         for name, given in (("fitted", shares), ("equal", equal)):
             about[f"log_likelihood_{name}"] = mean_log_likelihood(predictions, given, labels, scheme)
-    made = join([t.path for t in best], path, weights=shares, name=path.stem)
-    card = path.with_suffix(".json")
-    add_to_card(card, "blend", about)
-    add_to_card(card, "validation", evaluate_checkpoint(made, catalog, images, part="validation", progress=progress))
+    joined = join([t.path for t in best], path, weights=shares, name=path.stem)
+    settings = CalibrationSettings.from_dict(best[0].pipeline.calibration)
+    fitted, card = calibrate_checkpoint(
+        joined, catalog, images, settings, card=read_card(path) | {"blend": about}, progress=progress
+    )
+    made = load_checkpoint(save_checkpoint(fitted, path, card))
+    scores = evaluate_checkpoint(made, catalog, images, part="validation", progress=progress)
+    add_to_card(path.with_suffix(".json"), "validation", scores)
 
 
 def _predictions(
