@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from galmorph.errors import OutputError, PipelineError, unknown_name
 from galmorph.nets.augment import Augmentation
-from galmorph.nets.checkpoint import add_to_card, read_card
+from galmorph.nets.card import add_to_card, read_card
 from galmorph.nets.network import NetworkConfig, outline
 from galmorph.nets.settings import TrainingSettings
 from galmorph.runs.inputs import Inputs

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from galmorph.errors import CatalogError, CheckpointError, GalmorphError, SurveyError, unknown_name
+from galmorph.nets.shelf import checkpoint_names
 from galmorph.runs.columns import column_names
 from galmorph.runs.gather import DETECT, Gathering, locate
 from galmorph.sky.catalog import Catalog, catalog_from, check_columns, read_catalog
@@ -271,7 +272,8 @@ def _network(
 ) -> tuple[Checkpoint, str]:
     """Load the checkpoint and choose the device."""
     # torch takes a second to import: only runs that classify pay for it.
-    from galmorph.nets.checkpoint import Checkpoint, load_checkpoint, resolve_device  # noqa: PLC0415
+    from galmorph.nets.checkpoint import Checkpoint, load_checkpoint  # noqa: PLC0415
+    from galmorph.nets.device import resolve_device  # noqa: PLC0415
 
     where = resolve_device(device)
     if isinstance(checkpoint, Checkpoint):
@@ -292,8 +294,6 @@ def _with_engine(net: Checkpoint | None, engine: str, device: str) -> Checkpoint
 
 def _usual_checkpoint(known: Survey | None, bands: tuple[str, ...], band: str | None) -> str:
     """Name the checkpoint that the survey says is usual for a band, else the only one that fits."""
-    from galmorph.nets.checkpoint import checkpoint_names  # noqa: PLC0415
-
     ship = ", ".join(checkpoint_names()) or "none"
     if known is None or not bands:
         raise CheckpointError(
@@ -318,7 +318,7 @@ def _usual_checkpoint(known: Survey | None, bands: tuple[str, ...], band: str | 
 
 def _fitting_checkpoints(known: Survey, bands: tuple[str, ...]) -> list[str]:
     """List the shipped checkpoints of the same bands, else those of the survey: of these the usual ones, if any."""
-    from galmorph.nets.checkpoint import checkpoint_names, read_envelope  # noqa: PLC0415
+    from galmorph.nets.checkpoint import read_envelope  # noqa: PLC0415
 
     envelopes = {name: read_envelope(name) for name in checkpoint_names()}
     same = [n for n, e in envelopes.items() if e.survey == known.name and len(e.bands) == len(bands)]

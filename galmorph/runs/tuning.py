@@ -16,7 +16,8 @@ from astropy.table import Table
 from galmorph.errors import CheckpointError, OutputError, PipelineError, unknown_name
 from galmorph.nets.augment import Augmentation
 from galmorph.nets.blend import fit_shares, mean_log_likelihood
-from galmorph.nets.checkpoint import add_to_card, load_checkpoint, read_card, save_checkpoint
+from galmorph.nets.card import add_to_card, read_card
+from galmorph.nets.checkpoint import load_checkpoint, save_checkpoint
 from galmorph.nets.ensemble import join
 from galmorph.runs.calibration import CalibrationSettings
 from galmorph.runs.experiment import check_settings, least_loss, open_inputs, write_table
