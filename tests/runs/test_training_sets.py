@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import small_sky
 import torch
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from galmorph.errors import PipelineError, SchemeError, SurveyError
 from galmorph.runs.gather import Gathering
@@ -87,6 +87,22 @@ def test_simulated_galaxies_and_stars_follow_the_rows_with_the_votes_asked_for(f
     assert train.is_star is not None
     assert train.is_star.tolist() == [False] * (8 + added) + [True] * 17
     assert torch.equal(train.counts[-17:].argmax(dim=1), torch.full((17,), 3))
+
+
+def test_many_rows_are_those_of_several_fields(field, monkeypatch):
+    """Each field has a seed of its own, and progress counts the rows of all."""
+    monkeypatch.setattr("galmorph.runs.sets._FIELD_ROWS", 8)
+    seen = []
+    sets = built(field[0], report=lambda what, *counts: seen.append(counts[:2]) if what == "simulating" else None)
+    truths = [simulate("candels", "H", rows=rows, seed=5 + n).truth for n, rows in enumerate((8, 8, 4))]
+    galaxies = vstack([truth[np.asarray(truth["type"]) != "star"] for truth in truths], metadata_conflicts="silent")
+    added = round(len(galaxies) * 0.85)
+    np.testing.assert_allclose(
+        sets["train"].counts[8 : 8 + added, 1].numpy(), 7 * np.asarray(galaxies["f_disk"][:added]), rtol=1e-5
+    )
+    assert len(seen) == len(galaxies)
+    assert {total for _, total in seen} == {20}
+    assert max(seen)[0] > 16
 
 
 def test_sets_that_were_kept_are_those_that_would_be_built(field):
