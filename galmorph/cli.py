@@ -578,7 +578,8 @@ def _print_table(table: Any) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     import json  # noqa: PLC0415
 
-    from galmorph.nets.checkpoint import add_to_card, load_checkpoint  # noqa: PLC0415
+    from galmorph.nets.card import add_to_card  # noqa: PLC0415
+    from galmorph.nets.checkpoint import load_checkpoint  # noqa: PLC0415
     from galmorph.runs.scoring import evaluate_checkpoint  # noqa: PLC0415
     from galmorph.sky.formats.atomic import check_folder, replacing  # noqa: PLC0415
 
@@ -631,7 +632,8 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> None:
-    from galmorph.nets.checkpoint import load_checkpoint, read_card, save_checkpoint  # noqa: PLC0415
+    from galmorph.nets.card import read_card  # noqa: PLC0415
+    from galmorph.nets.checkpoint import load_checkpoint, save_checkpoint  # noqa: PLC0415
     from galmorph.runs.calibration import CalibrationSettings  # noqa: PLC0415
     from galmorph.runs.scoring import calibrate_checkpoint  # noqa: PLC0415
     from galmorph.sky.formats.atomic import check_folder  # noqa: PLC0415

@@ -10,8 +10,10 @@ import pytest
 from galmorph import errors
 from galmorph.errors import GalmorphError, UnknownNameError, unknown_name
 from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag, flag_names
+from galmorph.nets.checkpoint import checkpoint_names, read_envelope
 from galmorph.runs.shown import KINDS, describers, show
 from galmorph.shipped import named_files, shipped
+from galmorph.sky.survey import survey, survey_names
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -89,6 +91,17 @@ def test_everything_that_ships_can_be_shown(kind):
 def test_showing_nothing_says_what_there_is():
     with pytest.raises(UnknownNameError, match="did you mean 'gz2'"):
         show("gz22")
+
+
+@pytest.mark.parametrize("name", survey_names())
+def test_every_usual_checkpoint_ships_and_is_for_those_images(name):
+    known = survey(name)
+    for band, checkpoint in known.checkpoints.items():
+        assert checkpoint in checkpoint_names()
+        envelope = read_envelope(checkpoint)
+        assert (envelope.survey, envelope.band) == (name, band)
+        assert known.checkpoint(envelope.bands) == checkpoint
+        assert f"usual checkpoint for {band}: {checkpoint}" in show(f"surveys/{name}")
 
 
 def test_weights_and_samples_stay_small():

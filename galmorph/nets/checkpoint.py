@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,16 +21,20 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from galmorph.errors import CheckpointError, OutputError, unknown_name
+from galmorph.errors import CheckpointError, OutputError
+from galmorph.nets.answers import Answers, Passes, deviation
 from galmorph.nets.augment import warp_views
 from galmorph.nets.calibrate import Map, calibrated, checked_maps
+from galmorph.nets.card import add_to_card, read_card, read_card_file
+from galmorph.nets.device import resolve_device
 from galmorph.nets.envelope import Envelope
 from galmorph.nets.former import translated
 from galmorph.nets.layers import ORDER, conditional_log_probabilities
 from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, shares_of, views
 from galmorph.nets.plain import plain
 from galmorph.nets.sets import PredictionSets
-from galmorph.shipped import named_files, shipped
+from galmorph.nets.shelf import checkpoint_names, find_checkpoint
+from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import Views
@@ -59,38 +62,8 @@ Runner = Callable[[Single], tuple[Single, Single]]
 _FORMAT = "2"
 _MIXED = "3"  # says for each network its text and its share; written only where these differ
 _FORMER = "1"  # had settings of a residual network instead of the text of any network: see galmorph.nets.former
-_SUFFIX = ".safetensors"
 _BATCH = 64
 _EMBEDDING = "embedding."  # begins the names of arrays that are no weights
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a checkpoint says about N galaxies.
-
-    Parameters
-    ----------
-    conditional
-        (N, A) calibrated probabilities given that each question is asked.
-    spread
-        (N, A) standard deviation, over networks and views, of the calibrated probabilities among all people; NaN where
-        there is only one of both.
-    features
-        (N, F) what the last dense layer of the first network sees, averaged over orientations and views.
-    """
-
-    conditional: FloatArray
-    spread: FloatArray
-    features: FloatArray
-
-
-@dataclass(frozen=True)
-class _Passes:
-    """What each network makes of B stamps in each orientation: (P, B, A), weights (P,), and features (B, F)."""
-
-    each: FloatArray
-    weights: FloatArray
-    features: FloatArray
 
 
 @dataclass(frozen=True)
@@ -203,34 +176,25 @@ class Checkpoint:
             self._answer(torch.from_numpy(stamps[i : i + step]), shares, device, normalised=normalised)
             for i in range(0, len(stamps), step)
         ]
-        if not parts:
-            nothing = np.zeros((0, len(self.scheme.keys)))
-            return Answers(nothing, nothing, np.zeros((0, 0)))
-        kinds = zip(*((p.conditional, p.spread, p.features) for p in parts), strict=True)
-        return Answers(*(np.concatenate(kind) for kind in kinds))
+        return Answers.joined(parts, len(self.scheme.keys))
 
     def _answer(self, stamps: torch.Tensor, shares: FloatArray, device: str, *, normalised: bool) -> Answers:
-        rows, count = stamps.shape[:2]
-        passes = self._passes(stamps.flatten(0, 1), device)
-        answers = passes.each.shape[-1]
-        each = passes.each.reshape(-1, rows, count, answers).transpose(0, 2, 1, 3).reshape(-1, rows, answers)
-        weights = np.outer(passes.weights, shares).ravel()
-        features = np.tensordot(passes.features.reshape(rows, count, -1), shares, axes=(1, 0))
-        mean = self.calibrated(np.tensordot(weights, each, axes=1))
-        if len(weights) == 1:
-            return Answers(mean, np.full_like(mean, np.nan), features)
-        chances = self.scheme.marginals(self.calibrated(each.reshape(-1, answers)))
+        passes = self._passes(stamps.flatten(0, 1), device).over_views(shares)
+        mean = self.calibrated(passes.mean)
+        if len(passes.weights) == 1:
+            return Answers(mean, np.full_like(mean, np.nan), passes.features)
+        chances = self.scheme.marginals(self.calibrated(passes.each.reshape(-1, mean.shape[1])))
         chances = self.scheme.normalised(chances) if normalised else chances
-        return Answers(mean, _deviation(chances.reshape(each.shape), weights), features)
+        return Answers(mean, deviation(chances.reshape(passes.each.shape), passes.weights), passes.features)
 
-    def _passes(self, stamps: torch.Tensor, device: str) -> _Passes:
+    def _passes(self, stamps: torch.Tensor, device: str) -> Passes:
         if self.runner is not None:
             given = self.runner(stamps.numpy())
-            return _Passes(given[0].astype(np.float64), self.weights, given[1].astype(np.float64))
+            return Passes(given[0].astype(np.float64), self.weights, given[1].astype(np.float64))
         networks = [network.to(device) for network in self._written_out]
         with torch.inference_mode():
             found, features = self.through(networks, stamps.to(device))
-        return _Passes(found.double().cpu().numpy(), self.weights, features.double().cpu().numpy())
+        return Passes(found.double().cpu().numpy(), self.weights, features.double().cpu().numpy())
 
     @cached_property
     def _written_out(self) -> list[Network]:
@@ -263,58 +227,6 @@ class Checkpoint:
         return calibrated(probabilities, self.scheme, self.temperatures, self.maps)
 
 
-def _deviation(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return the standard deviation over the first axis of values, (P, ...), with weights that sum to 1, (P,)."""
-    mean = np.tensordot(weights, values, axes=1)
-    variance = np.tensordot(weights, (values - mean) ** 2, axes=1)
-    # Equal weights give the usual divisor P - 1.
-    deviation: FloatArray = np.sqrt(variance / (1.0 - (weights**2).sum()))
-    return deviation
-
-
-def checkpoint_names() -> list[str]:
-    """List the checkpoints that ship with galmorph."""
-    return list(_shipped())
-
-
-def _shipped() -> dict[str, Path]:
-    return named_files(shipped("catalogs") / "checkpoints", _SUFFIX)
-
-
-def find_checkpoint(name: str | Path) -> Path:
-    """Return the file of a shipped checkpoint or of a path.
-
-    Raises
-    ------
-    CheckpointError
-        If there is neither; the message lists what exists.
-    """
-    files = _shipped()
-    if str(name) in files:
-        return files[str(name)]
-    if Path(name).is_file():
-        return Path(name)
-    raise CheckpointError(unknown_name("checkpoint", str(name), files))
-
-
-def read_card(name: str | Path) -> dict[str, Any]:
-    """Read the card beside a checkpoint; empty where there is none.
-
-    Raises
-    ------
-    CheckpointError
-        If it is no JSON.
-    """
-    path = find_checkpoint(name).with_suffix(".json")
-    if not path.is_file():
-        return {}
-    try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"card '{path}' is no JSON ({error}): fetch or train the checkpoint again") from error
-    return card
-
-
 def read_envelope(name: str | Path) -> Envelope:
     """Read what a checkpoint's training images were like, without its weights."""
     path = find_checkpoint(name)
@@ -335,22 +247,6 @@ def _header(path: Path) -> dict[str, Any]:
             f"checkpoint '{path}' has format {contents.get('format')}, expected {_FORMER} to {_MIXED}: update galmorph"
         )
     return contents
-
-
-def resolve_device(device: str) -> str:
-    """Turn ``'auto'`` into the device to use.
-
-    Raises
-    ------
-    CheckpointError
-        If the device is unknown, or CUDA is asked for and not there.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise CheckpointError(unknown_name("device", device, ("auto", "cpu", "cuda")))
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise CheckpointError("device 'cuda' was asked for, but torch finds no CUDA device: use --device cpu")
-    return "cuda" if available and device != "cpu" else "cpu"
 
 
 def load_checkpoint(name: str | Path) -> Checkpoint:
@@ -475,70 +371,14 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
     }
     if (embedding := checkpoint.envelope.embedding) is not None:
         weights |= {_EMBEDDING + k: torch.from_numpy(v).contiguous() for k, v in embedding.tensors().items()}
-    try:
-        with _replacing(path) as temporary:
+    with replacing(path) as temporary:
+        try:
             # One entry only: their order in the file is not fixed, and equal checkpoints should have equal checksums.
             save_file(weights, temporary, {"galmorph": json.dumps(contents)})
-            temporary.chmod(0o644)  # safetensors makes files that only their owner may read
-        if card is not None:
-            with _replacing(path.with_suffix(".json")) as temporary:
-                text = json.dumps({**card, "sha256": _sha256(path)}, indent=1)
-                temporary.write_text(text + "\n", encoding="utf-8")
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"checkpoint '{path}' cannot be written: {reason}") from error
+        except SafetensorError as error:
+            raise OutputError(f"checkpoint '{path}' cannot be written: {error}; free space") from error
+    if card is not None:
+        with replacing(path.with_suffix(".json")) as temporary:
+            text = json.dumps({**card, "sha256": _sha256(path)}, indent=1)
+            temporary.write_text(text + "\n", encoding="utf-8")
     return path
-
-
-def add_to_card(path: str | Path, entry: str, value: Any) -> None:
-    """Enter something plain into a card: the scores of one part of the labels, or its page.
-
-    Raises
-    ------
-    CheckpointError
-        If the card cannot be read or written.
-    """
-    target, card = Path(path), read_card_file(path)
-    try:
-        with _replacing(target) as temporary:
-            temporary.write_text(json.dumps({**card, entry: value}, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise _unchanged(target, error) from error
-
-
-def read_card_file(path: str | Path) -> dict[str, Any]:
-    """Read a card that is to be changed.
-
-    Raises
-    ------
-    CheckpointError
-        If it cannot be read or is no card.
-    """
-    try:
-        card = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _unchanged(path, error) from error
-    if not isinstance(card, dict):
-        raise _unchanged(path, f"it holds a {type(card).__name__}")
-    return card
-
-
-def _unchanged(path: str | Path, reason: object) -> CheckpointError:
-    return CheckpointError(f"card '{path}' cannot be changed ({reason}): give the .json file beside a checkpoint")
-
-
-class _replacing:  # noqa: N801 - a context manager used like a function
-    """Give a temporary path beside `path` and move it there on success."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}")
-
-    def __enter__(self) -> Path:
-        return self.temporary
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.temporary.replace(self.path)
-        else:
-            self.temporary.unlink(missing_ok=True)

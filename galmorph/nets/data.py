@@ -137,9 +137,8 @@ class TrainingSet:
         recipe: Recipe,
         *,
         stars: int = 0,
-        weight: npt.NDArray[np.float64] | None = None,
     ) -> TrainingSet:
-        """Stack canvases, their labels and weights; the last `stars` are synthetic stars."""
+        """Stack canvases and their labels, of equal weight; the last `stars` are synthetic stars."""
         stack = canvases if isinstance(canvases, CanvasStack) else CanvasStack.of(canvases, recipe)
         return cls(
             torch.from_numpy(stack.coefficients),
@@ -149,8 +148,11 @@ class TrainingSet:
             torch.from_numpy(labels.totals).float(),
             recipe,
             torch.arange(len(stack)) >= len(stack) - stars,
-            None if weight is None else torch.from_numpy(weight).float(),
         )
+
+    def weighted(self, weight: npt.NDArray[np.float64]) -> TrainingSet:
+        """Return the same galaxies with these weights in the loss, (N,)."""
+        return replace(self, weight=torch.from_numpy(weight).float())
 
     def on(self, device: str | torch.device) -> TrainingSet:
         """Make stamps and keep labels on a device; canvases go there too if they take less than half of its memory."""

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from galmorph.errors import CheckpointError
-from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, read_card, save_checkpoint
-from galmorph.nets.envelope import Limits
+from galmorph.nets.card import read_card
+from galmorph.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from galmorph.nets.envelope import Envelope, Limits
 from galmorph.nets.network import Ensemble, members_of, n_weights, shares_of
 
 __all__ = ["join"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ from markupsafe import Markup
 from galmorph.runs.agreement import Binned
 from galmorph.runs.contact import colour_of
 from galmorph.runs.figures import Axis, Frame, count_text
+from galmorph.runs.losses import History, loss_axes
 
 __all__ = ["FEW", "MOST_DOTS", "loss_curves", "reliability_diagram", "votes_diagram"]
 
@@ -25,7 +25,7 @@ _SQUARE = {"width": 258, "height": 256}
 _BAR_SHARE = 0.22
 
 
-def loss_curves(curves: Sequence[Sequence[Mapping[str, Any]]]) -> Markup:
+def loss_curves(curves: Sequence[History]) -> Markup:
     """Draw the losses of all members of an ensemble: validation as a line, training as a dotted one.
 
     Parameters
@@ -34,32 +34,20 @@ def loss_curves(curves: Sequence[Sequence[Mapping[str, Any]]]) -> Markup:
         For each member its epochs, each with ``epoch``, ``train_loss`` and ``validation_loss``.
     """
     losses = np.array([[e["train_loss"], e["validation_loss"]] for member in curves for e in member], float)
-    known = losses[np.isfinite(losses)]
-    if known.size == 0:
+    if not np.isfinite(losses).any():
         return Markup("")
-    last = max(float(e["epoch"]) for member in curves for e in member)
-    # The first epochs of a random start would hide the rest.
-    high = float(np.percentile(known, 99.0))
-    frame = Frame(Axis("epoch", 0.0, max(last, 1.0)), _loss_axis(float(known.min()), high), 560, 280)
+    frame = Frame(*loss_axes(curves), 560, 280)
     drawn = Markup("").join(_member(frame, member, number) for number, member in enumerate(curves))
+    last = frame.across.high
     about = f"Losses of {len(curves)} network(s) over {last:g} epochs; least validation loss {_least(curves):.4g}."
     return frame.drawn(about, drawn)
 
 
-def _loss_axis(low: float, high: float) -> Axis:
-    """Make an axis for losses, logarithmic where they fall by more than two: late epochs then differ little."""
-    if low > 0 and high > 2.0 * low:
-        room = (high / low) ** 0.06
-        return Axis("loss", low / room, high * room, log=True)
-    room = max(0.06 * (high - low), 1e-6)
-    return Axis("loss", low - room, high + room)
-
-
-def _least(curves: Sequence[Sequence[Mapping[str, Any]]]) -> float:
+def _least(curves: Sequence[History]) -> float:
     return min(float(e["validation_loss"]) for member in curves for e in member)
 
 
-def _member(frame: Frame, member: Sequence[Mapping[str, Any]], number: int) -> Markup:
+def _member(frame: Frame, member: History, number: int) -> Markup:
     epochs = np.array([e["epoch"] for e in member], float)
     train, validation = (np.array([e[k] for e in member], float) for k in ("train_loss", "validation_loss"))
     best = int(np.nanargmin(validation))

@@ -12,12 +12,13 @@ from astropy.table import Table
 
 from galmorph.errors import OutputError, PipelineError, unknown_name
 from galmorph.nets.augment import Augmentation
-from galmorph.nets.checkpoint import add_to_card, read_card
+from galmorph.nets.card import add_to_card, read_card
 from galmorph.nets.network import NetworkConfig, outline
 from galmorph.nets.settings import TrainingSettings
 from galmorph.runs.inputs import Inputs
 from galmorph.runs.pipeline import PARTS, Pipeline, split_rows
 from galmorph.runs.scoring import evaluate_checkpoint, labels_from, names_of
+from galmorph.runs.sets import KeptSets
 from galmorph.runs.training import RECORD, Progress, check_record, named_progress, record_of, train
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.formats.atomic import replacing
@@ -70,9 +71,9 @@ def compare(
         raise PipelineError(unknown_name("part", part, PARTS))
     for pipeline in pipelines:
         _check(pipeline, folder / pipeline.name, part, resume=resume)
-    cards = {}
+    cards, kept = {}, KeptSets()
     for pipeline in pipelines:
-        cards[pipeline.name] = _one(pipeline, folder / pipeline.name, part, resume, device, progress)
+        cards[pipeline.name] = _one(pipeline, folder / pipeline.name, part, resume, device, progress, kept)
         table = side_by_side(cards, part)
         write_table(table, folder / "comparison.ecsv")
     return table
@@ -115,7 +116,13 @@ def _check(pipeline: Pipeline, folder: Path, part: str, *, resume: bool) -> None
 
 
 def _one(
-    pipeline: Pipeline, folder: Path, part: str, resume: bool, device: str, progress: Progress | None
+    pipeline: Pipeline,
+    folder: Path,
+    part: str,
+    resume: bool,
+    device: str,
+    progress: Progress | None,
+    kept: KeptSets,
 ) -> Mapping[str, Any]:
     """Train and score a pipeline, unless that is done; return the card."""
     path = folder / f"{pipeline.name}.safetensors"
@@ -126,7 +133,7 @@ def _one(
     report = named_progress(progress, pipeline.name)
     catalog, images = open_inputs(pipeline)
     with closing(images):
-        made = train(catalog, images, pipeline, folder, resume=resume, device=device, progress=report)
+        made = train(catalog, images, pipeline, folder, resume=resume, device=device, progress=report, kept=kept)
         scores = evaluate_checkpoint(made.checkpoint, catalog, images, part=part, progress=report)
     add_to_card(path.with_suffix(".json"), part, scores)
     return read_card(path)

@@ -16,15 +16,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import galmorph
 from galmorph.errors import CatalogError, OutputError, PipelineError, unknown_name
-from galmorph.nets.checkpoint import (
-    Checkpoint,
-    add_to_card,
-    find_checkpoint,
-    load_checkpoint,
-    read_card,
-    read_card_file,
-)
+from galmorph.nets.card import add_to_card, read_card, read_card_file
+from galmorph.nets.checkpoint import Checkpoint, load_checkpoint
 from galmorph.nets.network import members_of, n_weights, outline, shares_of
+from galmorph.nets.shelf import find_checkpoint
 from galmorph.runs.agreement import Judged, binned
 from galmorph.runs.contact import colour_of, short_names
 from galmorph.runs.curves import FEW, MOST_DOTS, loss_curves, reliability_diagram, votes_diagram

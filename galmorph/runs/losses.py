@@ -13,10 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 from galmorph.runs.figures import Axis
 from galmorph.sky.formats.atomic import replacing
 
-__all__ = ["draw_losses"]
+__all__ = ["History", "draw_losses", "loss_axes"]
 
 FloatArray = npt.NDArray[np.float64]
 History = Sequence[Mapping[str, Any]]
+"""Epochs of a network, each with ``epoch``, ``train_loss`` and ``validation_loss``."""
 _Point = tuple[float, float]
 
 _WIDTH, _HEIGHT = 720, 440
@@ -61,11 +62,21 @@ def _values(history: History, name: str) -> FloatArray:
     return np.array([epoch[name] for epoch in history], np.float64)
 
 
-def _loss_axis(histories: Sequence[History]) -> Axis:
-    """Make an axis for losses, logarithmic where they fall by more than two: late epochs then differ little."""
+def loss_axes(histories: Sequence[History]) -> tuple[Axis, Axis]:
+    """Make the axes of epochs and of losses; logarithmic if these fall by more than two, as late epochs differ little.
+
+    Parameters
+    ----------
+    histories
+        As of :func:`draw_losses`.
+    """
+    last = max((float(h[-1]["epoch"]) for h in histories if h), default=1.0)
     losses = [_values(h, name) for h in histories for name in ("train_loss", "validation_loss")]
     joined = np.concatenate([*losses, np.zeros(0)])
-    known = joined[np.isfinite(joined)]
+    return Axis("epoch", 0.0, max(last, 1.0), whole=True), _loss_axis(joined[np.isfinite(joined)])
+
+
+def _loss_axis(known: FloatArray) -> Axis:
     if known.size == 0:
         return Axis("loss", 0.0, 1.0)
     # The first epochs of a random start would hide the rest.
@@ -85,9 +96,7 @@ class _Sheet:
         self.image = Image.new("RGB", (_WIDTH * _FINER, _HEIGHT * _FINER), _PAPER)
         self.pen = ImageDraw.Draw(self.image)
         self.font = ImageFont.load_default(12.5 * _FINER)
-        last = max((float(h[-1]["epoch"]) for h in histories if h), default=1.0)
-        self.across = Axis("epoch", 0.0, max(last, 1.0), whole=True)
-        self.up = _loss_axis(histories)
+        self.across, self.up = loss_axes(histories)
 
     def _places(self, epochs: FloatArray, losses: FloatArray) -> list[_Point]:
         x = _LEFT + self.across.shares(epochs) * (_WIDTH - _LEFT - _RIGHT)

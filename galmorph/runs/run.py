@@ -14,6 +14,7 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from galmorph.errors import CatalogError, CheckpointError, GalmorphError, SurveyError, unknown_name
+from galmorph.nets.shelf import checkpoint_names
 from galmorph.runs.columns import column_names
 from galmorph.runs.gather import DETECT, Gathering, locate
 from galmorph.sky.catalog import Catalog, catalog_from, check_columns, read_catalog
@@ -271,7 +272,8 @@ def _network(
 ) -> tuple[Checkpoint, str]:
     """Load the checkpoint and choose the device."""
     # torch takes a second to import: only runs that classify pay for it.
-    from galmorph.nets.checkpoint import Checkpoint, load_checkpoint, resolve_device  # noqa: PLC0415
+    from galmorph.nets.checkpoint import Checkpoint, load_checkpoint  # noqa: PLC0415
+    from galmorph.nets.device import resolve_device  # noqa: PLC0415
 
     where = resolve_device(device)
     if isinstance(checkpoint, Checkpoint):
@@ -291,24 +293,37 @@ def _with_engine(net: Checkpoint | None, engine: str, device: str) -> Checkpoint
 
 
 def _usual_checkpoint(known: Survey | None, bands: tuple[str, ...], band: str | None) -> str:
-    """Name the shipped checkpoint for a survey and band: the same band, else the same survey."""
-    from galmorph.nets.checkpoint import checkpoint_names, read_envelope  # noqa: PLC0415
-
+    """Name the checkpoint that the survey says is usual for a band, else the only one that fits."""
     ship = ", ".join(checkpoint_names()) or "none"
     if known is None or not bands:
         raise CheckpointError(
             f"no checkpoint, and no survey and band to choose it by: give --checkpoint (known are {ship}), or --survey "
             "and --band"
         )
-    envelopes = {name: read_envelope(name) for name in checkpoint_names()}
-    same = [n for n, e in envelopes.items() if e.survey == known.name and len(e.bands) == len(bands)]
-    exact = [n for n in same if set(envelopes[n].bands) == set(bands)]
-    if not same:
+    if usual := known.checkpoint(bands):
+        return usual
+    fitting = _fitting_checkpoints(known, bands)
+    if not fitting:
         raise CheckpointError(
             f"no checkpoint ships for survey '{known.name}', band '{band}': name one with --checkpoint, known are "
             f"{ship}"
         )
-    return (exact or same)[0]
+    if len(fitting) > 1:
+        raise CheckpointError(
+            f"several checkpoints ship for survey '{known.name}', band '{band}', and the survey's [checkpoints] name "
+            f"none of them: name one with --checkpoint, {' or '.join(fitting)}"
+        )
+    return fitting[0]
+
+
+def _fitting_checkpoints(known: Survey, bands: tuple[str, ...]) -> list[str]:
+    """List the shipped checkpoints of the same bands, else those of the survey: of these the usual ones, if any."""
+    from galmorph.nets.checkpoint import read_envelope  # noqa: PLC0415
+
+    envelopes = {name: read_envelope(name) for name in checkpoint_names()}
+    same = [n for n, e in envelopes.items() if e.survey == known.name and len(e.bands) == len(bands)]
+    exact = [n for n in same if set(envelopes[n].bands) == set(bands)]
+    return exact or [n for n in same if n in known.checkpoints.values()] or same
 
 
 def _check_planes(checkpoint: Checkpoint, images: ImageSource) -> None:

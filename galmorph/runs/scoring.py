@@ -28,7 +28,6 @@ __all__ = [
     "labelled_part",
     "labels_from",
     "names_of",
-    "predict_rows",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -141,15 +140,7 @@ def labelled_part(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource,
     foreign = bool(checkpoint.fractions) and checkpoint.scheme.has_columns(catalog.table)
     labels = labels_from(catalog, checkpoint.scheme, {} if foreign else checkpoint.fractions)
     labelled = labels.totals.max(axis=1) > 0
-    if foreign:
-        if part != "all":
-            raise PipelineError(
-                f"checkpoint '{checkpoint.name}' learnt from votes of another scheme, so that a table with the "
-                f"fractions of its own has no {part} part: ask for --part all"
-            )
-        parts = np.full(len(catalog), "train")
-    else:
-        parts = _parts(checkpoint, catalog, part)
+    parts = _parts(checkpoint, catalog, part, foreign=foreign)
     wanted = labelled & ((parts == part) | (part == "all"))
     if not wanted.any():
         raise PipelineError(f"part '{part}' of the labels is empty: the checkpoint's split leaves no row there")
@@ -159,16 +150,26 @@ def labelled_part(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource,
     return LabelledPart(labels, np.flatnonzero(wanted), constant, observation, gathering)
 
 
-def _parts(checkpoint: Checkpoint, catalog: Catalog, part: str) -> npt.NDArray[np.str_]:
-    """Divide rows as for the training; all are as good as trained on where several trainings were joined."""
-    if checkpoint.split:
+def _parts(checkpoint: Checkpoint, catalog: Catalog, part: str, *, foreign: bool = False) -> npt.NDArray[np.str_]:
+    """Divide rows as for the training; without such a division there is one part, as good as trained on."""
+    if checkpoint.split and not foreign:
         return split_rows(checkpoint.split, names_of(catalog), catalog.table)
     if part != "all":
-        raise PipelineError(
-            f"checkpoint '{checkpoint.name}' was joined of some with different splits, so that it has no {part} part: "
-            "give labels that none of them has seen, and --part all"
-        )
+        raise PipelineError(f"checkpoint '{checkpoint.name}' {_without_part(part, foreign=foreign)}")
     return np.full(len(catalog), "train")
+
+
+def _without_part(part: str, *, foreign: bool) -> str:
+    """Say why a table is not divided: it is new to the checkpoint, or several trainings were joined."""
+    if foreign:
+        return (
+            "learnt from votes of another scheme, so that a table with the fractions of its own has no "
+            f"{part} part: ask for --part all"
+        )
+    return (
+        f"was joined of some with different splits, so that it has no {part} part: give labels that none of them has "
+        "seen, and --part all"
+    )
 
 
 def calibrate_checkpoint(
@@ -209,35 +210,3 @@ def calibrate_checkpoint(
     scores = evaluate(fitted.held.conditional, labels.take(fitted.held.rows), checkpoint.scheme, constant)
     kept = {k: v for k, v in (card or {}).items() if k not in (*PARTS, "all")}
     return fitted.checkpoint, {**kept, "validation": scores, "calibration": dict(fitted.about)}
-
-
-def predict_rows(
-    checkpoint: Checkpoint,
-    gathering: Gathering,
-    rows: npt.NDArray[np.intp],
-    *,
-    observation: Observation | None = None,
-    device: str = "cpu",
-    views: str | None = None,
-    progress: Progress | None = None,
-) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-    """Predict conditional probabilities of some rows, optionally degraded to another survey.
-
-    Parameters
-    ----------
-    views
-        Over which they are averaged; by default as the checkpoint's recipe says.
-
-    Returns
-    -------
-    (M, A) probabilities and the M rows that have an image.
-
-    Raises
-    ------
-    PipelineError
-        If several views are asked of degraded images: each would have noise of its own, whose average is less.
-    """
-    viewed = view_rows(
-        checkpoint, gathering, rows, observation=observation, device=device, views=views, progress=progress
-    )
-    return viewed.conditional, viewed.rows

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from galmorph.errors import UnknownNameError, unknown_name
+from galmorph.nets.card import read_card
+from galmorph.nets.shelf import checkpoint_names
 from galmorph.runs.pipeline import load_pipeline, pipeline_names
 from galmorph.sky.scheme import load_scheme, scheme_names
 from galmorph.sky.survey import survey, survey_names
@@ -44,8 +46,6 @@ def describers(kind: str) -> dict[str, Callable[[str], str]]:
         from galmorph.nets.network import network_names  # noqa: PLC0415 - torch
 
         return dict.fromkeys(network_names(), _network)
-    from galmorph.nets.checkpoint import checkpoint_names  # noqa: PLC0415 - torch
-
     return dict.fromkeys(checkpoint_names(), _checkpoint)
 
 
@@ -60,6 +60,7 @@ def _survey(name: str) -> str:
         )
     lines += ["fields:"] if made.fields else []
     lines += [f"  {f.name}: {f.title}" for f in made.fields]
+    lines += [f"usual checkpoint for {band}: {name}" for band, name in made.checkpoints.items()]
     return "\n".join(lines)
 
 
@@ -101,7 +102,7 @@ def _pipeline(name: str) -> str:
 
 
 def _checkpoint(name: str) -> str:
-    from galmorph.nets.checkpoint import load_checkpoint, read_card  # noqa: PLC0415 - torch
+    from galmorph.nets.checkpoint import load_checkpoint  # noqa: PLC0415 - torch
 
     made, card = load_checkpoint(name), read_card(name)
     envelope = made.envelope

@@ -30,7 +30,7 @@ from galmorph.runs.gather import Gathering
 from galmorph.runs.losses import draw_losses
 from galmorph.runs.pipeline import PARTS, Pipeline, rows_with, split_rows
 from galmorph.runs.scoring import labels_from, names_of
-from galmorph.runs.sets import build_sets
+from galmorph.runs.sets import KeptSets, build_sets
 from galmorph.runs.viewed import check_views
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.formats.atomic import replacing
@@ -78,6 +78,7 @@ def train(
     resume: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
+    kept: KeptSets | None = None,
 ) -> TrainingRun:
     """Train a network as a pipeline says.
 
@@ -99,6 +100,8 @@ def train(
         same noise.
     progress
         Called with what is going on, the number done, the number in all, and a remark.
+    kept
+        Sets of an earlier training, taken where nothing that decides about them differs.
 
     Returns
     -------
@@ -127,7 +130,7 @@ def train(
         like = rows_with(pipeline.split["balance"], len(catalog), catalog.table) & (parts != "test")
         weight *= share_weights(labels, parts == "train", like)
     sets, snr = build_sets(
-        Gathering(catalog, images, None, recipe.half_width_rpet), pipeline, recipe, labels, parts, weight, report
+        Gathering(catalog, images, None, recipe.half_width_rpet), pipeline, recipe, labels, parts, weight, report, kept
     )
     trainers: list[Trainer] = []
     for number in range(1, members + 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,18 @@ from astropy.table import Table
 from galmorph.errors import CheckpointError, OutputError, PipelineError, unknown_name
 from galmorph.nets.augment import Augmentation
 from galmorph.nets.blend import fit_shares, mean_log_likelihood
-from galmorph.nets.checkpoint import add_to_card, load_checkpoint, read_card
+from galmorph.nets.card import add_to_card, read_card
+from galmorph.nets.checkpoint import load_checkpoint, save_checkpoint
 from galmorph.nets.ensemble import join
+from galmorph.runs.calibration import CalibrationSettings
 from galmorph.runs.experiment import check_settings, least_loss, open_inputs, write_table
 from galmorph.runs.gather import Gathering
 from galmorph.runs.pipeline import Pipeline, split_rows
 from galmorph.runs.ranges import SECTIONS, Range, draw_trial, nested, read_ranges
-from galmorph.runs.scoring import evaluate_checkpoint, labels_from, names_of, predict_rows
+from galmorph.runs.scoring import calibrate_checkpoint, evaluate_checkpoint, labels_from, names_of
+from galmorph.runs.sets import KeptSets
 from galmorph.runs.training import Progress, check_record, named_progress, record_of, train
+from galmorph.runs.viewed import view_rows
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource
 from galmorph.sky.scheme import Labels, load_scheme
@@ -167,11 +172,12 @@ def tune(
     drawn = [_trial(pipeline, search, number, folder / _TRIALS) for number in range(search.trials)]
     _check(drawn, folder, blend, resume=resume)
     catalog, images = open_inputs(pipeline)
+    training = partial(train, catalog, images, resume=resume, device=device, kept=KeptSets())
     with closing(images):
         for trial in drawn:
             if not trial.is_done:
                 report = named_progress(progress, f"trial {trial.number} of {search.trials - 1}:")
-                train(catalog, images, trial.pipeline, trial.folder, resume=resume, device=device, progress=report)
+                training(trial.pipeline, trial.folder, progress=report)
             _clear(trial)
             table, ranking = _ranked(search, drawn[: trial.number + 1])
             write_table(table, folder / "trials.ecsv")
@@ -268,7 +274,7 @@ def _column(values: Sequence[Any]) -> Any:
 def _join(
     best: Sequence[Trial], path: Path, blend: Blend, catalog: Catalog, images: ImageSource, progress: Progress | None
 ) -> None:
-    """Join trials, and enter into the card how the blend does on the validation part, which it was chosen by."""
+    """Join trials, and calibrate and score the blend on the validation part, which it was chosen by."""
     predictions, labels = _predictions(best, catalog, images, progress) if blend.fitted else ([], None)
     scheme = load_scheme(best[0].pipeline.scheme)
     about: dict[str, Any] = {"fitted": blend.fitted}
@@ -277,10 +283,14 @@ def _join(
         shares, equal = fit_shares(predictions, labels, scheme), [1.0 / len(best)] * len(best)
         for name, given in (("fitted", shares), ("equal", equal)):
             about[f"log_likelihood_{name}"] = mean_log_likelihood(predictions, given, labels, scheme)
-    made = join([t.path for t in best], path, weights=shares, name=path.stem)
-    card = path.with_suffix(".json")
-    add_to_card(card, "blend", about)
-    add_to_card(card, "validation", evaluate_checkpoint(made, catalog, images, part="validation", progress=progress))
+    joined = join([t.path for t in best], path, weights=shares, name=path.stem)
+    settings = CalibrationSettings.from_dict(best[0].pipeline.calibration)
+    fitted, card = calibrate_checkpoint(
+        joined, catalog, images, settings, card=read_card(path) | {"blend": about}, progress=progress
+    )
+    made = load_checkpoint(save_checkpoint(fitted, path, card))
+    scores = evaluate_checkpoint(made, catalog, images, part="validation", progress=progress)
+    add_to_card(path.with_suffix(".json"), "validation", scores)
 
 
 def _predictions(
@@ -297,6 +307,7 @@ def _predictions(
         loaded = load_checkpoint(trial.path)
         raw = loaded.with_temperatures((1.0,) * len(loaded.scheme.questions))
         gathering = Gathering(catalog, images, None, raw.recipe.half_width_rpet)
-        found, rows = predict_rows(raw, gathering, held, observation=observation, progress=progress)
-        predictions.append(found)
+        viewed = view_rows(raw, gathering, held, observation=observation, progress=progress)
+        rows = viewed.rows
+        predictions.append(viewed.conditional)
     return predictions, labels.take(rows)

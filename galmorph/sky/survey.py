@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,7 @@ __all__ = [
 
 ARCSEC2_SR = (math.pi / 180 / 3600) ** 2
 """Solid angle of a square arcsecond in steradians."""
+_COLOUR = "RGB"
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,9 @@ class Survey:
         What exists.
     colour, jpeg
         How colour pictures and display stamps are made; None where there are none.
+    checkpoints
+        Name of a band, or ``RGB`` for those of the colour pictures, to the name or file of the checkpoint that such
+        images are classified with where nobody names one.
     """
 
     name: str
@@ -204,6 +208,7 @@ class Survey:
     fields: tuple[Field, ...] = ()
     colour: ColourParams | None = None
     jpeg: JpegStretch | None = None
+    checkpoints: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def band(self, name: str) -> Band:
         """Find a band by its name or an alias, in upper or lower case.
@@ -224,6 +229,17 @@ class Survey:
             spellings = [spelling for band in self.bands for spelling in (band.name, *band.aliases)]
             raise SurveyError(unknown_name(f"band of survey '{self.name}'", name, spellings))
         return found
+
+    def checkpoint(self, bands: Sequence[str]) -> str | None:
+        """Return the usual checkpoint for images of one band, or of the three of the colour pictures; None for none.
+
+        Examples
+        --------
+        >>> survey("sdss").checkpoint(["i", "r", "g"])
+        'sdss-rgb'
+        """
+        colour = self.colour is not None and set(bands) == set(self.colour.bands)
+        return self.checkpoints.get(_COLOUR if colour else "".join(bands))
 
     def field(self, name: str) -> Field:
         """Find a field by its name, in upper or lower case.
@@ -342,3 +358,16 @@ def _check(made: Survey, where: str) -> None:
     if made.colour is not None:
         for name in made.colour.bands:
             made.band(name)
+    _check_checkpoints(made, where)
+
+
+def _check_checkpoints(made: Survey, where: str) -> None:
+    given = made.checkpoints
+    if not isinstance(given, dict):
+        raise SurveyError(f"{where}, checkpoints: expected a table, got {given!r}; write it as [checkpoints]")
+    known = [*(band.name for band in made.bands), *([_COLOUR] if made.colour is not None else [])]
+    for name, checkpoint in given.items():
+        if name not in known:
+            raise SurveyError(f"{where}, checkpoints: {unknown_name('band', name, known)}")
+        if not isinstance(checkpoint, str) or not checkpoint:
+            raise SurveyError(f"{where}, checkpoints: {name} = {checkpoint!r}, expected the name of one; correct it")

@@ -2,17 +2,21 @@
 
 The machine code is kept in a folder of its own (in ``NUMBA_CACHE_DIR``, or the user's cache folder) named after the
 text of all modules here: numba itself looks at one module at a time, and would not notice that a function which another
-one calls has changed. Where nothing can be written, each process compiles anew.
+one calls has changed. When one is made, those of other versions that no process has used for a day are removed. Where
+nothing can be written, each process compiles anew.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
@@ -24,6 +28,8 @@ from platformdirs import user_cache_dir
 __all__ = ["cache_folder", "compiled", "inner", "inner_sum", "uninterrupted"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+_NAMED = "compiled-"
+_UNUSED_S = 86400.0
 
 
 def compiled(function: F) -> F:
@@ -78,13 +84,38 @@ def cache_folder() -> Path | None:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         text.update(path.read_bytes())
     base = Path(numba.config.CACHE_DIR or user_cache_dir("galmorph"))
-    folder = base / f"compiled-{text.hexdigest()[:16]}"
+    folder = base / f"{_NAMED}{text.hexdigest()[:16]}"
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return folder
+            pass
     except OSError:
         return None
+    with suppress(OSError):  # another user's
+        os.utime(folder)  # says that it is in use
+    if is_new:
+        _remove_unused(base, folder)
+    return folder
+
+
+def _remove_unused(base: Path, kept: Path) -> None:
+    """Remove the folders of other versions that no process has used for a day.
+
+    Other processes may do the same at the same time. One that runs since more than a day and whose folder goes does not
+    need it: it has loaded its functions, and makes the folder again if it compiles another.
+    """
+    for folder in base.glob(f"{_NAMED}{'[0-9a-f]' * 16}"):
+        if folder != kept and time.time() - _last_use(folder) > _UNUSED_S:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _last_use(folder: Path) -> float:
+    """Return the time, in seconds, when a process last started with a folder or wrote into it; now if it is going."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except OSError:
+        return time.time()
 
 
 @contextmanager

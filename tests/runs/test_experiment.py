@@ -72,15 +72,24 @@ def test_the_table_holds_what_the_cards_say(ran):
 
 
 def test_a_run_equals_training_and_evaluating(ran, folder, tmp_path, capsys):
-    """There is one way of training: the same weights come from the other two commands."""
+    """There is one way of training: the same weights come from the other two commands, for each of two pipelines."""
     data = [str(folder / "labels.csv"), "--image", str(folder / "images.zip")]
-    asked = ["--pipeline", str(folder / "named.toml"), "--epochs", "3", "--threads", "1", "-o", str(tmp_path)]
-    assert run(["train", *data, *asked]) == 0
-    one, other = load_checkpoint(tmp_path / "named.safetensors"), load_checkpoint(ran / "named" / "named.safetensors")
-    assert one.sha256 == other.sha256
-    capsys.readouterr()
-    assert run(["evaluate", str(tmp_path / "named.safetensors"), *data]) == 0
-    assert json.loads(capsys.readouterr().out) == json.loads((ran / "named" / "named.json").read_text())["test"]
+    for name in ("named", "slow"):
+        path, other = tmp_path / name / f"{name}.safetensors", ran / name / f"{name}.safetensors"
+        asked = ["--pipeline", str(folder / f"{name}.toml"), "--epochs", "3", "--threads", "1", "-o", str(path.parent)]
+        assert run(["train", *data, *asked]) == 0
+        assert load_checkpoint(path).sha256 == load_checkpoint(other).sha256
+        capsys.readouterr()
+        assert run(["evaluate", str(path), *data]) == 0
+        assert json.loads(capsys.readouterr().out) == json.loads(other.with_suffix(".json").read_text())["test"]
+
+
+def test_pipelines_that_share_their_galaxies_measure_them_once(folder, tmp_path):
+    """The second of two that differ in their learning rate takes the sets of the first."""
+    measured = []
+    pipelines = loaded(folder, "named", "slow")
+    compare(pipelines, tmp_path, progress=lambda w, *r: measured.append(r[2].split()[0]) if w == "measuring" else None)
+    assert set(measured) == {"named"}
 
 
 def test_going_on_leaves_what_is_done_and_does_the_rest(ran, folder, tmp_path):

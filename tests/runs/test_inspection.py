@@ -29,8 +29,8 @@ from galmorph.runs.exhibits import examples, filter_exhibits, layer_exhibits, li
 from galmorph.runs.inspection import inspect_checkpoint
 from galmorph.runs.mosaics import diverging, grey, mosaic, sequential, stamp_levels
 from galmorph.runs.sample import Sample, labelled_sample
-from galmorph.runs.scoring import evaluate_checkpoint, labelled_part, predict_rows
-from galmorph.runs.viewed import stamps_of_rows
+from galmorph.runs.scoring import evaluate_checkpoint, labelled_part
+from galmorph.runs.viewed import stamps_of_rows, view_rows
 from galmorph.sky.scheme import Scheme, load_scheme
 from galmorph.stamps.recipe import Recipe
 
@@ -225,7 +225,7 @@ def test_a_sample_has_the_answers_of_all_views_and_the_stamps_of_the_first(tmp_p
         catalog = galmorph.read_catalog(tmp_path / "labels.csv")
         sample = labelled_sample(several, catalog, images, part="all")
         found = labelled_part(several, catalog, images, "all")
-        expected, _ = predict_rows(several, found.gathering, found.rows)
+        expected = view_rows(several, found.gathering, found.rows).conditional
         (unturned,) = stamps_of_rows(made, found.gathering, found.rows)
     np.testing.assert_array_equal(sample.conditional, expected)
     np.testing.assert_allclose(sample.stamps, unturned.stamps[:, 0], atol=1e-5)

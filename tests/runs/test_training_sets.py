@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import small_sky
 import torch
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from galmorph.errors import PipelineError, SchemeError, SurveyError
 from galmorph.runs.gather import Gathering
 from galmorph.runs.pipeline import load_pipeline
 from galmorph.runs.scoring import evaluate_checkpoint, labels_from
-from galmorph.runs.sets import build_sets
+from galmorph.runs.sets import KeptSets, build_sets
 from galmorph.sky.catalog import catalog_from, read_catalog
 from galmorph.sky.images import open_images
 from galmorph.sky.mock import simulate
@@ -59,7 +59,7 @@ def field(tmp_path_factory):
     return folder, made
 
 
-def built(folder, text=PIPELINE):
+def built(folder, text=PIPELINE, *, weight=2.0, kept=None, report=lambda *_: None):
     (folder / "p.toml").write_text(text)
     pipeline, recipe = load_pipeline(folder / "p.toml"), Recipe(size=24, planes=1)
     catalog = read_catalog(folder / "truth.fits")
@@ -67,8 +67,7 @@ def built(folder, text=PIPELINE):
     parts = np.repeat(["train", "validation", "test", "train"], 4)
     with closing(open_images(folder / "image.fits", survey=survey("candels"), band="H")) as images:
         gathering = Gathering(catalog, images, survey("candels").band("H"), recipe.half_width_rpet)
-        weight = np.full(16, 2.0)
-        return build_sets(gathering, pipeline, recipe, labels, parts, weight, lambda *_: None)[0]
+        return build_sets(gathering, pipeline, recipe, labels, parts, np.full(16, weight), report, kept)[0]
 
 
 def test_simulated_galaxies_and_stars_follow_the_rows_with_the_votes_asked_for(field):
@@ -88,6 +87,57 @@ def test_simulated_galaxies_and_stars_follow_the_rows_with_the_votes_asked_for(f
     assert train.is_star is not None
     assert train.is_star.tolist() == [False] * (8 + added) + [True] * 17
     assert torch.equal(train.counts[-17:].argmax(dim=1), torch.full((17,), 3))
+
+
+def test_many_rows_are_those_of_several_fields(field, monkeypatch):
+    """Each field has a seed of its own, and progress counts the rows of all."""
+    monkeypatch.setattr("galmorph.runs.sets._FIELD_ROWS", 8)
+    seen = []
+    sets = built(field[0], report=lambda what, *counts: seen.append(counts[:2]) if what == "simulating" else None)
+    truths = [simulate("candels", "H", rows=rows, seed=5 + n).truth for n, rows in enumerate((8, 8, 4))]
+    galaxies = vstack([truth[np.asarray(truth["type"]) != "star"] for truth in truths], metadata_conflicts="silent")
+    added = round(len(galaxies) * 0.85)
+    np.testing.assert_allclose(
+        sets["train"].counts[8 : 8 + added, 1].numpy(), 7 * np.asarray(galaxies["f_disk"][:added]), rtol=1e-5
+    )
+    assert len(seen) == len(galaxies)
+    assert {total for _, total in seen} == {20}
+    assert max(seen)[0] > 16
+
+
+def test_sets_that_were_kept_are_those_that_would_be_built(field):
+    """To the last bit, with weights of their own, and nothing is measured or simulated again."""
+    folder, _ = field
+    kept, done = KeptSets(), []
+    built(folder, kept=kept)
+    again = built(folder, PIPELINE + "[train]\nbatch = 3\n", weight=0.5, kept=kept, report=lambda *r: done.append(r))
+    anew = built(folder, weight=0.5)
+    assert not done
+    assert again["train"].weight[:8].tolist() == [0.5] * 8
+    for part, expected in anew.items():
+        for name in ("coefficients", "half_px", "brightness", "counts", "totals", "is_star", "weight"):
+            assert torch.equal(getattr(again[part], name), getattr(expected, name)), (part, name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("seed = 5", "seed = 6"),
+        ("count = 20", "count = 30"),
+        ("test = [2]", "test = [3]"),
+        ('band = "H"\n[recipe]', 'band = "J"\n[recipe]'),
+        ("[stars]", "[train.unlabelled]\nweight = 1.0\n[stars]"),
+        ("[stars]", '[inputs]\nlabels = "other.fits"\n[stars]'),
+        ('title = "discs', 'fractions = { spheroid = ["a"] }\ntitle = "discs'),
+    ],
+)
+def test_sets_are_built_anew_where_anything_that_decides_about_them_differs(field, old, new):
+    assert old in PIPELINE
+    folder, _ = field
+    kept, done = KeptSets(), []
+    built(folder, kept=kept)
+    built(folder, PIPELINE.replace(old, new), kept=kept, report=lambda *r: done.append(r[0]))
+    assert {"measuring", "simulating"} <= set(done)
 
 
 def test_without_these_sections_the_rows_are_alone(field):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import drawn
@@ -22,7 +23,9 @@ from galmorph.errors import OutputError, PipelineError
 from galmorph.nets.checkpoint import load_checkpoint
 from galmorph.nets.network import shares_of
 from galmorph.runs.pipeline import load_pipeline
+from galmorph.runs.scoring import calibrate_checkpoint
 from galmorph.runs.tuning import Blend, Search, tune
+from galmorph.sky.survey import survey as load_survey
 
 SEARCH = """
 [inputs]
@@ -104,6 +107,20 @@ def test_the_blend_is_the_best_two(tuned):
     assert made.split == load_checkpoint(tuned / table["checkpoint"][0]).split
     np.testing.assert_allclose(shares_of(made.network), [p["share"] for p in card["joined"]], atol=1e-5)
     assert card["blend"]["log_likelihood_fitted"] >= card["blend"]["log_likelihood_equal"] - 1e-3
+
+
+def test_the_blend_is_calibrated_as_a_training_is(tuned, folder):
+    """Its temperatures, sets and envelope are those that `galmorph calibrate` would fit to it."""
+    made, card = load_checkpoint(tuned / "search.safetensors"), json.loads((tuned / "search.json").read_text())
+    assert card["sha256"] == card["validation"]["sha256"] == made.sha256
+    assert made.sets is not None
+    assert card["calibration"]["sets"] == made.sets.to_dict()
+    assert card["validation"]["sets"]["nominal"] == 0.9
+    catalog = galmorph.read_catalog(folder / "labels.csv")
+    with closing(galmorph.open_images(folder / "images.zip", survey=load_survey("sdss"), band="RGB")) as images:
+        fitted, _ = calibrate_checkpoint(made, catalog, images)
+    assert (fitted.temperatures, fitted.sets) == (made.temperatures, made.sets)
+    assert fitted.envelope.to_dict() == made.envelope.to_dict()
 
 
 def test_states_of_finished_trials_are_removed(tuned):

@@ -139,6 +139,15 @@ def test_a_unit_of_surface_brightness_does_not_depend_on_the_pixel_scale():
     assert band.zero_point_ab == pytest.approx(28.08652, abs=1e-4)
 
 
+def test_a_survey_names_usual_checkpoints_of_bands_and_of_its_colour_pictures(tmp_path):
+    mine = survey(_write(tmp_path, MINIMAL + '[checkpoints]\nH = "mine"\n'))
+    assert mine.checkpoint(("H",)) == "mine"
+    sdss = survey("sdss")
+    assert sdss.checkpoint(("g", "r", "i")) == sdss.checkpoint(("i", "r", "g")) == "sdss-rgb"
+    assert sdss.checkpoint(("r",)) is None
+    assert sdss.checkpoint(()) is None
+
+
 def test_a_survey_is_read_from_a_path(tmp_path):
     found = survey(_write(tmp_path, MINIMAL))
     assert isinstance(found, Survey)
@@ -160,6 +169,10 @@ def test_a_survey_is_read_from_a_path(tmp_path):
         (MINIMAL.partition("[bands")[0], "expected a table for each name"),
         (MINIMAL.partition("[bands")[0] + "[bands]\nH = 3", "expected a table, got 3"),
         (MINIMAL + "[bands.H.more", "not valid TOML"),
+        (MINIMAL + '[checkpoints]\nG="mine"\n', "checkpoints: unknown band 'G': known are H"),
+        (MINIMAL + '[checkpoints]\nRGB="mine"\n', "unknown band 'RGB'"),
+        (MINIMAL + "[checkpoints]\nH=3\n", "H = 3, expected the name of one"),
+        ('checkpoints = "mine"\n' + MINIMAL, "checkpoints: expected a table, got 'mine'"),
         (
             MINIMAL + '[colour]\nbands=["H","J","K"]\nscales=[1.0,1.0,1.0]\nnonlinearity=1.0\nreference="me"\n',
             "unknown band of survey 'mine' 'J'",

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,47 @@ def test_the_folder_is_named_after_the_text_of_the_modules():
     folder = cache_folder()
     assert folder is None or folder.name.startswith("compiled-")
     assert cache_folder() == folder
+
+
+def left_by_another_version(base: Path, digit: str, *, started_s: float, wrote_s: float) -> Path:
+    """Make a folder of machine code that was so long ago used by a process, and written into."""
+    folder = base / f"compiled-{digit * 16}"
+    code = folder / "stamps_1" / "petrosian.nbi"
+    code.parent.mkdir(parents=True)
+    code.write_bytes(b"code")
+    for path, ago in ((code, wrote_s), (code.parent, wrote_s), (folder, started_s)):
+        os.utime(path, (time.time() - ago,) * 2)
+    return folder
+
+
+def test_a_new_folder_replaces_those_that_nobody_has_used_for_a_day(tmp_path):
+    """Folders in use, and what is not ours, stay; where the folder is there already, nothing is removed."""
+    day = 86400.0
+    unused = left_by_another_version(tmp_path, "a", started_s=2 * day, wrote_s=3 * day)
+    started = left_by_another_version(tmp_path, "b", started_s=0.9 * day, wrote_s=3 * day)
+    written = left_by_another_version(tmp_path, "c", started_s=2 * day, wrote_s=0.9 * day)
+    foreign = left_by_another_version(tmp_path, "x", started_s=9 * day, wrote_s=9 * day)
+    plain = tmp_path / f"compiled-{'d' * 16}"
+    plain.symlink_to(foreign)
+    where = "from galmorph.stamps.compiled import cache_folder; print(cache_folder())"
+    folder = Path(python(where, NUMBA_CACHE_DIR=str(tmp_path)).strip())
+    assert not unused.exists()
+    assert all(path.exists() for path in (started, written, foreign, plain))
+    os.utime(folder, (0.0, 0.0))
+    unused = left_by_another_version(tmp_path, "a", started_s=2 * day, wrote_s=3 * day)
+    assert python(where, NUMBA_CACHE_DIR=str(tmp_path)).strip() == str(folder)
+    assert unused.exists()
+    assert time.time() - folder.stat().st_mtime < day
+
+
+def test_several_processes_may_clear_at_once(tmp_path):
+    """All of them measure, and one folder is left."""
+    for number in range(10):
+        left_by_another_version(tmp_path, f"{number}", started_s=1e6, wrote_s=1e6)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: float(python(SMALL, NUMBA_CACHE_DIR=str(tmp_path))), range(4)))
+    assert found == pytest.approx([5 / 3] * 4)
+    assert len(list(tmp_path.glob("compiled-*"))) == 1
 
 
 @pytest.mark.parametrize("command", [["--help"], ["list", "surveys"], ["show", "candels"]])
