@@ -41,6 +41,8 @@ _MISPLACED_PX = 4.0
 _DEBLEND_LEVELS = 16
 _PLENTY = 8_000
 _WORTH_BINNING = 160
+# Correlation length in pixels from which on noise is smooth: then every other pixel says as much.
+_SMOOTH = 2.0
 # A touching object is a clump of a brighter one if it is nearer to its middle than so many of its semi-axes and has
 # less than a share of its flux.
 _CLUMPS = (2.5, 0.7), (3.0, 0.3)
@@ -125,14 +127,7 @@ def segment(
     sky = clipped_sky(pixels[some], None if whole else usable[some])
     if sky.n_pixels < 25 or sky.sigma <= 0:
         return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, sep_dtype()), sky, 1.0, usable)
-    flat = _flattened(pixels, None if whole else usable, sky)
-    detection = _Detection(
-        flat, None if whole else ~usable, relative_noise, threshold, min_area, deblend_contrast, join_clumps
-    )
-    objects, labels = detection.at(sky)
-    sky, moved = _better(sky, sky_outside(pixels, usable, objects, labels))
-    correlation = correlation_px(pixels, usable, sky)
-    if correlation >= 2.0 and min(pixels.shape) >= _WORTH_BINNING:
+    if min(pixels.shape) >= _WORTH_BINNING and correlation_px(pixels, usable, sky) >= _SMOOTH:
         noise = None if relative_noise is None else _binned(relative_noise, usable)[0]
         halved = segment(
             *_binned(pixels, usable),
@@ -142,7 +137,17 @@ def segment(
             deblend_contrast=deblend_contrast,
             join_clumps=join_clumps,
         )
-        return _unbinned(halved, usable, sky)
+        found = _unbinned(halved, pixels, usable, sky)
+        # Before objects were known, the wings of a large one may have looked like smooth noise.
+        if correlation_px(pixels, usable, found.sky) >= _SMOOTH:
+            return found
+    flat = _flattened(pixels, None if whole else usable, sky)
+    detection = _Detection(
+        flat, None if whole else ~usable, relative_noise, threshold, min_area, deblend_contrast, join_clumps
+    )
+    objects, labels = detection.at(sky)
+    sky, moved = _better(sky, sky_outside(pixels, usable, objects, labels))
+    correlation = correlation_px(pixels, usable, sky)
     if moved or correlation > 1.0:
         # Unmasked wings had raised the first sky; or smooth noise makes larger false peaks: demand a larger area.
         objects, labels = detection.at(sky, round(min_area * correlation))
@@ -240,7 +245,8 @@ def _binned(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArra
     return mean.astype(np.float32), count > 0
 
 
-def _unbinned(halved: Segmentation, usable: BoolArray, sky: Sky) -> Segmentation:
+def _unbinned(halved: Segmentation, pixels: FloatArray, usable: BoolArray, sky: Sky) -> Segmentation:
+    """Turn the objects of a binned image into those of the image itself, whose sky was roughly known."""
     labels = np.zeros(usable.shape, dtype=np.int32)
     doubled = np.repeat(np.repeat(halved.labels, 2, axis=0), 2, axis=1)
     labels[: doubled.shape[0], : doubled.shape[1]] = doubled
@@ -249,6 +255,7 @@ def _unbinned(halved: Segmentation, usable: BoolArray, sky: Sky) -> Segmentation
         objects[name] = objects[name] * 2 + (0.5 if name in ("x", "y") else 0)
     objects["a"] *= 2
     objects["b"] *= 2
+    sky, _ = _better(sky, sky_outside(pixels, usable, objects, labels))
     # The level is the same; the noise per pixel is that of the unbinned image.
     return Segmentation(
         labels, objects, Sky(halved.sky.level, sky.sigma, sky.n_pixels), 2 * halved.correlation_px, usable

@@ -81,10 +81,11 @@ def test_neither_the_radius_nor_the_centroid_depends_on_the_flux_scale(profile, 
 def test_a_constant_sky_changes_nothing(profile, sky):
     image = galaxy(SIZE, **profile)
     one, other = measure(image, 48, 48), measure(image + np.float32(sky), 48, 48)
-    # Single precision keeps 1e-4 of a sigma at a level of 2000.
+    # Single precision keeps 1e-3 of a sigma at a level of 2000.
     assert np.isclose(other.rpet_px, one.rpet_px, rtol=2e-3)
     assert np.allclose((other.x, other.y), (one.x, one.y), atol=5e-3)
-    assert np.isclose(other.snr, one.snr, rtol=2e-3)
+    # A pixel more or less in a false peak of the noise changes its estimate by half a per cent.
+    assert np.isclose(other.snr, one.snr, rtol=1e-2)
     assert np.isclose(other.sky_level - one.sky_level, sky, atol=2e-3)
 
 

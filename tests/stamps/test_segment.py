@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from galaxies import galaxy, noise, sersic
 
+from galmorph.stamps.background import clipped_sky, correlation_px
 from galmorph.stamps.segment import neighbour_mask, pick, segment, sep_dtype
 
 
@@ -77,6 +78,22 @@ def test_an_oversampled_image_is_detected_on_binned_pixels_in_its_own_coordinate
     assert row["x"] == pytest.approx(41 * 4 + 1.5, abs=1.5)
     assert row["y"] == pytest.approx(52 * 4 + 1.5, abs=1.5)
     assert found.labels[round(row["y"]), round(row["x"])] > 0
+
+
+def test_the_noise_of_an_oversampled_image_is_that_between_its_objects():
+    """Peaks of smooth noise are no objects; hiding them would make the rest look quieter."""
+    sky = np.repeat(np.repeat(noise((97, 97), seed=3), 2, 0), 2, 1)
+    found = segment(sky + sersic(sky.shape, 97, 97, flux=9000.0), everywhere(sky))
+    assert found.sky.sigma == pytest.approx(float(sky.std()), rel=0.06)
+
+
+def test_wide_wings_in_white_noise_are_not_taken_for_smooth_noise():
+    """The image is as sharp as its pixels, and is detected on these."""
+    image = noise((200, 200), seed=4) + sersic((200, 200), 100, 100, re=45.0, n=4.0, flux=2e5)
+    assert correlation_px(image, everywhere(image), clipped_sky(image, None)) >= 2.0  # as long as no object is known
+    found = segment(image, everywhere(image))
+    assert found.correlation_px == 1.0
+    assert (found.labels[::2, ::2] != found.labels[1::2, 1::2]).any()
 
 
 def test_too_few_pixels_give_no_object_and_no_error():
