@@ -41,7 +41,6 @@ __all__ = [
     "Runner",
     "add_to_card",
     "checkpoint_names",
-    "checksum",
     "contents_of",
     "find_checkpoint",
     "load_checkpoint",
@@ -362,7 +361,7 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"checkpoint '{path}' is truncated or corrupt: fetch or train it again") from error
     try:
-        return _assemble(contents, weights, checksum(path))
+        return _assemble(contents, weights, _sha256(path))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"checkpoint '{path}' contradicts itself ({reason}): fetch or train it again") from error
@@ -413,8 +412,7 @@ def _sets(contents: Mapping[str, Any], scheme: Scheme) -> PredictionSets | None:
     return sets
 
 
-def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, which tells checkpoints apart."""
+def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -477,7 +475,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
             temporary.chmod(0o644)  # safetensors makes files that only their owner may read
         if card is not None:
             with _replacing(path.with_suffix(".json")) as temporary:
-                text = json.dumps({**card, "sha256": checksum(path)}, indent=1)
+                text = json.dumps({**card, "sha256": _sha256(path)}, indent=1)
                 temporary.write_text(text + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 
 from galmorph.errors import CheckpointError, PipelineError
-from galmorph.nets.checkpoint import checksum, find_checkpoint, load_checkpoint
+from galmorph.nets.checkpoint import find_checkpoint, load_checkpoint
 from galmorph.nets.network import Network, NetworkConfig, members_of, n_weights
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
@@ -117,4 +118,4 @@ def mark_of(name: str | Path) -> str:
         path = find_checkpoint(name)
     except CheckpointError as error:
         raise PipelineError(f"[train] start: {error}") from error
-    return f"{path.stem}, sha256 {checksum(path)[:12]}"
+    return f"{path.stem}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
