@@ -299,6 +299,11 @@ class Network(nn.Module):
         """Compute logits from features."""
         return self._through(features, self._last, len(self.layers))
 
+    def is_answering(self, weight: str) -> bool:
+        """Tell whether a weight, by its name, makes answers of features."""
+        _, number, *_ = weight.split(".")
+        return int(number) >= self._last
+
     def columns(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, A)
         """Compute vote fractions among all people, as published tables have them: probabilities times their weights."""
         *_, last = self.layers

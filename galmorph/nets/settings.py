@@ -8,7 +8,7 @@ from typing import Any
 
 from galmorph.errors import PipelineError, unknown_name
 
-__all__ = ["DISTANCES", "LOSSES", "TrainingSettings", "Unlabelled"]
+__all__ = ["DISTANCES", "LOSSES", "EnsembleSettings", "TrainingSettings", "Unlabelled"]
 
 LOSSES = ("likelihood", "dirichlet", "mse", "cross_entropy")
 CLASS_WEIGHTS = ("none", "balanced", "effective")
@@ -146,3 +146,34 @@ class TrainingSettings:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class EnsembleSettings:
+    """The section ``[train]`` of a pipeline: how many networks learn, from what they start, and the loop of each.
+
+    Parameters
+    ----------
+    loop
+        Of the first network; the seed of each further one is higher by 1.
+    members
+        Networks whose probabilities are averaged.
+    start
+        Name or file of the checkpoint with whose weights they begin; empty for random ones.
+    """
+
+    loop: TrainingSettings
+    members: int = 1
+    start: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.members, int) or isinstance(self.members, bool) or self.members < 1:
+            raise PipelineError(f"[train] members = {self.members!r}: expected a whole number from 1")
+        if not isinstance(self.start, str):
+            raise PipelineError(f"[train] start = {self.start!r}: expected the name or file of a checkpoint")
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> EnsembleSettings:
+        """Build from the section; an unknown setting is a PipelineError."""
+        own = {key: given[key] for key in ("members", "start") if key in given}
+        return cls(TrainingSettings.from_dict({k: v for k, v in given.items() if k not in own}), **own)

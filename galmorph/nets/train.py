@@ -98,6 +98,11 @@ class Trainer:
         self.since_best = 0
         self.history: list[dict[str, float]] = []
 
+    def begin_with(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Replace weights of the network, of its average and of the best, by their names; the others stay."""
+        for module in (self.network, self.averaged, self.best):
+            module.load_state_dict({**module.state_dict(), **weights})
+
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""

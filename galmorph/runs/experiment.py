@@ -14,7 +14,8 @@ from galmorph.errors import OutputError, PipelineError, unknown_name
 from galmorph.nets.augment import Augmentation
 from galmorph.nets.card import add_to_card, read_card
 from galmorph.nets.network import NetworkConfig, outline
-from galmorph.nets.settings import TrainingSettings
+from galmorph.nets.settings import EnsembleSettings
+from galmorph.nets.start import load_start
 from galmorph.runs.inputs import Inputs
 from galmorph.runs.pipeline import PARTS, Pipeline, split_rows
 from galmorph.runs.scoring import evaluate_checkpoint, labels_from, names_of
@@ -95,8 +96,10 @@ def check_settings(pipeline: Pipeline) -> None:
     """
     recipe, scheme = Recipe.from_dict(pipeline.recipe), load_scheme(pipeline.scheme)
     Augmentation.from_dict(pipeline.augmentation).check(recipe)
-    outline(NetworkConfig.from_dict(pipeline.network), recipe, scheme)
-    TrainingSettings.from_dict({k: v for k, v in pipeline.train.items() if k != "members"})
+    config = NetworkConfig.from_dict(pipeline.network)
+    outline(config, recipe, scheme)
+    if start := EnsembleSettings.from_dict(pipeline.train).start:
+        load_start(start, config, recipe, scheme)
 
 
 def _check(pipeline: Pipeline, folder: Path, part: str, *, resume: bool) -> None:

@@ -65,7 +65,8 @@ class Pipeline:
         ``survey`` and ``band`` of the images, ``data`` says in words where they and the labels come from.
     recipe, augmentation, train
         Settings of the classes of these names; ``members`` in `train` is the number of networks that differ in their
-        seeds and are averaged.
+        seeds and are averaged, ``start`` the checkpoint (one that ships, or a file beside the pipeline's) with whose
+        weights they begin.
     network
         The `name` of a network (one that ships, or a file beside the pipeline's) and other values for its settings, or
         a whole network with its `layers`. In the file the name alone will do: ``network = "plain"``.
@@ -160,6 +161,8 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
         contents["network"] = _network(contents["network"], path.parent)
     if "inputs" in contents:
         contents["inputs"] = beside(contents["inputs"], path.parent)
+    if "train" in contents:
+        contents["train"] = _started(contents["train"], path.parent)
     if not isinstance(base := contents.get("extends"), str):
         return contents
     if depth > 4:
@@ -173,6 +176,13 @@ def _network(given: Any, folder: Path) -> Any:
     if isinstance(table, Mapping) and str(table.get("name", "")).endswith(".toml") and "layers" not in table:
         return {**table, "name": str(folder / table["name"])}
     return table
+
+
+def _started(given: Any, folder: Path) -> Any:
+    """Turn a relative file to start a training from into one beside the pipeline."""
+    if isinstance(given, Mapping) and str(start := given.get("start", "")).endswith(".safetensors"):
+        return {**given, "start": str(folder / str(start))}
+    return given
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, reso
 from galmorph.nets.evaluate import evaluate, mean_fractions
 from galmorph.nets.events import Events, check_tensorboard
 from galmorph.nets.network import Ensemble, NetworkConfig, n_weights
-from galmorph.nets.settings import TrainingSettings
+from galmorph.nets.settings import EnsembleSettings
+from galmorph.nets.start import Start, load_start, mark_of
 from galmorph.nets.train import Epoch, Trainer
 from galmorph.runs.calibration import CalibrationSettings, fit_checkpoint
 from galmorph.runs.gather import Gathering
@@ -117,15 +118,16 @@ def train(
     scheme, recipe = load_scheme(pipeline.scheme), Recipe.from_dict(pipeline.recipe)
     config, ranges = NetworkConfig.from_dict(pipeline.network), Augmentation.from_dict(pipeline.augmentation)
     check_views(read_views(recipe.views), ranges.observation)
-    members, settings = _settings(pipeline)
-    if settings.tensorboard:
+    asked = EnsembleSettings.from_dict(pipeline.train)
+    start = load_start(asked.start, config, recipe, scheme) if asked.start else None
+    if asked.loop.tensorboard:
         check_tensorboard()
     calibration = CalibrationSettings.from_dict(pipeline.calibration)
     labels = labels_from(catalog, scheme, pipeline.fractions)
     parts = split_rows(pipeline.split, names_of(catalog), catalog.table)
     _prepare_folder(folder, record_of(pipeline), resume=resume)
     survey = load_survey(pipeline.images["survey"])
-    weight = np.where(parts == "train", class_weights(labels, scheme, settings.class_weights), 1.0)
+    weight = np.where(parts == "train", class_weights(labels, scheme, asked.loop.class_weights), 1.0)
     if pipeline.split.get("balance"):
         like = rows_with(pipeline.split["balance"], len(catalog), catalog.table) & (parts != "test")
         weight *= share_weights(labels, parts == "train", like)
@@ -133,11 +135,11 @@ def train(
         Gathering(catalog, images, None, recipe.half_width_rpet), pipeline, recipe, labels, parts, weight, report, kept
     )
     trainers: list[Trainer] = []
-    for number in range(1, members + 1):
-        seeded = replace(settings, seed=settings.seed + number - 1)
+    for number in range(1, asked.members + 1):
+        seeded = replace(asked.loop, seed=asked.loop.seed + number - 1)
         trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, seeded, device)
         trainers.append(trainer)
-        _train_member(trainers, folder, resume=resume, report=report)
+        _train_member(trainers, folder, start, resume=resume, report=report)
     raw = _checkpoint(pipeline, trainers, scheme, recipe, survey, snr)
     gathering = Gathering(catalog, images, None, recipe.half_width_rpet)
     fitted = fit_checkpoint(raw, gathering, labels, parts, calibration, device=device, progress=report)
@@ -145,30 +147,28 @@ def train(
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), scheme)
     scores = evaluate(fitted.held.conditional, labels.take(fitted.held.rows), scheme, constant)
     card = _card(pipeline, checkpoint, trainers, parts, scores, constant) | {"calibration": dict(fitted.about)}
+    if start is not None:
+        card["start"] = start.about(asked.members)
     path = save_checkpoint(checkpoint, folder / f"{pipeline.name}.safetensors", card)
     _write_split(folder / "split.csv", names_of(catalog), parts)
     return TrainingRun(load_checkpoint(path), path, card)
-
-
-def _settings(pipeline: Pipeline) -> tuple[int, TrainingSettings]:
-    """Return the number of networks to train and the settings that they share but for their seeds."""
-    given = dict(pipeline.train)
-    members = given.pop("members", 1)
-    if not isinstance(members, int) or members < 1:
-        raise PipelineError(f"pipeline '{pipeline.name}': members = {members!r} in [train], expected a number from 1")
-    return members, TrainingSettings.from_dict(given)
 
 
 def _state(folder: Path, number: int) -> Path:
     return folder / (STATE if number == 1 else f"state-{number}.safetensors")
 
 
-def _train_member(trainers: Sequence[Trainer], folder: Path, *, resume: bool, report: Progress) -> None:
+def _train_member(
+    trainers: Sequence[Trainer], folder: Path, start: Start | None, *, resume: bool, report: Progress
+) -> None:
     """Train the last network, saving its state and the curves of all after every epoch."""
     trainer, number = trainers[-1], len(trainers)
     state = _state(folder, number)
     if resume and state.exists():
         trainer.resume(state)
+    elif start is not None:
+        trainer.begin_with(start.member(number))
+        report("training", 0, trainer.settings.epochs, f"network {number}: starts with {start}")
     with (
         closing(Events(folder / f"events-{number}", trainer.done))
         if trainer.settings.tensorboard
@@ -207,7 +207,9 @@ def _checkpoint(
 
 def record_of(pipeline: Pipeline) -> dict[str, Any]:
     """Return the settings that make a run what it is, as plain JSON has them."""
-    train = {k: v for k, v in pipeline.train.items() if k != "tensorboard"}
+    train = {k: v for k, v in pipeline.train.items() if k not in ("tensorboard", "start")}
+    if start := pipeline.train.get("start"):
+        train["start"] = mark_of(start)
     network = NetworkConfig.from_dict(pipeline.network).to_dict()
     settings = {**pipeline.settings(), "train": train, "network": network}
     return dict(json.loads(json.dumps(settings, default=list)))

@@ -87,6 +87,18 @@ def test_a_network_in_a_file_lies_beside_the_pipeline(pipeline, tmp_path):
     assert (made.name, made.layers) == ("own", "dense answers")
 
 
+def test_a_file_to_start_from_lies_beside_the_pipeline_that_names_it(pipeline, tmp_path):
+    """Also where another extends it; names of checkpoints that ship stay names, and nothing takes it away again."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "base.toml").write_text('[train]\nstart = "old.safetensors"\n')
+    extending = 'extends = "parts/base.toml"\n' + PLAIN
+    assert pipeline(extending).train["start"] == str(tmp_path / "parts" / "old.safetensors")
+    assert pipeline(PLAIN + '[train]\nstart = "sdss-rgb"\n').train["start"] == "sdss-rgb"
+    assert pipeline(extending + '[train]\nstart = ""\n').train["start"] == ""
+    absolute = str(tmp_path / "far.safetensors")
+    assert pipeline(PLAIN + f'[train]\nstart = "{absolute}"\n').train["start"] == absolute
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
