@@ -1,8 +1,9 @@
 """Benchmark: torch and onnxruntime side by side on the checkpoints that ship; recorded, not asserted.
 
 Usage: ``python tests/benchmarks/bench_engines.py [CHECKPOINT ...] [--rounds N]``. Each is exported, then both
-predict the same 64 stamps, in turns, on one thread; 'written out' is torch with its group convolutions as ordinary
-ones. It prints medians of processor milliseconds a stamp and writes docs/benchmarks/engines.json.
+predict the same 64 stamps, in turns, on one thread; 'as trained' is torch without writing out group convolutions and
+norms as ordinary convolutions. It prints medians of processor milliseconds a stamp and writes
+docs/benchmarks/engines.json.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import torch
 
 from galmorph.errors import CheckpointError
 from galmorph.nets.checkpoint import checkpoint_names, load_checkpoint
-from galmorph.nets.exported import Answering, library, with_onnx, write_onnx
+from galmorph.nets.exported import library, with_onnx, write_onnx
+from galmorph.nets.network import members_of
 
 RESULT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "engines.json"
 STAMPS = 64
@@ -36,10 +38,10 @@ def compared(name: str, folder: Path, rounds: int) -> dict[str, Any]:
     export_s = time.process_time() - started
     shape = (STAMPS, recipe.planes, recipe.size, recipe.size)
     stamps = np.random.default_rng(0).normal(0.3, 0.5, shape).astype(np.float32)
-    last, written_out, onnx = torch.channels_last, Answering(checkpoint), with_onnx(checkpoint, path)
+    trained, onnx = members_of(checkpoint.network), with_onnx(checkpoint, path)
     ways: dict[str, Callable[[], object]] = {
         "torch": lambda: checkpoint.predict(stamps),
-        "torch, written out": lambda: written_out(torch.from_numpy(stamps).contiguous(memory_format=last)),
+        "torch, as trained": lambda: checkpoint.through(trained, torch.from_numpy(stamps)),
         "onnxruntime": lambda: onnx.predict(stamps),
     }
     spent = timed(ways, rounds)
