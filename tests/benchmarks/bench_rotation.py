@@ -2,9 +2,10 @@
 
 Usage: ``python tests/benchmarks/bench_rotation.py [CHECKPOINT] [--labels TABLE --image IMAGES] [--rows N]``. Galaxies
 are rotated in the one warp that makes their stamps, not as stamps; their probabilities are averaged over 1, 2, 4 or 8
-oblique views, with the stamps as the network wants them and with their corners hidden (``--masks``). For each it
-prints the median, the 95th percentile and the largest change, over galaxies, answers and angles, against no rotation,
-and the processor time. Without a table it takes ../shared/data/sdss_gz2 and writes docs/benchmarks/rotation.json.
+oblique views as large as its own, with the stamps as it wants them and with their corners hidden (``--masks``). For
+each it prints the median, the 95th percentile and the largest change, over galaxies, answers and angles, against no
+rotation, and the processor time. Without a table it takes ../shared/data/sdss_gz2 and writes
+docs/benchmarks/rotation.json.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +50,20 @@ EXACT = ("quarter", "flip")
 ALL = read_views("turns8")
 SETS = {name: [ALL.angles_deg.index(a) for a in read_views(name).angles_deg] for name in ("one", "turns2", "turns4")}
 SETS["turns8"] = list(range(len(ALL)))
-MATRICES = np.stack([compose(rotation, view) for rotation in ROTATIONS.values() for view in ALL.matrices])
+
+
+def zoomed(checkpoint: Checkpoint) -> FloatArray:
+    """Matrices of all angles as large as the checkpoint's own views show galaxies, (V, 2, 3)."""
+    zooms = read_views(checkpoint.recipe.views).zooms
+    if len(zooms) != 1:
+        raise SystemExit(f"checkpoint '{checkpoint.name}' averages over zooms {zooms}: this compares angles alone")
+    return replace(ALL, zooms=zooms).matrices
 
 
 def turned_stamps(galaxy: Galaxy, images: ImageSource, checkpoint: Checkpoint) -> npt.NDArray[np.float32]:
     """Make every view of every rotation, (rotations · views, C, S, S), stretched."""
-    made = views_of(galaxy, images, checkpoint.recipe, MATRICES, warp=checkpoint.warp)
+    matrices = np.stack([compose(rotation, view) for rotation in ROTATIONS.values() for view in zoomed(checkpoint)])
+    made = views_of(galaxy, images, checkpoint.recipe, matrices, warp=checkpoint.warp)
     return np.asarray(stretch(made.pixels, np.float32(made.brightness), checkpoint.recipe), dtype=np.float32)
 
 
@@ -100,10 +110,10 @@ def _quantiles(change: FloatArray) -> dict[str, float]:
 
 def costs(checkpoint: Checkpoint, found: list[Galaxy], images: ImageSource) -> dict[str, Any]:
     """Time each set of views: warping, and the networks on so many galaxies at once; processor ms a galaxy."""
-    result = {}
+    result, matrices = {}, zoomed(checkpoint)
     for name, members in SETS.items():
         started = time.process_time()
-        made = [views_of(g, images, checkpoint.recipe, ALL.matrices[members], warp=checkpoint.warp) for g in found]
+        made = [views_of(g, images, checkpoint.recipe, matrices[members], warp=checkpoint.warp) for g in found]
         between = time.process_time()
         brightness = np.array([m.brightness for m in made], np.float32)[:, None, None, None, None]
         checkpoint.answer(
