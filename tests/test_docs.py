@@ -70,7 +70,8 @@ def test_the_readme_names_what_ships():
 def test_the_readme_quotes_the_cards():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     cards = {p.stem: json.loads(p.read_text()) for p in (shipped("catalogs") / "checkpoints").glob("*.json")}
-    assert f"{cards['sdss-rgb']['test']['accuracy']:.3f}" in text
+    for name, part in (("sdss-rgb", "test"), ("sdss-rgb", "validation"), ("sdss-gz1", "test")):
+        assert f"{cards[name][part]['accuracy']:.3f}" in text
     for name, question in (("nircam-f200w", "smooth_or_featured"), ("candels-h", "morphology")):
         scores = cards[name]["test"]["questions"][question]
         assert f"{scores['signal_explained']:.2f}" in text
