@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.flags import Flag
 from galmorph.stamps.asymmetry import asymmetry
-from galmorph.stamps.centroid import barycentre
 from galmorph.stamps.compiled import compiled, inner, uninterrupted
-from galmorph.stamps.frame import Frame, frame_about, frame_size
+from galmorph.stamps.frame import Frame
 from galmorph.stamps.petrosian import ETA, petrosian_radius
 from galmorph.stamps.profile import Profile, radial_profile
-from galmorph.stamps.radii import Radii, light_within, radii_of
-from galmorph.stamps.segment import (
-    NEIGHBOUR_EXTENT,
-    SKY_EXTENT,
-    Segmentation,
-    distance_of,
-    is_misplaced,
-    moved_far,
-    neighbour_mask,
-    pick,
-    relative_noise,
-    segment,
-)
-from galmorph.stamps.window import Window, ellipse_of, fit_window, sharpest
+from galmorph.stamps.radii import Radii, light_within
+from galmorph.stamps.scene import Scene, object_at
+from galmorph.stamps.segment import NEIGHBOUR_EXTENT, Segmentation, moved_far, neighbour_mask
+from galmorph.stamps.source import Source
+from galmorph.stamps.window import Window
 
 __all__ = [
     "ETA",
@@ -46,30 +35,14 @@ __all__ = [
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-# Window of the centroid: Gaussian of so many half-light radii, at least so many widths of the point-spread function.
-_WINDOW = 0.8
-_LEAST_FWHM = 0.5
-_SAME_WIDTH = 0.08
-# Windows for the position alone: below these sizes there is the core of the point-spread function, and pixels.
-_NARROWEST_FWHM = 0.5
-_NARROWEST_PX = 1.5
 LOW_SNR = 10.0
 """Signal-to-noise ratio below which a row is marked."""
-_FINEST_CONTRAST = 0.0005
 # Neighbours are masked to so many of their semi-axes, and less where that hides the galaxy.
 _NEIGHBOUR_EXTENTS = NEIGHBOUR_EXTENT, 4.0, 3.0
 # Largest r_P in isophotal radii, and largest relative error of it, where masks had to shrink.
 _BLENDED_FARTHEST, _BLENDED_WORST = 4.0, 0.3
-# Largest r_P in isophotal radii, of bright galaxies and of faint ones.
-_FARTHEST = 5.0, 9.0
-# A radius that is known no better than this is not known.
-_WORST = 0.6
 # Largest intrinsic r_P, in widths of the point-spread function, of what looks like a point.
 _POINT_LIKE = 0.6
-# The sky next to a galaxy is not that of the whole cutout: error of its level in units of the noise per pixel.
-_SKY_SYSTEMATIC = 0.005
-# First guess of a frame's half-width in isophotal radii, of bright galaxies and of faint ones.
-_FIRST_FRAME = 0.8, 5.0
 _ALL = np.zeros((0, 0), np.bool_)
 
 
@@ -197,14 +170,14 @@ def measure(
     ----------
     Petrosian 1976, ApJ 210, L53; Blanton et al. 2001, AJ 121, 2358; Bertin & Arnouts 1996, A&AS 117, 393.
     """
-    scene = _Scene.of(pixels, weight, found)
-    found, chosen = _object_at(scene, weight, found, x, y)
+    scene = Scene.of(pixels, weight, found)
+    found, chosen = object_at(scene, weight, found, x, y)
     if chosen < 0:
         # Nothing stands out here, so nothing is known to be a neighbour either.
         return nothing(x, y, found, scene.missing_at(x, y))
     for extent in _NEIGHBOUR_EXTENTS:
         neighbours = neighbour_mask(found, chosen, extent)
-        galaxy = _Galaxy.of(scene, found, chosen, neighbours, psf_fwhm_px)
+        galaxy = Source.of(scene, found, chosen, neighbours, psf_fwhm_px)
         window, flags = galaxy.centred()
         if centroid == "isophotal":
             window, flags = galaxy.balanced(window)
@@ -218,66 +191,6 @@ def measure(
     if centroid == "windowed":
         window = galaxy.pinpointed(galaxy.refined(window, radii))
     return _measurement(scene, galaxy, window, frame, radii, flags, saturation)
-
-
-@dataclass(frozen=True)
-class _Scene:
-    """Pixels, which of them are finite, have weight, and both; None where all do."""
-
-    pixels: FloatArray
-    finite: BoolArray | None
-    weighted: BoolArray | None
-    usable: BoolArray
-
-    @classmethod
-    def of(cls, pixels: FloatArray, weight: FloatArray | None, found: Segmentation | None) -> _Scene:
-        finite = np.isfinite(pixels)
-        usable = finite
-        weighted = None
-        if weight is not None:
-            weighted = np.isfinite(weight) & (weight > 0)
-            usable = finite & weighted
-        if found is not None:
-            usable = usable & found.usable
-        every = bool(finite.all())
-        return cls(pixels, None if every else finite, weighted, usable)
-
-    def missing_at(self, x: float, y: float) -> Flag:
-        """Say what is missing at a position without a source."""
-        height, width = self.usable.shape
-        if self.usable.size == 0 or not np.isfinite(x + y):
-            return Flag.MASKED_PIXELS
-        row, column = round(min(max(y, 0.0), height - 1.0)), round(min(max(x, 0.0), width - 1.0))
-        masked = Flag(0) if self.finite is None or self.finite[row, column] else Flag.MASKED_PIXELS
-        weighted = self.weighted is None or self.weighted[row, column]
-        return masked if weighted else masked | Flag.ZERO_WEIGHT
-
-
-def _object_at(
-    scene: _Scene, weight: FloatArray | None, given: Segmentation | None, x: float, y: float
-) -> tuple[Segmentation, int]:
-    """Segment the cutout and choose the object at the position.
-
-    A position far from the middle of its object may be a smaller source in front of it: if deblending at a lower
-    contrast finds one close by, that is meant.
-    """
-    if given is not None:
-        return given, pick(given, x, y)
-    noise = relative_noise(weight, scene.usable)
-    found = segment(scene.pixels, scene.usable, relative_noise=noise)
-    chosen = pick(found, x, y)
-    if not is_misplaced(found, chosen, x, y):
-        return found, chosen
-    found = segment(scene.pixels, scene.usable, relative_noise=noise, join_clumps=False)
-    chosen = pick(found, x, y)
-    if not is_misplaced(found, chosen, x, y):
-        return found, chosen
-    finest = segment(
-        scene.pixels, scene.usable, relative_noise=noise, deblend_contrast=_FINEST_CONTRAST, join_clumps=False
-    )
-    other = pick(finest, x, y)
-    closer = other >= 0 and distance_of(finest, other, x, y) < 0.5 * distance_of(found, chosen, x, y)
-    return (finest, other) if closer else (found, chosen)
 
 
 def _is_credible(radii: Radii, isophotal_px: float) -> bool:
@@ -300,150 +213,9 @@ def nothing(x: float, y: float, found: Segmentation, missing: Flag) -> Measureme
     return Measurement(*(nan,) * 9, sky.level, sky.sigma, flags, reach_of((x, y), shape), nan, found, neighbours)
 
 
-@dataclass(frozen=True)
-class _Galaxy:
-    """One object of a segmentation with the pixels that belong to no other."""
-
-    clean: FloatArray
-    bad: BoolArray | None
-    chosen: int
-    found: Segmentation
-    neighbours: BoolArray
-    psf_fwhm_px: float | None
-
-    @classmethod
-    def of(
-        cls, scene: _Scene, found: Segmentation, chosen: int, neighbours: BoolArray, psf_fwhm_px: float | None
-    ) -> _Galaxy:
-        clean = scene.pixels - np.float32(found.sky.level)
-        bad: BoolArray | None = neighbours if len(found.objects) > 1 else None
-        if not scene.usable.all():
-            clean = np.where(scene.usable, clean, np.float32(0.0))
-            bad = neighbours | ~scene.usable
-        return cls(clean.astype(np.float32, copy=False), bad, chosen, found, neighbours, psf_fwhm_px)
-
-    @cached_property
-    def row(self) -> np.void:
-        """The object."""
-        row: np.void = self.found.objects[self.chosen]
-        return row
-
-    @property
-    def noise(self) -> float:
-        """Effective noise per pixel."""
-        return self.found.sky.sigma * self.found.correlation_px
-
-    @property
-    def sky_error(self) -> float:
-        """Error of the level of the sky near the galaxy, per pixel."""
-        sky = self.found.sky
-        counted = self.found.correlation_px / math.sqrt(max(sky.n_pixels, 1))
-        return math.hypot(counted, _SKY_SYSTEMATIC) * sky.sigma
-
-    @property
-    def sky_px(self) -> tuple[float, float]:
-        """Between which distances the sky was measured, roughly."""
-        return SKY_EXTENT / 3.0 * self.isophotal_px, 0.6 * max(self.clean.shape)
-
-    @cached_property
-    def isophotal_px(self) -> float:
-        """Isophotal radius."""
-        return 3.0 * math.sqrt(self.row["a"] * self.row["b"])
-
-    @property
-    def farthest_px(self) -> float:
-        """Largest Petrosian radius that the isophote allows."""
-        return min(max(2.0 * self._expected, _FARTHEST[0]), _FARTHEST[1]) * self.isophotal_px
-
-    @property
-    def _expected(self) -> float:
-        """Petrosian over isophotal radius of an exponential disc: 3.6 / ln P if its centre is P thresholds bright."""
-        return 3.6 / self._log_contrast
-
-    @cached_property
-    def _log_contrast(self) -> float:
-        contrast = float(self.row["cpeak"]) / max(float(self.row["thresh"]), 1e-30)
-        return math.log(max(contrast, 1.5))
-
-    @property
-    def _fall_px(self) -> float:
-        """Scale length of an exponential disc with this isophote; 0 for a segment of a map, which has no threshold."""
-        return math.sqrt(self.row["npix"] / np.pi) / self._log_contrast if self.row["thresh"] > 0 else 0.0
-
-    def centred(self) -> tuple[Window, Flag]:
-        """Fit the window that centroid and shape come from."""
-        start = float(self.row["x"]), float(self.row["y"])
-        frame = frame_about(self.clean, self.bad, *start, *frame_size(1.2 * self.isophotal_px + 2.0))
-        mean, half_light, _ = light_within(frame, self.isophotal_px)
-        fill = frame.rings.edges[1:] * frame.scale_px, mean
-        sigma = _WINDOW * max(half_light if math.isfinite(half_light) else 0.0, _LEAST_FWHM * (self.psf_fwhm_px or 2.0))
-        shape = ellipse_of(float(self.row["a"]), float(self.row["b"]), float(self.row["theta"]), sigma)
-        window = fit_window(self.clean, self.bad, start, shape, self.noise, fill)
-        moved = math.hypot(window.x - start[0], window.y - start[1])
-        if not moved <= 6.0 * max(float(self.row["a"]), 1.0) or self._core_is_bad(start):
-            nan = float("nan")
-            return Window(*start, window.position_err_px, shape, nan, converged=False), Flag.NO_CENTROID
-        return window, Flag(0) if window.converged else Flag.NO_CENTROID
-
-    def balanced(self, window: Window) -> tuple[Window, Flag]:
-        """Move the centre of a window to the barycentre of the galaxy's own segment, where that has one."""
-        start = float(self.row["x"]), float(self.row["y"])
-        own = (self.found.labels == self.chosen + 1) & self.found.usable
-        centre = barycentre(self.clean, own, self.noise, self._fall_px)
-        if np.isnan(centre.x) or self._core_is_bad(start):
-            return replace(window, x=start[0], y=start[1], converged=False), Flag.NO_CENTROID
-        return replace(window, x=centre.x, y=centre.y, position_err_px=centre.error_px), Flag(0)
-
-    def refined(self, window: Window, radii: Radii | None) -> Window:
-        """Fit the window again where the half-light radius came out different from the first, isophotal one."""
-        if radii is None or not window.converged or not radii.shares[1] > 0:
-            return window
-        sigma = _WINDOW * max(float(radii.shares[1]), _LEAST_FWHM * (self.psf_fwhm_px or 2.0))
-        if abs(sigma / window.ellipse.sigma_px - 1.0) < _SAME_WIDTH:
-            return window
-        again = fit_window(self.clean, self.bad, (window.x, window.y), window.ellipse.resized(sigma), self.noise)
-        return again if again.converged and math.hypot(again.x - window.x, again.y - window.y) < sigma else window
-
-    def pinpointed(self, window: Window) -> Window:
-        """Centre a window of the size that knows the position best; the shape stays that of the half-light window."""
-        if not window.converged:
-            return window
-        sigma = window.ellipse.sigma_px
-        narrowest = max(_NARROWEST_FWHM * (self.psf_fwhm_px or 0.0), _NARROWEST_PX)
-        best = sharpest(self.clean, self.bad, window, narrowest)
-        # What fills in for missing pixels is good enough for a wide window only.
-        if best >= sigma or self._core_is_bad((window.x, window.y), math.ceil(3.0 * best)):
-            return window
-        narrow = fit_window(self.clean, self.bad, (window.x, window.y), window.ellipse.resized(best), self.noise)
-        if not narrow.converged or math.hypot(narrow.x - window.x, narrow.y - window.y) > sigma:
-            return window
-        return replace(window, x=narrow.x, y=narrow.y, position_err_px=narrow.position_err_px)
-
-    def _core_is_bad(self, centre: tuple[float, float], reach: int = 1) -> bool:
-        if self.bad is None:
-            return False
-        row, column = round(centre[1]), round(centre[0])
-        rows, columns = (slice(max(at - reach, 0), max(at + reach + 1, 0)) for at in (row, column))
-        return bool(self.bad[rows, columns].any())
-
-    def sized(self, window: Window) -> tuple[Frame, Radii | None]:
-        """Measure the radii on a frame that is large enough for them."""
-        reach = max(min(max(2.7 * self._expected, _FIRST_FRAME[0]), _FIRST_FRAME[1]) * self.isophotal_px, 12.0)
-        farthest = self.farthest_px
-        settings = self.noise, self.sky_error, self.sky_px, self.psf_fwhm_px, window.ellipse.axis_ratio
-        while True:
-            frame = frame_about(self.clean, self.bad, window.x, window.y, *frame_size(reach))
-            radii = radii_of(frame, *settings)
-            if (radii is not None and 1.5 * radii.rpet <= reach) or reach > farthest:
-                break
-            reach = max(1.6 * reach, 1.6 * radii.rpet if radii is not None else 0.0)
-        fits = radii is not None and radii.rpet <= farthest and radii.rpet_err < _WORST * radii.rpet
-        return frame, radii if fits else None
-
-
 def _measurement(
-    scene: _Scene,
-    galaxy: _Galaxy,
+    scene: Scene,
+    galaxy: Source,
     window: Window,
     frame: Frame,
     radii: Radii | None,
@@ -500,7 +272,7 @@ def _measurement(
     )
 
 
-def _plain_flux(galaxy: _Galaxy, frame: Frame) -> tuple[float, float]:
+def _plain_flux(galaxy: Source, frame: Frame) -> tuple[float, float]:
     """Flux inside the isophotal radius and its error, where there is no Petrosian radius."""
     radius = galaxy.isophotal_px
     flux = light_within(frame, radius)[2]
@@ -519,7 +291,7 @@ def _radius_flags(radii: Radii | None, psf_fwhm_px: float | None) -> Flag:
 
 
 def _aperture_flags(
-    scene: _Scene, window: Window, aperture: float, neighbours: BoolArray, saturation: float | None
+    scene: Scene, window: Window, aperture: float, neighbours: BoolArray, saturation: float | None
 ) -> Flag:
     finite, weighted = (_ALL if known is None else known for known in (scene.finite, scene.weighted))
     limit = float("nan") if saturation is None else saturation
