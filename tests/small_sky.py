@@ -14,7 +14,8 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
-from galmorph.nets.checkpoint import Checkpoint, Envelope, save_checkpoint
+from galmorph.nets.checkpoint import Checkpoint, save_checkpoint
+from galmorph.nets.envelope import Envelope
 from galmorph.nets.network import Network, NetworkConfig
 from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.recipe import Recipe

@@ -25,34 +25,24 @@ from galmorph.errors import CheckpointError, OutputError
 from galmorph.nets.answers import Answers, Passes, deviation
 from galmorph.nets.augment import warp_views
 from galmorph.nets.calibrate import Map, calibrated, checked_maps
-from galmorph.nets.card import add_to_card, read_card, read_card_file
-from galmorph.nets.device import resolve_device
 from galmorph.nets.envelope import Envelope
 from galmorph.nets.former import translated
 from galmorph.nets.layers import ORDER, conditional_log_probabilities
 from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, shares_of, views
 from galmorph.nets.plain import plain
 from galmorph.nets.sets import PredictionSets
-from galmorph.nets.shelf import checkpoint_names, find_checkpoint
+from galmorph.nets.shelf import find_checkpoint
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import Views
 
 __all__ = [
-    "Answers",
     "Checkpoint",
-    "Envelope",
     "Runner",
-    "add_to_card",
-    "checkpoint_names",
     "contents_of",
-    "find_checkpoint",
     "load_checkpoint",
-    "read_card",
-    "read_card_file",
     "read_envelope",
-    "resolve_device",
     "save_checkpoint",
 ]
 

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from galmorph.errors import CheckpointError, PipelineError
-from galmorph.nets.checkpoint import find_checkpoint, load_checkpoint
+from galmorph.nets.checkpoint import load_checkpoint
 from galmorph.nets.network import Network, NetworkConfig, members_of, n_weights
+from galmorph.nets.shelf import find_checkpoint
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
 

@@ -19,7 +19,9 @@ import galmorph
 from galmorph.errors import OutputError, PipelineError
 from galmorph.nets.augment import Augmentation
 from galmorph.nets.balance import class_weights, share_weights
-from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, resolve_device, save_checkpoint
+from galmorph.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from galmorph.nets.device import resolve_device
+from galmorph.nets.envelope import Envelope
 from galmorph.nets.evaluate import evaluate, mean_fractions
 from galmorph.nets.events import Events, check_tensorboard
 from galmorph.nets.network import Ensemble, NetworkConfig, n_weights

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from astropy.table import Table
 
 import galmorph
-from galmorph.nets.checkpoint import load_checkpoint, read_card
+from galmorph.nets.card import read_card
+from galmorph.nets.checkpoint import load_checkpoint
 from galmorph.nets.evaluate import expected_calibration_error
 from galmorph.runs.pipeline import split_rows
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from well_formed import parsed
 
-from galmorph.nets.checkpoint import checkpoint_names, find_checkpoint
+from galmorph.nets.shelf import checkpoint_names, find_checkpoint
 from galmorph.runs import shown
 
 

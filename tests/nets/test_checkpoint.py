@@ -15,22 +15,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from galmorph.errors import CheckpointError, OutputError
-from galmorph.nets.checkpoint import (
-    Checkpoint,
-    Envelope,
-    add_to_card,
-    checkpoint_names,
-    find_checkpoint,
-    load_checkpoint,
-    read_card,
-    read_envelope,
-    resolve_device,
-    save_checkpoint,
-)
+from galmorph.nets.card import add_to_card, read_card
+from galmorph.nets.checkpoint import Checkpoint, load_checkpoint, read_envelope, save_checkpoint
+from galmorph.nets.device import resolve_device
 from galmorph.nets.embedding import Embedding, fit_embedding
+from galmorph.nets.envelope import Envelope
 from galmorph.nets.layers import conditional_log_probabilities
 from galmorph.nets.network import Ensemble, NetworkConfig
 from galmorph.nets.sets import PredictionSets
+from galmorph.nets.shelf import checkpoint_names, find_checkpoint
 
 KINDS = {"tree": tiny.TREE, "exclusive": tiny.scheme_of("exclusive"), "independent": tiny.scheme_of("independent")}
 

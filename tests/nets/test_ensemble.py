@@ -13,8 +13,10 @@ from safetensors import safe_open
 
 from galmorph.errors import CheckpointError
 from galmorph.nets import ensemble
-from galmorph.nets.checkpoint import Envelope, load_checkpoint, read_card, save_checkpoint
+from galmorph.nets.card import read_card
+from galmorph.nets.checkpoint import load_checkpoint, save_checkpoint
 from galmorph.nets.ensemble import join
+from galmorph.nets.envelope import Envelope
 from galmorph.nets.network import Ensemble, Network, NetworkConfig, load_network, members_of, n_weights
 from galmorph.nets.sets import PredictionSets
 from galmorph.sky.scheme import load_scheme

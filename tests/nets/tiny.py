@@ -7,8 +7,9 @@ import torch
 from galaxies import noise, sersic
 
 from galmorph.nets.augment import Augmentation
-from galmorph.nets.checkpoint import Checkpoint, Envelope
+from galmorph.nets.checkpoint import Checkpoint
 from galmorph.nets.data import Canvas, TrainingSet, canvas
+from galmorph.nets.envelope import Envelope
 from galmorph.nets.network import Network, NetworkConfig
 from galmorph.nets.train import Trainer, TrainingSettings
 from galmorph.sky.scheme import Labels, Scheme

@@ -20,7 +20,8 @@ from well_formed import parsed
 
 import galmorph
 from galmorph.errors import CatalogError, CheckpointError, ImageError, OutputError, PipelineError
-from galmorph.nets.checkpoint import Checkpoint, Envelope, load_checkpoint, save_checkpoint
+from galmorph.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from galmorph.nets.envelope import Envelope
 from galmorph.nets.network import Ensemble, Network, NetworkConfig
 from galmorph.runs import sample as sampling
 from galmorph.runs.agreement import binned

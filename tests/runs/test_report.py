@@ -19,7 +19,8 @@ from well_formed import parsed
 import galmorph
 from galmorph.errors import OutputError
 from galmorph.flags import MEANINGS, Flag
-from galmorph.nets.checkpoint import Checkpoint, Envelope
+from galmorph.nets.checkpoint import Checkpoint
+from galmorph.nets.envelope import Envelope
 from galmorph.nets.network import Network, NetworkConfig
 from galmorph.runs.classify import Run, prepare_run, results_in_parts
 from galmorph.runs.contact import Findings, Spots, run_wide, select
