@@ -7,7 +7,6 @@ trained and how it scored. Neither can carry code.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,7 +30,7 @@ from galmorph.nets.layers import ORDER, conditional_log_probabilities
 from galmorph.nets.network import Ensemble, Network, NetworkConfig, channels_last, members_of, shares_of, views
 from galmorph.nets.plain import plain
 from galmorph.nets.sets import PredictionSets
-from galmorph.nets.shelf import find_checkpoint
+from galmorph.nets.shelf import checksum, find_checkpoint
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
@@ -254,7 +253,7 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"checkpoint '{path}' is truncated or corrupt: fetch or train it again") from error
     try:
-        return _assemble(contents, weights, _sha256(path))
+        return _assemble(contents, weights, checksum(path))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"checkpoint '{path}' contradicts itself ({reason}): fetch or train it again") from error
@@ -303,10 +302,6 @@ def _sets(contents: Mapping[str, Any], scheme: Scheme) -> PredictionSets | None:
             f"{len(sets.thresholds)} thresholds of sets, not one for each answer of the first question"
         )
     return sets
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def contents_of(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -369,6 +364,6 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
             raise OutputError(f"checkpoint '{path}' cannot be written: {error}; free space") from error
     if card is not None:
         with replacing(path.with_suffix(".json")) as temporary:
-            text = json.dumps({**card, "sha256": _sha256(path)}, indent=1)
+            text = json.dumps({**card, "sha256": checksum(path)}, indent=1)
             temporary.write_text(text + "\n", encoding="utf-8")
     return path

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from galmorph.errors import CheckpointError, unknown_name
 from galmorph.shipped import named_files, shipped
 
-__all__ = ["checkpoint_names", "find_checkpoint"]
+__all__ = ["checkpoint_names", "checksum", "find_checkpoint"]
 
 
 def checkpoint_names() -> list[str]:
@@ -29,6 +30,11 @@ def find_checkpoint(name: str | Path) -> Path:
     if Path(name).is_file():
         return Path(name)
     raise CheckpointError(unknown_name("checkpoint", str(name), files))
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a checkpoint's file, by which cards and outputs tell it from others."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _shipped() -> dict[str, Path]:

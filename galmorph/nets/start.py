@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from galmorph.errors import CheckpointError, PipelineError
 from galmorph.nets.checkpoint import load_checkpoint
 from galmorph.nets.network import Network, NetworkConfig, members_of, n_weights
-from galmorph.nets.shelf import find_checkpoint
+from galmorph.nets.shelf import checksum, find_checkpoint
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
 
@@ -119,4 +118,4 @@ def mark_of(name: str | Path) -> str:
         path = find_checkpoint(name)
     except CheckpointError as error:
         raise PipelineError(f"[train] start: {error}") from error
-    return f"{path.stem}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    return f"{path.stem}, sha256 {checksum(path)[:12]}"
