@@ -20,13 +20,17 @@ def plain(network: AnyModule) -> AnyModule:
     made = copy.deepcopy(network).eval().cpu()
     for parent in list(made.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, SquareConv):
-                setattr(parent, name, _convolution(child))
-            elif isinstance(child, SquareNorm):
-                setattr(parent, name, _normalisation(child))
+            setattr(parent, name, _ordinary(child))
         for first, second in list(_followers(parent)):
             _fuse(parent, first, second)
     return channels_last(made.requires_grad_(requires_grad=False))
+
+
+def _ordinary(module: nn.Module) -> nn.Module:
+    """Write out a group convolution or its norm; others stay as they are."""
+    if isinstance(module, SquareConv):
+        return _convolution(module)
+    return _normalisation(module) if isinstance(module, SquareNorm) else module
 
 
 def _convolution(square: SquareConv) -> nn.Conv2d:

@@ -172,18 +172,13 @@ def gather(gathering: Gathering, rows: npt.NDArray[np.intp] | None = None) -> It
     Galaxy
         May carry NO_POSITION, NO_IMAGE, FETCH_FAILED, CUTOUT_LIMIT and the flags of `measure`.
     """
-    where, valid = locate(gathering)
+    locate(gathering)  # says what does not fit, even without rows
     problems: Counter[Flag] = Counter()
     wanted = np.arange(len(gathering.catalog)) if rows is None else rows
     # The matrices of one galaxy are small: the threads of numpy's BLAS would mostly wait, and keep a core busy with it.
     with threadpool_limits(1, user_api="blas"):
         for row in _in_order(wanted, gathering):
-            if not valid[row]:
-                galaxy = Galaxy(row, Flag.NO_POSITION)
-            elif where.tile[row] < 0:
-                galaxy = Galaxy(row, Flag.NO_IMAGE)
-            else:
-                galaxy = _one(gathering, row, int(where.tile[row]), float(where.x[row]), float(where.y[row]))
+            galaxy = _one(gathering, row)
             problems.update(f for f in (Flag.NO_POSITION, Flag.NO_IMAGE, Flag.FETCH_FAILED) if f & galaxy.flags)
             yield galaxy
     for flag, count in problems.items():
@@ -209,8 +204,18 @@ def _segmentation(gathering: Gathering, cutout: Cutout) -> Segmentation | None:
     return gathering.blocks.found(cutout, usable) if gathering.blocks is not None else None
 
 
-def _one(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galaxy:
-    """Measure one row on the smallest cutout that leaves room for its sky."""
+def _one(gathering: Gathering, row: int) -> Galaxy:
+    """Measure a row, if it has a position and an image there."""
+    where, valid = locate(gathering)
+    if not valid[row]:
+        return Galaxy(row, Flag.NO_POSITION)
+    if where.tile[row] < 0:
+        return Galaxy(row, Flag.NO_IMAGE)
+    return _measured(gathering, row, int(where.tile[row]), float(where.x[row]), float(where.y[row]))
+
+
+def _measured(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galaxy:
+    """Measure a row on the smallest cutout that leaves room for its sky."""
     images, half = gathering.images, _FIRST_HALF_PX
     while True:
         try:
