@@ -133,9 +133,8 @@ def train(
     if pipeline.split.get("balance"):
         like = rows_with(pipeline.split["balance"], len(catalog), catalog.table) & (parts != "test")
         weight *= share_weights(labels, parts == "train", like)
-    sets, snr = build_sets(
-        Gathering(catalog, images, None, recipe.half_width_rpet), pipeline, recipe, labels, parts, weight, report, kept
-    )
+    gathering = Gathering(catalog, images, None, recipe.half_width_rpet)
+    sets, snr = build_sets(gathering, pipeline, recipe, labels, parts, weight, report, kept)
     trainers: list[Trainer] = []
     for number in range(1, asked.members + 1):
         seeded = replace(asked.loop, seed=asked.loop.seed + number - 1)
@@ -143,7 +142,6 @@ def train(
         trainers.append(trainer)
         _train_member(trainers, folder, start, resume=resume, report=report)
     raw = _checkpoint(pipeline, trainers, scheme, recipe, survey, snr)
-    gathering = Gathering(catalog, images, None, recipe.half_width_rpet)
     fitted = fit_checkpoint(raw, gathering, labels, parts, calibration, device=device, progress=report)
     checkpoint = fitted.checkpoint
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), scheme)
