@@ -162,7 +162,7 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
     if "inputs" in contents:
         contents["inputs"] = beside(contents["inputs"], path.parent)
     if "train" in contents:
-        contents["train"] = _started(contents["train"], path.parent)
+        contents["train"] = _placed(contents["train"], "start", ".safetensors", path.parent)
     if not isinstance(base := contents.get("extends"), str):
         return contents
     if depth > 4:
@@ -173,16 +173,14 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
 def _network(given: Any, folder: Path) -> Any:
     """Turn the name of a network alone into a table, and a relative file into one beside the pipeline."""
     table = {"name": given} if isinstance(given, str) else given
-    if isinstance(table, Mapping) and str(table.get("name", "")).endswith(".toml") and "layers" not in table:
-        return {**table, "name": str(folder / table["name"])}
+    return table if isinstance(table, Mapping) and "layers" in table else _placed(table, "name", ".toml", folder)
+
+
+def _placed(table: Any, key: str, ending: str, folder: Path) -> Any:
+    """Turn a relative file that a setting names into one beside the pipeline; names of what ships stay."""
+    if isinstance(table, Mapping) and str(given := table.get(key, "")).endswith(ending):
+        return {**table, key: str(folder / str(given))}
     return table
-
-
-def _started(given: Any, folder: Path) -> Any:
-    """Turn a relative file to start a training from into one beside the pipeline."""
-    if isinstance(given, Mapping) and str(start := given.get("start", "")).endswith(".safetensors"):
-        return {**given, "start": str(folder / str(start))}
-    return given
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
