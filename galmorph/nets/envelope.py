@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from galmorph.nets.embedding import Embedding, Single
+from galmorph.sky.survey import COLOUR
 
 __all__ = ["UNLIMITED", "Envelope", "Limits"]
 
@@ -46,7 +47,7 @@ class Envelope:
     @property
     def band(self) -> str:
         """How images of these bands are asked for: ``RGB`` for colour, else the band; empty where none is known."""
-        return "RGB" if len(self.bands) == 3 else "".join(self.bands[:1])
+        return COLOUR if len(self.bands) == 3 else "".join(self.bands[:1])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values: what the header of a checkpoint says."""

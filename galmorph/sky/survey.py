@@ -17,6 +17,7 @@ from galmorph.errors import SurveyError, unknown_name
 from galmorph.shipped import named_files, shipped
 
 __all__ = [
+    "COLOUR",
     "Band",
     "ColourParams",
     "Field",
@@ -29,7 +30,8 @@ __all__ = [
 
 ARCSEC2_SR = (math.pi / 180 / 3600) ** 2
 """Solid angle of a square arcsecond in steradians."""
-_COLOUR = "RGB"
+COLOUR = "RGB"
+"""How the bands of colour pictures are asked for together."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,7 @@ class Survey:
         'sdss-rgb'
         """
         colour = self.colour is not None and set(bands) == set(self.colour.bands)
-        return self.checkpoints.get(_COLOUR if colour else "".join(bands))
+        return self.checkpoints.get(COLOUR if colour else "".join(bands))
 
     def field(self, name: str) -> Field:
         """Find a field by its name, in upper or lower case.
@@ -365,7 +367,7 @@ def _check_checkpoints(made: Survey, where: str) -> None:
     given = made.checkpoints
     if not isinstance(given, dict):
         raise SurveyError(f"{where}, checkpoints: expected a table, got {given!r}; write it as [checkpoints]")
-    known = [*(band.name for band in made.bands), *([_COLOUR] if made.colour is not None else [])]
+    known = [*(band.name for band in made.bands), *([COLOUR] if made.colour is not None else [])]
     for name, checkpoint in given.items():
         if name not in known:
             raise SurveyError(f"{where}, checkpoints: {unknown_name('band', name, known)}")

@@ -15,7 +15,7 @@ from galmorph.sky.images.jpeg import open_stamps
 from galmorph.sky.images.paths import are_stamps, expand, matching
 from galmorph.sky.images.source import ImageSource
 from galmorph.sky.images.tiles import OPEN_PLANES, Tile, TileSource, as_labels
-from galmorph.sky.survey import ColourParams, Survey
+from galmorph.sky.survey import COLOUR, ColourParams, Survey
 
 __all__ = ["Paths", "colour_bands", "open_images"]
 
@@ -103,7 +103,7 @@ def colour_bands(survey: Survey | None, band: str) -> tuple[str, str, str] | Non
 
 
 def _three_names(survey: Survey | None, band: str) -> list[str] | None:
-    if band.upper() == "RGB":
+    if band.upper() == COLOUR:
         return []
     parts = [part for part in re.split(r"[,+\s]+", band) if part]
     if len(parts) == 1 and len(band) == 3 and survey is not None and not _has_band(survey, band):
@@ -256,7 +256,7 @@ def _open_colour(
     survey: Survey,
     hdu: int | str | None,
 ) -> ColourSource:
-    colour = _colour_params(survey, "RGB")
+    colour = _colour_params(survey, COLOUR)
     of_image = _by_colour(survey, colour, images, "colour")
     of_weight = _by_colour(survey, colour, weights, "weight")
     of_rms = _by_colour(survey, colour, rms, "rms")
