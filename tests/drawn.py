@@ -42,6 +42,8 @@ batch = 6
 learning_rate = 0.01
 bfloat16 = false
 """
+INPUTS = '[inputs]\nlabels = "labels.csv"\nimages = "images.zip"\n'
+"""Where the pipeline finds what :func:`write` writes."""
 ROWS = 48
 CLASSES = ("smooth_round", "edge_on")
 

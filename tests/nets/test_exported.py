@@ -18,18 +18,6 @@ from galmorph.nets.exported import Answering, onnx_runner, with_onnx, write_onnx
 from galmorph.nets.network import Ensemble, NetworkConfig
 from galmorph.stamps.recipe import Recipe
 
-SQUARE = NetworkConfig(
-    """
-    mask 1.0
-    conv 16 6x6 stride 2 pad 2 square batchnorm relu
-    residual 16 stride 2 square
-    residual 16 square
-    globalpool mean maximum
-    dense answers
-    """,
-    name="square",
-    views="one",
-)
 OTHERS = NetworkConfig(
     "conv 6 3x3 pad 1 relu untied\nrespond 3x3 pad 1\nblur\nconvnext\nlayernorm\npool 2x2\ndense 8 maxout 2\n"
     "dense answers\nrectify clip 5",
@@ -56,7 +44,7 @@ def saved(tmp_path_factory):
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     folder = tmp_path_factory.mktemp("onnx")
-    both = Ensemble([tiny.network(1, config=SQUARE), tiny.network(2, config=OTHERS)], (1.0, 3.0))
+    both = Ensemble([tiny.network(1, config=tiny.SQUARE), tiny.network(2, config=OTHERS)], (1.0, 3.0))
     path = save_checkpoint(tiny.checkpoint(network=both), folder / "two.safetensors")
     write_onnx(load_checkpoint(path), folder / "two.onnx", tiny.stamps(3))
     return path, folder / "two.onnx"

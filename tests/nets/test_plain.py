@@ -11,18 +11,6 @@ from galmorph.nets.layers import SquareConv, SquareNorm
 from galmorph.nets.network import NetworkConfig
 from galmorph.nets.plain import plain
 
-SQUARE = NetworkConfig(
-    """
-    mask 1.0
-    conv 16 6x6 stride 2 pad 2 square batchnorm relu
-    residual 16 stride 2 square
-    residual 16 square
-    globalpool mean maximum
-    dense answers
-    """,
-    name="square",
-    views="one",
-)
 ORDINARY = NetworkConfig(
     """
     conv 6 3x3 pad 1 batchnorm relu
@@ -36,7 +24,7 @@ ORDINARY = NetworkConfig(
 )
 
 
-@pytest.mark.parametrize("config", [SQUARE, ORDINARY], ids=lambda config: config.name)
+@pytest.mark.parametrize("config", [tiny.SQUARE, ORDINARY], ids=lambda config: config.name)
 def test_a_network_written_out_gives_the_same(config):
     """Norms in the middle of training's range are taken in by the convolutions; the network itself stays as it was."""
     network = tiny.network(config=config).train()
@@ -56,7 +44,7 @@ def test_a_network_written_out_gives_the_same(config):
 
 
 def test_a_network_in_training_is_written_out_as_it_answers():
-    network = tiny.network(config=SQUARE).train()
+    network = tiny.network(config=tiny.SQUARE).train()
     copy = plain(network)
     assert network.training
     with torch.inference_mode():

@@ -26,6 +26,19 @@ CONFIG = NetworkConfig(
     name="tiny",
     settings={"dropout": 0.2},
 )
+SQUARE = NetworkConfig(
+    """
+    mask 1.0
+    conv 16 6x6 stride 2 pad 2 square batchnorm relu
+    residual 16 stride 2 square
+    residual 16 square
+    globalpool mean maximum
+    dense answers
+    """,
+    name="square",
+    views="one",
+)
+"""The same maps in all orientations of the square."""
 RECIPE = Recipe(size=16)
 TREE = Scheme.from_dict(
     {

@@ -7,7 +7,6 @@ import math
 
 import drawn
 import pytest
-import torch
 from astropy.table import Table
 
 from galmorph.cli import run
@@ -17,19 +16,12 @@ from galmorph.runs.experiment import compare, least_loss, side_by_side
 from galmorph.runs.inputs import read_words
 from galmorph.runs.pipeline import load_pipeline
 
-INPUTS = '[inputs]\nlabels = "labels.csv"\nimages = "images.zip"\n'
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Write pictures, labels and three pipelines: with its inputs, a wider one above it, one without inputs."""
     root = drawn.write(tmp_path_factory.mktemp("experiment"))
-    (root / "named.toml").write_text(drawn.PIPELINE + INPUTS)
+    (root / "named.toml").write_text(drawn.PIPELINE + drawn.INPUTS)
     (root / "slow.toml").write_text('extends = "named.toml"\n[train]\nlearning_rate = 0.0001\n')
     return root
 

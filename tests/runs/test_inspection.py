@@ -43,11 +43,6 @@ LAYERS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
-
-
 def write_checkpoint(folder: Path, scheme_name: str, members: int = 1) -> Path:
     """Write a checkpoint that has learnt nothing, and a card."""
     colour = scheme_name == "gz2-simple"

@@ -18,22 +18,15 @@ from galmorph.runs.experiment import compare, open_inputs
 from galmorph.runs.pipeline import load_pipeline
 from galmorph.runs.training import train
 
-INPUTS = '[inputs]\nlabels = "labels.csv"\nimages = "images.zip"\n'
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Train a checkpoint for a few epochs, and write a pipeline that starts from it and one of another network."""
     root = drawn.write(tmp_path_factory.mktemp("started"))
-    (root / "scratch.toml").write_text(drawn.PIPELINE + INPUTS)
+    (root / "scratch.toml").write_text(drawn.PIPELINE + drawn.INPUTS)
     (root / "fine.toml").write_text('extends = "scratch.toml"\n[train]\nstart = "old/old.safetensors"\n')
     wide = drawn.PIPELINE.replace("conv 8", "conv 24").replace("residual 8", "residual 24")
-    (root / "wide.toml").write_text(wide.replace("[train]", '[train]\nstart = "old/old.safetensors"') + INPUTS)
+    (root / "wide.toml").write_text(wide.replace("[train]", '[train]\nstart = "old/old.safetensors"') + drawn.INPUTS)
     learn(replace(load_pipeline(root / "scratch.toml", {"train": {"epochs": 4, "seed": 9}}), name="old"), root / "old")
     return root
 

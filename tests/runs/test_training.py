@@ -25,11 +25,6 @@ from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import survey
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Draw round and edge-on galaxies, and write labels and a pipeline."""

@@ -14,7 +14,6 @@ from pathlib import Path
 import drawn
 import numpy as np
 import pytest
-import torch
 from astropy.table import Table
 
 import galmorph
@@ -40,11 +39,6 @@ learning_rate = { low = 3e-3, high = 3e-2, log = true }
 [tune.augmentation]
 zoom = [1.05, 1.2]
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
