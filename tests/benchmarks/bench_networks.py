@@ -3,7 +3,7 @@
 Usage: ``python tests/benchmarks/bench_networks.py [--steps N] [--seconds S] [NETWORK ...]``. Every network learns the
 five classes of ../shared/data/sdss_gz2 (random stamps where they are absent) for N steps or S seconds in a process of
 its own with one CPU thread, and on a GPU where there is one (bfloat16, compiled). It writes
-docs/benchmarks/networks.json when nothing was shortened: about eight minutes on one core.
+docs/benchmarks/networks.json when nothing was shortened: about twenty minutes on one core.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DATA = ROOT.parent / "shared" / "data" / "sdss_gz2"
 RESULT = ROOT / "docs" / "benchmarks" / "networks.json"
 SCHEME = "gz2-simple"
 STAMPS = 1024
-STEPS, SECONDS = 300, 50.0
+STEPS, SECONDS = 300, 400.0
 BATCH = {"cpu": 32, "cuda": 512}
 REPEATS = 5
 
