@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from galmorph.nets.checkpoint import load_checkpoint
-    from galmorph.nets.ensemble import join
+    from galmorph.nets.checkpoint.ensemble import join
+    from galmorph.nets.checkpoint.file import load_checkpoint
+    from galmorph.pages.inspection import inspect_checkpoint
     from galmorph.runs.classify import classify, measure
     from galmorph.runs.export import export
-    from galmorph.runs.inspection import inspect_checkpoint
     from galmorph.sky.catalog import read_catalog
     from galmorph.sky.images import open_images
     from galmorph.sky.mock import simulate
@@ -36,10 +36,10 @@ __all__ = [
 # Loaded on first use, so that importing galmorph costs nothing and measuring works without torch.
 _HOMES = {
     "classify": "galmorph.runs.classify",
-    "inspect_checkpoint": "galmorph.runs.inspection",
+    "inspect_checkpoint": "galmorph.pages.inspection",
     "export": "galmorph.runs.export",
-    "join": "galmorph.nets.ensemble",
-    "load_checkpoint": "galmorph.nets.checkpoint",
+    "join": "galmorph.nets.checkpoint.ensemble",
+    "load_checkpoint": "galmorph.nets.checkpoint.file",
     "load_scheme": "galmorph.sky.scheme",
     "measure": "galmorph.runs.classify",
     "open_images": "galmorph.sky.images",

@@ -463,7 +463,7 @@ def _summarise(table: Any, options: argparse.Namespace) -> None:
 
 
 def _labelled(options: argparse.Namespace, survey: str | None, band: str | None) -> tuple[Any, Any]:
-    from galmorph.runs.inputs import Inputs  # noqa: PLC0415
+    from galmorph.learning.inputs import Inputs  # noqa: PLC0415
 
     columns = {name: getattr(options, name) for name in ("ra", "dec", "x", "y", "id", "file")}
     inputs = Inputs(
@@ -480,9 +480,9 @@ def _labelled(options: argparse.Namespace, survey: str | None, band: str | None)
 
 
 def _train(options: argparse.Namespace) -> None:
+    from galmorph.learning.pipeline import load_pipeline  # noqa: PLC0415
+    from galmorph.learning.training import train  # noqa: PLC0415
     from galmorph.nets.threads import use_threads  # noqa: PLC0415
-    from galmorph.runs.pipeline import load_pipeline  # noqa: PLC0415
-    from galmorph.runs.training import train  # noqa: PLC0415
 
     overrides = _overrides(options, seed=options.seed)
     if options.scheme:
@@ -521,10 +521,10 @@ def _telling(bar: _Bar) -> Any:
 
 
 def _run_pipelines(options: argparse.Namespace) -> None:
+    from galmorph.learning.comparison import compare  # noqa: PLC0415
+    from galmorph.learning.inputs import read_words  # noqa: PLC0415
+    from galmorph.learning.pipeline import load_pipeline  # noqa: PLC0415
     from galmorph.nets.threads import use_threads  # noqa: PLC0415
-    from galmorph.runs.experiment import compare  # noqa: PLC0415
-    from galmorph.runs.inputs import read_words  # noqa: PLC0415
-    from galmorph.runs.pipeline import load_pipeline  # noqa: PLC0415
 
     overrides = {**_overrides(options, seed=options.seed), "inputs": read_words(options.input)}
     pipelines = [load_pipeline(name, overrides) for name in options.pipelines]
@@ -544,10 +544,10 @@ def _run_pipelines(options: argparse.Namespace) -> None:
 
 
 def _tune(options: argparse.Namespace) -> None:
+    from galmorph.learning.inputs import read_words  # noqa: PLC0415
+    from galmorph.learning.pipeline import load_pipeline  # noqa: PLC0415
+    from galmorph.learning.tuning import Blend, tune  # noqa: PLC0415
     from galmorph.nets.threads import use_threads  # noqa: PLC0415
-    from galmorph.runs.inputs import read_words  # noqa: PLC0415
-    from galmorph.runs.pipeline import load_pipeline  # noqa: PLC0415
-    from galmorph.runs.tuning import Blend, tune  # noqa: PLC0415
 
     if options.fit_weights and options.blend is None:
         raise PipelineError("--fit-weights without --blend: say how many of the best to join with --blend N")
@@ -578,9 +578,9 @@ def _print_table(table: Any) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     import json  # noqa: PLC0415
 
-    from galmorph.nets.card import add_to_card  # noqa: PLC0415
-    from galmorph.nets.checkpoint import load_checkpoint  # noqa: PLC0415
-    from galmorph.runs.scoring import evaluate_checkpoint  # noqa: PLC0415
+    from galmorph.learning.scoring import evaluate_checkpoint  # noqa: PLC0415
+    from galmorph.nets.checkpoint.card import add_to_card  # noqa: PLC0415
+    from galmorph.nets.checkpoint.file import load_checkpoint  # noqa: PLC0415
     from galmorph.sky.formats.atomic import check_folder, replacing  # noqa: PLC0415
 
     checkpoint = load_checkpoint(options.checkpoint)
@@ -612,8 +612,8 @@ def _survey_and_band(envelope: Any) -> tuple[str | None, str | None]:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    from galmorph.nets.checkpoint import read_envelope  # noqa: PLC0415
-    from galmorph.runs.inspection import check_asked, check_page  # noqa: PLC0415
+    from galmorph.nets.checkpoint.file import read_envelope  # noqa: PLC0415
+    from galmorph.pages.inspection import check_asked, check_page  # noqa: PLC0415
 
     envelope = read_envelope(options.checkpoint)
     check_asked(labels=bool(options.labels), images=bool(options.image), part=options.part, rows=options.rows)
@@ -632,10 +632,10 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> None:
-    from galmorph.nets.card import read_card  # noqa: PLC0415
-    from galmorph.nets.checkpoint import load_checkpoint, save_checkpoint  # noqa: PLC0415
-    from galmorph.runs.calibration import CalibrationSettings  # noqa: PLC0415
-    from galmorph.runs.scoring import calibrate_checkpoint  # noqa: PLC0415
+    from galmorph.learning.calibration import CalibrationSettings  # noqa: PLC0415
+    from galmorph.learning.scoring import calibrate_checkpoint  # noqa: PLC0415
+    from galmorph.nets.checkpoint.card import read_card  # noqa: PLC0415
+    from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint  # noqa: PLC0415
     from galmorph.sky.formats.atomic import check_folder  # noqa: PLC0415
 
     path = Path(options.output)
@@ -675,13 +675,13 @@ def _simulate(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from galmorph.runs.shown import describers  # noqa: PLC0415
+    from galmorph.pages.descriptions import describers  # noqa: PLC0415
 
     for name, describe in describers(options.kind).items():
         sys.stdout.write(f"{name:16s} {describe(name).partition(chr(10))[0]}\n")
 
 
 def _show(options: argparse.Namespace) -> None:
-    from galmorph.runs.shown import show  # noqa: PLC0415
+    from galmorph.pages.descriptions import show  # noqa: PLC0415
 
     sys.stdout.write(show(options.name) + "\n")

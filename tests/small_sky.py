@@ -14,9 +14,9 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
-from galmorph.nets.checkpoint import Checkpoint, save_checkpoint
-from galmorph.nets.envelope import Envelope
-from galmorph.nets.network import Network, NetworkConfig
+from galmorph.nets.architecture.network import Network, NetworkConfig
+from galmorph.nets.checkpoint.envelope import Envelope
+from galmorph.nets.checkpoint.file import Checkpoint, save_checkpoint
 from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.recipe import Recipe
 

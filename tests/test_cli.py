@@ -10,7 +10,7 @@ import small_sky
 
 import galmorph
 from galmorph.cli import run
-from galmorph.runs.pipeline import pipeline_names
+from galmorph.learning.pipeline import pipeline_names
 from galmorph.sky.scheme import scheme_names
 from galmorph.sky.survey import survey_names
 

@@ -11,8 +11,8 @@ import pytest
 
 from galmorph.cli import _parser
 from galmorph.flags import MEANINGS
+from galmorph.pages.descriptions import KINDS, describers
 from galmorph.runs.columns import column_names
-from galmorph.runs.shown import KINDS, describers
 from galmorph.shipped import shipped
 from galmorph.sky.scheme import load_scheme
 

@@ -10,9 +10,9 @@ import pytest
 from galmorph import errors
 from galmorph.errors import GalmorphError, UnknownNameError, unknown_name
 from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag, flag_names
-from galmorph.nets.checkpoint import read_envelope
-from galmorph.nets.shelf import checkpoint_names
-from galmorph.runs.shown import KINDS, describers, show
+from galmorph.nets.checkpoint.file import read_envelope
+from galmorph.nets.checkpoint.shelf import checkpoint_names
+from galmorph.pages.descriptions import KINDS, describers, show
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.survey import survey, survey_names
 

@@ -16,17 +16,17 @@ from galmorph.flags import UNCLASSIFIABLE, Flag
 from galmorph.runs.columns import SHAPES, measured_columns, probability_columns
 from galmorph.runs.gather import Galaxy, gather, views_of
 from galmorph.runs.mismatch import mark_mismatches
+from galmorph.runs.plan import Run, is_frame, prepare_run
 from galmorph.runs.predictor import Predictor
 from galmorph.runs.provenance import provenance_of
 from galmorph.runs.results import Results
-from galmorph.runs.run import Run, is_frame, prepare_run
 from galmorph.sky.catalog import Catalog, Column, Provenance, append, check_output, write_catalog
 from galmorph.sky.images import ImageSource, Paths
 from galmorph.sky.survey import Survey
 from galmorph.stamps.recipe import half_width_px
 
 if TYPE_CHECKING:
-    from galmorph.nets.checkpoint import Checkpoint
+    from galmorph.nets.checkpoint.file import Checkpoint
 
 __all__ = ["Run", "classify", "finish", "measure", "prepare_run", "results_in_parts"]
 
@@ -116,7 +116,7 @@ class _Target:
             check_output(self.output, overwrite=self.overwrite)
             _check_apart(Path(self.output), inputs)
         if self.report is not None:
-            from galmorph.runs.report import check_report  # noqa: PLC0415 - only runs with a report need Jinja
+            from galmorph.pages.report import check_report  # noqa: PLC0415 - only runs with a report need Jinja
 
             check_report(self.report, overwrite=self.overwrite)
 
@@ -156,7 +156,7 @@ def _execute(run: Run, target: _Target, progress: Progress | None, command: str)
     if target.output is not None:
         write_catalog(run.catalog, columns, target.output, provenance=provenance, overwrite=target.overwrite)
     if target.report is not None:
-        from galmorph.runs.report import write_report  # noqa: PLC0415
+        from galmorph.pages.report import write_report  # noqa: PLC0415
 
         write_report(run, results, target.report, overwrite=target.overwrite)
     missing = int((~results.classified).sum()) if run.checkpoint else 0

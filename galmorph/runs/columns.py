@@ -16,7 +16,7 @@ from galmorph.sky.rules import Rule
 from galmorph.sky.scheme import Scheme
 
 if TYPE_CHECKING:
-    from galmorph.nets.sets import PredictionSets
+    from galmorph.nets.checkpoint.prediction_sets import PredictionSets
 
 __all__ = ["SHAPES", "Shape", "column_names", "measured_columns", "probability_columns"]
 

@@ -19,7 +19,7 @@ from galmorph.sky.survey import survey
 from galmorph.stamps.recipe import Recipe, stretch
 
 if TYPE_CHECKING:
-    from galmorph.nets.checkpoint import Checkpoint
+    from galmorph.nets.checkpoint.file import Checkpoint
 
 __all__ = ["export", "sample_stamps"]
 
@@ -52,8 +52,8 @@ def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite
     OutputError
         If the file exists already or cannot be written.
     """
-    from galmorph.nets.checkpoint import Checkpoint, load_checkpoint  # noqa: PLC0415 - torch
-    from galmorph.nets.exported import write_onnx  # noqa: PLC0415
+    from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint  # noqa: PLC0415 - torch
+    from galmorph.nets.checkpoint.onnx_file import write_onnx  # noqa: PLC0415
 
     made = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
     path = Path(output)

@@ -15,8 +15,8 @@ from galmorph.sky.images import ImageSource
 from galmorph.sky.survey import Survey, survey
 
 if TYPE_CHECKING:
-    from galmorph.nets.checkpoint import Checkpoint
-    from galmorph.nets.envelope import Envelope
+    from galmorph.nets.checkpoint.envelope import Envelope
+    from galmorph.nets.checkpoint.file import Checkpoint
 
 __all__ = ["mark_mismatches"]
 

@@ -14,7 +14,7 @@ from galmorph.runs.results import Results
 from galmorph.stamps.recipe import Stamp, stretch
 
 if TYPE_CHECKING:
-    from galmorph.nets.checkpoint import Checkpoint
+    from galmorph.nets.checkpoint.file import Checkpoint
 
 __all__ = ["Predictor"]
 

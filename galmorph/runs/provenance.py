@@ -17,7 +17,7 @@ from galmorph.sky.images import ImageSource
 from galmorph.sky.rules import LIKELIEST, Rule
 
 if TYPE_CHECKING:
-    from galmorph.nets.checkpoint import Checkpoint
+    from galmorph.nets.checkpoint.file import Checkpoint
 
 __all__ = ["provenance_of"]
 

@@ -30,7 +30,7 @@ class Results:
     scale_arcsec
         Pixel scale of the tile.
     distance
-        Of the features of the stamp from those of the training stamps; see :mod:`galmorph.nets.embedding`.
+        Of the features of the stamp from those of the training stamps; see :mod:`galmorph.nets.checkpoint.embedding`.
     flags
         Bits of :class:`galmorph.flags.Flag`.
     conditional

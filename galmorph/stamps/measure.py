@@ -12,12 +12,12 @@ from galmorph.flags import Flag
 from galmorph.stamps.asymmetry import asymmetry
 from galmorph.stamps.compiled import compiled, inner, uninterrupted
 from galmorph.stamps.frame import Frame
+from galmorph.stamps.galaxy import Source
 from galmorph.stamps.petrosian import ETA, petrosian_radius
 from galmorph.stamps.profile import Profile, radial_profile
 from galmorph.stamps.radii import Radii, light_within
 from galmorph.stamps.scene import Scene, object_at
 from galmorph.stamps.segment import NEIGHBOUR_EXTENT, Segmentation, moved_far, neighbour_mask
-from galmorph.stamps.source import Source
 from galmorph.stamps.window import Window
 
 __all__ = [

@@ -22,7 +22,7 @@ from astropy.wcs import WCS
 from scipy.stats import spearmanr
 
 import galmorph
-from galmorph.nets.card import add_to_card, read_card
+from galmorph.nets.checkpoint.card import add_to_card, read_card
 from galmorph.sky.scheme import load_scheme
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -33,12 +33,12 @@ from astropy.table import Table
 from PIL import Image
 
 from galmorph.flags import Flag
-from galmorph.nets.checkpoint import Checkpoint, load_checkpoint
+from galmorph.learning.pipeline import split_rows
+from galmorph.learning.scoring import labels_from
+from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint
 from galmorph.runs.classify import results_in_parts
-from galmorph.runs.pipeline import split_rows
+from galmorph.runs.plan import prepare_run
 from galmorph.runs.results import Results
-from galmorph.runs.run import prepare_run
-from galmorph.runs.scoring import labels_from
 from galmorph.sky.catalog import read_catalog
 
 ROOT = Path(__file__).resolve().parents[2]

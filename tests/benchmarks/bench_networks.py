@@ -27,8 +27,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from galmorph.nets.loss import negative_log_likelihood
-from galmorph.nets.network import Network, channels_last, load_network, n_weights, network_names, views
+from galmorph.nets.architecture.network import Network, channels_last, load_network, n_weights, network_names, views
+from galmorph.nets.training.loss import negative_log_likelihood
 from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.recipe import Recipe
 

@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from galmorph.nets.checkpoint import Checkpoint, load_checkpoint
-from galmorph.nets.layers import Mask
+from galmorph.nets.architecture.layers import Mask
+from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint
 from galmorph.runs.gather import Galaxy, Gathering, gather, views_of
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.images import ImageSource, open_images

@@ -20,10 +20,10 @@ import numpy.typing as npt
 from astropy.table import Table
 
 import galmorph
-from galmorph.nets.card import read_card
-from galmorph.nets.checkpoint import load_checkpoint
+from galmorph.learning.pipeline import split_rows
+from galmorph.nets.checkpoint.card import read_card
+from galmorph.nets.checkpoint.file import load_checkpoint
 from galmorph.nets.evaluate import expected_calibration_error
-from galmorph.runs.pipeline import split_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT.parent / "shared" / "data" / "sdss_gz1"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from well_formed import parsed
 
-from galmorph.nets.shelf import checkpoint_names, find_checkpoint
-from galmorph.runs import shown
+from galmorph.nets.checkpoint.shelf import checkpoint_names, find_checkpoint
+from galmorph.pages import descriptions as shown
 
 
 @pytest.mark.parametrize("name", checkpoint_names())
@@ -47,7 +47,7 @@ def test_show_names_the_page_of_a_card(galmorph, tmp_path, monkeypatch):
     card = tmp_path / "candels-h.json"
     done = galmorph("inspect", tmp_path / source.name, "-o", tmp_path / "pages" / "about.html", "--card", card)
     assert done.status == 0, done.err
-    monkeypatch.setattr("galmorph.runs.shown.read_card", lambda _: json.loads(card.read_text(encoding="utf-8")))
+    monkeypatch.setattr("galmorph.pages.descriptions.read_card", lambda _: json.loads(card.read_text(encoding="utf-8")))
     assert "page: pages/about.html" in shown.show("checkpoints/candels-h").splitlines()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import small_sky
 from astropy.table import Table
 
-from galmorph.nets.checkpoint import load_checkpoint
+from galmorph.nets.checkpoint.file import load_checkpoint
 
 
 def test_two_checkpoints_become_one_that_classifies(galmorph, sky, h_checkpoint, tmp_path):

@@ -23,7 +23,7 @@ FULL_DISK = """
 import resource, sys
 from galmorph.cli import run
 endings, inputs, folder, checkpoint = sys.argv[1].split(), sys.argv[2].split("|"), sys.argv[3], sys.argv[4]
-import galmorph.nets.checkpoint, pandas, pyarrow.parquet  # may compile what they import
+import galmorph.nets.checkpoint.file, pandas, pyarrow.parquet  # may compile what they import
 sys.dont_write_bytecode = True
 resource.setrlimit(resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY))
 for ending in endings:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from galmorph.nets import augment
 from galmorph.nets.threads import one_less, one_thread, use_threads
+from galmorph.nets.training import augment
 from galmorph.stamps.warp import compose, stamp_matrix, turn
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from galaxies import noise, sersic
 
-from galmorph.nets.augment import Augmentation
-from galmorph.nets.checkpoint import Checkpoint
-from galmorph.nets.data import Canvas, TrainingSet, canvas
-from galmorph.nets.envelope import Envelope
-from galmorph.nets.network import Network, NetworkConfig
-from galmorph.nets.train import Trainer, TrainingSettings
+from galmorph.nets.architecture.network import Network, NetworkConfig
+from galmorph.nets.checkpoint.envelope import Envelope
+from galmorph.nets.checkpoint.file import Checkpoint
+from galmorph.nets.training.augment import Augmentation
+from galmorph.nets.training.loop import Trainer, TrainingSettings
+from galmorph.nets.training.training_set import Canvas, TrainingSet, canvas
 from galmorph.sky.scheme import Labels, Scheme
 from galmorph.stamps.recipe import Recipe
 

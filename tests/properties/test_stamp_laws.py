@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from galmorph.flags import Flag
-from galmorph.nets.augment import batch_warp
+from galmorph.nets.training.augment import batch_warp
 from galmorph.stamps.measure import measure
 from galmorph.stamps.recipe import Recipe, fill, make_stamp
 from galmorph.stamps.warp import compose, sample, stamp_matrix, subsamples, turn, warp

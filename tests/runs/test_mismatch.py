@@ -9,7 +9,7 @@ import pytest
 import small_sky
 
 from galmorph.flags import Flag
-from galmorph.nets.embedding import Embedding
+from galmorph.nets.checkpoint.embedding import Embedding
 from galmorph.runs.mismatch import mark_mismatches
 from galmorph.runs.results import Results
 from galmorph.sky.survey import survey

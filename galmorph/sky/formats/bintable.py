@@ -15,7 +15,8 @@ from astropy import units as u
 from astropy.io import fits
 
 from galmorph.errors import OutputError
-from galmorph.sky.formats.blocks import (
+from galmorph.sky.formats.column import Provenance, ucd_of
+from galmorph.sky.formats.hdus import (
     about_column,
     card_text,
     checksum_cards,
@@ -24,7 +25,6 @@ from galmorph.sky.formats.blocks import (
     units,
     word_sum,
 )
-from galmorph.sky.formats.column import Provenance, ucd_of
 from galmorph.sky.formats.plain import plain, ragged_arrays
 from galmorph.sky.formats.rows import MAX_FIELDS, provenance_cards
 

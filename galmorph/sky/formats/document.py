@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from galmorph.sky.formats.column import Column, Provenance
-from galmorph.sky.formats.opening import opened
+from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.plain import cells_text
 
 __all__ = [

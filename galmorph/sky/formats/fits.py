@@ -16,9 +16,9 @@ from astropy.table import meta as apt_meta
 
 from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.formats.bintable import STRUCTURE, write_bintable
-from galmorph.sky.formats.blocks import Unit, about_column, padded, units
 from galmorph.sky.formats.column import Column, Provenance, parsed_unit
-from galmorph.sky.formats.opening import opened
+from galmorph.sky.formats.compressed import opened
+from galmorph.sky.formats.hdus import Unit, about_column, padded, units
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.rows import append_rows
 

@@ -13,7 +13,9 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.sky.formats.blocks import (
+from galmorph.sky.formats.column import Column, Provenance, free_keyword
+from galmorph.sky.formats.compressed import opened
+from galmorph.sky.formats.hdus import (
     BLOCK,
     Unit,
     about_column,
@@ -25,8 +27,6 @@ from galmorph.sky.formats.blocks import (
     units,
     word_sum,
 )
-from galmorph.sky.formats.column import Column, Provenance, free_keyword
-from galmorph.sky.formats.opening import opened
 
 __all__ = ["MAX_FIELDS", "append_rows", "provenance_cards", "with_longstrn"]
 

@@ -16,6 +16,7 @@ from astropy import table as apt
 
 from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.formats.column import Column, Provenance, free_keyword, ucd_of
+from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.document import (
     TablePlaces,
     cells_xml,
@@ -26,7 +27,6 @@ from galmorph.sky.formats.document import (
     places_of,
     spliced,
 )
-from galmorph.sky.formats.opening import opened
 from galmorph.sky.formats.plain import cell_text, plain, ragged_arrays, settled, unit_text
 
 __all__ = ["VoTable", "described_fields", "extended_document", "header_document"]

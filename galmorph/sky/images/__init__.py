@@ -7,7 +7,7 @@
 * ``jpeg``: JPEG or PNG stamps in a zip file or folder.
 """
 
-from galmorph.sky.images.calibration import filter_of, zero_point_of
+from galmorph.sky.images.flux_units import filter_of, zero_point_of
 from galmorph.sky.images.opening import Paths, colour_bands, open_images
 from galmorph.sky.images.source import ImageSource, Located
 

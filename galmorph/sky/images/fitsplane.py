@@ -22,7 +22,7 @@ from typing import IO, Any
 from astropy.io import fits
 
 from galmorph.errors import ImageError
-from galmorph.sky.images.calibration import CARDS
+from galmorph.sky.images.flux_units import CARDS
 from galmorph.sky.images.grid import SkyGrid, sky_grid
 from galmorph.sky.images.pixels import (
     CompressedPixels,

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from galmorph.errors import ImageError
 from galmorph.sky.cutout import Cutout, FloatArray, IntArray
-from galmorph.sky.images.calibration import filter_of, zero_point_of
 from galmorph.sky.images.fitsplane import FitsPlane
+from galmorph.sky.images.flux_units import filter_of, zero_point_of
 from galmorph.sky.images.grid import unit_vectors
 from galmorph.sky.images.pixels import Pixels
 from galmorph.sky.images.source import DoubleArray, Located, nowhere

@@ -16,7 +16,6 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from galmorph.errors import OutputError, PipelineError
-from galmorph.sky.mock.columns import table_hdus
 from galmorph.sky.mock.headers import image_header, tangent_wcs
 from galmorph.sky.mock.population import Source, draw_neighbours, draw_rows
 from galmorph.sky.mock.render import (
@@ -29,6 +28,7 @@ from galmorph.sky.mock.render import (
     weight_map,
 )
 from galmorph.sky.mock.setting import Setting, read_setting
+from galmorph.sky.mock.tables import table_hdus
 from galmorph.sky.mock.truth import catalog_table, truth_table
 
 __all__ = ["MockField", "simulate"]

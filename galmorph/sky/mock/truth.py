@@ -11,11 +11,11 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from scipy.special import expit
 
-from galmorph.sky.mock.columns import described
 from galmorph.sky.mock.light import Shape, half_light_arcsec
 from galmorph.sky.mock.population import Source
 from galmorph.sky.mock.render import Stamp
 from galmorph.sky.mock.setting import Setting
+from galmorph.sky.mock.tables import described
 
 __all__ = ["Radii", "candels_fractions", "catalog_table", "petrosian_radii", "truth_table"]
 

@@ -1,0 +1,1 @@
+"""Learning: pipelines, training sets, training, scoring, calibration, comparison and tuning."""

@@ -1,0 +1,237 @@
+"""Calibration: probabilities, prediction sets and envelope of a checkpoint, fitted to labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.errors import PipelineError, unknown_name
+from galmorph.learning.viewed import Progress, Viewed, observation_of, view_rows
+from galmorph.nets.checkpoint.calibrate import METHODS, Calibration, fit_calibration
+from galmorph.nets.checkpoint.embedding import fit_embedding
+from galmorph.nets.checkpoint.envelope import UNLIMITED, Envelope, Limits
+from galmorph.nets.checkpoint.file import Checkpoint
+from galmorph.nets.checkpoint.prediction_sets import KINDS, first_probabilities, first_votes, fit_sets
+from galmorph.nets.evaluate import score_sets
+from galmorph.nets.training.augment import Observation
+from galmorph.runs.gather import Gathering
+from galmorph.sky.scheme import Labels
+from galmorph.sky.survey import survey as load_survey
+from galmorph.sky.survey import survey_names
+
+__all__ = ["CalibrationSettings", "Fitted", "fit_checkpoint", "score_viewed"]
+
+FloatArray = npt.NDArray[np.float64]
+_PERCENTILES = (0.5, 99.5)
+_ENOUGH = 2500
+"""More training rows than this say nothing new about the envelope."""
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """The section [calibration] of a pipeline.
+
+    Parameters
+    ----------
+    method
+        ``'temperature'``, or ``'dirichlet'``: Dirichlet maps for the questions where cross-validation prefers them.
+    sets
+        Kind of prediction sets: ``'lac'`` or ``'aps'``; see
+        :class:`galmorph.nets.checkpoint.prediction_sets.PredictionSets`.
+    coverage
+        Nominal coverage of the sets.
+    by_class
+        Whether each answer gets a threshold of its own.
+    false_alarms
+        Share of galaxies like the training images that the embedding may call outside.
+    """
+
+    method: str = "temperature"
+    sets: str = "lac"
+    coverage: float = 0.9
+    by_class: bool = False
+    false_alarms: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise PipelineError(unknown_name("method of calibration", str(self.method), METHODS))
+        if self.sets not in KINDS:
+            raise PipelineError(unknown_name("kind of prediction sets", str(self.sets), KINDS))
+        for name in ("coverage", "false_alarms"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < 1.0:
+                raise PipelineError(f"[calibration] {name} = {value!r}: expected a number between 0 and 1")
+        if not isinstance(self.by_class, bool):
+            raise PipelineError(f"[calibration] by_class = {self.by_class!r}: expected true or false")
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> CalibrationSettings:
+        """Build from a table of settings; an unknown one is a PipelineError."""
+        known = {f.name for f in fields(cls)}
+        if unknown := set(settings) - known:
+            raise PipelineError(unknown_name("setting of the calibration", sorted(unknown)[0], known))
+        return cls(**settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came out.
+
+    Parameters
+    ----------
+    checkpoint
+        With its calibration, sets and envelope.
+    held
+        The calibration part as the checkpoint sees it, now calibrated.
+    about
+        What a card says of it.
+    """
+
+    checkpoint: Checkpoint
+    held: Viewed
+    about: Mapping[str, Any]
+
+
+def fit_checkpoint(
+    checkpoint: Checkpoint,
+    gathering: Gathering,
+    labels: Labels,
+    parts: npt.NDArray[np.str_],
+    settings: CalibrationSettings,
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Fitted:
+    """Fit calibration, prediction sets and envelope on the validation part; the test part is not read.
+
+    Parameters
+    ----------
+    gathering
+        Catalogue and images.
+    labels, parts
+        Votes and parts of all rows.
+
+    Raises
+    ------
+    PipelineError
+        If the training or the validation part has no labelled rows with an image.
+    """
+    raw = checkpoint.with_temperatures((1.0,) * len(checkpoint.scheme.questions))
+    observation = observation_of(checkpoint)
+    labelled = labels.totals.max(axis=1) > 0
+
+    def viewed(part: str) -> Viewed:
+        rows = np.flatnonzero(labelled & (parts == part))
+        if part == "train" and len(rows) > _ENOUGH:
+            rows = rows[np.linspace(0, len(rows) - 1, _ENOUGH).astype(np.intp)]
+        found = view_rows(raw, gathering, rows, observation=observation, device=device, progress=progress)
+        if not len(found.rows):
+            raise PipelineError(
+                f"the {part} part of the labels has no image: checkpoint '{checkpoint.name}' is fitted on the parts "
+                "that its split sets apart; give the labels and images that it was trained on"
+            )
+        return found
+
+    held, training = viewed("validation"), viewed("train")
+    votes = labels.take(held.rows)
+    calibration = fit_calibration(checkpoint.scheme, held.conditional, votes, settings.method)
+    made = replace(raw, temperatures=calibration.temperatures, maps=calibration.maps)
+    held = replace(held, conditional=made.calibrated(held.conditional))
+    sets = fit_sets(
+        first_probabilities(held.conditional, made.scheme),
+        first_votes(votes, made.scheme),
+        coverage=settings.coverage,
+        kind=settings.sets,
+        by_class=settings.by_class,
+    )
+    embedding = fit_embedding(training.features, held.features, false_alarms=settings.false_alarms)
+    envelope = replace(_ranges(checkpoint.envelope, observation, training, held), embedding=embedding)
+    made = replace(made, sets=sets, envelope=envelope)
+    return Fitted(made, held, _about(made, calibration, settings))
+
+
+def _ranges(envelope: Envelope, observation: Observation | None, *seen: Viewed) -> Envelope:
+    """Find the ranges of S/N and size: those of the images, or those that they were degraded to."""
+    if observation is not None:
+        stars, (low, high) = observation.star_rpet_arcsec, observation.rpet_arcsec
+        sizes = min(low, *stars), max(high, *stars)
+        return replace(
+            envelope,
+            snr=observation.snr,
+            rpet_px=_in_units(sizes, observation.scale_arcsec),
+            rpet_psf=_in_units(sizes, observation.psf_fwhm_arcsec),
+        )
+    snr, rpet_px, scale = (np.concatenate([getattr(v, n) for v in seen]) for n in ("snr", "rpet_px", "scale_arcsec"))
+    # Pixels of display stamps, whose scale is not known, are no measure of size.
+    sized = np.where(np.isfinite(scale), rpet_px, np.nan)
+    psf = _psf_fwhm_arcsec(envelope)
+    return replace(envelope, snr=_range(snr), rpet_px=_range(sized), rpet_psf=_range(sized * scale / psf))
+
+
+def _in_units(sizes: Limits, unit: float | Limits) -> Limits:
+    low, high = unit if isinstance(unit, tuple) else (unit, unit)
+    return sizes[0] / high, sizes[1] / low
+
+
+def _range(values: FloatArray) -> Limits:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return UNLIMITED
+    low, high = np.percentile(known, _PERCENTILES).tolist()
+    return low, high
+
+
+def _psf_fwhm_arcsec(envelope: Envelope) -> float:
+    if envelope.survey not in survey_names() or not envelope.bands:
+        return float("nan")
+    return load_survey(envelope.survey).band(envelope.bands[0]).psf_fwhm_arcsec
+
+
+def _about(checkpoint: Checkpoint, calibration: Calibration, settings: CalibrationSettings) -> dict[str, Any]:
+    """Tell a card what was fitted."""
+    sets, envelope = checkpoint.sets, checkpoint.envelope
+    mapped = [q.name for q, m in zip(checkpoint.scheme.questions, checkpoint.maps, strict=False) if m is not None]
+    return {
+        "settings": settings.to_dict(),
+        "temperatures": dict(
+            zip(
+                (q.name for q in checkpoint.scheme.questions),
+                np.round(checkpoint.temperatures, 4).tolist(),
+                strict=True,
+            )
+        ),
+        "mapped": mapped,
+        "held_out": {
+            name: {k: round(v, 5) for k, v in scores.items()} for name, scores in calibration.held_out.items()
+        },
+        "sets": sets.to_dict() if sets is not None else None,
+        "envelope": envelope.to_dict(),
+    }
+
+
+def score_viewed(checkpoint: Checkpoint, viewed: Viewed, labels: Labels) -> dict[str, Any]:
+    """Score the prediction sets of rows with labels, and count those that the embedding calls outside.
+
+    Returns
+    -------
+    ``sets`` and ``outside``, each only where the checkpoint has what they need.
+    """
+    scores: dict[str, Any] = {}
+    if checkpoint.sets is not None:
+        scheme = checkpoint.scheme
+        first = first_probabilities(viewed.conditional, scheme)
+        found = score_sets(
+            checkpoint.sets.members(first), first_votes(labels, scheme), scheme.keys[scheme.slices[0]], viewed.snr
+        )
+        scores["sets"] = {"kind": checkpoint.sets.kind, "nominal": checkpoint.sets.coverage, **found}
+    if (embedding := checkpoint.envelope.embedding) is not None:
+        scores["outside"] = float((embedding.distance(viewed.features) > embedding.limit).mean())
+    return scores

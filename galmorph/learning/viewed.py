@@ -1,0 +1,180 @@
+"""Viewed: rows as a checkpoint sees them, with what was measured of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.errors import PipelineError
+from galmorph.flags import UNCLASSIFIABLE
+from galmorph.nets.checkpoint.file import Checkpoint
+from galmorph.nets.training.augment import Augmentation
+from galmorph.nets.training.observation import Observation, degrade
+from galmorph.runs.gather import Gathering, gather, views_of
+from galmorph.stamps.recipe import Recipe, Stamp, stretch
+from galmorph.stamps.views import Views, read_views
+
+__all__ = ["StampBatch", "Viewed", "check_views", "observation_of", "stamps_of_rows", "view_rows"]
+
+FloatArray = npt.NDArray[np.float64]
+Progress = Callable[[str, int, int, str], None]
+_TOGETHER = 512
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """M rows that have an image.
+
+    Parameters
+    ----------
+    rows
+        Their numbers in the catalogue.
+    conditional
+        (M, A) probabilities given that a question is asked.
+    features
+        (M, F) what the network's last dense layer sees.
+    snr, rpet_px, scale_arcsec
+        As measured on their images, not on degraded ones; NaN where unknown.
+    """
+
+    rows: npt.NDArray[np.intp]
+    conditional: FloatArray
+    features: FloatArray
+    snr: FloatArray
+    rpet_px: FloatArray
+    scale_arcsec: FloatArray
+
+
+def observation_of(checkpoint: Checkpoint) -> Observation | None:
+    """Return how the training images had been degraded to another survey; None if they had not."""
+    if not checkpoint.observation:
+        return None
+    return Augmentation.from_dict({"observation": checkpoint.observation}).observation
+
+
+def check_views(seen: Views, observation: Observation | None) -> None:
+    """Refuse several views of degraded images.
+
+    Raises
+    ------
+    PipelineError
+        Each view would have noise of its own, whose average is less.
+    """
+    if observation is not None and len(seen) > 1:
+        raise PipelineError(
+            f"{len(seen)} views of images that are degraded to another survey: expected views = 'one', since each view "
+            "would have noise of its own; leave out the views or the observation"
+        )
+
+
+def view_rows(
+    checkpoint: Checkpoint,
+    gathering: Gathering,
+    rows: npt.NDArray[np.intp],
+    *,
+    observation: Observation | None = None,
+    device: str = "cpu",
+    views: str | None = None,
+    progress: Progress | None = None,
+) -> Viewed:
+    """Show some rows to a checkpoint's network, optionally degraded to another survey.
+
+    Parameters
+    ----------
+    views
+        Over which probabilities are averaged; by default as the checkpoint's recipe says.
+
+    Raises
+    ------
+    PipelineError
+        If several views are asked of degraded images.
+    """
+    found = [checkpoint.answer(np.zeros((0, 1, *_shape(checkpoint.recipe)), np.float32))]
+    kept = [np.zeros((4, 0))]
+    batches = stamps_of_rows(checkpoint, gathering, rows, observation=observation, views=views, progress=progress)
+    for batch in batches:
+        found.append(checkpoint.answer(batch.stamps, batch.shares, device=device))
+        kept.append(np.stack([batch.rows.astype(np.float64), batch.snr, batch.rpet_px, batch.scale_arcsec]))
+    columns = np.concatenate(kept, axis=1)
+    found = found[1:] or found
+    conditional, features = (
+        np.concatenate(part) for part in zip(*((f.conditional, f.features) for f in found), strict=True)
+    )
+    return Viewed(columns[0].astype(np.intp), conditional, features, *columns[1:])
+
+
+def _shape(recipe: Recipe) -> tuple[int, int, int]:
+    return recipe.planes, recipe.size, recipe.size
+
+
+@dataclass(frozen=True)
+class StampBatch:
+    """Stretched stamps of some galaxies, ready for a network.
+
+    Parameters
+    ----------
+    stamps
+        (N, V, C, S, S), the first view of each galaxy first.
+    shares
+        Weight of each view, (V,).
+    rows
+        Of the catalogue, (N,).
+    snr, rpet_px, scale_arcsec
+        As measured on their images, not on degraded ones, (N,); NaN where unknown.
+    """
+
+    stamps: npt.NDArray[np.float32]
+    shares: FloatArray
+    rows: npt.NDArray[np.intp]
+    snr: FloatArray
+    rpet_px: FloatArray
+    scale_arcsec: FloatArray
+
+
+def stamps_of_rows(
+    checkpoint: Checkpoint,
+    gathering: Gathering,
+    rows: npt.NDArray[np.intp],
+    *,
+    observation: Observation | None = None,
+    views: str | None = None,
+    progress: Progress | None = None,
+) -> Iterator[StampBatch]:
+    """Cut the stamps of those rows that have an image; the arguments and errors as for :func:`view_rows`."""
+    seen = read_views(checkpoint.recipe.views if views is None else views)
+    check_views(seen, observation)
+    matrices, shares = checkpoint.seen(seen)
+    waiting: list[Stamp] = []
+    kept: list[tuple[int, float, float, float]] = []
+    for done, galaxy in enumerate(gather(gathering, rows), 1):
+        if progress is not None:
+            progress("predicting", done, len(rows), "")
+        if galaxy.measured is None or galaxy.cutout is None or galaxy.flags & UNCLASSIFIABLE:
+            continue
+        waiting.append(views_of(galaxy, gathering.images, checkpoint.recipe, matrices, warp=checkpoint.warp))
+        kept.append((galaxy.row, galaxy.measured.snr, galaxy.measured.rpet_px, galaxy.cutout.scale_arcsec))
+        # The noise that degrades images is drawn for all of them at once.
+        if observation is None and len(waiting) * len(shares) >= _TOGETHER:
+            yield _batch(_stretched(waiting, checkpoint.recipe, None), shares, kept)
+            waiting, kept = [], []
+    if waiting:
+        yield _batch(_stretched(waiting, checkpoint.recipe, observation), shares, kept)
+
+
+def _batch(
+    stamps: npt.NDArray[np.float32], shares: FloatArray, kept: list[tuple[int, float, float, float]]
+) -> StampBatch:
+    rows, *measured = np.array(kept, dtype=np.float64).T
+    return StampBatch(stamps, shares, rows.astype(np.intp), *measured)
+
+
+def _stretched(stamps: list[Stamp], recipe: Recipe, observation: Observation | None) -> npt.NDArray[np.float32]:
+    """Stretch stamps with views, perhaps degraded as a whole, to (N, V, C, S, S)."""
+    pixels, scale = np.stack([stamp.pixels for stamp in stamps]), np.array([stamp.brightness for stamp in stamps])
+    if observation is not None:
+        pixels = degrade(pixels[:, 0], scale, observation, recipe.half_width_rpet, seed=len(stamps))[:, None]
+        scale = np.ones(len(stamps))
+    return np.asarray(stretch(pixels, scale.astype(np.float32)[:, None, None, None, None], recipe), np.float32)

@@ -1,0 +1,1 @@
+"""Architecture: networks as text, the layers they are made of, and how trained ones are run."""

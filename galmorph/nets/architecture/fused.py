@@ -1,0 +1,69 @@
+"""Plain: a trained network written out in ordinary convolutions, which give the same for less work."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from itertools import pairwise
+
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from galmorph.nets.architecture.layers import ORDER, Convolution, ResidualBlock, SquareConv, SquareNorm
+from galmorph.nets.architecture.network import AnyModule, channels_last
+
+__all__ = ["plain"]
+
+
+def plain(network: AnyModule) -> AnyModule:
+    """Copy a network for use alone: group convolutions become ordinary ones, and take in the norms that follow them."""
+    made = copy.deepcopy(network).eval().cpu()
+    for parent in list(made.modules()):
+        for name, child in list(parent.named_children()):
+            setattr(parent, name, _ordinary(child))
+        for first, second in list(_followers(parent)):
+            _fuse(parent, first, second)
+    return channels_last(made.requires_grad_(requires_grad=False))
+
+
+def _ordinary(module: nn.Module) -> nn.Module:
+    """Write out a group convolution or its norm; others stay as they are."""
+    if isinstance(module, SquareConv):
+        return _convolution(module)
+    return _normalisation(module) if isinstance(module, SquareNorm) else module
+
+
+def _convolution(square: SquareConv) -> nn.Conv2d:
+    kernels = square.kernels().detach()
+    outputs, inputs, width, _ = kernels.shape
+    made = nn.Conv2d(inputs, outputs, width, square.stride, square.padding, bias=False)
+    made.weight = nn.Parameter(kernels)
+    return made.eval()
+
+
+def _normalisation(square: SquareNorm) -> nn.BatchNorm2d:
+    made = nn.BatchNorm2d(ORDER * len(square.weight)).eval()
+    made.weight.data, made.bias.data = (v.detach().repeat_interleave(ORDER) for v in (square.weight, square.bias))
+    made.running_mean, made.running_var = (v.repeat_interleave(ORDER) for v in (square.mean, square.variance))
+    return made
+
+
+def _followers(parent: nn.Module) -> Iterator[tuple[str, str]]:
+    """Name the modules that follow each other within another."""
+    if isinstance(parent, ResidualBlock):
+        yield from (("first", "norm1"), ("second", "norm2"))
+    elif isinstance(parent, nn.Sequential):
+        yield from pairwise(name for name, _ in parent.named_children())
+
+
+def _fuse(parent: nn.Module, first: str, second: str) -> None:
+    """Let a convolution take in the norm that follows it, if these two are that."""
+    convolution, norm = getattr(parent, first), getattr(parent, second)
+    if not isinstance(convolution, nn.Conv2d | Convolution) or not isinstance(norm, nn.BatchNorm2d):
+        return
+    mean, variance, bias = norm.running_mean, norm.running_var, convolution.bias
+    if mean is None or variance is None or (bias is not None and bias.ndim > 1):  # untied biases
+        return
+    made = fuse_conv_bn_weights(convolution.weight, bias, mean, variance, norm.eps, norm.weight, norm.bias)
+    convolution.weight, convolution.bias = made
+    setattr(parent, second, nn.Identity())

@@ -1,0 +1,483 @@
+"""Kinds of layers: the words with which a network is written, one short class each.
+
+A line of a network's text is the name of a kind, the words that it always needs, and options in any order::
+
+    conv 32 6x6 stride 2 relu       # 32 maps, kernels of 6 x 6 pixels
+
+Fields of a class without a default are those words, in their order; the others are options: a field that is True or
+False is said by its name alone, any other by its name and a value. ``build`` makes the module for maps of a given
+shape and returns the shape of what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, fields, replace
+from typing import Any, TypeAlias
+
+from torch import nn
+
+from galmorph.errors import PipelineError, unknown_name
+from galmorph.nets.architecture import layers
+from galmorph.nets.architecture.layers import ORDER, PARTS
+from galmorph.sky.scheme import Scheme
+
+__all__ = ["KINDS", "Kind", "Shape", "parse_line"]
+
+Width: TypeAlias = int
+"""Side of a square kernel, written 6x6."""
+Count: TypeAlias = int
+"""A number, or the word 'answers'."""
+ANSWERS = -1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What flows between layers.
+
+    Parameters
+    ----------
+    maps, side
+        Maps of side × side positions; a side of 0 means plain numbers.
+    square
+        Maps come in fields of eight, one for each orientation of the square.
+    parts
+        Parts of a stamp that go through the network one by one.
+    """
+
+    maps: int
+    side: int = 0
+    square: bool = False
+    parts: int = 1
+
+    def __str__(self) -> str:
+        text = f"{self.maps} maps of {self.side} x {self.side}" if self.side else f"{self.maps} numbers"
+        return f"{text} from each of {self.parts} parts" if self.parts > 1 else text
+
+
+Made: TypeAlias = tuple[nn.Module, Shape]
+
+
+class Kind:
+    """One line of a network."""
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:
+        """Make the module for what comes in, and tell what goes out.
+
+        Raises
+        ------
+        PipelineError
+            If it cannot take such a shape.
+        """
+        raise NotImplementedError
+
+
+def _maps(shape: Shape, what: str) -> int:
+    if not shape.side:
+        raise PipelineError(f"{what} meets {shape}: expected maps with positions; put it before the dense layers")
+    return shape.side
+
+
+def _plain_maps(shape: Shape, what: str) -> int:
+    if shape.square:
+        raise PipelineError(
+            f"{what} meets {shape} in fields of orientations, whose symmetry it would break: add 'square' or "
+            "pool them first"
+        )
+    return _maps(shape, what)
+
+
+def _after_window(side: int, width: int, stride: int, padding: int, *, fit: bool = False) -> int:
+    """Return the side of what a moving window leaves of maps."""
+    if width > side + 2 * padding:
+        raise PipelineError(
+            f"a window of {width} x {width} meets maps of {side} x {side}"
+            + (f" with {padding} added on each side" if padding else "")
+            + ": expected one that is no wider; make it smaller, add 'pad', or leave out a reduction before"
+        )
+    if stride < 1 or padding < 0:
+        raise PipelineError(f"stride {stride} and pad {padding}: expected a stride from 1 and a pad from 0")
+    steps = side + 2 * padding - width
+    return (-(-steps // stride) if fit else steps // stride) + 1
+
+
+def _check_square(shape: Shape, maps: int, width: int, stride: int, padding: int) -> None:
+    """Check what keeps the symmetry exact: fields of eight, and sampling points symmetric on the maps."""
+    if maps % ORDER:
+        raise PipelineError(f"{maps} maps: 'square' needs multiples of {ORDER}, one map for each orientation")
+    left = (shape.side + 2 * padding - width) % stride
+    if left:
+        raise PipelineError(
+            f"kernels of {width} x {width} at stride {stride} on {shape} leave {left} pixel(s) at one edge, so that "
+            "a turned stamp would be sampled elsewhere: choose another width or pad"
+        )
+
+
+def _start(module: nn.Module, std: float, bias: float) -> None:
+    """Draw the first weights from a normal distribution, and set the first biases; a std of 0 keeps torch's start."""
+    if std > 0.0:
+        weight, offset = module.weight, module.bias
+        nn.init.normal_(weight, std=std)  # type: ignore[arg-type]
+        if offset is not None:
+            nn.init.constant_(offset, bias)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Conv(Kind):
+    """Convolution: `maps` kernels of `width`."""
+
+    maps: int
+    width: Width
+    stride: int = 1
+    pad: int = 0
+    groups: int = 1
+    fit: bool = False
+    untied: bool = False
+    square: bool = False
+    batchnorm: bool = False
+    relu: bool = False
+    std: float = 0.0
+    bias: float = 0.0
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+        """Make the convolution, its normalisation and rectifier."""
+        side = _maps(shape, "a convolution") if self.square else _plain_maps(shape, "a convolution")
+        side = _after_window(side, self.width, self.stride, self.pad, fit=self.fit)
+        if shape.maps % self.groups or self.maps % self.groups or self.maps < 1:
+            raise PipelineError(
+                f"{self.maps} maps from {shape.maps} in {self.groups} groups: expected numbers that the groups divide"
+            )
+        parts: list[nn.Module] = [self._square(shape) if self.square else self._plain(shape)]
+        if self.batchnorm:
+            parts.append(layers.SquareNorm(self.maps) if self.square else nn.BatchNorm2d(self.maps))
+        if self.relu:
+            parts.append(nn.ReLU(inplace=True))
+        return nn.Sequential(*parts), replace(shape, maps=self.maps, side=side, square=self.square)
+
+    def _square(self, shape: Shape) -> nn.Module:
+        _check_square(shape, self.maps, self.width, self.stride, self.pad)
+        if self.untied or self.fit or self.groups > 1 or self.std or self.bias:
+            raise PipelineError("'square' goes with stride, pad, batchnorm and relu only: leave out the other options")
+        return layers.SquareConv(shape.maps, self.maps, self.width, self.stride, self.pad, image=not shape.square)
+
+    def _plain(self, shape: Shape) -> nn.Module:
+        module = layers.Convolution(
+            shape.maps,
+            self.maps,
+            self.width,
+            side=shape.side,
+            stride=self.stride,
+            padding=self.pad,
+            groups=self.groups,
+            untied=self.untied,
+            biased=not self.batchnorm,
+            fit=self.fit,
+        )
+        _start(module, self.std, self.bias)
+        return module
+
+
+@dataclass(frozen=True)
+class Residual(Kind):
+    """Two convolutions of 3 x 3 around a shortcut, with batch normalisation."""
+
+    maps: int
+    stride: int = 1
+    square: bool = False
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+        """Make the block."""
+        side = _maps(shape, "a residual block") if self.square else _plain_maps(shape, "a residual block")
+        if self.stride not in (1, 2) or (self.stride == 2 and side % 2) or self.maps < 1:
+            raise PipelineError(
+                f"{self.maps} maps at stride {self.stride} from {shape}: expected at least 1 map, stride 1, or "
+                "stride 2 on maps of even side"
+            )
+        if self.square:
+            _check_square(shape, self.maps, 1, 1, 0)
+        if self.square and not shape.square:
+            raise PipelineError(f"a square block meets {shape} without orientations: begin with a 'conv ... square'")
+        block = layers.ResidualBlock(shape.maps, self.maps, self.stride, square=self.square)
+        return block, replace(shape, maps=self.maps, side=side // self.stride)
+
+
+@dataclass(frozen=True)
+class ConvNext(Kind):
+    """ConvNeXt block; keeps the shape."""
+
+    width: Width = 7
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+        """Make the block."""
+        _plain_maps(shape, "a ConvNeXt block")
+        if self.width % 2 == 0:
+            raise PipelineError(f"a kernel of {self.width} x {self.width}: expected an odd side, which keeps the shape")
+        return layers.NextBlock(shape.maps, self.width), shape
+
+
+@dataclass(frozen=True)
+class LayerNorm(Kind):
+    """Layer normalisation over the maps at each position."""
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+        """Make it."""
+        if shape.square:
+            _plain_maps(shape, "a layer normalisation")
+        return layers.MapNorm(shape.maps), shape
+
+
+@dataclass(frozen=True)
+class Pool(Kind):
+    """Maximum (or mean) in a moving window; the stride is the window's width if not given."""
+
+    width: Width
+    stride: int = 0
+    fit: bool = False
+    mean: bool = False
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+        """Make it."""
+        side, stride = _maps(shape, "a pool"), self.stride or self.width
+        out = _after_window(side, self.width, stride, 0, fit=self.fit)
+        if shape.square:
+            _check_square(shape, shape.maps, self.width, stride, 0)
+        kind = nn.AvgPool2d if self.mean else nn.MaxPool2d
+        return kind(self.width, stride, ceil_mode=self.fit), replace(shape, side=out)
+
+
+@dataclass(frozen=True)
+class BlurPool(Kind):
+    """Blur and take every second position."""
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+        """Make it."""
+        side = _maps(shape, "a blur")
+        if side % 2:
+            raise PipelineError(f"a blur meets {shape}: expected an even side, which it halves")
+        return layers.Blur(), replace(shape, side=side // 2)
+
+
+@dataclass(frozen=True)
+class Respond(Kind):
+    """Local response normalisation in a window of each map."""
+
+    width: Width
+    stride: int = 1
+    pad: int = 0
+    alpha: float = 0.001
+    beta: float = 0.75
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+        """Make it."""
+        side = _after_window(_plain_maps(shape, "a response normalisation"), self.width, self.stride, self.pad)
+        if self.pad > (self.width - 1) // 2:
+            raise PipelineError(f"pad {self.pad} for a window of {self.width}: expected less than half of it")
+        return layers.Response(self.width, self.stride, self.pad, self.alpha, self.beta), replace(shape, side=side)
+
+
+@dataclass(frozen=True)
+class Mask(Kind):
+    """Blank the stamp outside a circle, whose radius is in half-widths of the stamp."""
+
+    radius: float
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+        """Make it."""
+        if not 0.0 < self.radius <= 1.5:
+            raise PipelineError(f"a radius of {self.radius}: expected more than 0 and at most 1.5 half-widths")
+        return layers.Mask(_maps(shape, "a mask"), self.radius), shape
+
+
+@dataclass(frozen=True)
+class Parts(Kind):
+    """Sixteen parts of `width` of the views at 0 and 45 degrees and mirrored, of width `of` or that of the stamp."""
+
+    width: Width
+    of: Width = 0
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+        """Make it."""
+        side = _plain_maps(shape, "a cut into parts")
+        view = self.of or side
+        if shape.parts > 1 or not self.width <= view <= side:
+            raise PipelineError(
+                f"parts of {self.width} x {self.width} of views of {view} x {view} from {shape}: expected "
+                "parts no wider than the views and views no wider than the stamp, cut once"
+            )
+        cut = layers.Parts(side, view, self.width)
+        return cut, replace(shape, side=self.width, parts=PARTS)
+
+
+@dataclass(frozen=True)
+class Join(Kind):
+    """Set the features of all parts side by side."""
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+        """Make it."""
+        if shape.parts == 1:
+            raise PipelineError(f"nothing to join: what comes in is {shape} of the whole stamp; cut it by 'parts'")
+        return layers.Join(), Shape(shape.maps * max(shape.side, 1) ** 2 * shape.parts)
+
+
+@dataclass(frozen=True)
+class GlobalPool(Kind):
+    """Mean and maximum of every map over all positions (and orientations)."""
+
+    mean: bool = False
+    maximum: bool = False
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+        """Make it."""
+        _maps(shape, "a global pool")
+        if not (self.mean or self.maximum):
+            raise PipelineError("a global pool of nothing: add 'mean', 'maximum' or both")
+        per_field = ORDER if shape.square else 1
+        made = layers.GlobalPool(mean=self.mean, maximum=self.maximum, per_field=per_field)
+        return made, replace(shape, maps=shape.maps // per_field * (self.mean + self.maximum), side=0, square=False)
+
+
+@dataclass(frozen=True)
+class Dense(Kind):
+    """Every number from every number; ``maxout 2`` keeps the larger of each two."""
+
+    numbers: Count
+    relu: bool = False
+    maxout: int = 1
+    std: float = 0.0
+    bias: float = 0.0
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:
+        """Make it; maps are laid out as numbers first."""
+        if shape.square or shape.parts > 1:
+            raise PipelineError(
+                f"a dense layer meets {shape}"
+                + (" in fields of orientations" if shape.square else "")
+                + ": expected the numbers of a whole stamp; "
+                + ("join" if shape.parts > 1 else "pool")
+                + " them first"
+            )
+        numbers = len(scheme.keys) if self.numbers == ANSWERS else self.numbers
+        if numbers < 1 or self.maxout < 1 or numbers % self.maxout:
+            raise PipelineError(f"{numbers} numbers with maxout {self.maxout}: expected a multiple of it")
+        linear = nn.Linear(shape.maps * max(shape.side, 1) ** 2, numbers)
+        _start(linear, self.std, self.bias)
+        made: list[nn.Module] = [*([nn.Flatten()] if shape.side else []), linear]
+        made += [layers.Maxout(self.maxout)] if self.maxout > 1 else []
+        made += [nn.ReLU(inplace=True)] if self.relu else []
+        return nn.Sequential(*made) if len(made) > 1 else linear, Shape(numbers // self.maxout)
+
+
+@dataclass(frozen=True)
+class Dropout(Kind):
+    """Set a share of the numbers to zero in training."""
+
+    share: float
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+        """Make it."""
+        if not 0.0 <= self.share < 1.0:
+            raise PipelineError(f"a share of {self.share}: expected at least 0 and less than 1")
+        return nn.Dropout(self.share), shape
+
+
+@dataclass(frozen=True)
+class Rectify(Kind):
+    """Probabilities relu(z) / sum of relu(z) in each question instead of a softmax."""
+
+    clip: int = 0
+
+    def build(self, shape: Shape, scheme: Scheme) -> Made:
+        """Make it."""
+        if shape != Shape(len(scheme.keys)) or scheme.kind == "independent":
+            raise PipelineError(
+                f"it meets {shape} for {len(scheme.keys)} answers of scheme '{scheme.name}' ({scheme.kind}): expected "
+                "one number for each answer, and questions whose answers exclude each other"
+            )
+        return layers.Rectify(scheme.slices, scheme.parents, self.clip), shape
+
+
+KINDS: dict[str, Callable[..., Kind]] = {
+    "blur": BlurPool,
+    "conv": Conv,
+    "convnext": ConvNext,
+    "dense": Dense,
+    "dropout": Dropout,
+    "globalpool": GlobalPool,
+    "join": Join,
+    "layernorm": LayerNorm,
+    "mask": Mask,
+    "parts": Parts,
+    "pool": Pool,
+    "rectify": Rectify,
+    "residual": Residual,
+    "respond": Respond,
+}
+
+
+def parse_line(line: str) -> Kind:
+    """Read one line.
+
+    Raises
+    ------
+    PipelineError
+        If the kind or an option is unknown, or a word is missing or no number.
+    """
+    name, *words = line.split()
+    if name not in KINDS:
+        raise PipelineError(unknown_name("layer", name, KINDS))
+    kind: Any = KINDS[name]
+    needed = [f for f in fields(kind) if f.default is MISSING]
+    options = {f.name: f for f in fields(kind) if f.default is not MISSING}
+    values: dict[str, Any] = {}
+    for at, wanted in enumerate(needed):
+        if at >= len(words):
+            raise PipelineError(f"'{name}' lacks its {wanted.name}: expected '{_usage(name, needed)}'")
+        values[wanted.name] = _value(wanted, words[at])
+    rest = iter(words[len(needed) :])
+    for word in rest:
+        if word not in options or word in values:
+            problem = f"option '{word}' is given twice" if word in values else unknown_name("option", word, options)
+            raise PipelineError(f"'{name}': {problem}")
+        values[word] = _option(options[word], rest)
+    made: Kind = kind(**values)
+    return made
+
+
+def _option(field: Field[Any], rest: Any) -> Any:
+    if field.type == "bool":
+        return True
+    word = next(rest, None)
+    if word is None:
+        raise PipelineError(f"option '{field.name}' has no value: expected {_FORMS[str(field.type)]} after it")
+    return _value(field, word)
+
+
+_FORMS = {
+    "int": "a whole number",
+    "float": "a number",
+    "Width": "a width such as 3x3",
+    "Count": "a whole number or 'answers'",
+}
+
+
+def _value(field: Field[Any], word: str) -> int | float:
+    form = str(field.type)
+    try:
+        if form == "float":
+            return float(word)
+        if form == "Width":
+            return _width(word)
+        return ANSWERS if form == "Count" and word == "answers" else int(word)
+    except ValueError:
+        raise PipelineError(f"{field.name} '{word}': expected {_FORMS[form]}") from None
+
+
+def _width(word: str) -> int:
+    width, times, height = word.partition("x")
+    if not times or width != height or int(width) < 1:
+        raise ValueError(word)
+    return int(width)
+
+
+def _usage(name: str, needed: list[Field[Any]]) -> str:
+    return " ".join([name, *(f.name.upper() for f in needed), "[options]"])

@@ -1,0 +1,388 @@
+"""Network: a convnet that is written as text, one layer a line.
+
+The text is a TOML file of ``catalogs/networks``, a file of one's own, or a table of a pipeline::
+
+    title = "..."
+    views = "eight"                   # or "one"; see views()
+    layers = \"\"\"
+    conv 32 5x5 stride 2 pad 2 batchnorm relu
+    residual $channels.2 stride 2     # the second of the setting 'channels'
+    globalpool mean maximum
+    dropout $dropout
+    dense answers
+    \"\"\"
+    [settings]
+    channels = [32, 64]
+    dropout = 0.2
+
+The kinds of layers are those of :mod:`galmorph.nets.architecture.kinds`. It is built for the stamps of a recipe and the
+answers of a scheme, and a line that does not fit what comes from above is named together with the shapes that meet
+there.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from galmorph.errors import PipelineError, unknown_name
+from galmorph.nets.architecture.kinds import Shape, parse_line
+from galmorph.nets.architecture.layers import ORDER, Rectify, conditional_log_probabilities, turned, weighted
+from galmorph.shipped import named_files, shipped
+from galmorph.sky.scheme import Scheme
+from galmorph.stamps.recipe import Recipe
+
+__all__ = [
+    "DEFAULT",
+    "Ensemble",
+    "Line",
+    "Network",
+    "NetworkConfig",
+    "load_network",
+    "members_of",
+    "n_weights",
+    "network_names",
+    "outline",
+    "shares_of",
+    "views",
+]
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+DEFAULT = "galmorph"
+_VIEWS = ("eight", "one")
+_OPENING = re.compile(r"""^[ \t]*layers[ \t]*=[ \t]*(?:\"{3}|'{3})(.*)$""", flags=re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One layer as it is written.
+
+    Parameters
+    ----------
+    number
+        Of the line in its file, or in `layers` where there is no file.
+    text
+        Without the comment, the settings put in.
+    """
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The text of a network.
+
+    Parameters
+    ----------
+    layers
+        One layer a line; ``#`` begins a comment, ``$name`` stands for a setting and ``$name.2`` for its second value.
+    name, title, reference
+        What it is called, what it is, and where it comes from.
+    views
+        ``'eight'``: answers are averaged over the eight orientations of a stamp; ``'one'``: it sees a stamp once,
+        which is enough for a network that is invariant to them.
+    size
+        Side of the stamps that it needs, in pixels; 0 for any.
+    planes, scheme
+        What it was made for. It is built for whatever planes and scheme it is given; these are for showing it.
+    settings
+        Numbers, or lists of numbers, that pipelines may change.
+    """
+
+    layers: str
+    name: str = "unnamed"
+    title: str = ""
+    reference: str = ""
+    views: str = "eight"
+    size: int = 0
+    planes: int = 3
+    scheme: str = "gz2-simple"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    _first_line: int = field(default=1, repr=False, compare=False)
+    _file: str = field(default="", repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.views not in _VIEWS:
+            raise PipelineError(f"network '{self.name}': {unknown_name('views', str(self.views), _VIEWS)}")
+        for key, value in self.settings.items():
+            if not all(_is_number(v) for v in (value if isinstance(value, list) else [value])):
+                raise PipelineError(
+                    f"network '{self.name}', setting '{key}' is {value!r}: expected a number or a list of numbers"
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values: all that is needed to build it again."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if not f.name.startswith("_")} | {
+            "settings": dict(self.settings)
+        }
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> NetworkConfig:
+        """Read a table: a whole network with its ``layers``, or the ``name`` (or file) of one and its settings.
+
+        Raises
+        ------
+        PipelineError
+            If a key is unknown or has an impossible value.
+        """
+        if "layers" not in given:
+            settings = {k: v for k, v in given.items() if k != "name"}
+            return load_network(str(given.get("name", DEFAULT))).with_settings(settings)
+        known = {f.name: _PLAIN[str(f.type)] for f in fields(cls) if not f.name.startswith("_")}
+        name = str(given.get("name", "unnamed"))
+        if unknown := sorted(set(given) - set(known)):
+            raise PipelineError(f"network '{name}': {unknown_name('key', unknown[0], known)}")
+        for key, value in given.items():
+            if not isinstance(value, known[key]) or isinstance(value, bool):
+                raise PipelineError(f"network '{name}': '{key}' is {value!r}, expected {_WORDS[known[key]]}")
+        return cls(**given)
+
+    def with_settings(self, settings: Mapping[str, Any]) -> NetworkConfig:
+        """Return the same text with other values of some of its settings."""
+        if unknown := sorted(set(settings) - set(self.settings)):
+            raise PipelineError(unknown_name(f"setting of the network '{self.name}'", unknown[0], self.settings))
+        for key, value in settings.items():
+            old, new = (len(v) if isinstance(v, list) else None for v in (self.settings[key], value))
+            if old != new:
+                raise PipelineError(
+                    f"network '{self.name}': setting '{key}' is {value!r}, expected "
+                    + ("one number" if old is None else f"a list of {old} numbers")
+                )
+        return replace(self, settings={**self.settings, **settings})
+
+    def lines(self) -> list[Line]:
+        """List the layers."""
+        found = []
+        for number, text in enumerate(self.layers.splitlines(), self._first_line):
+            words = text.partition("#")[0].split()
+            if words:
+                found.append(Line(number, " ".join(self._word(w, Line(number, " ".join(words))) for w in words)))
+        if not found:
+            raise PipelineError(f"network '{self.name}' has no layers: write one a line, 'dense answers' the last")
+        return found
+
+    def _word(self, word: str, line: Line) -> str:
+        if not word.startswith("$"):
+            return word
+        key, _, place = word[1:].partition(".")
+        if key not in self.settings:
+            raise PipelineError(f"{self.where(line)}: {unknown_name('setting', key, self.settings)}")
+        value = self.settings[key]
+        values = value if isinstance(value, list) else [value]
+        if not place and not isinstance(value, list):
+            return str(value)
+        if not place.isdecimal() or not 1 <= int(place) <= len(values):
+            raise PipelineError(f"{self.where(line)}: '{key}' has {len(values)} values: expected ${key}.1 and so on")
+        return str(values[int(place) - 1])
+
+    def where(self, line: Line) -> str:
+        """Say where a line stands."""
+        return f"network '{self.name}'{self._file and f' ({self._file})'}, line {line.number} ('{line.text}')"
+
+
+_PLAIN: dict[str, type] = {"str": str, "int": int, "Mapping[str, Any]": Mapping}
+_WORDS: dict[type, str] = {str: "a text", int: "a whole number", Mapping: "a table of numbers"}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def network_names() -> list[str]:
+    """List the networks that ship with galmorph."""
+    return list(_shipped())
+
+
+def _shipped() -> dict[str, Path]:
+    return named_files(shipped("catalogs") / "networks", ".toml")
+
+
+def load_network(name: str | Path) -> NetworkConfig:
+    """Read the text of a network by its name or file.
+
+    Raises
+    ------
+    PipelineError
+        If the file is missing or broken, or a key is unknown.
+    """
+    files = _shipped()
+    path = files.get(str(name)) or Path(name)
+    if not path.is_file():
+        raise PipelineError(unknown_name("network", str(name), files))
+    try:
+        text = path.read_text(encoding="utf-8")
+        contents = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PipelineError(f"network '{path}' cannot be read ({error}): correct the file") from error
+    if "layers" not in contents:
+        raise PipelineError(f"network '{path}' lacks 'layers': write them as lines of text")
+    made = NetworkConfig.from_dict({"name": path.name.removesuffix(".toml"), **contents})
+    return replace(made, _first_line=_first_line(text), _file=path.name)
+
+
+def _first_line(text: str) -> int:
+    """Return the number of the line where the text of 'layers' begins."""
+    opening = _OPENING.search(text)
+    if opening is None:
+        return 1
+    # TOML leaves out a line break right after the opening quotes.
+    return text.count("\n", 0, opening.start()) + (1 if opening[1].strip() else 2)
+
+
+class Network(nn.Module):
+    """Stamps to one logit per answer of a scheme.
+
+    The logits of a question's answers have a softmax, or each a logistic function where fractions are independent.
+
+    Parameters
+    ----------
+    config
+        The text.
+    recipe, scheme
+        What stamps come in and which answers go out.
+
+    Raises
+    ------
+    PipelineError
+        If a line cannot be read or does not fit what comes from above; the message names both.
+    """
+
+    def __init__(self, config: NetworkConfig, recipe: Recipe, scheme: Scheme) -> None:
+        super().__init__()
+        if config.size not in (0, recipe.size):
+            raise PipelineError(
+                f"network '{config.name}' needs stamps of {config.size} x {config.size} pixels, the recipe makes "
+                f"{recipe.size} x {recipe.size}: set size = {config.size} in [recipe]"
+            )
+        self.views, self.scheme = config.views, scheme
+        self.layers = nn.ModuleList()
+        self.outline: list[tuple[Line, Shape]] = []
+        shape = Shape(recipe.planes, recipe.size)
+        for line in config.lines():
+            try:
+                module, shape = parse_line(line.text).build(shape, scheme)
+            except PipelineError as error:
+                raise PipelineError(f"{config.where(line)}: {error}") from error
+            self.layers.append(module)
+            self.outline.append((line, shape))
+        if shape != Shape(len(scheme.keys)):
+            raise PipelineError(
+                f"{config.where(line)}: the last layer gives {shape}, scheme '{scheme.name}' has {len(scheme.keys)} "
+                "answers: end with 'dense answers'"
+            )
+        self.config = config
+        dense = [number for number, (line, _) in enumerate(self.outline) if line.text.startswith("dense ")]
+        self._last = dense[-1] if dense else len(self.layers) - 1
+
+    def forward(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, A)
+        """Compute logits."""
+        return self._through(stamps, 0, len(self.layers))
+
+    @property
+    def invariant(self) -> bool:
+        """Whether flips and quarter turns of a stamp change no answer: by averaging, or because all maps are square."""
+        maps = [shape.square or line.text.startswith("mask ") for line, shape in self.outline if shape.side]
+        return self.views == "eight" or all(maps)
+
+    def features(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, F)
+        """Compute what the last dense layer sees."""
+        return self._through(stamps, 0, self._last)
+
+    def answers(self, features: torch.Tensor) -> torch.Tensor:  # (B, F) -> (B, A)
+        """Compute logits from features."""
+        return self._through(features, self._last, len(self.layers))
+
+    def is_answering(self, weight: str) -> bool:
+        """Tell whether a weight, by its name, makes answers of features."""
+        _, number, *_ = weight.split(".")
+        return int(number) >= self._last
+
+    def columns(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, A)
+        """Compute vote fractions among all people, as published tables have them: probabilities times their weights."""
+        *_, last = self.layers
+        if isinstance(last, Rectify):
+            return last.columns(self._through(stamps, 0, len(self.layers) - 1).float())
+        independent = self.scheme.kind == "independent"
+        log_p = conditional_log_probabilities(self(stamps).float(), self.scheme.slices, independent=independent)
+        return weighted(log_p.exp(), self.scheme.slices, self.scheme.parents)
+
+    def _through(self, x: torch.Tensor, first: int, end: int) -> torch.Tensor:
+        for layer in self.layers[first:end]:
+            x = layer(x)
+        return x
+
+
+def outline(config: NetworkConfig, recipe: Recipe, scheme: Scheme) -> tuple[list[tuple[str, str, int]], int]:
+    """Describe a network without making its weights.
+
+    Returns
+    -------
+    Each layer's text, what comes out of it, and the number of its weights; and the number of all.
+    """
+    with torch.device("meta"):
+        network = Network(config, recipe, scheme)
+    rows = [
+        (line.text, str(shape), n_weights(layer))
+        for (line, shape), layer in zip(network.outline, network.layers, strict=True)
+    ]
+    return rows, n_weights(network)
+
+
+class Ensemble(nn.Module):
+    """Networks whose probabilities are averaged.
+
+    Parameters
+    ----------
+    members
+        Of one architecture or several, for one recipe and scheme.
+    shares
+        The weight of each member, which are scaled to sum to 1; equal by default.
+    """
+
+    def __init__(self, members: Sequence[Network], shares: Sequence[float] = ()) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        given = tuple(shares) or (1.0,) * len(members)
+        if len(given) != len(members) or min(given) <= 0:
+            raise ValueError(f"{len(given)} shares for {len(members)} networks, expected a positive one each")
+        self.shares = tuple(share / sum(given) for share in given)
+
+
+def members_of(network: Network | Ensemble) -> list[Network]:
+    """List the networks that answer together."""
+    return list(network.members) if isinstance(network, Ensemble) else [network]  # type: ignore[arg-type]
+
+
+def shares_of(network: Network | Ensemble) -> tuple[float, ...]:
+    """List the weights of the networks that answer together; they sum to 1."""
+    return network.shares if isinstance(network, Ensemble) else (1.0,)
+
+
+def views(network: Network, stamps: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield the views of stamps, (B, C, S, S), over which a network's answers are averaged.
+
+    The eight orientations of the square, or the stamps alone where the text says ``views = "one"``.
+    """
+    for element in range(ORDER if network.views == "eight" else 1):
+        yield turned(stamps, element)
+
+
+def channels_last(network: AnyModule) -> AnyModule:
+    """Order the kernels of plain convolutions as the CPU computes them fastest; return the network."""
+    for weight in network.parameters():
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+def n_weights(network: nn.Module) -> int:
+    """Count the trainable weights."""
+    return sum(p.numel() for p in network.parameters())

@@ -1,0 +1,165 @@
+"""Ensemble: several checkpoints joined into one, whose networks answer together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galmorph.errors import CheckpointError
+from galmorph.nets.architecture.network import Ensemble, members_of, n_weights, shares_of
+from galmorph.nets.checkpoint.card import read_card
+from galmorph.nets.checkpoint.envelope import Envelope, Limits
+from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint
+
+__all__ = ["join"]
+
+log = logging.getLogger(__name__)
+
+_LARGE_MB = 8.0
+
+
+def join(
+    checkpoints: Sequence[str | Path | Checkpoint],
+    output: str | Path | None = None,
+    *,
+    weights: Sequence[float] = (),
+    name: str = "",
+) -> Checkpoint:
+    """Join checkpoints for the same stamps and answers into one; their networks may differ.
+
+    The probabilities of all networks are averaged, with the weights given, before they are calibrated. The
+    temperatures of the result are the weighted geometric means of those of the parts. Other calibration and prediction
+    sets do not carry over: ``galmorph calibrate`` fits them to the result.
+
+    Parameters
+    ----------
+    checkpoints
+        Names, files or loaded ones; a part may be an ensemble itself.
+    output
+        File to write, with a card beside it; None to write nothing. Kernels are stored in half precision.
+    weights
+        One for each checkpoint, in any unit; equal by default.
+    name
+        Of the result; by default that of the file, or of the parts joined by ``+``.
+
+    Raises
+    ------
+    CheckpointError
+        If there are fewer than two, if their recipes, schemes, surveys or bands differ, or the weights do not fit.
+    OutputError
+        If the file cannot be written.
+    """
+    parts = [c if isinstance(c, Checkpoint) else load_checkpoint(c) for c in checkpoints]
+    shares = _shares(parts, weights)
+    for part in parts[1:]:
+        _check_alike(parts[0], part)
+    title = name or (Path(output).name.removesuffix(".safetensors") if output else "+".join(p.name for p in parts))
+    made = _joined(parts, shares, title)
+    if output is None:
+        return made
+    path = save_checkpoint(made, output, _card(made, parts, shares, checkpoints))
+    if (size_mb := path.stat().st_size / 1e6) > _LARGE_MB:
+        log.warning("'%s' has %.1f MB: the checkpoints that ship have at most %g MB", path, size_mb, _LARGE_MB)
+    return load_checkpoint(path)
+
+
+def _shares(parts: Sequence[Checkpoint], weights: Sequence[float]) -> list[float]:
+    if len(parts) < 2:
+        raise CheckpointError(f"{len(parts)} checkpoint to join: expected two or more; name them all")
+    given = [float(w) for w in weights] or [1.0] * len(parts)
+    if len(given) != len(parts) or not all(np.isfinite(w) and w > 0 for w in given):
+        words = ", ".join(f"{w:g}" for w in given)
+        raise CheckpointError(f"weights {words} for {len(parts)} checkpoints: expected one positive number each")
+    return [w / sum(given) for w in given]
+
+
+def _check_alike(first: Checkpoint, other: Checkpoint) -> None:
+    """Refuse two checkpoints whose stamps, answers or images differ."""
+    one, two = first.envelope, other.envelope
+    for what, a, b in (
+        ("recipe", first.recipe.to_dict(), other.recipe.to_dict()),
+        ("scheme", _asked(first), _asked(other)),
+        ("images", _images(one), _images(two)),
+        ("votes", {"fractions": dict(first.fractions)}, {"fractions": dict(other.fractions)}),
+        ("observation", dict(first.observation), dict(other.observation)),
+    ):
+        if differing := sorted(k for k in {*a, *b} if a.get(k) != b.get(k)):
+            key = differing[0]
+            raise CheckpointError(
+                f"checkpoints '{first.name}' and '{other.name}' differ in their {what}: {key} is {_short(a.get(key))} "
+                f"and {_short(b.get(key))}, expected the same; join only checkpoints for the same stamps and answers"
+            )
+
+
+def _asked(checkpoint: Checkpoint) -> dict[str, Any]:
+    scheme = checkpoint.scheme
+    return {"kind": scheme.kind, "answers": scheme.keys, "parents": scheme.parents}
+
+
+def _images(envelope: Envelope) -> dict[str, Any]:
+    scale = f"{envelope.scale_arcsec:.4g}"
+    return {"survey": envelope.survey, "bands": envelope.bands, "pixel scale in arcsec": scale}
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) < 60 else text[:57] + "..."
+
+
+def _joined(parts: Sequence[Checkpoint], shares: Sequence[float], name: str) -> Checkpoint:
+    first = parts[0]
+    members = [m for part in parts for m in members_of(part.network)]
+    each = [share * own for part, share in zip(parts, shares, strict=True) for own in shares_of(part.network)]
+    logs = np.log([p.temperatures for p in parts])
+    return replace(
+        first,
+        name=name,
+        network=Ensemble(members, each).eval(),
+        envelope=_envelope([p.envelope for p in parts]),
+        temperatures=tuple(np.exp(np.array(shares) @ logs).tolist()),
+        # Rows that one has been tested on may have trained another: then no part is left to test on.
+        split=first.split if all(p.split == first.split for p in parts) else {},
+        sha256="",
+        maps=(),
+        sets=None,
+    )
+
+
+def _envelope(given: Sequence[Envelope]) -> Envelope:
+    """Return the ranges that all have in common; the embedding is that of the first, whose network comes first."""
+    return replace(
+        given[0],
+        snr=_common([e.snr for e in given]),
+        rpet_px=_common([e.rpet_px for e in given]),
+        rpet_psf=_common([e.rpet_psf for e in given]),
+    )
+
+
+def _common(limits: Sequence[Limits]) -> Limits:
+    lows, highs = zip(*limits, strict=True)
+    return max(lows), min(highs)
+
+
+def _card(
+    made: Checkpoint, parts: Sequence[Checkpoint], shares: Sequence[float], given: Sequence[str | Path | Checkpoint]
+) -> Mapping[str, Any]:
+    cards = [{} if isinstance(g, Checkpoint) else read_card(g) for g in given]
+    return {
+        "name": made.name,
+        "version": made.version,
+        "title": cards[0].get("title", made.scheme.title),
+        "data": cards[0].get("data", ""),
+        "scheme": made.scheme.name,
+        "trained": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "weights": n_weights(made.network),
+        "joined": [
+            {"name": p.name, "version": p.version, "sha256": p.sha256, "share": round(s, 6)}
+            for p, s in zip(parts, shares, strict=True)
+        ],
+    }

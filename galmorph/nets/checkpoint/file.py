@@ -1,0 +1,378 @@
+"""Checkpoint: one file with all that is needed to use a network.
+
+A safetensors file holds the weights; its header holds, as JSON, the text of the network, recipe, scheme, calibration,
+training envelope and where the training images came from. A card beside it (``NAME.json``) tells people how it was
+trained and how it scored. Neither can carry code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from galmorph.errors import CheckpointError, OutputError
+from galmorph.nets.answers import Answers, Passes, deviation
+from galmorph.nets.architecture.fused import plain
+from galmorph.nets.architecture.layers import ORDER, conditional_log_probabilities
+from galmorph.nets.architecture.network import (
+    Ensemble,
+    Network,
+    NetworkConfig,
+    channels_last,
+    members_of,
+    shares_of,
+    views,
+)
+from galmorph.nets.checkpoint.calibrate import Map, calibrated, checked_maps
+from galmorph.nets.checkpoint.envelope import Envelope
+from galmorph.nets.checkpoint.former import translated
+from galmorph.nets.checkpoint.prediction_sets import PredictionSets
+from galmorph.nets.checkpoint.shelf import checksum, find_checkpoint
+from galmorph.nets.training.augment import warp_views
+from galmorph.sky.formats.atomic import replacing
+from galmorph.sky.scheme import Scheme
+from galmorph.stamps.recipe import Recipe
+from galmorph.stamps.views import Views
+
+__all__ = [
+    "Checkpoint",
+    "Runner",
+    "contents_of",
+    "load_checkpoint",
+    "read_envelope",
+    "save_checkpoint",
+]
+
+FloatArray = npt.NDArray[np.float64]
+Single = npt.NDArray[np.float32]
+Runner = Callable[[Single], tuple[Single, Single]]
+_FORMAT = "2"
+_MIXED = "3"  # says for each network its text and its share; written only where these differ
+_FORMER = "1"  # had settings of a residual network instead of the text of any network: see former.py
+_BATCH = 64
+_EMBEDDING = "embedding."  # begins the names of arrays that are no weights
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network in memory and everything it needs.
+
+    Parameters
+    ----------
+    name, version
+        What the output's `gm_model` column says.
+    network
+        In evaluation mode; an ensemble's probabilities are averaged. Kernels of ensembles are stored in half precision.
+    temperatures
+        One per question; probabilities are raised to 1 / T and normalised.
+    split
+        How the labelled rows had been divided, so that `evaluate` finds the test part again.
+    fractions, observation
+        How votes had been mapped, and the training images degraded to another survey, for the same purpose.
+    sha256
+        Of the file; empty before it is saved.
+    runner
+        What computes in the networks' stead, from stamps, (B, C, S, S), to what each network makes of each
+        orientation, (P, B, A), and the features of the first, (B, F): see
+        :func:`galmorph.nets.checkpoint.onnx_file.with_onnx`.
+    maps
+        Of the questions that are calibrated by more than a temperature; see :mod:`galmorph.nets.checkpoint.calibrate`.
+    sets
+        How prediction sets are made; None for none.
+    """
+
+    name: str
+    version: str
+    config: NetworkConfig
+    network: Network | Ensemble
+    scheme: Scheme
+    recipe: Recipe
+    envelope: Envelope
+    temperatures: tuple[float, ...]
+    split: Mapping[str, Any] = field(default_factory=dict)
+    fractions: Mapping[str, Any] = field(default_factory=dict)
+    observation: Mapping[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+    runner: Runner | None = field(default=None, compare=False)
+    maps: tuple[Map | None, ...] = ()
+    sets: PredictionSets | None = None
+
+    def with_temperatures(self, temperatures: tuple[float, ...]) -> Checkpoint:
+        """Return the same network, calibrated by temperatures alone."""
+        return replace(self, temperatures=temperatures, maps=())
+
+    def predict(self, stamps: npt.NDArray[np.float32], *, device: str = "cpu") -> FloatArray:
+        """Predict calibrated probabilities.
+
+        Flips and quarter turns of the input change nothing: the network is invariant to them, or sees each stamp in the
+        eight orientations of the square and their probabilities are averaged.
+
+        Parameters
+        ----------
+        stamps
+            (N, C, S, S) stretched stamps.
+        device
+            ``'cpu'`` or ``'cuda'``.
+
+        Returns
+        -------
+        (N, A) probabilities given that the question is asked; `Scheme.marginals` multiplies them down the tree.
+
+        Raises
+        ------
+        CheckpointError
+            If the stamps do not have the recipe's shape.
+        """
+        expected = (self.recipe.planes, self.recipe.size, self.recipe.size)
+        if stamps.shape[1:] != expected:
+            raise CheckpointError(f"stamps of shape {stamps.shape[1:]}: checkpoint '{self.name}' expects {expected}")
+        return self.answer(stamps[:, None], device=device).conditional
+
+    def seen(self, which: Views) -> tuple[FloatArray, FloatArray]:
+        """Return the matrices of the views that the networks need to see, (V, 2, 3), and the share of each, (V,).
+
+        Those that differ by quarter turns and flips alone are one for networks whose answers these do not change.
+        """
+        if all(network.invariant for network in members_of(self.network)):
+            return which.distinct
+        return which.matrices, np.full(len(which), 1.0 / len(which))
+
+    warp = staticmethod(warp_views)
+
+    def answer(
+        self,
+        stamps: npt.NDArray[np.float32],
+        shares: FloatArray | None = None,
+        *,
+        device: str = "cpu",
+        normalised: bool = False,
+    ) -> Answers:
+        """Predict from several views of each galaxy: their probabilities are averaged, then calibrated.
+
+        Parameters
+        ----------
+        stamps
+            (N, V, C, S, S) stretched stamps.
+        shares
+            Weight of each view, (V,), with a sum of 1; equal by default.
+        normalised
+            Whether the spread is that of fractions scaled to sum to 1.
+        """
+        shares = np.full(stamps.shape[1], 1.0 / stamps.shape[1]) if shares is None else shares
+        step = max(_BATCH // stamps.shape[1], 1)
+        parts = [
+            self._answer(torch.from_numpy(stamps[i : i + step]), shares, device, normalised=normalised)
+            for i in range(0, len(stamps), step)
+        ]
+        return Answers.joined(parts, len(self.scheme.keys))
+
+    def _answer(self, stamps: torch.Tensor, shares: FloatArray, device: str, *, normalised: bool) -> Answers:
+        passes = self._passes(stamps.flatten(0, 1), device).over_views(shares)
+        mean = self.calibrated(passes.mean)
+        if len(passes.weights) == 1:
+            return Answers(mean, np.full_like(mean, np.nan), passes.features)
+        chances = self.scheme.marginals(self.calibrated(passes.each.reshape(-1, mean.shape[1])))
+        chances = self.scheme.normalised(chances) if normalised else chances
+        return Answers(mean, deviation(chances.reshape(passes.each.shape), passes.weights), passes.features)
+
+    def _passes(self, stamps: torch.Tensor, device: str) -> Passes:
+        if self.runner is not None:
+            given = self.runner(stamps.numpy())
+            return Passes(given[0].astype(np.float64), self.weights, given[1].astype(np.float64))
+        networks = [network.to(device) for network in self._written_out]
+        with torch.inference_mode():
+            found, features = self.through(networks, stamps.to(device))
+        return Passes(found.double().cpu().numpy(), self.weights, features.double().cpu().numpy())
+
+    @cached_property
+    def _written_out(self) -> list[Network]:
+        return [plain(network) for network in members_of(self.network)]
+
+    def through(self, members: Iterable[Network], stamps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Show stamps, (B, C, S, S), to networks in each orientation: probabilities, (P, B, A), and features, (B, F).
+
+        The features are those of the first network, averaged over its orientations.
+        """
+        independent = self.scheme.kind == "independent"
+        found, first = [], []
+        for number, network in enumerate(members):
+            for view in views(network, stamps):
+                features = network.features(view.contiguous(memory_format=torch.channels_last))
+                logits = network.answers(features).float()
+                found.append(conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp())
+                if number == 0:
+                    first.append(features.flatten(1).float())
+        return torch.stack(found), torch.stack(first).mean(dim=0)
+
+    @property
+    def weights(self) -> FloatArray:
+        """The weight of each network in each orientation, (P,)."""
+        turns = [ORDER if network.views == "eight" else 1 for network in members_of(self.network)]
+        return np.repeat(np.array(shares_of(self.network)) / turns, turns)
+
+    def calibrated(self, probabilities: FloatArray) -> FloatArray:
+        """Calibrate conditional probabilities, (N, A); see :mod:`galmorph.nets.checkpoint.calibrate`."""
+        return calibrated(probabilities, self.scheme, self.temperatures, self.maps)
+
+
+def read_envelope(name: str | Path) -> Envelope:
+    """Read what a checkpoint's training images were like, without its weights."""
+    path = find_checkpoint(name)
+    return Envelope.from_dict(_header(path)["envelope"])
+
+
+def _header(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt") as stream:
+            header = stream.metadata() or {}
+        contents: dict[str, Any] = json.loads(header["galmorph"])
+    except (SafetensorError, KeyError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"checkpoint '{path}' is corrupt or not one of galmorph's ({type(error).__name__}): fetch or train it again"
+        ) from error
+    if contents.get("format") not in (_FORMER, _FORMAT, _MIXED):
+        raise CheckpointError(
+            f"checkpoint '{path}' has format {contents.get('format')}, expected {_FORMER} to {_MIXED}: update galmorph"
+        )
+    return contents
+
+
+def load_checkpoint(name: str | Path) -> Checkpoint:
+    """Load a checkpoint by its name or file.
+
+    Raises
+    ------
+    CheckpointError
+        If it does not exist, is truncated or corrupt, or was written by a newer galmorph.
+    """
+    path = find_checkpoint(name)
+    contents = _header(path)
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"checkpoint '{path}' is truncated or corrupt: fetch or train it again") from error
+    try:
+        return _assemble(contents, weights, checksum(path))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"checkpoint '{path}' contradicts itself ({reason}): fetch or train it again") from error
+
+
+def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha256: str) -> Checkpoint:
+    if contents["format"] == _FORMER:
+        contents, weights = translated(contents, weights)
+    if "layers" not in contents["network"]:
+        raise CheckpointError("its network has no layers")
+    config = NetworkConfig.from_dict(contents["network"])
+    scheme, recipe = Scheme.from_dict(contents["scheme"]), Recipe.from_dict(contents["recipe"])
+    if len(contents["temperatures"]) != len(scheme.questions):
+        raise CheckpointError(f"{len(contents['temperatures'])} temperatures for {len(scheme.questions)} questions")
+    own = {k: v for k, v in weights.items() if not k.startswith(_EMBEDDING)}
+    arrays = {k.removeprefix(_EMBEDDING): v.numpy() for k, v in weights.items() if k.startswith(_EMBEDDING)}
+    texts = contents.get("networks") or [contents["network"]] * contents.get("members", 1)
+    members = [Network(NetworkConfig.from_dict(text), recipe, scheme) for text in texts]
+    shares = [float(share) for share in contents.get("shares", ())]
+    network = members[0] if len(members) == 1 else Ensemble(members, shares)
+    network.load_state_dict({k: v.float() for k, v in own.items()}, strict=True)
+    return Checkpoint(
+        contents["name"],
+        contents["version"],
+        config,
+        channels_last(network.eval()),
+        scheme,
+        recipe,
+        Envelope.from_dict(contents["envelope"], arrays),
+        tuple(contents["temperatures"]),
+        contents.get("split", {}),
+        contents.get("fractions", {}),
+        contents.get("observation", {}),
+        sha256,
+        maps=checked_maps(contents.get("calibration", []), scheme),
+        sets=_sets(contents, scheme),
+    )
+
+
+def _sets(contents: Mapping[str, Any], scheme: Scheme) -> PredictionSets | None:
+    if "sets" not in contents:
+        return None
+    sets = PredictionSets.from_dict(contents["sets"])
+    if len(sets.thresholds) != len(scheme.questions[0].answers):
+        raise CheckpointError(
+            f"{len(sets.thresholds)} thresholds of sets, not one for each answer of the first question"
+        )
+    return sets
+
+
+def contents_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what the header of a checkpoint's file says: everything but the weights, as plain values."""
+    texts, shares = [m.config.to_dict() for m in members_of(checkpoint.network)], shares_of(checkpoint.network)
+    mixed = any(text != texts[0] for text in texts) or not np.allclose(shares, shares[0])
+    return {
+        "format": _MIXED if mixed else _FORMAT,
+        **({"networks": texts, "shares": list(shares)} if mixed else {}),
+        "members": len(texts),
+        "name": checkpoint.name,
+        "version": checkpoint.version,
+        "network": texts[0],
+        "scheme": checkpoint.scheme.to_dict(),
+        "recipe": checkpoint.recipe.to_dict(),
+        "envelope": checkpoint.envelope.to_dict(),
+        "temperatures": list(checkpoint.temperatures),
+        "split": dict(checkpoint.split),
+        "fractions": dict(checkpoint.fractions),
+        "observation": dict(checkpoint.observation),
+        **_fitted(checkpoint),
+    }
+
+
+def _fitted(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Parts of the header that older files do not have."""
+    parts: dict[str, Any] = {}
+    if checkpoint.maps:
+        parts["calibration"] = [None if m is None else m.tolist() for m in checkpoint.maps]
+    if checkpoint.sets is not None:
+        parts["sets"] = checkpoint.sets.to_dict()
+    return parts
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
+    """Write a checkpoint and its card, each atomically.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    contents = contents_of(checkpoint)
+    members = contents["members"]
+    weights = {
+        k: (v.half() if members > 1 and v.ndim > 1 else v)
+        .detach()
+        .cpu()
+        .clone(memory_format=torch.contiguous_format)  # the same network may be there twice
+        for k, v in checkpoint.network.state_dict().items()
+    }
+    if (embedding := checkpoint.envelope.embedding) is not None:
+        weights |= {_EMBEDDING + k: torch.from_numpy(v).contiguous() for k, v in embedding.tensors().items()}
+    with replacing(path) as temporary:
+        try:
+            # One entry only: their order in the file is not fixed, and equal checkpoints should have equal checksums.
+            save_file(weights, temporary, {"galmorph": json.dumps(contents)})
+        except SafetensorError as error:
+            raise OutputError(f"checkpoint '{path}' cannot be written: {error}; free space") from error
+    if card is not None:
+        with replacing(path.with_suffix(".json")) as temporary:
+            text = json.dumps({**card, "sha256": checksum(path)}, indent=1)
+            temporary.write_text(text + "\n", encoding="utf-8")
+    return path

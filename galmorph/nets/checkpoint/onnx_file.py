@@ -1,0 +1,219 @@
+"""Exported: a checkpoint as an ONNX file, which other programs and runtimes can use.
+
+The graph takes stretched stamps, ``stamps`` (batch, C, S, S), and gives ``conditional``, (batch, A): the probability of
+every answer given that its question is asked, averaged over the networks and over the orientations that they look at,
+before calibration; ``passes``, (P, batch, A): the same for each of these alone; and ``features``, (batch, F): what the
+last dense layer of the first network sees, averaged over its orientations, by which the envelope is judged. Everything
+else that a checkpoint holds (recipe, scheme, calibration, envelope) is JSON in the file's metadata under the key
+``galmorph``, as in the checkpoint's own header; only the arrays of the envelope's embedding are not.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from galmorph.errors import CheckpointError
+from galmorph.nets.architecture.fused import plain
+from galmorph.nets.architecture.network import members_of
+from galmorph.nets.checkpoint.file import Checkpoint, Runner, contents_of
+from galmorph.sky.formats.atomic import replacing
+
+__all__ = ["TOLERANCE", "Answering", "library", "onnx_runner", "with_onnx", "write_onnx"]
+
+FloatArray = npt.NDArray[np.float32]
+TOLERANCE = 1e-4
+"""Largest difference of a probability between torch and the exported file."""
+_RANDOM = 8
+_OUTPUTS = ("conditional", "passes", "features")
+
+
+class Answering(nn.Module):
+    """All between stamps, (B, C, S, S), and uncalibrated probabilities, (B, A) and (P, B, A), and features, (B, F)."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(plain(m) for m in members_of(checkpoint.network))
+        self.weights, self.through = checkpoint.weights.tolist(), checkpoint.through
+
+    def forward(self, stamps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Average over networks and orientations; return the mean, each alone, and features of the first network."""
+        passes, features = self.through(self.members, stamps)  # type: ignore[arg-type]
+        return (passes * torch.tensor(self.weights)[:, None, None]).sum(dim=0), passes, features
+
+
+def library(name: str) -> ModuleType:
+    """Import one of the libraries that only exporting needs.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise CheckpointError(
+            f"library '{name}' is not installed, which ONNX files need: install it with pip install 'galmorph[onnx]'"
+        ) from error
+
+
+def write_onnx(checkpoint: Checkpoint, path: str | Path, stamps: FloatArray | None = None) -> tuple[Path, float]:
+    """Write a checkpoint as an ONNX file and check it against torch.
+
+    Parameters
+    ----------
+    path
+        Where; an existing file is replaced.
+    stamps
+        (N, C, S, S) real stamps to check it on, besides random ones.
+
+    Returns
+    -------
+    The file, and the largest difference of a probability from torch's.
+
+    Raises
+    ------
+    CheckpointError
+        If a library is missing, or probabilities differ by more than :data:`TOLERANCE`.
+    OutputError
+        If the file cannot be written.
+    """
+    onnx, _, _ = (library(name) for name in ("onnx", "onnxscript", "onnxruntime"))
+    model = Answering(checkpoint)
+    proto = _graph(model, checkpoint)
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = "galmorph", json.dumps({**contents_of(checkpoint), "sha256": checkpoint.sha256})
+    onnx.checker.check_model(proto)
+    contents = proto.SerializeToString()
+    worst = _difference(model, contents, _examples(checkpoint, stamps))
+    if not worst <= TOLERANCE:
+        raise CheckpointError(
+            f"checkpoint '{checkpoint.name}' as ONNX differs from torch by {worst:.2g} in a probability, expected at "
+            f"most {TOLERANCE:g}: nothing was written; update onnxruntime"
+        )
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(contents)
+    return Path(path), worst
+
+
+def _graph(model: Answering, checkpoint: Checkpoint) -> Any:
+    recipe = checkpoint.recipe
+    example = torch.zeros(2, recipe.planes, recipe.size, recipe.size)
+    with _quietly(), torch.inference_mode():
+        program = torch.onnx.export(
+            model.eval(),
+            (example,),
+            dynamo=True,
+            input_names=["stamps"],
+            output_names=list(_OUTPUTS),
+            dynamic_shapes={"stamps": {0: torch.export.Dim("batch")}},
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep warnings of the exporter about itself from the user."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _examples(checkpoint: Checkpoint, stamps: FloatArray | None) -> FloatArray:
+    """Return random stamps, and the real ones if given."""
+    recipe = checkpoint.recipe
+    shape = (_RANDOM, recipe.planes, recipe.size, recipe.size)
+    drawn = np.random.default_rng(1).normal(0.3, 0.5, shape).astype(np.float32)
+    return drawn if stamps is None else np.concatenate([drawn, stamps])
+
+
+def _difference(model: Answering, contents: bytes, stamps: FloatArray) -> float:
+    """Return the largest difference of any probability, in a batch and one by one."""
+    run = onnx_runner(contents)
+    with torch.inference_mode():
+        _, passes, _ = model(torch.from_numpy(stamps))
+    together, _ = run(stamps)
+    alone = np.concatenate([run(stamps[i : i + 1])[0] for i in range(len(stamps))], axis=1)
+    return float(max(np.abs(found - passes.numpy()).max() for found in (together, alone)))
+
+
+def onnx_runner(file: str | Path | bytes) -> Runner:
+    """Open an exported file on the processor.
+
+    Returns
+    -------
+    A function from stamps, (B, C, S, S), to passes, (P, B, A), and features, (B, F).
+
+    Raises
+    ------
+    CheckpointError
+        If onnxruntime is not installed or cannot read the file.
+    """
+    return _runner(_session(file))
+
+
+def with_onnx(checkpoint: Checkpoint, path: str | Path) -> Checkpoint:
+    """Return a checkpoint whose probabilities come from an exported file of the same checkpoint, by onnxruntime.
+
+    Raises
+    ------
+    CheckpointError
+        If onnxruntime is not installed, or the file is missing, no ONNX, or of another checkpoint.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"no file '{path}': expected torch, or what galmorph export wrote; export it first")
+    session = _session(path)
+    inside = json.loads(session.get_modelmeta().custom_metadata_map.get("galmorph", "{}"))
+    if inside.get("sha256") != checkpoint.sha256:
+        raise CheckpointError(
+            f"'{path}' was exported from checkpoint '{inside.get('name', 'unknown')}' {inside.get('sha256', '')[:8]}, "
+            f"expected '{checkpoint.name}' {checkpoint.sha256[:8]}: export that one"
+        )
+    return replace(checkpoint, runner=_runner(session))
+
+
+def _session(file: str | Path | bytes) -> Any:
+    runtime = library("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    given = file if isinstance(file, bytes) else str(file)
+    try:
+        return runtime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    except _refusals(runtime) as error:
+        raise CheckpointError(f"'{file!r:.80}' cannot be read as ONNX: export the checkpoint again") from error
+
+
+def _refusals(runtime: ModuleType) -> tuple[type[Exception], ...]:
+    state = runtime.capi.onnxruntime_pybind11_state
+    return (state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.Fail, state.NotImplemented)
+
+
+def _runner(session: Any) -> Runner:
+    def run(stamps: FloatArray) -> tuple[FloatArray, FloatArray]:
+        passes, features = session.run(["passes", "features"], {"stamps": np.ascontiguousarray(stamps)})
+        return passes, features
+
+    return run

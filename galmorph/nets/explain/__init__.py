@@ -1,0 +1,1 @@
+"""Explain: what the layers of a trained network look for, see and hang on."""

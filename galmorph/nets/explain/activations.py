@@ -1,0 +1,83 @@
+"""Activations: what the layers of a network make of a stamp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from galmorph.nets.architecture.layers import ORDER
+from galmorph.nets.architecture.network import Network
+
+__all__ = ["Activation", "activations", "last_weights", "unit_responses"]
+
+FloatArray = npt.NDArray[np.float32]
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What one layer gives for one stamp.
+
+    Parameters
+    ----------
+    line
+        The layer as it is written.
+    values
+        (M, H, W) maps, or (F,) numbers.
+    per_field
+        Maps that belong together: 8 orientations of a field, or 1.
+    parts
+        Of a stamp that goes through the network in so many parts, those of the first are given.
+    """
+
+    line: str
+    values: FloatArray
+    per_field: int = 1
+    parts: int = 1
+
+    def strongest(self, n: int) -> list[int]:
+        """Choose at most `n` maps of different fields: those that vary most over the stamp, in their order."""
+        spread = self.values.std(axis=(1, 2)).reshape(-1, self.per_field)
+        fields = np.argsort(-spread.max(axis=1), kind="stable")[:n]
+        return sorted((fields * self.per_field + spread[fields].argmax(axis=1)).tolist())
+
+
+def activations(network: Network, stamp: FloatArray) -> Iterator[Activation]:
+    """Show a stamp, (C, S, S), to a network and yield what each layer makes of it, in their order.
+
+    Layers that do nothing outside training (dropout) are left out.
+    """
+    x = torch.from_numpy(np.ascontiguousarray(stamp[None]))
+    with torch.inference_mode():
+        for layer, (line, shape) in zip(network.layers, network.outline, strict=True):
+            x = layer(x)
+            if isinstance(layer, nn.Dropout):
+                continue
+            # A copy: the next layer may compute in place.
+            yield Activation(line.text, x[0].float().cpu().numpy().copy(), ORDER if shape.square else 1, shape.parts)
+
+
+def unit_responses(network: Network, stamps: FloatArray) -> FloatArray:  # (N, C, S, S) -> (N, F)
+    """Compute what the last dense layer sees of each stamp."""
+    with torch.inference_mode():
+        seen = [
+            network.features(torch.from_numpy(stamps[i : i + _BATCH])).flatten(1).float().cpu().numpy()
+            for i in range(0, len(stamps), _BATCH)
+        ]
+    return np.concatenate(seen)
+
+
+def last_weights(network: Network) -> FloatArray | None:
+    """Return the weights, (A, F), by which the last dense layer makes answers of its units.
+
+    None where that layer does not give one number per answer (such as after maxout).
+    """
+    linear = [m for layer in network.layers for m in layer.modules() if isinstance(m, nn.Linear)]
+    if not linear or linear[-1].out_features != len(network.scheme.keys):
+        return None
+    return np.ascontiguousarray(linear[-1].weight.detach().float().cpu().numpy())

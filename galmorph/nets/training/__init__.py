@@ -1,0 +1,1 @@
+"""Training: from measured galaxies and votes to weights."""

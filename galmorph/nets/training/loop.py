@@ -1,0 +1,320 @@
+"""Training: one loop for votes, fractions and classes, and for galaxies without a label.
+
+The loop is a generator: it yields after every epoch, and saving, stopping and progress belong to the caller. All
+random numbers of an epoch follow from the seed and its number, so a resumed run continues as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from galmorph.errors import OutputError, PipelineError
+from galmorph.nets.architecture.network import Network, NetworkConfig, channels_last
+from galmorph.nets.training.augment import Augmentation
+from galmorph.nets.training.consistency import disagreement, strength
+from galmorph.nets.training.loss import make_loss
+from galmorph.nets.training.settings import TrainingSettings
+from galmorph.nets.training.training_set import TrainingSet
+from galmorph.sky.scheme import Scheme
+
+__all__ = ["Epoch", "Trainer", "TrainingSettings"]
+
+_DROPS = (0.72, 0.92)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch gave: losses, and whether it is the best so far or the last.
+
+    The disagreement is the mean, unweighted, about galaxies without a label; 0 where none are learnt from.
+    """
+
+    number: int
+    train_loss: float
+    validation_loss: float
+    learning_rate: float
+    is_best: bool
+    is_last: bool
+    disagreement: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Unlabelled:
+    """Galaxies without a label in one step: two views of each, (B, C, S, S), and how much their disagreement weighs."""
+
+    stamps: torch.Tensor
+    again: torch.Tensor
+    strength: float
+
+
+class Trainer:
+    """Holds the network, its running average and the optimiser; `epochs()` trains.
+
+    Parameters
+    ----------
+    training, validation
+        Sets of galaxies with labels.
+    scheme, config, ranges, settings
+        What to learn, the architecture, the augmentation and the loop's settings.
+    device
+        ``'cpu'`` or ``'cuda'``: where stamps are made and the network learns. The best weights stay on the processor.
+    """
+
+    def __init__(
+        self,
+        training: TrainingSet,
+        validation: TrainingSet,
+        scheme: Scheme,
+        config: NetworkConfig,
+        ranges: Augmentation,
+        settings: TrainingSettings,
+        device: str = "cpu",
+    ) -> None:
+        ranges.check(training.recipe)
+        torch.manual_seed(settings.seed)
+        self.device = torch.device(device)
+        self.training, self.validation = training.on(device), validation.on(device)
+        self.labelled, self.unlabelled = training.labelled, training.unlabelled
+        self.scheme, self.config, self.ranges, self.settings = scheme, config, ranges, settings
+        self.loss = make_loss(settings.loss, scheme, smoothing=settings.smoothing)
+        self.exact = make_loss(settings.loss, scheme)
+        self.best = channels_last(Network(config, training.recipe, scheme)).eval()
+        self.network = copy.deepcopy(self.best).to(self.device).train()
+        self.averaged = copy.deepcopy(self.best).to(self.device)
+        self.answers = self._forward()
+        self.optimiser = _optimiser(self.network, settings)
+        self.done = 0
+        self.best_loss = math.inf
+        self.since_best = 0
+        self.history: list[dict[str, float]] = []
+
+    def begin_with(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Replace weights of the network, of its average and of the best, by their names; the others stay."""
+        for module in (self.network, self.averaged, self.best):
+            module.load_state_dict({**module.state_dict(), **weights})
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return max(1, len(self.labelled) // self.settings.batch)
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train until the last epoch or until patience runs out; yield after each."""
+        while self.done < self.settings.epochs and self.since_best < self.settings.patience:
+            loss, apart = self._train_one()
+            validation = self.validation_loss()
+            self.done += 1
+            is_best = validation < self.best_loss
+            self.since_best = 0 if is_best else self.since_best + 1
+            if is_best:
+                self.best_loss = validation
+                self.best.load_state_dict(self.averaged.state_dict())
+            self.history.append({"epoch": self.done, "train_loss": loss, "validation_loss": validation})
+            if self.settings.unlabelled is not None:
+                self.history[-1]["disagreement"] = apart
+            last = self.done >= self.settings.epochs or self.since_best >= self.settings.patience
+            yield Epoch(self.done, loss, validation, self.optimiser.param_groups[0]["lr"], is_best, last, apart)
+
+    def _forward(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        def answers(stamps: torch.Tensor) -> torch.Tensor:
+            return self.loss.outputs(self.network, stamps)
+
+        return torch.compile(answers) if self.settings.compile else answers
+
+    def _train_one(self) -> tuple[float, float]:
+        """Train for an epoch; return the mean loss and the mean disagreement."""
+        generator = torch.Generator().manual_seed(self.settings.seed * 100_003 + self.done)
+        torch.manual_seed(self.settings.seed * 100_019 + self.done)  # dropout
+        order = self.labelled[torch.randperm(len(self.labelled), generator=generator)]
+        others = self._unlabelled_batches()
+        self.network.train()
+        total = apart = 0.0
+        for step in range(self.steps_per_epoch):
+            rows = order[step * self.settings.batch : (step + 1) * self.settings.batch]
+            rate = self._learning_rate(self.done * self.steps_per_epoch + step)
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            loss, distance = self._step(rows, generator, next(others, None))
+            total, apart = total + loss, apart + distance
+        return total / self.steps_per_epoch, apart / self.steps_per_epoch
+
+    def _unlabelled_batches(self) -> Iterator[_Unlabelled]:
+        """Draw the galaxies without a label of an epoch's steps; their generator leaves that of the others alone."""
+        how = self.settings.unlabelled
+        if how is None or how.share == 0 or len(self.unlabelled) == 0:
+            return
+        generator = torch.Generator().manual_seed(self.settings.seed * 100_043 + self.done)
+        size = max(1, round(how.share * self.settings.batch))
+        drawn = [
+            self.unlabelled[torch.randperm(len(self.unlabelled), generator=generator)]
+            for _ in range(-(-size * self.steps_per_epoch // len(self.unlabelled)))
+        ]
+        steps = self.settings.epochs * self.steps_per_epoch
+        batches = torch.cat(drawn).split(size)  # type: ignore[no-untyped-call]
+        for step, rows in enumerate(batches, self.done * self.steps_per_epoch):
+            views = [self._stamps(self.training, rows, self.ranges, generator) for _ in range(2)]
+            yield _Unlabelled(views[0], views[1], strength(how, step, steps))
+
+    def _learning_rate(self, step: int) -> float:
+        steps = self.settings.epochs * self.steps_per_epoch
+        if self.settings.optimiser == "sgd":
+            return self.settings.learning_rate * 0.1 ** sum(step >= share * steps for share in _DROPS)
+        warm = max(1, steps // 10)
+        if step < warm:
+            return self.settings.learning_rate * (step + 1) / warm
+        return self.settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+    @torch.no_grad()
+    def _stamps(
+        self, part: TrainingSet, rows: torch.Tensor, ranges: Augmentation | None, generator: torch.Generator
+    ) -> torch.Tensor:
+        return part.stamps(rows, ranges, generator).contiguous(memory_format=torch.channels_last)
+
+    def _step(self, rows: torch.Tensor, generator: torch.Generator, others: _Unlabelled | None) -> tuple[float, float]:
+        """Learn from labelled galaxies, and from others together with them; return the loss and the disagreement."""
+        part = self.training
+        stamps = self._stamps(part, rows, self.ranges, generator)
+        together = stamps if others is None else torch.cat([stamps, others.stamps])
+        with self._precision():
+            answers = self.answers(together)
+        loss = self.loss(
+            answers[: len(rows)],
+            part.counts[rows],
+            part.totals[rows],
+            None if part.weight is None else part.weight[rows],
+        )
+        apart = torch.zeros(())
+        if others is not None:
+            apart = self._disagreement(answers[len(rows) :], others)
+        self.optimiser.zero_grad(set_to_none=True)
+        (loss if others is None else loss + others.strength * apart).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        self._average()
+        return float(loss.detach()), float(apart.detach())
+
+    def _disagreement(self, answers: torch.Tensor, others: _Unlabelled) -> torch.Tensor:
+        how = self.settings.unlabelled
+        if how is None:
+            return torch.zeros(())
+        with torch.no_grad(), self._precision():
+            taught = self.loss.marginals(self.loss.outputs(self.averaged, others.again))
+        return disagreement(self.loss.marginals(answers), taught, self.scheme, how)
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.bfloat16)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # Early on the average follows closely, so that it does not remember the start.
+        step = self.done * self.steps_per_epoch
+        decay = min(self.settings.average, (1.0 + step) / (10.0 + step))
+        for kept, new in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1.0 - decay)
+            else:
+                kept.copy_(new)
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """Loss of the averaged weights on upright (and identically degraded) stamps of the validation part."""
+        generator = torch.Generator().manual_seed(self.settings.seed)
+        ranges = None
+        if self.ranges.observation is not None:
+            ranges = Augmentation(zoom=1.0, shift=0.0, brightness=0.0, observation=self.ranges.observation)
+        total = 0.0
+        part = self.validation
+        for rows in torch.arange(len(part)).split(128):  # type: ignore[no-untyped-call]
+            answers = self.exact.outputs(self.averaged, self._stamps(part, rows, ranges, generator))
+            total += float(self.exact(answers, part.counts[rows], part.totals[rows])) * len(rows)
+        return total / max(len(self.validation), 1)
+
+    def save(self, path: Path) -> None:
+        """Write everything needed to continue: weights, averages, optimiser, history (safetensors, atomically).
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        tensors = _tensors("network", self.network) | _tensors("averaged", self.averaged) | _tensors("best", self.best)
+        for number, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{k}": v.cpu().contiguous() for k, v in state.items()}
+        about = {
+            "done": self.done,
+            "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
+            "since_best": self.since_best,
+            "history": self.history,
+            "settings": self.settings.to_dict(),
+        }
+        temporary = path.with_name(f".{path.name}.part")
+        try:
+            save_file(tensors, temporary, {"state": json.dumps(about)})
+            temporary.replace(path)
+        except (OSError, SafetensorError) as error:
+            temporary.unlink(missing_ok=True)
+            raise OutputError(f"state '{path}' of the training run cannot be written: {error}") from error
+
+    def resume(self, path: Path) -> None:
+        """Continue from a file of :meth:`save`.
+
+        Raises
+        ------
+        PipelineError
+            If the file is corrupt or belongs to other settings.
+        """
+        try:
+            with safe_open(path, framework="pt") as stream:
+                about = json.loads((stream.metadata() or {})["state"])
+            tensors = load_file(path)
+        except (SafetensorError, KeyError, OSError, ValueError) as error:
+            raise PipelineError(f"'{path}' holds no state of a training run: remove it to start anew") from error
+        # A run that was begun before a setting existed has its default; what it is looked at with does not matter.
+        if TrainingSettings().to_dict() | about["settings"] | {"tensorboard": False} != {
+            **self.settings.to_dict(),
+            "tensorboard": False,
+        }:
+            raise PipelineError(f"'{path}' belongs to a run with other settings: choose another folder or remove it")
+        for name, module in (("network", self.network), ("averaged", self.averaged), ("best", self.best)):
+            module.load_state_dict({k: tensors[f"{name}.{k}"] for k in module.state_dict()})
+        self._resume_optimiser(tensors)
+        self.done, self.since_best, self.history = about["done"], about["since_best"], about["history"]
+        self.best_loss = math.inf if about["best_loss"] is None else about["best_loss"]
+
+    def _resume_optimiser(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("optimiser."):
+                _, number, key = name.split(".")
+                state.setdefault(int(number), {})[key] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _optimiser(network: torch.nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    groups = _decay_groups(network, settings.weight_decay)
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+
+
+def _decay_groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    # Norms and biases are not decayed.
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _tensors(name: str, module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    contiguous = torch.contiguous_format
+    return {f"{name}.{k}": v.detach().cpu().clone(memory_format=contiguous) for k, v in module.state_dict().items()}

@@ -1,0 +1,121 @@
+"""Start: the weights of a checkpoint with which networks begin to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from galmorph.errors import CheckpointError, PipelineError
+from galmorph.nets.architecture.network import Network, NetworkConfig, members_of, n_weights
+from galmorph.nets.checkpoint.file import load_checkpoint
+from galmorph.nets.checkpoint.shelf import checksum, find_checkpoint
+from galmorph.sky.scheme import Scheme
+from galmorph.stamps.recipe import Recipe
+
+__all__ = ["Start", "load_start", "mark_of"]
+
+Weights = Mapping[str, torch.Tensor]
+# Where less than this share of the weights fits, it is another network, and what fits is chance.
+_LEAST = 0.5
+
+
+@dataclass(frozen=True)
+class Start:
+    """What new networks take from those of a checkpoint.
+
+    Parameters
+    ----------
+    name, sha256
+        Of the checkpoint.
+    weights
+        Of each of its networks, those that fit, statistics of normalisation included.
+    taken
+        The number of trainable weights among them, for each of its networks.
+    total
+        The number that a new network has.
+    """
+
+    name: str
+    sha256: str
+    weights: Sequence[Weights]
+    taken: Sequence[int]
+    total: int
+
+    def member(self, number: int) -> Weights:
+        """Return the weights that network `number`, from 1, begins with: each of the checkpoint's in turn."""
+        return self.weights[(number - 1) % len(self.weights)]
+
+    def about(self, members: int) -> dict[str, Any]:
+        """Return plain values: the checkpoint, and how many of the weights of each new network come from it."""
+        taken = [self.taken[number % len(self.taken)] for number in range(members)]
+        return {"name": self.name, "sha256": self.sha256, "taken": taken, "of": self.total}
+
+    def __str__(self) -> str:
+        """Say how much is taken, and from where."""
+        numbers = " or ".join(str(n) for n in sorted(set(self.taken)))
+        return f"{numbers} of {self.total} weights from {self.name} (sha256 {self.sha256[:12]})"
+
+
+def load_start(name: str | Path, config: NetworkConfig, recipe: Recipe, scheme: Scheme) -> Start:
+    """Find the weights of a checkpoint that fit a network.
+
+    Those with the same name and shape do. The last layer, whose weights stand for answers, fits only where the answers
+    are the same.
+
+    Parameters
+    ----------
+    name
+        Of a checkpoint that ships, or its file.
+    config, recipe, scheme
+        Of the networks that are to learn.
+
+    Raises
+    ------
+    PipelineError
+        If there is no such checkpoint, or if less than half of the weights fit.
+    """
+    try:
+        checkpoint = load_checkpoint(name)
+    except CheckpointError as error:
+        raise PipelineError(f"[train] start: {error}") from error
+    with torch.device("meta"):
+        new = Network(config, recipe, scheme)
+    fitting = [_fitting(old, new) for old in members_of(checkpoint.network)]
+    trainable = {key for key, _ in new.named_parameters()}
+    taken = [sum(v.numel() for k, v in weights.items() if k in trainable) for weights in fitting]
+    total = n_weights(new)
+    if min(taken) < _LEAST * total:
+        raise PipelineError(
+            f"[train] start = '{name}' (network '{checkpoint.config.name}') fits {min(taken)} of the {total} weights "
+            f"of network '{config.name}', expected at least half: start from a checkpoint of the same network, or none"
+        )
+    return Start(checkpoint.name, checkpoint.sha256, fitting, taken, total)
+
+
+def _fitting(old: Network, new: Network) -> Weights:
+    shapes = {key: value.shape for key, value in new.state_dict().items()}
+    same = old.scheme.keys == new.scheme.keys
+    return {
+        key: value
+        for key, value in old.state_dict().items()
+        if shapes.get(key) == value.shape and (same or not new.is_answering(key))
+    }
+
+
+def mark_of(name: str | Path) -> str:
+    """Return what tells a start from others, wherever its file lies: its name and the beginning of its checksum.
+
+    Raises
+    ------
+    PipelineError
+        If there is no such checkpoint.
+    """
+    try:
+        path = find_checkpoint(name)
+    except CheckpointError as error:
+        raise PipelineError(f"[train] start: {error}") from error
+    return f"{path.stem}, sha256 {checksum(path)[:12]}"

@@ -1,0 +1,1 @@
+"""Pages: what people look at - report, inspection, contact sheet, figures."""

@@ -1,0 +1,129 @@
+"""Descriptions: what ships, in words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from galmorph.errors import UnknownNameError, unknown_name
+from galmorph.learning.pipeline import load_pipeline, pipeline_names
+from galmorph.nets.checkpoint.card import read_card
+from galmorph.nets.checkpoint.shelf import checkpoint_names
+from galmorph.sky.scheme import load_scheme, scheme_names
+from galmorph.sky.survey import survey, survey_names
+from galmorph.stamps.recipe import Recipe
+
+__all__ = ["KINDS", "describers", "show"]
+
+KINDS = ("surveys", "schemes", "networks", "checkpoints", "pipelines")
+
+
+def show(name: str) -> str:
+    """Describe everything of this name; ``KIND/NAME`` where one kind is meant.
+
+    Raises
+    ------
+    UnknownNameError
+        If nothing has this name; the message lists what exists.
+    """
+    wanted, _, short = name.rpartition("/")
+    found = [(k, describers(k)) for k in KINDS if not wanted or k == wanted]
+    texts = [f"{kind.removesuffix('s')} {short}: {known[short](short)}" for kind, known in found if short in known]
+    if not texts:
+        raise UnknownNameError(unknown_name("name", name, {n for _, known in found for n in known}))
+    return "\n\n".join(texts)
+
+
+def describers(kind: str) -> dict[str, Callable[[str], str]]:
+    """Map the names of one kind of shipped thing to functions that describe them; the first line is a title."""
+    if kind == "surveys":
+        return dict.fromkeys(survey_names(), _survey)
+    if kind == "schemes":
+        return dict.fromkeys(scheme_names(), _scheme)
+    if kind == "pipelines":
+        return dict.fromkeys(pipeline_names(), _pipeline)
+    if kind == "networks":
+        from galmorph.nets.architecture.network import network_names  # noqa: PLC0415 - torch
+
+        return dict.fromkeys(network_names(), _network)
+    return dict.fromkeys(checkpoint_names(), _checkpoint)
+
+
+def _survey(name: str) -> str:
+    made = survey(name)
+    lines = [made.title, f"reference: {made.reference}", "bands:"]
+    for band in made.bands:
+        aliases = f" (= {', '.join(band.aliases)})" if band.aliases else ""
+        lines.append(
+            f"  {band.name}{aliases}: {band.scale_arcsec} arcsec/pixel, AB zero point {band.zero_point_ab} "
+            f"for 1 {band.unit}, PSF FWHM {band.psf_fwhm_arcsec} arcsec"
+        )
+    lines += ["fields:"] if made.fields else []
+    lines += [f"  {f.name}: {f.title}" for f in made.fields]
+    lines += [f"usual checkpoint for {band}: {name}" for band, name in made.checkpoints.items()]
+    return "\n".join(lines)
+
+
+def _scheme(name: str) -> str:
+    made = load_scheme(name)
+    lines = [made.title, f"reference: {made.reference}", f"kind: {made.kind}"]
+    for question in made.questions:
+        asked = f" (asked after {', '.join(question.parents)})" if question.parents else ""
+        lines += [f"{question.name}: {question.title}{asked}", *(f"  {a.key}" for a in question.answers)]
+    for rule in made.rules:
+        default = " (the default)" if rule.name == made.default_rule else ""
+        people = {"all": "of all people", "asked": "of those who were asked"}[rule.of]
+        lines += [f"rule {rule.name}{default}: {rule.title}", f"  reference: {rule.reference}", f"  fractions {people}"]
+        lines += [f"  {kind.name}: {kind.when}" for kind in rule.classes] + [f"  {rule.otherwise}: none of these"]
+    return "\n".join(lines)
+
+
+def _network(name: str) -> str:
+    from galmorph.nets.architecture.network import load_network, outline  # noqa: PLC0415 - torch
+
+    made = load_network(name)
+    settings = ", ".join(f"{k} = {v}" for k, v in made.settings.items())
+    recipe = Recipe(size=made.size or Recipe().size, planes=made.planes, stretch="display")
+    rows, weights = outline(made, recipe, load_scheme(made.scheme))
+    width = max(len(text) for text, *_ in rows)
+    lines = [made.title, f"reference: {made.reference}"]
+    lines += [f"settings: {settings}"] if settings else []
+    lines += [f"for {made.planes} plane(s) of {recipe.size} x {recipe.size} pixels and the answers of {made.scheme}:"]
+    lines += [f"  {text:{width}s}  {shape} ({count} weights)" for text, shape, count in rows]
+    return "\n".join([*lines, f"{weights} weights in all; views: {made.views}"])
+
+
+def _pipeline(name: str) -> str:
+    made = load_pipeline(name)
+    lines = [made.title, f"scheme: {made.scheme}", f"data: {made.images.get('data', '')}"]
+    sections = {name: getattr(made, name) for name in ("recipe", "network", "augmentation", "split", "train")}
+    lines += [f"{name}: " + ", ".join(f"{k}={v}" for k, v in values.items()) for name, values in sections.items()]
+    return "\n".join(lines)
+
+
+def _checkpoint(name: str) -> str:
+    from galmorph.nets.checkpoint.file import load_checkpoint  # noqa: PLC0415 - torch
+
+    made, card = load_checkpoint(name), read_card(name)
+    envelope = made.envelope
+    lines = [
+        str(card.get("title", made.scheme.title)),
+        f"scheme: {made.scheme.name}, {len(made.scheme.keys)} answers; weights: {card.get('weights', '?')}",
+        f"trained on: {card.get('data', '?')}",
+        f"images: {envelope.survey} {'/'.join(envelope.bands)}, {envelope.scale_arcsec} arcsec/pixel",
+        f"sha256: {made.sha256}",
+    ]
+    lines += [f"page: {card['page']}"] if "page" in card else []
+    for part in ("validation", "test"):
+        questions = card.get(part, {}).get("questions", {})
+        lines += [f"{part}, {_scores(name, scores)}" for name, scores in questions.items() if scores.get("rows")]
+        if "accuracy" in card.get(part, {}):
+            lines.append(f"{part}: accuracy {card[part]['accuracy']:.3f}")
+    return "\n".join(lines)
+
+
+def _scores(question: str, scores: Mapping[str, Any]) -> str:
+    return (
+        f"{question}: {scores['rows']} rows, RMSE {scores['rmse']:.3f} (constant {scores['constant']:.3f}, "
+        f"floor {scores['floor']:.3f}), signal explained {scores['signal_explained']:.2f}"
+    )

@@ -1,0 +1,342 @@
+"""Report: one HTML page about a run, to look at in any browser, also offline and printed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+import galmorph
+from galmorph.errors import OutputError
+from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag
+from galmorph.pages.contact import (
+    N_COLOURS,
+    Bar,
+    Findings,
+    Spots,
+    badges,
+    cards,
+    colour_of,
+    run_wide,
+    select,
+    short_names,
+)
+from galmorph.pages.figures import MOST_POINTS, Axis, Mark, count_text, histogram, scatter
+from galmorph.runs.gather import Gathering, locate
+from galmorph.runs.results import Results
+from galmorph.sky.formats.atomic import replacing
+from galmorph.sky.images import ImageSource
+from galmorph.sky.scheme import Scheme
+from galmorph.stamps.recipe import Recipe
+
+if TYPE_CHECKING:
+    from galmorph.nets.checkpoint.file import Checkpoint
+
+__all__ = ["check_report", "write_report"]
+
+IntArray = npt.NDArray[np.intp]
+FloatArray = npt.NDArray[np.float64]
+
+_PAGE = "index.html"
+_PAGES = Path(__file__).parent / "templates"
+
+
+class Reported(Protocol):
+    """What the page asks of a run."""
+
+    @property
+    def gathering(self) -> Gathering:
+        """Catalogue, images and band."""
+
+    @property
+    def survey(self) -> str:
+        """Its name."""
+
+    @property
+    def band(self) -> str:
+        """Its name."""
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The network."""
+
+    @property
+    def prefix(self) -> str:
+        """Of the new columns."""
+
+    @property
+    def normalised(self) -> bool:
+        """Whether independent fractions are scaled to sum to 1."""
+
+
+def check_report(folder: str | Path, *, overwrite: bool) -> None:
+    """Make sure that a report can be written into `folder`, which need not exist yet; leaves nothing behind.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, cannot be made or written, or holds a report that may not be overwritten.
+    """
+    path = Path(folder)
+    page = path / _PAGE
+    try:
+        taken = page.is_dir() or (page.exists() and not overwrite)
+        root = next(p for p in (path, *path.absolute().parents) if p.exists())
+        if root.is_dir():
+            tempfile.TemporaryDirectory(prefix=".galmorph-", dir=root).cleanup()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if not root.is_dir():
+        raise OutputError(
+            f"report folder '{path}': '{root}' is a file, expected a folder; choose another with --report"
+        )
+    if taken:
+        raise OutputError(
+            f"report '{page}' exists already: expected none; choose another --report folder or --overwrite"
+        )
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"report folder '{path}' cannot be written ({error.strerror}): expected one that can; choose another"
+    )
+
+
+def write_report(run: Reported, results: Results, folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Write one self-contained page about a run: counts, flags, distributions and a contact sheet.
+
+    Only the galaxies of the contact sheet are cut out again, so memory does not grow with the catalogue.
+
+    Parameters
+    ----------
+    run
+        The run; its images must still be open.
+    results
+        What it found.
+    folder
+        Receives ``index.html``; made where it does not exist.
+    overwrite
+        Whether an earlier page may be replaced.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    OutputError
+        As :func:`check_report`, or if the disk is full. An earlier page is then untouched.
+    """
+    check_report(folder, overwrite=overwrite)
+    page = Path(folder) / _PAGE
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(page.parent, error) from error
+    contents = _contents(run, results)
+    # autoescape: names in catalogues and files may hold anything, also HTML.
+    pages = Environment(
+        loader=FileSystemLoader(_PAGES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters["count"] = count_text
+    with replacing(page) as temporary, open(temporary, "w", encoding="utf-8", errors="replace") as stream:
+        stream.writelines(pages.get_template("report.html.j2").stream(**contents))
+    return page
+
+
+def _contents(run: Reported, results: Results) -> dict[str, Any]:
+    """Gather all that the template shows."""
+    scheme = run.checkpoint.scheme if run.checkpoint else None
+    found = _findings(run, results, scheme)
+    catalog, images = run.gathering.catalog, run.gathering.images
+    chosen = select(found, results.flags, Spots(results.tile, results.x, results.y))
+    sheet = cards(run.gathering, _recipe(run), results, found, chosen.rows)
+    n_certain, n_flagged = len(chosen.certain), len(chosen.flagged)
+    flags = results.flags
+    return {
+        "title": catalog.title,
+        "run": run,
+        "images": _image_names(images),
+        "checkpoint": run.checkpoint,
+        "scheme": scheme,
+        "version": galmorph.__version__,
+        "date": datetime.now(UTC),
+        "rows": len(results),
+        "classified": int(results.classified.sum()),
+        "flagged": int((flags != 0).sum()),
+        "doubtful": int(((flags & ~np.int32(int(found.hidden))) != 0).sum()),
+        "hidden": badges(int(found.hidden), Flag(0)),
+        "classes": _class_bars(scheme, found, results.classified) if scheme else [],
+        "questions": _question_bars(scheme, results) if scheme and scheme.kind == "tree" else [],
+        "flags": _flag_rows(flags),
+        "figures": _figures(run, results, found),
+        "certain": sheet[:n_certain],
+        "uncertain": sheet[n_certain : len(sheet) - n_flagged],
+        "doubted": sheet[len(sheet) - n_flagged :],
+        "network_view": any(c.picture is not None and c.picture.network_uri for c in sheet),
+        "has_wcs": images.has_wcs,
+        "half_width": _recipe(run).half_width_rpet,
+    }
+
+
+def _recipe(run: Reported) -> Recipe:
+    if run.checkpoint is not None:
+        return run.checkpoint.recipe
+    planes = run.gathering.images.n_planes
+    return Recipe(half_width_rpet=run.gathering.half_width_rpet, planes=planes, neighbours="keep")
+
+
+def _image_names(images: ImageSource) -> str:
+    names = [Path(n).name for n in images.tile_names]
+    if images.kind == "jpeg":
+        return f"{count_text(len(names))} display stamps"
+    return ", ".join(names[:3]) + (f" and {count_text(len(names) - 3)} more" if len(names) > 3 else "")
+
+
+def _findings(run: Reported, results: Results, scheme: Scheme | None) -> Findings:
+    hidden = run_wide(results.flags, results.classified)
+    if scheme is None:
+        n = len(results)
+        return Findings(None, np.full(n, -1, np.intp), np.full(n, np.nan), np.zeros((n, 0)), hidden)
+    marginals = scheme.marginals(results.conditional)
+    if run.normalised:
+        marginals = scheme.normalised(marginals)
+    _, confidence = scheme.best_class(marginals)
+    first = marginals[:, scheme.slices[0]]
+    classes = np.where(results.classified, np.nan_to_num(first).argmax(axis=1), -1)
+    return Findings(scheme, classes.astype(np.intp), confidence, marginals, hidden)
+
+
+def _class_bars(scheme: Scheme, found: Findings, classified: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Count the rows of each class, and average its probability over all classified rows."""
+    n = max(int(classified.sum()), 1)
+    means = found.marginals[classified].sum(axis=0) / n
+    counts = np.bincount(found.classes[classified], minlength=len(scheme.questions[0].answers))
+    return [
+        {
+            "bar": Bar(answer.title, int(counts[i]) / n, colour_of(i), int(counts[i])),
+            "short": short,
+            "mean": float(means[i]),
+        }
+        for i, (answer, short) in enumerate(zip(scheme.questions[0].answers, short_names(scheme), strict=True))
+    ]
+
+
+def _question_bars(scheme: Scheme, results: Results) -> list[dict[str, Any]]:
+    """Average each question's answers over the galaxies, each counting as much as the question is asked of it."""
+    conditional = results.conditional[results.classified]
+    marginals = scheme.marginals(conditional)
+    found = []
+    for question, where, parents in zip(scheme.questions, scheme.slices, scheme.parents, strict=True):
+        asked = marginals[:, list(parents)].sum(axis=1) if parents else np.ones(len(conditional))
+        total = float(asked.sum())
+        means = marginals[:, where].sum(axis=0) / max(total, 1e-9)
+        after = [scheme.answers[p].title for p in parents]
+        bars = [Bar(a.title, float(m)) for a, m in zip(question.answers, means, strict=True)]
+        found.append({"title": question.title, "after": after, "asked": total, "bars": bars})
+    return found
+
+
+def _flag_rows(flags: npt.NDArray[np.int32]) -> list[dict[str, Any]]:
+    n = max(len(flags), 1)
+    counts = {flag: int(((flags & int(flag)) != 0).sum()) for flag in MEANINGS}
+    return [
+        {
+            "bit": int(flag),
+            "name": flag.name,
+            "meaning": MEANINGS[flag],
+            "count": count,
+            "share": count / n,
+            "empty": bool(flag & UNCLASSIFIABLE),
+        }
+        for flag, count in counts.items()
+    ]
+
+
+def _figures(run: Reported, results: Results, found: Findings) -> list[dict[str, Any]]:
+    """Draw the distributions, each with a sentence on what it shows."""
+    known_scale = bool(np.isfinite(results.scale_arcsec).any())
+    unit, scale = ("arcsec", results.scale_arcsec) if known_scale else ("pixels", np.ones(len(results)))
+    radius = results.rpet_px * scale
+    offset = _offset_px(run.gathering, results) * scale
+    radii = Axis.over(f"Petrosian radius ({unit})", radius, log=True)
+    ratios = Axis.over("signal-to-noise ratio", results.snr, log=True)
+    trained = _trained_range(run)
+    colours = np.where(found.classes < N_COLOURS, found.classes, -1)
+    # Crowded figures shade cells and cannot tell the classes apart.
+    keyed = run.checkpoint is not None and len(results) <= MOST_POINTS
+    return [
+        *_confidence_figure(run, found),
+        _figure("Petrosian radius", radii, radius, _psf_mark(run.gathering, known_scale)),
+        _figure("Signal-to-noise ratio", ratios, results.snr, trained),
+        _figure(
+            "Centroid offset", Axis.over(f"offset from the catalogue ({unit})", offset, top_percentile=98.0), offset
+        ),
+        {
+            "title": "Size against S/N",
+            "svg": scatter(ratios, radii, results.snr, radius, colours, marks=trained),
+            "note": "",
+            "keyed": keyed,
+        },
+        *_confidence_against_snr(found, ratios, results.snr, trained, colours, keyed),
+    ]
+
+
+def _confidence_figure(run: Reported, found: Findings) -> Iterator[dict[str, Any]]:
+    if run.checkpoint is None:
+        return
+    by_chance = 1.0 / len(run.checkpoint.scheme.questions[0].answers)
+    axis = Axis(f"probability of the class ({run.prefix}conf)", 0.0, 1.0)
+    yield _figure("Confidence", axis, found.confidence, [Mark(by_chance, "by chance")])
+
+
+def _confidence_against_snr(
+    found: Findings, ratios: Axis, snr: FloatArray, trained: Sequence[Mark], colours: IntArray, keyed: bool
+) -> Iterator[dict[str, Any]]:
+    if found.scheme is None:
+        return
+    up = Axis("probability of the class", 0.0, 1.0)
+    svg = scatter(ratios, up, snr, found.confidence, colours, marks=trained)
+    yield {"title": "Confidence against S/N", "svg": svg, "note": "", "keyed": keyed}
+
+
+def _figure(title: str, axis: Axis, values: FloatArray, marks: Sequence[Mark] = ()) -> dict[str, Any]:
+    known = values[np.isfinite(values)]
+    shares = axis.shares(known)
+    beyond = int((~((shares >= 0) & (shares <= 1))).sum())
+    note = f"Median {np.median(known):.3g} of {count_text(known.size)} rows" if known.size else "No values"
+    note += f"; {count_text(beyond)} beyond the axis." if beyond else "."
+    return {"title": title, "svg": histogram(axis, values, marks=marks), "note": note, "keyed": False}
+
+
+def _offset_px(gathering: Gathering, results: Results) -> FloatArray:
+    """Distance of each centroid from the catalogue's position, (N,)."""
+    if len(results) == 0:
+        return np.zeros(0)
+    where, _ = locate(gathering)
+    same = results.tile == where.tile
+    return np.where(same, np.hypot(results.x - where.x, results.y - where.y), np.nan)
+
+
+def _psf_mark(gathering: Gathering, known_scale: bool) -> list[Mark]:
+    if not known_scale or gathering.psf_fwhm_px is None:
+        return []
+    return [Mark(gathering.psf_fwhm_px * gathering.images.scale_arcsec, "PSF FWHM")]
+
+
+def _trained_range(run: Reported) -> list[Mark]:
+    if run.checkpoint is None:
+        return []
+    low, high = run.checkpoint.envelope.snr
+    return [Mark(v, t) for v, t in ((low, "training set from"), (high, "training set to")) if np.isfinite(v) and v > 0]

@@ -1,0 +1,73 @@
+"""Inputs of a training run: where files lie, and words of the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import drawn
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from galmorph.errors import PipelineError
+from galmorph.learning.inputs import Inputs, beside, read_words
+from galmorph.learning.pipeline import load_pipeline
+
+NAMES = st.text(st.characters(whitelist_categories=("L", "N")), min_size=1, max_size=9)
+
+
+@given(NAMES, st.lists(NAMES, min_size=1, max_size=4))
+def test_words_say_what_a_section_says(labels, images):
+    """Reading words, in any number, gives the inputs that were meant."""
+    words = [f"labels={labels}", *(f"images={name}" for name in images)]
+    made = Inputs.from_dict(read_words(words), "p")
+    assert (made.labels, made.images) == (labels, tuple(images))
+
+
+def test_relative_files_lie_beside_their_pipeline(tmp_path):
+    """Those of an extended file beside that one; absolute ones and columns stay; BAND=FILE keeps its band."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "base.toml").write_text(
+        drawn.PIPELINE + '[inputs]\nlabels = "a.csv"\nimages = ["g=g.fits", "r=/r/*.fits"]\n'
+    )
+    (tmp_path / "mine.toml").write_text('extends = "parts/base.toml"\n[inputs]\nlabels = "b.csv"\nfile = "name"\n')
+    made = load_pipeline(tmp_path / "mine.toml").inputs
+    assert made["labels"] == str(tmp_path / "b.csv")
+    assert made["images"] == [f"g={tmp_path}/parts/g.fits", "r=/r/*.fits"]
+    assert made["file"] == "name"
+    above = load_pipeline(tmp_path / "mine.toml", {"inputs": read_words(["images=here.zip"])}).inputs
+    assert above["images"] == ["here.zip"]
+    assert beside({"labels": "a=b/c.csv"}, Path("/x"))["labels"] == "a=/x/b/c.csv"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["labels"], "expected KEY=VALUE"),
+        (["labels="], "expected KEY=VALUE"),
+        (["label=a.csv"], "did you mean 'labels'"),
+        (["labels=a.csv", "labels=b.csv"], "given twice"),
+    ],
+)
+def test_wrong_words_are_refused(words, expected):
+    """Each says what was expected."""
+    with pytest.raises(PipelineError, match=expected):
+        read_words(words)
+
+
+@pytest.mark.parametrize("given", [{"labels": "a.csv"}, {"images": "a.zip"}, {"labels": "a.csv", "images": []}])
+def test_what_is_not_named_is_asked_for(given):
+    """The message shows the option and the section."""
+    with pytest.raises(PipelineError, match=r"--input (labels|images)=FILE.*\[inputs\]"):
+        Inputs.from_dict(given, "p")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("labels = 3", "expected a file"), ("images = [1]", "list of files"), ("imges = 'a'", "imges")],
+)
+def test_a_wrong_section_is_refused(tmp_path, text, expected):
+    """Numbers are no files, and keys are known."""
+    (tmp_path / "p.toml").write_text(drawn.PIPELINE + f"[inputs]\n{text}\n")
+    with pytest.raises(PipelineError, match=expected):
+        load_pipeline(tmp_path / "p.toml")

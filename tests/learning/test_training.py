@@ -1,0 +1,340 @@
+"""Training runs on a few small pictures: files, resuming, scores, and a test part that is not even read."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import drawn
+import numpy as np
+import pytest
+import torch
+from astropy.table import Table
+
+from galmorph.cli import run
+from galmorph.errors import OutputError, PipelineError, SchemeError
+from galmorph.learning.pipeline import load_pipeline, split_rows
+from galmorph.learning.scoring import calibrate_checkpoint, evaluate_checkpoint, labels_from
+from galmorph.learning.training import train
+from galmorph.nets.architecture.network import members_of
+from galmorph.nets.checkpoint.file import load_checkpoint
+from galmorph.sky.catalog import catalog_from, read_catalog
+from galmorph.sky.images import open_images
+from galmorph.sky.scheme import load_scheme
+from galmorph.sky.survey import survey
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Draw round and edge-on galaxies, and write labels and a pipeline."""
+    return drawn.write(tmp_path_factory.mktemp("training"))
+
+
+@pytest.fixture
+def inputs(folder):
+    """Open labels, images and pipeline."""
+    source = open_images(folder / "images.zip", survey=survey("sdss"), band="RGB")
+    yield read_catalog(folder / "labels.csv"), source, load_pipeline(folder / "tiny.toml")
+    source.close()
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """Train by the command line."""
+    output = tmp_path_factory.mktemp("run")
+    asked = ["--pipeline", str(folder / "tiny.toml"), "--threads", "1", "-o", str(output)]
+    assert run(["train", str(folder / "labels.csv"), "--image", str(folder / "images.zip"), *asked]) == 0
+    return output
+
+
+def rows_of(path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def assert_same_network(one, other) -> None:
+    weights = other.network.state_dict()
+    for name, weight in one.network.state_dict().items():
+        assert torch.equal(weight, weights[name]), name
+    assert one.temperatures == other.temperatures
+
+
+def test_a_run_leaves_checkpoint_card_log_and_split(trained):
+    assert {p.name for p in trained.iterdir()} == {
+        *("tiny.safetensors", "tiny.json", "log.csv", "losses.png", "split.csv", "pipeline.json", "state.safetensors"),
+    }
+    card = json.loads((trained / "tiny.json").read_text())
+    made = load_checkpoint(trained / "tiny.safetensors")
+    assert card["sha256"] == made.sha256
+    assert card["title"] == "round and edge-on pictures"
+    assert card["data"] == "drawn for a test"
+    assert sum(card["rows"].values()) == drawn.ROWS
+    assert [len(curve) for curve in card["curves"]] == [12]
+    assert "accuracy" in card["validation"]
+    assert "test" not in card
+    assert made.envelope.survey == "sdss"
+    assert made.envelope.bands == ("i", "r", "g")
+    assert made.scheme.name == "gz2-simple"
+    losses = [float(row["validation_loss"]) for row in rows_of(trained / "log.csv")]
+    assert losses[-1] < losses[0]
+
+
+def test_the_checkpoint_tells_round_from_edge_on(trained, inputs):
+    catalog, images, _ = inputs
+    scores = evaluate_checkpoint(load_checkpoint(trained / "tiny.safetensors"), catalog, images, part="all")
+    assert scores["accuracy"] > 0.9
+
+
+def test_the_split_on_disk_is_the_pipeline_s(trained, inputs):
+    catalog, _, pipeline = inputs
+    rows = rows_of(trained / "split.csv")
+    assert [row["name"] for row in rows] == catalog.files
+    assert [row["part"] for row in rows] == split_rows(pipeline.split, catalog.files, {}).tolist()
+
+
+def test_evaluating_prints_json_and_fills_the_card(trained, folder, capsys, tmp_path):
+    card = tmp_path / "card.json"
+    card.write_bytes((trained / "tiny.json").read_bytes())
+    asked = [str(trained / "tiny.safetensors"), str(folder / "labels.csv"), "--image", str(folder / "images.zip")]
+    assert run(["evaluate", *asked, "--card", str(card)]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["part"] == "test"
+    assert json.loads(card.read_text())["test"] == scores
+    assert run(["evaluate", *asked, "--part", "all", "-o", str(tmp_path / "scores.json")]) == 0
+    assert capsys.readouterr().out == ""
+    assert json.loads((tmp_path / "scores.json").read_text())["part"] == "all"
+    assert run(["evaluate", *asked, "--part", "tset"]) == 1
+    assert "did you mean 'test'?" in capsys.readouterr().err
+
+
+def test_training_fits_sets_and_an_envelope(trained, inputs):
+    """Twelve held-out pictures: sets of 90 % are possible from nine on; an embedding needs twenty of each part."""
+    made = load_checkpoint(trained / "tiny.safetensors")
+    held = int((split_rows(inputs[2].split, inputs[0].files, {}) == "validation").sum())
+    assert made.sets.rows == held
+    assert made.sets.kind == "lac"
+    assert made.envelope.embedding is None
+    assert made.envelope.snr[0] > 0
+    assert made.envelope.rpet_px == (0.0, float("inf"))  # the pixel scale of pictures is not known
+    card = json.loads((trained / "tiny.json").read_text())
+    assert card["calibration"]["sets"] == made.sets.to_dict()
+    assert card["calibration"]["settings"]["method"] == "temperature"
+
+
+def test_a_pipeline_says_how_to_calibrate(inputs, tmp_path):
+    catalog, images, pipeline = inputs
+    asked = {"method": "dirichlet", "sets": "aps", "coverage": 0.7, "by_class": True}
+    made = train(catalog, images, replace(load_one_epoch(pipeline), calibration=asked), tmp_path / "run")
+    assert (made.checkpoint.sets.kind, made.checkpoint.sets.coverage, made.checkpoint.sets.by_class) == (
+        "aps",
+        0.7,
+        True,
+    )
+    assert made.card["calibration"]["settings"]["method"] == "dirichlet"
+    for wrong, words in (
+        ({"methd": "dirichlet"}, "did you mean 'method'"),
+        ({"method": "isotonic"}, "known are dirichlet, temperature"),
+        ({"sets": "raps"}, "did you mean 'aps'"),
+        ({"coverage": 90}, "between 0 and 1"),
+        ({"by_class": "yes"}, "expected true or false"),
+    ):
+        with pytest.raises(PipelineError, match=words):
+            train(catalog, images, replace(pipeline, calibration=wrong), tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+
+
+def test_calibrating_again_changes_what_was_fitted_and_nothing_else(trained, folder, tmp_path, capsys):
+    """By the command line, with other settings; then as in training, which gives the file of training."""
+    data = [str(folder / "labels.csv"), "--image", str(folder / "images.zip")]
+    before, path = trained / "tiny.safetensors", tmp_path / "again.safetensors"
+    asked = ["calibrate", str(before), *data, "-o", str(path)]
+    assert run([*asked, "--sets", "aps", "--coverage", "0.8", "--by-class", "--method", "dirichlet"]) == 0
+    assert capsys.readouterr().out == f"{path}\n"
+    one, other = load_checkpoint(before), load_checkpoint(path)
+    for name, weight in one.network.state_dict().items():
+        assert torch.equal(weight, other.network.state_dict()[name])
+    assert (other.sets.kind, other.sets.coverage) == ("aps", 0.8)
+    assert (other.recipe, other.scheme, other.split) == (one.recipe, one.scheme, one.split)
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["sha256"] == other.sha256
+    assert card["title"] == "round and edge-on pictures"
+    assert "test" not in card
+    assert run(asked) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert run([*asked, "--overwrite"]) == 0
+    assert load_checkpoint(path).sha256 == one.sha256
+
+
+def test_scores_of_another_part_do_not_stay_on_the_card(trained, inputs):
+    catalog, images, _ = inputs
+    old = {"title": "x", "test": {"accuracy": 1.0}, "validation": {}}
+    _, card = calibrate_checkpoint(load_checkpoint(trained / "tiny.safetensors"), catalog, images, card=old)
+    assert set(card) == {"title", "validation", "calibration"}
+    assert card["validation"]["accuracy"] >= 0.5
+
+
+def test_labels_of_other_images_cannot_calibrate(trained, inputs):
+    _, images, _ = inputs
+    labels = catalog_from(Table({"file": ["none.jpg"] * 30, "label": ["spiral"] * 30}))
+    with pytest.raises(PipelineError, match="part of the labels has no image"):
+        calibrate_checkpoint(load_checkpoint(trained / "tiny.safetensors"), labels, images)
+
+
+def test_evaluating_scores_the_sets_in_votes_per_class_and_per_depth(trained, inputs):
+    catalog, images, _ = inputs
+    scores = evaluate_checkpoint(load_checkpoint(trained / "tiny.safetensors"), catalog, images, part="all")
+    sets = scores["sets"]
+    assert (sets["kind"], sets["nominal"], sets["rows"]) == ("lac", 0.9, drawn.ROWS)
+    assert sum(b["rows"] for b in sets["by_snr"]) == drawn.ROWS
+    assert sum(c["rows"] for c in sets["by_class"].values()) == pytest.approx(drawn.ROWS)
+    assert sets["by_class"]["spiral"]["coverage"] is None
+    shares = [c["coverage"] * c["rows"] for c in sets["by_class"].values() if c["rows"]]
+    assert sum(shares) / drawn.ROWS == pytest.approx(sets["coverage"])
+    assert "outside" not in scores
+
+
+def test_a_stopped_run_resumed_equals_an_uninterrupted_one(inputs, tmp_path):
+    catalog, images, pipeline = inputs
+    whole = train(catalog, images, pipeline, tmp_path / "whole")
+
+    def stop(what, done, *_):
+        if what == "training" and done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(catalog, images, pipeline, tmp_path / "parts", progress=stop)
+    assert not (tmp_path / "parts" / "tiny.safetensors").exists()
+    resumed = train(catalog, images, pipeline, tmp_path / "parts", resume=True)
+    assert_same_network(whole.checkpoint, resumed.checkpoint)
+    assert resumed.card["curves"] == whole.card["curves"]
+    assert resumed.card["validation"] == whole.card["validation"]
+
+
+def test_the_test_part_is_not_read(inputs, tmp_path):
+    catalog, images, pipeline = inputs
+    parts = split_rows(pipeline.split, catalog.files, {})
+    cut = []
+
+    class Watched:
+        """Remember which stamps are cut."""
+
+        def __getattr__(self, name):
+            return getattr(images, name)
+
+        def cutout(self, tile, x, y, half_px):
+            cut.append(images.tile_names[tile])
+            return images.cutout(tile, x, y, half_px)
+
+    train(catalog, Watched(), load_one_epoch(pipeline), tmp_path / "run")
+    assert set(cut) == {n for n, p in zip(catalog.files, parts.tolist(), strict=True) if p != "test"}
+
+
+def load_one_epoch(pipeline):
+    return replace(pipeline, train={**pipeline.train, "epochs": 1})
+
+
+def test_a_folder_with_a_run_in_it_is_refused(trained, inputs):
+    with pytest.raises(OutputError, match="--resume"):
+        train(*inputs, trained)
+
+
+def test_a_finished_run_resumed_is_the_same(trained, inputs):
+    before = load_checkpoint(trained / "tiny.safetensors")
+    assert_same_network(train(*inputs, trained, resume=True).checkpoint, before)
+
+
+def test_a_class_of_another_scheme_is_refused(inputs, tmp_path):
+    _, images, pipeline = inputs
+    labels = catalog_from(Table({"file": ["0.jpg", "1.jpg"], "label": ["spiral", "edge_onn"]}))
+    with pytest.raises(SchemeError, match="did you mean 'edge_on'"):
+        train(labels, images, pipeline, tmp_path / "run")
+
+
+def test_labels_of_nothing_are_refused(inputs, tmp_path):
+    _, images, pipeline = inputs
+    labels = catalog_from(Table({"file": ["none.jpg"] * 30, "label": ["spiral"] * 30}))
+    with pytest.raises(PipelineError, match="is empty"):
+        train(labels, images, pipeline, tmp_path / "run")
+
+
+def test_votes_of_another_scheme_are_mapped_by_fractions():
+    columns = {"smooth": [6.0, 0.0], "featured": [3.0, 8.0], "bad": [1.0, 2.0], "merger": [2.0, 12.0]}
+    catalog = catalog_from(Table({"file": ["a.jpg", "b.jpg"], **columns}))
+    fractions = {
+        "votes": ["smooth", "featured", "bad"],
+        "spheroid": ["smooth"],
+        "disk": ["featured"],
+        "irregular": ["merger"],
+        "point_source": ["bad"],
+        "unclassifiable": ["bad"],
+    }
+    labels = labels_from(catalog, load_scheme("candels-visual"), fractions)
+    np.testing.assert_allclose(labels.fractions[0], [0.6, 0.3, 0.2, 0.1, 0.1])
+    assert labels.fractions[1, 2] == 1.0  # never more than all
+    with pytest.raises(PipelineError, match="lacks 'disk'"):
+        labels_from(catalog, load_scheme("candels-visual"), {k: v for k, v in fractions.items() if k != "disk"})
+    with pytest.raises(SchemeError, match="no column 'smoth'"):
+        labels_from(catalog, load_scheme("candels-visual"), {**fractions, "spheroid": ["smoth"]})
+
+
+def test_members_differ_in_their_seeds_and_are_averaged(inputs, tmp_path):
+    catalog, images, pipeline = inputs
+    short = {**pipeline.train, "epochs": 2}
+    made = train(catalog, images, replace(pipeline, train={**short, "members": 2}), tmp_path / "both")
+    first, second = members_of(made.checkpoint.network)
+    seed = short.get("seed", 1)
+    alone = train(catalog, images, replace(pipeline, train={**short, "seed": seed + 1}), tmp_path / "second")
+    weights = alone.checkpoint.network.state_dict()
+    for name, weight in second.state_dict().items():
+        torch.testing.assert_close(weight, weights[name], rtol=1e-3, atol=1e-6)
+    assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert [len(curve) for curve in made.card["curves"]] == [2, 2]
+    assert (tmp_path / "both" / "log-2.csv").exists()
+
+
+def test_no_members_are_refused(inputs, tmp_path):
+    catalog, images, pipeline = inputs
+    with pytest.raises(PipelineError, match="members = 0"):
+        train(catalog, images, replace(pipeline, train={**pipeline.train, "members": 0}), tmp_path / "none")
+
+
+def test_resuming_with_other_settings_is_refused(trained, inputs):
+    """What differs is named: the augmentation, which the state does not hold."""
+    catalog, images, pipeline = inputs
+    other = replace(pipeline, augmentation={"zoom": 1.3})
+    with pytest.raises(PipelineError, match=r"other settings: \[augmentation\] zoom was 1.1 and is 1.3"):
+        train(catalog, images, other, trained, resume=True)
+    with pytest.raises(PipelineError, match=r"\[stars\] count was None and is 3"):
+        train(catalog, images, replace(pipeline, stars={"count": 3}), trained, resume=True)
+
+
+def test_a_broken_record_is_refused(inputs, tmp_path):
+    """A record that is no JSON says so."""
+    (tmp_path / "pipeline.json").write_text("{")
+    with pytest.raises(PipelineError, match="holds no settings"):
+        train(*inputs, tmp_path, resume=True)
+
+
+def test_the_curves_are_drawn_while_a_run_goes_on(inputs, tmp_path):
+    """After the first epoch there is a picture already, and a second network's is in it later."""
+    catalog, images, pipeline = inputs
+    seen = []
+
+    def look(what, *_):
+        if what == "training":
+            seen.append((tmp_path / "losses.png").read_bytes())
+
+    two = replace(pipeline, train={**pipeline.train, "epochs": 2, "members": 2})
+    train(catalog, images, two, tmp_path, progress=look)
+    assert len(seen) == 4
+    assert len(set(seen)) == 4
+    assert all(picture.startswith(b"\x89PNG") for picture in seen)
+
+
+def test_tensorboard_is_written_where_it_is_asked_for(inputs, tmp_path):
+    """One folder for each network."""
+    pytest.importorskip("tensorboard")
+    catalog, images, pipeline = inputs
+    asked = replace(pipeline, train={**pipeline.train, "epochs": 1, "tensorboard": True})
+    train(catalog, images, asked, tmp_path)
+    assert [p.name[:6] for p in (tmp_path / "events-1").iterdir()] == ["events"]

@@ -1,0 +1,384 @@
+"""Augmentation: random views and observations that do what their names say, and repeat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from galaxies import noise, sersic
+from scipy import ndimage
+
+from galmorph.errors import PipelineError
+from galmorph.nets.training.augment import (
+    Augmentation,
+    Observation,
+    batch_warp,
+    blur,
+    degrade,
+    observe,
+    random_turns,
+)
+from galmorph.nets.training.observation import through_pixels
+from galmorph.stamps.recipe import Recipe
+from galmorph.stamps.warp import compose, sample, stamp_matrix, turn, warp
+
+
+def seeded(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_random_views_repeat_for_a_seed_and_differ_between_seeds():
+    ranges = Augmentation()
+    one, again, other = (random_turns(6, ranges, seeded(s)) for s in (3, 3, 4))
+    assert one.shape == (6, 2, 3)
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+def test_random_views_stay_within_their_ranges():
+    views = random_turns(4000, Augmentation(zoom=1.3, shift=0.1), seeded()).double()
+    area = torch.linalg.det(views[:, :, :2])
+    zoom = area.abs() ** -0.5
+    assert 1 / 1.3001 < zoom.min() < 0.8
+    assert 1.25 < zoom.max() < 1.3001
+    assert views[:, :, 2].abs().max() <= 0.1 + 1e-6
+    assert 0.45 < (area < 0).double().mean() < 0.55  # mirrored
+    angles = torch.atan2(views[:, 1, 0], views[:, 0, 0])
+    assert torch.histc(angles, 8).min() > 400  # all directions alike
+
+
+def test_no_ranges_leave_only_rotations():
+    views = random_turns(50, Augmentation(zoom=1.0, shift=0.0), seeded()).double()
+    square = views[:, :, :2] @ views[:, :, :2].transpose(1, 2)
+    assert torch.allclose(square, torch.eye(2).double().expand(50, 2, 2), atol=1e-6)
+
+
+def galaxies(n: int, size: int = 245) -> np.ndarray:
+    """Galaxies through a PSF of FWHM 2.9 px, (n, 1, size, size)."""
+    middle = (size - 1) / 2
+    images = [sersic((size, size), middle, middle, re=6.0 + 2.0 * i, n=1.0 + i, q=0.5, theta=0.4 * i) for i in range(n)]
+    return np.stack([ndimage.gaussian_filter(image, 1.23)[None] for image in images])
+
+
+def coefficients_of(images: np.ndarray) -> torch.Tensor:
+    """B-spline coefficients, single precision as in training."""
+    planes = [ndimage.spline_filter(image[0], order=3, mode="mirror", output=np.float32)[None] for image in images]
+    return torch.from_numpy(np.stack(planes))
+
+
+def views_of(n: int, half: float, middle: float = 122.0) -> np.ndarray:
+    """Random views as in training, (n, 2, 3)."""
+    views = random_turns(n, Augmentation(zoom=1.25), seeded()).double().numpy()
+    return np.stack([compose(stamp_matrix(middle + 0.2, middle - 0.3, half), view) for view in views])
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("points", [1, 2, 3])
+@pytest.mark.parametrize("half", [33.0, 48.0, 63.0])
+def test_single_precision_is_the_numpy_warp_to_a_hundred_thousandth(half, points, device):
+    """Random views of galaxies: with the same points no pixel differs by 1e-5 of the peak, wherever torch computes."""
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    images = galaxies(3)
+    matrices = views_of(12, half)
+    some = images[np.arange(12) % 3]
+    batch = batch_warp(
+        coefficients_of(some).to(device), torch.from_numpy(matrices).float().to(device), 64, points
+    ).cpu()
+    for stamp, image, matrix in zip(batch.numpy(), some, matrices, strict=True):
+        expected = sample(image, matrix, 64, points)
+        assert np.abs(stamp - expected).max() < 1e-5 * expected.max()
+
+
+@pytest.mark.parametrize("half", [33.0, 48.0, 63.0])
+def test_two_points_are_enough_for_training(half):
+    """Canvases have at most 2.5 pixels per stamp pixel: the classifier's warp is within 2e-3 of the peak."""
+    images = galaxies(2)
+    matrices = views_of(8, half)
+    some = images[np.arange(8) % 2]
+    batch = batch_warp(coefficients_of(some), torch.from_numpy(matrices).float(), 64, 2).numpy()
+    for stamp, image, matrix in zip(batch, some, matrices, strict=True):
+        expected = warp(image, matrix, 64)
+        assert np.abs(stamp - expected).max() < 2e-3 * expected.max()
+
+
+def test_a_view_in_training_is_the_view_in_classifying():
+    """In double precision even noise agrees, where the view has one point per stamp pixel as in classifying."""
+    image = ndimage.gaussian_filter(noise((1, 70, 70)), (0, 1, 1)) * np.float32(5)
+    coefficients = torch.from_numpy(ndimage.spline_filter(image[0], order=3, mode="mirror", output=np.float64))
+    views = [turn(0.4), turn(2.0, flip=True, zoom=1.2), turn(-1.0, shift=(0.1, 0.2))]
+    matrices = np.stack([compose(stamp_matrix(35.2, 34.7, 10.0), v) for v in views])
+    batch = batch_warp(coefficients.expand(3, 1, 70, 70), torch.from_numpy(matrices), 20, 1)
+    one_by_one = np.stack([warp(image, m, 20) for m in matrices])
+    assert np.allclose(batch.numpy(), one_by_one, atol=1e-5)
+
+
+def test_a_batch_of_any_length_is_its_stamps_one_by_one():
+    """Stamps computed together do not see each other; no stamps are no error."""
+    coefficients = torch.randn(21, 2, 40, 50, generator=seeded())
+    matrices = torch.from_numpy(views_of(21, 20.0, 22.0)).float()
+    together = batch_warp(coefficients, matrices, 16, 2)
+    alone = torch.cat([batch_warp(coefficients[i : i + 1], matrices[i : i + 1], 16, 2) for i in range(21)])
+    assert together.shape == (21, 2, 16, 16)
+    assert torch.allclose(together, alone, atol=1e-6)
+    assert batch_warp(coefficients[:0], matrices[:0], 16, 2).shape == (0, 2, 16, 16)
+
+
+def test_half_precision_around_the_warp_does_not_reach_it():
+    """Where convolutions run in bfloat16 the stamps stay as they are."""
+    coefficients = coefficients_of(galaxies(2, 97))
+    matrices = torch.from_numpy(views_of(2, 40.0, 48.0)).float()
+    plain = batch_warp(coefficients, matrices, 32, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(batch_warp(coefficients, matrices, 32, 2), plain)
+
+
+def test_the_coefficients_are_left_as_they_are():
+    """Canvases are warped again in the next epoch."""
+    coefficients = coefficients_of(galaxies(1, 65))
+    before = coefficients.clone()
+    matrices = torch.from_numpy(views_of(1, 20.0, 32.0)).float()
+    kept = matrices.clone()
+    batch_warp(coefficients, matrices, 16, 2)
+    assert torch.equal(coefficients, before)
+    assert torch.equal(matrices, kept)
+
+
+def test_outside_the_canvas_the_stamp_is_zero():
+    flat = torch.ones(1, 1, 20, 20)
+    stamp = batch_warp(flat, torch.from_numpy(stamp_matrix(0.0, 10.0, 8.0))[None].float(), 16, 2)
+    assert (stamp[..., :7] == 0).all()
+    assert torch.allclose(stamp[..., 7], torch.full((1, 1, 16), 0.5))  # half of the edge pixel lies on the canvas
+    assert torch.allclose(stamp[..., 8:], torch.ones(1, 1, 16, 8))
+
+
+def test_a_blur_is_a_gaussian_convolution():
+    image = np.zeros((41, 41), np.float32)
+    image[20, 18] = 1.0
+    stamps = torch.from_numpy(image).expand(2, 1, 41, 41).clone()
+    out = blur(stamps, torch.tensor([1.5, 3.0])).numpy()
+    for i, sigma in enumerate((1.5, 3.0)):
+        reference = ndimage.gaussian_filter(image, sigma, truncate=5.0)
+        assert np.abs(out[i, 0] - reference).max() < 0.02 * reference.max()
+        assert out[i].sum() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_no_width_no_blur_and_planes_keep_apart():
+    stamps = torch.from_numpy(tiny.stamps(2, planes=3))
+    assert torch.allclose(blur(stamps, torch.zeros(2)), stamps, atol=1e-6)
+    lone = torch.zeros(1, 3, 16, 16)
+    lone[:, 1] = 1.0
+    assert torch.allclose(blur(lone, torch.tensor([2.0])), lone, atol=1e-5)
+
+
+def snr_of(before: np.ndarray, after: np.ndarray, rpet_px: float) -> np.ndarray:
+    """S/N inside r_P from what was added; the noise is per pixel of the target survey."""
+    sigma = (after - before).std(axis=(1, 2, 3))
+    independent = np.pi * rpet_px**2
+    return independent / (np.sqrt(independent) * sigma)  # the mean brightness is 1
+
+
+@pytest.mark.parametrize("snr", [10.0, 50.0])
+def test_an_observation_adds_noise_to_the_asked_signal_to_noise_ratio(snr):
+    how = Observation(0.1, 0.1, 0.06, (0.6, 0.6), (snr, snr))  # no blur
+    before = np.ones((40, 1, 32, 32), np.float32)
+    after = observe(torch.from_numpy(before), how, 2.0, seeded()).numpy()
+    assert snr_of(before, after, 10.0) == pytest.approx(snr, rel=0.02)
+
+
+def test_signal_to_noise_ratios_and_sizes_are_drawn_over_their_ranges():
+    how = Observation(0.1, 0.1, 0.06, (0.6, 0.6), (10.0, 1000.0))
+    before = np.ones((400, 1, 16, 16), np.float32)
+    after = observe(torch.from_numpy(before), how, 2.0, seeded()).numpy()
+    drawn = np.log10(snr_of(before, after, 10.0))
+    assert 0.98 < drawn.min() < 1.1
+    assert 2.9 < drawn.max() < 3.02
+    assert np.histogram(drawn, 4)[0].min() > 60  # even in the logarithm
+
+
+@pytest.mark.parametrize("rpet_arcsec", [0.3, 0.6])
+def test_an_observation_blurs_small_galaxies_more(rpet_arcsec):
+    how = Observation(0.18, 0.06, 0.06, (rpet_arcsec, rpet_arcsec), (1e7, 1e7))  # no noise
+    star = sersic((33, 33), 16, 16, re=1.5, n=0.5)
+    out = observe(torch.from_numpy(star)[None, None], how, 2.0, seeded()).numpy()[0, 0]
+    # r_P is 33 / 4 stamp pixels; the extra width in arcsec follows from the two FWHMs.
+    sigma = np.sqrt(0.18**2 - 0.06**2) / 2.3548 * (33 / 4) / rpet_arcsec
+
+    def second_moment(image: np.ndarray) -> float:
+        axis = np.arange(33) - 16
+        return float((image.sum(0) * axis**2).sum() / image.sum())
+
+    assert second_moment(out) - second_moment(star) == pytest.approx(sigma**2, rel=0.1)
+
+
+def test_a_sharper_target_is_not_deconvolved():
+    how = Observation(0.05, 0.18, 0.06, (0.5, 0.5), (1e7, 1e7))
+    stamps = torch.from_numpy(tiny.stamps(2))
+    assert torch.allclose(observe(stamps, how, 2.0, seeded()), stamps, atol=1e-3)
+
+
+def test_noise_of_a_coarse_survey_is_correlated_on_fine_stamps():
+    fine, coarse = (Observation(0.1, 0.1, s, (0.5, 0.5), (10.0, 10.0)) for s in (0.001, 0.2))
+
+    def neighbours_agree(how: Observation) -> float:
+        added = observe(torch.zeros(4, 1, 64, 64), how, 2.0, seeded()).numpy()
+        return float(np.corrcoef(added[..., 1:].ravel(), added[..., :-1].ravel())[0, 1])
+
+    assert abs(neighbours_agree(fine)) < 0.05
+    assert neighbours_agree(coarse) > 0.8
+
+
+def test_a_synthetic_star_has_the_targets_psf_already_and_sizes_of_its_own():
+    how = Observation(0.18, 0.06, 0.06, (0.5, 0.5), (100.0, 100.0), (0.25, 0.25))
+    stamps = torch.from_numpy(sersic((33, 33), 16, 16, re=1.5, n=0.5, flux=100.0))[None, None].repeat(2, 1, 1, 1)
+    out = observe(stamps, how, 2.0, seeded(), is_star=torch.tensor([False, True]))
+    galaxy, star = out[:, 0]
+    assert star.max() > 0.95 * stamps.max()
+    assert galaxy.max() < 0.7 * stamps.max()
+    # Half the radius, a quarter of the pixels inside it: at the same S/N half the noise per pixel.
+    noise_of_star, noise_of_galaxy = (image[:6].std() for image in (star, galaxy))
+    assert float(noise_of_star / noise_of_galaxy) == pytest.approx(0.5, rel=0.35)
+
+
+def test_degrading_divides_by_the_brightness_and_repeats():
+    how = Observation(0.17, 0.07, 0.06, (0.3, 1.0), (15.0, 100.0))
+    pixels = np.abs(tiny.stamps(3))
+    one, again, other = (degrade(pixels, np.array([1.0, 2.0, 3.0]), how, 2.0, seed=s) for s in (3, 3, 4))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+    scaled = degrade(pixels * np.float32(10), np.array([10.0, 20.0, 30.0]), how, 2.0, seed=3)
+    assert np.allclose(scaled, one, atol=1e-5)
+
+
+def through(stamps: np.ndarray, width: float, sigma: float = 0.0, seed: int = 1) -> np.ndarray:
+    n = len(stamps)
+    widths, noises = torch.full((n,), width), torch.full((n,), sigma)
+    return through_pixels(torch.from_numpy(stamps.astype(np.float32)), widths, noises, seeded(seed)).numpy()
+
+
+def test_a_smooth_galaxy_survives_coarser_pixels_and_a_sharp_one_does_not():
+    """What the coarse grid samples well comes back; what is finer than its pixels is lost, and a flat sky stays."""
+    smooth, sharp = (
+        np.stack([ndimage.gaussian_filter(sersic((64, 64), 31.5, 31.5, re=8, n=0.5, flux=1e3), s)[None]] * 6)
+        for s in (4.0, 0.01)
+    )
+    assert np.abs(through(smooth, 2.5) - smooth).max() < 0.02 * smooth.max()
+    spike = np.zeros((6, 1, 64, 64))
+    spike[..., 32, 32] = 1.0
+    assert np.abs(through(spike, 4.0) - spike).max() > 0.5
+    assert np.allclose(through(np.full_like(sharp, 3.0), 3.3), 3.0, atol=1e-4)
+
+
+def test_pixels_of_the_stamps_own_size_only_shift_the_grid():
+    """At a width of 1 there is nothing to lose but what cubic interpolation loses."""
+    smooth = ndimage.gaussian_filter(sersic((32, 32), 15.5, 15.5, re=5, flux=1e3), 2.0)[None, None]
+    assert np.abs(through(smooth, 1.0) - smooth).max() < 0.01 * smooth.max()
+
+
+@pytest.mark.parametrize("width", [0.5, 1.0, 2.0, 3.7])
+def test_noise_of_the_target_is_independent_in_its_pixels(width):
+    """The noise of a mean over an area falls as the root of the number of the target's pixels in it."""
+    noise = through(np.zeros((400, 1, 48, 48)), width, 1.0)[:, 0, 12:36, 12:36]
+    assert noise.mean(axis=(1, 2)).std() == pytest.approx(width / 24, rel=0.12)
+
+
+@pytest.mark.parametrize("snr", [10.0, 50.0])
+def test_pixels_keep_the_asked_signal_to_noise_ratio(snr):
+    """Of the light inside the Petrosian radius, 12 stamp pixels or 6 of the target's."""
+    how = Observation(0.1, 0.1, 0.1, (0.6, 0.6), (snr, snr), pixels=True)
+    after = observe(torch.ones(400, 1, 48, 48), how, 2.0, seeded()).numpy()[:, 0]
+    axis = np.arange(48) - 23.5
+    inside = axis[None] ** 2 + axis[:, None] ** 2 <= 12.0**2
+    light = after[:, inside].sum(axis=1)
+    assert light.mean() / light.std() == pytest.approx(snr, rel=0.12)
+
+
+def test_a_softening_compresses_the_core_and_keeps_the_mean_brightness():
+    """As displays of surveys do; a large one leaves the light linear."""
+    galaxy = sersic((33, 33), 16, 16, re=4.0, n=1.0)
+    galaxy *= 1.0 / galaxy[np.hypot(*(np.indices((33, 33)) - 16)) <= 33 / 4].mean()
+    stamps = torch.from_numpy(galaxy.astype(np.float32))[None, None]
+    plain = {"psf_fwhm_arcsec": 0.1, "native_fwhm_arcsec": 0.1, "scale_arcsec": 0.06}
+    linear, strong, weak = (
+        observe(stamps, Observation(**plain, rpet_arcsec=(0.6, 0.6), snr=(1e7, 1e7), softening=s), 2.0, seeded())
+        for s in (None, (0.2, 0.2), (1e4, 1e4))
+    )
+    assert torch.allclose(weak, linear, atol=1e-3)
+    assert float(strong.max()) < 0.6 * float(linear.max())
+    inside = torch.from_numpy(np.hypot(*(np.indices((33, 33)) - 16)) <= 33 / 4)
+    assert float(strong[0, 0][inside].mean()) == pytest.approx(float(linear[0, 0][inside].mean()), rel=0.01)
+
+
+def test_ranges_of_psf_and_pixels_are_drawn_for_each_galaxy():
+    """A pair of numbers instead of one; equal numbers are one number."""
+    star = torch.from_numpy(sersic((33, 33), 16, 16, re=1.5, n=0.5))[None, None].repeat(60, 1, 1, 1)
+    fixed, ranged = (
+        observe(star, Observation(p, 0.06, 0.06, (0.4, 0.4), (1e7, 1e7)), 2.0, seeded())[:, 0, 16, 16]
+        for p in (0.18, (0.08, 0.3))
+    )
+    assert float(fixed.std() / fixed.mean()) < 1e-3
+    assert float(ranged.std() / ranged.mean()) > 0.1
+    one, same = (
+        observe(star, Observation(0.18, 0.06, s, (0.4, 0.4), (1e7, 1e7), pixels=True), 2.0, seeded())
+        for s in ((0.05, 0.2), (0.05, 0.2))
+    )
+    assert torch.equal(one, same)
+
+
+@pytest.mark.gpu
+def test_observing_on_a_gpu_is_observing():
+    """The same draws of size and S/N; only the noise itself differs."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    how = Observation(0.18, 0.06, (0.05, 0.1), (0.4, 0.8), (1e6, 1e7), pixels=True, softening=(0.5, 2.0))
+    stamps = torch.from_numpy(np.stack([sersic((33, 33), 16, 16, re=4, n=1)[None]] * 8))
+    one, other = observe(stamps, how, 2.0, seeded()), observe(stamps.cuda(), how, 2.0, seeded()).cpu()
+    assert float((one - other).abs().max()) < 1e-3 * float(one.max())
+
+
+def test_settings_are_read_and_unknown_ones_named():
+    observation = {
+        "psf_fwhm_arcsec": 0.17,
+        "native_fwhm_arcsec": 0.07,
+        "scale_arcsec": 0.06,
+        "rpet_arcsec": [0.3, 1.0],
+        "snr": [5.0, 50.0],
+    }
+    made = Augmentation.from_dict({"zoom": 1.5, "observation": observation})
+    assert made.zoom == 1.5
+    assert made.observation == Observation(0.17, 0.07, 0.06, (0.3, 1.0), (5.0, 50.0))
+    with pytest.raises(PipelineError, match="did you mean 'zoom'"):
+        Augmentation.from_dict({"zoon": 1.0})
+    with pytest.raises(PipelineError, match="setting of the observation"):
+        Augmentation.from_dict({"observation": {**observation, "psf": 1.0}})
+    made = Augmentation.from_dict({"observation": {**observation, "scale_arcsec": [0.05, 0.1], "pixels": True}})
+    assert made.observation is not None
+    assert made.observation.scale_arcsec == (0.05, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"snr": 5.0}, "expected a pair of rising"),
+        ({"snr": [50.0, 5.0]}, "snr = .50.0, 5.0.: expected"),
+        ({"psf_fwhm_arcsec": -1.0}, "a positive number or a pair"),
+        ({"softening": [0.0, 1.0]}, "softening"),
+    ],
+)
+def test_impossible_ranges_are_refused(changed, words):
+    """Falling, negative, or one number where a range is needed."""
+    observation = {"psf_fwhm_arcsec": 0.17, "native_fwhm_arcsec": 0.07, "scale_arcsec": 0.06}
+    given = {**observation, "rpet_arcsec": [0.3, 1.0], "snr": [5.0, 50.0], **changed}
+    with pytest.raises(PipelineError, match=words):
+        Augmentation.from_dict({"observation": given})
+
+
+def test_what_does_not_fit_the_stamps_is_refused():
+    """One tint for each plane, and no observation of pictures whose light is compressed."""
+    colour = Recipe(size=16, planes=3, stretch="display")
+    with pytest.raises(PipelineError, match="tint has 2 values for 3 plane"):
+        Augmentation(tint=(0.1, 0.2)).check(colour)
+    with pytest.raises(PipelineError, match="needs linear light"):
+        Augmentation(observation=Observation(0.1, 0.1, 0.06, (0.6, 0.6), (10.0, 10.0))).check(colour)
+    Augmentation(tint=(0.1, 0.2, 0.3)).check(colour)

@@ -1,0 +1,264 @@
+"""Training: stops, resumes and repeats as told, and learns."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from galmorph.errors import PipelineError
+from galmorph.nets.training.augment import Augmentation, Observation
+from galmorph.nets.training.loop import Epoch, Trainer, TrainingSettings
+
+OBSERVED = Augmentation(observation=Observation(0.17, 0.07, 0.06, (0.3, 1.0), (15.0, 100.0)))
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    """All that a run carries along, in one dictionary."""
+    parts = {"network": trainer.network, "averaged": trainer.averaged, "best": trainer.best}
+    return {f"{name}.{k}": v.clone() for name, part in parts.items() for k, v in part.state_dict().items()}
+
+
+def assert_equal(one: Trainer, other: Trainer) -> None:
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[k], b[k]) for k in a), [k for k in a if not torch.equal(a[k], b[k])]
+    assert (one.done, one.best_loss, one.since_best, one.history) == (
+        other.done,
+        other.best_loss,
+        other.since_best,
+        other.history,
+    )
+
+
+@pytest.mark.parametrize("ranges", [None, OBSERVED], ids=["plain", "observed"])
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, ranges, stop_after):
+    whole = tiny.trainer(ranges)
+    list(whole.epochs())
+    first = tiny.trainer(ranges)
+    for epoch in first.epochs():
+        if epoch.number == stop_after:
+            break
+    first.save(tmp_path / "state.safetensors")
+    second = tiny.trainer(ranges)
+    second.resume(tmp_path / "state.safetensors")
+    assert second.done == stop_after
+    list(second.epochs())
+    assert_equal(second, whole)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["state.safetensors"]
+
+
+def test_the_same_seed_trains_the_same_weights_and_another_seed_others():
+    one, again, other = (tiny.trainer(epochs=1, seed=s) for s in (5, 5, 6))
+    for trainer in (one, again, other):
+        list(trainer.epochs())
+    assert_equal(one, again)
+    assert not torch.equal(one.network.layers[0][0].weight, other.network.layers[0][0].weight)
+
+
+def test_what_happens_between_epochs_does_not_disturb_the_run():
+    quiet, disturbed = tiny.trainer(), tiny.trainer()
+    list(quiet.epochs())
+    for _ in disturbed.epochs():
+        torch.rand(100)
+        disturbed.validation_loss()
+    assert_equal(disturbed, quiet)
+
+
+def test_training_learns_which_galaxies_are_round():
+    trainer = tiny.trainer(Augmentation(zoom=1.05, shift=0.02), epochs=40, learning_rate=0.02, patience=40, average=0.9)
+    epochs = list(trainer.epochs())
+    assert trainer.best_loss < 0.8 * epochs[0].validation_loss
+    stamps = tiny.training_set().stamps(torch.arange(12), None, torch.Generator())
+    with torch.no_grad():
+        p = torch.softmax(trainer.best(stamps)[:, :2], dim=1)[:, 0]
+    assert p[0::2].min() > p[1::2].max()
+
+
+def test_epochs_tell_their_number_losses_and_which_was_best():
+    trainer = tiny.trainer()
+    epochs = list(trainer.epochs())
+    assert [e.number for e in epochs] == [1, 2, 3, 4]
+    assert [e.is_last for e in epochs] == [False, False, False, True]
+    losses = [e.validation_loss for e in epochs]
+    assert [e.is_best for e in epochs] == [loss < min([np.inf, *losses[:i]]) for i, loss in enumerate(losses)]
+    assert trainer.best_loss == min(losses)
+    assert [h["validation_loss"] for h in trainer.history] == losses
+    assert all(np.isfinite((e.train_loss, e.learning_rate)).all() for e in epochs)
+    assert list(trainer.epochs()) == []  # it is over
+
+
+class Stubborn(Trainer):
+    """A trainer whose validation loss follows a list."""
+
+    losses: tuple[float, ...] = (3.0, 2.0, 2.5, 2.0, 2.1, 2.2, 0.5)
+
+    def validation_loss(self) -> float:
+        return self.losses[self.done]
+
+
+def test_patience_stops_a_run_that_no_longer_improves_and_the_best_weights_stay():
+    part = tiny.training_set(8)
+    settings = TrainingSettings(epochs=7, batch=4, patience=3, bfloat16=False)
+    trainer = Stubborn(part, part, tiny.TREE, tiny.CONFIG, Augmentation(), settings)
+    kept: dict[str, torch.Tensor] = {}
+    epochs: list[Epoch] = []
+    for epoch in trainer.epochs():
+        epochs.append(epoch)
+        if epoch.is_best:
+            kept = {k: v.clone() for k, v in trainer.averaged.state_dict().items()}
+    assert [e.is_best for e in epochs] == [True, True, False, False, False]
+    assert epochs[-1].is_last
+    assert all(torch.equal(kept[k], v) for k, v in trainer.best.state_dict().items())
+
+
+def test_the_learning_rate_rises_for_a_tenth_and_falls_to_nothing():
+    trainer = tiny.trainer(epochs=20, learning_rate=0.1)
+    rates = [trainer._learning_rate(step) for step in range(20 * trainer.steps_per_epoch)]
+    top = int(np.argmax(rates))
+    assert max(rates) == pytest.approx(0.1)
+    assert top <= 0.1 * len(rates)
+    assert np.all(np.diff(rates[: top + 1]) > 0)
+    assert np.all(np.diff(rates[top + 1 :]) < 0)
+    assert rates[-1] < 0.001
+
+
+def test_the_steps_of_sgd_fall_to_a_tenth_at_72_and_92_percent():
+    """The schedule of Dieleman et al. (2015)."""
+    trainer = tiny.trainer(epochs=25, learning_rate=0.04, optimiser="sgd")
+    steps = 25 * trainer.steps_per_epoch
+    rates = [trainer._learning_rate(step) for step in range(steps)]
+    assert rates == pytest.approx([0.04] * 54 + [0.004] * 15 + [0.0004] * 6)
+    group = trainer.optimiser.param_groups[0]
+    assert (group["momentum"], group["nesterov"]) == (0.9, True)
+
+
+def test_sgd_resumes_with_its_momentum(tmp_path):
+    """Stopped and resumed equals uninterrupted."""
+    whole, first, second = (tiny.trainer(optimiser="sgd", learning_rate=0.01) for _ in range(3))
+    list(whole.epochs())
+    next(first.epochs())
+    first.save(tmp_path / "state.safetensors")
+    second.resume(tmp_path / "state.safetensors")
+    list(second.epochs())
+    assert_equal(second, whole)
+
+
+def test_an_unknown_optimiser_is_refused():
+    """With the nearest."""
+    with pytest.raises(PipelineError, match="did you mean 'sgd'"):
+        TrainingSettings(optimiser="sdg")
+
+
+def test_the_average_of_the_weights_lags_behind_them():
+    trainer = tiny.trainer(epochs=3)
+    list(trainer.epochs())
+    raw, averaged = (part.layers[0][0].weight.detach() for part in (trainer.network, trainer.averaged))
+    assert not torch.equal(raw, averaged)
+    assert float((raw - averaged).abs().max()) < 0.2
+
+
+def test_bfloat16_trains_too():
+    trainer = tiny.trainer(bfloat16=True, epochs=2)
+    assert all(np.isfinite(e.train_loss) for e in trainer.epochs())
+    assert trainer.network.layers[0][0].weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("loss", ["dirichlet", "mse", "cross_entropy"])
+def test_every_loss_learns_which_galaxies_are_round(loss):
+    """And its validation loss is its own."""
+    trainer = tiny.trainer(Augmentation(zoom=1.05, shift=0.02), epochs=40, learning_rate=0.02, average=0.9, loss=loss)
+    epochs = list(trainer.epochs())
+    assert trainer.best_loss < 0.97 * epochs[0].validation_loss  # that of votes falls least
+    stamps = tiny.training_set().stamps(torch.arange(12), None, torch.Generator())
+    with torch.no_grad():
+        p = trainer.loss.marginals(trainer.loss.outputs(trainer.best, stamps))[:, 0]
+    assert p[0::2].min() > p[1::2].max()
+
+
+def test_weights_of_galaxies_change_what_is_learnt():
+    """Those of a set."""
+    settings = TrainingSettings(epochs=1, batch=4, seed=5, bfloat16=False)
+    parts = [tiny.training_set(), dataclasses.replace(tiny.training_set(), weight=torch.linspace(0.1, 3.0, 12))]
+    parts.append(dataclasses.replace(tiny.training_set(), weight=torch.ones(12)))
+    plain, weighted, ones = (Trainer(p, parts[0], tiny.TREE, tiny.CONFIG, Augmentation(), settings) for p in parts)
+    for trainer in (plain, weighted, ones):
+        list(trainer.epochs())
+    assert_equal(plain, ones)
+    assert not torch.equal(plain.network.layers[0][0].weight, weighted.network.layers[0][0].weight)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("settings", [{}, {"bfloat16": True, "compile": True}], ids=["plain", "bfloat16, compiled"])
+def test_a_gpu_learns_what_the_processor_learns(tmp_path, settings):
+    """The same views, so nearly the same losses; a stopped run goes on and its state can be read anywhere."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    part, chosen = tiny.training_set(), TrainingSettings(**{"epochs": 3, "batch": 4, "bfloat16": False, **settings})
+    runs = [
+        Trainer(part, part, tiny.TREE, tiny.CONFIG, Augmentation(), chosen, device)
+        for device in ("cpu", "cuda", "cuda")
+    ]
+    losses = [[e.validation_loss for e in run.epochs()] for run in runs[:2]]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert all(v.device.type == "cpu" for v in runs[1].best.state_dict().values())
+    runs[1].save(tmp_path / "state.safetensors")
+    runs[2].resume(tmp_path / "state.safetensors")
+    assert_equal(runs[2], runs[1])
+
+
+def test_a_state_of_a_run_begun_before_a_setting_existed_goes_on(tmp_path):
+    """It has the default."""
+    trainer = tiny.trainer(epochs=2)
+    next(trainer.epochs())
+    whole = trainer.settings.to_dict()
+    path = tmp_path / "state.safetensors"
+    trainer.save(path)
+    with safe_open(path, framework="pt") as stream:
+        about = json.loads(stream.metadata()["state"])
+    about["settings"] = {k: v for k, v in whole.items() if k not in ("loss", "unlabelled")}
+    save_file(load_file(path), path, {"state": json.dumps(about)})
+    resumed = tiny.trainer(epochs=2)
+    resumed.resume(path)
+    assert resumed.done == 1
+
+
+def test_kernels_decay_and_norms_do_not():
+    decayed, others = tiny.trainer(weight_decay=0.5).optimiser.param_groups
+    assert (decayed["weight_decay"], others["weight_decay"]) == (0.5, 0.0)
+    assert all(p.ndim > 1 for p in decayed["params"])
+    assert all(p.ndim == 1 for p in others["params"])
+
+
+def test_a_state_of_other_settings_is_refused(tmp_path):
+    trainer = tiny.trainer(epochs=1)
+    list(trainer.epochs())
+    trainer.save(tmp_path / "state.safetensors")
+    with pytest.raises(PipelineError, match="other settings"):
+        tiny.trainer(epochs=2).resume(tmp_path / "state.safetensors")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x00" * 100, pickle.dumps({"a": 1})])
+def test_a_corrupt_state_is_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "state.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(PipelineError, match="remove it to start anew") as caught:
+        tiny.trainer().resume(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_survive_their_dictionary_and_unknown_ones_are_named():
+    settings = TrainingSettings(epochs=3, seed=9)
+    assert TrainingSettings.from_dict(settings.to_dict()) == settings
+    assert settings.to_dict().keys() == {f.name for f in dataclasses.fields(TrainingSettings)}
+    with pytest.raises(PipelineError, match="did you mean 'learning_rate'"):
+        TrainingSettings.from_dict({"learning_rat": 1.0})
