@@ -13,10 +13,11 @@ from safetensors import safe_open
 
 from galmorph.errors import CheckpointError
 from galmorph.nets.architecture.network import Ensemble, Network, NetworkConfig, load_network, members_of, n_weights
+from galmorph.nets.checkpoint import ensemble
 from galmorph.nets.checkpoint.card import read_card
 from galmorph.nets.checkpoint.ensemble import join
 from galmorph.nets.checkpoint.envelope import Envelope
-from galmorph.nets.checkpoint.file import ensemble, load_checkpoint, save_checkpoint
+from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
 from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.recipe import Recipe

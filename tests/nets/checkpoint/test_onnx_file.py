@@ -13,8 +13,8 @@ import torch
 
 from galmorph.errors import CheckpointError
 from galmorph.nets.architecture.network import Ensemble, NetworkConfig
+from galmorph.nets.checkpoint import onnx_file as exported
 from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint
-from galmorph.nets.checkpoint.file import onnx_file as exported
 from galmorph.nets.checkpoint.onnx_file import Answering, onnx_runner, with_onnx, write_onnx
 from galmorph.stamps.recipe import Recipe
 
