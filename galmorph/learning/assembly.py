@@ -14,6 +14,7 @@ from galmorph.errors import PipelineError
 from galmorph.learning.pipeline import Pipeline
 from galmorph.learning.viewed import Progress
 from galmorph.nets.training.training_set import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
+from galmorph.runs.blas import one_blas_thread
 from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of
 from galmorph.runs.simulated import field_gathering
 from galmorph.sky.images import ImageSource
@@ -131,6 +132,7 @@ def _build(
     return _Built({p: _with(added[p], stacks[p], labels.take(r), recipe) for p, r in taken.items()}, taken, snr)
 
 
+@one_blas_thread
 def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
     cutout, measured = galaxy.cutout, galaxy.measured
     if cutout is None or measured is None:

@@ -11,10 +11,10 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import MEANINGS, Flag
+from galmorph.runs.blas import one_blas_thread
 from galmorph.runs.blocks import CROSSOVER_PER_MPX, Blocks, block_of
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.cutout import Cutout
@@ -175,12 +175,10 @@ def gather(gathering: Gathering, rows: npt.NDArray[np.intp] | None = None) -> It
     locate(gathering)  # says what does not fit, even without rows
     problems: Counter[Flag] = Counter()
     wanted = np.arange(len(gathering.catalog)) if rows is None else rows
-    # The matrices of one galaxy are small: the threads of numpy's BLAS would mostly wait, and keep a core busy with it.
-    with threadpool_limits(1, user_api="blas"):
-        for row in _in_order(wanted, gathering):
-            galaxy = _one(gathering, row)
-            problems.update(f for f in (Flag.NO_POSITION, Flag.NO_IMAGE, Flag.FETCH_FAILED) if f & galaxy.flags)
-            yield galaxy
+    for row in _in_order(wanted, gathering):
+        galaxy = _one(gathering, row)
+        problems.update(f for f in (Flag.NO_POSITION, Flag.NO_IMAGE, Flag.FETCH_FAILED) if f & galaxy.flags)
+        yield galaxy
     for flag, count in problems.items():
         log.warning("%d of %d rows: %s", count, len(wanted), MEANINGS[flag])
 
@@ -204,6 +202,7 @@ def _segmentation(gathering: Gathering, cutout: Cutout) -> Segmentation | None:
     return gathering.blocks.found(cutout, usable) if gathering.blocks is not None else None
 
 
+@one_blas_thread
 def _one(gathering: Gathering, row: int) -> Galaxy:
     """Measure a row, if it has a position and an image there."""
     where, valid = locate(gathering)
@@ -271,6 +270,7 @@ def stamp_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Stamp:
     return Stamp(made.pixels[0], made.brightness)
 
 
+@one_blas_thread
 def views_of(
     galaxy: Galaxy,
     images: ImageSource,
