@@ -1,4 +1,4 @@
-"""Plain: a trained network written out in ordinary convolutions, which give the same for less work."""
+"""Fused: a trained network written out in ordinary convolutions, which give the same for less work."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["plain"]
 
 def plain(network: AnyModule) -> AnyModule:
     """Copy a network for use alone: group convolutions become ordinary ones, and take in the norms that follow them."""
-    made = copy.deepcopy(network).eval().cpu()
-    for parent in list(made.modules()):
+    copied = copy.deepcopy(network).eval().cpu()
+    for parent in list(copied.modules()):
         for name, child in list(parent.named_children()):
             setattr(parent, name, _ordinary(child))
         for first, second in list(_followers(parent)):
             _fuse(parent, first, second)
-    return channels_last(made.requires_grad_(requires_grad=False))
+    return channels_last(copied.requires_grad_(requires_grad=False))
 
 
 def _ordinary(module: nn.Module) -> nn.Module:
@@ -36,16 +36,16 @@ def _ordinary(module: nn.Module) -> nn.Module:
 def _convolution(square: SquareConv) -> nn.Conv2d:
     kernels = square.kernels().detach()
     outputs, inputs, width, _ = kernels.shape
-    made = nn.Conv2d(inputs, outputs, width, square.stride, square.padding, bias=False)
-    made.weight = nn.Parameter(kernels)
-    return made.eval()
+    convolution = nn.Conv2d(inputs, outputs, width, square.stride, square.padding, bias=False)
+    convolution.weight = nn.Parameter(kernels)
+    return convolution.eval()
 
 
 def _normalisation(square: SquareNorm) -> nn.BatchNorm2d:
-    made = nn.BatchNorm2d(ORDER * len(square.weight)).eval()
-    made.weight.data, made.bias.data = (v.detach().repeat_interleave(ORDER) for v in (square.weight, square.bias))
-    made.running_mean, made.running_var = (v.repeat_interleave(ORDER) for v in (square.mean, square.variance))
-    return made
+    norm = nn.BatchNorm2d(ORDER * len(square.weight)).eval()
+    norm.weight.data, norm.bias.data = (v.detach().repeat_interleave(ORDER) for v in (square.weight, square.bias))
+    norm.running_mean, norm.running_var = (v.repeat_interleave(ORDER) for v in (square.mean, square.variance))
+    return norm
 
 
 def _followers(parent: nn.Module) -> Iterator[tuple[str, str]]:
@@ -64,6 +64,7 @@ def _fuse(parent: nn.Module, first: str, second: str) -> None:
     mean, variance, bias = norm.running_mean, norm.running_var, convolution.bias
     if mean is None or variance is None or (bias is not None and bias.ndim > 1):  # untied biases
         return
-    made = fuse_conv_bn_weights(convolution.weight, bias, mean, variance, norm.eps, norm.weight, norm.bias)
-    convolution.weight, convolution.bias = made
+    convolution.weight, convolution.bias = fuse_conv_bn_weights(
+        convolution.weight, bias, mean, variance, norm.eps, norm.weight, norm.bias
+    )
     setattr(parent, second, nn.Identity())

@@ -22,7 +22,7 @@ from galmorph.nets.architecture import layers
 from galmorph.nets.architecture.layers import ORDER, PARTS
 from galmorph.sky.scheme import Scheme
 
-__all__ = ["KINDS", "Kind", "Shape", "parse_line"]
+__all__ = ["KINDS", "FeatureShape", "LayerKind", "parse_line"]
 
 Width: TypeAlias = int
 """Side of a square kernel, written 6x6."""
@@ -32,7 +32,7 @@ ANSWERS = -1
 
 
 @dataclass(frozen=True)
-class Shape:
+class FeatureShape:
     """What flows between layers.
 
     Parameters
@@ -55,13 +55,13 @@ class Shape:
         return f"{text} from each of {self.parts} parts" if self.parts > 1 else text
 
 
-Made: TypeAlias = tuple[nn.Module, Shape]
+Built: TypeAlias = tuple[nn.Module, FeatureShape]
 
 
-class Kind:
+class LayerKind:
     """One line of a network."""
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:
         """Make the module for what comes in, and tell what goes out.
 
         Raises
@@ -72,13 +72,13 @@ class Kind:
         raise NotImplementedError
 
 
-def _maps(shape: Shape, what: str) -> int:
+def _maps(shape: FeatureShape, what: str) -> int:
     if not shape.side:
         raise PipelineError(f"{what} meets {shape}: expected maps with positions; put it before the dense layers")
     return shape.side
 
 
-def _plain_maps(shape: Shape, what: str) -> int:
+def _plain_maps(shape: FeatureShape, what: str) -> int:
     if shape.square:
         raise PipelineError(
             f"{what} meets {shape} in fields of orientations, whose symmetry it would break: add 'square' or "
@@ -101,7 +101,7 @@ def _after_window(side: int, width: int, stride: int, padding: int, *, fit: bool
     return (-(-steps // stride) if fit else steps // stride) + 1
 
 
-def _check_square(shape: Shape, maps: int, width: int, stride: int, padding: int) -> None:
+def _check_square(shape: FeatureShape, maps: int, width: int, stride: int, padding: int) -> None:
     """Check what keeps the symmetry exact: fields of eight, and sampling points symmetric on the maps."""
     if maps % ORDER:
         raise PipelineError(f"{maps} maps: 'square' needs multiples of {ORDER}, one map for each orientation")
@@ -123,7 +123,7 @@ def _start(module: nn.Module, std: float, bias: float) -> None:
 
 
 @dataclass(frozen=True)
-class Conv(Kind):
+class ConvKind(LayerKind):
     """Convolution: `maps` kernels of `width`."""
 
     maps: int
@@ -139,7 +139,7 @@ class Conv(Kind):
     std: float = 0.0
     bias: float = 0.0
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
         """Make the convolution, its normalisation and rectifier."""
         side = _maps(shape, "a convolution") if self.square else _plain_maps(shape, "a convolution")
         side = _after_window(side, self.width, self.stride, self.pad, fit=self.fit)
@@ -154,13 +154,13 @@ class Conv(Kind):
             parts.append(nn.ReLU(inplace=True))
         return nn.Sequential(*parts), replace(shape, maps=self.maps, side=side, square=self.square)
 
-    def _square(self, shape: Shape) -> nn.Module:
+    def _square(self, shape: FeatureShape) -> nn.Module:
         _check_square(shape, self.maps, self.width, self.stride, self.pad)
         if self.untied or self.fit or self.groups > 1 or self.std or self.bias:
             raise PipelineError("'square' goes with stride, pad, batchnorm and relu only: leave out the other options")
         return layers.SquareConv(shape.maps, self.maps, self.width, self.stride, self.pad, image=not shape.square)
 
-    def _plain(self, shape: Shape) -> nn.Module:
+    def _plain(self, shape: FeatureShape) -> nn.Module:
         module = layers.Convolution(
             shape.maps,
             self.maps,
@@ -178,14 +178,14 @@ class Conv(Kind):
 
 
 @dataclass(frozen=True)
-class Residual(Kind):
+class ResidualKind(LayerKind):
     """Two convolutions of 3 x 3 around a shortcut, with batch normalisation."""
 
     maps: int
     stride: int = 1
     square: bool = False
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
         """Make the block."""
         side = _maps(shape, "a residual block") if self.square else _plain_maps(shape, "a residual block")
         if self.stride not in (1, 2) or (self.stride == 2 and side % 2) or self.maps < 1:
@@ -202,32 +202,32 @@ class Residual(Kind):
 
 
 @dataclass(frozen=True)
-class ConvNext(Kind):
+class ConvNextKind(LayerKind):
     """ConvNeXt block; keeps the shape."""
 
     width: Width = 7
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
         """Make the block."""
         _plain_maps(shape, "a ConvNeXt block")
         if self.width % 2 == 0:
             raise PipelineError(f"a kernel of {self.width} x {self.width}: expected an odd side, which keeps the shape")
-        return layers.NextBlock(shape.maps, self.width), shape
+        return layers.ConvNextBlock(shape.maps, self.width), shape
 
 
 @dataclass(frozen=True)
-class LayerNorm(Kind):
+class LayerNormKind(LayerKind):
     """Layer normalisation over the maps at each position."""
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
         """Make it."""
         if shape.square:
             _plain_maps(shape, "a layer normalisation")
-        return layers.MapNorm(shape.maps), shape
+        return layers.LayerNorm2d(shape.maps), shape
 
 
 @dataclass(frozen=True)
-class Pool(Kind):
+class PoolKind(LayerKind):
     """Maximum (or mean) in a moving window; the stride is the window's width if not given."""
 
     width: Width
@@ -235,7 +235,7 @@ class Pool(Kind):
     fit: bool = False
     mean: bool = False
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
         """Make it."""
         side, stride = _maps(shape, "a pool"), self.stride or self.width
         out = _after_window(side, self.width, stride, 0, fit=self.fit)
@@ -246,10 +246,10 @@ class Pool(Kind):
 
 
 @dataclass(frozen=True)
-class BlurPool(Kind):
+class BlurKind(LayerKind):
     """Blur and take every second position."""
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
         """Make it."""
         side = _maps(shape, "a blur")
         if side % 2:
@@ -258,7 +258,7 @@ class BlurPool(Kind):
 
 
 @dataclass(frozen=True)
-class Respond(Kind):
+class LocalResponseKind(LayerKind):
     """Local response normalisation in a window of each map."""
 
     width: Width
@@ -267,21 +267,23 @@ class Respond(Kind):
     alpha: float = 0.001
     beta: float = 0.75
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
         """Make it."""
-        side = _after_window(_plain_maps(shape, "a response normalisation"), self.width, self.stride, self.pad)
+        side = _after_window(_plain_maps(shape, "a local response normalisation"), self.width, self.stride, self.pad)
         if self.pad > (self.width - 1) // 2:
             raise PipelineError(f"pad {self.pad} for a window of {self.width}: expected less than half of it")
-        return layers.Response(self.width, self.stride, self.pad, self.alpha, self.beta), replace(shape, side=side)
+        return layers.LocalResponseNorm(self.width, self.stride, self.pad, self.alpha, self.beta), replace(
+            shape, side=side
+        )
 
 
 @dataclass(frozen=True)
-class Mask(Kind):
+class MaskKind(LayerKind):
     """Blank the stamp outside a circle, whose radius is in half-widths of the stamp."""
 
     radius: float
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
         """Make it."""
         if not 0.0 < self.radius <= 1.5:
             raise PipelineError(f"a radius of {self.radius}: expected more than 0 and at most 1.5 half-widths")
@@ -289,13 +291,13 @@ class Mask(Kind):
 
 
 @dataclass(frozen=True)
-class Parts(Kind):
+class PartsKind(LayerKind):
     """Sixteen parts of `width` of the views at 0 and 45 degrees and mirrored, of width `of` or that of the stamp."""
 
     width: Width
     of: Width = 0
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
         """Make it."""
         side = _plain_maps(shape, "a cut into parts")
         view = self.of or side
@@ -309,35 +311,35 @@ class Parts(Kind):
 
 
 @dataclass(frozen=True)
-class Join(Kind):
+class JoinKind(LayerKind):
     """Set the features of all parts side by side."""
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
         """Make it."""
         if shape.parts == 1:
             raise PipelineError(f"nothing to join: what comes in is {shape} of the whole stamp; cut it by 'parts'")
-        return layers.Join(), Shape(shape.maps * max(shape.side, 1) ** 2 * shape.parts)
+        return layers.Join(), FeatureShape(shape.maps * max(shape.side, 1) ** 2 * shape.parts)
 
 
 @dataclass(frozen=True)
-class GlobalPool(Kind):
+class GlobalPoolKind(LayerKind):
     """Mean and maximum of every map over all positions (and orientations)."""
 
     mean: bool = False
     maximum: bool = False
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
         """Make it."""
         _maps(shape, "a global pool")
         if not (self.mean or self.maximum):
             raise PipelineError("a global pool of nothing: add 'mean', 'maximum' or both")
         per_field = ORDER if shape.square else 1
-        made = layers.GlobalPool(mean=self.mean, maximum=self.maximum, per_field=per_field)
-        return made, replace(shape, maps=shape.maps // per_field * (self.mean + self.maximum), side=0, square=False)
+        pool = layers.GlobalPool(mean=self.mean, maximum=self.maximum, per_field=per_field)
+        return pool, replace(shape, maps=shape.maps // per_field * (self.mean + self.maximum), side=0, square=False)
 
 
 @dataclass(frozen=True)
-class Dense(Kind):
+class DenseKind(LayerKind):
     """Every number from every number; ``maxout 2`` keeps the larger of each two."""
 
     numbers: Count
@@ -346,7 +348,7 @@ class Dense(Kind):
     std: float = 0.0
     bias: float = 0.0
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:
         """Make it; maps are laid out as numbers first."""
         if shape.square or shape.parts > 1:
             raise PipelineError(
@@ -361,19 +363,19 @@ class Dense(Kind):
             raise PipelineError(f"{numbers} numbers with maxout {self.maxout}: expected a multiple of it")
         linear = nn.Linear(shape.maps * max(shape.side, 1) ** 2, numbers)
         _start(linear, self.std, self.bias)
-        made: list[nn.Module] = [*([nn.Flatten()] if shape.side else []), linear]
-        made += [layers.Maxout(self.maxout)] if self.maxout > 1 else []
-        made += [nn.ReLU(inplace=True)] if self.relu else []
-        return nn.Sequential(*made) if len(made) > 1 else linear, Shape(numbers // self.maxout)
+        modules: list[nn.Module] = [*([nn.Flatten()] if shape.side else []), linear]
+        modules += [layers.Maxout(self.maxout)] if self.maxout > 1 else []
+        modules += [nn.ReLU(inplace=True)] if self.relu else []
+        return nn.Sequential(*modules) if len(modules) > 1 else linear, FeatureShape(numbers // self.maxout)
 
 
 @dataclass(frozen=True)
-class Dropout(Kind):
+class DropoutKind(LayerKind):
     """Set a share of the numbers to zero in training."""
 
     share: float
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:  # noqa: ARG002
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
         """Make it."""
         if not 0.0 <= self.share < 1.0:
             raise PipelineError(f"a share of {self.share}: expected at least 0 and less than 1")
@@ -381,14 +383,14 @@ class Dropout(Kind):
 
 
 @dataclass(frozen=True)
-class Rectify(Kind):
+class RectifyKind(LayerKind):
     """Probabilities relu(z) / sum of relu(z) in each question instead of a softmax."""
 
     clip: int = 0
 
-    def build(self, shape: Shape, scheme: Scheme) -> Made:
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:
         """Make it."""
-        if shape != Shape(len(scheme.keys)) or scheme.kind == "independent":
+        if shape != FeatureShape(len(scheme.keys)) or scheme.kind == "independent":
             raise PipelineError(
                 f"it meets {shape} for {len(scheme.keys)} answers of scheme '{scheme.name}' ({scheme.kind}): expected "
                 "one number for each answer, and questions whose answers exclude each other"
@@ -396,25 +398,26 @@ class Rectify(Kind):
         return layers.Rectify(scheme.slices, scheme.parents, self.clip), shape
 
 
-KINDS: dict[str, Callable[..., Kind]] = {
-    "blur": BlurPool,
-    "conv": Conv,
-    "convnext": ConvNext,
-    "dense": Dense,
-    "dropout": Dropout,
-    "globalpool": GlobalPool,
-    "join": Join,
-    "layernorm": LayerNorm,
-    "mask": Mask,
-    "parts": Parts,
-    "pool": Pool,
-    "rectify": Rectify,
-    "residual": Residual,
-    "respond": Respond,
+KINDS: dict[str, Callable[..., LayerKind]] = {
+    "blur": BlurKind,
+    "conv": ConvKind,
+    "convnext": ConvNextKind,
+    "dense": DenseKind,
+    "dropout": DropoutKind,
+    "globalpool": GlobalPoolKind,
+    "join": JoinKind,
+    "layernorm": LayerNormKind,
+    "lrn": LocalResponseKind,
+    "mask": MaskKind,
+    "parts": PartsKind,
+    "pool": PoolKind,
+    "rectify": RectifyKind,
+    "residual": ResidualKind,
+    "respond": LocalResponseKind,  # how texts inside older checkpoints spell lrn
 }
 
 
-def parse_line(line: str) -> Kind:
+def parse_line(line: str) -> LayerKind:
     """Read one line.
 
     Raises
@@ -439,8 +442,8 @@ def parse_line(line: str) -> Kind:
             problem = f"option '{word}' is given twice" if word in values else unknown_name("option", word, options)
             raise PipelineError(f"'{name}': {problem}")
         values[word] = _option(options[word], rest)
-    made: Kind = kind(**values)
-    return made
+    layer: LayerKind = kind(**values)
+    return layer
 
 
 def _option(field: Field[Any], rest: Any) -> Any:

@@ -13,17 +13,17 @@ __all__ = [
     "ORDER",
     "PARTS",
     "Blur",
+    "ConvNextBlock",
     "Convolution",
     "GlobalPool",
     "Join",
-    "MapNorm",
+    "LayerNorm2d",
+    "LocalResponseNorm",
     "Mask",
     "Maxout",
-    "NextBlock",
     "Parts",
     "Rectify",
     "ResidualBlock",
-    "Response",
     "SquareConv",
     "SquareNorm",
     "conditional_log_probabilities",
@@ -292,7 +292,7 @@ class Convolution(nn.Module):
         return F.conv2d(x, self.weight, None, self.stride, groups=self.groups) + self.bias
 
 
-class Response(nn.Module):
+class LocalResponseNorm(nn.Module):
     """Local response normalisation: divide by a power of the mean square in a window (Krizhevsky et al. 2012).
 
     Parameters
@@ -329,7 +329,7 @@ class Maxout(nn.Module):
         return x.reshape(x.shape[0], -1, self.pieces).amax(dim=2)
 
 
-class MapNorm(nn.Module):
+class LayerNorm2d(nn.Module):
     """Layer normalisation over the maps at each position (or over plain numbers)."""
 
     def __init__(self, maps: int) -> None:
@@ -343,7 +343,7 @@ class MapNorm(nn.Module):
         return _tensor(self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
 
 
-class NextBlock(nn.Module):
+class ConvNextBlock(nn.Module):
     """ConvNeXt block: each map convolved alone, then two dense layers at each position (Liu et al. 2022)."""
 
     def __init__(self, maps: int, width: int = 7) -> None:
@@ -361,9 +361,9 @@ class NextBlock(nn.Module):
         return _tensor(x + y.permute(0, 3, 1, 2))
 
 
-def _tensor(made: torch.Tensor) -> torch.Tensor:
-    """Give back what a module made; calls of modules have no type."""
-    return made
+def _tensor(output: torch.Tensor) -> torch.Tensor:
+    """Return a module's output as what it is; calls of modules have no type."""
+    return output
 
 
 class GlobalPool(nn.Module):

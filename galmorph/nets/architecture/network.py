@@ -33,7 +33,7 @@ import torch
 from torch import nn
 
 from galmorph.errors import PipelineError, unknown_name
-from galmorph.nets.architecture.kinds import Shape, parse_line
+from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.layers import ORDER, Rectify, conditional_log_probabilities, turned, weighted
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
@@ -92,7 +92,7 @@ class NetworkConfig:
     size
         Side of the stamps that it needs, in pixels; 0 for any.
     planes, scheme
-        What it was made for. It is built for whatever planes and scheme it is given; these are for showing it.
+        What it was made for. It is built for the planes and scheme of any recipe; these are for showing it.
     settings
         Numbers, or lists of numbers, that pipelines may change.
     """
@@ -125,7 +125,7 @@ class NetworkConfig:
         }
 
     @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> NetworkConfig:
+    def from_dict(cls, table: Mapping[str, Any]) -> NetworkConfig:
         """Read a table: a whole network with its ``layers``, or the ``name`` (or file) of one and its settings.
 
         Raises
@@ -133,17 +133,17 @@ class NetworkConfig:
         PipelineError
             If a key is unknown or has an impossible value.
         """
-        if "layers" not in given:
-            settings = {k: v for k, v in given.items() if k != "name"}
-            return load_network(str(given.get("name", DEFAULT))).with_settings(settings)
-        known = {f.name: _PLAIN[str(f.type)] for f in fields(cls) if not f.name.startswith("_")}
-        name = str(given.get("name", "unnamed"))
-        if unknown := sorted(set(given) - set(known)):
-            raise PipelineError(f"network '{name}': {unknown_name('key', unknown[0], known)}")
-        for key, value in given.items():
-            if not isinstance(value, known[key]) or isinstance(value, bool):
-                raise PipelineError(f"network '{name}': '{key}' is {value!r}, expected {_WORDS[known[key]]}")
-        return cls(**given)
+        if "layers" not in table:
+            settings = {k: v for k, v in table.items() if k != "name"}
+            return load_network(str(table.get("name", DEFAULT))).with_settings(settings)
+        types = {f.name: _PLAIN[str(f.type)] for f in fields(cls) if not f.name.startswith("_")}
+        name = str(table.get("name", "unnamed"))
+        if unknown := sorted(set(table) - set(types)):
+            raise PipelineError(f"network '{name}': {unknown_name('key', unknown[0], types)}")
+        for key, value in table.items():
+            if not isinstance(value, types[key]) or isinstance(value, bool):
+                raise PipelineError(f"network '{name}': '{key}' is {value!r}, expected {_WORDS[types[key]]}")
+        return cls(**table)
 
     def with_settings(self, settings: Mapping[str, Any]) -> NetworkConfig:
         """Return the same text with other values of some of its settings."""
@@ -160,14 +160,14 @@ class NetworkConfig:
 
     def lines(self) -> list[Line]:
         """List the layers."""
-        found = []
+        lines = []
         for number, text in enumerate(self.layers.splitlines(), self._first_line):
             words = text.partition("#")[0].split()
             if words:
-                found.append(Line(number, " ".join(self._word(w, Line(number, " ".join(words))) for w in words)))
-        if not found:
+                lines.append(Line(number, " ".join(self._word(w, Line(number, " ".join(words))) for w in words)))
+        if not lines:
             raise PipelineError(f"network '{self.name}' has no layers: write one a line, 'dense answers' the last")
-        return found
+        return lines
 
     def _word(self, word: str, line: Line) -> str:
         if not word.startswith("$"):
@@ -224,8 +224,8 @@ def load_network(name: str | Path) -> NetworkConfig:
         raise PipelineError(f"network '{path}' cannot be read ({error}): correct the file") from error
     if "layers" not in contents:
         raise PipelineError(f"network '{path}' lacks 'layers': write them as lines of text")
-    made = NetworkConfig.from_dict({"name": path.name.removesuffix(".toml"), **contents})
-    return replace(made, _first_line=_first_line(text), _file=path.name)
+    config = NetworkConfig.from_dict({"name": path.name.removesuffix(".toml"), **contents})
+    return replace(config, _first_line=_first_line(text), _file=path.name)
 
 
 def _first_line(text: str) -> int:
@@ -264,8 +264,8 @@ class Network(nn.Module):
             )
         self.views, self.scheme = config.views, scheme
         self.layers = nn.ModuleList()
-        self.outline: list[tuple[Line, Shape]] = []
-        shape = Shape(recipe.planes, recipe.size)
+        self.outline: list[tuple[Line, FeatureShape]] = []
+        shape = FeatureShape(recipe.planes, recipe.size)
         for line in config.lines():
             try:
                 module, shape = parse_line(line.text).build(shape, scheme)
@@ -273,7 +273,7 @@ class Network(nn.Module):
                 raise PipelineError(f"{config.where(line)}: {error}") from error
             self.layers.append(module)
             self.outline.append((line, shape))
-        if shape != Shape(len(scheme.keys)):
+        if shape != FeatureShape(len(scheme.keys)):
             raise PipelineError(
                 f"{config.where(line)}: the last layer gives {shape}, scheme '{scheme.name}' has {len(scheme.keys)} "
                 "answers: end with 'dense answers'"
@@ -350,10 +350,10 @@ class Ensemble(nn.Module):
     def __init__(self, members: Sequence[Network], shares: Sequence[float] = ()) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        given = tuple(shares) or (1.0,) * len(members)
-        if len(given) != len(members) or min(given) <= 0:
-            raise ValueError(f"{len(given)} shares for {len(members)} networks, expected a positive one each")
-        self.shares = tuple(share / sum(given) for share in given)
+        amounts = tuple(shares) or (1.0,) * len(members)
+        if len(amounts) != len(members) or min(amounts) <= 0:
+            raise ValueError(f"{len(amounts)} shares for {len(members)} networks, expected a positive one each")
+        self.shares = tuple(amount / sum(amounts) for amount in amounts)
 
 
 def members_of(network: Network | Ensemble) -> list[Network]:

@@ -12,17 +12,17 @@ from galmorph.nets.architecture.layers import (
     ORDER,
     PARTS,
     Blur,
+    ConvNextBlock,
     Convolution,
     GlobalPool,
     Join,
-    MapNorm,
+    LayerNorm2d,
+    LocalResponseNorm,
     Mask,
     Maxout,
-    NextBlock,
     Parts,
     Rectify,
     ResidualBlock,
-    Response,
     SquareConv,
     SquareNorm,
     conditional_log_probabilities,
@@ -123,7 +123,7 @@ def test_a_convolution_that_fits_its_last_kernel_sees_every_pixel():
 def test_response_normalisation_divides_by_the_power_in_the_window():
     """Every position by hand, with zeros outside."""
     x = torch.randn(1, 2, 6, 6)
-    made = Response(3, 1, 1, 0.5, 0.75)(x)
+    made = LocalResponseNorm(3, 1, 1, 0.5, 0.75)(x)
     power = torch.stack([torch.from_numpy(ndimage.uniform_filter(p.numpy() ** 2, 3, mode="constant")) for p in x[0]])
     assert torch.allclose(made[0], x[0] / (1 + 0.5 * power) ** 0.75, atol=1e-6)
 
@@ -131,7 +131,7 @@ def test_response_normalisation_divides_by_the_power_in_the_window():
 def test_response_normalisation_with_a_stride_keeps_every_second_position():
     """A window of 4 is centred half a pixel after the position that is kept."""
     x = torch.randn(1, 1, 24, 24)
-    made = Response(4, 2, 0, 1.0, 1.0)(x)
+    made = LocalResponseNorm(4, 2, 0, 1.0, 1.0)(x)
     assert made.shape == (1, 1, 11, 11)
     by_hand = x[0, 0, 5, 7] / (1 + (x[0, 0, 4:8, 6:10] ** 2).mean())
     assert made[0, 0, 2, 3] == pytest.approx(float(by_hand), abs=1e-6)
@@ -144,16 +144,16 @@ def test_maxout_keeps_the_larger_of_neighbours():
 
 def test_layer_normalisation_acts_on_the_maps_at_each_position():
     """Mean 0 and variance 1 over the maps, everywhere; the same for plain numbers."""
-    made = MapNorm(32)(5 + 3 * torch.randn(2, 32, 4, 4))
+    made = LayerNorm2d(32)(5 + 3 * torch.randn(2, 32, 4, 4))
     assert made.mean(dim=1).abs().max() < 1e-5
     assert torch.allclose(made.var(dim=1, correction=0), torch.ones(2, 4, 4), atol=1e-3)
     numbers = torch.randn(3, 8)
-    assert torch.allclose(MapNorm(8)(numbers), MapNorm(8)(numbers[..., None, None])[..., 0, 0], atol=1e-6)
+    assert torch.allclose(LayerNorm2d(8)(numbers), LayerNorm2d(8)(numbers[..., None, None])[..., 0, 0], atol=1e-6)
 
 
 def test_a_convnext_block_adds_to_its_input():
     """With a scale of nothing it changes nothing."""
-    block, x = NextBlock(6), torch.randn(2, 6, 8, 8)
+    block, x = ConvNextBlock(6), torch.randn(2, 6, 8, 8)
     assert not torch.equal(block(x), x)
     torch.nn.init.zeros_(block.scale)
     assert torch.equal(block(x), x)

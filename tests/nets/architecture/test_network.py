@@ -12,7 +12,7 @@ import tiny
 import torch
 
 from galmorph.errors import PipelineError
-from galmorph.nets.architecture.kinds import KINDS, Shape, parse_line
+from galmorph.nets.architecture.kinds import KINDS, FeatureShape, parse_line
 from galmorph.nets.architecture.layers import ORDER, turned
 from galmorph.nets.architecture.network import (
     DEFAULT,
@@ -342,7 +342,7 @@ START = "conv 8 3x3 stride 2 pad 1 relu\n"  # 16 to 8
         ("residual 16 stride 3", "expected at least 1 map, stride 1"),
         ("convnext width 4x4", "expected an odd side"),
         ("pool 9x9", "a window of 9 x 9 meets maps of 8 x 8"),
-        ("respond 3x3 pad 2", "less than half"),
+        ("lrn 3x3 pad 2", "less than half"),
         ("globalpool", "a global pool of nothing"),
         ("mask 0", "a radius of 0.0"),
         ("parts 9x9", "parts of 9 x 9 of views of 8 x 8 from 8 maps of 8 x 8"),
@@ -441,7 +441,7 @@ def test_every_kind_of_layer_says_what_it_is():
     for name, kind in KINDS.items():
         assert name.isalpha()
         assert kind.__doc__
-    assert str(Shape(3, 4)) == "3 maps of 4 x 4"
+    assert str(FeatureShape(3, 4)) == "3 maps of 4 x 4"
 
 
 def test_weights_are_counted():
@@ -459,3 +459,8 @@ def test_the_document_lists_every_layer_with_its_options():
         assert set(re.findall(r"`(\w+)`", rows[name])) == options, name
     shown = tomllib.loads(re.findall(r"```toml\n(title.*?)```", text, flags=re.DOTALL)[0])
     assert outline(NetworkConfig.from_dict(shown), recipe(64, 3), load_scheme("gz2-simple"))[1] > 1000
+
+
+def test_a_text_that_spells_local_response_normalisation_as_older_ones_do_is_the_same():
+    """Checkpoints on disk have such texts inside."""
+    assert parse_line("respond 3x3 pad 1 alpha 0.1") == parse_line("lrn 3x3 pad 1 alpha 0.1")

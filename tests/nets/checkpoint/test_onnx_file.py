@@ -19,7 +19,7 @@ from galmorph.nets.checkpoint.onnx_file import Answering, onnx_runner, with_onnx
 from galmorph.stamps.recipe import Recipe
 
 OTHERS = NetworkConfig(
-    "conv 6 3x3 pad 1 relu untied\nrespond 3x3 pad 1\nblur\nconvnext\nlayernorm\npool 2x2\ndense 8 maxout 2\n"
+    "conv 6 3x3 pad 1 relu untied\nlrn 3x3 pad 1\nblur\nconvnext\nlayernorm\npool 2x2\ndense 8 maxout 2\n"
     "dense answers\nrectify clip 5",
     name="others",
     views="one",
