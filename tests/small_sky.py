@@ -151,7 +151,15 @@ def checkpoint(
     network = Network(config, recipe, tree).eval()
     envelope = Envelope(survey, bands, scale_arcsec, snr)
     temperatures = (1.0,) * len(tree.questions)
-    return Checkpoint("untaught", "0.0", config, network, tree, recipe, envelope, temperatures)
+    return Checkpoint(
+        name="untaught",
+        version="0.0",
+        network=network,
+        scheme=tree,
+        recipe=recipe,
+        envelope=envelope,
+        temperatures=temperatures,
+    )
 
 
 def write_checkpoint(path: Path, **settings) -> Path:

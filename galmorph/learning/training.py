@@ -191,17 +191,16 @@ def _checkpoint(
     low, high = np.percentile(snr, [0.5, 99.5]).tolist()
     envelope = Envelope(survey.name, tuple(names), survey.band(names[0]).scale_arcsec, (low, high))
     return Checkpoint(
-        pipeline.name,
-        galmorph.__version__,
-        trainers[0].config,
-        trainers[0].best if len(trainers) == 1 else Ensemble([t.best for t in trainers]),
-        scheme,
-        recipe,
-        envelope,
-        (1.0,) * len(scheme.questions),
-        dict(pipeline.split),
-        dict(pipeline.fractions),
-        dict(pipeline.augmentation.get("observation", {})),
+        name=pipeline.name,
+        version=galmorph.__version__,
+        network=trainers[0].best if len(trainers) == 1 else Ensemble([t.best for t in trainers]),
+        scheme=scheme,
+        recipe=recipe,
+        envelope=envelope,
+        temperatures=(1.0,) * len(scheme.questions),
+        split=dict(pipeline.split),
+        fractions=dict(pipeline.fractions),
+        observation=dict(pipeline.augmentation.get("observation", {})),
     )
 
 

@@ -146,7 +146,7 @@ def stamps_of_rows(
     """Cut the stamps of those rows that have an image; the arguments and errors as for :func:`view_rows`."""
     seen = read_views(checkpoint.recipe.views if views is None else views)
     check_views(seen, observation)
-    matrices, shares = checkpoint.seen(seen)
+    matrices, shares = checkpoint.distinct_views(seen)
     waiting: list[Stamp] = []
     kept: list[tuple[int, float, float, float]] = []
     for done, galaxy in enumerate(gather(gathering, rows), 1):

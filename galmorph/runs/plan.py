@@ -103,7 +103,7 @@ class Run:
     def seen(self) -> tuple[FloatArray, FloatArray]:
         """The views that the networks see, (V, 2, 3), and the share of each, (V,)."""
         chosen = read_views(self.views)
-        return self.checkpoint.seen(chosen) if self.checkpoint is not None else chosen.distinct
+        return self.checkpoint.distinct_views(chosen) if self.checkpoint is not None else chosen.distinct
 
     def close(self) -> None:
         """Close the images if they were opened for this run."""

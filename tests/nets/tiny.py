@@ -76,7 +76,6 @@ def checkpoint(scheme: Scheme = TREE, **changes: object) -> Checkpoint:
     settings: dict[str, object] = {
         "name": "tiny",
         "version": "7",
-        "config": CONFIG,
         "network": network(scheme=scheme),
         "scheme": scheme,
         "recipe": RECIPE,

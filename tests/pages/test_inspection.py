@@ -52,15 +52,14 @@ def write_checkpoint(folder: Path, scheme_name: str, members: int = 1) -> Path:
     torch.manual_seed(3)
     networks = [Network(config, recipe, scheme).eval() for _ in range(members)]
     made = Checkpoint(
-        "un/taught",
-        "0.0",
-        config,
-        networks[0] if members == 1 else Ensemble(networks),
-        scheme,
-        recipe,
-        Envelope("sdss", ("i", "r", "g")) if colour else Envelope("nircam", ("F200W",), 0.03, (5.0, 500.0)),
-        (1.0,) * len(scheme.questions),
-        {"method": "hash", "test": 0.25, "validation": 0.5},
+        name="un/taught",
+        version="0.0",
+        network=networks[0] if members == 1 else Ensemble(networks),
+        scheme=scheme,
+        recipe=recipe,
+        envelope=Envelope("sdss", ("i", "r", "g")) if colour else Envelope("nircam", ("F200W",), 0.03, (5.0, 500.0)),
+        temperatures=(1.0,) * len(scheme.questions),
+        split={"method": "hash", "test": 0.25, "validation": 0.5},
     )
     curve = [{"epoch": e, "train_loss": 3 / e, "validation_loss": 2 / e + 0.1 * (e == 4)} for e in range(1, 5)]
     score = {"rows": 9, "rmse": 0.1234, "constant": 0.2, "floor": 0.05, "signal_explained": 0.777, "coverage": 0.91}

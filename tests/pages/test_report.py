@@ -44,7 +44,15 @@ def tiny_checkpoint(scheme: str = "candels-visual", **recipe: object) -> Checkpo
     made = Recipe(size=32, **recipe)  # type: ignore[arg-type]
     network = Network(config, made, tree).eval()
     envelope = Envelope("nircam", ("F115W",), SCALE_ARCSEC, (1.0, 1e5))
-    return Checkpoint("tiny", "0.0", config, network, tree, made, envelope, (1.0,) * len(tree.questions))
+    return Checkpoint(
+        name="tiny",
+        version="0.0",
+        network=network,
+        scheme=tree,
+        recipe=made,
+        envelope=envelope,
+        temperatures=(1.0,) * len(tree.questions),
+    )
 
 
 def make_tile(path: Path) -> WCS:

@@ -35,7 +35,6 @@ from galmorph.nets.architecture.network import (
 )
 from galmorph.nets.checkpoint.calibrate import Map, calibrated, checked_maps
 from galmorph.nets.checkpoint.envelope import Envelope
-from galmorph.nets.checkpoint.former import translated
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
 from galmorph.nets.checkpoint.shelf import checksum, find_checkpoint
 from galmorph.nets.training.augment import warp_views
@@ -46,7 +45,7 @@ from galmorph.stamps.views import Views
 
 __all__ = [
     "Checkpoint",
-    "Runner",
+    "OnnxRunner",
     "contents_of",
     "load_checkpoint",
     "read_envelope",
@@ -55,15 +54,15 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
-Runner = Callable[[Single], tuple[Single, Single]]
+OnnxRunner = Callable[[Single], tuple[Single, Single]]
 _FORMAT = "2"
 _MIXED = "3"  # says for each network its text and its share; written only where these differ
-_FORMER = "1"  # had settings of a residual network instead of the text of any network: see former.py
+_READ_BY = {"1": "0.1.0"}  # the version of galmorph that reads a format which is no longer read
 _BATCH = 64
 _EMBEDDING = "embedding."  # begins the names of arrays that are no weights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """A network in memory and everything it needs.
 
@@ -73,39 +72,45 @@ class Checkpoint:
         What the output's `gm_model` column says.
     network
         In evaluation mode; an ensemble's probabilities are averaged. Kernels of ensembles are stored in half precision.
+    scheme, recipe, envelope
+        Which answers it gives, how the stamps that it sees are made, and what those of its training were like.
     temperatures
         One per question; probabilities are raised to 1 / T and normalised.
+    maps
+        Of the questions that are calibrated by more than a temperature; see :mod:`galmorph.nets.checkpoint.calibrate`.
+    sets
+        How prediction sets are made; None for none.
     split
         How the labelled rows had been divided, so that `evaluate` finds the test part again.
     fractions, observation
         How votes had been mapped, and the training images degraded to another survey, for the same purpose.
     sha256
         Of the file; empty before it is saved.
-    runner
+    onnx
         What computes in the networks' stead, from stamps, (B, C, S, S), to what each network makes of each
         orientation, (P, B, A), and the features of the first, (B, F): see
-        :func:`galmorph.nets.checkpoint.onnx_file.with_onnx`.
-    maps
-        Of the questions that are calibrated by more than a temperature; see :mod:`galmorph.nets.checkpoint.calibrate`.
-    sets
-        How prediction sets are made; None for none.
+        :func:`galmorph.nets.checkpoint.onnx_file.with_onnx`. None for torch.
     """
 
     name: str
     version: str
-    config: NetworkConfig
     network: Network | Ensemble
     scheme: Scheme
     recipe: Recipe
     envelope: Envelope
     temperatures: tuple[float, ...]
+    maps: tuple[Map | None, ...] = ()
+    sets: PredictionSets | None = None
     split: Mapping[str, Any] = field(default_factory=dict)
     fractions: Mapping[str, Any] = field(default_factory=dict)
     observation: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
-    runner: Runner | None = field(default=None, compare=False)
-    maps: tuple[Map | None, ...] = ()
-    sets: PredictionSets | None = None
+    onnx: OnnxRunner | None = field(default=None, compare=False)
+
+    @property
+    def config(self) -> NetworkConfig:
+        """The text of the first network."""
+        return members_of(self.network)[0].config
 
     def with_temperatures(self, temperatures: tuple[float, ...]) -> Checkpoint:
         """Return the same network, calibrated by temperatures alone."""
@@ -138,14 +143,14 @@ class Checkpoint:
             raise CheckpointError(f"stamps of shape {stamps.shape[1:]}: checkpoint '{self.name}' expects {expected}")
         return self.answer(stamps[:, None], device=device).conditional
 
-    def seen(self, which: Views) -> tuple[FloatArray, FloatArray]:
+    def distinct_views(self, views: Views) -> tuple[FloatArray, FloatArray]:
         """Return the matrices of the views that the networks need to see, (V, 2, 3), and the share of each, (V,).
 
         Those that differ by quarter turns and flips alone are one for networks whose answers these do not change.
         """
         if all(network.invariant for network in members_of(self.network)):
-            return which.distinct
-        return which.matrices, np.full(len(which), 1.0 / len(which))
+            return views.distinct
+        return views.matrices, np.full(len(views), 1.0 / len(views))
 
     warp = staticmethod(warp_views)
 
@@ -186,13 +191,13 @@ class Checkpoint:
         return Answers(mean, deviation(chances.reshape(passes.each.shape), passes.weights), passes.features)
 
     def _passes(self, stamps: torch.Tensor, device: str) -> Passes:
-        if self.runner is not None:
-            given = self.runner(stamps.numpy())
-            return Passes(given[0].astype(np.float64), self.weights, given[1].astype(np.float64))
+        if self.onnx is not None:
+            each, first = self.onnx(stamps.numpy())
+            return Passes(each.astype(np.float64), self.weights, first.astype(np.float64))
         networks = [network.to(device) for network in self._written_out]
         with torch.inference_mode():
-            found, features = self.through(networks, stamps.to(device))
-        return Passes(found.double().cpu().numpy(), self.weights, features.double().cpu().numpy())
+            passes, features = self.through(networks, stamps.to(device))
+        return Passes(passes.double().cpu().numpy(), self.weights, features.double().cpu().numpy())
 
     @cached_property
     def _written_out(self) -> list[Network]:
@@ -204,15 +209,15 @@ class Checkpoint:
         The features are those of the first network, averaged over its orientations.
         """
         independent = self.scheme.kind == "independent"
-        found, first = [], []
+        each, first = [], []
         for number, network in enumerate(members):
             for view in views(network, stamps):
                 features = network.features(view.contiguous(memory_format=torch.channels_last))
                 logits = network.answers(features).float()
-                found.append(conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp())
+                each.append(conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp())
                 if number == 0:
                     first.append(features.flatten(1).float())
-        return torch.stack(found), torch.stack(first).mean(dim=0)
+        return torch.stack(each), torch.stack(first).mean(dim=0)
 
     @property
     def weights(self) -> FloatArray:
@@ -240,9 +245,14 @@ def _header(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"checkpoint '{path}' is corrupt or not one of galmorph's ({type(error).__name__}): fetch or train it again"
         ) from error
-    if contents.get("format") not in (_FORMER, _FORMAT, _MIXED):
+    if (number := contents.get("format")) in _READ_BY:
         raise CheckpointError(
-            f"checkpoint '{path}' has format {contents.get('format')}, expected {_FORMER} to {_MIXED}: update galmorph"
+            f"checkpoint '{path}' has format {number}, expected {_FORMAT} or {_MIXED}: use it with galmorph "
+            f"{_READ_BY[number]}, which reads it, or train it again"
+        )
+    if number not in (_FORMAT, _MIXED):
+        raise CheckpointError(
+            f"checkpoint '{path}' has format {number}, expected {_FORMAT} or {_MIXED}: update galmorph"
         )
     return contents
 
@@ -269,11 +279,8 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
 
 
 def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha256: str) -> Checkpoint:
-    if contents["format"] == _FORMER:
-        contents, weights = translated(contents, weights)
     if "layers" not in contents["network"]:
         raise CheckpointError("its network has no layers")
-    config = NetworkConfig.from_dict(contents["network"])
     scheme, recipe = Scheme.from_dict(contents["scheme"]), Recipe.from_dict(contents["recipe"])
     if len(contents["temperatures"]) != len(scheme.questions):
         raise CheckpointError(f"{len(contents['temperatures'])} temperatures for {len(scheme.questions)} questions")
@@ -285,20 +292,19 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
     network = members[0] if len(members) == 1 else Ensemble(members, shares)
     network.load_state_dict({k: v.float() for k, v in own.items()}, strict=True)
     return Checkpoint(
-        contents["name"],
-        contents["version"],
-        config,
-        channels_last(network.eval()),
-        scheme,
-        recipe,
-        Envelope.from_dict(contents["envelope"], arrays),
-        tuple(contents["temperatures"]),
-        contents.get("split", {}),
-        contents.get("fractions", {}),
-        contents.get("observation", {}),
-        sha256,
-        maps=checked_maps(contents.get("calibration", []), scheme),
+        name=contents["name"],
+        version=contents["version"],
+        network=channels_last(network.eval()),
+        scheme=scheme,
+        recipe=recipe,
+        envelope=Envelope.from_dict(contents["envelope"], arrays),
+        temperatures=tuple(contents["temperatures"]),
+        maps=checked_maps(contents.get("maps", contents.get("calibration", [])), scheme),
         sets=_sets(contents, scheme),
+        split=contents.get("split", {}),
+        fractions=contents.get("fractions", {}),
+        observation=contents.get("observation", {}),
+        sha256=sha256,
     )
 
 
@@ -339,7 +345,7 @@ def _fitted(checkpoint: Checkpoint) -> dict[str, Any]:
     """Parts of the header that older files do not have."""
     parts: dict[str, Any] = {}
     if checkpoint.maps:
-        parts["calibration"] = [None if m is None else m.tolist() for m in checkpoint.maps]
+        parts["maps"] = [None if m is None else m.tolist() for m in checkpoint.maps]
     if checkpoint.sets is not None:
         parts["sets"] = checkpoint.sets.to_dict()
     return parts

@@ -1,4 +1,4 @@
-"""Exported: a checkpoint as an ONNX file, which other programs and runtimes can use.
+"""OnnxFile: a checkpoint as an ONNX file, which other programs and runtimes can use.
 
 The graph takes stretched stamps, ``stamps`` (batch, C, S, S), and gives ``conditional``, (batch, A): the probability of
 every answer given that its question is asked, averaged over the networks and over the orientations that they look at,
@@ -29,7 +29,7 @@ from torch import nn
 from galmorph.errors import CheckpointError
 from galmorph.nets.architecture.fused import plain
 from galmorph.nets.architecture.network import members_of
-from galmorph.nets.checkpoint.file import Checkpoint, Runner, contents_of
+from galmorph.nets.checkpoint.file import Checkpoint, OnnxRunner, contents_of
 from galmorph.sky.formats.atomic import replacing
 
 __all__ = ["TOLERANCE", "Answering", "library", "onnx_runner", "with_onnx", "write_onnx"]
@@ -156,10 +156,10 @@ def _difference(model: Answering, contents: bytes, stamps: FloatArray) -> float:
         _, passes, _ = model(torch.from_numpy(stamps))
     together, _ = run(stamps)
     alone = np.concatenate([run(stamps[i : i + 1])[0] for i in range(len(stamps))], axis=1)
-    return float(max(np.abs(found - passes.numpy()).max() for found in (together, alone)))
+    return float(max(np.abs(answers - passes.numpy()).max() for answers in (together, alone)))
 
 
-def onnx_runner(file: str | Path | bytes) -> Runner:
+def onnx_runner(file: str | Path | bytes) -> OnnxRunner:
     """Open an exported file on the processor.
 
     Returns
@@ -191,7 +191,7 @@ def with_onnx(checkpoint: Checkpoint, path: str | Path) -> Checkpoint:
             f"'{path}' was exported from checkpoint '{inside.get('name', 'unknown')}' {inside.get('sha256', '')[:8]}, "
             f"expected '{checkpoint.name}' {checkpoint.sha256[:8]}: export that one"
         )
-    return replace(checkpoint, runner=_runner(session))
+    return replace(checkpoint, onnx=_runner(session))
 
 
 def _session(file: str | Path | bytes) -> Any:
@@ -199,9 +199,9 @@ def _session(file: str | Path | bytes) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    given = file if isinstance(file, bytes) else str(file)
+    source = file if isinstance(file, bytes) else str(file)
     try:
-        return runtime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+        return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except _refusals(runtime) as error:
         raise CheckpointError(f"'{file!r:.80}' cannot be read as ONNX: export the checkpoint again") from error
 
@@ -211,7 +211,7 @@ def _refusals(runtime: ModuleType) -> tuple[type[Exception], ...]:
     return (state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.Fail, state.NotImplemented)
 
 
-def _runner(session: Any) -> Runner:
+def _runner(session: Any) -> OnnxRunner:
     def run(stamps: FloatArray) -> tuple[FloatArray, FloatArray]:
         passes, features = session.run(["passes", "features"], {"stamps": np.ascontiguousarray(stamps)})
         return passes, features

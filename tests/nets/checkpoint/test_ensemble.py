@@ -87,8 +87,8 @@ def test_views_have_shares():
 def test_a_network_that_sees_all_orientations_is_spared_turned_views():
     """Sixty views are fifteen for it, and sixty for one that is not invariant."""
     eight, one = tiny.checkpoint(), tiny.checkpoint(network=tiny.network(config=replace(tiny.CONFIG, views="one")))
-    assert len(eight.seen(read_views("dieleman60"))[0]) == 15
-    assert len(one.seen(read_views("dieleman60"))[0]) == 60
+    assert len(eight.distinct_views(read_views("dieleman60"))[0]) == 15
+    assert len(one.distinct_views(read_views("dieleman60"))[0]) == 60
     square = load_network("galmorph")
     assert Network(square, Recipe(planes=3), load_scheme("gz2-simple")).invariant
     assert square.views == "one"
@@ -101,7 +101,7 @@ def test_joined_networks_may_differ(tmp_path):
     """The result averages, with the weights given, what its parts say before calibration; its file says so again."""
     parts = [
         tiny.checkpoint(temperatures=(1.0, 1.0)),
-        tiny.checkpoint(network=tiny.network(4, config=OTHER), config=OTHER, temperatures=(1.0, 1.0)),
+        tiny.checkpoint(network=tiny.network(4, config=OTHER), temperatures=(1.0, 1.0)),
     ]
     made = join(parts, tmp_path / "both.safetensors", weights=[1, 3])
     one, two = (p.predict(stamps()) for p in parts)

@@ -107,10 +107,10 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch, tmp_path):
         write_onnx(tiny.checkpoint(), tmp_path / "out.onnx")
 
 
-def test_a_runner_takes_the_place_of_the_networks():
+def test_a_file_takes_the_place_of_the_networks():
     """What it gives for each network and orientation is weighted and calibrated as theirs."""
     made = tiny.checkpoint()
     with torch.inference_mode():
         _, passes, features = Answering(made)(torch.from_numpy(tiny.stamps(3)))
-    fake = replace(made, runner=lambda s: (passes.numpy()[:, : len(s)], features.numpy()[: len(s)]))
+    fake = replace(made, onnx=lambda s: (passes.numpy()[:, : len(s)], features.numpy()[: len(s)]))
     np.testing.assert_allclose(fake.predict(tiny.stamps(3)), made.predict(tiny.stamps(3)), atol=1e-6)
