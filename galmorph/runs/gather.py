@@ -231,7 +231,7 @@ def _measured(gathering: Gathering, row: int, tile: int, x: float, y: float) -> 
             weight=cutout.weight,
             saturation=gathering.saturation,
             psf_fwhm_px=gathering.psf_fwhm_px,
-            found=_segmentation(gathering, cutout),
+            segmentation=_segmentation(gathering, cutout),
             centroid=gathering.centroid,
         )
         if images.kind == "jpeg" or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET):

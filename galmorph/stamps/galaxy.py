@@ -49,7 +49,7 @@ class Source:
         Pixels less the sky, 0 where they are missing, (H, W).
     bad
         Those that are missing or belong to neighbours, (H, W); None where there are none.
-    chosen, found
+    chosen, segmentation
         Row of the object in a segmentation.
     neighbours
         Pixels of the other objects, as far as these are masked, (H, W).
@@ -60,38 +60,38 @@ class Source:
     clean: FloatArray
     bad: BoolArray | None
     chosen: int
-    found: Segmentation
+    segmentation: Segmentation
     neighbours: BoolArray
     psf_fwhm_px: float | None
 
     @classmethod
     def of(
-        cls, scene: Scene, found: Segmentation, chosen: int, neighbours: BoolArray, psf_fwhm_px: float | None
+        cls, scene: Scene, segmentation: Segmentation, chosen: int, neighbours: BoolArray, psf_fwhm_px: float | None
     ) -> Source:
         """Take the sky from a scene, and zero what is missing."""
-        clean = scene.pixels - np.float32(found.sky.level)
-        bad: BoolArray | None = neighbours if len(found.objects) > 1 else None
+        clean = scene.pixels - np.float32(segmentation.sky.level)
+        bad: BoolArray | None = neighbours if len(segmentation.objects) > 1 else None
         if not scene.usable.all():
             clean = np.where(scene.usable, clean, np.float32(0.0))
             bad = neighbours | ~scene.usable
-        return cls(clean.astype(np.float32, copy=False), bad, chosen, found, neighbours, psf_fwhm_px)
+        return cls(clean.astype(np.float32, copy=False), bad, chosen, segmentation, neighbours, psf_fwhm_px)
 
     @cached_property
     def row(self) -> np.void:
         """The object."""
-        row: np.void = self.found.objects[self.chosen]
+        row: np.void = self.segmentation.objects[self.chosen]
         return row
 
     @property
     def noise(self) -> float:
         """Effective noise per pixel."""
-        return self.found.sky.sigma * self.found.correlation_px
+        return self.segmentation.sky.sigma * self.segmentation.correlation_px
 
     @property
     def sky_error(self) -> float:
         """Error of the level of the sky near the galaxy, per pixel."""
-        sky = self.found.sky
-        counted = self.found.correlation_px / math.sqrt(max(sky.n_pixels, 1))
+        sky = self.segmentation.sky
+        counted = self.segmentation.correlation_px / math.sqrt(max(sky.n_pixels, 1))
         return math.hypot(counted, _SKY_SYSTEMATIC) * sky.sigma
 
     @property
@@ -142,7 +142,7 @@ class Source:
     def balanced(self, window: Window) -> tuple[Window, Flag]:
         """Move the centre of a window to the barycentre of the galaxy's own segment, where that has one."""
         start = float(self.row["x"]), float(self.row["y"])
-        own = (self.found.labels == self.chosen + 1) & self.found.usable
+        own = (self.segmentation.labels == self.chosen + 1) & self.segmentation.usable
         centre = barycentre(self.clean, own, self.noise, self._fall_px)
         if np.isnan(centre.x) or self._core_is_bad(start):
             return replace(window, x=start[0], y=start[1], converged=False), Flag.NO_CENTROID

@@ -70,7 +70,7 @@ class Measurement:
         Distance from the centroid to the nearest edge of the cutout.
     extent_px
         Isophotal extent along the major axis (three times SEP's semi-axis).
-    found
+    segmentation
         The segmentation it rests on.
     neighbours
         (H, W) True on pixels of other objects.
@@ -103,7 +103,7 @@ class Measurement:
     flags: Flag
     reach_px: float
     extent_px: float
-    found: Segmentation
+    segmentation: Segmentation
     neighbours: BoolArray
     r50_err_px: float = float("nan")
     r20_px: float = float("nan")
@@ -132,7 +132,7 @@ def measure(
     weight: FloatArray | None = None,
     saturation: float | None = None,
     psf_fwhm_px: float | None = None,
-    found: Segmentation | None = None,
+    segmentation: Segmentation | None = None,
     centroid: str = "windowed",
 ) -> Measurement:
     """Measure the galaxy at a position.
@@ -154,7 +154,7 @@ def measure(
         Pixels at or above this flux are saturated.
     psf_fwhm_px
         Width of the point-spread function; marks objects that it dominates.
-    found
+    segmentation
         Segmentation of this very cutout made elsewhere; None to detect here.
     centroid
         Which centre is the galaxy's position, and that of its circles: one of
@@ -170,21 +170,21 @@ def measure(
     ----------
     Petrosian 1976, ApJ 210, L53; Blanton et al. 2001, AJ 121, 2358; Bertin & Arnouts 1996, A&AS 117, 393.
     """
-    scene = Scene.of(pixels, weight, found)
-    found, chosen = object_at(scene, weight, found, x, y)
+    scene = Scene.of(pixels, weight, segmentation)
+    segmentation, chosen = object_at(scene, weight, segmentation, x, y)
     if chosen < 0:
         # Nothing stands out here, so nothing is known to be a neighbour either.
-        return nothing(x, y, found, scene.missing_at(x, y))
+        return nothing(x, y, segmentation, scene.missing_at(x, y))
     for extent in _NEIGHBOUR_EXTENTS:
-        neighbours = neighbour_mask(found, chosen, extent)
-        galaxy = Source.of(scene, found, chosen, neighbours, psf_fwhm_px)
+        neighbours = neighbour_mask(segmentation, chosen, extent)
+        galaxy = Source.of(scene, segmentation, chosen, neighbours, psf_fwhm_px)
         window, flags = galaxy.centred()
         if centroid == "isophotal":
             window, flags = galaxy.balanced(window)
         frame, radii = galaxy.sized(window)
         if extent < NEIGHBOUR_EXTENT and radii is not None and not _is_credible(radii, galaxy.isophotal_px):
             radii = None
-        if radii is not None or len(found.objects) == 1:
+        if radii is not None or len(segmentation.objects) == 1:
             break
     if math.hypot(window.x - x, window.y - y) > moved_far(galaxy.row):
         flags |= Flag.CENTROID_MOVED
@@ -204,13 +204,13 @@ def reach_of(centre: tuple[float, float], shape: tuple[int, ...]) -> float:
     return float(min(centre[0], centre[1], width - 1 - centre[0], height - 1 - centre[1]))
 
 
-def nothing(x: float, y: float, found: Segmentation, missing: Flag) -> Measurement:
+def nothing(x: float, y: float, segmentation: Segmentation, missing: Flag) -> Measurement:
     """Say that no object was detected at a position, in pixels, and what is missing there."""
     nan = float("nan")
     flags = missing | Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR
-    shape, sky = found.labels.shape, found.sky
+    shape, sky = segmentation.labels.shape, segmentation.sky
     neighbours = np.zeros(shape, np.bool_)
-    return Measurement(*(nan,) * 9, sky.level, sky.sigma, flags, reach_of((x, y), shape), nan, found, neighbours)
+    return Measurement(*(nan,) * 9, sky.level, sky.sigma, flags, reach_of((x, y), shape), nan, segmentation, neighbours)
 
 
 def _measurement(
@@ -224,7 +224,7 @@ def _measurement(
 ) -> Measurement:
     """Put the values together, and flag them."""
     nan = float("nan")
-    sky, found = galaxy.found.sky, galaxy.found
+    sky, segmentation = galaxy.segmentation.sky, galaxy.segmentation
     aperture = radii.rpet if radii is not None else galaxy.isophotal_px
     flags |= _radius_flags(radii, galaxy.psf_fwhm_px)
     flux, flux_err = (radii.flux, radii.flux_err) if radii is not None else _plain_flux(galaxy, frame)
@@ -251,7 +251,7 @@ def _measurement(
         flags=flags,
         reach_px=reach_of((window.x, window.y), scene.pixels.shape),
         extent_px=3.0 * float(galaxy.row["a"]),
-        found=found,
+        segmentation=segmentation,
         neighbours=galaxy.neighbours,
         r50_err_px=r50_err,
         r20_px=r20,
@@ -293,7 +293,7 @@ def _radius_flags(radii: Radii | None, psf_fwhm_px: float | None) -> Flag:
 def _aperture_flags(
     scene: Scene, window: Window, aperture: float, neighbours: BoolArray, saturation: float | None
 ) -> Flag:
-    finite, weighted = (_ALL if known is None else known for known in (scene.finite, scene.weighted))
+    finite, weighted = (_ALL if mask is None else mask for mask in (scene.finite, scene.weighted))
     limit = float("nan") if saturation is None else saturation
     pixels = np.ascontiguousarray(scene.pixels, np.float32)
     missing, weightless, blended, saturated = _aperture(
@@ -321,7 +321,7 @@ def _aperture(
     An empty map stands for one where all pixels are finite or weighted; a saturation of NaN for none known.
     """
     height, width = pixels.shape
-    inside, others, seen, missing, weightless = 0, 0, 0, False, False
+    inside, others, count, missing, weightless = 0, 0, 0, False, False
     values = np.empty(height * width, np.float32)
     for i in range(max(math.ceil(y - radius), 0), min(math.floor(y + radius), height - 1) + 1):
         for j in range(max(math.ceil(x - radius), 0), min(math.floor(x + radius), width - 1) + 1):
@@ -333,9 +333,9 @@ def _aperture(
             if finite.size > 0 and not finite[i, j]:
                 missing = True
             else:
-                values[seen] = pixels[i, j]
-                seen += 1
-    return missing, weightless, others > 0.1 * inside, _is_saturated(values[:seen], saturation)
+                values[count] = pixels[i, j]
+                count += 1
+    return missing, weightless, others > 0.1 * inside, _is_saturated(values[:count], saturation)
 
 
 @inner

@@ -208,11 +208,11 @@ def fill(planes: FloatArray, bad: BoolArray, measured: Measurement, seed: int) -
     x = measured.x if np.isfinite(measured.x) else width / 2
     y = measured.y if np.isfinite(measured.y) else height / 2
     ring = np.hypot(np.arange(height)[:, None] - y, np.arange(width)[None, :] - x).astype(np.intp)
-    outside = (measured.found.labels == 0) & ~bad
+    outside = (measured.segmentation.labels == 0) & ~bad
     filled = planes.astype(np.float32, copy=True)
     for number, plane in enumerate(filled):
         sky = clipped_sky(plane, outside)
-        noise = sky_noise((height, width), sky, measured.found.correlation_px, seed + number)
+        noise = sky_noise((height, width), sky, measured.segmentation.correlation_px, seed + number)
         level = 0.0 if not np.isfinite(sky.level) else sky.level
         plane[bad] = (_ring_means(plane, ring, ~bad, level)[ring] + noise)[bad]
     return filled
@@ -348,11 +348,10 @@ def _around(
     if low[0] >= high[0] or low[1] >= high[1]:
         low, high = [0, 0], [shape[1], shape[0]]
     window = slice(low[1], high[1]), slice(low[0], high[0])
-    found = replace(measured.found, labels=measured.found.labels[window], usable=measured.found.usable[window])
-    near = replace(
-        measured, x=measured.x - low[0], y=measured.y - low[1], found=found, neighbours=measured.neighbours[window]
-    )
-    return window, near
+    whole = measured.segmentation
+    segmentation = replace(whole, labels=whole.labels[window], usable=whole.usable[window])
+    x, y, neighbours = measured.x - low[0], measured.y - low[1], measured.neighbours[window]
+    return window, replace(measured, x=x, y=y, segmentation=segmentation, neighbours=neighbours)
 
 
 def half_width_px(measured: Measurement, recipe: Recipe) -> float:

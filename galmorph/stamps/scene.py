@@ -38,16 +38,16 @@ class Scene:
     usable: BoolArray
 
     @classmethod
-    def of(cls, pixels: FloatArray, weight: FloatArray | None, found: Segmentation | None) -> Scene:
-        """See which pixels count: those of a given segmentation, finite ones, and those with weight."""
+    def of(cls, pixels: FloatArray, weight: FloatArray | None, segmentation: Segmentation | None) -> Scene:
+        """See which pixels count: those of a segmentation that is there already, finite ones, and those with weight."""
         finite = np.isfinite(pixels)
         usable = finite
         weighted = None
         if weight is not None:
             weighted = np.isfinite(weight) & (weight > 0)
             usable = finite & weighted
-        if found is not None:
-            usable = usable & found.usable
+        if segmentation is not None:
+            usable = usable & segmentation.usable
         every = bool(finite.all())
         return cls(pixels, None if every else finite, weighted, usable)
 
@@ -63,27 +63,27 @@ class Scene:
 
 
 def object_at(
-    scene: Scene, weight: FloatArray | None, given: Segmentation | None, x: float, y: float
+    scene: Scene, weight: FloatArray | None, segmentation: Segmentation | None, x: float, y: float
 ) -> tuple[Segmentation, int]:
     """Segment the cutout and choose the object at the position.
 
     A position far from the middle of its object may be a smaller source in front of it: if deblending at a lower
     contrast finds one close by, that is meant.
     """
-    if given is not None:
-        return given, pick(given, x, y)
+    if segmentation is not None:
+        return segmentation, pick(segmentation, x, y)
     noise = relative_noise(weight, scene.usable)
-    found = segment(scene.pixels, scene.usable, relative_noise=noise)
-    chosen = pick(found, x, y)
-    if not is_misplaced(found, chosen, x, y):
-        return found, chosen
-    found = segment(scene.pixels, scene.usable, relative_noise=noise, join_clumps=False)
-    chosen = pick(found, x, y)
-    if not is_misplaced(found, chosen, x, y):
-        return found, chosen
+    segmentation = segment(scene.pixels, scene.usable, relative_noise=noise)
+    chosen = pick(segmentation, x, y)
+    if not is_misplaced(segmentation, chosen, x, y):
+        return segmentation, chosen
+    segmentation = segment(scene.pixels, scene.usable, relative_noise=noise, join_clumps=False)
+    chosen = pick(segmentation, x, y)
+    if not is_misplaced(segmentation, chosen, x, y):
+        return segmentation, chosen
     finest = segment(
         scene.pixels, scene.usable, relative_noise=noise, deblend_contrast=_FINEST_CONTRAST, join_clumps=False
     )
     other = pick(finest, x, y)
-    closer = other >= 0 and distance_of(finest, other, x, y) < 0.5 * distance_of(found, chosen, x, y)
-    return (finest, other) if closer else (found, chosen)
+    closer = other >= 0 and distance_of(finest, other, x, y) < 0.5 * distance_of(segmentation, chosen, x, y)
+    return (finest, other) if closer else (segmentation, chosen)

@@ -137,10 +137,10 @@ def segment(
             deblend_contrast=deblend_contrast,
             join_clumps=join_clumps,
         )
-        found = _unbinned(halved, pixels, usable, sky)
+        doubled = _unbinned(halved, pixels, usable, sky)
         # Before objects were known, the wings of a large one may have looked like smooth noise.
-        if correlation_px(pixels, usable, found.sky) >= _SMOOTH:
-            return found
+        if correlation_px(pixels, usable, doubled.sky) >= _SMOOTH:
+            return doubled
     flat = _flattened(pixels, None if whole else usable, sky)
     detection = _Detection(
         flat, None if whole else ~usable, relative_noise, threshold, min_area, deblend_contrast, join_clumps
@@ -359,7 +359,7 @@ def _touching(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
 def _meetings(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
     """Labels of objects with pixels next to each other, (P,) n times the lower plus the higher."""
     height, width = labels.shape
-    found = np.empty(64, np.intp)
+    meetings = np.empty(64, np.intp)
     count = 0
     for i in range(height):
         for j in range(width):
@@ -369,11 +369,11 @@ def _meetings(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
             for down, right in ((0, 1), (1, 0)):
                 other = labels[i + down, j + right] if i + down < height and j + right < width else 0
                 if other > 0 and other != one:
-                    if count == len(found):
-                        found = np.concatenate((found, np.empty_like(found)))
-                    found[count] = n * min(one, other) + max(one, other)
+                    if count == len(meetings):
+                        meetings = np.concatenate((meetings, np.empty_like(meetings)))
+                    meetings[count] = n * min(one, other) + max(one, other)
                     count += 1
-    return found[:count]
+    return meetings[:count]
 
 
 def _is_clump(child: np.void, parent: np.void) -> bool:
@@ -441,7 +441,7 @@ def _extract(
             sep.set_extract_pixstack(usual)
 
 
-def pick(found: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> int:
+def pick(segmentation: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> int:
     """Choose the object at a position.
 
     The object whose pixels contain the position, else the one whose ellipse is nearest (distance in units of its
@@ -449,15 +449,15 @@ def pick(found: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> i
 
     Returns
     -------
-    Row of ``found.objects``, or -1 where nothing is there.
+    Row of ``segmentation.objects``, or -1 where nothing is there.
     """
-    height, width = found.labels.shape
+    height, width = segmentation.labels.shape
     if not (math.isfinite(x) and math.isfinite(y)):
         return -1
     column, row = round(x), round(y)
-    if 0 <= row < height and 0 <= column < width and found.labels[row, column] > 0:
-        return int(found.labels[row, column]) - 1
-    objects = found.objects
+    if 0 <= row < height and 0 <= column < width and segmentation.labels[row, column] > 0:
+        return int(segmentation.labels[row, column]) - 1
+    objects = segmentation.objects
     if len(objects) == 0:
         return -1
     distance = np.hypot(objects["x"] - x, objects["y"] - y)
@@ -466,9 +466,11 @@ def pick(found: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> i
     return nearest if gap[nearest] < reach_px else -1
 
 
-def is_misplaced(found: Segmentation, chosen: int, x: float, y: float) -> bool:
+def is_misplaced(segmentation: Segmentation, chosen: int, x: float, y: float) -> bool:
     """Tell whether a position is so far from the middle of its object that it may mean another."""
-    return chosen >= 0 and distance_of(found, chosen, x, y) > max(_MISPLACED_PX, moved_far(found.objects[chosen]))
+    return chosen >= 0 and distance_of(segmentation, chosen, x, y) > max(
+        _MISPLACED_PX, moved_far(segmentation.objects[chosen])
+    )
 
 
 def moved_far(row: np.void) -> float:
@@ -476,19 +478,19 @@ def moved_far(row: np.void) -> float:
     return max(2.0, math.sqrt(row["a"] * row["b"]))
 
 
-def distance_of(found: Segmentation, chosen: int, x: float, y: float) -> float:
+def distance_of(segmentation: Segmentation, chosen: int, x: float, y: float) -> float:
     """Distance of an object's middle from a position, in pixels."""
-    row = found.objects[chosen]
+    row = segmentation.objects[chosen]
     return math.hypot(row["x"] - x, row["y"] - y)
 
 
-def neighbour_mask(found: Segmentation, chosen: int, extent: float = NEIGHBOUR_EXTENT) -> BoolArray:
+def neighbour_mask(segmentation: Segmentation, chosen: int, extent: float = NEIGHBOUR_EXTENT) -> BoolArray:
     """Mark the pixels of all objects but one, out to so many of their semi-axes, (H, W).
 
     Pixels inside the chosen object's own segment are never marked.
     """
-    rows = found.objects[np.arange(len(found.objects)) != chosen]
-    labels = np.ascontiguousarray(found.labels, np.int32)
+    rows = segmentation.objects[np.arange(len(segmentation.objects)) != chosen]
+    labels = np.ascontiguousarray(segmentation.labels, np.int32)
     marked: BoolArray = _others(labels, chosen + 1, _ellipses(rows), _growth(rows, extent))
     return marked
 

@@ -151,7 +151,8 @@ def test_the_object_itself_is_never_its_own_neighbour(profile):
     image = galaxy(SIZE, **profile) + sersic((SIZE, SIZE), 66, 60, re=3, flux=4000.0)
     found = measure(image, 48, 48)
     if Flag.NO_SOURCE not in found.flags:
-        assert not found.neighbours[found.found.labels == found.found.labels[round(found.y), round(found.x)]].any()
+        labels = found.segmentation.labels
+        assert not found.neighbours[labels == labels[round(found.y), round(found.x)]].any()
 
 
 # Warps

@@ -181,7 +181,7 @@ def test_our_asymmetry_is_statmorphs_with_the_noise_that_its_own_half_turn_leave
     frame = frame_about(
         image - np.float32(own.sky_level), None, *CENTRE_STATMORPH, *frame_size(1.2 * APERTURE * RPET_STATMORPH)
     )
-    value, error = asymmetry(frame, RPET_STATMORPH, own.sky_sigma, own.found.sky.n_pixels)
+    value, error = asymmetry(frame, RPET_STATMORPH, own.sky_sigma, own.segmentation.sky.n_pixels)
     # Measured: 0.0833 and 0.0901. statmorph divides by the sum of |I|, with its noise 8 % more than the sum of I.
     assert turned.asymmetry(turned.white(sigma)) * 1.083 == pytest.approx(value, abs=3 * error)
     corner, everywhere = flipped_box(image), float(np.sqrt(4 / np.pi)) * sigma

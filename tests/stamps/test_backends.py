@@ -54,8 +54,8 @@ def test_every_backend_survives_what_images_hold(measure):
 def test_a_segmentation_made_elsewhere_is_used(measure):
     """Nothing is detected again: with an empty map there is no source."""
     pixels = image()
-    found = backend("galmorph")(pixels, 64.0, 64.0).found
-    assert np.isfinite(measure(pixels, 64.0, 64.0, found=found).rpet_px)
+    segmentation = backend("galmorph")(pixels, 64.0, 64.0).segmentation
+    assert np.isfinite(measure(pixels, 64.0, 64.0, segmentation=segmentation).rpet_px)
 
 
 def test_growth_of_a_gaussian_is_analytic():

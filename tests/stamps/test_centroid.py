@@ -63,7 +63,7 @@ def test_errors_of_a_given_segment_are_those_of_its_noise():
     pulls = []
     for seed in range(100):
         found = segmentation_of(image + noise(image.shape, seed=seed), np.ones(image.shape, bool), labels)
-        got = measure(image + noise(image.shape, seed=seed), 32.0, 32.0, found=found, centroid="isophotal")
+        got = measure(image + noise(image.shape, seed=seed), 32.0, 32.0, segmentation=found, centroid="isophotal")
         pulls += [(got.x - truth.x) / got.position_err_px, (got.y - truth.y) / got.position_err_px]
     assert 0.85 < spread(np.array(pulls)) < 1.15
 

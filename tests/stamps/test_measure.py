@@ -85,7 +85,7 @@ def test_a_catalogue_position_inside_the_galaxy_but_off_its_centre_is_corrected_
 def test_blank_sky_has_no_source_and_only_nans():
     found = measure(noise((97, 97), seed=3), 48, 48)
     assert found.flags == Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR
-    values = dataclasses.asdict(dataclasses.replace(found, found=None, neighbours=None))  # type: ignore[arg-type]
+    values = dataclasses.asdict(dataclasses.replace(found, segmentation=None, neighbours=None))  # type: ignore[arg-type]
     for name in ("x", "y", "position_err_px", "rpet_px", "rpet_err_px", "r50_px", "flux", "snr", "mean_brightness"):
         assert np.isnan(values[name]), name
     assert found.sky_sigma == pytest.approx(1.0, rel=0.1)
@@ -224,21 +224,25 @@ def test_the_radius_is_found_even_where_a_ring_falls_between_the_pixels(offset):
 def test_a_segmentation_made_elsewhere_is_used_as_it_is():
     image = galaxy(97) + sersic((97, 97), 75, 70, re=3, flux=1500.0)
     own = measure(image, 48, 48)
-    given = measure(image, 48, 48, found=own.found)
-    assert given.found is own.found
+    given = measure(image, 48, 48, segmentation=own.segmentation)
+    assert given.segmentation is own.segmentation
     assert (given.x, given.y, given.rpet_px, given.flags) == (own.x, own.y, own.rpet_px, own.flags)
-    nobody = dataclasses.replace(own.found, labels=own.found.labels * 0, objects=own.found.objects[:0])
-    assert Flag.NO_SOURCE in measure(image, 48, 48, found=nobody).flags
+    nobody = dataclasses.replace(
+        own.segmentation, labels=own.segmentation.labels * 0, objects=own.segmentation.objects[:0]
+    )
+    assert Flag.NO_SOURCE in measure(image, 48, 48, segmentation=nobody).flags
 
 
 def test_pixels_that_a_given_segmentation_leaves_out_do_not_count():
     image = galaxy(97, flux=8000.0)
     own = measure(image, 48, 48)
-    usable = own.found.usable.copy()
+    usable = own.segmentation.usable.copy()
     usable[60:64, 44:52] = False
     broken = image.copy()
     broken[~usable] = 1e5
-    found = measure(broken, 48, 48, found=dataclasses.replace(own.found, usable=usable), saturation=np.inf)
+    found = measure(
+        broken, 48, 48, segmentation=dataclasses.replace(own.segmentation, usable=usable), saturation=np.inf
+    )
     assert found.rpet_px == pytest.approx(own.rpet_px, rel=0.05)
     assert np.hypot(found.x - own.x, found.y - own.y) < 0.05
 

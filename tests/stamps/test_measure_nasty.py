@@ -196,7 +196,7 @@ def test_a_field_full_of_stars_is_measured():
         x, y = rng.integers(5, 250, 2)
         image[y - 5 : y + 6, x - 5 : x + 6] += np.exp(-(xx**2 + yy**2) / 3.0).astype(np.float32) * rng.pareto(1.0) * 5
     found = measure(image, 128, 128)
-    assert len(found.found.objects) > 200
+    assert len(found.segmentation.objects) > 200
     assert_stamps_are_sound(image, found, 128, 128)
 
 
@@ -220,7 +220,7 @@ def test_a_map_without_any_sky_still_leaves_one_to_measure():
     found = segmentation_of(pixels, everywhere, np.ones(pixels.shape, np.int32))
     assert abs(found.sky.level) < 0.3
     assert 0.7 < found.sky.sigma < 1.5
-    assert np.isfinite(measure(pixels, 32.0, 32.0, found=found).flux)
+    assert np.isfinite(measure(pixels, 32.0, 32.0, segmentation=found).flux)
 
 
 def test_a_galaxy_all_hidden_by_a_neighbour_has_no_radius():

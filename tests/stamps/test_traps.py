@@ -89,8 +89,11 @@ def test_a_wholly_masked_image_has_no_source(image, plain, where):
         "nan weight": {"pixels": image, "weight": nothing},
         "map": {
             "pixels": image,
-            "found": replace(
-                plain.found, usable=np.zeros_like(plain.found.usable), labels=plain.found.labels * 0, objects=sky_only()
+            "segmentation": replace(
+                plain.segmentation,
+                usable=np.zeros_like(plain.segmentation.usable),
+                labels=plain.segmentation.labels * 0,
+                objects=sky_only(),
             ),
         },
     }[where]
@@ -162,14 +165,14 @@ def test_an_angle_a_hair_beyond_a_right_angle_is_taken(image, side):
     """Angles just past pi/2, as SEP returns and its own ellipses refuse, of galaxy and neighbour are accepted."""
     pair = image + sersic(image.shape, 80, 75, re=3, flux=3000.0)
     own = measure(pair, 48, 48)
-    objects = own.found.objects.copy()
+    objects = own.segmentation.objects.copy()
     assert len(objects) == 2
     objects["theta"] = np.nextafter(side * np.pi / 2, side * 4)
     upright = objects.copy()
     upright["theta"] = side * np.pi / 2
     with pytest.raises(Exception, match="invalid aperture"):
         sep.sum_ellipse(pair, [9.0], [9.0], [5.0], [3.0], objects["theta"][:1])
-    beyond, at = (measure(pair, 48, 48, found=replace(own.found, objects=o)) for o in (objects, upright))
+    beyond, at = (measure(pair, 48, 48, segmentation=replace(own.segmentation, objects=o)) for o in (objects, upright))
     assert values(beyond) == pytest.approx(values(at), rel=1e-9)
     assert np.array_equal(beyond.neighbours, at.neighbours)
 

@@ -30,7 +30,7 @@ class Measure(Protocol):
         weight: FloatArray | None = None,
         saturation: float | None = None,
         psf_fwhm_px: float | None = None,
-        found: Segmentation | None = None,
+        segmentation: Segmentation | None = None,
         centroid: str = "windowed",
     ) -> Measurement:
         """Measure the galaxy at a position."""

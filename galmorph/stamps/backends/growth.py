@@ -71,8 +71,8 @@ def growth_of(inside: Callable[[DoubleArray], DoubleArray], largest_px: float) -
     return Growth(rpet, (first, half, last), float(flux[-1]))
 
 
-def measurement(plain: Plain, growth: Growth, found: Segmentation, shape: tuple[int, ...]) -> Measurement:
-    """Put what a library found into a Measurement; what it does not know is NaN."""
+def measurement(plain: Plain, growth: Growth, segmentation: Segmentation, shape: tuple[int, ...]) -> Measurement:
+    """Put what a library measured into a Measurement; what it does not know is NaN."""
     aperture = growth.rpet_px if np.isfinite(growth.rpet_px) else 3.0 * plain.semi_major_px
     noise = plain.sky.sigma * np.sqrt(np.pi) * aperture
     snr = growth.flux / noise if noise > 0 else _NAN
@@ -93,7 +93,7 @@ def measurement(plain: Plain, growth: Growth, found: Segmentation, shape: tuple[
         flags=flags if snr >= LOW_SNR else flags | Flag.LOW_SNR,
         reach_px=reach_of((plain.x, plain.y), shape),
         extent_px=3.0 * plain.semi_major_px,
-        found=found,
+        segmentation=segmentation,
         neighbours=np.zeros(shape, np.bool_),
         r20_px=first,
         r80_px=last,

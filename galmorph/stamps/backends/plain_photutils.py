@@ -28,14 +28,14 @@ def measure_with_photutils(
     weight: FloatArray | None = None,
     saturation: float | None = None,  # noqa: ARG001 - part of the interface
     psf_fwhm_px: float | None = None,  # noqa: ARG001 - likewise
-    found: Segmentation | None = None,
+    segmentation: Segmentation | None = None,
     centroid: str = "windowed",
 ) -> Measurement:
     """Measure with photutils alone, with the settings of its documentation.
 
     Parameters
     ----------
-    pixels, x, y, weight, found, centroid
+    pixels, x, y, weight, segmentation, centroid
         As :func:`galmorph.stamps.measure.measure` takes them.
     saturation, psf_fwhm_px
         Not used.
@@ -51,11 +51,13 @@ def measure_with_photutils(
     _, level, sigma = (float(v) for v in sigma_clipped_stats(pixels[usable], sigma=3.0))
     sky = Sky(level, sigma, int(usable.sum()))
     clean = np.where(usable, pixels - np.float32(level), np.float32(0.0)).astype(np.float64)
-    found = found or _detected(clean, usable, sky)
-    chosen = pick(found, x, y)
+    segmentation = segmentation or _detected(clean, usable, sky)
+    chosen = pick(segmentation, x, y)
     if chosen < 0:
-        return nothing(x, y, found, Flag(0))
-    source = SourceCatalog(clean, SegmentationImage(found.labels), mask=~usable, error=np.full(clean.shape, sigma))
+        return nothing(x, y, segmentation, Flag(0))
+    source = SourceCatalog(
+        clean, SegmentationImage(segmentation.labels), mask=~usable, error=np.full(clean.shape, sigma)
+    )
     row = source.select_label(chosen + 1)
     centre = tuple(float(v) for v in (row.centroid_win if centroid == "windowed" else row.centroid))
 
@@ -72,7 +74,7 @@ def measure_with_photutils(
         float(row.orientation.value),
         sky,
     )
-    return measurement(plain, growth_of(inside, min(pixels.shape) / 2), found, pixels.shape)
+    return measurement(plain, growth_of(inside, min(pixels.shape) / 2), segmentation, pixels.shape)
 
 
 def _detected(clean: DoubleArray, usable: BoolArray, sky: Sky) -> Segmentation:

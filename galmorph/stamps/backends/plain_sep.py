@@ -30,14 +30,14 @@ def measure_with_sep(
     weight: FloatArray | None = None,
     saturation: float | None = None,  # noqa: ARG001 - part of the interface
     psf_fwhm_px: float | None = None,  # noqa: ARG001 - likewise
-    found: Segmentation | None = None,
+    segmentation: Segmentation | None = None,
     centroid: str = "windowed",
 ) -> Measurement:
     """Measure with SEP alone, with the settings of its documentation.
 
     Parameters
     ----------
-    pixels, x, y, weight, found, centroid
+    pixels, x, y, weight, segmentation, centroid
         As :func:`galmorph.stamps.measure.measure` takes them.
     saturation, psf_fwhm_px
         Not used.
@@ -52,13 +52,13 @@ def measure_with_sep(
     background = sep.Background(filled, mask=~usable, bw=mesh, bh=mesh)
     clean = filled - background.back(dtype=np.float32)
     sky = Sky(float(background.globalback), float(background.globalrms), int(usable.sum()))
-    if found is None:
+    if segmentation is None:
         objects, labels = sep.extract(clean, _THRESHOLD, err=sky.sigma, mask=~usable, segmentation_map=True)
-        found = Segmentation(labels.astype(np.int32), objects, sky, 1.0, usable)
-    chosen = pick(found, x, y)
+        segmentation = Segmentation(labels.astype(np.int32), objects, sky, 1.0, usable)
+    chosen = pick(segmentation, x, y)
     if chosen < 0:
-        return nothing(x, y, found, Flag(0))
-    row, bad = found.objects[chosen], ~usable
+        return nothing(x, y, segmentation, Flag(0))
+    row, bad = segmentation.objects[chosen], ~usable
     at = [float(row["x"])], [float(row["y"])]
     reach = _APERTURE * float(row["a"])
     half = float(sep.flux_radius(clean, *at, [reach], 0.5, mask=bad, subpix=5)[0][0])
@@ -77,5 +77,7 @@ def measure_with_sep(
         float(np.degrees(row["theta"])),
         sky,
     )
-    made = measurement(plain, growth_of(inside, min(pixels.shape) / 2), found, pixels.shape)
-    return made if flag[0] == 0 or centroid == "isophotal" else replace(made, flags=made.flags | Flag.NO_CENTROID)
+    plainly = measurement(plain, growth_of(inside, min(pixels.shape) / 2), segmentation, pixels.shape)
+    if flag[0] == 0 or centroid == "isophotal":
+        return plainly
+    return replace(plainly, flags=plainly.flags | Flag.NO_CENTROID)
