@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from galmorph.nets.checkpoint.ensemble import join
+    from galmorph.nets.checkpoint.ensemble import ensemble
     from galmorph.nets.checkpoint.file import load_checkpoint
     from galmorph.pages.inspection import inspect_checkpoint
     from galmorph.runs.classify import classify, measure
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "classify",
+    "ensemble",
     "export",
     "inspect_checkpoint",
-    "join",
     "load_checkpoint",
     "load_scheme",
     "measure",
@@ -38,7 +38,7 @@ _HOMES = {
     "classify": "galmorph.runs.classify",
     "inspect_checkpoint": "galmorph.pages.inspection",
     "export": "galmorph.runs.export",
-    "join": "galmorph.nets.checkpoint.ensemble",
+    "ensemble": "galmorph.nets.checkpoint.ensemble",
     "load_checkpoint": "galmorph.nets.checkpoint.file",
     "load_scheme": "galmorph.sky.scheme",
     "measure": "galmorph.runs.classify",

@@ -429,7 +429,7 @@ def _classify(options: argparse.Namespace) -> None:
             views=options.views,
             errors=options.errors,
             rule=options.rule,
-            engine=options.engine,
+            runtime=options.engine,
             strict=options.strict,
             progress=bar,
             **_shared(options),
@@ -658,7 +658,7 @@ def _join(options: argparse.Namespace) -> None:
     path = Path(options.output)
     if path.exists() and not options.overwrite:
         raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
-    galmorph.join(options.checkpoints, path, weights=options.weights, name=options.name)
+    galmorph.ensemble(options.checkpoints, path, weights=options.weights, name=options.name)
     sys.stdout.write(f"{path}\n")
 
 

@@ -24,7 +24,7 @@ from galmorph.learning.training import Progress, check_record, named_progress, r
 from galmorph.learning.viewed import view_rows
 from galmorph.nets.checkpoint.blend import fit_shares, mean_log_likelihood
 from galmorph.nets.checkpoint.card import add_to_card, read_card
-from galmorph.nets.checkpoint.ensemble import join
+from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint
 from galmorph.nets.training.augment import Augmentation
 from galmorph.runs.gather import Gathering
@@ -283,7 +283,7 @@ def _join(
         shares, equal = fit_shares(predictions, labels, scheme), [1.0 / len(best)] * len(best)
         for name, given in (("fitted", shares), ("equal", equal)):
             about[f"log_likelihood_{name}"] = mean_log_likelihood(predictions, given, labels, scheme)
-    joined = join([t.path for t in best], path, weights=shares, name=path.stem)
+    joined = ensemble([t.path for t in best], path, weights=shares, name=path.stem)
     settings = CalibrationSettings.from_dict(best[0].pipeline.calibration)
     fitted, card = calibrate_checkpoint(
         joined, catalog, images, settings, card=read_card(path) | {"blend": about}, progress=progress

@@ -190,7 +190,7 @@ def classify(
     views: str | None = None,
     errors: bool = False,
     rule: str = "",
-    engine: str = "torch",
+    runtime: str = "torch",
     strict: bool = False,
     progress: Progress | None = None,
     command: str = "galmorph.classify",
@@ -240,7 +240,7 @@ def classify(
     rule
         Name of the scheme's rule that gives ``gm_class`` (see ``galmorph show SCHEME``), or ``'likeliest'``; by default
         the scheme's own default, which is the likeliest answer in all that ship.
-    engine
+    runtime
         What runs the networks: ``'torch'``, or the file to which :func:`galmorph.export` wrote the checkpoint, which
         onnxruntime runs on the processor.
     strict
@@ -291,7 +291,7 @@ def classify(
         views=views,
         errors=errors,
         rule=rule,
-        engine=engine,
+        runtime=runtime,
         **columns,
     )
     with closing(run):

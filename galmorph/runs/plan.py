@@ -131,7 +131,7 @@ def prepare_run(
     views: str | None = None,
     errors: bool = False,
     rule: str = "",
-    engine: str = "torch",
+    runtime: str = "torch",
     hdu: int | str | None = None,
     image_hdu: int | str | None = None,
     **columns: str | None,
@@ -160,7 +160,7 @@ def prepare_run(
         Whether the spread of each probability has a column.
     rule
         Name of what gives the class; by default as the scheme says.
-    engine
+    runtime
         ``'torch'``, or the checkpoint exported as ONNX.
     columns
         ``ra``, ``dec``, ``x``, ``y``, ``id_column``, ``file_column``: names of columns.
@@ -181,7 +181,7 @@ def prepare_run(
         read_views(views)  # says what is wrong with them
     table = _open_catalog(catalog, hdu, columns)
     net, where = _network(checkpoint, known, bands, band, device) if network else (None, "cpu")
-    net = _with_engine(net, engine, device)
+    net = _with_runtime(net, runtime, device)
     cuts = net.scheme.rule(rule) if net is not None else None
     opened = not _is_source(images)
     source: Any = images
@@ -281,15 +281,15 @@ def _network(
     return load_checkpoint(checkpoint or _usual_checkpoint(known, bands, band)), where
 
 
-def _with_engine(net: Checkpoint | None, engine: str, device: str) -> Checkpoint | None:
+def _with_runtime(net: Checkpoint | None, runtime: str, device: str) -> Checkpoint | None:
     """Let an exported file compute instead of torch."""
-    if net is None or engine == "torch":
+    if net is None or runtime == "torch":
         return net
     from galmorph.nets.checkpoint.onnx_file import with_onnx  # noqa: PLC0415
 
     if device == "cuda":
         raise CheckpointError("ONNX files run on the processor, and device 'cuda' was asked for: leave out one of them")
-    return with_onnx(net, engine)
+    return with_onnx(net, runtime)
 
 
 def _usual_checkpoint(known: Survey | None, bands: tuple[str, ...], band: str | None) -> str:

@@ -15,7 +15,7 @@ from galmorph.learning.comparison import compare, open_inputs
 from galmorph.learning.pipeline import load_pipeline
 from galmorph.learning.training import train
 from galmorph.nets.architecture.network import members_of
-from galmorph.nets.checkpoint.ensemble import join
+from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.file import load_checkpoint
 
 
@@ -70,7 +70,7 @@ def test_each_network_starts_from_the_next_of_an_ensemble(folder, tmp_path):
     """At a learning rate of nothing, weights stay as they were; the third network has those of the first."""
     second = replace(load_pipeline(folder / "scratch.toml", {"train": {"epochs": 1, "seed": 4}}), name="second")
     paths = [folder / "old" / "old.safetensors", learn(second, tmp_path / "second").path]
-    join(paths, tmp_path / "both.safetensors")
+    ensemble(paths, tmp_path / "both.safetensors")
     begun = fine(folder, start=str(tmp_path / "both.safetensors"), members=3, epochs=1, learning_rate=0.0)
     made = learn(begun, tmp_path / "three")
     old = members_of(load_checkpoint(tmp_path / "both.safetensors").network)

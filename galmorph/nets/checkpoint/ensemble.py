@@ -17,14 +17,14 @@ from galmorph.nets.checkpoint.card import read_card
 from galmorph.nets.checkpoint.envelope import Envelope, Limits
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint
 
-__all__ = ["join"]
+__all__ = ["ensemble"]
 
 log = logging.getLogger(__name__)
 
 _LARGE_MB = 8.0
 
 
-def join(
+def ensemble(
     checkpoints: Sequence[str | Path | Checkpoint],
     output: str | Path | None = None,
     *,
@@ -60,10 +60,10 @@ def join(
     for part in parts[1:]:
         _check_alike(parts[0], part)
     title = name or (Path(output).name.removesuffix(".safetensors") if output else "+".join(p.name for p in parts))
-    made = _joined(parts, shares, title)
+    joint = _joined(parts, shares, title)
     if output is None:
-        return made
-    path = save_checkpoint(made, output, _card(made, parts, shares, checkpoints))
+        return joint
+    path = save_checkpoint(joint, output, _card(joint, parts, shares, checkpoints))
     if (size_mb := path.stat().st_size / 1e6) > _LARGE_MB:
         log.warning("'%s' has %.1f MB: the checkpoints that ship have at most %g MB", path, size_mb, _LARGE_MB)
     return load_checkpoint(path)
@@ -72,11 +72,11 @@ def join(
 def _shares(parts: Sequence[Checkpoint], weights: Sequence[float]) -> list[float]:
     if len(parts) < 2:
         raise CheckpointError(f"{len(parts)} checkpoint to join: expected two or more; name them all")
-    given = [float(w) for w in weights] or [1.0] * len(parts)
-    if len(given) != len(parts) or not all(np.isfinite(w) and w > 0 for w in given):
-        words = ", ".join(f"{w:g}" for w in given)
+    amounts = [float(w) for w in weights] or [1.0] * len(parts)
+    if len(amounts) != len(parts) or not all(np.isfinite(w) and w > 0 for w in amounts):
+        words = ", ".join(f"{w:g}" for w in amounts)
         raise CheckpointError(f"weights {words} for {len(parts)} checkpoints: expected one positive number each")
-    return [w / sum(given) for w in given]
+    return [w / sum(amounts) for w in amounts]
 
 
 def _check_alike(first: Checkpoint, other: Checkpoint) -> None:
@@ -131,13 +131,13 @@ def _joined(parts: Sequence[Checkpoint], shares: Sequence[float], name: str) -> 
     )
 
 
-def _envelope(given: Sequence[Envelope]) -> Envelope:
+def _envelope(envelopes: Sequence[Envelope]) -> Envelope:
     """Return the ranges that all have in common; the embedding is that of the first, whose network comes first."""
     return replace(
-        given[0],
-        snr=_common([e.snr for e in given]),
-        rpet_px=_common([e.rpet_px for e in given]),
-        rpet_psf=_common([e.rpet_psf for e in given]),
+        envelopes[0],
+        snr=_common([e.snr for e in envelopes]),
+        rpet_px=_common([e.rpet_px for e in envelopes]),
+        rpet_psf=_common([e.rpet_psf for e in envelopes]),
     )
 
 
@@ -147,17 +147,17 @@ def _common(limits: Sequence[Limits]) -> Limits:
 
 
 def _card(
-    made: Checkpoint, parts: Sequence[Checkpoint], shares: Sequence[float], given: Sequence[str | Path | Checkpoint]
+    joint: Checkpoint, parts: Sequence[Checkpoint], shares: Sequence[float], sources: Sequence[str | Path | Checkpoint]
 ) -> Mapping[str, Any]:
-    cards = [{} if isinstance(g, Checkpoint) else read_card(g) for g in given]
+    cards = [{} if isinstance(source, Checkpoint) else read_card(source) for source in sources]
     return {
-        "name": made.name,
-        "version": made.version,
-        "title": cards[0].get("title", made.scheme.title),
+        "name": joint.name,
+        "version": joint.version,
+        "title": cards[0].get("title", joint.scheme.title),
         "data": cards[0].get("data", ""),
-        "scheme": made.scheme.name,
+        "scheme": joint.scheme.name,
         "trained": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "weights": n_weights(made.network),
+        "weights": n_weights(joint.network),
         "joined": [
             {"name": p.name, "version": p.version, "sha256": p.sha256, "share": round(s, 6)}
             for p, s in zip(parts, shares, strict=True)

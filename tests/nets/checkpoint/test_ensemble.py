@@ -13,9 +13,9 @@ from safetensors import safe_open
 
 from galmorph.errors import CheckpointError
 from galmorph.nets.architecture.network import Ensemble, Network, NetworkConfig, load_network, members_of, n_weights
-from galmorph.nets.checkpoint import ensemble
+from galmorph.nets.checkpoint import ensemble as ensemble_module
 from galmorph.nets.checkpoint.card import read_card
-from galmorph.nets.checkpoint.ensemble import join
+from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
@@ -103,7 +103,7 @@ def test_joined_networks_may_differ(tmp_path):
         tiny.checkpoint(temperatures=(1.0, 1.0)),
         tiny.checkpoint(network=tiny.network(4, config=OTHER), temperatures=(1.0, 1.0)),
     ]
-    made = join(parts, tmp_path / "both.safetensors", weights=[1, 3])
+    made = ensemble(parts, tmp_path / "both.safetensors", weights=[1, 3])
     one, two = (p.predict(stamps()) for p in parts)
     np.testing.assert_allclose(made.predict(stamps()), 0.25 * one + 0.75 * two, atol=5e-3)  # half precision
     again = load_checkpoint(tmp_path / "both.safetensors")
@@ -117,7 +117,7 @@ def test_joined_networks_may_differ(tmp_path):
 def test_parts_that_are_ensembles_keep_their_shares():
     """Two networks in one part and one in the other: a quarter each, and a half."""
     pair = tiny.checkpoint(network=Ensemble([tiny.network(1), tiny.network(2)]))
-    made = join([pair, tiny.checkpoint()])
+    made = ensemble([pair, tiny.checkpoint()])
     assert made.network.shares == (0.25, 0.25, 0.5)
     assert made.name == "tiny+tiny"
 
@@ -128,13 +128,13 @@ def test_sets_and_maps_do_not_outlive_the_networks_that_they_were_fitted_to():
     ranges = replace(made.envelope, rpet_px=(3.0, 40.0)), replace(made.envelope, rpet_px=(5.0, 60.0))
     sets = PredictionSets("lac", 0.9, (0.5,) * len(made.scheme.questions[0].answers), by_class=False, rows=50)
     maps = (None,) * len(made.scheme.questions)
-    both = join([replace(made, envelope=envelope, sets=sets, maps=maps) for envelope in ranges])
+    both = ensemble([replace(made, envelope=envelope, sets=sets, maps=maps) for envelope in ranges])
     assert (both.sets, both.maps, both.envelope.rpet_px) == (None, (), (5.0, 40.0))
 
 
 def test_networks_of_one_text_and_weight_are_written_as_before(tmp_path):
     """A file of equal networks has no new entries, so that earlier versions read it."""
-    made = join([tiny.checkpoint(), tiny.checkpoint(network=tiny.network(5))], tmp_path / "two.safetensors")
+    made = ensemble([tiny.checkpoint(), tiny.checkpoint(network=tiny.network(5))], tmp_path / "two.safetensors")
     with safe_open(tmp_path / "two.safetensors", framework="pt") as stream:
         header = json.loads(stream.metadata()["galmorph"])
     assert header["format"] == "2"
@@ -154,7 +154,7 @@ def test_networks_of_one_text_and_weight_are_written_as_before(tmp_path):
 def test_what_does_not_fit_together_is_refused(changes, words):
     """The message names the setting and both values."""
     with pytest.raises(CheckpointError, match=words) as caught:
-        join([tiny.checkpoint(), tiny.checkpoint(**changes)])
+        ensemble([tiny.checkpoint(), tiny.checkpoint(**changes)])
     assert "\n" not in str(caught.value)
 
 
@@ -162,35 +162,35 @@ def test_other_answers_are_refused():
     """Probabilities of different answers cannot be averaged."""
     other = tiny.scheme_of("exclusive", 5)
     with pytest.raises(CheckpointError, match="differ in their scheme: answers"):
-        join([tiny.checkpoint(), tiny.checkpoint(scheme=other)])
+        ensemble([tiny.checkpoint(), tiny.checkpoint(scheme=other)])
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, float("nan")], [1.0, -2.0]])
 def test_weights_must_fit(weights):
     """One positive number for each checkpoint."""
     with pytest.raises(CheckpointError, match="one positive number each"):
-        join([tiny.checkpoint()] * 2, weights=weights)
+        ensemble([tiny.checkpoint()] * 2, weights=weights)
 
 
 def test_one_checkpoint_is_not_joined():
     """There must be two."""
     with pytest.raises(CheckpointError, match="two or more"):
-        join([tiny.checkpoint()])
+        ensemble([tiny.checkpoint()])
 
 
 def test_a_large_file_is_reported(tmp_path, caplog, monkeypatch):
     """A size past that of what ships is a warning, not an error."""
-    monkeypatch.setattr(ensemble, "_LARGE_MB", 0.001)
-    join([tiny.checkpoint()] * 2, tmp_path / "two.safetensors")
+    monkeypatch.setattr(ensemble_module, "_LARGE_MB", 0.001)
+    ensemble([tiny.checkpoint()] * 2, tmp_path / "two.safetensors")
     assert "MB" in caplog.text
 
 
 def test_different_splits_leave_nothing_to_test_on():
     """What one was tested on may have trained the other."""
-    assert join([tiny.checkpoint(), tiny.checkpoint(split={"test": 0.3})]).split == {}
+    assert ensemble([tiny.checkpoint(), tiny.checkpoint(split={"test": 0.3})]).split == {}
 
 
 def test_the_envelope_is_what_all_have_seen():
     """S/N outside any part's range is outside."""
     wide = tiny.checkpoint(envelope=Envelope("sdss", ("r",), 0.396, (2.0, 80.0)))
-    assert join([tiny.checkpoint(), wide]).envelope.snr == (10.0, 80.0)
+    assert ensemble([tiny.checkpoint(), wide]).envelope.snr == (10.0, 80.0)
