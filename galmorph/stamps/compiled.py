@@ -58,23 +58,30 @@ def inner_sum(function: F) -> F:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait until the block ends: numba does not survive one while it loads code or makes a named tuple."""
-    default = signal.default_int_handler
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not default:
+    """Let Ctrl-C wait until the block ends: numba does not survive one while it loads code or makes a named tuple.
+
+    Whoever handles it then is who would have handled it at once: Python, with a KeyboardInterrupt (whose context is the
+    error, if the block ended with one), a handler of the caller's own, or the block around this one.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        # Signals come to the main thread alone; what is ignored, or ends the process, never reaches Python.
         yield
         return
-    came: list[int] = []
+    signals: list[tuple[int, FrameType | None]] = []
 
-    def remember(number: int, _: FrameType | None) -> None:
-        came.append(number)
+    def remember(number: int, frame: FrameType | None) -> None:
+        signals.append((number, frame))
 
     signal.signal(signal.SIGINT, remember)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, default)
-    if came:
-        raise KeyboardInterrupt
+        # A handler that the block itself has set stays.
+        if signal.getsignal(signal.SIGINT) is remember:
+            signal.signal(signal.SIGINT, handler)
+        for number, frame in signals:
+            handler(number, frame)
 
 
 @lru_cache(maxsize=1)

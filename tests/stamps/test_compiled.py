@@ -139,32 +139,130 @@ def test_sorting_by_bits_is_sorting(every):
     np.testing.assert_array_equal(_ordered.py_func(values, every), np.sort(values[::every]))
 
 
-def test_an_interrupt_waits_until_the_measuring_ends():
+@pytest.fixture
+def handled_by():
+    """Install a handler of Ctrl-C for one test."""
+    before = signal.getsignal(signal.SIGINT)
+    yield lambda handler: signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupt(times: int = 1, error: Exception | None = None):
+    """Press Ctrl-C, and fail if there is an error to fail with."""
+    for _ in range(times):
+        os.kill(os.getpid(), signal.SIGINT)
+    if error is not None:
+        raise error
+
+
+def test_an_interrupt_waits_until_the_measuring_ends(handled_by):
     """Inside compiled code it would end the process; it arrives, once, and the handler is as it was."""
     steps = []
 
     @uninterrupted()
     def interrupted_in_the_middle():
         steps.append("before")
-        os.kill(os.getpid(), signal.SIGINT)
+        interrupt()
         steps.append("after")
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            interrupted_in_the_middle()
-        assert steps == ["before", "after"]
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
+    handled_by(signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_in_the_middle()
+    assert steps == ["before", "after"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_handler_of_the_callers_own_is_left_alone():
-    heard = []
-    before = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
-    try:
+def test_an_interrupt_is_not_lost_where_the_measuring_fails(handled_by):
+    """It arrives instead of the error, which is its context; without one the error comes as it is."""
+    handled_by(signal.default_int_handler)
+    error = ZeroDivisionError("of the block")
+    with pytest.raises(KeyboardInterrupt) as caught, uninterrupted():
+        interrupt(error=error)
+    assert caught.value.__context__ is error
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(ZeroDivisionError) as alone, uninterrupted():
+        raise error
+    assert alone.value is error
+    assert alone.value.__context__ is None
+
+
+def test_two_interrupts_are_one(handled_by):
+    """Whoever is impatient ends the program once, and what follows is not interrupted."""
+    handled_by(signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        interrupt(times=2)
+    with uninterrupted():
+        pass
+
+
+def test_blocks_may_be_nested(handled_by):
+    """An inner block hands an interrupt on to the outer one; nothing comes before that ends."""
+    handled_by(signal.default_int_handler)
+    steps = []
+
+    @uninterrupted()
+    def outer():
         with uninterrupted():
-            os.kill(os.getpid(), signal.SIGINT)
-            assert heard == [True]
-    finally:
-        signal.signal(signal.SIGINT, before)
+            interrupt()
+            steps.append("inner")
+        steps.append("outer")
+
+    with pytest.raises(KeyboardInterrupt):
+        outer()
+    assert steps == ["inner", "outer"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_handler_of_the_callers_own_is_called_when_the_measuring_ends(handled_by):
+    """It would disturb compiled code as well if it raises: it waits, is told of every signal, and stays installed."""
+    heard = []
+
+    def listen(number, frame):
+        heard.append((number, frame.f_code.co_name))
+
+    handled_by(listen)
+    with uninterrupted():
+        interrupt(times=2)
+        assert heard == []
+    assert heard == [(signal.SIGINT, "interrupt")] * 2
+    assert signal.getsignal(signal.SIGINT) is listen
+
+
+def test_what_a_handler_raises_arrives(handled_by):
+    """A handler of the caller's own may end the work with an error of its own."""
+
+    def stop(*_):
+        raise StopAsyncIteration
+
+    handled_by(stop)
+    with pytest.raises(StopAsyncIteration), uninterrupted():
+        interrupt()
+    assert signal.getsignal(signal.SIGINT) is stop
+
+
+def test_a_handler_that_is_set_meanwhile_stays(handled_by):
+    """Only what the block replaced is put back."""
+    handled_by(signal.default_int_handler)
+    with uninterrupted():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL])
+def test_an_interrupt_that_python_does_not_handle_is_left_to_the_system(handled_by, handler):
+    """A process that ignores Ctrl-C, as one started in the background does, goes on ignoring it."""
+    handled_by(handler)
+    with uninterrupted():
+        assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_other_threads_do_not_touch_the_handler(handled_by):
+    """Signals come to the main thread alone, and only it may set their handlers."""
+    handled_by(signal.default_int_handler)
+
+    @uninterrupted()
+    def handler():
+        return signal.getsignal(signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(handler).result() is signal.default_int_handler
