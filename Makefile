@@ -75,7 +75,7 @@ bench-envelope: $(VENV)/.tested
 
 # Real stamps and labels, which are not part of galmorph (see docs/inspect.md).
 STAMPS ?= ../shared/data
-PAGE = $(BIN)/galmorph inspect --part test --pictures simulated --overwrite -o docs/checkpoints
+PAGE = $(BIN)/galmorph inspect --split test --pictures simulated --overwrite -o docs/checkpoints
 
 pages: $(VENV)/.tested
 	$(PAGE) --card catalogs/checkpoints/sdss-rgb.json sdss-rgb $(STAMPS)/sdss_gz2/labels.csv --image $(STAMPS)/sdss_gz2/images.zip

@@ -37,8 +37,8 @@ __all__ = [
 _HOMES = {
     "classify": "galmorph.runs.classify",
     "inspect_checkpoint": "galmorph.pages.inspection",
-    "export": "galmorph.runs.export",
     "ensemble": "galmorph.nets.checkpoint.ensemble",
+    "export": "galmorph.runs.export",
     "load_checkpoint": "galmorph.nets.checkpoint.file",
     "load_scheme": "galmorph.sky.scheme",
     "measure": "galmorph.runs.classify",

@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         ("evaluate", _add_evaluate, _evaluate, "score a checkpoint on labelled images; prints JSON"),
         ("inspect", _add_inspect, _inspect, "look into a checkpoint: one HTML page of what it sees and how it errs"),
         ("calibrate", _add_calibrate, _calibrate, "fit a checkpoint's calibration, sets and envelope anew"),
-        ("join", _add_join, _join, "make one checkpoint of several, whose networks answer together"),
+        ("ensemble", _add_ensemble, _ensemble, "make one checkpoint of several, whose networks answer together"),
         ("export", _add_export, _export, "write a checkpoint as an ONNX file for other programs"),
         ("simulate", _add_simulate, _simulate, "render a field with known truth"),
         ("list", _add_list, _list, "list what ships: " + ", ".join(_KINDS)),
@@ -181,7 +181,7 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
     command.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     command.add_argument(
-        "--engine", default="torch", metavar="E", help="torch, or the .onnx file of the checkpoint (galmorph export)"
+        "--runtime", default="torch", metavar="E", help="torch, or the .onnx file of the checkpoint (galmorph export)"
     )
     _add_views(command)
     command.add_argument(
@@ -246,7 +246,7 @@ def _add_inputs(command: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="KEY=VALUE",
-        help="instead of the pipeline's [inputs]: labels=votes.csv images=stamps.zip, weights=, rms=, file=COLUMN, ...",
+        help="instead of the pipeline's [inputs]: labels=votes.csv images=stamps.zip, weight=, rms=, file=COLUMN, ...",
     )
 
 
@@ -255,7 +255,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     _add_inputs(command)
     _add_loop(command, "folder for comparison.ecsv and a folder for each pipeline")
     command.add_argument("--seed", type=int, metavar="N", help="instead of the pipelines'")
-    command.add_argument("--part", default="test", help="part of the labels to score: test (default) or validation")
+    command.add_argument("--split", default="test", help="labels to score: test (default) or validation")
 
 
 def _add_tune(command: argparse.ArgumentParser) -> None:
@@ -272,7 +272,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("checkpoint", metavar="CHECKPOINT", help="name or file")
     command.add_argument("labels", metavar="LABELS", help="table of votes, fractions or classes")
     _add_images(command)
-    command.add_argument("--part", default="test", help="train, validation, test (default) or all")
+    command.add_argument("--split", default="test", help="of the labels: train, validation, test (default) or all")
     _add_views(command)
     command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
     command.add_argument("--card", metavar="JSON", help="enter the scores into a checkpoint's card")
@@ -283,7 +283,7 @@ def _add_inspect(command: argparse.ArgumentParser) -> None:
     command.add_argument("checkpoint", metavar="CHECKPOINT", help="name or file")
     command.add_argument("labels", metavar="LABELS", nargs="?", help="table of votes, fractions or classes")
     _add_images(command, required=False)
-    command.add_argument("--part", metavar="P", help="of the labels: train, validation (default), test or all")
+    command.add_argument("--split", metavar="P", help="of the labels: train, validation (default), test or all")
     command.add_argument("--rows", type=int, metavar="N", help="at most so many galaxies of the part, drawn by lot")
     command.add_argument(
         "--pictures",
@@ -314,9 +314,9 @@ def _add_calibrate(command: argparse.ArgumentParser) -> None:
     _add_columns(command)
 
 
-def _add_join(command: argparse.ArgumentParser) -> None:
+def _add_ensemble(command: argparse.ArgumentParser) -> None:
     command.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="names or files, two or more")
-    command.add_argument("--weights", nargs="+", type=float, default=[], metavar="W", help="one for each (equal)")
+    command.add_argument("--shares", nargs="+", type=float, default=[], metavar="W", help="one for each (equal)")
     command.add_argument("--name", default="", help="of the result (default: that of its file)")
     command.add_argument("-o", "--output", required=True, metavar="FILE", help="result, ending in .safetensors")
     command.add_argument("--overwrite", action="store_true")
@@ -356,8 +356,8 @@ def _columns(options: argparse.Namespace) -> dict[str, Any]:
         "dec": options.dec,
         "x": options.x,
         "y": options.y,
-        "id_column": options.id,
-        "file_column": options.file,
+        "id": options.id,
+        "file": options.file,
     }
 
 
@@ -365,7 +365,7 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "survey": options.survey,
         "band": options.band,
-        "weights": options.weight,
+        "weight": options.weight,
         "rms": options.rms,
         "segmentation": options.segmentation,
         "detect": options.detect,
@@ -425,11 +425,11 @@ def _classify(options: argparse.Namespace) -> None:
             checkpoint=options.checkpoint,
             report=options.report,
             device=options.device,
-            normalised=options.normalise,
+            normalise=options.normalise,
             views=options.views,
             errors=options.errors,
             rule=options.rule,
-            runtime=options.engine,
+            runtime=options.runtime,
             strict=options.strict,
             progress=bar,
             **_shared(options),
@@ -469,7 +469,7 @@ def _labelled(options: argparse.Namespace, survey: str | None, band: str | None)
     inputs = Inputs(
         options.labels,
         tuple(options.image),
-        weights=tuple(options.weight),
+        weight=tuple(options.weight),
         rms=tuple(options.rms),
         segmentation=tuple(options.segmentation),
         hdu=options.hdu,
@@ -534,7 +534,7 @@ def _run_pipelines(options: argparse.Namespace) -> None:
         table = compare(
             pipelines,
             folder,
-            part=options.part,
+            part=options.split,
             resume=options.resume,
             device=options.device,
             progress=_telling(bar),
@@ -592,12 +592,12 @@ def _evaluate(options: argparse.Namespace) -> None:
             checkpoint,
             catalog,
             images,
-            part=options.part,
+            part=options.split,
             views=options.views,
             progress=lambda w, d, n, r: bar(d, n, w, r),
         )
     if options.card:
-        add_to_card(options.card, options.part, scores)
+        add_to_card(options.card, options.split, scores)
     text = json.dumps(scores, indent=1) + "\n"
     if not options.output:
         sys.stdout.write(text)
@@ -616,9 +616,9 @@ def _inspect(options: argparse.Namespace) -> None:
     from galmorph.pages.inspection import check_asked, check_page  # noqa: PLC0415
 
     envelope = read_envelope(options.checkpoint)
-    check_asked(labels=bool(options.labels), images=bool(options.image), part=options.part, rows=options.rows)
+    check_asked(labels=bool(options.labels), images=bool(options.image), part=options.split, rows=options.rows)
     check_page(options.output, Path(options.checkpoint).stem, overwrite=options.overwrite)
-    chosen = {k: getattr(options, k) for k in ("output", "part", "rows", "pictures", "overwrite", "card", "seed")}
+    chosen = {k: getattr(options, k) for k in ("output", "rows", "pictures", "overwrite", "card", "seed")}
     with ExitStack() as stack:
         bar = stack.enter_context(closing(_Bar()))
         catalog = images = None
@@ -626,7 +626,12 @@ def _inspect(options: argparse.Namespace) -> None:
             catalog, images = _labelled(options, *_survey_and_band(envelope))
             stack.enter_context(closing(images))
         page = galmorph.inspect_checkpoint(
-            options.checkpoint, catalog, images, progress=lambda w, d, n, r: bar(d, n, w, r), **chosen
+            options.checkpoint,
+            catalog,
+            images,
+            part=options.split,
+            progress=lambda w, d, n, r: bar(d, n, w, r),
+            **chosen,
         )
     sys.stdout.write(f"{page}\n")
 
@@ -654,11 +659,11 @@ def _calibrate(options: argparse.Namespace) -> None:
     sys.stdout.write(f"{save_checkpoint(fitted, path, card)}\n")
 
 
-def _join(options: argparse.Namespace) -> None:
+def _ensemble(options: argparse.Namespace) -> None:
     path = Path(options.output)
     if path.exists() and not options.overwrite:
         raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
-    galmorph.ensemble(options.checkpoints, path, weights=options.weights, name=options.name)
+    galmorph.ensemble(options.checkpoints, path, shares=options.shares, name=options.name)
     sys.stdout.write(f"{path}\n")
 
 

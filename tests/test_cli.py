@@ -54,7 +54,7 @@ def test_version_and_help(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["classify", "measure", "train", "evaluate", "join", "export", "simulate", "list", "show"]
+    "command", ["classify", "measure", "train", "evaluate", "ensemble", "export", "simulate", "list", "show"]
 )
 def test_every_command_explains_itself(capsys, command):
     with pytest.raises(SystemExit) as leaving:

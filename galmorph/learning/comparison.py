@@ -114,7 +114,7 @@ def _check(pipeline: Pipeline, folder: Path, part: str, *, resume: bool) -> None
     if not ((parts == part) & (labels.totals.max(axis=1) > 0)).any():
         raise PipelineError(
             f"pipeline '{pipeline.name}' leaves no labelled row in the {part} part: change its [split], or score "
-            "another part with --part"
+            "another part with --split"
         )
 
 

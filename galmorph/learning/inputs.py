@@ -14,7 +14,7 @@ from galmorph.sky.survey import survey as load_survey
 
 __all__ = ["INPUTS", "Inputs", "beside", "read_words"]
 
-_FILES = ("labels", "images", "weights", "rms", "segmentation")
+_FILES = ("labels", "images", "weight", "rms", "segmentation")
 _LISTS = _FILES[1:]
 
 
@@ -26,7 +26,7 @@ class Inputs:
     ----------
     labels
         Table of votes, fractions or classes.
-    images, weights, rms, segmentation
+    images, weight, rms, segmentation
         As :func:`galmorph.sky.images.open_images` takes them, with ``BAND=FILE`` for colour.
     hdu, image_hdu
         Number or name of the table in `labels` and of the HDU in the images.
@@ -36,7 +36,7 @@ class Inputs:
 
     labels: str
     images: tuple[str, ...]
-    weights: tuple[str, ...] = ()
+    weight: tuple[str, ...] = ()
     rms: tuple[str, ...] = ()
     segmentation: tuple[str, ...] = ()
     hdu: int | str | None = None
@@ -84,12 +84,12 @@ class Inputs:
             dec=self.dec,
             x=self.x,
             y=self.y,
-            id_column=self.id,
-            file_column=self.file,
+            id=self.id,
+            file=self.file,
         )
         images = open_images(
             list(self.images),
-            weights=list(self.weights),
+            weight=list(self.weight),
             rms=list(self.rms),
             segmentation=list(self.segmentation),
             survey=known,

@@ -164,11 +164,11 @@ def _without_part(part: str, *, foreign: bool) -> str:
     if foreign:
         return (
             "learnt from votes of another scheme, so that a table with the fractions of its own has no "
-            f"{part} part: ask for --part all"
+            f"{part} part: ask for --split all"
         )
     return (
         f"was joined of some with different splits, so that it has no {part} part: give labels that none of them has "
-        "seen, and --part all"
+        "seen, and --split all"
     )
 
 

@@ -283,7 +283,7 @@ def _join(
         shares, equal = fit_shares(predictions, labels, scheme), [1.0 / len(best)] * len(best)
         for name, given in (("fitted", shares), ("equal", equal)):
             about[f"log_likelihood_{name}"] = mean_log_likelihood(predictions, given, labels, scheme)
-    joined = ensemble([t.path for t in best], path, weights=shares, name=path.stem)
+    joined = ensemble([t.path for t in best], path, shares=shares, name=path.stem)
     settings = CalibrationSettings.from_dict(best[0].pipeline.calibration)
     fitted, card = calibrate_checkpoint(
         joined, catalog, images, settings, card=read_card(path) | {"blend": about}, progress=progress

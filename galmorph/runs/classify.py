@@ -176,7 +176,7 @@ def classify(
     survey: str | Survey | None = None,
     band: str | None = None,
     checkpoint: str | Path | Checkpoint | None = None,
-    weights: Paths = (),
+    weight: Paths = (),
     rms: Paths = (),
     segmentation: Paths = (),
     detect: str = "auto",
@@ -186,7 +186,7 @@ def classify(
     report: str | Path | None = None,
     device: str = "auto",
     prefix: str = "gm_",
-    normalised: bool = False,
+    normalise: bool = False,
     views: str | None = None,
     errors: bool = False,
     rule: str = "",
@@ -212,7 +212,7 @@ def classify(
         Names as in ``galmorph list surveys``; three bands (``gri``) or ``RGB`` make colour stamps.
     checkpoint
         A name, a file or a loaded one; by default the one that ships for the survey and band.
-    weights, rms
+    weight, rms
         Inverse variances, or noise, on the grids of the images.
     segmentation
         Maps of labels on the grids of the images of one band: 0 for the sky, a number for each object. Without them
@@ -230,7 +230,7 @@ def classify(
         ``'auto'``, ``'cpu'`` or ``'cuda'``.
     prefix
         Of the new columns.
-    normalised
+    normalise
         Scale independent fractions so that they sum to 1.
     views
         Affine transformations over which probabilities are averaged: a name such as ``'turns8'``, or
@@ -248,7 +248,7 @@ def classify(
     progress
         Called with the numbers of rows done and in all.
     **columns
-        ``ra``, ``dec``, ``x``, ``y``, ``id_column``, ``file_column``, ``hdu``, ``image_hdu``.
+        ``ra``, ``dec``, ``x``, ``y``, ``id``, ``file``, ``hdu``, ``image_hdu``.
 
     Returns
     -------
@@ -273,20 +273,20 @@ def classify(
     130
     """
     target = _Target(output, report, overwrite, strict)
-    target.check([images, weights, rms, segmentation])
+    target.check([images, weight, rms, segmentation])
     run = prepare_run(
         catalog,
         images,
         survey=survey,
         band=band,
         checkpoint=checkpoint,
-        weights=weights,
+        weight=weight,
         rms=rms,
         segmentation=segmentation,
         detect=detect,
         centroid=centroid,
         prefix=prefix,
-        normalised=normalised,
+        normalise=normalise,
         device=device,
         views=views,
         errors=errors,
@@ -305,7 +305,7 @@ def measure(
     *,
     survey: str | Survey | None = None,
     band: str | None = None,
-    weights: Paths = (),
+    weight: Paths = (),
     rms: Paths = (),
     segmentation: Paths = (),
     detect: str = "auto",
@@ -324,7 +324,7 @@ def measure(
     ----------
     backend
         ``'galmorph'``, or ``'sep'`` or ``'photutils'`` for the textbook values of those libraries.
-    catalog, images, survey, band, weights, rms, segmentation, detect, centroid, output, overwrite, prefix
+    catalog, images, survey, band, weight, rms, segmentation, detect, centroid, output, overwrite, prefix
         As for :func:`classify`.
     progress, **columns
         As for :func:`classify`.
@@ -342,13 +342,13 @@ def measure(
         If the backend is unknown or its library not installed.
     """
     target = _Target(output, overwrite=overwrite)
-    target.check([images, weights, rms, segmentation])
+    target.check([images, weight, rms, segmentation])
     run = prepare_run(
         catalog,
         images,
         survey=survey,
         band=band,
-        weights=weights,
+        weight=weight,
         rms=rms,
         segmentation=segmentation,
         detect=detect,

@@ -118,7 +118,7 @@ def prepare_run(
     survey: str | Survey | None = None,
     band: str | None = None,
     checkpoint: str | Path | Checkpoint | None = None,
-    weights: Paths = (),
+    weight: Paths = (),
     rms: Paths = (),
     segmentation: Paths = (),
     detect: str = "auto",
@@ -126,7 +126,7 @@ def prepare_run(
     network: bool = True,
     backend: str = "galmorph",
     prefix: str = "gm_",
-    normalised: bool = False,
+    normalise: bool = False,
     device: str = "auto",
     views: str | None = None,
     errors: bool = False,
@@ -163,7 +163,7 @@ def prepare_run(
     runtime
         ``'torch'``, or the checkpoint exported as ONNX.
     columns
-        ``ra``, ``dec``, ``x``, ``y``, ``id_column``, ``file_column``: names of columns.
+        ``ra``, ``dec``, ``x``, ``y``, ``id``, ``file``: names of columns.
 
     Raises
     ------
@@ -187,12 +187,12 @@ def prepare_run(
     source: Any = images
     if opened:
         source = open_images(
-            source, weights=weights, rms=rms, segmentation=segmentation, survey=known, band=band, hdu=image_hdu
+            source, weight=weight, rms=rms, segmentation=segmentation, survey=known, band=band, hdu=image_hdu
         )
     recipe = net.recipe if net else _MEASURED
     gathering = Gathering(table, source, _one_band(known, bands), recipe.half_width_rpet, detect, backend, centroid)
     seen = views if views is not None else recipe.views
-    run = Run(gathering, known, bands, band or "", net, prefix, normalised, where, opened, seen, errors, cuts)
+    run = Run(gathering, known, bands, band or "", net, prefix, normalise, where, opened, seen, errors, cuts)
     try:
         _check_run(run)
     except GalmorphError:

@@ -130,8 +130,8 @@ def read_catalog(
     dec: str | None = None,
     x: str | None = None,
     y: str | None = None,
-    id_column: str | None = None,
-    file_column: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
     positions: bool = True,
 ) -> Catalog:
     """Read a catalogue: FITS, VOTable, ECSV, CSV or Parquet, gzipped or not.
@@ -144,7 +144,7 @@ def read_catalog(
         The file. Its format is known by its first bytes, else by its ending.
     hdu
         Number or name of the table in a FITS file or VOTable; the first one by default.
-    ra, dec, x, y, id_column, file_column
+    ra, dec, x, y, id, file
         Names of columns.
     positions
         Whether rows must have positions: ra and dec, x and y, or a file.
@@ -157,7 +157,7 @@ def read_catalog(
     source = Path(path)
     form = format_of_input(source)
     table, index = form.read(source, hdu)
-    given = {"id": id_column, "ra": ra, "dec": dec, "x": x, "y": y, "file": file_column}
+    given = {"id": id, "ra": ra, "dec": dec, "x": x, "y": y, "file": file}
     return _catalog(table, given, positions, source, index, form.name)
 
 
@@ -168,8 +168,8 @@ def catalog_from(
     dec: str | None = None,
     x: str | None = None,
     y: str | None = None,
-    id_column: str | None = None,
-    file_column: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
     positions: bool = True,
 ) -> Catalog:
     """Make a catalogue of an astropy table or a pandas frame, which is not changed.
@@ -180,7 +180,7 @@ def catalog_from(
         If it lacks a named column or positions.
     """
     own = table.copy(copy_data=False) if isinstance(table, Table) else _of_frame(table)
-    given = {"id": id_column, "ra": ra, "dec": dec, "x": x, "y": y, "file": file_column}
+    given = {"id": id, "ra": ra, "dec": dec, "x": x, "y": y, "file": file}
     return _catalog(own, given, positions, None, None, "memory")
 
 

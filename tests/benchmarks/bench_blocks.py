@@ -30,7 +30,7 @@ REPEATS = 3
 def seconds(catalog: Table, image: Path, weight: Path, detect: str) -> float:
     """Time one run over a catalogue."""
     started = time.perf_counter()
-    measure(catalog, image, weights=[weight], survey="candels", band="H", detect=detect)
+    measure(catalog, image, weight=[weight], survey="candels", band="H", detect=detect)
     return time.perf_counter() - started
 
 

@@ -59,7 +59,7 @@ def simulated(checkpoint: str, rows: int, known: FloatArray | None) -> dict[str,
         found = galmorph.classify(
             Path(folder) / "truth.fits",
             Path(folder) / "image.fits",
-            weights=Path(folder) / "weight.fits",
+            weight=Path(folder) / "weight.fits",
             survey="candels",
             band="H",
             checkpoint=checkpoint,

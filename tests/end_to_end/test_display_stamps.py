@@ -114,7 +114,7 @@ def test_grey_png_stamps_serve_a_checkpoint_of_one_band(tmp_path):
         survey="nircam",
         band="F200W",
         checkpoint=made,
-        file_column="image_name",
+        file="image_name",
     )
     assert np.isfinite(chances(table)).all()
     assert len(chances(table)[0]) == 39

@@ -89,7 +89,7 @@ def damaged(tmp_path, h_checkpoint):
         return classify(
             small_sky.table(),
             tmp_path / "image.fits",
-            weights=tmp_path / "weight.fits",
+            weight=tmp_path / "weight.fits",
             checkpoint=h_checkpoint,
             **H,
         )

@@ -18,8 +18,8 @@ def test_the_exported_file_classifies_like_torch(galmorph, classified, h_checkpo
     assert (done.status, done.out) == (0, f"{file}\n"), done.err
     assert "largest difference" in done.err
     assert "exists already" in galmorph("export", h_checkpoint, "-o", file).err
-    for name, engine in (("torch", "torch"), ("onnx", file)):
-        done = classified(tmp_path / f"{name}.fits", "--engine", engine, "--errors")
+    for name, runtime in (("torch", "torch"), ("onnx", file)):
+        done = classified(tmp_path / f"{name}.fits", "--runtime", runtime, "--errors")
         assert done.status == 0, done.err
     one, other = (Table.read(tmp_path / f"{n}.fits") for n in ("torch", "onnx"))
     assert list(one["gm_class"]) == list(other["gm_class"])
@@ -29,8 +29,8 @@ def test_the_exported_file_classifies_like_torch(galmorph, classified, h_checkpo
 
 
 def test_what_cannot_be_used_is_one_line(galmorph, classified, h_checkpoint, tmp_path, monkeypatch):
-    """An engine that is no file, and a library that is missing; nothing is written."""
-    assert "export it first" in classified(tmp_path / "out.fits", "--engine", "onnx").err
+    """A runtime that is no file, and a library that is missing; nothing is written."""
+    assert "export it first" in classified(tmp_path / "out.fits", "--runtime", "onnx").err
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     monkeypatch.setitem(sys.modules, "onnx", None)
     done = galmorph("export", h_checkpoint, "-o", tmp_path / "h.onnx")

@@ -59,7 +59,7 @@ def test_what_cannot_work_is_one_line_and_leaves_nothing(galmorph, tmp_path, sky
         ("sdss-rbg", "-o", page): "did you mean 'sdss-rgb'?",
         ("candels-h", "-o", taken): "exists already",
         ("candels-h", "-o", taken / "page.html"): "cannot be written",
-        ("candels-h", "-o", page, "--part", "test"): "without labels",
+        ("candels-h", "-o", page, "--split", "test"): "without labels",
         ("candels-h", "-o", page, "--rows", "0"): "expected at least 1",
         ("candels-h", sky.catalog, "-o", page): "labels came without images",
         ("candels-h", "--image", sky.image, "-o", page): "images came without labels",

@@ -12,7 +12,7 @@ from galmorph.nets.checkpoint.file import load_checkpoint
 def test_two_checkpoints_become_one_that_classifies(galmorph, sky, h_checkpoint, tmp_path):
     """The same network twice answers as it does alone, to the half precision of its kernels."""
     both = tmp_path / "both.safetensors"
-    done = galmorph("join", h_checkpoint, h_checkpoint, "--weights", 1, 2, "--name", "pair", "-o", both)
+    done = galmorph("ensemble", h_checkpoint, h_checkpoint, "--shares", 1, 2, "--name", "pair", "-o", both)
     assert (done.status, done.out) == (0, f"{both}\n")
     inputs = ("classify", *sky.inputs, "--survey", "candels", "--band", "H")
     for name, checkpoint in (("one", h_checkpoint), ("two", both)):
@@ -25,22 +25,22 @@ def test_two_checkpoints_become_one_that_classifies(galmorph, sky, h_checkpoint,
 def test_what_does_not_fit_is_one_line(galmorph, h_checkpoint, rgb_checkpoint, tmp_path):
     """Another recipe, an existing file, a single checkpoint: nothing is written."""
     out = tmp_path / "both.safetensors"
-    done = galmorph("join", h_checkpoint, rgb_checkpoint, "-o", out)
+    done = galmorph("ensemble", h_checkpoint, rgb_checkpoint, "-o", out)
     assert done.status == 1
     assert "differ in their recipe" in done.err
-    assert galmorph("join", h_checkpoint, "-o", out).status == 1
+    assert galmorph("ensemble", h_checkpoint, "-o", out).status == 1
     assert not out.exists()
     out.write_bytes(b"mine")
-    assert "exists already" in galmorph("join", h_checkpoint, h_checkpoint, "-o", out).err
+    assert "exists already" in galmorph("ensemble", h_checkpoint, h_checkpoint, "-o", out).err
     assert out.read_bytes() == b"mine"
-    assert galmorph("join", h_checkpoint, h_checkpoint, "--overwrite", "-o", out).status == 0
+    assert galmorph("ensemble", h_checkpoint, h_checkpoint, "--overwrite", "-o", out).status == 0
     assert len(load_checkpoint(out).network.members) == 2
 
 
 def test_different_splits_leave_only_all(galmorph, tmp_path):
     """Evaluating a part that one may have been trained on is refused; all rows of other labels can be scored."""
     first = small_sky.write_checkpoint(tmp_path / "a.safetensors")
-    done = galmorph("join", first, first, "-o", tmp_path / "b.safetensors")
+    done = galmorph("ensemble", first, first, "-o", tmp_path / "b.safetensors")
     assert done.status == 0
     assert load_checkpoint(tmp_path / "b.safetensors").split == {}
     small_sky.write_sky(tmp_path / "sky")
@@ -52,6 +52,6 @@ def test_different_splits_leave_only_all(galmorph, tmp_path):
     refused = galmorph("evaluate", tmp_path / "b.safetensors", tmp_path / "labels.fits", *images)
     assert refused.status == 1
     assert "no test part" in refused.err
-    scored = galmorph("evaluate", tmp_path / "b.safetensors", tmp_path / "labels.fits", *images, "--part", "all")
+    scored = galmorph("evaluate", tmp_path / "b.safetensors", tmp_path / "labels.fits", *images, "--split", "all")
     assert scored.status == 0, scored.err
     assert '"rows": 7' in scored.out

@@ -33,7 +33,7 @@ def uds(shared_data):
     out = classify(
         folder / "uds_photometry.ecsv",
         folder / "uds_f115w_sci.fits",
-        weights=folder / "uds_f115w_wht.fits",
+        weight=folder / "uds_f115w_wht.fits",
         survey="nircam",
         band="F115W",
         checkpoint=made,
@@ -99,7 +99,7 @@ def test_the_uds_catalogues_own_map_gives_its_objects(shared_data):
     out = measure(
         folder / "uds_photometry.ecsv",
         folder / "uds_f115w_sci.fits",
-        weights=folder / "uds_f115w_wht.fits",
+        weight=folder / "uds_f115w_wht.fits",
         segmentation=folder / "uds_seg.fits",
         survey="nircam",
         band="F115W",
@@ -123,7 +123,7 @@ def test_barycentres_in_the_uds_catalogues_own_map_are_its_positions(shared_data
     out = measure(
         folder / "uds_photometry.ecsv",
         folder / "uds_f115w_sci.fits",
-        weights=folder / "uds_f115w_wht.fits",
+        weight=folder / "uds_f115w_wht.fits",
         segmentation=folder / "uds_seg.fits",
         survey="nircam",
         band="F115W",

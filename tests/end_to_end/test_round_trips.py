@@ -33,7 +33,7 @@ def outputs(tmp_path_factory, sky, h_checkpoint):
         if not path.exists():
             small_sky.write_table(small_sky.table(), path)
         output = folder / f"{source[1:]}_to{target}"
-        galmorph.classify(path, sky.image, weights=sky.weight, checkpoint=h_checkpoint, output=output, **H)
+        galmorph.classify(path, sky.image, weight=sky.weight, checkpoint=h_checkpoint, output=output, **H)
         made[source, target] = output
     return made
 

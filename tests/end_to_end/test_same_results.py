@@ -19,7 +19,7 @@ ROUNDING = 2e-6
 @pytest.fixture(scope="module")
 def whole(sky, h_checkpoint) -> Table:
     """Classify the small sky in one go."""
-    return classify(sky.catalog, sky.image, weights=sky.weight, checkpoint=h_checkpoint, **H)
+    return classify(sky.catalog, sky.image, weight=sky.weight, checkpoint=h_checkpoint, **H)
 
 
 def assert_same(one: Table, other: Table, *, exact: bool) -> None:
@@ -32,7 +32,7 @@ def assert_same(one: Table, other: Table, *, exact: bool) -> None:
 
 
 def test_twice_is_the_same(whole, sky, h_checkpoint):
-    again = classify(sky.catalog, sky.image, weights=sky.weight, checkpoint=h_checkpoint, **H)
+    again = classify(sky.catalog, sky.image, weight=sky.weight, checkpoint=h_checkpoint, **H)
     assert_same(again, whole, exact=True)
 
 
@@ -40,14 +40,14 @@ def test_twice_is_the_same(whole, sky, h_checkpoint):
 def test_two_parts_stacked_are_the_whole(whole, sky, h_checkpoint, cut):
     rows = small_sky.table()
     parts = [
-        classify(part, sky.image, weights=sky.weight, checkpoint=h_checkpoint, **H) for part in (rows[:cut], rows[cut:])
+        classify(part, sky.image, weight=sky.weight, checkpoint=h_checkpoint, **H) for part in (rows[:cut], rows[cut:])
     ]
     assert_same(vstack(parts, metadata_conflicts="silent"), whole, exact=False)
 
 
 def test_another_order_of_rows_is_the_same_in_that_order(whole, sky, h_checkpoint):
     order = np.array([3, 6, 0, 5, 1, 4, 2])
-    mixed = classify(small_sky.table()[order], sky.image, weights=sky.weight, checkpoint=h_checkpoint, **H)
+    mixed = classify(small_sky.table()[order], sky.image, weight=sky.weight, checkpoint=h_checkpoint, **H)
     assert_same(mixed, whole[order], exact=False)
 
 
@@ -87,14 +87,14 @@ def test_compressed_images_are_the_same(sky, tmp_path, kind, whole, h_checkpoint
         compressed.writeto(path)
     else:
         fits.writeto(path, small_sky.field(), small_sky.header())
-    found = classify(sky.catalog, path, weights=sky.weight, checkpoint=h_checkpoint, **H)
+    found = classify(sky.catalog, path, weight=sky.weight, checkpoint=h_checkpoint, **H)
     assert_same(found, whole, exact=True)
 
 
 @pytest.mark.parametrize("dtype", ["<f8", ">f4"])
 def test_other_kinds_of_numbers_are_the_same(sky, tmp_path, dtype, whole, h_checkpoint):
     fits.writeto(tmp_path / "image.fits", small_sky.field().astype(dtype), small_sky.header())
-    found = classify(sky.catalog, tmp_path / "image.fits", weights=sky.weight, checkpoint=h_checkpoint, **H)
+    found = classify(sky.catalog, tmp_path / "image.fits", weight=sky.weight, checkpoint=h_checkpoint, **H)
     assert_same(found, whole, exact=True)
 
 
@@ -113,7 +113,7 @@ def test_an_open_source_stays_open(sky, h_checkpoint):
 
 
 def test_measuring_is_the_first_half_of_classifying(whole, sky):
-    table = measure(sky.catalog, sky.image, weights=sky.weight, survey="candels", band="H")
+    table = measure(sky.catalog, sky.image, weight=sky.weight, survey="candels", band="H")
     names = [n for n in table.colnames if n.startswith("gm_")]
     shared = [f"gm_{n}" for n in ("ra", "dec", "pos_err", "rpet", "rpet_err", "r50", "snr", "flags")]
     assert [n for n in names if n in whole.colnames] == shared
@@ -124,7 +124,7 @@ def test_measuring_is_the_first_half_of_classifying(whole, sky):
 
 def test_fractions_are_normalised_where_asked(sky, h_checkpoint):
     plain = classify(sky.catalog, sky.image, checkpoint=h_checkpoint, **H)
-    scaled = classify(sky.catalog, sky.image, checkpoint=h_checkpoint, normalised=True, **H)
+    scaled = classify(sky.catalog, sky.image, checkpoint=h_checkpoint, normalise=True, **H)
     names = [n for n in plain.colnames if n.startswith("gm_p_")]
     total = np.sum([plain[n] for n in names], axis=0)
     assert np.abs(total - 1).min() > 0.05

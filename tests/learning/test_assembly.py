@@ -179,7 +179,7 @@ def test_fractions_of_the_scheme_itself_are_scored_as_they_are(field):
         one, other = (evaluate_checkpoint(c, catalog, images, part="all") for c in (plain, mapped))
         assert other["questions"] == one["questions"]
         assert one["rows"] == len(made.catalog)
-        with pytest.raises(PipelineError, match=r"another scheme, so that a table .* ask for --part all"):
+        with pytest.raises(PipelineError, match=r"another scheme, so that a table .* ask for --split all"):
             evaluate_checkpoint(mapped, catalog, images)
         with pytest.raises(SchemeError, match=r"spheroid_votes|asked"):
             evaluate_checkpoint(mapped, catalog_from(Table({"ra": [53.0], "dec": [-27.0]})), images, part="all")

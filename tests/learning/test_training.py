@@ -100,10 +100,10 @@ def test_evaluating_prints_json_and_fills_the_card(trained, folder, capsys, tmp_
     scores = json.loads(capsys.readouterr().out)
     assert scores["part"] == "test"
     assert json.loads(card.read_text())["test"] == scores
-    assert run(["evaluate", *asked, "--part", "all", "-o", str(tmp_path / "scores.json")]) == 0
+    assert run(["evaluate", *asked, "--split", "all", "-o", str(tmp_path / "scores.json")]) == 0
     assert capsys.readouterr().out == ""
     assert json.loads((tmp_path / "scores.json").read_text())["part"] == "all"
-    assert run(["evaluate", *asked, "--part", "tset"]) == 1
+    assert run(["evaluate", *asked, "--split", "tset"]) == 1
     assert "did you mean 'test'?" in capsys.readouterr().err
 
 

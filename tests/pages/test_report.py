@@ -162,7 +162,7 @@ def test_every_picture_has_a_text_and_every_table_a_caption_and_headings(page: s
 
 
 def test_probabilities_on_the_cards_are_those_of_the_table(field: tuple[Table, Path], tmp_path: Path) -> None:
-    run, results = finished(*field, survey="nircam", band="F115W", checkpoint=tiny_checkpoint(), normalised=True)
+    run, results = finished(*field, survey="nircam", band="F115W", checkpoint=tiny_checkpoint(), normalise=True)
     text = page_of(run, results, tmp_path / "r")
     scheme = run.checkpoint.scheme  # type: ignore[union-attr]
     expected = scheme.normalised(scheme.marginals(results.conditional))[0]
@@ -437,7 +437,7 @@ def test_report_of_a_real_image_is_small_and_shows_real_galaxies(shared_data: Pa
     run, results = finished(
         catalog[brightest],
         folder / "uds_f115w_sci.fits",
-        weights=folder / "uds_f115w_wht.fits",
+        weight=folder / "uds_f115w_wht.fits",
         survey="nircam",
         band="F115W",
         checkpoint=tiny_checkpoint("gz-ceers"),

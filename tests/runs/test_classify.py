@@ -35,7 +35,7 @@ def sky(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(sky):
-    prepared = prepare_run(sky.catalog, sky.image, weights=sky.weight, checkpoint=small_sky.checkpoint(), **H)
+    prepared = prepare_run(sky.catalog, sky.image, weight=sky.weight, checkpoint=small_sky.checkpoint(), **H)
     yield prepared
     prepared.close()
 
@@ -174,7 +174,7 @@ def test_sets_follow_the_confidence_and_their_type_never_depends_on_values(sky):
         band="H",
         checkpoint=replace(plain, sets=sets),
         device="cpu",
-        normalised=True,
+        normalise=True,
     )
     assert list(normalised["gm_set"]) == list(full["gm_set"])
 

@@ -24,7 +24,7 @@ def sky(tmp_path):
 
 def measured(sky, **how):
     """Measure the small field."""
-    return measure(sky.catalog, sky.image, weights=[sky.weight], survey="candels", band="H", **how)
+    return measure(sky.catalog, sky.image, weight=[sky.weight], survey="candels", band="H", **how)
 
 
 def map_file(sky, labels, name="seg.fits"):

@@ -135,7 +135,7 @@ def test_ids_are_text_whole_floats_without_a_point_and_row_numbers_where_there_i
     assert catalog_from(Table(base | {"ID": [2**60 + 1, 5]})).ids.tolist() == [str(2**60 + 1), "5"]
     assert catalog_from(Table(base | {"objid": [1237.0, np.nan]})).ids.tolist() == ["1237", ""]
     assert catalog_from(Table(base | {"NUMBER": [b"a", b"b"]})).ids.tolist() == ["a", "b"]
-    assert catalog_from(Table(base | {"mine": ["p", "q"]}), id_column="mine").ids.tolist() == ["p", "q"]
+    assert catalog_from(Table(base | {"mine": ["p", "q"]}), id="mine").ids.tolist() == ["p", "q"]
 
 
 def test_a_column_of_sky_coordinates_is_a_position():

@@ -104,7 +104,7 @@ def test_pixels_that_one_band_lacks_are_nan_and_have_no_weight(tmp_path):
     for band in "gri":
         shape = fits.getdata(paths[band]).shape
         weights[band] = _write(tmp_path, f"{band}_wht", np.ones(shape, np.float32), _header())
-    cutout = _cutout(paths, weights=weights)
+    cutout = _cutout(paths, weight=weights)
     lacks = np.isnan(cutout.planes).any(axis=0)
     columns = np.arange(81) + cutout.origin[0]
     assert lacks[:, columns > 60].all()

@@ -67,24 +67,24 @@ def test_images_keep_their_order_and_come_once(folder):
 def test_weights_match_by_name_whatever_their_order(folder):
     images = [folder / f"{field}_sci.fits" for field in "cab"]
     expected = [f"{field}_wht.fits" for field in "cab"]
-    assert _weights(images, weights=[str(folder / "*_wht.fits")]) == expected
-    assert _weights(images, weights=folder) == expected
-    assert _weights(images[1:], weights=folder) == expected[1:]
+    assert _weights(images, weight=[str(folder / "*_wht.fits")]) == expected
+    assert _weights(images, weight=folder) == expected
+    assert _weights(images[1:], weight=folder) == expected[1:]
 
 
 def test_weights_match_by_order_where_names_do_not_tell(tmp_path):
     images = [_write(tmp_path / f"{n}.fits") for n in "xy"]
     weights = [_write(tmp_path / f"{n}.fits") for n in "qp"]
-    assert _weights(images, weights=weights) == ["q.fits", "p.fits"]
+    assert _weights(images, weight=weights) == ["q.fits", "p.fits"]
 
 
 def test_weights_that_do_not_fit_are_explained(folder):
     images = [folder / f"{field}_sci.fits" for field in "ab"]
-    assert "1 weight images for 2 images" in _message(images, weights=[folder / "a_wht.fits"])
+    assert "1 weight images for 2 images" in _message(images, weight=[folder / "a_wht.fits"])
     small = _write(folder / "small" / "a_wht.fits", shape=(3, 5))
-    assert "has 5 x 3 pixels: expected the 5 x 4" in _message(images[0], weights=small)
-    assert "both weight and rms" in _message(images[0], weights=small, rms=small)
-    assert "does not exist" in _message(images[0], weights=folder / "z_wht.fits")
+    assert "has 5 x 3 pixels: expected the 5 x 4" in _message(images[0], weight=small)
+    assert "both weight and rms" in _message(images[0], weight=small, rms=small)
+    assert "does not exist" in _message(images[0], weight=folder / "z_wht.fits")
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_colour_images_that_do_not_make_a_picture_are_explained(tmp_path):
     assert "unknown band" in _message([g, r, f"y={i[2:]}"], survey=SDSS, band="gri")
     assert "give RGB" in _message([g, r, i], survey=SDSS, band="r")
     assert "needs three images" in _message([g[2:]], survey=SDSS, band="RGB")
-    assert "weight images were given without bands" in _message([g, r, i], survey=SDSS, band="gri", weights=[g[2:]])
-    assert "weight images were given of the bands g" in _message([g, r, i], survey=SDSS, band="gri", weights=[g])
+    assert "weight images were given without bands" in _message([g, r, i], survey=SDSS, band="gri", weight=[g[2:]])
+    assert "weight images were given of the bands g" in _message([g, r, i], survey=SDSS, band="gri", weight=[g])
 
 
 def test_a_path_with_an_equals_sign_is_a_path(tmp_path):

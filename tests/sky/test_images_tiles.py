@@ -161,7 +161,7 @@ def test_a_tile_without_data_at_the_position_loses(tmp_path, empty):
         _write(tmp_path / "a_wht.fits", weight),
         _write(tmp_path / "b_wht.fits", np.ones((40, 60), np.float32)),
     ]
-    source = open_images(images, weights=weights if empty == "weight" else ())
+    source = open_images(images, weight=weights if empty == "weight" else ())
     located = source.locate(*source.sky([0, 0], [40.0, 35.0], [20.0, 20.0]))
     assert located.tile.tolist() == [1, 0]
     assert source.cutout(0, 40, 20, 1).weight is None or not source.cutout(0, 40, 20, 1).weight.any()
@@ -240,7 +240,7 @@ def test_the_sci_extension_goes_before_others_unless_another_is_named(tmp_path):
         source = open_images(image, hdu=hdu)
         assert source.cutout(0, 0, 0, 0).detection[0, 0] == first
         source.close()
-    source = open_images(path, weights=path)
+    source = open_images(path, weight=path)
     assert source.cutout(0, 0, 0, 0).weight[0, 0] == 2
     source.close()
     source = open_images(path, rms=f"{path}[WHT]")
@@ -264,7 +264,7 @@ def test_weights_are_zero_where_they_or_the_image_have_no_data(tmp_path):
     weight[1] = 0, np.nan, -1
     sci, wht = _write(tmp_path / "sci.fits", image), _write(tmp_path / "wht.fits", weight)
     expected = np.array([[0, 4, 4], [0, 0, 0], [4, 4, 4]])
-    source = open_images(sci, weights=[wht])
+    source = open_images(sci, weight=[wht])
     assert np.array_equal(source.cutout(0, 1, 1, 1).weight, expected)
     source.close()
     source = open_images(sci, rms=[wht])
@@ -408,7 +408,7 @@ def test_the_real_uds_image_covers_its_catalogue(shared_data):
     folder = shared_data / "uds_f115w"
     source = open_images(
         folder / "uds_f115w_sci.fits",
-        weights=folder / "uds_f115w_wht.fits",
+        weight=folder / "uds_f115w_wht.fits",
         survey=survey("nircam"),
         band="F115W",
     )
@@ -434,7 +434,7 @@ def test_the_real_uds_image_covers_its_catalogue(shared_data):
 
 
 def test_a_folder_gives_science_images_with_their_weights(shared_data):
-    source = open_images(shared_data / "uds_f115w", weights=shared_data / "uds_f115w")
+    source = open_images(shared_data / "uds_f115w", weight=shared_data / "uds_f115w")
     assert source.tile_names == ["uds_f115w_sci.fits"]
     assert source.tiles[0].weight.name == "uds_f115w_wht.fits"
     source.close()

@@ -28,12 +28,12 @@ def ensemble(
     checkpoints: Sequence[str | Path | Checkpoint],
     output: str | Path | None = None,
     *,
-    weights: Sequence[float] = (),
+    shares: Sequence[float] = (),
     name: str = "",
 ) -> Checkpoint:
     """Join checkpoints for the same stamps and answers into one; their networks may differ.
 
-    The probabilities of all networks are averaged, with the weights given, before they are calibrated. The
+    The probabilities of all networks are averaged, with the shares given, before they are calibrated. The
     temperatures of the result are the weighted geometric means of those of the parts. Other calibration and prediction
     sets do not carry over: ``galmorph calibrate`` fits them to the result.
 
@@ -43,7 +43,7 @@ def ensemble(
         Names, files or loaded ones; a part may be an ensemble itself.
     output
         File to write, with a card beside it; None to write nothing. Kernels are stored in half precision.
-    weights
+    shares
         One for each checkpoint, in any unit; equal by default.
     name
         Of the result; by default that of the file, or of the parts joined by ``+``.
@@ -51,31 +51,31 @@ def ensemble(
     Raises
     ------
     CheckpointError
-        If there are fewer than two, if their recipes, schemes, surveys or bands differ, or the weights do not fit.
+        If there are fewer than two, if their recipes, schemes, surveys or bands differ, or the shares do not fit.
     OutputError
         If the file cannot be written.
     """
     parts = [c if isinstance(c, Checkpoint) else load_checkpoint(c) for c in checkpoints]
-    shares = _shares(parts, weights)
+    each = _shares(parts, shares)
     for part in parts[1:]:
         _check_alike(parts[0], part)
     title = name or (Path(output).name.removesuffix(".safetensors") if output else "+".join(p.name for p in parts))
-    joint = _joined(parts, shares, title)
+    joint = _joined(parts, each, title)
     if output is None:
         return joint
-    path = save_checkpoint(joint, output, _card(joint, parts, shares, checkpoints))
+    path = save_checkpoint(joint, output, _card(joint, parts, each, checkpoints))
     if (size_mb := path.stat().st_size / 1e6) > _LARGE_MB:
         log.warning("'%s' has %.1f MB: the checkpoints that ship have at most %g MB", path, size_mb, _LARGE_MB)
     return load_checkpoint(path)
 
 
-def _shares(parts: Sequence[Checkpoint], weights: Sequence[float]) -> list[float]:
+def _shares(parts: Sequence[Checkpoint], shares: Sequence[float]) -> list[float]:
     if len(parts) < 2:
         raise CheckpointError(f"{len(parts)} checkpoint to join: expected two or more; name them all")
-    amounts = [float(w) for w in weights] or [1.0] * len(parts)
+    amounts = [float(w) for w in shares] or [1.0] * len(parts)
     if len(amounts) != len(parts) or not all(np.isfinite(w) and w > 0 for w in amounts):
         words = ", ".join(f"{w:g}" for w in amounts)
-        raise CheckpointError(f"weights {words} for {len(parts)} checkpoints: expected one positive number each")
+        raise CheckpointError(f"shares {words} for {len(parts)} checkpoints: expected one positive number each")
     return [w / sum(amounts) for w in amounts]
 
 

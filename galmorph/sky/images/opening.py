@@ -30,7 +30,7 @@ _LABEL_HDUS = ("SEG", "SEGM", "SEGMAP", "SEGMENTATION")
 def open_images(
     images: Paths,
     *,
-    weights: Paths = (),
+    weight: Paths = (),
     rms: Paths = (),
     segmentation: Paths = (),
     survey: Survey | None = None,
@@ -45,7 +45,7 @@ def open_images(
         FITS files (also ``.gz``, ``.bz2``, ``.xz``, ``.fz``; an HDU in brackets may follow), folders, globs;
         or one zip or folder of JPEG or PNG stamps; or, for colour, one or more of them for each band: ``{"g":
         ..., "r": ..., "i": ...}`` or ``["g=FILE", "r=FILE", "i=FILE"]``.
-    weights, rms
+    weight, rms
         Inverse-variance or noise images on the same grids, one for each image; by band for colour.
     segmentation
         Maps of labels on the same grids, one for each image of one band: 0 for the sky, a number for each object.
@@ -68,7 +68,7 @@ def open_images(
     if by_band is not None:
         _check_no_map(segmentation, "colour images")
         _colour_params(survey, band or ",".join(by_band))
-        return _open_colour(by_band, weights, rms, _known(survey), hdu)
+        return _open_colour(by_band, weight, rms, _known(survey), hdu)
     paths = expand(_listed(images))
     if are_stamps(paths):
         _check_band(survey, band)
@@ -78,7 +78,7 @@ def open_images(
         bands = ", ".join(f"{b}=FILE" for b in colour_bands(survey, band) or ())
         raise ImageError(f"band '{band}' needs three images by band: expected {bands}; name them so with --image")
     one = survey.band(band) if survey is not None and band is not None else None
-    tiles = _open_tiles(paths, weights, rms, survey, hdu)
+    tiles = _open_tiles(paths, weight, rms, survey, hdu)
     return TileSource(_with_labels(tiles, paths, segmentation), one)
 
 
@@ -175,11 +175,11 @@ def _by_band(paths: Paths) -> dict[str, list[str | Path]] | None:
 
 
 def _open_tiles(
-    paths: Sequence[str], weights: Paths, rms: Paths, survey: Survey | None, hdu: int | str | None
+    paths: Sequence[str], weight: Paths, rms: Paths, survey: Survey | None, hdu: int | str | None
 ) -> list[Tile]:
-    if weights and rms:
+    if weight and rms:
         raise ImageError("both weight and rms images were given: expected one kind; leave the other out")
-    given = _listed(weights or rms)
+    given = _listed(weight or rms)
     matched = matching(paths, expand(given, "weight image")) if given else []
     drop_sip = survey is not None and survey.drop_sip
     look = partial(open_plane, drop_sip=drop_sip, keep_open=len(paths) < OPEN_PLANES)
@@ -251,14 +251,14 @@ def _check_labels(plane: FitsPlane) -> None:
 
 def _open_colour(
     images: Mapping[str, Sequence[str | Path]],
-    weights: Paths,
+    weight: Paths,
     rms: Paths,
     survey: Survey,
     hdu: int | str | None,
 ) -> ColourSource:
     colour = _colour_params(survey, COLOUR)
     of_image = _by_colour(survey, colour, images, "colour")
-    of_weight = _by_colour(survey, colour, weights, "weight")
+    of_weight = _by_colour(survey, colour, weight, "weight")
     of_rms = _by_colour(survey, colour, rms, "rms")
     sources: list[TileSource] = []
     try:

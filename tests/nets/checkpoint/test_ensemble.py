@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from galmorph.errors import CheckpointError
 from galmorph.nets.architecture.network import Ensemble, Network, NetworkConfig, load_network, members_of, n_weights
-from galmorph.nets.checkpoint import ensemble as ensemble_module
+from galmorph.nets.checkpoint import ensemble as module
 from galmorph.nets.checkpoint.card import read_card
 from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.envelope import Envelope
@@ -103,7 +103,7 @@ def test_joined_networks_may_differ(tmp_path):
         tiny.checkpoint(temperatures=(1.0, 1.0)),
         tiny.checkpoint(network=tiny.network(4, config=OTHER), temperatures=(1.0, 1.0)),
     ]
-    made = ensemble(parts, tmp_path / "both.safetensors", weights=[1, 3])
+    made = ensemble(parts, tmp_path / "both.safetensors", shares=[1, 3])
     one, two = (p.predict(stamps()) for p in parts)
     np.testing.assert_allclose(made.predict(stamps()), 0.25 * one + 0.75 * two, atol=5e-3)  # half precision
     again = load_checkpoint(tmp_path / "both.safetensors")
@@ -165,11 +165,11 @@ def test_other_answers_are_refused():
         ensemble([tiny.checkpoint(), tiny.checkpoint(scheme=other)])
 
 
-@pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, float("nan")], [1.0, -2.0]])
-def test_weights_must_fit(weights):
+@pytest.mark.parametrize("shares", [[1.0], [1.0, 0.0], [1.0, float("nan")], [1.0, -2.0]])
+def test_shares_must_fit(shares):
     """One positive number for each checkpoint."""
     with pytest.raises(CheckpointError, match="one positive number each"):
-        ensemble([tiny.checkpoint()] * 2, weights=weights)
+        ensemble([tiny.checkpoint()] * 2, shares=shares)
 
 
 def test_one_checkpoint_is_not_joined():
@@ -180,7 +180,7 @@ def test_one_checkpoint_is_not_joined():
 
 def test_a_large_file_is_reported(tmp_path, caplog, monkeypatch):
     """A size past that of what ships is a warning, not an error."""
-    monkeypatch.setattr(ensemble_module, "_LARGE_MB", 0.001)
+    monkeypatch.setattr(module, "_LARGE_MB", 0.001)
     ensemble([tiny.checkpoint()] * 2, tmp_path / "two.safetensors")
     assert "MB" in caplog.text
 
