@@ -27,7 +27,7 @@ demo: $(VENV)/.installed
 	    --image catalogs/samples/candels-h/image.fits.gz --weight catalogs/samples/candels-h/weight.fits.gz \
 	    --survey candels --band H -o $(DEMO)/candels-h.fits --report $(DEMO)/report --overwrite
 	@$(BIN)/python -c "from astropy.table import Table; t = Table.read('$(DEMO)/candels-h.fits'); \
-	    t['id', 'gm_class', 'gm_conf', 'gm_p_spheroid', 'gm_p_disk', 'gm_ra', 'gm_dec', 'gm_rpet', 'gm_snr', 'gm_flags'][:8].pprint(max_width=160)"
+	    t['id', 'gm_class', 'gm_conf', 'gm_p_spheroid', 'gm_p_disk', 'gm_racen', 'gm_deccen', 'gm_rpet', 'gm_snr', 'gm_flags'][:8].pprint(max_width=160)"
 	@echo "all rows: $(DEMO)/candels-h.fits; report: $(DEMO)/report/index.html"
 
 test: $(VENV)/.tested

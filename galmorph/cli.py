@@ -191,7 +191,7 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
         "--rule",
         default="",
         metavar="R",
-        help="what gives the class: a rule of the scheme (galmorph show), or likeliest",
+        help="add a class by a rule of the scheme (galmorph show); likeliest: by none, where it has a default",
     )
     command.add_argument("--normalise", action="store_true", help="scale independent fractions so that they sum to 1")
     command.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")

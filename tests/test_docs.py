@@ -12,8 +12,10 @@ import pytest
 from galmorph.cli import _parser
 from galmorph.flags import MEANINGS
 from galmorph.pages.descriptions import KINDS, describers
-from galmorph.runs.columns import column_names
+from galmorph.runs.columns import SHAPES, measured_columns, probability_columns
+from galmorph.runs.results import Results
 from galmorph.shipped import shipped
+from galmorph.sky.catalog import Column
 from galmorph.sky.scheme import load_scheme
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,12 +47,59 @@ def test_the_table_of_flags_is_the_code_s():
     assert rows == [(str(i), str(int(f)), f.name, meaning) for i, (f, meaning) in enumerate(MEANINGS.items())]
 
 
-def test_the_table_of_columns_names_every_column():
+class Sky:
+    """Images with or without a WCS, for columns without rows."""
+
+    def __init__(self, has_wcs: bool) -> None:
+        self.has_wcs = has_wcs
+
+    def sky(self, _tile, x, y):
+        return x, y
+
+
+def _columns(command: str, *, sky: bool) -> list[Column]:
+    """Columns that a command can append to a catalogue without rows."""
+    scheme = load_scheme("candels-visual")
+    results = Results.empty(0, len(scheme.keys), [shape.field for shape in SHAPES])
+    measured = measured_columns(results, Sky(sky), "gm_", shapes=command == "measure")
+    if command == "measure":
+        return measured
+    rule = scheme.rule("huertas-company-2015")
+    return [*probability_columns(results, scheme, "gm_", normalised=False, errors=True, rule=rule), *measured]
+
+
+def _documented() -> dict[str, list[str]]:
     text = (ROOT / "docs" / "columns.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`(gm_\w+)(?:<answer>)?`", text))
-    for sky in (True, False):
-        for name in column_names(load_scheme("gz2-simple"), "gm_", sky=sky):
-            assert name in named or (name.startswith("gm_p_") and "gm_p_" in text), name
+    rows = re.findall(r"^\| `(gm_[^`]+)` \| (.*) \|$", text, flags=re.MULTILINE)
+    return {name: [cell.strip() for cell in re.split(r" \|(?= )", cells)] for name, cells in rows}
+
+
+@pytest.mark.parametrize("sky", [True, False])
+@pytest.mark.parametrize("command", ["classify", "measure"])
+def test_the_table_of_columns_says_of_each_what_it_is(command, sky):
+    """Which command makes it, type, unit, UCD, and the words of its description that never change."""
+    documented = _documented()
+    for column in _columns(command, sky=sky):
+        name = re.sub(r"gm_p_.*?(_err)?$", r"gm_p_<answer>\1", column.name)
+        of, kind, unit, ucd, words = documented[name]
+        assert command[0] in of.split(), name
+        assert column.values.dtype.kind == "U" if kind == "text" else column.values.dtype == kind, name
+        assert column.unit == (unit if sky or unit != "arcsec" else "pixel"), name
+        assert f"`{column.ucd}`" == ucd, name
+        always = re.split(
+            r"[:;]| huertas|Expected fraction| \(fractions|, from north|, from the x", column.description
+        )[0]
+        assert words.startswith(always), name
+
+
+def test_the_table_of_columns_lists_no_others():
+    made = {
+        column.name
+        for command in ("classify", "measure")
+        for sky in (True, False)
+        for column in _columns(command, sky=sky)
+    }
+    assert {name for name in _documented() if "<" not in name} - made == {"gm_model"}
 
 
 def test_python_in_the_documents_runs(capsys):

@@ -238,8 +238,8 @@ def classify(
     errors
         Add ``gm_p_<answer>_err``: the standard deviation of each probability over networks and views.
     rule
-        Name of the scheme's rule that gives ``gm_class`` (see ``galmorph show SCHEME``), or ``'likeliest'``; by default
-        the scheme's own default, which is the likeliest answer in all that ship.
+        Name of a rule of the scheme (see ``galmorph show SCHEME``), whose classes are in ``gm_rule``; by default
+        the scheme's default rule, which none that ships has. ``'likeliest'`` asks for none.
     runtime
         What runs the networks: ``'torch'``, or the file to which :func:`galmorph.export` wrote the checkpoint, which
         onnxruntime runs on the processor.
@@ -253,8 +253,9 @@ def classify(
     Returns
     -------
     An astropy table, or a pandas frame if one was given, with the columns ``gm_class``, ``gm_p_<answer>``, ``gm_conf``,
-    ``gm_set``, ``gm_ra``, ``gm_dec`` (deg, ICRS), ``gm_pos_err``, ``gm_rpet``, ``gm_rpet_err``, ``gm_r50`` (arcsec),
-    ``gm_snr``, ``gm_flags``, ``gm_model``. Without a WCS positions and sizes are in pixels, in ``gm_x`` and ``gm_y``.
+    ``gm_set``, ``gm_racen``, ``gm_deccen`` (deg, ICRS), ``gm_pos_err``, ``gm_rpet``, ``gm_rpet_err``, ``gm_r50``
+    (arcsec), ``gm_snr``, ``gm_flags``, ``gm_model``. Without a WCS positions and sizes are in pixels, in ``gm_x`` and
+    ``gm_y``.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from galmorph.sky.scheme import Scheme
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint.prediction_sets import PredictionSets
 
-__all__ = ["SHAPES", "Shape", "column_names", "measured_columns", "probability_columns"]
+__all__ = ["SHAPES", "ShapeColumn", "column_names", "measured_columns", "probability_columns"]
 
 FloatArray = npt.NDArray[np.float64]
 _RADIUS = "SDSS definition (annulus 0.8-1.25 r, eta=0.2), circular"
@@ -26,7 +26,7 @@ _CENTRES = {"windowed": "Windowed centroid", "isophotal": "Isophotal barycentre"
 
 
 @dataclass(frozen=True)
-class Shape:
+class ShapeColumn:
     """A quantity that only `measure` appends.
 
     Parameters
@@ -47,18 +47,18 @@ class Shape:
     ucd: str
 
 
-def _with_error(field: str, name: str, kind: Literal["size", "ratio"], description: str, ucd: str) -> list[Shape]:
+def _with_error(field: str, name: str, kind: Literal["size", "ratio"], description: str, ucd: str) -> list[ShapeColumn]:
     error = f"{field.removesuffix('_px')}_err{'_px' if field.endswith('_px') else ''}"
     main = ucd.partition(";")[0]
     return [
-        Shape(field, name, kind, description, ucd),
-        Shape(error, f"{name}_err", kind, f"Error of {name}", f"stat.error;{main}"),
+        ShapeColumn(field, name, kind, description, ucd),
+        ShapeColumn(error, f"{name}_err", kind, f"Error of {name}", f"stat.error;{main}"),
     ]
 
 
 _INSIDE = "of the flux inside the Petrosian radius, circular"
-SHAPES: tuple[Shape, ...] = (
-    Shape("r50_err_px", "r50_err", "size", "Error of r50", "stat.error;phys.angSize"),
+SHAPES: tuple[ShapeColumn, ...] = (
+    ShapeColumn("r50_err_px", "r50_err", "size", "Error of r50", "stat.error;phys.angSize"),
     *_with_error("r20_px", "r20", "size", f"Radius of 20 % {_INSIDE}", "phys.angSize;src.morph"),
     *_with_error("r80_px", "r80", "size", f"Radius of 80 % {_INSIDE}", "phys.angSize;src.morph"),
     *_with_error("concentration", "conc", "ratio", "Concentration, 5 log10(r80 / r20)", "src.morph"),
@@ -66,22 +66,24 @@ SHAPES: tuple[Shape, ...] = (
         "asymmetry", "asym", "ratio", "Asymmetry under a half turn, corrected for that of the sky", "src.morph"
     ),
     *_with_error("ellipticity", "ell", "ratio", "Ellipticity, 1 - b/a", "src.ellipticity"),
-    Shape("position_angle_deg", "pa", "angle", "Position angle of the major axis", "pos.posAng"),
-    Shape("position_angle_err_deg", "pa_err", "spread", "Error of pa", "stat.error;pos.posAng"),
+    ShapeColumn("position_angle_deg", "pa", "angle", "Position angle of the major axis", "pos.posAng"),
+    ShapeColumn("position_angle_err_deg", "pa_err", "spread", "Error of pa", "stat.error;pos.posAng"),
     *_with_error(
         "intrinsic_rpet_px", "rpet_in", "size", "Petrosian radius before the PSF, from templates", "phys.angSize"
     ),
 )
 
 
-def column_names(scheme: Scheme | None, prefix: str, *, sky: bool, errors: bool = False) -> list[str]:
+def column_names(
+    scheme: Scheme | None, prefix: str, *, sky: bool, errors: bool = False, ruled: bool = False
+) -> list[str]:
     """Names of the columns that a run appends, in their order; `scheme` is None for measuring only."""
-    measured = ["ra", "dec"] if sky else ["x", "y"]
+    measured = ["racen", "deccen"] if sky else ["x", "y"]
     measured += ["pos_err", "rpet", "rpet_err", "r50", "snr"]
     if scheme is None:
         return [prefix + n for n in (*measured, *(s.name for s in SHAPES), "flags")]
     answers = [n + end for n in scheme.column_names(prefix) for end in (("", "_err") if errors else ("",))]
-    chances = [f"{prefix}class", *answers, f"{prefix}conf", f"{prefix}set"]
+    chances = [f"{prefix}class", *([f"{prefix}rule"] if ruled else []), *answers, f"{prefix}conf", f"{prefix}set"]
     return [*chances, *(prefix + n for n in measured), f"{prefix}flags", f"{prefix}model"]
 
 
@@ -121,7 +123,7 @@ def measured_columns(
     ]
 
 
-def _shape_column(shape: Shape, results: Results, images: ImageSource, prefix: str) -> Column:
+def _shape_column(shape: ShapeColumn, results: Results, images: ImageSource, prefix: str) -> Column:
     sky, values = images.has_wcs, results.shapes[shape.field]
     unit, text = {"size": "arcsec" if sky else "pixel", "ratio": ""}.get(shape.kind, "deg"), shape.description
     if shape.kind == "size" and sky:
@@ -152,8 +154,8 @@ def _positions(results: Results, images: ImageSource, prefix: str, centre: str) 
     ra, dec = images.sky(results.tile, results.x, results.y)
     what = f"of the {centre[0].lower()}{centre[1:]}, ICRS"
     return [
-        Column(prefix + "ra", np.asarray(ra, np.float64), "deg", f"Right ascension {what}", "pos.eq.ra"),
-        Column(prefix + "dec", np.asarray(dec, np.float64), "deg", f"Declination {what}", "pos.eq.dec"),
+        Column(prefix + "racen", np.asarray(ra, np.float64), "deg", f"Right ascension {what}", "pos.eq.ra"),
+        Column(prefix + "deccen", np.asarray(dec, np.float64), "deg", f"Declination {what}", "pos.eq.dec"),
     ]
 
 
@@ -167,7 +169,7 @@ def probability_columns(
     rule: Rule | None = None,
     sets: PredictionSets | None = None,
 ) -> list[Column]:
-    """Columns of class, probabilities, confidence and prediction set.
+    """Columns of class, class by a rule, probabilities, confidence and prediction set.
 
     Parameters
     ----------
@@ -176,20 +178,19 @@ def probability_columns(
     errors
         Whether each probability is followed by its spread over networks and views.
     rule
-        What gives the class, from fractions that are not normalised; by default it is the likeliest answer.
+        What gives a class of its own, from fractions that are not normalised; None for no such column.
     sets
         How prediction sets are made; where None, all are empty.
     """
     marginals = scheme.marginals(results.conditional)
-    ruled = rule.apply(results.conditional, marginals, scheme.keys) if rule is not None else None
+    by_rule = [] if rule is None else [_rule_column(rule, results.conditional, marginals, scheme, prefix)]
     if normalised:
         marginals = scheme.normalised(marginals)
     classes, confidence = scheme.best_class(marginals)
-    which = f"{prefix}class" if rule is None else f"the likeliest answer ({prefix}class follows the rule {rule.name})"
-    about = f"Probability of {which}" + (" (fractions normalised)" if scheme.kind == "independent" else "")
-    what = f"Likeliest answer: {scheme.questions[0].title}" if rule is None else f"Rule {rule.name}: {rule.title}"
+    about = f"Probability of {prefix}class" + (" (fractions normalised)" if scheme.kind == "independent" else "")
     return [
-        Column(f"{prefix}class", classes if ruled is None else ruled, "", what, "src.morph.type"),
+        Column(f"{prefix}class", classes, "", f"Likeliest answer: {scheme.questions[0].title}", "src.morph.type"),
+        *by_rule,
         *(
             column
             for answer in zip(
@@ -202,6 +203,11 @@ def probability_columns(
         Column(f"{prefix}conf", confidence.astype(np.float32), "", about, "stat.confidenceLevel"),
         _set_column(results, scheme, prefix, sets),
     ]
+
+
+def _rule_column(rule: Rule, conditional: FloatArray, marginals: FloatArray, scheme: Scheme, prefix: str) -> Column:
+    classes = rule.apply(conditional, marginals, scheme.keys)
+    return Column(f"{prefix}rule", classes, "", f"Class by the rule {rule.name}: {rule.title}", "src.morph.type")
 
 
 def _set_column(results: Results, scheme: Scheme, prefix: str, sets: PredictionSets | None) -> Column:

@@ -63,7 +63,7 @@ class Run:
     errors
         Whether the spread of each probability over networks and views has a column.
     rule
-        What gives the class; None for the likeliest answer.
+        What gives ``gm_rule``; None for no such column.
     """
 
     gathering: Gathering
@@ -159,7 +159,7 @@ def prepare_run(
     errors
         Whether the spread of each probability has a column.
     rule
-        Name of what gives the class; by default as the scheme says.
+        Name of what gives ``gm_rule``; by default as the scheme says.
     runtime
         ``'torch'``, or the checkpoint exported as ONNX.
     columns
@@ -205,7 +205,8 @@ def _check_run(run: Run) -> None:
     if run.checkpoint is not None:
         _check_planes(run.checkpoint, run.images)
     scheme = run.checkpoint.scheme if run.checkpoint else None
-    check_columns(run.catalog, column_names(scheme, run.prefix, sky=run.images.has_wcs, errors=run.errors))
+    ruled = run.rule is not None
+    check_columns(run.catalog, column_names(scheme, run.prefix, sky=run.images.has_wcs, errors=run.errors, ruled=ruled))
     locate(run.gathering)
     _ = run.gathering.measure  # says which library is missing
 

@@ -14,7 +14,7 @@ import galmorph
 from galmorph.flags import MEANINGS
 from galmorph.sky.catalog import Catalog, Provenance
 from galmorph.sky.images import ImageSource
-from galmorph.sky.rules import LIKELIEST, Rule
+from galmorph.sky.rules import Rule
 
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint.file import Checkpoint
@@ -48,7 +48,7 @@ def provenance_of(
     centroid
         What the positions are, by its word.
     rule
-        What gave the classes; None for the likeliest answer.
+        What gave the classes in ``gm_rule``; None for no such column.
     command
         The command line, or the function that was called.
     """
@@ -80,7 +80,7 @@ def _checkpoint_cards(checkpoint: Checkpoint, views: str, rule: Rule | None) -> 
         ("GMRECIPE", hashlib.sha256(recipe.encode()).hexdigest()[:16], "hash of the stamp recipe"),
         ("GMSCHEME", checkpoint.scheme.name, "label scheme"),
         ("GMVIEWS", views, "views averaged over"),
-        ("GMRULE", rule.name if rule is not None else LIKELIEST, "what gave the classes"),
+        *([("GMRULE", rule.name, "rule of the second column of classes")] if rule is not None else []),
     ]
 
 

@@ -92,7 +92,7 @@ def find_roles(table: Table, given: dict[str, str | None], title: str) -> Roles:
     """Find the columns with a role: those that are named in `given`, then by UCD, then by usual names.
 
     Main positions (``pos.eq.ra;meta.main``) come first, then usual names, then any column whose first UCD
-    word is a position: our own ``gm_ra`` is one, and must not win over the ``ra`` of the catalogue it was
+    word is a position: our own ``gm_racen`` is one, and must not win over the ``ra`` of the catalogue it was
     added to. Among names, one that is spelt exactly as usual wins over one that differs in case.
 
     Parameters

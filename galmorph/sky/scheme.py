@@ -218,8 +218,9 @@ class Scheme:
         return chosen, np.where(known, first[np.arange(len(first)), best], np.nan)
 
     def column_names(self, prefix: str = "gm_") -> list[str]:
-        """Names of the probability columns in the order of `keys`."""
-        return [f"{prefix}p_{key}" for key in self.keys]
+        """Names of the probability columns in the order of `keys`: the question is left out where there is only one."""
+        only = f"{self.questions[0].name}__" if len(self.questions) == 1 else ""
+        return [f"{prefix}p_{key.removeprefix(only)}" for key in self.keys]
 
     def labels(self, table: Mapping[str, Any] | Any, *, column: str = "label") -> Labels:
         """Turn a table of votes, fractions or class names into labels.

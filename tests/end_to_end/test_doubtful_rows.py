@@ -49,7 +49,7 @@ def test_impossible_positions_are_flagged_and_blank(classified, tmp_path):
     for row in (1, 2, 4):
         assert flags_of(table, row) == {"NO_POSITION"}
         assert is_blank(table, row)
-        assert np.isnan(table["gm_ra"][row])
+        assert np.isnan(table["gm_racen"][row])
     assert (table["gm_flags"][[0, 3, 5, 6]] == 0).all()
     assert not any(is_blank(table, row) for row in (0, 3, 5, 6))
     assert "3 of 7 rows: the catalogue gives no valid position" in done.err
@@ -215,7 +215,7 @@ def test_columns_have_the_same_types_whatever_the_values(classified, tmp_path):
         kinds.append({c.name: c.format.lstrip("0123456789") for c in columns if c.name.startswith("gm_")})
     assert kinds[0] == kinds[1] == kinds[2]
     assert len(kinds[0]) == 17
-    assert {kinds[0][n] for n in ("gm_class", "gm_conf", "gm_ra", "gm_flags")} == {"A", "E", "D", "J"}
+    assert {kinds[0][n] for n in ("gm_class", "gm_conf", "gm_racen", "gm_flags")} == {"A", "E", "D", "J"}
 
 
 def test_pixel_positions_serve_where_the_image_has_no_wcs(galmorph, tmp_path, h_checkpoint):
@@ -229,7 +229,7 @@ def test_pixel_positions_serve_where_the_image_has_no_wcs(galmorph, tmp_path, h_
     )
     assert done.status == 0, done.err
     table = read_catalog(tmp_path / "out.fits").table
-    assert "gm_ra" not in table.colnames
+    assert "gm_racen" not in table.colnames
     assert str(table["gm_x"].unit) == str(table["gm_rpet"].unit) == "pix"
     offset = np.hypot(table["gm_x"] - small_sky.XY[:, 0], table["gm_y"] - small_sky.XY[:, 1])
     assert offset.max() < 0.1
@@ -246,7 +246,7 @@ def test_pixel_positions_also_serve_where_it_has_one(galmorph, sky, tmp_path, h_
     assert done.status == 0, done.err
     table = read_catalog(tmp_path / "out.csv").table
     ra, dec = small_sky.sky_of(small_sky.XY)
-    assert np.hypot((table["gm_ra"] - ra) * np.cos(np.radians(dec)), table["gm_dec"] - dec).max() * 3600 < 0.006
+    assert np.hypot((table["gm_racen"] - ra) * np.cos(np.radians(dec)), table["gm_deccen"] - dec).max() * 3600 < 0.006
 
 
 def test_every_flag_that_a_row_may_carry_is_counted_once_in_the_log(sky, h_checkpoint, caplog):

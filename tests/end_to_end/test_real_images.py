@@ -82,7 +82,7 @@ def test_uds_centroids_and_radii_agree_with_the_catalogue(uds, doubt, offset_px,
     catalog, out = uds
     bright = (np.asarray(catalog.table["snr"], float) > BRIGHT) & ~has(out, doubt)
     assert bright.sum() >= 40
-    ra, dec = (np.asarray(out[n], float) for n in ("gm_ra", "gm_dec"))
+    ra, dec = (np.asarray(out[n], float) for n in ("gm_racen", "gm_deccen"))
     east = (ra - catalog.ra_deg) * np.cos(np.radians(catalog.dec_deg))
     offset = np.hypot(east, dec - catalog.dec_deg) * 3600 / 0.04
     radius = np.asarray(out["gm_rpet"], float)
@@ -130,12 +130,12 @@ def test_barycentres_in_the_uds_catalogues_own_map_are_its_positions(shared_data
         centroid="isophotal",
     )
     bright = np.asarray(catalog.table["snr"], float) > BRIGHT
-    ra, dec = (np.asarray(out[n], float) for n in ("gm_ra", "gm_dec"))
+    ra, dec = (np.asarray(out[n], float) for n in ("gm_racen", "gm_deccen"))
     east = (ra - catalog.ra_deg) * np.cos(np.radians(catalog.dec_deg))
     offset = np.hypot(east, dec - catalog.dec_deg) * 3600 / 0.04
     assert np.isfinite(offset[bright]).all()
     assert np.median(offset[bright]) < 0.5
-    assert out["gm_ra"].description == "Right ascension of the isophotal barycentre, ICRS"
+    assert out["gm_racen"].description == "Right ascension of the isophotal barycentre, ICRS"
 
 
 @pytest.fixture(scope="module")

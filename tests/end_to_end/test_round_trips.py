@@ -101,7 +101,7 @@ def test_columns_of_fits_and_votable_have_units_descriptions_and_ucds(outputs):
         assert all(table[n].info.meta["ucd"] for n in new)
         units = {n: str(table[n].unit) for n in new if table[n].unit is not None}
         in_arcsec = dict.fromkeys(("gm_pos_err", "gm_rpet", "gm_rpet_err", "gm_r50"), "arcsec")
-        assert units == {"gm_ra": "deg", "gm_dec": "deg", **in_arcsec}
+        assert units == {"gm_racen": "deg", "gm_deccen": "deg", **in_arcsec}
         assert table["mag"].description == "total magnitude in H"
 
 

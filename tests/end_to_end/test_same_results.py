@@ -71,7 +71,7 @@ def test_tiles_are_the_same_as_their_mosaic(sky, h_checkpoint, tmp_path):
     rows = small_sky.table()[2:3]  # in the middle: its window is whole on every tile
     tiled = classify(rows, tmp_path, checkpoint=h_checkpoint, **H)
     mosaic = classify(rows, sky.image, checkpoint=h_checkpoint, **H)
-    for name in ("gm_ra", "gm_dec"):
+    for name in ("gm_racen", "gm_deccen"):
         np.testing.assert_allclose(tiled[name], mosaic[name], rtol=0, atol=0.05 * 0.06 / 3600)
     np.testing.assert_allclose(tiled["gm_rpet"], mosaic["gm_rpet"], rtol=0.02)
     np.testing.assert_allclose(tiled["gm_conf"], mosaic["gm_conf"], atol=0.05)
@@ -115,7 +115,7 @@ def test_an_open_source_stays_open(sky, h_checkpoint):
 def test_measuring_is_the_first_half_of_classifying(whole, sky):
     table = measure(sky.catalog, sky.image, weight=sky.weight, survey="candels", band="H")
     names = [n for n in table.colnames if n.startswith("gm_")]
-    shared = [f"gm_{n}" for n in ("ra", "dec", "pos_err", "rpet", "rpet_err", "r50", "snr", "flags")]
+    shared = [f"gm_{n}" for n in ("racen", "deccen", "pos_err", "rpet", "rpet_err", "r50", "snr", "flags")]
     assert [n for n in names if n in whole.colnames] == shared
     assert len(names) > len(shared)  # measuring also gives shapes
     for name in shared:

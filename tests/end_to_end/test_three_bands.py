@@ -48,7 +48,7 @@ def test_three_bands_on_one_grid_are_classified(colour):
     table = colour()
     assert np.isfinite(chances(table)).all()
     ra, dec = small_sky.sky_of(small_sky.XY, SCALE)
-    offset = np.hypot((table["gm_ra"] - ra) * np.cos(np.radians(dec)), table["gm_dec"] - dec) * 3600
+    offset = np.hypot((table["gm_racen"] - ra) * np.cos(np.radians(dec)), table["gm_deccen"] - dec) * 3600
     assert offset.max() < 0.1 * SCALE
     assert not (table["gm_flags"] & int(Flag.BAND_MISMATCH | Flag.SCALE_MISMATCH)).any()
 

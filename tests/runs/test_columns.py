@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import small_sky
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.table import Table
 from astropy.wcs import WCS
 
 from galmorph.errors import CatalogError
-from galmorph.runs.classify import measure
+from galmorph.runs.classify import classify, measure
 from galmorph.runs.columns import SHAPES, column_names
+from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.measure import Measurement
 
 
@@ -71,8 +74,8 @@ def test_the_kind_of_centroid_is_described_and_recorded(tmp_path, word, name):
     """The word that was asked for is in the columns' descriptions and in the header."""
     sky = small_sky.write_sky(tmp_path / "sky")
     found = measure(sky.catalog, sky.image, survey="candels", band="H", centroid=word, output=tmp_path / "out.fits")
-    assert found["gm_ra"].description == f"Right ascension of the {name}, ICRS"
-    assert found["gm_dec"].description == f"Declination of the {name}, ICRS"
+    assert found["gm_racen"].description == f"Right ascension of the {name}, ICRS"
+    assert found["gm_deccen"].description == f"Declination of the {name}, ICRS"
     assert fits.getheader(tmp_path / "out.fits", 1)["GMCENTRD"] == word
 
 
@@ -82,7 +85,9 @@ def test_both_centroids_of_symmetric_galaxies_agree(tmp_path):
     one, other = (
         measure(sky.catalog, sky.image, survey="candels", band="H", centroid=word) for word in ("windowed", "isophotal")
     )
-    offset = np.hypot((one["gm_ra"] - other["gm_ra"]) * np.cos(np.radians(52.9)), one["gm_dec"] - other["gm_dec"])
+    offset = np.hypot(
+        (one["gm_racen"] - other["gm_racen"]) * np.cos(np.radians(52.9)), one["gm_deccen"] - other["gm_deccen"]
+    )
     assert 0.0 < np.max(offset) * 3600 / 0.06 < 0.5
 
 
@@ -91,3 +96,24 @@ def test_an_unknown_centroid_is_explained(tmp_path):
     sky = small_sky.write_sky(tmp_path / "sky")
     with pytest.raises(CatalogError, match="did you mean 'isophotal'"):
         measure(sky.catalog, sky.image, survey="candels", band="H", centroid="isofotal")
+
+
+def test_astropy_finds_the_catalogue_s_positions_in_the_output(tmp_path):
+    """Those that it finds in the input, whatever else is appended."""
+    sky = small_sky.write_sky(tmp_path / "sky")
+    before = Table.read(sky.catalog)
+    after = classify(
+        sky.catalog, sky.image, survey="candels", band="H", checkpoint=small_sky.checkpoint(), errors=True, device="cpu"
+    )
+    expected = SkyCoord.guess_from_table(before, unit="deg")
+    assert SkyCoord.guess_from_table(after, unit="deg").separation(expected).arcsec.max() == 0.0
+    centres = SkyCoord(after["gm_racen"], after["gm_deccen"])
+    assert centres.separation(expected).arcsec.max() < 0.1
+
+
+def test_the_question_is_named_where_a_scheme_has_several():
+    several = load_scheme("gz2")
+    assert several.column_names()[0] == "gm_p_smooth_or_features__smooth"
+    one = replace(several, questions=several.questions[:1])
+    assert one.column_names() == ["gm_p_smooth", "gm_p_features_or_disk", "gm_p_star_or_artifact"]
+    assert load_scheme("candels-visual").column_names()[:2] == ["gm_p_spheroid", "gm_p_disk"]

@@ -45,7 +45,9 @@ def test_detection_elsewhere_measures_the_same_galaxies(sky, how):
     """Isolated galaxies on white noise: centres to .1 px and radii to 5 % whatever made the segmentation."""
     given = {"detect": "tiles"} if how == "tiles" else {"segmentation": [map_file(sky, labels_of(sky))]}
     one, other = measured(sky, detect="cutouts"), measured(sky, **given)
-    offset = np.hypot((one["gm_ra"] - other["gm_ra"]) * np.cos(np.radians(52.9)), one["gm_dec"] - other["gm_dec"])
+    offset = np.hypot(
+        (one["gm_racen"] - other["gm_racen"]) * np.cos(np.radians(52.9)), one["gm_deccen"] - other["gm_deccen"]
+    )
     assert np.max(offset) * 3600 / 0.06 < 0.1
     assert np.max(np.abs(other["gm_rpet"] / one["gm_rpet"] - 1)) < 0.05
 
@@ -110,4 +112,4 @@ def test_rows_of_many_blocks_come_back_in_their_order(sky, monkeypatch):
     monkeypatch.setattr(module, "MARGIN_PX", 130)
     pieces = measured(sky, detect="tiles")
     assert pieces["id"].tolist() == whole["id"].tolist()
-    assert np.allclose(pieces["gm_dec"], whole["gm_dec"], atol=0.1 * 0.06 / 3600)
+    assert np.allclose(pieces["gm_deccen"], whole["gm_deccen"], atol=0.1 * 0.06 / 3600)

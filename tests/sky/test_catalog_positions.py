@@ -47,7 +47,7 @@ def test_usual_names_of_sky_positions_are_known(ra, dec):
 def test_main_ucds_win_over_usual_names_and_usual_names_over_other_ucds():
     table = _with_ucd(ra="", dec="", a="pos.eq.ra;meta.main", d="pos.eq.dec;meta.main")
     assert catalog_from(table).ra_column == "a"
-    table = _with_ucd(ra="", dec="", gm_ra="pos.eq.ra", gm_dec="pos.eq.dec")
+    table = _with_ucd(ra="", dec="", gm_racen="pos.eq.ra", gm_deccen="pos.eq.dec")
     assert catalog_from(table).ra_column == "ra"
     table = _with_ucd(alp="pos.eq.ra", del_="pos.eq.dec")
     assert catalog_from(table).dec_column == "del_"
