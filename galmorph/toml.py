@@ -148,6 +148,8 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 
 def _value(hint: Any, value: Any, place: _Place, field: dataclasses.Field[Any]) -> Any:
     """Return a value as its field has it."""
+    if value is None and type(None) in typing.get_args(hint):
+        return None  # tables from JSON may say so
     kinds = [kind for kind in _members(hint) if _fits(kind, value)]
     if kinds and dataclasses.is_dataclass(kinds[0]):
         return _build(_tagged(kinds, value, place.below(field.name)), value, place.below(field.name))
@@ -160,7 +162,7 @@ def _value(hint: Any, value: Any, place: _Place, field: dataclasses.Field[Any]) 
 
 
 def _members(hint: Any) -> tuple[Any, ...]:
-    """Return the types between which an annotation leaves the choice; None, which TOML has not, is left out."""
+    """Return the types between which an annotation leaves the choice, without None, which TOML does not have."""
     if typing.get_origin(hint) in (Union, types.UnionType):
         return tuple(kind for kind in typing.get_args(hint) if kind is not type(None))
     return (hint,)
@@ -241,7 +243,7 @@ def _expected(hint: Any) -> str:
     if typing.get_origin(hint) is not tuple:
         return _WORDS[hint][0] if hint in _WORDS else "a table of settings"
     several = _WORDS.get(kinds[0], ("", "values"))[1]
-    return f"a list of {several}" if kinds[-1] is ... else f"a list of {len(kinds)} {several}"
+    return f"a {'list' if kinds[-1] is ... else 'pair' if len(kinds) == 2 else f'list of {len(kinds)}'} of {several}"
 
 
 def to_table(settings: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from galmorph.nets.checkpoint.envelope import UNLIMITED, Envelope, Limits
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.nets.checkpoint.prediction_sets import KINDS, first_probabilities, first_votes, fit_sets
 from galmorph.nets.evaluate import score_sets
-from galmorph.nets.training.augment import Observation
+from galmorph.nets.training.settings import Observation
 from galmorph.runs.gather import Gathering
 from galmorph.sky.scheme import Labels
 from galmorph.sky.survey import survey as load_survey

@@ -18,14 +18,14 @@ from galmorph.learning.scoring import evaluate_checkpoint, labels_from, names_of
 from galmorph.learning.training import RECORD, Progress, check_record, named_progress, record_of, train
 from galmorph.nets.architecture.network import NetworkConfig, outline
 from galmorph.nets.checkpoint.card import add_to_card, read_card
-from galmorph.nets.training.augment import Augmentation
-from galmorph.nets.training.settings import EnsembleSettings
+from galmorph.nets.training.settings import Augmentation, EnsembleSettings
 from galmorph.nets.training.start import load_start
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.images import ImageSource
 from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.recipe import Recipe
+from galmorph.toml import build
 
 __all__ = ["check_settings", "compare", "least_loss", "open_inputs", "side_by_side", "write_table"]
 
@@ -95,10 +95,11 @@ def check_settings(pipeline: Pipeline) -> None:
         If so.
     """
     recipe, scheme = Recipe.from_dict(pipeline.recipe), load_scheme(pipeline.scheme)
-    Augmentation.from_dict(pipeline.augmentation).check(recipe)
+    where = f"pipeline '{pipeline.name}'"
+    build(Augmentation, pipeline.augmentation, where, "augmentation").check(recipe)
     config = NetworkConfig.from_dict(pipeline.network)
     outline(config, recipe, scheme)
-    if start := EnsembleSettings.from_dict(pipeline.train).start:
+    if start := build(EnsembleSettings, pipeline.train, where, "train").start:
         load_start(start, config, recipe, scheme)
 
 

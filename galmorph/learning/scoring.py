@@ -15,7 +15,7 @@ from galmorph.learning.pipeline import PARTS, split_rows
 from galmorph.learning.viewed import Progress, observation_of, view_rows
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.nets.evaluate import evaluate, mean_fractions
-from galmorph.nets.training.augment import Observation
+from galmorph.nets.training.settings import Observation
 from galmorph.runs.gather import Gathering
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource

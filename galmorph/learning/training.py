@@ -27,11 +27,10 @@ from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint
 from galmorph.nets.device import resolve_device
 from galmorph.nets.evaluate import evaluate, mean_fractions
-from galmorph.nets.training.augment import Augmentation
 from galmorph.nets.training.balance import class_weights, share_weights
 from galmorph.nets.training.events import Events, check_tensorboard
 from galmorph.nets.training.loop import Epoch, Trainer
-from galmorph.nets.training.settings import EnsembleSettings
+from galmorph.nets.training.settings import Augmentation, EnsembleSettings
 from galmorph.nets.training.start import Start, load_start, mark_of
 from galmorph.pages.losses import draw_losses
 from galmorph.runs.gather import Gathering
@@ -43,6 +42,7 @@ from galmorph.sky.survey import Survey
 from galmorph.sky.survey import survey as load_survey
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import read_views
+from galmorph.toml import build
 
 __all__ = ["TrainingRun", "check_record", "named_progress", "record_of", "train"]
 
@@ -118,9 +118,13 @@ def train(
     """
     report, device = progress or _silent, resolve_device(device)
     scheme, recipe = load_scheme(pipeline.scheme), Recipe.from_dict(pipeline.recipe)
-    config, ranges = NetworkConfig.from_dict(pipeline.network), Augmentation.from_dict(pipeline.augmentation)
+    where = f"pipeline '{pipeline.name}'"
+    config, ranges = (
+        NetworkConfig.from_dict(pipeline.network),
+        build(Augmentation, pipeline.augmentation, where, "augmentation"),
+    )
     check_views(read_views(recipe.views), ranges.observation)
-    asked = EnsembleSettings.from_dict(pipeline.train)
+    asked = build(EnsembleSettings, pipeline.train, where, "train")
     start = load_start(asked.start, config, recipe, scheme) if asked.start else None
     if asked.loop.tensorboard:
         check_tensorboard()

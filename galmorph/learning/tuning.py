@@ -26,11 +26,12 @@ from galmorph.nets.checkpoint.blend import fit_shares, mean_log_likelihood
 from galmorph.nets.checkpoint.card import add_to_card, read_card
 from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint
-from galmorph.nets.training.augment import Augmentation
+from galmorph.nets.training.settings import Augmentation, Observation
 from galmorph.runs.gather import Gathering
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource
 from galmorph.sky.scheme import Labels, load_scheme
+from galmorph.toml import build
 
 __all__ = ["MEASURES", "Blend", "Search", "Trial", "Tuned", "tune"]
 
@@ -218,7 +219,11 @@ def _check(trials: Sequence[Trial], folder: Path, blend: Blend | None, *, resume
 
 
 def _stamps(pipeline: Pipeline) -> tuple[Any, Any]:
-    return dict(pipeline.recipe), Augmentation.from_dict(pipeline.augmentation).observation
+    return dict(pipeline.recipe), _observation(pipeline)
+
+
+def _observation(pipeline: Pipeline) -> Observation | None:
+    return build(Augmentation, pipeline.augmentation, f"pipeline '{pipeline.name}'", "augmentation").observation
 
 
 def _clear(trial: Trial) -> None:
@@ -301,7 +306,7 @@ def _predictions(
     parts = split_rows(pipeline.split, names_of(catalog), catalog.table)
     labels = labels_from(catalog, load_scheme(pipeline.scheme), pipeline.fractions)
     held = np.flatnonzero((parts == "validation") & (labels.totals.max(axis=1) > 0))
-    observation = Augmentation.from_dict(pipeline.augmentation).observation
+    observation = _observation(pipeline)
     predictions, rows = [], held
     for trial in best:
         loaded = load_checkpoint(trial.path)

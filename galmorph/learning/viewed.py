@@ -11,11 +11,12 @@ import numpy.typing as npt
 from galmorph.errors import PipelineError
 from galmorph.flags import UNCLASSIFIABLE
 from galmorph.nets.checkpoint.file import Checkpoint
-from galmorph.nets.training.augment import Augmentation
-from galmorph.nets.training.observation import Observation, degrade
+from galmorph.nets.training.observation import degrade
+from galmorph.nets.training.settings import Observation
 from galmorph.runs.gather import Gathering, gather, views_of
 from galmorph.stamps.recipe import Recipe, Stamp, stretch
 from galmorph.stamps.views import Views, read_views
+from galmorph.toml import build
 
 __all__ = ["StampBatch", "Viewed", "check_views", "observation_of", "stamps_of_rows", "view_rows"]
 
@@ -52,7 +53,7 @@ def observation_of(checkpoint: Checkpoint) -> Observation | None:
     """Return how the training images had been degraded to another survey; None if they had not."""
     if not checkpoint.observation:
         return None
-    return Augmentation.from_dict({"observation": checkpoint.observation}).observation
+    return build(Observation, checkpoint.observation, f"checkpoint '{checkpoint.name}'", "observation")
 
 
 def check_views(seen: Views, observation: Observation | None) -> None:

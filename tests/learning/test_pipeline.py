@@ -8,11 +8,11 @@ import pytest
 from galmorph.errors import PipelineError
 from galmorph.learning.pipeline import load_pipeline, pipeline_names, split_rows
 from galmorph.nets.architecture.network import NetworkConfig, outline
-from galmorph.nets.training.augment import Augmentation
-from galmorph.nets.training.loop import TrainingSettings
+from galmorph.nets.training.settings import Augmentation, EnsembleSettings
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import survey
 from galmorph.stamps.recipe import Recipe
+from galmorph.toml import build
 
 PLAIN = """
 title = "a pipeline"
@@ -44,8 +44,8 @@ def test_every_shipped_pipeline_is_sound(name):
     recipe = Recipe.from_dict(made.recipe)
     assert recipe.planes == (3 if made.images["band"] == "RGB" else 1)
     assert outline(NetworkConfig.from_dict(made.network), recipe, load_scheme(made.scheme))[1] > 10_000
-    assert TrainingSettings.from_dict({k: v for k, v in made.train.items() if k != "members"}).epochs > 1
-    assert Augmentation.from_dict(made.augmentation).zoom >= 1
+    assert build(EnsembleSettings, made.train, name).epochs > 1
+    assert build(Augmentation, made.augmentation, name).zoom >= 1
     assert survey(made.images["survey"]).bands
     scheme = load_scheme(made.scheme)
     assert not made.fractions or set(made.fractions) == {*scheme.keys, "votes"}

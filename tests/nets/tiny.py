@@ -9,8 +9,8 @@ from galaxies import noise, sersic
 from galmorph.nets.architecture.network import Network, NetworkConfig
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.file import Checkpoint
-from galmorph.nets.training.augment import Augmentation
-from galmorph.nets.training.loop import Trainer, TrainingSettings
+from galmorph.nets.training.loop import Trainer
+from galmorph.nets.training.settings import Augmentation, TrainingSettings
 from galmorph.nets.training.training_set import Canvas, TrainingSet, canvas
 from galmorph.sky.scheme import Labels, Scheme
 from galmorph.stamps.recipe import Recipe

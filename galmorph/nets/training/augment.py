@@ -7,9 +7,6 @@ stamp pixel), batched over stamps on the device of its input.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +14,12 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from galmorph.errors import PipelineError, unknown_name
 from galmorph.nets.threads import one_thread
-from galmorph.nets.training.observation import Observation, blur, degrade, observe, white_noise
-from galmorph.stamps.recipe import Recipe
+from galmorph.nets.training.observation import blur, degrade, observe, white_noise
+from galmorph.nets.training.settings import Augmentation
 from galmorph.stamps.warp import is_upright, subsamples, warp_batch
 
 __all__ = [
-    "Augmentation",
-    "Observation",
     "batch_warp",
     "blur",
     "degrade",
@@ -39,75 +33,6 @@ __all__ = [
 _TOGETHER = 8
 # More sample points per axis in a stamp pixel are spared by averaging pixels first, which warp_batch does.
 _MOST_POINTS = 8
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Ranges of random views: any rotation, mirror images, zooms and shifts, brightness and noise.
-
-    Parameters
-    ----------
-    zoom
-        Largest zoom; drawn between its inverse and itself, uniform in the logarithm.
-    shift
-        Largest shift per axis in half-widths of the stamp.
-    brightness
-        Standard deviation of the logarithm of a factor on the pixels.
-    colour
-        Standard deviation of the logarithm of a factor on each plane.
-    tint
-        Values added to the planes, all times one normal number: along the main axis of the colours of galaxies this
-        is the colour noise of Krizhevsky et al. (2012).
-    blur
-        Largest Gaussian blur; the standard deviation, in stamp pixels, is drawn from 0 up to it.
-    noise
-        Standard deviation of white noise added to display stamps.
-    observation
-        Degrade to another survey's resolution, pixels and depth.
-    """
-
-    zoom: float = 1.2
-    shift: float = 0.06
-    brightness: float = 0.1
-    colour: float = 0.0
-    tint: tuple[float, ...] = ()
-    blur: float = 0.0
-    noise: float = 0.0
-    observation: Observation | None = None
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> Augmentation:
-        """Build from a table of settings; an unknown one is a PipelineError."""
-        _check(cls, settings, "augmentation")
-        values = dict(settings)
-        if (given := values.pop("observation", None)) is not None:
-            _check(Observation, given, "observation")
-            values["observation"] = Observation.from_dict(given)
-        return cls(**values | {"tint": tuple(values.get("tint", ()))})
-
-    def check(self, recipe: Recipe) -> None:
-        """Refuse what makes no sense for stamps of a recipe.
-
-        Raises
-        ------
-        PipelineError
-            If there is not one tint for each plane, or display stamps, whose light is compressed, are to be observed.
-        """
-        if self.tint and len(self.tint) != recipe.planes:
-            raise PipelineError(
-                f"[augmentation] tint has {len(self.tint)} values for {recipe.planes} plane(s): expected one for each"
-            )
-        if self.observation is not None and recipe.stretch == "display":
-            raise PipelineError(
-                '[augmentation.observation] needs linear light, and stretch = "display" keeps a picture as it is: '
-                'take stretch = "asinh", or blur and noise of [augmentation]'
-            )
-
-
-def _check(kind: type, settings: Mapping[str, Any], what: str) -> None:
-    known = {f.name for f in fields(kind)}
-    if unknown := set(settings) - known:
-        raise PipelineError(unknown_name(f"setting of the {what}", sorted(unknown)[0], known))
 
 
 def random_turns(n: int, ranges: Augmentation, generator: torch.Generator) -> torch.Tensor:

@@ -20,14 +20,13 @@ from safetensors.torch import load_file, save_file
 
 from galmorph.errors import OutputError, PipelineError
 from galmorph.nets.architecture.network import Network, NetworkConfig, channels_last
-from galmorph.nets.training.augment import Augmentation
 from galmorph.nets.training.consistency import disagreement, strength
 from galmorph.nets.training.loss import make_loss
-from galmorph.nets.training.settings import TrainingSettings
+from galmorph.nets.training.settings import Augmentation, TrainingSettings
 from galmorph.nets.training.training_set import TrainingSet
 from galmorph.sky.scheme import Scheme
 
-__all__ = ["Epoch", "Trainer", "TrainingSettings"]
+__all__ = ["Epoch", "Trainer"]
 
 _DROPS = (0.72, 0.92)
 

@@ -3,83 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from galmorph.errors import PipelineError
+from galmorph.nets.training.settings import Observation, Pair
 
-__all__ = ["Observation", "blur", "degrade", "observe", "through_pixels", "white_noise"]
+__all__ = ["blur", "degrade", "observe", "through_pixels", "white_noise"]
 
-Range = tuple[float, float]
-_NUMBERS = ("psf_fwhm_arcsec", "scale_arcsec")
 _FWHM = 2.3548  # standard deviations of a Gaussian
-
-
-@dataclass(frozen=True)
-class Observation:
-    """Make one survey's stamps resemble another's: a wider PSF, coarser pixels, more noise and another stretch.
-
-    A range is a pair from which each galaxy's value is drawn, uniform in its logarithm.
-
-    Parameters
-    ----------
-    psf_fwhm_arcsec, native_fwhm_arcsec
-        Widths of the target's (a number or a range) and the training images' point-spread functions; they include
-        the pixels.
-    scale_arcsec
-        Pixel scale of the target, a number or a range.
-    rpet_arcsec
-        Range of the galaxy's apparent Petrosian radius.
-    snr
-        Range of the signal-to-noise ratio inside the Petrosian radius.
-    star_rpet_arcsec
-        Range of the apparent Petrosian radius of synthetic stars, which have the target's PSF already.
-    pixels
-        Sample the galaxy at the target's pixels (at a random place between them), add noise that is independent in
-        each, and interpolate back to the stamp's. Without it the stamp's own pixels stay, and the noise is smoothed by
-        about the target's.
-    softening
-        Range of a softening s in units of the mean brightness inside the Petrosian radius: light is compressed as
-        s·arcsinh(x / s), noise included, and scaled so that this mean is as before. None leaves it linear.
-    """
-
-    psf_fwhm_arcsec: float | Range
-    native_fwhm_arcsec: float
-    scale_arcsec: float | Range
-    rpet_arcsec: Range
-    snr: Range
-    star_rpet_arcsec: Range = (0.2, 0.2)
-    pixels: bool = False
-    softening: Range | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("psf_fwhm_arcsec", "scale_arcsec", "rpet_arcsec", "snr", "star_rpet_arcsec", "softening"):
-            value, pair = getattr(self, name), name not in _NUMBERS
-            if value is not None and not _is_range(value, pair=pair):
-                raise PipelineError(
-                    f"[augmentation.observation] {name} = {list(value) if isinstance(value, tuple) else value!r}: "
-                    f"expected {'' if pair else 'a positive number or '}a pair of rising positive numbers"
-                )
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> Observation:
-        """Build from a table whose keys are known."""
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-        return cls(**values)
-
-
-def _is_range(value: object, *, pair: bool) -> bool:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return not pair and value > 0
-    if not isinstance(value, tuple) or len(value) != 2 or not all(isinstance(v, int | float) for v in value):
-        return False
-    return bool(0 < value[0] <= value[1])
 
 
 def white_noise(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -217,13 +151,13 @@ def degrade(
     return observe(scaled, how, half_width_rpet, torch.Generator().manual_seed(seed)).numpy()
 
 
-def _drawn(limits: float | Range, n: int, generator: torch.Generator) -> torch.Tensor:
+def _drawn(limits: float | Pair, n: int, generator: torch.Generator) -> torch.Tensor:
     """Draw from a range; a number is no draw."""
     if isinstance(limits, tuple):
         return _log_uniform(torch.rand(n, generator=generator), limits)
     return torch.full((n,), float(limits))
 
 
-def _log_uniform(uniform: torch.Tensor, limits: Range) -> torch.Tensor:
+def _log_uniform(uniform: torch.Tensor, limits: Pair) -> torch.Tensor:
     low, high = (math.log(v) for v in limits)
     return torch.exp(low + (high - low) * uniform)

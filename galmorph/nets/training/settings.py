@@ -1,30 +1,37 @@
-"""Settings: what a pipeline may say about training."""
+"""Settings: what a pipeline may say about training, and about the random views that networks learn from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.stamps.recipe import Recipe
 
-__all__ = ["DISTANCES", "LOSSES", "EnsembleSettings", "TrainingSettings", "Unlabelled"]
+__all__ = [
+    "DISTANCES",
+    "LOSSES",
+    "Augmentation",
+    "EnsembleSettings",
+    "Observation",
+    "Pair",
+    "TrainingSettings",
+    "Unlabelled",
+]
+
+Pair = tuple[float, float]
 
 LOSSES = ("likelihood", "dirichlet", "mse", "cross_entropy")
 CLASS_WEIGHTS = ("none", "balanced", "effective")
 DISTANCES = ("squared", "divergence")
 _OPTIMISERS = ("adamw", "sgd")
+_NUMBERS = ("psf_fwhm_arcsec", "scale_arcsec")
 
 
 def _check_word(what: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
         raise PipelineError(unknown_name(what, str(value), known))
-
-
-def _check_names(what: str, given: Mapping[str, Any], kind: type) -> None:
-    known = {f.name for f in fields(kind)}
-    if unknown := set(given) - known:
-        raise PipelineError(unknown_name(what, sorted(unknown)[0], known))
 
 
 @dataclass(frozen=True)
@@ -61,22 +68,13 @@ class Unlabelled:
     distance: str = "squared"
 
     def __post_init__(self) -> None:
-        _check_word("distance of [train.unlabelled]", self.distance, DISTANCES)
-        limits = {"weight": float("inf"), "share": float("inf"), "warmup": 1.0, "threshold": 1.0}
+        _check_word("distance", self.distance, DISTANCES)
+        limits = {"weight": math.inf, "share": math.inf, "warmup": 1.0, "threshold": 1.0}
         for name, most in limits.items():
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value <= most:
-                raise PipelineError(f"[train.unlabelled] {name} = {value!r}: expected a number from 0 to {most:g}")
-        if not isinstance(self.temperature, int | float) or self.temperature <= 0:
-            raise PipelineError(f"[train.unlabelled] temperature = {self.temperature!r}: expected a number above 0")
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> Unlabelled:
-        """Build from a table of settings; an unknown one is a PipelineError."""
-        if not isinstance(given, Mapping):
-            raise PipelineError(f"[train] unlabelled = {given!r}: expected a table, such as {{ weight = 1.0 }}")
-        _check_names("setting of [train.unlabelled]", given, cls)
-        return cls(**given)
+            if not 0 <= getattr(self, name) <= most:
+                raise PipelineError(f"{name} = {getattr(self, name)}: expected a number from 0 to {most:g}")
+        if not self.temperature > 0:
+            raise PipelineError(f"temperature = {self.temperature}: expected a number above 0")
 
 
 @dataclass(frozen=True)
@@ -132,16 +130,7 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         _check_word("optimiser", self.optimiser, _OPTIMISERS)
         _check_word("loss", self.loss, LOSSES)
-        _check_word("class weights", self.class_weights, CLASS_WEIGHTS)
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> TrainingSettings:
-        """Build from a table of settings; an unknown one is a PipelineError."""
-        _check_names("setting of the training", settings, cls)
-        values = dict(settings)
-        if (given := values.get("unlabelled")) is not None:
-            values["unlabelled"] = Unlabelled.from_dict(given)
-        return cls(**values)
+        _check_word("class_weights", self.class_weights, CLASS_WEIGHTS)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -149,31 +138,133 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class EnsembleSettings:
+class EnsembleSettings(TrainingSettings):
     """The section ``[train]`` of a pipeline: how many networks learn, from what they start, and the loop of each.
 
     Parameters
     ----------
-    loop
-        Of the first network; the seed of each further one is higher by 1.
     members
-        Networks whose probabilities are averaged.
+        Networks whose probabilities are averaged; the seed of each further one is higher by 1.
     start
         Name or file of the checkpoint with whose weights they begin; empty for random ones.
     """
 
-    loop: TrainingSettings
     members: int = 1
     start: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.members, int) or isinstance(self.members, bool) or self.members < 1:
-            raise PipelineError(f"[train] members = {self.members!r}: expected a whole number from 1")
-        if not isinstance(self.start, str):
-            raise PipelineError(f"[train] start = {self.start!r}: expected the name or file of a checkpoint")
+        super().__post_init__()
+        if self.members < 1:
+            raise PipelineError(f"members = {self.members}: expected a whole number from 1")
 
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> EnsembleSettings:
-        """Build from the section; an unknown setting is a PipelineError."""
-        own = {key: given[key] for key in ("members", "start") if key in given}
-        return cls(TrainingSettings.from_dict({k: v for k, v in given.items() if k not in own}), **own)
+    @property
+    def loop(self) -> TrainingSettings:
+        """Those of the first network's loop."""
+        return TrainingSettings(**{f.name: getattr(self, f.name) for f in fields(TrainingSettings)})
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of random views: any rotation, mirror images, zooms and shifts, brightness and noise.
+
+    Parameters
+    ----------
+    zoom
+        Largest zoom; drawn between its inverse and itself, uniform in the logarithm.
+    shift
+        Largest shift per axis in half-widths of the stamp.
+    brightness
+        Standard deviation of the logarithm of a factor on the pixels.
+    colour
+        Standard deviation of the logarithm of a factor on each plane.
+    tint
+        Values added to the planes, all times one normal number: along the main axis of the colours of galaxies this
+        is the colour noise of Krizhevsky et al. (2012).
+    blur
+        Largest Gaussian blur; the standard deviation, in stamp pixels, is drawn from 0 up to it.
+    noise
+        Standard deviation of white noise added to display stamps.
+    observation
+        Degrade to another survey's resolution, pixels and depth.
+    """
+
+    zoom: float = 1.2
+    shift: float = 0.06
+    brightness: float = 0.1
+    colour: float = 0.0
+    tint: tuple[float, ...] = ()
+    blur: float = 0.0
+    noise: float = 0.0
+    observation: Observation | None = None
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse what makes no sense for stamps of a recipe.
+
+        Raises
+        ------
+        PipelineError
+            If there is not one tint for each plane, or display stamps, whose light is compressed, are to be observed.
+        """
+        if self.tint and len(self.tint) != recipe.planes:
+            raise PipelineError(
+                f"[augmentation] tint has {len(self.tint)} values for {recipe.planes} plane(s): expected one for each"
+            )
+        if self.observation is not None and recipe.stretch == "display":
+            raise PipelineError(
+                '[augmentation.observation] needs linear light, and stretch = "display" keeps a picture as it is: '
+                'take stretch = "asinh", or blur and noise of [augmentation]'
+            )
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Make one survey's stamps resemble another's: a wider PSF, coarser pixels, more noise and another stretch.
+
+    A range is a pair from which each galaxy's value is drawn, uniform in its logarithm.
+
+    Parameters
+    ----------
+    psf_fwhm_arcsec, native_fwhm_arcsec
+        Widths of the target's (a number or a range) and the training images' point-spread functions; they include
+        the pixels.
+    scale_arcsec
+        Pixel scale of the target, a number or a range.
+    rpet_arcsec
+        Range of the galaxy's apparent Petrosian radius.
+    snr
+        Range of the signal-to-noise ratio inside the Petrosian radius.
+    star_rpet_arcsec
+        Range of the apparent Petrosian radius of synthetic stars, which have the target's PSF already.
+    pixels
+        Sample the galaxy at the target's pixels (at a random place between them), add noise that is independent in
+        each, and interpolate back to the stamp's. Without it the stamp's own pixels stay, and the noise is smoothed by
+        about the target's.
+    softening
+        Range of a softening s in units of the mean brightness inside the Petrosian radius: light is compressed as
+        s·arcsinh(x / s), noise included, and scaled so that this mean is as before. None leaves it linear.
+    """
+
+    psf_fwhm_arcsec: float | Pair
+    native_fwhm_arcsec: float
+    scale_arcsec: float | Pair
+    rpet_arcsec: Pair
+    snr: Pair
+    star_rpet_arcsec: Pair = (0.2, 0.2)
+    pixels: bool = False
+    softening: Pair | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("psf_fwhm_arcsec", "scale_arcsec", "rpet_arcsec", "snr", "star_rpet_arcsec", "softening"):
+            value, pair = getattr(self, name), name not in _NUMBERS
+            if value is not None and not _is_range(value, pair=pair):
+                shown = list(value) if isinstance(value, tuple) else value
+                number = "" if pair else "a positive number or "
+                raise PipelineError(f"{name} = {shown}: expected {number}a pair of rising positive numbers")
+
+
+def _is_range(value: object, *, pair: bool) -> bool:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return not pair and value > 0
+    if not isinstance(value, tuple) or len(value) != 2 or not all(isinstance(v, int | float) for v in value):
+        return False
+    return bool(0 < value[0] <= value[1])

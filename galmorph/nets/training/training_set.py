@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from galmorph.nets.training.augment import Augmentation, batch_warp, blur, observe, random_turns, white_noise
+from galmorph.nets.training.augment import batch_warp, blur, observe, random_turns, white_noise
+from galmorph.nets.training.settings import Augmentation
 from galmorph.sky.scheme import Labels
 from galmorph.stamps.recipe import Recipe, stretch
 from galmorph.stamps.warp import binned, compose, stamp_matrix

@@ -11,8 +11,6 @@ from scipy import ndimage
 
 from galmorph.errors import PipelineError
 from galmorph.nets.training.augment import (
-    Augmentation,
-    Observation,
     batch_warp,
     blur,
     degrade,
@@ -20,8 +18,10 @@ from galmorph.nets.training.augment import (
     random_turns,
 )
 from galmorph.nets.training.observation import through_pixels
+from galmorph.nets.training.settings import Augmentation, Observation
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.warp import compose, sample, stamp_matrix, turn, warp
+from galmorph.toml import build
 
 
 def seeded(seed: int = 1) -> torch.Generator:
@@ -345,22 +345,21 @@ def test_settings_are_read_and_unknown_ones_named():
         "rpet_arcsec": [0.3, 1.0],
         "snr": [5.0, 50.0],
     }
-    made = Augmentation.from_dict({"zoom": 1.5, "observation": observation})
+    made = build(Augmentation, {"zoom": 1.5, "observation": observation}, "pipeline")
     assert made.zoom == 1.5
     assert made.observation == Observation(0.17, 0.07, 0.06, (0.3, 1.0), (5.0, 50.0))
     with pytest.raises(PipelineError, match="did you mean 'zoom'"):
-        Augmentation.from_dict({"zoon": 1.0})
-    with pytest.raises(PipelineError, match="setting of the observation"):
-        Augmentation.from_dict({"observation": {**observation, "psf": 1.0}})
-    made = Augmentation.from_dict({"observation": {**observation, "scale_arcsec": [0.05, 0.1], "pixels": True}})
-    assert made.observation is not None
-    assert made.observation.scale_arcsec == (0.05, 0.1)
+        build(Augmentation, {"zoon": 1.0}, "pipeline")
+    with pytest.raises(PipelineError, match=r"\[observation\]: unknown key 'psf'"):
+        build(Augmentation, {"observation": {**observation, "psf": 1.0}}, "pipeline")
+    made = build(Observation, {**observation, "scale_arcsec": [0.05, 0.1], "pixels": True}, "pipeline")
+    assert made.scale_arcsec == (0.05, 0.1)
 
 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"snr": 5.0}, "expected a pair of rising"),
+        ({"snr": 5.0}, "snr = 5.0, expected a pair of numbers"),
         ({"snr": [50.0, 5.0]}, "snr = .50.0, 5.0.: expected"),
         ({"psf_fwhm_arcsec": -1.0}, "a positive number or a pair"),
         ({"softening": [0.0, 1.0]}, "softening"),
@@ -371,7 +370,7 @@ def test_impossible_ranges_are_refused(changed, words):
     observation = {"psf_fwhm_arcsec": 0.17, "native_fwhm_arcsec": 0.07, "scale_arcsec": 0.06}
     given = {**observation, "rpet_arcsec": [0.3, 1.0], "snr": [5.0, 50.0], **changed}
     with pytest.raises(PipelineError, match=words):
-        Augmentation.from_dict({"observation": given})
+        build(Augmentation, {"observation": given}, "pipeline")
 
 
 def test_what_does_not_fit_the_stamps_is_refused():

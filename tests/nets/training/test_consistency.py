@@ -10,6 +10,7 @@ import torch
 from galmorph.errors import PipelineError
 from galmorph.nets.training.consistency import disagreement, strength
 from galmorph.nets.training.settings import DISTANCES, Unlabelled
+from galmorph.toml import build
 
 P = torch.tensor([[0.6, 0.4, 0.1, 0.1, 0.2], [0.9, 0.1, 0.02, 0.02, 0.06]])
 Q = torch.tensor([[0.8, 0.2, 0.1, 0.05, 0.05], [0.3, 0.7, 0.1, 0.1, 0.5]])
@@ -84,10 +85,9 @@ def test_the_strength_rises_in_the_warm_up_and_stays():
         ({"threshold": 1.5}, "from 0 to 1"),
         ({"share": "all"}, "expected a number"),
         ({"temperature": 0.0}, "above 0"),
-        (3.0, "expected a table"),
     ],
 )
 def test_settings_that_cannot_be_are_explained(given, words):
     """In one line, with what was expected."""
     with pytest.raises(PipelineError, match=words):
-        Unlabelled.from_dict(given)
+        build(Unlabelled, given, "pipeline")

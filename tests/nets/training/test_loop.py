@@ -14,8 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from galmorph.errors import PipelineError
-from galmorph.nets.training.augment import Augmentation, Observation
-from galmorph.nets.training.loop import Epoch, Trainer, TrainingSettings
+from galmorph.nets.training.loop import Epoch, Trainer
+from galmorph.nets.training.settings import Augmentation, Observation, TrainingSettings
+from galmorph.toml import build
 
 OBSERVED = Augmentation(observation=Observation(0.17, 0.07, 0.06, (0.3, 1.0), (15.0, 100.0)))
 
@@ -258,7 +259,7 @@ def test_a_corrupt_state_is_refused_in_one_line(tmp_path, content):
 
 def test_settings_survive_their_dictionary_and_unknown_ones_are_named():
     settings = TrainingSettings(epochs=3, seed=9)
-    assert TrainingSettings.from_dict(settings.to_dict()) == settings
+    assert build(TrainingSettings, settings.to_dict(), "state") == settings
     assert settings.to_dict().keys() == {f.name for f in dataclasses.fields(TrainingSettings)}
     with pytest.raises(PipelineError, match="did you mean 'learning_rate'"):
-        TrainingSettings.from_dict({"learning_rat": 1.0})
+        build(TrainingSettings, {"learning_rat": 1.0}, "state")

@@ -13,6 +13,7 @@ from galmorph.nets.architecture.network import Ensemble, Network, n_weights
 from galmorph.nets.checkpoint.file import save_checkpoint
 from galmorph.nets.training.settings import EnsembleSettings
 from galmorph.nets.training.start import load_start, mark_of
+from galmorph.toml import build
 
 
 @pytest.fixture
@@ -109,9 +110,13 @@ def test_a_start_is_told_by_its_name_and_contents_not_by_its_folder(path, tmp_pa
 
 def test_the_section_of_a_pipeline_is_divided():
     """What concerns all networks together is apart from the loop of each."""
-    asked = EnsembleSettings.from_dict({"members": 3, "start": "sdss-rgb", "epochs": 7})
+    asked = build(EnsembleSettings, {"members": 3, "start": "sdss-rgb", "epochs": 7}, "pipeline")
     assert (asked.members, asked.start, asked.loop.epochs) == (3, "sdss-rgb", 7)
-    assert EnsembleSettings.from_dict({}).start == ""
-    for wrong, words in (({"members": True}, "members = True"), ({"start": 3}, "start = 3.*name or file")):
+    assert EnsembleSettings().start == ""
+    for wrong, words in (
+        ({"members": True}, "members = True"),
+        ({"members": 0}, "members = 0: expected a whole number from 1"),
+        ({"start": 3}, "start = 3, expected a text"),
+    ):
         with pytest.raises(PipelineError, match=words):
-            EnsembleSettings.from_dict(wrong)
+            build(EnsembleSettings, wrong, "pipeline")

@@ -8,7 +8,7 @@ import tiny
 import torch
 from galaxies import sersic
 
-from galmorph.nets.training.augment import Augmentation
+from galmorph.nets.training.settings import Augmentation
 from galmorph.nets.training.training_set import REACH, CanvasStack, TrainingSet, canvas, canvas_side, star_canvases
 from galmorph.stamps.measure import petrosian_radius, radial_profile
 from galmorph.stamps.recipe import Recipe, stretch

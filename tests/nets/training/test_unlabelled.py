@@ -8,10 +8,9 @@ import tiny
 import torch
 from galaxies import noise, sersic
 
-from galmorph.nets.training.augment import Augmentation
 from galmorph.nets.training.consistency import disagreement
 from galmorph.nets.training.loop import Trainer
-from galmorph.nets.training.settings import TrainingSettings, Unlabelled
+from galmorph.nets.training.settings import Augmentation, TrainingSettings, Unlabelled
 from galmorph.nets.training.training_set import Canvas, TrainingSet, canvas
 from galmorph.sky.scheme import Labels
 
