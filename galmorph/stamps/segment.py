@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
+from functools import lru_cache, partial
+from operator import call
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +33,7 @@ FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int32]
 DoubleArray = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 # Isophotal extent of an ellipse in units of SEP's semi-axes (second moments): Bertin & Arnouts 1996, sec. 10.
 _EXTENT = 3.0
@@ -262,6 +266,7 @@ def _unbinned(halved: Segmentation, pixels: FloatArray, usable: BoolArray, sky: 
     )
 
 
+@lru_cache(maxsize=1)
 def sep_dtype() -> np.dtype[np.void]:
     """Return the type of SEP's table of objects (for an empty one)."""
     blank = np.zeros((8, 8), np.float32)
@@ -414,31 +419,46 @@ def _set_ellipse(row: np.void) -> None:
     row["cxx"], row["cyy"], row["cxy"] = yy / area, xx / area, -2.0 * xy / area
 
 
-_BUFFER = Lock()
-
-
 def _extract(
     data: FloatArray, threshold: float, noise: float | FloatArray, mask: BoolArray | None, area: int, contrast: float
 ) -> tuple[npt.NDArray[np.void], IntArray]:
-    # SEP clears a buffer for 300 000 pixels in every call, which takes as long as the detection on a small cutout.
-    with _BUFFER:
-        usual = sep.get_extract_pixstack()
-        sep.set_extract_pixstack(min(usual, data.size + 64))
-        try:
-            return sep.extract(  # type: ignore[no-any-return]
-                data,
-                threshold,
-                err=noise,
-                mask=mask,
-                minarea=area,
-                # The threshold is per pixel with a noise map as without one.
-                filter_type="conv",
-                deblend_nthresh=_DEBLEND_LEVELS,
-                deblend_cont=contrast,
-                segmentation_map=True,
-            )
-        finally:
-            sep.set_extract_pixstack(usual)
+    detect = partial(
+        sep.extract,
+        data,
+        threshold,
+        err=noise,
+        mask=mask,
+        minarea=area,
+        # The threshold is per pixel with a noise map as without one.
+        filter_type="conv",
+        deblend_nthresh=_DEBLEND_LEVELS,
+        deblend_cont=contrast,
+        segmentation_map=True,
+    )
+    # SEP fills a list of 300 000 pixels in every call, which takes as long as the detection on a small cutout.
+    enough = data.size + 64
+    return _with_room(enough, detect) if enough < sep.get_extract_pixstack() else detect()  # type: ignore[no-any-return]
+
+
+def _with_room(n_pixels: int, detect: Callable[[], T]) -> T:
+    """Call SEP with room for so many pixels, and leave its setting, which all of the process share, as it was.
+
+    No other thread sees another setting, or has its own undone: SEP keeps the interpreter's lock and runs no Python
+    while it detects, and neither do the steps here, which one call of C code, `list` over `map`, takes one by one.
+    """
+    usual: list[int] = []
+    steps: list[Callable[[], Any]] = [
+        partial(usual.extend, map(call, [sep.get_extract_pixstack])),
+        partial(sep.set_extract_pixstack, n_pixels),
+        detect,
+        partial(list, map(sep.set_extract_pixstack, usual)),
+    ]
+    try:
+        result: T = list(map(call, steps))[2]
+    except Exception:  # SEP raises nothing more special
+        sep.set_extract_pixstack(*usual)
+        raise
+    return result
 
 
 def pick(segmentation: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> int:
