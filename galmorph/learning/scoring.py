@@ -145,7 +145,7 @@ def labelled_part(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource,
     if not wanted.any():
         raise PipelineError(f"part '{part}' of the labels is empty: the checkpoint's split leaves no row there")
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
-    gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
+    gathering = Gathering(catalog, images, checkpoint.recipe.half_width_rpet)
     observation = None if foreign else observation_of(checkpoint)
     return LabelledPart(labels, np.flatnonzero(wanted), constant, observation, gathering)
 
@@ -203,7 +203,7 @@ def calibrate_checkpoint(
     """
     labels = labels_from(catalog, checkpoint.scheme, checkpoint.fractions)
     parts = _parts(checkpoint, catalog, "validation")
-    gathering = Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet)
+    gathering = Gathering(catalog, images, checkpoint.recipe.half_width_rpet)
     chosen = settings or CalibrationSettings()
     fitted = fit_checkpoint(checkpoint, gathering, labels, parts, chosen, progress=progress)
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)

@@ -137,7 +137,7 @@ def train(
     if pipeline.split.get("balance"):
         like = rows_with(pipeline.split["balance"], len(catalog), catalog.table) & (parts != "test")
         weight *= share_weights(labels, parts == "train", like)
-    gathering = Gathering(catalog, images, None, recipe.half_width_rpet)
+    gathering = Gathering(catalog, images, recipe.half_width_rpet)
     sets, snr = build_sets(gathering, pipeline, recipe, labels, parts, weight, report, kept)
     trainers: list[Trainer] = []
     for number in range(1, asked.members + 1):

@@ -311,7 +311,7 @@ def _predictions(
     for trial in best:
         loaded = load_checkpoint(trial.path)
         raw = loaded.with_temperatures((1.0,) * len(loaded.scheme.questions))
-        gathering = Gathering(catalog, images, None, raw.recipe.half_width_rpet)
+        gathering = Gathering(catalog, images, raw.recipe.half_width_rpet)
         viewed = view_rows(raw, gathering, held, observation=observation, progress=progress)
         rows = viewed.rows
         predictions.append(viewed.conditional)

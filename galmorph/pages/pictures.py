@@ -89,7 +89,7 @@ def picture_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Picture |
     centre = (measured.x, measured.y) if np.isfinite(measured.x) else (cutout.x, cutout.y)
     known = _known(cutout.planes, stamp_matrix(*centre, half))
     values = _shown(galaxy, images, recipe, known)
-    up = -1.0 if images.kind != "jpeg" else 1.0
+    up = -1.0 if images.is_linear else 1.0
     bar, bar_title = _scale_bar(half * cutout.scale_arcsec)
     north, east = _directions(images, cutout.tile, centre[0] + cutout.origin[0], centre[1] + cutout.origin[1], up)
     return Picture(
@@ -114,7 +114,7 @@ def _known(planes: FloatArray, matrix: npt.NDArray[np.float64]) -> BoolArray:
 
 def _shown(galaxy: Galaxy, images: ImageSource, recipe: Recipe, known: BoolArray) -> FloatArray:
     """Cut the stamp with its neighbours, as planes in [0, 1]."""
-    linear = images.kind == "tiles"
+    linear = images.is_linear and images.n_planes == 1
     kept = replace(
         recipe, size=_SIZE_PX, neighbours="keep", stretch="asinh" if linear else "display", softening_mjysr=0.0
     )

@@ -199,7 +199,7 @@ def _recipe(run: Reported) -> Recipe:
 
 def _image_names(images: ImageSource) -> str:
     names = [Path(n).name for n in images.tile_names]
-    if images.kind == "jpeg":
+    if not images.is_linear:
         return f"{count_text(len(names))} display stamps"
     return ", ".join(names[:3]) + (f" and {count_text(len(names) - 3)} more" if len(names) > 3 else "")
 
@@ -330,9 +330,9 @@ def _offset_px(gathering: Gathering, results: Results) -> FloatArray:
 
 
 def _psf_mark(gathering: Gathering, known_scale: bool) -> list[Mark]:
-    if not known_scale or gathering.psf_fwhm_px is None:
+    if not known_scale or gathering.images.psf_fwhm_px is None:
         return []
-    return [Mark(gathering.psf_fwhm_px * gathering.images.scale_arcsec, "PSF FWHM")]
+    return [Mark(gathering.images.psf_fwhm_px * gathering.images.scale_arcsec, "PSF FWHM")]
 
 
 def _trained_range(run: Reported) -> list[Mark]:

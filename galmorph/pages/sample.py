@@ -108,7 +108,7 @@ def labelled_sample(
         _names(catalog, kept),
         conditional,
         len(checkpoint.scheme.questions[0].answers),
-        images.kind != "jpeg",
+        images.is_linear,
         Judged(checkpoint.scheme, conditional, labels),
         evaluate(conditional, labels, checkpoint.scheme, found.constant),
     )

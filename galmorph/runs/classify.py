@@ -63,7 +63,7 @@ def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
     x, y = (measured.x, measured.y) if np.isfinite(measured.x) else (cutout.x, cutout.y)
     height, width = cutout.shape
     # A display stamp has nothing beyond its edges, however wide the window was.
-    left, right, bottom, top = (True,) * 4 if run.images.kind == "jpeg" else cutout.clipped
+    left, right, bottom, top = cutout.clipped if run.images.has_edges else (True,) * 4
     past = (left and x - reach < -0.5) or (right and x + reach > width - 0.5)
     past = past or (bottom and y - reach < -0.5) or (top and y + reach > height - 0.5)
     return replace(galaxy, flags=galaxy.flags | Flag.OFF_EDGE) if past else galaxy

@@ -72,7 +72,7 @@ def sample_stamps(recipe: Recipe) -> npt.NDArray[np.float32]:
     catalog = read_catalog(folder / "catalog.fits")
     stamps = []
     with closing(open_images(files, survey=survey(known), band=band)) as images:
-        for galaxy in gather(Gathering(catalog, images, None, recipe.half_width_rpet), np.arange(_GALAXIES)):
+        for galaxy in gather(Gathering(catalog, images, recipe.half_width_rpet), np.arange(_GALAXIES)):
             if galaxy.measured is not None:
                 stamp = stamp_of(galaxy, images, recipe)
                 stamps.append(stretch(stamp.pixels, np.float32(stamp.brightness), recipe))

@@ -19,7 +19,6 @@ from galmorph.runs.blocks import CROSSOVER_PER_MPX, Blocks, block_of
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
-from galmorph.sky.survey import Band
 from galmorph.stamps.backends import Measure, backend
 from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import Measurement
@@ -51,8 +50,6 @@ class Gathering:
     ----------
     catalog, images
         Rows and the images that cover them.
-    band
-        Of the images; None for colour and display images.
     half_width_rpet
         Half-width in Petrosian radii that must fit into a cutout.
     detect
@@ -66,25 +63,10 @@ class Gathering:
 
     catalog: Catalog
     images: ImageSource
-    band: Band | None
     half_width_rpet: float = 2.0
     detect: str = "auto"
     backend: str = "galmorph"
     centroid: str = "windowed"
-
-    @property
-    def psf_fwhm_px(self) -> float | None:
-        """Width of the point-spread function in pixels; None where unknown."""
-        if self.band is None or not np.isfinite(self.images.scale_arcsec):
-            return None
-        return self.band.psf_fwhm_arcsec / self.images.scale_arcsec
-
-    @property
-    def saturation(self) -> float | None:
-        """Flux of saturated pixels; infinite for display images, which are clipped by design."""
-        if self.images.kind == "jpeg":
-            return float("inf")
-        return self.band.saturation if self.band is not None else None
 
     @cached_property
     def where(self) -> tuple[Located, npt.NDArray[np.bool_]]:
@@ -99,7 +81,7 @@ class Gathering:
     @cached_property
     def blocks(self) -> Blocks | None:
         """Pieces of tiles on which objects are detected as a whole; None for none."""
-        if self.images.kind != "tiles" or self.detect == "cutouts":
+        if not self.images.is_linear or self.images.n_planes > 1 or self.detect == "cutouts":
             return None
         where, _ = self.where
         return Blocks.where_dense(self.images, where, per_mpx=0.0 if self.detect == "tiles" else CROSSOVER_PER_MPX)
@@ -129,7 +111,7 @@ def locate(gathering: Gathering) -> tuple[Located, npt.NDArray[np.bool_]]:
 
 
 def _locate(catalog: Catalog, images: ImageSource) -> tuple[Located, npt.NDArray[np.bool_]]:
-    if images.kind == "jpeg":
+    if not images.is_linear:
         return _locate_files(catalog, images)
     if images.has_wcs and catalog.ra_column is not None:
         ra, dec = catalog.ra_deg, catalog.dec_deg
@@ -229,12 +211,12 @@ def _measured(gathering: Gathering, row: int, tile: int, x: float, y: float) -> 
             cutout.x,
             cutout.y,
             weight=cutout.weight,
-            saturation=gathering.saturation,
-            psf_fwhm_px=gathering.psf_fwhm_px,
+            saturation=images.saturation,
+            psf_fwhm_px=images.psf_fwhm_px,
             segmentation=_segmentation(gathering, cutout),
             centroid=gathering.centroid,
         )
-        if images.kind == "jpeg" or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET):
+        if not images.has_edges or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET):
             return Galaxy(row, measured.flags, cutout, measured)
         if half >= _LARGEST_HALF_PX:
             limit = Flag(0) if _fits(measured, half, gathering.half_width_rpet) else Flag.CUTOUT_LIMIT

@@ -89,7 +89,7 @@ def _other_filter(
     found = images.filter_name()
     if found is None:
         return None
-    if images.kind == "colour":
+    if images.n_planes > 1:
         return f"bands {'/'.join(bands)} were asked for, but the images' headers say {found}"
     known = asked
     if asked is not None and bands:

@@ -20,7 +20,7 @@ from galmorph.runs.gather import DETECT, Gathering, locate
 from galmorph.sky.catalog import Catalog, catalog_from, check_columns, read_catalog
 from galmorph.sky.images import ImageSource, Paths, colour_bands, open_images
 from galmorph.sky.rules import Rule
-from galmorph.sky.survey import Band, Survey, survey_names
+from galmorph.sky.survey import Survey, survey_names
 from galmorph.sky.survey import survey as load_survey
 from galmorph.stamps.centroid import CENTROIDS
 from galmorph.stamps.recipe import Recipe
@@ -190,7 +190,7 @@ def prepare_run(
             source, weight=weight, rms=rms, segmentation=segmentation, survey=known, band=band, hdu=image_hdu
         )
     recipe = net.recipe if net else _MEASURED
-    gathering = Gathering(table, source, _one_band(known, bands), recipe.half_width_rpet, detect, backend, centroid)
+    gathering = Gathering(table, source, recipe.half_width_rpet, detect, backend, centroid)
     seen = views if views is not None else recipe.views
     run = Run(gathering, known, bands, band or "", net, prefix, normalise, where, opened, seen, errors, cuts)
     try:
@@ -229,10 +229,6 @@ def _bands(known: Survey | None, band: str | None) -> tuple[str, ...]:
     if known is None:
         raise SurveyError(f"band '{band}' without a survey: name its --survey, one of {', '.join(survey_names())}")
     return colour_bands(known, band) or (known.band(band).name,)
-
-
-def _one_band(known: Survey | None, bands: tuple[str, ...]) -> Band | None:
-    return known.band(bands[0]) if known is not None and len(bands) == 1 else None
 
 
 def _open_catalog(catalog: Any, hdu: int | str | None, columns: Mapping[str, str | None]) -> Catalog:

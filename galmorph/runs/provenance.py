@@ -97,7 +97,7 @@ def _described(catalog: Catalog) -> str:
 
 def _named(images: ImageSource) -> list[str]:
     names = images.tile_names
-    if images.kind == "jpeg":
+    if not images.is_linear:
         return [f"{len(names)} display stamps"]
     more = len(names) - _IMAGES_NAMED
     return [*(Path(n).name for n in names[:_IMAGES_NAMED]), *([f"and {more} more"] if more > 0 else [])]

@@ -31,10 +31,9 @@ def field_gathering(field: MockField, survey: str, band: str, half_width_rpet: f
     known = load_survey(survey)
     with tempfile.TemporaryDirectory(prefix="galmorph-") as folder:
         field.write(folder)
-        colour = len(field.images) == 3
         images: Any = Path(folder) / "image.fits"
-        if colour:
+        if len(field.images) > 1:
             images = {b: Path(folder) / f"{b}.fits" for b in field.images}
         with closing(open_images(images, survey=known, band=band)) as source:
             catalog = read_catalog(Path(folder) / "catalog.fits")
-            yield Gathering(catalog, source, None if colour else known.band(band), half_width_rpet)
+            yield Gathering(catalog, source, half_width_rpet)

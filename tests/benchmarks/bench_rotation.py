@@ -71,7 +71,7 @@ def galaxies(checkpoint: Checkpoint, labels: Path, images: ImageSource, rows: in
     """Yield up to so many measured galaxies, drawn from the whole table."""
     catalog = read_catalog(labels)
     chosen = np.sort(np.random.default_rng(3).permutation(len(catalog))[:rows])
-    for galaxy in gather(Gathering(catalog, images, None, checkpoint.recipe.half_width_rpet), chosen):
+    for galaxy in gather(Gathering(catalog, images, checkpoint.recipe.half_width_rpet), chosen):
         if galaxy.cutout is not None and galaxy.measured is not None:
             yield galaxy
 

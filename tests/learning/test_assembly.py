@@ -66,7 +66,7 @@ def built(folder, text=PIPELINE, *, weight=2.0, kept=None, report=lambda *_: Non
     labels = labels_from(catalog, load_scheme("candels-visual"), {})
     parts = np.repeat(["train", "validation", "test", "train"], 4)
     with closing(open_images(folder / "image.fits", survey=survey("candels"), band="H")) as images:
-        gathering = Gathering(catalog, images, survey("candels").band("H"), recipe.half_width_rpet)
+        gathering = Gathering(catalog, images, recipe.half_width_rpet)
         return build_sets(gathering, pipeline, recipe, labels, parts, np.full(16, weight), report, kept)[0]
 
 

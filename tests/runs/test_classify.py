@@ -42,7 +42,8 @@ def run(sky):
 
 def test_a_run_knows_its_survey_and_bands(run):
     assert (run.survey, run.band, run.bands) == ("candels", "H", ("F160W",))
-    assert run.gathering.psf_fwhm_px == pytest.approx(run.gathering.band.psf_fwhm_arcsec / 0.06)
+    assert run.images.bands == run.bands
+    assert run.images.psf_fwhm_px == pytest.approx(run.images.band.psf_fwhm_arcsec / 0.06)
 
 
 def test_galaxies_are_gathered_in_order_or_as_asked(run):

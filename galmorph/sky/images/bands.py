@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ from galmorph.sky.cutout import Cutout, FloatArray
 from galmorph.sky.images.grid import SkyGrid
 from galmorph.sky.images.source import DoubleArray, Located
 from galmorph.sky.images.tiles import TileSource, Window
-from galmorph.sky.survey import Band, ColourParams
+from galmorph.sky.survey import Band, ColourParams, Survey
 
 __all__ = ["ColourSource"]
 
@@ -41,6 +40,8 @@ class ColourSource:
         Their bands.
     params
         How they are composed.
+    survey
+        Their survey.
 
     Raises
     ------
@@ -48,11 +49,23 @@ class ColourSource:
         If the images have different shapes and no WCS to bring them together.
     """
 
-    kind: Literal["tiles", "colour", "jpeg"] = "colour"
+    band: Band | None = None
+    is_linear = True
+    has_edges = True
     n_planes = 3
+    # Three bands have three of each; which of them measuring should use on their sum has not been tried.
+    psf_fwhm_px: float | None = None
+    saturation: float | None = None
 
-    def __init__(self, sources: Sequence[TileSource], bands: Sequence[Band], params: ColourParams) -> None:
+    def __init__(
+        self,
+        sources: Sequence[TileSource],
+        bands: Sequence[Band],
+        params: ColourParams,
+        survey: Survey | None = None,
+    ) -> None:
         self._sources, self._bands, self._params = tuple(sources), tuple(bands), params
+        self.survey, self.bands = survey, tuple(band.name for band in bands)
         self._middle = sources[1]
         self.tile_names = self._middle.tile_names
         self.scale_arcsec = self._middle.scale_arcsec

@@ -11,7 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from galmorph.sky.colour import linear_intensity
 from galmorph.sky.cutout import Cutout, FloatArray
 from galmorph.sky.images.source import DoubleArray, Located, nowhere
 from galmorph.sky.images.tiles import Window
-from galmorph.sky.survey import Survey
+from galmorph.sky.survey import Band, Survey
 
 __all__ = ["DISPLAY_SUFFIXES", "JpegSource", "open_stamps"]
 
@@ -97,7 +97,7 @@ def is_stamp(name: str) -> bool:
     return not hidden and name.lower().endswith(DISPLAY_SUFFIXES)
 
 
-def open_stamps(paths: Sequence[Path], survey: Survey | None = None) -> JpegSource:
+def open_stamps(paths: Sequence[Path], survey: Survey | None = None, bands: tuple[str, ...] = ()) -> JpegSource:
     """Open display stamps.
 
     Parameters
@@ -106,6 +106,8 @@ def open_stamps(paths: Sequence[Path], survey: Survey | None = None) -> JpegSour
         One zip file, or folders and files.
     survey
         The survey whose stamps they are; it says how to make them linear.
+    bands
+        Names of the bands that they show.
 
     Raises
     ------
@@ -122,7 +124,7 @@ def open_stamps(paths: Sequence[Path], survey: Survey | None = None) -> JpegSour
     if not store.names:
         store.close()
         raise ImageError(f"'{paths[0]}' holds no JPEG or PNG stamp: expected names in {', '.join(DISPLAY_SUFFIXES)}")
-    return JpegSource(store, survey)
+    return JpegSource(store, survey, bands)
 
 
 class JpegSource:
@@ -138,13 +140,20 @@ class JpegSource:
     survey
         Its ``jpeg`` says how many planes the stamps have and how they were stretched. Without it the first
         stamp decides on the planes, and the mean of the planes serves as flux.
+    bands
+        Names of the bands that they show.
     """
 
-    kind: Literal["tiles", "colour", "jpeg"] = "jpeg"
+    band: Band | None = None
+    is_linear = False
+    has_edges = False
     scale_arcsec = math.nan
+    psf_fwhm_px: float | None = None
+    saturation: float | None = math.inf
     has_wcs = False
 
-    def __init__(self, store: _Store, survey: Survey | None) -> None:
+    def __init__(self, store: _Store, survey: Survey | None, bands: tuple[str, ...] = ()) -> None:
+        self.survey, self.bands = survey, bands
         self._store = store
         self._stretch = survey.jpeg if survey else None
         self._colour = survey.colour if survey else None

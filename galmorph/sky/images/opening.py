@@ -71,15 +71,14 @@ def open_images(
         return _open_colour(by_band, weight, rms, _known(survey), hdu)
     paths = expand(_listed(images))
     if are_stamps(paths):
-        _check_band(survey, band)
         _check_no_map(segmentation, "display stamps")
-        return open_stamps([Path(path) for path in paths], survey)
+        return open_stamps([Path(path) for path in paths], survey, _band_names(survey, band))
     if band is not None and colour_bands(survey, band):
         bands = ", ".join(f"{b}=FILE" for b in colour_bands(survey, band) or ())
         raise ImageError(f"band '{band}' needs three images by band: expected {bands}; name them so with --image")
     one = survey.band(band) if survey is not None and band is not None else None
     tiles = _open_tiles(paths, weight, rms, survey, hdu)
-    return TileSource(_with_labels(tiles, paths, segmentation), one)
+    return TileSource(_with_labels(tiles, paths, segmentation), one, survey)
 
 
 def colour_bands(survey: Survey | None, band: str) -> tuple[str, str, str] | None:
@@ -138,9 +137,10 @@ def _known(survey: Survey | None) -> Survey:
     return survey
 
 
-def _check_band(survey: Survey | None, band: str | None) -> None:
-    if survey is not None and band is not None and colour_bands(survey, band) is None:
-        survey.band(band)
+def _band_names(survey: Survey | None, band: str | None) -> tuple[str, ...]:
+    if survey is None or band is None:
+        return ()
+    return colour_bands(survey, band) or (survey.band(band).name,)
 
 
 def _listed(paths: str | Path | Sequence[str | Path] | Mapping[str, object]) -> Sequence[str | Path]:
@@ -265,8 +265,8 @@ def _open_colour(
         for name in colour.bands:
             paths = expand(of_image[name])
             tiles = _open_tiles(paths, of_weight.get(name, ()), of_rms.get(name, ()), survey, hdu)
-            sources.append(TileSource(tiles, survey.band(name)))
-        return ColourSource(sources, [survey.band(name) for name in colour.bands], colour)
+            sources.append(TileSource(tiles, survey.band(name), survey))
+        return ColourSource(sources, [survey.band(name) for name in colour.bands], colour, survey)
     except ImageError:
         for source in sources:
             source.close()

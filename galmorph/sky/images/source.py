@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.sky.cutout import Cutout
+from galmorph.sky.survey import Band, Survey
 
 __all__ = ["DoubleArray", "ImageSource", "Located", "nowhere"]
 
@@ -43,21 +44,41 @@ class ImageSource(Protocol):
 
     Attributes
     ----------
-    kind
-        ``tiles`` (FITS, one band), ``colour`` (FITS, three bands composed) or ``jpeg`` (display stamps).
+    survey
+        Of which they are; None where nobody said.
+    bands
+        Names of their bands in the survey, for colour those shown as red, green and blue; () where nobody said.
+    band
+        The band of linear images of one band; None for all others, and where nobody said.
+    is_linear
+        Whether they were observed as flux. Display stamps were not: rows find theirs by its file name, and its first
+        row is the top of the picture.
+    has_edges
+        Whether there are pixels beyond a window, up to the edges of the tile. A display stamp is its own window.
     n_planes
         Planes of a cutout: 1 or 3.
     scale_arcsec
         Median pixel scale of the tiles in arcsec; NaN where it is not known.
+    psf_fwhm_px
+        Full width at half maximum of the band's point-spread function in pixels; None where it is not known.
+    saturation
+        Flux from which pixels count as saturated: infinite for display stamps, whose brightest pixels are cut by
+        design; None where it is not known.
     has_wcs
         Whether sky positions can be located.
     tile_names
         What each tile is called: file names.
     """
 
-    kind: Literal["tiles", "colour", "jpeg"]
+    survey: Survey | None
+    bands: tuple[str, ...]
+    band: Band | None
+    is_linear: bool
+    has_edges: bool
     n_planes: int
     scale_arcsec: float
+    psf_fwhm_px: float | None
+    saturation: float | None
     has_wcs: bool
     tile_names: list[str]
 

@@ -6,7 +6,6 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ from galmorph.sky.images.flux_units import filter_of, zero_point_of
 from galmorph.sky.images.grid import unit_vectors
 from galmorph.sky.images.pixels import Pixels
 from galmorph.sky.images.source import DoubleArray, Located, nowhere
-from galmorph.sky.survey import Band, surface_brightness_mjysr
+from galmorph.sky.survey import Band, Survey, surface_brightness_mjysr
 
 __all__ = ["LARGEST_LABEL", "Tile", "TileSource", "Window", "as_labels"]
 
@@ -115,19 +114,25 @@ class TileSource:
     tiles
         The images.
     band
-        Their band, for the zero point where the headers do not say it.
+        Their band: its point-spread function, saturation, and its zero point where the headers do not say it.
+    survey
+        Their survey.
     """
 
-    kind: Literal["tiles", "colour", "jpeg"] = "tiles"
+    is_linear = True
+    has_edges = True
     n_planes = 1
 
-    def __init__(self, tiles: Sequence[Tile], band: Band | None = None) -> None:
+    def __init__(self, tiles: Sequence[Tile], band: Band | None = None, survey: Survey | None = None) -> None:
         self.tiles = list(tiles)
         self.tile_names = [tile.image.name for tile in tiles]
         self.has_wcs = all(tile.image.grid is not None for tile in tiles)
         scales = [self.scale_of(n) for n in range(len(tiles))]
         self.scale_arcsec = float(np.median(scales))
-        self._band = band
+        self.survey, self.band = survey, band
+        self.bands = () if band is None else (band.name,)
+        self.psf_fwhm_px = self._psf_fwhm_px()
+        self.saturation = None if band is None else band.saturation
         self._open: OrderedDict[FitsPlane, Pixels] = OrderedDict()
 
     def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
@@ -230,8 +235,8 @@ class TileSource:
         """Return the surface brightness in MJy/sr of one image unit; NaN where it is not known."""
         scale = self.scale_of(tile)
         if not math.isfinite(scale):
-            scale = self._band.scale_arcsec if self._band is not None else math.nan
-        return surface_brightness_mjysr(zero_point_of(self.tiles[tile].image.cards, self._band, scale), scale)
+            scale = self.band.scale_arcsec if self.band is not None else math.nan
+        return surface_brightness_mjysr(zero_point_of(self.tiles[tile].image.cards, self.band, scale), scale)
 
     def filter_name(self) -> str | None:
         """Return the filter that the headers name; several joined by ``+``; None where they name none."""
@@ -285,6 +290,11 @@ class TileSource:
         if plane is None:
             return None
         return as_labels(self._pixels(plane).window(*window.ranges), plane.name)
+
+    def _psf_fwhm_px(self) -> float | None:
+        if self.band is None or not math.isfinite(self.scale_arcsec):
+            return None
+        return self.band.psf_fwhm_arcsec / self.scale_arcsec
 
     def _inverse_variance(self, tile: int, stored: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
