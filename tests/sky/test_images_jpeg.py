@@ -42,8 +42,10 @@ def test_pixels_come_as_stored_from_the_top_row_down(tmp_path):
     pixels = _rgb()
     source = open_images(_zip(tmp_path / "stamps.zip", {"a.png": _png(pixels)}), survey=SDSS, band="RGB")
     cutout = source.cutout(0, 3.5, 2.5, 100)
-    assert not source.is_linear and not source.has_edges
-    assert source.saturation == np.inf and source.psf_fwhm_px is None
+    assert not source.is_linear
+    assert not source.has_edges
+    assert source.saturation == np.inf
+    assert source.psf_fwhm_px is None
     assert source.n_planes == 3
     assert cutout.planes.dtype == np.float32
     assert cutout.planes.flags.c_contiguous

@@ -124,7 +124,8 @@ def test_colour_images_are_named_by_band_in_any_order_and_either_way(tmp_path):
     for images in (paths, [f"{band}={paths[band]}" for band in "gri"]):
         for band in ("gri", "RGB", None):
             source = open_images(images, survey=SDSS, band=band)
-            assert source.bands == ("i", "r", "g") and source.band is None
+            assert source.bands == ("i", "r", "g")
+            assert source.band is None
             assert source.n_planes == 3
             assert source.tile_names == ["r.fits"]
             source.close()

@@ -412,7 +412,8 @@ def test_the_real_uds_image_covers_its_catalogue(shared_data):
         survey=survey("nircam"),
         band="F115W",
     )
-    assert source.is_linear and source.has_edges
+    assert source.is_linear
+    assert source.has_edges
     assert source.filter_name() == "F115W"
     assert source.scale_arcsec == pytest.approx(0.04, rel=1e-4)
     # 10 nJy in pixels of 0.04 arcsec

@@ -130,7 +130,7 @@ class TileSource:
         scales = [self.scale_of(n) for n in range(len(tiles))]
         self.scale_arcsec = float(np.median(scales))
         self.survey, self.band = survey, band
-        self.bands = () if band is None else (band.name,)
+        self.bands: tuple[str, ...] = () if band is None else (band.name,)
         self.psf_fwhm_px = self._psf_fwhm_px()
         self.saturation = None if band is None else band.saturation
         self._open: OrderedDict[FitsPlane, Pixels] = OrderedDict()
