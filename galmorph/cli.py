@@ -499,6 +499,7 @@ def _train(options: argparse.Namespace) -> None:
             resume=options.resume,
             device=options.device,
             progress=_telling(bar),
+            on_epoch=_draw_losses,
         )
     sys.stdout.write(f"{made.path}\n")
 
@@ -512,12 +513,19 @@ def _overrides(options: argparse.Namespace, *, seed: int | None = None) -> dict[
 def _telling(bar: _Bar) -> Any:
     """Return a report of progress: a bar, or a line for each epoch where there is no terminal."""
 
-    def progress(what: str, done: int, total: int, remark: str) -> None:
+    def progress(what: str, done: int, total: int, remark: str = "") -> None:
         bar(done, total, what, remark)
         if what == "training" and not sys.stderr.isatty():
             sys.stderr.write(f"epoch {done}/{total} {remark}\n")
 
     return progress
+
+
+def _draw_losses(state: Any) -> None:
+    """Draw the losses of a training after each epoch."""
+    from galmorph.pages.losses import draw_losses  # noqa: PLC0415
+
+    draw_losses(state.folder / "losses.png", state.histories)
 
 
 def _run_pipelines(options: argparse.Namespace) -> None:
@@ -538,6 +546,7 @@ def _run_pipelines(options: argparse.Namespace) -> None:
             resume=options.resume,
             device=options.device,
             progress=_telling(bar),
+            on_epoch=_draw_losses,
         )
     _print_table(table)
     sys.stdout.write(f"{folder / 'comparison.ecsv'}\n")
@@ -564,6 +573,7 @@ def _tune(options: argparse.Namespace) -> None:
             resume=options.resume,
             device=options.device,
             progress=_telling(bar),
+            on_epoch=_draw_losses,
         )
     _print_table(made.table)
     sys.stderr.write(f"best: {made.ranking[0]}\n")
@@ -594,7 +604,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             images,
             part=options.split,
             views=options.views,
-            progress=lambda w, d, n, r: bar(d, n, w, r),
+            progress=_telling(bar),
         )
     if options.card:
         add_to_card(options.card, options.split, scores)
@@ -630,7 +640,7 @@ def _inspect(options: argparse.Namespace) -> None:
             catalog,
             images,
             part=options.split,
-            progress=lambda w, d, n, r: bar(d, n, w, r),
+            progress=_telling(bar),
             **chosen,
         )
     sys.stdout.write(f"{page}\n")
@@ -653,9 +663,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     checkpoint, card = load_checkpoint(options.checkpoint), read_card(options.checkpoint)
     catalog, images = _labelled(options, *_survey_and_band(checkpoint.envelope))
     with closing(images), closing(_Bar()) as bar:
-        fitted, card = calibrate_checkpoint(
-            checkpoint, catalog, images, settings, card=card, progress=lambda w, d, n, r: bar(d, n, w, r)
-        )
+        fitted, card = calibrate_checkpoint(checkpoint, catalog, images, settings, card=card, progress=_telling(bar))
     sys.stdout.write(f"{save_checkpoint(fitted, path, card)}\n")
 
 

@@ -43,7 +43,6 @@ def layer(module: str) -> int:
 LAZY = "galmorph"
 TO_BE_CUT = {
     "galmorph.runs.classify imports galmorph.pages.report",
-    "galmorph.learning.training imports galmorph.pages.losses",
 }
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from galmorph.errors import PipelineError
 from galmorph.learning.pipeline import Pipeline
-from galmorph.learning.viewed import Progress
 from galmorph.nets.training.training_set import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
+from galmorph.progress import Progress
 from galmorph.runs.blas import one_blas_thread
 from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of
 from galmorph.runs.simulated import field_gathering
@@ -115,7 +115,7 @@ def _build(
     kept: dict[str, list[int]] = {part: [] for part in stacks}
     snr: list[float] = []
     for done, galaxy in enumerate(gather(gathering, rows), 1):
-        report("measuring", done, len(rows), "")
+        report("measuring", done, len(rows))
         if galaxy.measured is None or galaxy.cutout is None:
             continue
         part = str(parts[galaxy.row])
@@ -205,7 +205,7 @@ def _field_canvases(
     made: dict[int, Canvas] = {}
     with field_gathering(field, survey, band, recipe.half_width_rpet) as gathering:
         for galaxy in gather(gathering, np.flatnonzero(~stars)):
-            report("simulating", first + galaxy.row + 1, total, "")
+            report("simulating", first + galaxy.row + 1, total)
             if galaxy.measured is not None and galaxy.cutout is not None:
                 made[galaxy.row] = _canvas(galaxy, gathering.images, recipe)
     truth, votes = scheme.labels(field.truth).take(np.array(list(made), np.intp)), float(settings["votes"])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import PipelineError, unknown_name
-from galmorph.learning.viewed import Progress, Viewed, observation_of, view_rows
+from galmorph.learning.viewed import Viewed, observation_of, view_rows
 from galmorph.nets.checkpoint.calibrate import METHODS, Calibration, fit_calibration
 from galmorph.nets.checkpoint.embedding import fit_embedding
 from galmorph.nets.checkpoint.envelope import UNLIMITED, Envelope, Limits
@@ -18,6 +18,7 @@ from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.nets.checkpoint.prediction_sets import KINDS, first_probabilities, first_votes, fit_sets
 from galmorph.nets.evaluate import score_sets
 from galmorph.nets.training.settings import Observation
+from galmorph.progress import Progress, silent
 from galmorph.runs.gather import Gathering
 from galmorph.sky.scheme import Labels
 from galmorph.sky.survey import survey as load_survey
@@ -108,7 +109,7 @@ def fit_checkpoint(
     settings: CalibrationSettings,
     *,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Fitted:
     """Fit calibration, prediction sets and envelope on the validation part; the test part is not read.
 

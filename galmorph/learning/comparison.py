@@ -15,11 +15,12 @@ from galmorph.learning.assembly import KeptSets
 from galmorph.learning.inputs import Inputs
 from galmorph.learning.pipeline import PARTS, Pipeline, split_rows
 from galmorph.learning.scoring import evaluate_checkpoint, labels_from, names_of
-from galmorph.learning.training import RECORD, Progress, check_record, named_progress, record_of, train
+from galmorph.learning.training import RECORD, Observer, check_record, named_progress, record_of, train, unobserved
 from galmorph.nets.architecture.network import NetworkConfig, outline
 from galmorph.nets.checkpoint.card import add_to_card, read_card
 from galmorph.nets.training.settings import Augmentation, EnsembleSettings
 from galmorph.nets.training.start import load_start
+from galmorph.progress import Progress, silent
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.images import ImageSource
@@ -39,7 +40,8 @@ def compare(
     part: str = "test",
     resume: bool = False,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: Progress = silent,
+    on_epoch: Observer = unobserved,
 ) -> Table:
     """Train and score pipelines one after the other, from the inputs that each names.
 
@@ -53,7 +55,7 @@ def compare(
         Part of the labels that is scored: ``'test'``, or ``'validation'``.
     resume
         Go on where another call was stopped; pipelines that are done stay as they are.
-    device, progress
+    device, progress, on_epoch
         As for :func:`galmorph.learning.training.train`.
 
     Returns
@@ -74,7 +76,7 @@ def compare(
         _check(pipeline, folder / pipeline.name, part, resume=resume)
     cards, kept = {}, KeptSets()
     for pipeline in pipelines:
-        cards[pipeline.name] = _one(pipeline, folder / pipeline.name, part, resume, device, progress, kept)
+        cards[pipeline.name] = _one(pipeline, folder / pipeline.name, part, resume, device, progress, on_epoch, kept)
         table = side_by_side(cards, part)
         write_table(table, folder / "comparison.ecsv")
     return table
@@ -125,7 +127,8 @@ def _one(
     part: str,
     resume: bool,
     device: str,
-    progress: Progress | None,
+    progress: Progress,
+    on_epoch: Observer,
     kept: KeptSets,
 ) -> Mapping[str, Any]:
     """Train and score a pipeline, unless that is done; return the card."""
@@ -137,7 +140,17 @@ def _one(
     report = named_progress(progress, pipeline.name)
     catalog, images = open_inputs(pipeline)
     with closing(images):
-        made = train(catalog, images, pipeline, folder, resume=resume, device=device, progress=report, kept=kept)
+        made = train(
+            catalog,
+            images,
+            pipeline,
+            folder,
+            resume=resume,
+            device=device,
+            progress=report,
+            on_epoch=on_epoch,
+            kept=kept,
+        )
         scores = evaluate_checkpoint(made.checkpoint, catalog, images, part=part, progress=report)
     add_to_card(path.with_suffix(".json"), part, scores)
     return read_card(path)

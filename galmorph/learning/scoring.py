@@ -12,10 +12,11 @@ import numpy.typing as npt
 from galmorph.errors import PipelineError, SchemeError, unknown_name
 from galmorph.learning.calibration import CalibrationSettings, fit_checkpoint, score_viewed
 from galmorph.learning.pipeline import PARTS, split_rows
-from galmorph.learning.viewed import Progress, observation_of, view_rows
+from galmorph.learning.viewed import observation_of, view_rows
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.nets.evaluate import evaluate, mean_fractions
 from galmorph.nets.training.settings import Observation
+from galmorph.progress import Progress, silent
 from galmorph.runs.gather import Gathering
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource
@@ -97,7 +98,7 @@ def evaluate_checkpoint(
     *,
     part: str = "test",
     views: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Score a checkpoint on one part of a labelled table, divided as it was for training.
 
@@ -179,7 +180,7 @@ def calibrate_checkpoint(
     settings: CalibrationSettings | None = None,
     *,
     card: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[Checkpoint, dict[str, Any]]:
     """Fit calibration, prediction sets and envelope of a checkpoint anew; its networks stay as they are.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from galmorph.nets.training.events import Events, check_tensorboard
 from galmorph.nets.training.loop import Epoch, Trainer
 from galmorph.nets.training.settings import Augmentation, EnsembleSettings
 from galmorph.nets.training.start import Start, load_start, mark_of
-from galmorph.pages.losses import draw_losses
+from galmorph.progress import Progress, silent
 from galmorph.runs.gather import Gathering
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.formats.atomic import replacing
@@ -44,10 +44,18 @@ from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import read_views
 from galmorph.toml import build
 
-__all__ = ["TrainingRun", "check_record", "named_progress", "record_of", "train"]
+__all__ = [
+    "Observer",
+    "TrainingRun",
+    "TrainingState",
+    "check_record",
+    "named_progress",
+    "record_of",
+    "train",
+    "unobserved",
+]
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str, int, int, str], None]
 FloatArray = npt.NDArray[np.float64]
 STATE = "state.safetensors"
 RECORD = "pipeline.json"
@@ -62,14 +70,40 @@ class TrainingRun:
     card: Mapping[str, Any]
 
 
-def named_progress(progress: Progress | None, name: str) -> Progress:
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a training stands after an epoch.
+
+    Parameters
+    ----------
+    name
+        Of the pipeline.
+    folder
+        In which it leaves its files.
+    histories
+        For each of its networks until now the epochs, each with ``epoch``, ``train_loss`` and ``validation_loss``.
+    """
+
+    name: str
+    folder: Path
+    histories: Sequence[Sequence[Mapping[str, float]]]
+
+
+Observer = Callable[[TrainingState], None]
+"""What is called after each epoch, to draw its losses or to stop the training by an exception."""
+
+
+def unobserved(state: TrainingState) -> None:
+    """Take no note of a training."""
+
+
+def named_progress(progress: Progress, name: str) -> Progress:
     """Put the name of what is trained before the remarks of a report."""
-    report = progress or _silent
-    return lambda what, done, total, remark: report(what, done, total, f"{name} {remark}".rstrip())
 
+    def report(stage: str, done: int, total: int, remark: str = "") -> None:
+        progress(stage, done, total, f"{name} {remark}".rstrip())
 
-def _silent(what: str, done: int, total: int, remark: str) -> None:
-    """Report nothing."""
+    return report
 
 
 def train(
@@ -80,7 +114,8 @@ def train(
     *,
     resume: bool = False,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: Progress = silent,
+    on_epoch: Observer = unobserved,
     kept: KeptSets | None = None,
 ) -> TrainingRun:
     """Train a network as a pipeline says.
@@ -94,15 +129,17 @@ def train(
     pipeline
         From :func:`galmorph.learning.pipeline.load_pipeline`.
     folder
-        Receives ``NAME.safetensors``, its card ``NAME.json``, ``log.csv``, ``losses.png``, ``split.csv``, the settings
-        as ``pipeline.json`` and the state to resume from; further networks of an ensemble have ``log-2.csv`` and so on.
+        Receives ``NAME.safetensors``, its card ``NAME.json``, ``log.csv``, ``split.csv``, the settings as
+        ``pipeline.json`` and the state to resume from; further networks of an ensemble have ``log-2.csv`` and so on.
     resume
         Continue from the state in `folder`.
     device
         ``'auto'``, ``'cpu'`` or ``'cuda'``. Runs on a GPU and on the processor see the same random views, but not the
         same noise.
     progress
-        Called with what is going on, the number done, the number in all, and a remark.
+        See :class:`galmorph.progress.Progress`.
+    on_epoch
+        Called after each epoch, when its state is saved.
     kept
         Sets of an earlier training, taken where nothing that decides about them differs.
 
@@ -116,7 +153,7 @@ def train(
     PipelineError, SchemeError, CatalogError, CheckpointError, ImageError, OutputError
         Before training starts, if anything does not fit.
     """
-    report, device = progress or _silent, resolve_device(device)
+    device = resolve_device(device)
     scheme, recipe = load_scheme(pipeline.scheme), Recipe.from_dict(pipeline.recipe)
     where = f"pipeline '{pipeline.name}'"
     config, ranges = (
@@ -138,15 +175,18 @@ def train(
         like = rows_with(pipeline.split["balance"], len(catalog), catalog.table) & (parts != "test")
         weight *= share_weights(labels, parts == "train", like)
     gathering = Gathering(catalog, images, recipe.half_width_rpet)
-    sets, snr = build_sets(gathering, pipeline, recipe, labels, parts, weight, report, kept)
+    sets, snr = build_sets(gathering, pipeline, recipe, labels, parts, weight, progress, kept)
     trainers: list[Trainer] = []
     for number in range(1, asked.members + 1):
         seeded = replace(asked.loop, seed=asked.loop.seed + number - 1)
         trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, seeded, device)
         trainers.append(trainer)
-        _train_member(trainers, folder, start, resume=resume, report=report)
+        for epoch in _epochs(trainers, folder, start, resume=resume, progress=progress):
+            on_epoch(TrainingState(pipeline.name, folder, [t.history for t in trainers]))
+            remark = f"network {number}: {_remark(epoch)}"
+            progress("training", epoch.number, asked.epochs, remark)
     raw = _checkpoint(pipeline, trainers, scheme, recipe, survey, snr)
-    fitted = fit_checkpoint(raw, gathering, labels, parts, calibration, device=device, progress=report)
+    fitted = fit_checkpoint(raw, gathering, labels, parts, calibration, device=device, progress=progress)
     checkpoint = fitted.checkpoint
     constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), scheme)
     scores = evaluate(fitted.held.conditional, labels.take(fitted.held.rows), scheme, constant)
@@ -162,17 +202,17 @@ def _state(folder: Path, number: int) -> Path:
     return folder / (STATE if number == 1 else f"state-{number}.safetensors")
 
 
-def _train_member(
-    trainers: Sequence[Trainer], folder: Path, start: Start | None, *, resume: bool, report: Progress
-) -> None:
-    """Train the last network, saving its state and the curves of all after every epoch."""
+def _epochs(
+    trainers: Sequence[Trainer], folder: Path, start: Start | None, *, resume: bool, progress: Progress
+) -> Iterator[Epoch]:
+    """Train the last network; yield after every epoch, when its state is saved."""
     trainer, number = trainers[-1], len(trainers)
     state = _state(folder, number)
     if resume and state.exists():
         trainer.resume(state)
     elif start is not None:
         trainer.begin_with(start.member(number))
-        report("training", 0, trainer.settings.epochs, f"network {number}: starts with {start}")
+        progress("training", 0, trainer.settings.epochs, f"network {number}: starts with {start}")
     with (
         closing(Events(folder / f"events-{number}", trainer.done))
         if trainer.settings.tensorboard
@@ -181,10 +221,9 @@ def _train_member(
         for epoch in trainer.epochs():
             trainer.save(state)
             _write_log(state.with_name(state.stem.replace("state", "log") + ".csv"), trainer.history)
-            draw_losses(folder / "losses.png", [t.history for t in trainers])
             if events is not None:
                 events.add(epoch)
-            report("training", epoch.number, trainer.settings.epochs, f"network {number}: {_remark(epoch)}")
+            yield epoch
 
 
 def _checkpoint(

@@ -20,13 +20,14 @@ from galmorph.learning.comparison import check_settings, least_loss, open_inputs
 from galmorph.learning.pipeline import Pipeline, split_rows
 from galmorph.learning.ranges import SECTIONS, Range, draw_trial, nested, read_ranges
 from galmorph.learning.scoring import calibrate_checkpoint, evaluate_checkpoint, labels_from, names_of
-from galmorph.learning.training import Progress, check_record, named_progress, record_of, train
+from galmorph.learning.training import Observer, check_record, named_progress, record_of, train, unobserved
 from galmorph.learning.viewed import view_rows
 from galmorph.nets.checkpoint.blend import fit_shares, mean_log_likelihood
 from galmorph.nets.checkpoint.card import add_to_card, read_card
 from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint
 from galmorph.nets.training.settings import Augmentation, Observation
+from galmorph.progress import Progress, silent
 from galmorph.runs.gather import Gathering
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource
@@ -144,7 +145,8 @@ def tune(
     blend: Blend | None = None,
     resume: bool = False,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: Progress = silent,
+    on_epoch: Observer = unobserved,
 ) -> Tuned:
     """Search the ranges of a pipeline at random; the test part is not read.
 
@@ -161,7 +163,7 @@ def tune(
         What to join at the end; None for nothing.
     resume
         Go on where another call was stopped, with as many or more trials.
-    device, progress
+    device, progress, on_epoch
         As for :func:`galmorph.learning.training.train`.
 
     Raises
@@ -173,7 +175,7 @@ def tune(
     drawn = [_trial(pipeline, search, number, folder / _TRIALS) for number in range(search.trials)]
     _check(drawn, folder, blend, resume=resume)
     catalog, images = open_inputs(pipeline)
-    training = partial(train, catalog, images, resume=resume, device=device, kept=KeptSets())
+    training = partial(train, catalog, images, resume=resume, device=device, on_epoch=on_epoch, kept=KeptSets())
     with closing(images):
         for trial in drawn:
             if not trial.is_done:
@@ -277,7 +279,7 @@ def _column(values: Sequence[Any]) -> Any:
 
 
 def _join(
-    best: Sequence[Trial], path: Path, blend: Blend, catalog: Catalog, images: ImageSource, progress: Progress | None
+    best: Sequence[Trial], path: Path, blend: Blend, catalog: Catalog, images: ImageSource, progress: Progress
 ) -> None:
     """Join trials, and calibrate and score the blend on the validation part, which it was chosen by."""
     predictions, labels = _predictions(best, catalog, images, progress) if blend.fitted else ([], None)
@@ -299,7 +301,7 @@ def _join(
 
 
 def _predictions(
-    best: Sequence[Trial], catalog: Catalog, images: ImageSource, progress: Progress | None
+    best: Sequence[Trial], catalog: Catalog, images: ImageSource, progress: Progress
 ) -> tuple[list[FloatArray], Labels]:
     """Predict the validation part by each trial, not calibrated; return the labels of the same rows too."""
     pipeline = best[0].pipeline

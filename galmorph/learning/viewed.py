@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from galmorph.flags import UNCLASSIFIABLE
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.nets.training.observation import degrade
 from galmorph.nets.training.settings import Observation
+from galmorph.progress import Progress, silent
 from galmorph.runs.gather import Gathering, gather, views_of
 from galmorph.stamps.recipe import Recipe, Stamp, stretch
 from galmorph.stamps.views import Views, read_views
@@ -21,7 +22,6 @@ from galmorph.toml import build
 __all__ = ["StampBatch", "Viewed", "check_views", "observation_of", "stamps_of_rows", "view_rows"]
 
 FloatArray = npt.NDArray[np.float64]
-Progress = Callable[[str, int, int, str], None]
 _TOGETHER = 512
 
 
@@ -79,7 +79,7 @@ def view_rows(
     observation: Observation | None = None,
     device: str = "cpu",
     views: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Viewed:
     """Show some rows to a checkpoint's network, optionally degraded to another survey.
 
@@ -142,7 +142,7 @@ def stamps_of_rows(
     *,
     observation: Observation | None = None,
     views: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Iterator[StampBatch]:
     """Cut the stamps of those rows that have an image; the arguments and errors as for :func:`view_rows`."""
     seen = read_views(checkpoint.recipe.views if views is None else views)
@@ -151,8 +151,7 @@ def stamps_of_rows(
     waiting: list[Stamp] = []
     kept: list[tuple[int, float, float, float]] = []
     for done, galaxy in enumerate(gather(gathering, rows), 1):
-        if progress is not None:
-            progress("predicting", done, len(rows), "")
+        progress("predicting", done, len(rows))
         if galaxy.measured is None or galaxy.cutout is None or galaxy.flags & UNCLASSIFIABLE:
             continue
         waiting.append(views_of(galaxy, gathering.images, checkpoint.recipe, matrices, warp=checkpoint.warp))

@@ -16,7 +16,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import galmorph
 from galmorph.errors import CatalogError, OutputError, PipelineError, unknown_name
-from galmorph.learning.viewed import Progress
 from galmorph.nets.architecture.network import members_of, n_weights, outline, shares_of
 from galmorph.nets.checkpoint.card import add_to_card, read_card, read_card_file
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint
@@ -36,6 +35,7 @@ from galmorph.pages.exhibits import (
 )
 from galmorph.pages.figures import count_text
 from galmorph.pages.sample import Sample, labelled_sample, simulated_sample
+from galmorph.progress import Progress, silent
 from galmorph.shipped import shipped
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.formats.atomic import replacing
@@ -74,7 +74,7 @@ def inspect_checkpoint(
     overwrite: bool = False,
     card: str | Path | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Path:
     """Write one self-contained page about a checkpoint.
 

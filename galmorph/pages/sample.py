@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from galmorph.errors import CheckpointError, ImageError, SurveyError
 from galmorph.learning.scoring import labelled_part
-from galmorph.learning.viewed import Progress, stamps_of_rows
+from galmorph.learning.viewed import stamps_of_rows
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.nets.evaluate import evaluate
 from galmorph.pages.agreement import Judged
+from galmorph.progress import Progress, silent
 from galmorph.runs.gather import Gathering
 from galmorph.runs.simulated import field_gathering
 from galmorph.sky.catalog import Catalog
@@ -70,7 +71,7 @@ def labelled_sample(
     part: str,
     rows: int | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Sample:
     """Show one part of a labelled table to a checkpoint's network.
 

@@ -315,20 +315,24 @@ def test_a_broken_record_is_refused(inputs, tmp_path):
         train(*inputs, tmp_path, resume=True)
 
 
-def test_the_curves_are_drawn_while_a_run_goes_on(inputs, tmp_path):
-    """After the first epoch there is a picture already, and a second network's is in it later."""
+def test_an_observer_is_told_all_losses_after_each_epoch(inputs, tmp_path):
+    """Those of the first network too while the second learns; the state on disk is that of the same epoch."""
     catalog, images, pipeline = inputs
-    seen = []
+    lengths = []
 
-    def look(what, *_):
-        if what == "training":
-            seen.append((tmp_path / "losses.png").read_bytes())
+    def look(state):
+        assert (state.name, state.folder) == ("tiny", tmp_path)
+        assert (tmp_path / f"state{'' if len(state.histories) == 1 else '-2'}.safetensors").exists()
+        assert set(state.histories[-1][-1]) == {"epoch", "train_loss", "validation_loss"}
+        lengths.append([len(history) for history in state.histories])
 
     two = replace(pipeline, train={**pipeline.train, "epochs": 2, "members": 2})
-    train(catalog, images, two, tmp_path, progress=look)
-    assert len(seen) == 4
-    assert len(set(seen)) == 4
-    assert all(picture.startswith(b"\x89PNG") for picture in seen)
+    train(catalog, images, two, tmp_path, on_epoch=look)
+    assert lengths == [[1], [2], [2, 1], [2, 2]]
+
+
+def test_the_command_line_draws_the_losses(trained):
+    assert (trained / "losses.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_tensorboard_is_written_where_it_is_asked_for(inputs, tmp_path):
