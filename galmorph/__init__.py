@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from galmorph.sky.images import open_images
     from galmorph.sky.mock import simulate
     from galmorph.sky.scheme import load_scheme
-    from galmorph.sky.survey import survey
+    from galmorph.sky.survey import load_survey
 
 __all__ = [
     "classify",
@@ -26,11 +26,11 @@ __all__ = [
     "inspect_checkpoint",
     "load_checkpoint",
     "load_scheme",
+    "load_survey",
     "measure",
     "open_images",
     "read_catalog",
     "simulate",
-    "survey",
 ]
 
 # Loaded on first use, so that importing galmorph costs nothing and measuring works without torch.
@@ -45,7 +45,7 @@ _HOMES = {
     "open_images": "galmorph.sky.images",
     "read_catalog": "galmorph.sky.catalog",
     "simulate": "galmorph.sky.mock",
-    "survey": "galmorph.sky.survey",
+    "load_survey": "galmorph.sky.survey",
 }
 
 

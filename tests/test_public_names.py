@@ -44,7 +44,7 @@ def test_the_public_names_are_these():
         "measure",
         "read_catalog",
         "open_images",
-        "survey",
+        "load_survey",
         "load_scheme",
         "load_checkpoint",
         "simulate",
@@ -117,7 +117,7 @@ image = np.random.default_rng(1).normal(0, 1, (97, 97)).astype("f4")
 image += (300 * np.exp(-np.hypot(*(np.indices((97, 97)) - 48.0)) / 3)).astype("f4")
 found = measure(image, 48, 48)
 print(make_stamp(image[None], found, Recipe(), x=48, y=48).pixels.shape)
-assert galmorph.measure and galmorph.load_scheme("gz2-simple") and galmorph.survey("candels")
+assert galmorph.measure and galmorph.load_scheme("gz2-simple") and galmorph.load_survey("candels")
 try:
     galmorph.load_checkpoint
 except ImportError as error:

@@ -14,7 +14,7 @@ from galmorph.nets.checkpoint.file import read_envelope
 from galmorph.nets.checkpoint.shelf import checkpoint_names
 from galmorph.pages.descriptions import KINDS, describers, show
 from galmorph.shipped import named_files, shipped
-from galmorph.sky.survey import survey, survey_names
+from galmorph.sky.survey import load_survey, survey_names
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -96,7 +96,7 @@ def test_showing_nothing_says_what_there_is():
 
 @pytest.mark.parametrize("name", survey_names())
 def test_every_usual_checkpoint_ships_and_is_for_those_images(name):
-    known = survey(name)
+    known = load_survey(name)
     for band, checkpoint in known.checkpoints.items():
         assert checkpoint in checkpoint_names()
         envelope = read_envelope(checkpoint)

@@ -21,8 +21,7 @@ from galmorph.nets.training.settings import Observation
 from galmorph.progress import Progress, silent
 from galmorph.runs.gather import Gathering
 from galmorph.sky.scheme import Labels
-from galmorph.sky.survey import survey as load_survey
-from galmorph.sky.survey import survey_names
+from galmorph.sky.survey import load_survey, survey_names
 
 __all__ = ["CalibrationSettings", "Fitted", "fit_checkpoint", "score_viewed"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.sky.catalog import Catalog, read_catalog
 from galmorph.sky.images import ImageSource, open_images
-from galmorph.sky.survey import survey as load_survey
+from galmorph.sky.survey import load_survey
 
 __all__ = ["INPUTS", "Inputs", "beside", "read_words"]
 

@@ -38,8 +38,7 @@ from galmorph.sky.catalog import Catalog
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.images import ImageSource, colour_bands
 from galmorph.sky.scheme import Scheme, load_scheme
-from galmorph.sky.survey import Survey
-from galmorph.sky.survey import survey as load_survey
+from galmorph.sky.survey import Survey, load_survey
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import read_views
 from galmorph.toml import build

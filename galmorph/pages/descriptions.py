@@ -10,7 +10,7 @@ from galmorph.learning.pipeline import load_pipeline, pipeline_names
 from galmorph.nets.checkpoint.card import read_card
 from galmorph.nets.checkpoint.shelf import checkpoint_names
 from galmorph.sky.scheme import load_scheme, scheme_names
-from galmorph.sky.survey import survey, survey_names
+from galmorph.sky.survey import load_survey, survey_names
 from galmorph.stamps.recipe import Recipe
 
 __all__ = ["KINDS", "describers", "show"]
@@ -50,7 +50,7 @@ def describers(kind: str) -> dict[str, Callable[[str], str]]:
 
 
 def _survey(name: str) -> str:
-    made = survey(name)
+    made = load_survey(name)
     lines = [made.title, f"reference: {made.reference}", "bands:"]
     for band in made.bands:
         aliases = f" (= {', '.join(band.aliases)})" if band.aliases else ""

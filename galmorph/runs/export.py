@@ -15,7 +15,7 @@ from galmorph.shipped import shipped
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.formats.atomic import check_folder
 from galmorph.sky.images import open_images
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 from galmorph.stamps.recipe import Recipe, stretch
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def sample_stamps(recipe: Recipe) -> npt.NDArray[np.float32]:
     files: Any = {b: folder / f"{b}.fits.gz" for b in band} if recipe.planes == 3 else folder / "image.fits.gz"
     catalog = read_catalog(folder / "catalog.fits")
     stamps = []
-    with closing(open_images(files, survey=survey(known), band=band)) as images:
+    with closing(open_images(files, survey=load_survey(known), band=band)) as images:
         for galaxy in gather(Gathering(catalog, images, recipe.half_width_rpet), np.arange(_GALAXIES)):
             if galaxy.measured is not None:
                 stamp = stamp_of(galaxy, images, recipe)

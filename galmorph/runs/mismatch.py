@@ -12,7 +12,7 @@ from galmorph.errors import SurveyError
 from galmorph.flags import Flag
 from galmorph.runs.results import Results
 from galmorph.sky.images import ImageSource
-from galmorph.sky.survey import Survey, survey
+from galmorph.sky.survey import Survey, load_survey
 
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint.envelope import Envelope
@@ -104,7 +104,7 @@ def _other_filter(
 
 def _survey_or_none(name: str) -> Survey | None:
     try:
-        return survey(name)
+        return load_survey(name)
     except SurveyError:  # a checkpoint of a survey that is not known here
         return None
 

@@ -20,8 +20,7 @@ from galmorph.runs.gather import DETECT, Gathering, locate
 from galmorph.sky.catalog import Catalog, catalog_from, check_columns, read_catalog
 from galmorph.sky.images import ImageSource, Paths, colour_bands, open_images
 from galmorph.sky.rules import Rule
-from galmorph.sky.survey import Survey, survey_names
-from galmorph.sky.survey import survey as load_survey
+from galmorph.sky.survey import Survey, load_survey, survey_names
 from galmorph.stamps.centroid import CENTROIDS
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import read_views

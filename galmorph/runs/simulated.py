@@ -12,7 +12,7 @@ from galmorph.runs.gather import Gathering
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.images import open_images
 from galmorph.sky.mock import MockField
-from galmorph.sky.survey import survey as load_survey
+from galmorph.sky.survey import load_survey
 
 __all__ = ["field_gathering"]
 

@@ -35,8 +35,8 @@ def compose(bands: FloatArray, params: ColourParams) -> FloatArray:
 
     Examples
     --------
-    >>> from galmorph.sky.survey import survey
-    >>> grey = compose(np.full((3, 1, 1), 0.02, np.float32), survey("sdss").colour)
+    >>> from galmorph.sky.survey import load_survey
+    >>> grey = compose(np.full((3, 1, 1), 0.02, np.float32), load_survey("sdss").colour)
     >>> bool(0 < grey.min() and grey.max() < 1)
     True
     """

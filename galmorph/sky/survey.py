@@ -23,8 +23,8 @@ __all__ = [
     "Field",
     "JpegStretch",
     "Survey",
+    "load_survey",
     "surface_brightness_mjysr",
-    "survey",
     "survey_names",
 ]
 
@@ -222,7 +222,7 @@ class Survey:
 
         Examples
         --------
-        >>> survey("candels").band("h").name
+        >>> load_survey("candels").band("h").name
         'F160W'
         """
         known = _by_lower_name(self.bands)
@@ -237,7 +237,7 @@ class Survey:
 
         Examples
         --------
-        >>> survey("sdss").checkpoint(["i", "r", "g"])
+        >>> load_survey("sdss").checkpoint(["i", "r", "g"])
         'sdss-rgb'
         """
         colour = self.colour is not None and set(bands) == set(self.colour.bands)
@@ -262,7 +262,7 @@ def survey_names() -> list[str]:
     return list(named_files(shipped("catalogs") / "surveys", ".toml"))
 
 
-def survey(name_or_path: str | Path) -> Survey:
+def load_survey(name_or_path: str | Path) -> Survey:
     """Read a survey by its name, one of its aliases, or the path of its file.
 
     Raises
@@ -272,7 +272,7 @@ def survey(name_or_path: str | Path) -> Survey:
 
     Examples
     --------
-    >>> survey("sdss").band("r").scale_arcsec
+    >>> load_survey("sdss").band("r").scale_arcsec
     0.396
     """
     text = str(name_or_path)

@@ -30,7 +30,7 @@ from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint
 from galmorph.runs.gather import Galaxy, Gathering, gather, views_of
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.images import ImageSource, open_images
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 from galmorph.stamps.recipe import stretch
 from galmorph.stamps.views import read_views
 from galmorph.stamps.warp import compose, turn
@@ -134,7 +134,7 @@ def measured(checkpoint: Checkpoint, options: argparse.Namespace) -> dict[str, A
     }
     probabilities: dict[str, list[FloatArray]] = {name: [] for name in windows}
     timed: list[Galaxy] = []
-    with closing(open_images(options.image, survey=survey(envelope.survey), band=band)) as images:
+    with closing(open_images(options.image, survey=load_survey(envelope.survey), band=band)) as images:
         for galaxy in galaxies(checkpoint, options.labels, images, options.rows):
             stamps = turned_stamps(galaxy, images, checkpoint)
             for name, window in windows.items():

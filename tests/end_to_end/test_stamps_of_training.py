@@ -21,7 +21,7 @@ from galmorph.runs.gather import Gathering, gather, views_of
 from galmorph.shipped import shipped
 from galmorph.sky.catalog import Catalog, catalog_from, read_catalog
 from galmorph.sky.images import ImageSource, open_images
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 from galmorph.stamps.recipe import Stamp
 from galmorph.stamps.views import ONE
 
@@ -63,7 +63,7 @@ class Sample:
     checkpoint: Checkpoint
 
     def open(self) -> ImageSource:
-        return open_images(self.images, weight=self.weight, survey=survey(self.survey), band=self.band)
+        return open_images(self.images, weight=self.weight, survey=load_survey(self.survey), band=self.band)
 
     def classifying(self) -> Run:
         """Prepare the run that `classify` makes of the files."""

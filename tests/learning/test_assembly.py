@@ -20,7 +20,7 @@ from galmorph.sky.catalog import catalog_from, read_catalog
 from galmorph.sky.images import open_images
 from galmorph.sky.mock import simulate
 from galmorph.sky.scheme import load_scheme
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 from galmorph.stamps.recipe import Recipe
 
 PIPELINE = """
@@ -65,7 +65,7 @@ def built(folder, text=PIPELINE, *, weight=2.0, kept=None, report=lambda *_: Non
     catalog = read_catalog(folder / "truth.fits")
     labels = labels_from(catalog, load_scheme("candels-visual"), {})
     parts = np.repeat(["train", "validation", "test", "train"], 4)
-    with closing(open_images(folder / "image.fits", survey=survey("candels"), band="H")) as images:
+    with closing(open_images(folder / "image.fits", survey=load_survey("candels"), band="H")) as images:
         gathering = Gathering(catalog, images, recipe.half_width_rpet)
         return build_sets(gathering, pipeline, recipe, labels, parts, np.full(16, weight), report, kept)[0]
 
@@ -175,7 +175,7 @@ def test_fractions_of_the_scheme_itself_are_scored_as_they_are(field):
     plain = replace(small_sky.checkpoint(scheme="candels-visual", survey="candels", bands=("F160W",)), split={})
     mapped = replace(plain, fractions=mapping, observation=observation)
     catalog = read_catalog(folder / "truth.fits")
-    with closing(open_images(folder / "image.fits", survey=survey("candels"), band="H")) as images:
+    with closing(open_images(folder / "image.fits", survey=load_survey("candels"), band="H")) as images:
         one, other = (evaluate_checkpoint(c, catalog, images, part="all") for c in (plain, mapped))
         assert other["questions"] == one["questions"]
         assert one["rows"] == len(made.catalog)

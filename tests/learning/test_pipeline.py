@@ -10,7 +10,7 @@ from galmorph.learning.pipeline import load_pipeline, pipeline_names, split_rows
 from galmorph.nets.architecture.network import NetworkConfig, outline
 from galmorph.nets.training.settings import Augmentation, EnsembleSettings
 from galmorph.sky.scheme import load_scheme
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 from galmorph.stamps.recipe import Recipe
 from galmorph.toml import build
 
@@ -46,7 +46,7 @@ def test_every_shipped_pipeline_is_sound(name):
     assert outline(NetworkConfig.from_dict(made.network), recipe, load_scheme(made.scheme))[1] > 10_000
     assert build(EnsembleSettings, made.train, name).epochs > 1
     assert build(Augmentation, made.augmentation, name).zoom >= 1
-    assert survey(made.images["survey"]).bands
+    assert load_survey(made.images["survey"]).bands
     scheme = load_scheme(made.scheme)
     assert not made.fractions or set(made.fractions) == {*scheme.keys, "votes"}
     assert not made.stars or made.stars["answer"] in scheme.keys

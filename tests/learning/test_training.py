@@ -22,7 +22,7 @@ from galmorph.nets.checkpoint.file import load_checkpoint
 from galmorph.sky.catalog import catalog_from, read_catalog
 from galmorph.sky.images import open_images
 from galmorph.sky.scheme import load_scheme
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def inputs(folder):
     """Open labels, images and pipeline."""
-    source = open_images(folder / "images.zip", survey=survey("sdss"), band="RGB")
+    source = open_images(folder / "images.zip", survey=load_survey("sdss"), band="RGB")
     yield read_catalog(folder / "labels.csv"), source, load_pipeline(folder / "tiny.toml")
     source.close()
 

@@ -24,7 +24,7 @@ from galmorph.learning.scoring import calibrate_checkpoint
 from galmorph.learning.tuning import Blend, Search, tune
 from galmorph.nets.architecture.network import shares_of
 from galmorph.nets.checkpoint.file import load_checkpoint
-from galmorph.sky.survey import survey as load_survey
+from galmorph.sky.survey import load_survey
 
 SEARCH = """
 [inputs]

@@ -12,7 +12,7 @@ from galmorph.flags import Flag
 from galmorph.nets.checkpoint.embedding import Embedding
 from galmorph.runs.mismatch import mark_mismatches
 from galmorph.runs.results import Results
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 
 ROWS = 4
 
@@ -39,7 +39,7 @@ def marked(results: Results, **envelope) -> list[bool]:
     """Tell which rows a checkpoint with this envelope flags."""
     checkpoint = small_sky.checkpoint()
     checkpoint = replace(checkpoint, envelope=replace(checkpoint.envelope, **envelope))
-    mark_mismatches(results, checkpoint, Images(), survey("candels"), ("F160W",))
+    mark_mismatches(results, checkpoint, Images(), load_survey("candels"), ("F160W",))
     return ((results.flags & int(Flag.OUT_OF_ENVELOPE)) != 0).tolist()
 
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from galmorph.sky.colour import compose, linear_intensity, scaled_sum
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 
-SDSS = survey("sdss").colour
-LEGACY = survey("legacy").colour
+SDSS = load_survey("sdss").colour
+LEGACY = load_survey("legacy").colour
 
 faint = arrays(np.float32, (3, 4, 5), elements=st.floats(0, 0.125, width=32))
 any_flux = arrays(np.float32, (3, 4, 5), elements=st.floats(-1024, 1024, width=32))

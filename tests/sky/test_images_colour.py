@@ -8,9 +8,9 @@ from astropy.io import fits
 
 from galmorph.sky.colour import compose, scaled_sum
 from galmorph.sky.images import open_images
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 
-SDSS = survey("sdss")
+SDSS = load_survey("sdss")
 SCALE_DEG = 0.396 / 3600
 SHAPE = (120, 130)
 

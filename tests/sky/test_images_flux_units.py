@@ -8,10 +8,10 @@ import pytest
 from astropy.io import fits
 
 from galmorph.sky.images import filter_of, zero_point_of
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 
-H = survey("candels").band("H")
-F200W = survey("nircam").band("F200W")
+H = load_survey("candels").band("H")
+F200W = load_survey("nircam").band("F200W")
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from PIL import Image
 from galmorph.errors import ImageError, SurveyError
 from galmorph.sky.colour import compose, scaled_sum
 from galmorph.sky.images import open_images
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 
-SDSS = survey("sdss")
-NIRCAM = survey("nircam")
+SDSS = load_survey("sdss")
+NIRCAM = load_survey("nircam")
 
 
 def _png(pixels, kind="PNG"):

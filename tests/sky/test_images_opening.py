@@ -8,10 +8,10 @@ from astropy.io import fits
 
 from galmorph.errors import GalmorphError, SurveyError
 from galmorph.sky.images import colour_bands, open_images
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 
-CANDELS = survey("candels")
-SDSS = survey("sdss")
+CANDELS = load_survey("candels")
+SDSS = load_survey("sdss")
 
 
 def _write(path, value=1.0, shape=(4, 5)):
@@ -102,7 +102,7 @@ def test_weights_that_do_not_fit_are_explained(folder):
     ],
 )
 def test_three_bands_are_told_from_one(name, band, expected):
-    assert colour_bands(survey(name), band) == expected
+    assert colour_bands(load_survey(name), band) == expected
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_three_bands_are_told_from_one(name, band, expected):
 )
 def test_three_bands_of_which_there_is_no_picture_are_an_error(name, band, expected):
     with pytest.raises(SurveyError, match=expected):
-        colour_bands(survey(name) if name else None, band)
+        colour_bands(load_survey(name) if name else None, band)
 
 
 def test_colour_images_are_named_by_band_in_any_order_and_either_way(tmp_path):

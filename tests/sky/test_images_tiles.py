@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from galmorph.errors import GalmorphError, ImageError, SurveyError
 from galmorph.sky.images import open_images
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 
 SCALE_DEG = 0.06 / 3600
 CORNER = st.floats(-0.49, 0.49)
@@ -284,7 +284,7 @@ def test_leftover_distortion_is_ignored_where_the_survey_or_ctype_says_so(tmp_pa
         (flt, "sdss", True),
         (flt, "candels", False),
     ):
-        source = open_images(path, survey=survey(name) if name else None)
+        source = open_images(path, survey=load_survey(name) if name else None)
         offset = abs(source.sky(0, 0, 0)[0][0] - expected) / SCALE_DEG
         assert (offset > 0.5) == distorted
         located = source.locate(*source.sky(0, 10.0, 10.0))
@@ -381,7 +381,7 @@ def test_a_file_that_lacks_only_its_padding_is_read(tmp_path):
 def test_a_band_that_the_survey_lacks_is_an_error(tmp_path):
     path = _write(tmp_path / "good.fits", _ramp())
     with pytest.raises(SurveyError, match="did you mean 'F160W'"):
-        open_images(path, survey=survey("candels"), band="F16W")
+        open_images(path, survey=load_survey("candels"), band="F16W")
 
 
 def test_memory_does_not_grow_with_the_image(tmp_path):
@@ -409,7 +409,7 @@ def test_the_real_uds_image_covers_its_catalogue(shared_data):
     source = open_images(
         folder / "uds_f115w_sci.fits",
         weight=folder / "uds_f115w_wht.fits",
-        survey=survey("nircam"),
+        survey=load_survey("nircam"),
         band="F115W",
     )
     assert source.is_linear
@@ -444,10 +444,10 @@ def test_a_folder_gives_science_images_with_their_weights(shared_data):
 def test_the_real_xdf_image_takes_its_zero_point_from_the_survey(shared_data):
     folder = shared_data / "xdf_f160w"
     source = open_images(
-        folder / "xdf_f160w_sci.fits", rms=folder / "xdf_f160w_rms.fits", survey=survey("candels"), band="H"
+        folder / "xdf_f160w_sci.fits", rms=folder / "xdf_f160w_rms.fits", survey=load_survey("candels"), band="H"
     )
     assert source.filter_name() == "F160W"
-    assert source.mjysr_per_unit(0) == pytest.approx(survey("candels").band("H").mjysr_per_unit(), rel=1e-4)
+    assert source.mjysr_per_unit(0) == pytest.approx(load_survey("candels").band("H").mjysr_per_unit(), rel=1e-4)
     cutout = source.cutout(0, 100, 100, 50)
     rms = fits.getdata(folder / "xdf_f160w_rms.fits")[50:151, 50:151].astype(float)
     assert np.allclose(cutout.weight[rms > 0], 1 / rms[rms > 0] ** 2, rtol=1e-5)
@@ -456,7 +456,7 @@ def test_the_real_xdf_image_takes_its_zero_point_from_the_survey(shared_data):
 
 def test_the_simulated_ceers_image_is_in_its_sci_extension(shared_data):
     path = shared_data / "ceers_sim_f150w" / "ceers5_f150w_simulated.fits"
-    source = open_images(path, survey=survey("nircam"), band="f150w")
+    source = open_images(path, survey=load_survey("nircam"), band="f150w")
     assert source.scale_arcsec == pytest.approx(0.03, rel=1e-4)
     assert source.mjysr_per_unit(0) == pytest.approx(1, rel=1e-6)
     assert source.cutout(0, 500, 500, 10).shape == (21, 21)

@@ -25,7 +25,7 @@ from galmorph.sky.mock.population import Source
 from galmorph.sky.mock.render import add_noise, draw_stamp, make_psf, pixel_rms, weight_map
 from galmorph.sky.mock.setting import read_setting
 from galmorph.sky.mock.truth import candels_fractions, petrosian_radii
-from galmorph.sky.survey import survey
+from galmorph.sky.survey import load_survey
 
 galsim = pytest.importorskip("galsim", reason="GalSim, the optional extra 'simulate', is not installed")
 
@@ -72,7 +72,7 @@ def test_world_coordinates_lead_back_to_the_pixels(h_field: MockField):
     np.testing.assert_allclose(y, h_field.truth["y"], atol=1e-6)
     from_header = WCS(h_field.headers["H"])
     scale = np.sqrt(abs(np.linalg.det(from_header.wcs.cd))) * 3600
-    assert scale == pytest.approx(survey("candels").band("H").scale_arcsec, rel=1e-9)
+    assert scale == pytest.approx(load_survey("candels").band("H").scale_arcsec, rel=1e-9)
     assert np.linalg.det(from_header.wcs.cd) < 0  # east to the left
 
 
@@ -217,7 +217,7 @@ def test_the_psf_has_the_width_of_the_band():
     for name, band in (("candels", "H"), ("sdss", "r")):
         setting = read_setting(name, band)
         psf = make_psf(galsim, setting.reference, setting.psf)
-        expected = survey(name).band(band).psf_fwhm_arcsec
+        expected = load_survey(name).band(band).psf_fwhm_arcsec
         assert psf.profile.calculateFWHM() == pytest.approx(expected, rel=0.01)
         assert psf.reach_px(1e-6) > psf.reach_px(1e-3) > 0
 
@@ -245,14 +245,14 @@ def _brightness(field: MockField, row: int, step: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", named_files(shipped("catalogs") / "mocks", ".toml"))
 def test_a_survey_with_a_file_in_mocks_can_be_simulated(name: str):
-    band = survey(name).bands[1].name
+    band = load_survey(name).bands[1].name
     field = simulate(name, band, rows=9, seed=1, side_px=150)
-    assert field.headers[band]["MAGZERO"] == survey(name).band(band).zero_point_ab
+    assert field.headers[band]["MAGZERO"] == load_survey(name).band(band).zero_point_ab
     assert set(field.truth["type"]) <= set(KINDS)
 
 
 def test_a_file_in_mocks_draws_known_kinds_in_shares_that_sum_to_1():
-    found = [read_setting(n, survey(n).bands[0].name) for n in named_files(shipped("catalogs") / "mocks", ".toml")]
+    found = [read_setting(n, load_survey(n).bands[0].name) for n in named_files(shipped("catalogs") / "mocks", ".toml")]
     assert {s.survey for s in found} >= {"candels", "sdss"}
     for setting in found:
         assert set(setting.population.kinds) == set(KINDS)

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from galmorph.errors import SurveyError
-from galmorph.sky.survey import Survey, survey, survey_names
+from galmorph.sky.survey import Survey, load_survey, survey_names
 
 MINIMAL = """
 name = "mine"
@@ -42,7 +42,7 @@ def test_four_surveys_ship():
 
 @pytest.mark.parametrize("name", survey_names())
 def test_every_shipped_survey_is_sound(name):
-    found = survey(name)
+    found = load_survey(name)
     assert found.name == name
     assert found.title
     assert found.reference
@@ -60,7 +60,7 @@ def test_every_shipped_survey_is_sound(name):
 
 @pytest.mark.parametrize("name", survey_names())
 def test_every_field_of_a_shipped_survey_is_sound(name):
-    found = survey(name)
+    found = load_survey(name)
     for field in found.fields:
         assert found.field(field.name.upper()) is field
         assert 0 <= field.ra_deg < 360
@@ -73,7 +73,7 @@ def test_every_field_of_a_shipped_survey_is_sound(name):
 
 @pytest.mark.parametrize("name", survey_names())
 def test_every_colour_recipe_and_stretch_of_a_shipped_survey_is_sound(name):
-    found = survey(name)
+    found = load_survey(name)
     assert found.jpeg is not None
     assert found.jpeg.reference
     assert (found.jpeg.kind == "lupton") == (found.jpeg.planes == 3)
@@ -88,7 +88,7 @@ def test_every_colour_recipe_and_stretch_of_a_shipped_survey_is_sound(name):
 
 
 def test_candels_has_five_fields_and_the_infrared_band_names():
-    candels = survey("CANDELS")
+    candels = load_survey("CANDELS")
     assert candels.drop_sip
     assert [candels.band(name).name for name in "HJVI"] == ["F160W", "F125W", "F606W", "F814W"]
     assert {field.name for field in candels.fields} == {"goods-s", "goods-n", "uds", "egs", "cosmos"}
@@ -99,33 +99,33 @@ def test_candels_has_five_fields_and_the_infrared_band_names():
 
 
 def test_bands_are_found_in_upper_and_lower_case():
-    assert survey("candels").band("h") == survey("candels").band("F160W")
-    assert survey("nircam").band("f200w").name == "F200W"
-    assert survey("sdss").band(" R ").name == "r"
+    assert load_survey("candels").band("h") == load_survey("candels").band("F160W")
+    assert load_survey("nircam").band("f200w").name == "F200W"
+    assert load_survey("sdss").band(" R ").name == "r"
 
 
 def test_a_survey_is_found_by_its_alias():
-    assert survey("JWST").name == "nircam"
+    assert load_survey("JWST").name == "nircam"
 
 
 def test_an_unknown_survey_lists_what_exists_and_the_nearest():
-    message = _message(lambda: survey("sdds"))
+    message = _message(lambda: load_survey("sdds"))
     assert "candels, legacy, nircam, sdss" in message
     assert "did you mean 'sdss'" in message
 
 
 def test_an_unknown_band_lists_what_exists_and_the_nearest():
-    message = _message(lambda: survey("candels").band("F16W"))
+    message = _message(lambda: load_survey("candels").band("F16W"))
     assert "F125W, F160W" in message
     assert "did you mean 'F160W'" in message
 
 
 def test_an_unknown_field_lists_what_exists_and_the_nearest():
-    assert "did you mean 'cosmos'" in _message(lambda: survey("candels").field("cosmo"))
+    assert "did you mean 'cosmos'" in _message(lambda: load_survey("candels").field("cosmo"))
 
 
 def test_surface_brightness_follows_from_zero_point_and_pixel_scale():
-    band = survey("sdss").band("r")
+    band = load_survey("sdss").band("r")
     nanomaggy_mjy = 3.631e-12
     pixel_sr = math.radians(0.396 / 3600) ** 2
     assert band.mjysr_per_unit() == pytest.approx(nanomaggy_mjy / pixel_sr, rel=1e-12)
@@ -133,23 +133,23 @@ def test_surface_brightness_follows_from_zero_point_and_pixel_scale():
 
 
 def test_a_unit_of_surface_brightness_does_not_depend_on_the_pixel_scale():
-    band = survey("nircam").band("F200W")
+    band = load_survey("nircam").band("F200W")
     assert band.mjysr_per_unit(0.03) == band.mjysr_per_unit(0.06) == 1
     # CEERS Data Release 0.5 states 28.08652 for 0.03 arcsec; the file rounds to 1e-4
     assert band.zero_point_ab == pytest.approx(28.08652, abs=1e-4)
 
 
 def test_a_survey_names_usual_checkpoints_of_bands_and_of_its_colour_pictures(tmp_path):
-    mine = survey(_write(tmp_path, MINIMAL + '[checkpoints]\nH = "mine"\n'))
+    mine = load_survey(_write(tmp_path, MINIMAL + '[checkpoints]\nH = "mine"\n'))
     assert mine.checkpoint(("H",)) == "mine"
-    sdss = survey("sdss")
+    sdss = load_survey("sdss")
     assert sdss.checkpoint(("g", "r", "i")) == sdss.checkpoint(("i", "r", "g")) == "sdss-rgb"
     assert sdss.checkpoint(("r",)) is None
     assert sdss.checkpoint(()) is None
 
 
 def test_a_survey_is_read_from_a_path(tmp_path):
-    found = survey(_write(tmp_path, MINIMAL))
+    found = load_survey(_write(tmp_path, MINIMAL))
     assert isinstance(found, Survey)
     assert found.band("f160w").zero_point_ab == 25.9
     assert found.fields == ()
@@ -180,8 +180,8 @@ def test_a_survey_is_read_from_a_path(tmp_path):
     ],
 )
 def test_a_wrong_survey_file_is_explained_in_one_line(tmp_path, text, expected):
-    assert expected in _message(lambda: survey(_write(tmp_path, text)))
+    assert expected in _message(lambda: load_survey(_write(tmp_path, text)))
 
 
 def test_a_missing_survey_file_is_explained_in_one_line(tmp_path):
-    assert "cannot be read" in _message(lambda: survey(tmp_path / "nothing.toml"))
+    assert "cannot be read" in _message(lambda: load_survey(tmp_path / "nothing.toml"))

@@ -91,8 +91,8 @@ def colour_bands(survey: Survey | None, band: str) -> tuple[str, str, str] | Non
 
     Examples
     --------
-    >>> from galmorph.sky.survey import survey
-    >>> colour_bands(survey("sdss"), "gri")
+    >>> from galmorph.sky.survey import load_survey
+    >>> colour_bands(load_survey("sdss"), "gri")
     ('i', 'r', 'g')
     """
     names = _three_names(survey, band)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from galmorph.errors import SurveyError, unknown_name
 from galmorph.shipped import named_files, shipped
-from galmorph.sky.survey import Band, Survey, survey
+from galmorph.sky.survey import Band, Survey, load_survey
 
 __all__ = ["Conditions", "Population", "Setting", "read_setting"]
 
@@ -133,7 +133,7 @@ def read_setting(survey_name: str, band: str) -> Setting:
     SurveyError
         If the survey or a band does not exist or has no simulation; the message lists what exists.
     """
-    observed = survey(survey_name)
+    observed = load_survey(survey_name)
     known = named_files(shipped("catalogs") / "mocks", ".toml")
     if observed.name not in known:
         raise SurveyError(unknown_name("simulated survey", observed.name, known))
