@@ -326,7 +326,16 @@ class Maxout(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, F) -> (B, F / pieces)
         """Choose."""
-        return x.reshape(x.shape[0], -1, self.pieces).amax(dim=2)
+        return _largest(x.reshape(x.shape[0], -1, self.pieces))
+
+
+def _largest(x: torch.Tensor) -> torch.Tensor:  # (B, F, N) -> (B, F)
+    """Choose the largest of the last axis.
+
+    The gradient goes to the place that was chosen. That of `amax` goes to all numbers equal to the largest, of which a
+    compiled network, whose backward pass computes them again with other rounding, may find none: it divides by 0.
+    """
+    return x.max(dim=2).values
 
 
 class LayerNorm2d(nn.Module):
@@ -386,7 +395,7 @@ class GlobalPool(nn.Module):
         """Pool."""
         fields = x.reshape(x.shape[0], -1, self.per_field, *x.shape[2:])
         pooled = [fields.mean(dim=(2, 3, 4))] if self.mean else []
-        pooled += [fields.amax(dim=(2, 3, 4))] if self.maximum else []
+        pooled += [_largest(fields.flatten(2))] if self.maximum else []
         return torch.cat(pooled, dim=1)
 
 

@@ -328,13 +328,16 @@ def test_ranges_of_psf_and_pixels_are_drawn_for_each_galaxy():
 
 @pytest.mark.gpu
 def test_observing_on_a_gpu_is_observing():
-    """The same draws of size and S/N; only the noise itself differs."""
+    """The same draws of sizes, in full single precision; only the noise itself differs, and here there is next to none.
+
+    At an S/N of 1e6 two draws of the noise differ by 1.4e-3 of the peak, whatever computes them.
+    """
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    how = Observation(0.18, 0.06, (0.05, 0.1), (0.4, 0.8), (1e6, 1e7), pixels=True, softening=(0.5, 2.0))
+    how = Observation(0.18, 0.06, (0.05, 0.1), (0.4, 0.8), (1e10, 1e11), pixels=True, softening=(0.5, 2.0))
     stamps = torch.from_numpy(np.stack([sersic((33, 33), 16, 16, re=4, n=1)[None]] * 8))
     one, other = observe(stamps, how, 2.0, seeded()), observe(stamps.cuda(), how, 2.0, seeded()).cpu()
-    assert float((one - other).abs().max()) < 1e-3 * float(one.max())
+    assert float((one - other).abs().max()) < 1e-5 * float(one.max())
 
 
 def test_settings_are_read_and_unknown_ones_named():
