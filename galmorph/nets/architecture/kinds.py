@@ -413,8 +413,11 @@ KINDS: dict[str, Callable[..., LayerKind]] = {
     "pool": PoolKind,
     "rectify": RectifyKind,
     "residual": ResidualKind,
-    "respond": LocalResponseKind,  # how texts inside older checkpoints spell lrn
 }
+
+
+_SPELLINGS = {"respond": "lrn"}
+"""How texts inside older checkpoints spell a kind."""
 
 
 def parse_line(line: str) -> LayerKind:
@@ -426,6 +429,7 @@ def parse_line(line: str) -> LayerKind:
         If the kind or an option is unknown, or a word is missing or no number.
     """
     name, *words = line.split()
+    name = _SPELLINGS.get(name, name)
     if name not in KINDS:
         raise PipelineError(unknown_name("layer", name, KINDS))
     kind: Any = KINDS[name]

@@ -305,7 +305,7 @@ def test_rectified_answers_are_logits_of_themselves():
 
 @pytest.mark.parametrize("layer", [GlobalPool(mean=False, maximum=True, per_field=8), Maxout(128)])
 def test_the_gradient_of_a_maximum_goes_to_one_of_equal_numbers(layer):
-    """None of it is lost, and none is divided by how many are equal, which a compiled backward pass may find to be 0."""
+    """None is divided by how many are equal, which a compiled backward pass may find to be 0."""
     x = torch.zeros(2, 8, 4, 4, requires_grad=True)
     layer(x if isinstance(layer, GlobalPool) else x.flatten(1)).sum().backward()
     assert x.grad.flatten(1).sum(dim=1).tolist() == [1.0, 1.0]
