@@ -525,7 +525,7 @@ def _draw_losses(state: Any) -> None:
     """Draw the losses of a training after each epoch."""
     from galmorph.pages.losses import draw_losses  # noqa: PLC0415
 
-    draw_losses(state.folder / "losses.png", state.histories)
+    draw_losses(state.folder / "losses.svg", state.histories)
 
 
 def _run_pipelines(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag
-from galmorph.pages.figures import count_text
+from galmorph.pages.figures import colour_of, count_text
 from galmorph.pages.pictures import Picture, picture_of
 from galmorph.runs.gather import Gathering, gather
 from galmorph.runs.results import Results
@@ -19,7 +19,6 @@ from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
 
 __all__ = [
-    "N_COLOURS",
     "Badge",
     "Bar",
     "Card",
@@ -28,7 +27,6 @@ __all__ = [
     "Spots",
     "badges",
     "cards",
-    "colour_of",
     "run_wide",
     "select",
     "short_names",
@@ -37,7 +35,6 @@ __all__ = [
 IntArray = npt.NDArray[np.intp]
 FloatArray = npt.NDArray[np.float64]
 
-N_COLOURS = 8
 _LONGEST_NAME = 80
 _PER_SECTION = 24
 _PER_FLAG = 3 * _PER_SECTION
@@ -215,11 +212,6 @@ def _thinned(pile: IntArray, flag: Flag) -> list[int]:
     most = _EMPTY_PER_FLAG if flag & UNCLASSIFIABLE else _PER_FLAG
     drawn: list[int] = np.random.default_rng(0).permutation(pile)[:most].tolist()
     return drawn
-
-
-def colour_of(number: int) -> int:
-    """Return the number of an answer's colour in the style sheet: -1 (grey) beyond the last."""
-    return number if number < N_COLOURS else -1
 
 
 def short_names(scheme: Scheme | None) -> list[str]:

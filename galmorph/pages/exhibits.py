@@ -13,7 +13,8 @@ from galmorph.nets.architecture.network import Network
 from galmorph.nets.explain.activations import Activation, activations, last_weights, unit_responses
 from galmorph.nets.explain.filters import first_filters
 from galmorph.nets.explain.saliency import smooth_gradients
-from galmorph.pages.contact import Bar, colour_of, short_names
+from galmorph.pages.contact import Bar, short_names
+from galmorph.pages.figures import colour_of
 from galmorph.pages.mosaics import diverging, grey, mosaic, png_uri, sequential, stamp_levels
 from galmorph.pages.sample import Sample
 from galmorph.stamps.recipe import Recipe

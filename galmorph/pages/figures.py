@@ -13,7 +13,18 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-__all__ = ["MOST_POINTS", "Axis", "Frame", "Mark", "count_text", "histogram", "scatter"]
+__all__ = [
+    "MOST_POINTS",
+    "N_COLOURS",
+    "Axis",
+    "Chart",
+    "Mark",
+    "colour_of",
+    "count_text",
+    "histogram",
+    "polyline",
+    "scatter",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -22,6 +33,8 @@ _BINS = 28
 # More points would hide one another (and fill the page): then cells are shaded instead.
 MOST_POINTS = 1200
 _CELLS = (56, 32)
+N_COLOURS = 8
+"""Colours of the style sheet that tell answers or networks apart."""
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -58,22 +71,22 @@ class Axis:
     @classmethod
     def over(cls, title: str, values: FloatArray, *, log: bool = False, top_percentile: float = 100.0) -> Axis:
         """Make an axis that holds `values`, (N,); NaN, and on a logarithmic axis what is not positive, is left out."""
-        known = values[np.isfinite(values) & ((values > 0) | (not log))]
-        if known.size == 0:
+        finite = values[np.isfinite(values) & ((values > 0) | (not log))]
+        if finite.size == 0:
             return cls(title, 1.0 if log else 0.0, 10.0 if log else 1.0, log)
         if not log:
-            top = float(np.percentile(known, top_percentile))
+            top = float(np.percentile(finite, top_percentile))
             return cls(title, 0.0, top * 1.02 if top > 0 else 1.0)
-        low, high = float(known.min()), float(known.max())
+        low, high = float(finite.min()), float(finite.max())
         room = max((high / low) ** 0.03, 1.1)
         return cls(title, low / room, high * room, log=True)
 
     def shares(self, values: npt.ArrayLike) -> FloatArray:
         """Return how far along the axis values lie, from 0 at its low to 1 at its high end; NaN if nowhere."""
-        given = np.asarray(values, np.float64)
+        places = np.asarray(values, np.float64)
         if not self.log:
-            return (given - self.low) / (self.high - self.low)
-        logs = np.log(given, out=np.full(given.shape, np.nan), where=given > 0)
+            return (places - self.low) / (self.high - self.low)
+        logs = np.log(places, out=np.full(places.shape, np.nan), where=places > 0)
         return np.asarray((logs - np.log(self.low)) / np.log(self.high / self.low), np.float64)
 
     def edges(self, n: int) -> FloatArray:
@@ -111,13 +124,18 @@ def _number(value: float) -> str:
     return f"{value:g}"
 
 
+def colour_of(number: int) -> int:
+    """Return the number of an answer's or a network's colour in the style sheet: -1 (grey) beyond the last."""
+    return number if number < N_COLOURS else -1
+
+
 def count_text(count: int) -> str:
     """Write a count with narrow spaces between thousands."""
     return f"{count:,}".replace(",", "\u202f")
 
 
 @dataclass(frozen=True)
-class Frame:
+class Chart:
     """Two axes and the room between them; lengths are in units of the drawing, y downwards.
 
     Parameters
@@ -151,7 +169,7 @@ class Frame:
         """Return where a share of the way up the left axis lies."""
         return f"{_TOP + (1.0 - share) * self.inner[1]:.1f}"
 
-    def drawn(self, about: str, contents: Markup, *, empty: bool = False) -> Markup:
+    def svg(self, about: str, contents: Markup, *, empty: bool = False) -> Markup:
         """Put axes around `contents`; `about` is the text for those who cannot see it."""
         note = Markup('<text class="none" x="{}" y="{}" text-anchor="middle">no values</text>').format(
             self.x(0.5), self.y(0.5)
@@ -190,6 +208,21 @@ class Frame:
         )
 
 
+def polyline(chart: Chart, x: FloatArray, y: FloatArray, style: str) -> Markup:
+    """Draw a line through points, (N,) each; values above and below the axis lie on its ends, NaN is left out.
+
+    Parameters
+    ----------
+    style
+        Names of the line's classes in the style sheet.
+    """
+    right, high = chart.across.shares(x), np.clip(chart.up.shares(y), 0.0, 1.0)
+    there = np.isfinite(right) & np.isfinite(high)
+    points = zip(right[there].tolist(), high[there].tolist(), strict=True)
+    places = " ".join(f"{chart.x(r)},{chart.y(h)}" for r, h in points)
+    return Markup('<polyline class="{}" points="{}"/>').format(style, places)
+
+
 def histogram(axis: Axis, values: FloatArray, *, marks: Sequence[Mark] = ()) -> Markup:
     """Draw how many rows have which value.
 
@@ -212,22 +245,22 @@ def histogram(axis: Axis, values: FloatArray, *, marks: Sequence[Mark] = ()) -> 
     edges[0], edges[-1] = axis.low, axis.high
     counts, _ = np.histogram(values[np.isfinite(values)], edges)
     upright = Axis("rows", 0.0, max(float(counts.max()) * 1.08, 1.0), whole=True)
-    frame = Frame(axis, upright)
-    bars = Markup("").join(_bar(frame, edges, i, int(n)) for i, n in enumerate(counts) if n)
-    known = values[np.isfinite(values)]
-    middle = f", median {np.median(known):.3g}" if known.size else ""
-    about = f"Histogram of {axis.title}: {count_text(known.size)} rows{middle}."
-    return frame.drawn(about, bars + _lines(frame, marks), empty=known.size == 0)
+    chart = Chart(axis, upright)
+    bars = Markup("").join(_bar(chart, edges, i, int(n)) for i, n in enumerate(counts) if n)
+    finite = values[np.isfinite(values)]
+    middle = f", median {np.median(finite):.3g}" if finite.size else ""
+    about = f"Histogram of {axis.title}: {count_text(finite.size)} rows{middle}."
+    return chart.svg(about, bars + _lines(chart, marks), empty=finite.size == 0)
 
 
-def _bar(frame: Frame, edges: FloatArray, i: int, count: int) -> Markup:
-    left, right = frame.across.shares(edges[i : i + 2]).tolist()
-    tall = float(frame.up.shares(count))
+def _bar(chart: Chart, edges: FloatArray, i: int, count: int) -> Markup:
+    left, right = chart.across.shares(edges[i : i + 2]).tolist()
+    tall = float(chart.up.shares(count))
     return Markup('<rect class="bar" x="{}" y="{}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>').format(
-        frame.x(left),
-        frame.y(tall),
-        max((right - left) * frame.inner[0] - 1.0, 1.0),
-        tall * frame.inner[1],
+        chart.x(left),
+        chart.y(tall),
+        max((right - left) * chart.inner[0] - 1.0, 1.0),
+        tall * chart.inner[1],
         f"{edges[i]:.3g} to {edges[i + 1]:.3g}: {count_text(count)} rows",
     )
 
@@ -253,18 +286,18 @@ def scatter(
     n = int(inside.sum())
     about = f"{up.title} against {across.title} of {count_text(n)} rows."
     draw = _dots if n <= MOST_POINTS else _cells
-    frame = Frame(across, up)
-    drawn = draw(frame, right[inside], high[inside], colours[inside])
-    return frame.drawn(about, drawn + _lines(frame, marks), empty=n == 0)
+    chart = Chart(across, up)
+    rows = draw(chart, right[inside], high[inside], colours[inside])
+    return chart.svg(about, rows + _lines(chart, marks), empty=n == 0)
 
 
-def _dots(frame: Frame, right: FloatArray, high: FloatArray, colours: npt.NDArray[np.intp]) -> Markup:
+def _dots(chart: Chart, right: FloatArray, high: FloatArray, colours: npt.NDArray[np.intp]) -> Markup:
     dot = Markup('<circle class="dot c{}" cx="{}" cy="{}" r="2.6"/>')
     rows = zip(right.tolist(), high.tolist(), colours.tolist(), strict=True)
-    return Markup("").join(dot.format(c if c >= 0 else "none", frame.x(x), frame.y(y)) for x, y, c in rows)
+    return Markup("").join(dot.format(c if c >= 0 else "none", chart.x(x), chart.y(y)) for x, y, c in rows)
 
 
-def _cells(frame: Frame, right: FloatArray, high: FloatArray, _colours: npt.NDArray[np.intp]) -> Markup:
+def _cells(chart: Chart, right: FloatArray, high: FloatArray, _colours: npt.NDArray[np.intp]) -> Markup:
     counts, _, _ = np.histogram2d(right, high, _CELLS, ((0.0, 1.0), (0.0, 1.0)))
     wide, tall = 1.0 / _CELLS[0], 1.0 / _CELLS[1]
     cell = Markup('<rect class="cell" x="{}" y="{}" width="{:.2f}" height="{:.2f}" opacity="{:.2f}"/>')
@@ -272,14 +305,14 @@ def _cells(frame: Frame, right: FloatArray, high: FloatArray, _colours: npt.NDAr
     shade = 0.15 + 0.85 * np.sqrt(counts / max(counts.max(), 1.0))
     return Markup("").join(
         cell.format(
-            frame.x(i * wide), frame.y((j + 1) * tall), wide * frame.inner[0], tall * frame.inner[1], shade[i, j]
+            chart.x(i * wide), chart.y((j + 1) * tall), wide * chart.inner[0], tall * chart.inner[1], shade[i, j]
         )
         for i, j in zip(*(n.tolist() for n in np.nonzero(counts)), strict=True)
     )
 
 
-def _lines(frame: Frame, marks: Iterable[Mark]) -> Markup:
-    placed = [(float(frame.across.shares(m.value)), m.title) for m in marks]
+def _lines(chart: Chart, marks: Iterable[Mark]) -> Markup:
+    placed = [(float(chart.across.shares(m.value)), m.title) for m in marks]
     inside = [(share, title) for share, title in placed if 0 <= share <= 1]
     line = Markup(
         '<line class="mark" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
@@ -287,10 +320,10 @@ def _lines(frame: Frame, marks: Iterable[Mark]) -> Markup:
     )
     return Markup("").join(
         line.format(
-            frame.x(share),
+            chart.x(share),
             _TOP,
-            frame.foot,
-            _LEFT + share * frame.inner[0] + (4 if share < 0.6 else -4),
+            chart.foot,
+            _LEFT + share * chart.inner[0] + (4 if share < 0.6 else -4),
             _TOP + 10 + 13 * number,
             "start" if share < 0.6 else "end",
             title,

@@ -2,64 +2,49 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-import galmorph
-from galmorph.errors import CatalogError, OutputError, PipelineError, unknown_name
-from galmorph.nets.architecture.network import members_of, n_weights, outline, shares_of
+from galmorph.errors import CatalogError, PipelineError, unknown_name
+from galmorph.nets.architecture.network import members_of
 from galmorph.nets.checkpoint.card import add_to_card, read_card, read_card_file
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint
 from galmorph.nets.checkpoint.shelf import find_checkpoint
-from galmorph.pages.agreement import Judged, binned
-from galmorph.pages.contact import colour_of, short_names
-from galmorph.pages.curves import FEW, MOST_DOTS, loss_curves, reliability_diagram, votes_diagram
+from galmorph.pages.agreement import Judged
+from galmorph.pages.binning import binned
+from galmorph.pages.contact import short_names
+from galmorph.pages.diagrams import FEW, MOST_DOTS, reliability_diagram, votes_diagram
 from galmorph.pages.exhibits import (
     SALIENCY_SIGMA_PX,
     examples,
-    filter_exhibits,
     galaxy_card,
     layer_exhibits,
     liveliest,
     saliency_exhibits,
     unit_exhibits,
 )
-from galmorph.pages.figures import count_text
+from galmorph.pages.look import check_place, write_page
+from galmorph.pages.portrait import portrait
 from galmorph.pages.sample import Sample, labelled_sample, simulated_sample
+from galmorph.pages.score_tables import score_tables
 from galmorph.progress import Progress, silent
 from galmorph.shipped import shipped
 from galmorph.sky.catalog import Catalog
-from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.images import ImageSource
-from galmorph.stamps.views import read_views
 
 __all__ = ["PICTURES", "check_asked", "check_page", "inspect_checkpoint"]
 
 PICTURES = ("all", "none", "simulated")
 """Which galaxies a page shows: those of the labels, none, or simulated ones."""
 
-_PAGES = Path(__file__).parent / "templates"
 _MISTAKES = 24
 _CERTAIN = 30
-_SCORES = (
-    ("rows", "galaxies"),
-    ("signal_explained", "signal explained"),
-    ("rmse", "RMSE"),
-    ("constant", "RMSE of the mean"),
-    ("floor", "floor of the votes"),
-    ("accuracy", "accuracy"),
-    ("calibration_error", "calibration error"),
-    ("coverage", "coverage of the sets"),
-)
 
 
 def inspect_checkpoint(
@@ -139,7 +124,7 @@ def inspect_checkpoint(
     if pictures == "simulated":
         shown = simulated_sample(opened, seed=seed)
     inspection = _Inspection(opened, read_card(checkpoint), find_checkpoint(checkpoint), labelled, shown, chosen, seed)
-    _write(page, inspection.contents())
+    write_page(page, "inspection.html.j2", inspection.contents(), option="-o")
     if card is not None:
         add_to_card(card, "page", _link(page, Path(card)))
     return page
@@ -172,21 +157,8 @@ def check_page(output: str | Path, name: str, *, overwrite: bool) -> Path:
     """
     path = Path(output)
     page = path if path.suffix.lower() in (".html", ".htm") else path / (re.sub(r"[^\w.-]", "_", name) + ".html")
-    try:
-        taken = page.is_dir() or (page.exists() and not overwrite)
-        root = next(p for p in (page.parent, *page.absolute().parents) if p.exists())
-        tempfile.TemporaryDirectory(prefix=".galmorph-", dir=root).cleanup()
-    except OSError as error:
-        raise _unwritable(page, error) from error
-    if taken:
-        raise OutputError(f"page '{page}' exists already: expected none; choose another with -o or --overwrite")
+    check_place(page, option="-o", overwrite=overwrite)
     return page
-
-
-def _unwritable(page: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"page '{page}' cannot be written ({error.strerror}): expected a place for a file; choose another with -o"
-    )
 
 
 def _link(page: Path, card: Path) -> str:
@@ -196,24 +168,6 @@ def _link(page: Path, card: Path) -> str:
     if here.is_relative_to(root) and there.is_relative_to(root):
         return here.relative_to(root).as_posix()
     return Path(os.path.relpath(here, there.parent)).as_posix()
-
-
-def _write(page: Path, contents: Mapping[str, Any]) -> None:
-    # autoescape: names in catalogues and cards may hold anything, also HTML.
-    pages = Environment(
-        loader=FileSystemLoader(_PAGES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.filters["count"] = count_text
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(page, error) from error
-    with replacing(page) as temporary, open(temporary, "w", encoding="utf-8", errors="replace") as stream:
-        stream.writelines(pages.get_template("inspection.html.j2").stream(**contents))
 
 
 @dataclass(frozen=True)
@@ -230,131 +184,15 @@ class _Inspection:
 
     def contents(self) -> dict[str, Any]:
         """Gather what the template shows."""
-        made, first = self.checkpoint, members_of(self.checkpoint.network)[0]
-        layers, _ = outline(made.config, made.recipe, made.scheme)
+        scores = self.labelled.scores if self.labelled else None
         return {
-            "version": galmorph.__version__,
-            "checkpoint": made,
-            "scheme": made.scheme,
-            "title": str(self.card.get("title", made.scheme.title)),
-            "tiles": self._tiles(),
-            "facts": self._facts(),
-            "settings": self._settings(),
-            "scores": self._scores(),
-            "losses": self._losses(),
-            "layers": layers,
-            "total": n_weights(first),
-            "members": len(members_of(made.network)),
-            "alike": all(member.config == first.config for member in members_of(made.network)),
-            "filters": filter_exhibits(first),
-            "symmetric": any(shape.square for _, shape in first.outline),
+            **portrait(self.checkpoint, self.card, self.path),
+            "scores": score_tables(self.checkpoint.scheme, self.card, scores, self.part),
             "part": self.part,
             "rows": len(self.labelled.names) if self.labelled else 0,
-            "answers": short_names(made.scheme),
             **self._agreement(),
             **self._looks(),
             **self._mistakes(),
-        }
-
-    def _tiles(self) -> list[tuple[str, str]]:
-        rows = self.card.get("rows", {}).get("train")
-        found = [("weights", count_text(n_weights(self.checkpoint.network)))]
-        found += [("training galaxies", count_text(int(rows)))] if isinstance(rows, int) else []
-        for part in ("test", "validation"):
-            scores = self.card.get(part, {})
-            if "accuracy" in scores:
-                return [*found, (f"right on the {part} part", f"{100 * scores['accuracy']:.1f}\u202f%")]
-            first = scores.get("questions", {}).get(self.checkpoint.scheme.questions[0].name, {})
-            if "signal_explained" in first:
-                return [*found, (f"signal explained, first question, {part} part", f"{first['signal_explained']:.2f}")]
-        return found
-
-    def _facts(self) -> list[tuple[str, str]]:
-        made, recipe, envelope = self.checkpoint, self.checkpoint.recipe, self.checkpoint.envelope
-        views = len(read_views(recipe.views))
-        low, high = envelope.snr
-        names = {"fill": "replaced by the galaxy's own profile and noise", "keep": "kept"}
-        planes = f"{recipe.planes} plane{'s' if recipe.planes > 1 else ''}"
-        stamps = (
-            f"{recipe.size} x {recipe.size} pixels, {planes}, reaching {recipe.half_width_rpet:g} Petrosian radii; "
-            f"{recipe.stretch} stretch; neighbours {names[recipe.neighbours]}"
-        )
-        return [
-            ("Trained on", str(self.card.get("data") or "not said")),
-            (
-                "Labels",
-                f"{made.scheme.title} ({made.scheme.name}, {len(made.scheme.keys)} answers, {made.scheme.kind})",
-            ),
-            (
-                "Images",
-                f"{envelope.survey or 'unknown survey'} {' '.join(envelope.bands)}, {envelope.scale_arcsec:g}″/pixel",
-            ),
-            ("Signal-to-noise ratio of the training galaxies", f"{_ratio(low)} to {_ratio(high)}"),
-            ("Stamps", stamps),
-            ("Network", self._networks()),
-            ("Views", f"{recipe.views} ({views})" if views != 1 else "one view of each galaxy"),
-            ("Temperatures", ", ".join(f"{t:.2f}" for t in made.temperatures)),
-            ("Trained", str(self.card.get("trained", "not said"))),
-            ("Version", made.version),
-            ("File", f"{self.path.name}, {self.path.stat().st_size / 1e6:.1f} MB"),
-            ("Its SHA-256", made.sha256),
-        ]
-
-    def _networks(self) -> str:
-        """Name the networks with their shares, and say how they treat flips and quarter turns."""
-        members = members_of(self.checkpoint.network)
-        shares = [f"{share:.2f}" for share in shares_of(self.checkpoint.network)]
-        names = list(dict.fromkeys(member.config.name or "unnamed" for member in members))
-        seen = {
-            "invariant to flips and quarter turns"
-            if member.invariant and member.views != "eight"
-            else "averaged over eight orientations"
-            if member.views == "eight"
-            else "one orientation"
-            for member in members
-        }
-        text = f"{' + '.join(names)}, {' or '.join(sorted(seen))}"
-        if len(members) == 1:
-            return text
-        weights = f" with weights {', '.join(shares)}" if len(set(shares)) > 1 else ""
-        return f"ensemble of {len(members)}{weights}: {text}"
-
-    def _settings(self) -> list[tuple[str, str]]:
-        """List the settings of the training that the card has, but for the network and the recipe."""
-        made, given = self.checkpoint, dict(self.card.get("settings", {}))
-        given.update({"recipe": made.recipe.to_dict(), "split": dict(made.split)})
-        given.pop("network", None)
-        rows = self.card.get("rows", {})
-        found = [("galaxies", ", ".join(f"{part} {count_text(int(n))}" for part, n in rows.items()))] if rows else []
-        return found + [(name, _plain(values)) for name, values in given.items() if values]
-
-    def _scores(self) -> list[dict[str, Any]]:
-        """Make a table for each part: a row for each question and one for all together."""
-        parts = [(p, f"{p.capitalize()} part", self.card[p]) for p in ("validation", "test") if self.card.get(p)]
-        questions = [(q.name, q.title) for q in self.checkpoint.scheme.questions]
-        found = [{"part": p, "title": title, "again": False, **_table(s, questions)} for p, title, s in parts]
-        if self.labelled is None or not self.labelled.scores:
-            return found
-        here = _table(self.labelled.scores, questions)
-        for table in found:
-            if table["part"] == self.part and table["rows"] == here["rows"]:
-                table["again"] = True
-                return found
-        return [*found, {"part": "", "title": f"{self.part.capitalize()} part, for this page", "again": False, **here}]
-
-    def _losses(self) -> dict[str, Any] | None:
-        curves = self.card.get("curves") or []
-        if curves and isinstance(curves[0], Mapping):
-            curves = [curves]  # a single network of earlier versions
-        if not curves or not all(curves):
-            return None
-        best = [min(member, key=lambda e: e["validation_loss"]) for member in curves]
-        return {
-            "svg": loss_curves(curves),
-            "members": [
-                {"colour": colour_of(i), "epochs": len(member), "best": b["epoch"], "loss": b["validation_loss"]}
-                for i, (member, b) in enumerate(zip(curves, best, strict=True))
-            ],
         }
 
     def _agreement(self) -> dict[str, Any]:
@@ -412,45 +250,8 @@ class _Inspection:
         }
 
 
-def _ratio(value: float) -> str:
-    return count_text(round(value)) if np.isfinite(value) else "any"
-
-
-def _plain(values: Any) -> str:
-    """Write settings in words: ``name value, name value``."""
-    if isinstance(values, Mapping):
-        return ", ".join(f"{k} {_plain(v)}" for k, v in values.items())
-    if isinstance(values, list | tuple):
-        return json.dumps(values) if values and not isinstance(values[0], str) else " + ".join(map(str, values))
-    return str(values).lower() if isinstance(values, bool | None) else str(values)
-
-
 def _observed(judged: Judged) -> str:
     return "share of galaxies" if judged.scheme.kind == "exclusive" else "mean vote fraction"
-
-
-def _number(value: Any, name: str) -> str:
-    if isinstance(value, Mapping):  # by class or bin, with that of all
-        value = next((value[k] for k in ("all", "overall", "mean") if k in value), None)
-    if not isinstance(value, int | float) or np.isnan(value) or (name == "floor" and value == 0):
-        return "–"
-    return count_text(int(value)) if name == "rows" else f"{value:.3f}".replace("-", "−")
-
-
-def _table(scores: Mapping[str, Any], questions: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Lay out the scores of one part; columns that nothing has are left out."""
-    by_question = {name: scores.get("questions", {}).get(name, {}) for name, _ in questions}
-    if len(questions) == 1:  # what holds for the class as a whole holds for the only question
-        overall = {k: scores[k] for k in ("accuracy", "coverage") if k in scores}
-        by_question = {name: {**overall, **found} for name, found in by_question.items()}
-    rows = [(title, by_question[name]) for name, title in questions if by_question[name].get("rows")]
-    if len(questions) > 1 and scores.get("pooled"):
-        rows.append(("all answers together", {"rows": scores.get("rows"), **scores["pooled"]}))
-    columns = [(key, title) for key, title in _SCORES if any(_number(s.get(key), key) != "–" for _, s in rows)]
-    return {
-        "columns": [title for _, title in columns],
-        "rows": [(title, [_number(s.get(key), key) for key, _ in columns]) for title, s in rows],
-    }
 
 
 def _confusion(judged: Judged, question: int) -> dict[str, Any]:

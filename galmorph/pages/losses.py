@@ -1,43 +1,43 @@
-"""Losses: the curves of a training run as a PNG picture."""
+"""Losses: the curves of a training, in a page and as an SVG file of their own.
+
+All figures are drawn by one writer, :mod:`galmorph.pages.figures`. It writes SVG rather than pixels: a page holds it
+as it is, it is sharp at any size, readable by a program that tests it, and needs neither fonts nor a plotting library.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from markupsafe import Markup
 
-from galmorph.pages.figures import Axis
+from galmorph.pages.figures import Axis, Chart, colour_of, polyline
+from galmorph.pages.look import style_sheet
 from galmorph.sky.formats.atomic import replacing
 
-__all__ = ["History", "draw_losses", "loss_axes"]
+__all__ = ["History", "draw_losses", "least", "loss_axes", "loss_curves"]
 
 FloatArray = npt.NDArray[np.float64]
 History = Sequence[Mapping[str, Any]]
 """Epochs of a network, each with ``epoch``, ``train_loss`` and ``validation_loss``."""
-_Point = tuple[float, float]
 
-_WIDTH, _HEIGHT = 720, 440
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 18, 18, 52
-# Pillow draws lines without smooth edges: drawn so much larger, then reduced.
-_FINER = 3
+_SIDES = (560, 280)
+_LINE = 14
 # A loss of all but zero would leave no room for the others.
 _DEEPEST = 1e-6
-_INK, _SOFT, _GRID, _PAPER = "#1b2430", "#5b6b7f", "#e3e8ef", "#ffffff"
-_COLOURS = ("#2f6db5", "#c2611a", "#2c8a57", "#8450b8", "#b8336a", "#0e7f8f", "#8a7410", "#5b6b7f")
-_PALE = ("#a9c5e6", "#eac09b", "#a5d3b9", "#cfb6e6", "#e6a9c1", "#9fd0d7", "#d6c98a", "#bcc5d0")
 
 
 def draw_losses(path: Path, histories: Sequence[History]) -> None:
-    """Draw the losses of all networks of a run: validation as a line, training as a pale one.
+    """Draw the losses of all networks of a run into a file, with what each has reached.
 
     Parameters
     ----------
     path
-        File to write, ``.png``.
+        File to write, ``.svg``.
     histories
         For each network its epochs, each with ``epoch``, ``train_loss`` and ``validation_loss``; values that are not
         finite are left out.
@@ -47,19 +47,58 @@ def draw_losses(path: Path, histories: Sequence[History]) -> None:
     OutputError
         If it cannot be written.
     """
-    sheet = _Sheet(histories)
-    sheet.axes()
-    for number, history in enumerate(histories):
-        epochs = _values(history, "epoch")
-        sheet.line(epochs, _values(history, "train_loss"), _PALE[number % len(_PALE)], 1.4)
-    for number, history in enumerate(histories):
-        sheet.member(number, _values(history, "epoch"), _values(history, "validation_loss"))
+    chart = Chart(*loss_axes(histories), *_SIDES)
+    picture = chart.svg(_about(histories), _curves(chart, histories) + _words(chart, histories))
+    head, rest = str(picture).split(">", 1)
+    text = (
+        f'{head} width="{1.5 * chart.width:g}" height="{1.5 * chart.height:g}" xmlns="http://www.w3.org/2000/svg">'
+        f'<style>{_style()}</style><rect class="paper" width="100%" height="100%"/>{rest}\n'
+    )
     with replacing(path) as temporary:
-        sheet.image.resize((_WIDTH, _HEIGHT), Image.Resampling.BOX).save(temporary, "PNG", optimize=True)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _style() -> str:
+    """Write the figures' style with the colours of the light palette in place of their names.
+
+    Viewers of pictures other than browsers know no custom properties.
+    """
+    light = style_sheet("palette.css").partition("@media")[0]
+    colours = dict(re.findall(r"(--[\w-]+):\s*([^;]+);", light))
+    plain = re.sub(r"var\((--[\w-]+)\)", lambda name: colours[name[1]], style_sheet("figures.css"))
+    return f"text {{ font-family: system-ui, sans-serif; }}\n{plain}"
+
+
+def loss_curves(histories: Sequence[History]) -> Markup:
+    """Draw the losses of all networks: validation as a line, training as a dotted one, a dot at the best epoch.
+
+    Parameters
+    ----------
+    histories
+        As of :func:`draw_losses`.
+    """
+    if not np.isfinite(_all_losses(histories)).any():
+        return Markup("")
+    chart = Chart(*loss_axes(histories), *_SIDES)
+    return chart.svg(_about(histories), _curves(chart, histories))
+
+
+def least(history: History) -> tuple[float, float] | None:
+    """Return epoch and value of the least validation loss; None where none is finite."""
+    epochs, losses = _values(history, "epoch"), _values(history, "validation_loss")
+    if not np.isfinite(losses).any():
+        return None
+    best = int(np.argmin(np.where(np.isfinite(losses), losses, np.inf)))
+    return float(epochs[best]), float(losses[best])
 
 
 def _values(history: History, name: str) -> FloatArray:
     return np.array([epoch[name] for epoch in history], np.float64)
+
+
+def _all_losses(histories: Sequence[History]) -> FloatArray:
+    losses = [_values(h, name) for h in histories for name in ("train_loss", "validation_loss")]
+    return np.concatenate([*losses, np.zeros(0)])
 
 
 def loss_axes(histories: Sequence[History]) -> tuple[Axis, Axis]:
@@ -71,16 +110,15 @@ def loss_axes(histories: Sequence[History]) -> tuple[Axis, Axis]:
         As of :func:`draw_losses`.
     """
     last = max((float(h[-1]["epoch"]) for h in histories if h), default=1.0)
-    losses = [_values(h, name) for h in histories for name in ("train_loss", "validation_loss")]
-    joined = np.concatenate([*losses, np.zeros(0)])
-    return Axis("epoch", 0.0, max(last, 1.0), whole=True), _loss_axis(joined[np.isfinite(joined)])
+    losses = _all_losses(histories)
+    return Axis("epoch", 0.0, max(last, 1.0), whole=True), _loss_axis(losses[np.isfinite(losses)])
 
 
-def _loss_axis(known: FloatArray) -> Axis:
-    if known.size == 0:
+def _loss_axis(losses: FloatArray) -> Axis:
+    if losses.size == 0:
         return Axis("loss", 0.0, 1.0)
     # The first epochs of a random start would hide the rest.
-    low, high = float(known.min()), float(np.percentile(known, 99.0))
+    low, high = float(losses.min()), float(np.percentile(losses, 99.0))
     if low > 0 and high > 2.0 * low:
         low = max(low, high * _DEEPEST)
         room = (high / low) ** 0.06
@@ -89,66 +127,45 @@ def _loss_axis(known: FloatArray) -> Axis:
     return Axis("loss", low - room, high + room)
 
 
-class _Sheet:
-    """A drawing with axes; places are in pixels of the finished picture."""
+def _about(histories: Sequence[History]) -> str:
+    last = max((float(h[-1]["epoch"]) for h in histories if h), default=0.0)
+    reached = [best[1] for best in map(least, histories) if best]
+    words = f"; least validation loss {min(reached):.4g}" if reached else ""
+    return f"Losses of {len(histories)} network(s) over {last:g} epochs{words}."
 
-    def __init__(self, histories: Sequence[History]) -> None:
-        self.image = Image.new("RGB", (_WIDTH * _FINER, _HEIGHT * _FINER), _PAPER)
-        self.pen = ImageDraw.Draw(self.image)
-        self.font = ImageFont.load_default(12.5 * _FINER)
-        self.across, self.up = loss_axes(histories)
 
-    def _places(self, epochs: FloatArray, losses: FloatArray) -> list[_Point]:
-        x = _LEFT + self.across.shares(epochs) * (_WIDTH - _LEFT - _RIGHT)
-        y = _TOP + (1.0 - np.clip(self.up.shares(losses), 0.0, 1.0)) * (_HEIGHT - _TOP - _BOTTOM)
-        return [(float(a), float(b)) for a, b in zip(x, y, strict=True) if np.isfinite(b)]
+def _curves(chart: Chart, histories: Sequence[History]) -> Markup:
+    return Markup("").join(_network(chart, history, number) for number, history in enumerate(histories))
 
-    def stroke(self, points: Sequence[_Point], colour: str, width: float) -> None:
-        """Draw a line through points; one alone is nothing."""
-        if len(points) < 2:
-            return
-        finer = [(x * _FINER, y * _FINER) for x, y in points]
-        self.pen.line(finer, fill=colour, width=round(width * _FINER), joint="curve")
 
-    def dot(self, point: _Point, colour: str, radius: float) -> None:
-        """Draw a full circle."""
-        self.pen.circle((point[0] * _FINER, point[1] * _FINER), radius * _FINER, fill=colour)
+def _network(chart: Chart, history: History, number: int) -> Markup:
+    epochs, colour = _values(history, "epoch"), f"c{colour_of(number)}"
+    train = polyline(chart, epochs, _values(history, "train_loss"), f"curve dotted {colour}")
+    validation = polyline(chart, epochs, _values(history, "validation_loss"), f"curve {colour}")
+    return train + validation + _best(chart, history, number)
 
-    def text(self, point: _Point, words: str, colour: str, anchor: str) -> None:
-        """Write at a point; `anchor` as in Pillow."""
-        self.pen.text((point[0] * _FINER, point[1] * _FINER), words, fill=colour, font=self.font, anchor=anchor)
 
-    def axes(self) -> None:
-        """Draw the grid, its values and what they are."""
-        foot, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
-        for value, words in self.up.ticks(5):
-            y = _TOP + (1.0 - float(self.up.shares(value))) * (foot - _TOP)
-            self.stroke([(_LEFT, y), (right, y)], _GRID, 1)
-            self.text((_LEFT - 7, y), words, _SOFT, "rm")
-        for value, words in self.across.ticks(8):
-            x = _LEFT + float(self.across.shares(value)) * (right - _LEFT)
-            self.stroke([(x, foot), (x, foot + 4)], _SOFT, 1)
-            self.text((x, foot + 8), words, _SOFT, "ma")
-        self.stroke([(_LEFT, foot), (right, foot)], _SOFT, 1)
-        self.text(((_LEFT + right) / 2, _HEIGHT - 8), self.across.title, _INK, "ms")
-        self.text((8, _TOP - 6), self.up.title, _INK, "la")
+def _best(chart: Chart, history: History, number: int) -> Markup:
+    best = least(history)
+    if best is None:
+        return Markup("")
+    return Markup('<circle class="dot best c{}" cx="{}" cy="{}" r="4"><title>{}</title></circle>').format(
+        colour_of(number),
+        chart.x(float(chart.across.shares(best[0]))),
+        chart.y(float(np.clip(chart.up.shares(best[1]), 0.0, 1.0))),
+        _reached(history, number),
+    )
 
-    def line(self, epochs: FloatArray, losses: FloatArray, colour: str, width: float) -> None:
-        """Draw losses; a single epoch is a dot."""
-        points = self._places(epochs, losses)
-        if len(points) == 1:
-            self.dot(points[0], colour, 1.5 * width)
-        self.stroke(points, colour, width)
 
-    def member(self, number: int, epochs: FloatArray, losses: FloatArray) -> None:
-        """Draw the validation losses of a network, mark the least and say what it is."""
-        colour = _COLOURS[number % len(_COLOURS)]
-        self.line(epochs, losses, colour, 2.2)
-        place = (_WIDTH - _RIGHT - 6, _TOP + 4 + 17 * number)
-        if not np.isfinite(losses).any():
-            self.text(place, f"network {number + 1}: no finite loss", colour, "ra")
-            return
-        best = int(np.nanargmin(np.where(np.isfinite(losses), losses, np.nan)))
-        self.dot(self._places(epochs[best : best + 1], losses[best : best + 1])[0], colour, 4.5)
-        words = f"validation {losses[best]:.4g} at epoch {epochs[best]:g} (training: pale)"
-        self.text(place, f"network {number + 1}: {words}", colour, "ra")
+def _reached(history: History, number: int) -> str:
+    best = least(history)
+    words = f"{best[1]:.4g} at epoch {best[0]:g}" if best else "no finite loss"
+    return f"network {number + 1}: {words}"
+
+
+def _words(chart: Chart, histories: Sequence[History]) -> Markup:
+    """Write what each network has reached into the upper right corner, where losses that fall leave room."""
+    line = Markup('<text class="reached c{}" x="{}" y="{}" text-anchor="end">{}</text>')
+    words = [line.format(colour_of(i), chart.x(0.99), 24 + _LINE * i, _reached(h, i)) for i, h in enumerate(histories)]
+    note = line.format("none", chart.x(0.99), 24 + _LINE * len(words), "line: validation; dotted: training")
+    return Markup("").join([*words, note])

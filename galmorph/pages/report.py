@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,27 +9,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-import galmorph
-from galmorph.errors import OutputError
 from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag
 from galmorph.pages.contact import (
-    N_COLOURS,
     Bar,
     Findings,
     Spots,
     badges,
     cards,
-    colour_of,
     run_wide,
     select,
     short_names,
 )
-from galmorph.pages.figures import MOST_POINTS, Axis, Mark, count_text, histogram, scatter
+from galmorph.pages.figures import MOST_POINTS, N_COLOURS, Axis, Mark, colour_of, count_text, histogram, scatter
+from galmorph.pages.look import check_place, write_page
 from galmorph.runs.gather import Gathering, locate
 from galmorph.runs.results import Results
-from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.images import ImageSource
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
@@ -44,7 +38,7 @@ IntArray = npt.NDArray[np.intp]
 FloatArray = npt.NDArray[np.float64]
 
 _PAGE = "index.html"
-_PAGES = Path(__file__).parent / "templates"
+_OPTION = "--report"
 
 
 class Reported(Protocol):
@@ -83,29 +77,7 @@ def check_report(folder: str | Path, *, overwrite: bool) -> None:
     OutputError
         If it is a file, cannot be made or written, or holds a report that may not be overwritten.
     """
-    path = Path(folder)
-    page = path / _PAGE
-    try:
-        taken = page.is_dir() or (page.exists() and not overwrite)
-        root = next(p for p in (path, *path.absolute().parents) if p.exists())
-        if root.is_dir():
-            tempfile.TemporaryDirectory(prefix=".galmorph-", dir=root).cleanup()
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    if not root.is_dir():
-        raise OutputError(
-            f"report folder '{path}': '{root}' is a file, expected a folder; choose another with --report"
-        )
-    if taken:
-        raise OutputError(
-            f"report '{page}' exists already: expected none; choose another --report folder or --overwrite"
-        )
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"report folder '{path}' cannot be written ({error.strerror}): expected one that can; choose another"
-    )
+    check_place(Path(folder) / _PAGE, option=_OPTION, overwrite=overwrite)
 
 
 def write_report(run: Reported, results: Results, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -136,22 +108,7 @@ def write_report(run: Reported, results: Results, folder: str | Path, *, overwri
     """
     check_report(folder, overwrite=overwrite)
     page = Path(folder) / _PAGE
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(page.parent, error) from error
-    contents = _contents(run, results)
-    # autoescape: names in catalogues and files may hold anything, also HTML.
-    pages = Environment(
-        loader=FileSystemLoader(_PAGES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.filters["count"] = count_text
-    with replacing(page) as temporary, open(temporary, "w", encoding="utf-8", errors="replace") as stream:
-        stream.writelines(pages.get_template("report.html.j2").stream(**contents))
+    write_page(page, "report.html.j2", _contents(run, results), option=_OPTION)
     return page
 
 
@@ -170,7 +127,6 @@ def _contents(run: Reported, results: Results) -> dict[str, Any]:
         "images": _image_names(images),
         "checkpoint": run.checkpoint,
         "scheme": scheme,
-        "version": galmorph.__version__,
         "date": datetime.now(UTC),
         "rows": len(results),
         "classified": int(results.classified.sum()),

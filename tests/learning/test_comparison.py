@@ -45,7 +45,7 @@ def test_one_file_trains_and_scores(ran):
         card = json.loads((ran / name / f"{name}.json").read_text())
         assert card["test"]["part"] == "test"
         assert card["test"]["sha256"] == load_checkpoint(ran / name / f"{name}.safetensors").sha256
-        assert (ran / name / "losses.png").exists()
+        assert (ran / name / "losses.svg").exists()
 
 
 def test_the_table_holds_what_the_cards_say(ran):

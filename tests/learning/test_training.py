@@ -61,7 +61,7 @@ def assert_same_network(one, other) -> None:
 
 def test_a_run_leaves_checkpoint_card_log_and_split(trained):
     assert {p.name for p in trained.iterdir()} == {
-        *("tiny.safetensors", "tiny.json", "log.csv", "losses.png", "split.csv", "pipeline.json", "state.safetensors"),
+        *("tiny.safetensors", "tiny.json", "log.csv", "losses.svg", "split.csv", "pipeline.json", "state.safetensors"),
     }
     card = json.loads((trained / "tiny.json").read_text())
     made = load_checkpoint(trained / "tiny.safetensors")
@@ -332,7 +332,7 @@ def test_an_observer_is_told_all_losses_after_each_epoch(inputs, tmp_path):
 
 
 def test_the_command_line_draws_the_losses(trained):
-    assert (trained / "losses.png").read_bytes().startswith(b"\x89PNG")
+    assert (trained / "losses.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
 def test_tensorboard_is_written_where_it_is_asked_for(inputs, tmp_path):

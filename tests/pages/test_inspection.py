@@ -26,10 +26,11 @@ from galmorph.nets.architecture.network import Ensemble, Network, NetworkConfig
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint
 from galmorph.pages import sample as sampling
-from galmorph.pages.agreement import binned
-from galmorph.pages.curves import loss_curves, reliability_diagram, votes_diagram
+from galmorph.pages.binning import binned
+from galmorph.pages.diagrams import reliability_diagram, votes_diagram
 from galmorph.pages.exhibits import examples, filter_exhibits, layer_exhibits, liveliest, unit_exhibits
 from galmorph.pages.inspection import inspect_checkpoint
+from galmorph.pages.losses import loss_curves
 from galmorph.pages.mosaics import diverging, grey, mosaic, sequential, stamp_levels
 from galmorph.pages.sample import Sample, labelled_sample
 from galmorph.sky.scheme import Scheme, load_scheme

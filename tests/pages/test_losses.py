@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from xml.etree import ElementTree as ET
+
 import numpy as np
 import pytest
-from PIL import Image
 
 from galmorph.errors import OutputError
-from galmorph.pages.losses import draw_losses
+from galmorph.pages.losses import draw_losses, loss_curves
 
-BLUE, ORANGE = (0x2F, 0x6D, 0xB5), (0xC2, 0x61, 0x1A)
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def history(losses, train=None):
@@ -18,50 +20,77 @@ def history(losses, train=None):
     return [{"epoch": n, "validation_loss": v, "train_loss": t} for n, (v, t) in enumerate(both, 1)]
 
 
-def drawn(path, *histories) -> np.ndarray:
+def drawn(path, *histories) -> ET.Element:
     draw_losses(path, histories)
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-        return np.asarray(image)
+    return ET.parse(path).getroot()
 
 
-def places(pixels: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """Return where a colour is on the plot, below the words, (N, 2) of y and x."""
-    found = np.argwhere((pixels == colour).all(axis=2))
-    return found[found[:, 0] > 60]
+def line(picture: ET.Element, style: str) -> np.ndarray:
+    """Return the points of a line, (N, 2) of x and y."""
+    (one,) = (e for e in picture.iter(f"{SVG}polyline") if e.get("class") == style)
+    return np.array([[float(v) for v in p.split(",")] for p in one.get("points", "").split()]).reshape(-1, 2)
+
+
+def words(picture: ET.Element) -> list[str]:
+    return [e.text or "" for e in picture.iter(f"{SVG}text") if (e.get("class") or "").startswith("reached")]
 
 
 def test_a_falling_loss_falls_from_left_to_right(tmp_path):
-    """The curve is lowest in the picture at its last epoch, where its dot is."""
-    pixels = drawn(tmp_path / "a.png", history(np.geomspace(3.0, 0.3, 20)))
-    found = places(pixels, BLUE)
-    left, right = found[found[:, 1] < 300], found[found[:, 1] > 600]
-    assert left[:, 0].max() < right[:, 0].min()
-    assert found[:, 1].max() > 690
+    """The curve goes right and down with every epoch; its dot is at the last."""
+    picture = drawn(tmp_path / "a.svg", history(np.geomspace(3.0, 0.3, 20)))
+    points = line(picture, "curve c0")
+    assert len(points) == 20
+    assert (np.diff(points, axis=0) > 0).all()
+    (dot,) = picture.iter(f"{SVG}circle")
+    assert [float(dot.get("cx")), float(dot.get("cy"))] == points[-1].tolist()
 
 
 def test_every_network_has_its_colour_and_words(tmp_path):
-    """A second network adds a colour and a line of words, and leaves the first its own."""
-    one, two = history([0.9, 0.5, 0.4]), history([0.8, 0.6, 0.45])
-    alone, both = drawn(tmp_path / "a.png", one), drawn(tmp_path / "b.png", one, two)
-    assert not len(places(alone, ORANGE))
-    assert len(places(both, ORANGE)) > 50
-    words = slice(34, 52), slice(300, 720)
-    assert (alone[words] == 255).mean() > (both[words] == 255).mean() + 0.02
+    """A second network adds lines of its colour and what it has reached, and leaves the first its own."""
+    one, two = history([0.9, 0.5, 0.4]), history([0.8, 0.6, 0.45], train=[0.7, 0.5, 0.3])
+    both = drawn(tmp_path / "b.svg", one, two)
+    assert words(drawn(tmp_path / "a.svg", one))[:1] == words(both)[:1] == ["network 1: 0.4 at epoch 3"]
+    assert words(both)[1] == "network 2: 0.45 at epoch 3"
+    assert line(both, "curve dotted c1")[-1, 1] > line(both, "curve c1")[-1, 1]
 
 
 def test_a_single_epoch_is_a_dot(tmp_path):
     """One epoch has no line, but is to be seen."""
-    assert len(places(drawn(tmp_path / "a.png", history([0.5])), BLUE)) > 20
+    assert len(list(drawn(tmp_path / "a.svg", history([0.5])).iter(f"{SVG}circle"))) == 1
 
 
 @pytest.mark.parametrize("losses", [[np.nan], [np.inf, np.nan], [0.0, 0.0], [-1.0, -3.0], [1e300, 1e-300, 1.0]])
 def test_what_is_no_ordinary_loss_does_not_stop_a_run(tmp_path, losses):
-    """Losses that are not finite, zero, negative or far apart still give a picture."""
-    assert drawn(tmp_path / "a.png", history(losses), []).shape == (440, 720, 3)
+    """Losses that are not finite, zero, negative or far apart still give a picture, all of it inside the frame."""
+    picture = drawn(tmp_path / "a.svg", history(losses), [])
+    _, _, width, height = (float(v) for v in picture.get("viewBox").split())
+    for points in (line(picture, "curve c0"), line(picture, "curve dotted c0")):
+        assert np.isfinite(points).all()
+        assert ((points >= 0) & (points <= [width, height])).all()
+    assert len(words(picture)) == 3
+
+
+def test_the_picture_needs_nothing_else(tmp_path):
+    """Colours are written out, since not every viewer looks up custom properties; nothing is loaded."""
+    drawn(tmp_path / "a.svg", history([2.0, 1.0]))
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert "var(" not in text
+    assert re.search(r"\.c0 \{ color: #[0-9a-f]{6}; \}", text)
+    assert set(re.findall(r"https?://[^\"]+", text)) == {"http://www.w3.org/2000/svg"}
+
+
+def test_a_page_has_the_same_lines_without_the_words(tmp_path):
+    """One function draws both."""
+    histories = [history([2.0, 1.0, 1.5]), history([2.0, 0.5])]
+    draw_losses(tmp_path / "a.svg", histories)
+    page, picture = loss_curves(histories), (tmp_path / "a.svg").read_text(encoding="utf-8")
+    lines = re.findall("<polyline[^>]*>", page)
+    assert len(lines) == 4
+    assert lines == re.findall("<polyline[^>]*>", picture)
+    assert "reached" not in page
 
 
 def test_a_picture_that_cannot_be_written_says_so(tmp_path):
     """A missing folder is named."""
-    with pytest.raises(OutputError, match=r"none/a\.png"):
-        draw_losses(tmp_path / "none" / "a.png", [history([1.0, 0.5])])
+    with pytest.raises(OutputError, match=r"none/a\.svg"):
+        draw_losses(tmp_path / "none" / "a.svg", [history([1.0, 0.5])])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from galmorph.pages.agreement import Judged, binned, wilson
+from galmorph.pages.agreement import Judged
+from galmorph.pages.binning import binned, wilson
 from galmorph.sky.scheme import Labels, Scheme
 
 SHARES = arrays(np.float64, 40, elements=st.floats(0, 1))
