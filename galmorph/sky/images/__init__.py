@@ -1,6 +1,7 @@
 """Images: finds which one covers a position and reads windows from it, whatever files they are in.
 
-:func:`open_images` returns one of three sources with the same interface, :class:`ImageSource`:
+:class:`ImageInput` says which images are wanted. :func:`open_images` returns one of three sources with the same
+interface, :class:`ImageSource`:
 
 * ``tiles``: FITS images of one band, plain or compressed, with or without weights;
 * ``colour``: FITS images of three bands, composed as the survey's colour pictures are;
@@ -8,7 +9,18 @@
 """
 
 from galmorph.sky.images.flux_units import filter_of, zero_point_of
+from galmorph.sky.images.image_input import ImageInput, is_open
 from galmorph.sky.images.opening import Paths, colour_bands, open_images
 from galmorph.sky.images.source import ImageSource, Located
 
-__all__ = ["ImageSource", "Located", "Paths", "colour_bands", "filter_of", "open_images", "zero_point_of"]
+__all__ = [
+    "ImageInput",
+    "ImageSource",
+    "Located",
+    "Paths",
+    "colour_bands",
+    "filter_of",
+    "is_open",
+    "open_images",
+    "zero_point_of",
+]

@@ -15,9 +15,9 @@ from galmorph.sky.images.jpeg import open_stamps
 from galmorph.sky.images.paths import are_stamps, expand, matching
 from galmorph.sky.images.source import ImageSource
 from galmorph.sky.images.tiles import OPEN_PLANES, Tile, TileSource, as_labels
-from galmorph.sky.survey import COLOUR, ColourParams, Survey
+from galmorph.sky.survey import COLOUR, ColourParams, Survey, survey_names
 
-__all__ = ["Paths", "colour_bands", "open_images"]
+__all__ = ["Paths", "band_names", "colour_bands", "open_images"]
 
 Paths = str | Path | Sequence[str | Path] | Mapping[str, "str | Path | Sequence[str | Path]"]
 """Paths of images; as a mapping, or as strings ``g=FILE``, by band."""
@@ -69,14 +69,15 @@ def open_images(
         _check_no_map(segmentation, "colour images")
         _colour_params(survey, band or ",".join(by_band))
         return _open_colour(by_band, weight, rms, _known(survey), hdu)
+    names = () if band is None else band_names(survey, band)
     paths = expand(_listed(images))
     if are_stamps(paths):
         _check_no_map(segmentation, "display stamps")
-        return open_stamps([Path(path) for path in paths], survey, _band_names(survey, band))
-    if band is not None and colour_bands(survey, band):
-        bands = ", ".join(f"{b}=FILE" for b in colour_bands(survey, band) or ())
+        return open_stamps([Path(path) for path in paths], survey, names)
+    if len(names) > 1:
+        bands = ", ".join(f"{name}=FILE" for name in names)
         raise ImageError(f"band '{band}' needs three images by band: expected {bands}; name them so with --image")
-    one = survey.band(band) if survey is not None and band is not None else None
+    one = survey.band(names[0]) if survey is not None and names else None
     tiles = _open_tiles(paths, weight, rms, survey, hdu)
     return TileSource(_with_labels(tiles, paths, segmentation), one, survey)
 
@@ -137,9 +138,16 @@ def _known(survey: Survey | None) -> Survey:
     return survey
 
 
-def _band_names(survey: Survey | None, band: str | None) -> tuple[str, ...]:
-    if survey is None or band is None:
-        return ()
+def band_names(survey: Survey | None, band: str) -> tuple[str, ...]:
+    """Return the names of the bands that `band` means: of three those shown as red, green and blue, or one.
+
+    Raises
+    ------
+    SurveyError
+        If it is none of the survey's, or no survey is given.
+    """
+    if survey is None:
+        raise SurveyError(f"band '{band}' without a survey: name its --survey, one of {', '.join(survey_names())}")
     return colour_bands(survey, band) or (survey.band(band).name,)
 
 

@@ -1,0 +1,127 @@
+"""ImageInput: which images are asked for, of which survey and band, with which weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from galmorph.errors import ImageError, SurveyError
+from galmorph.sky.images.opening import Paths, band_names, open_images
+from galmorph.sky.images.source import ImageSource
+from galmorph.sky.survey import Survey, load_survey
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+__all__ = ["ImageInput", "is_open"]
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """Images that are asked for; they can be pickled unless they are open, and are opened by :meth:`open`.
+
+    Parameters
+    ----------
+    images
+        Paths as :func:`galmorph.sky.images.open_images` takes them, or an open source.
+    weight, rms, segmentation
+        Inverse variances, or noise, and maps of labels, on the grids of the images.
+    survey
+        A name, the path of a file, or a survey that was read; for an open source the one that it was opened with.
+    band
+        One band of the survey, three (``gri``), or ``RGB``; for an open source the one that it was opened with.
+    hdu
+        Number or name of the HDU in every image.
+    """
+
+    images: Paths | ImageSource
+    weight: Paths = ()
+    rms: Paths = ()
+    segmentation: Paths = ()
+    survey: str | Path | Survey | None = None
+    band: str | None = None
+    hdu: int | str | None = None
+
+    def open(self) -> ImageSource:
+        """Open the images; an open source is returned as it is, and stays its owner's to close.
+
+        Raises
+        ------
+        ImageError
+            If a file is missing, truncated, no image, or does not go with the others; or if something is given
+            with an open source that only applies when it is opened.
+        SurveyError
+            If there is no such survey or band, or an open source was opened with another.
+        """
+        survey, images = self.known_survey(), self.images
+        if is_open(images):
+            self._check_open(images, survey)
+            return images
+        return open_images(
+            images,
+            weight=self.weight,
+            rms=self.rms,
+            segmentation=self.segmentation,
+            survey=survey,
+            band=self.band,
+            hdu=self.hdu,
+        )
+
+    def known_survey(self) -> Survey | None:
+        """Return the survey that is asked for, or else that of an open source; None for none.
+
+        Raises
+        ------
+        SurveyError
+            If there is no such survey.
+        """
+        if isinstance(self.survey, str | Path):
+            return load_survey(self.survey)
+        if self.survey is None and is_open(self.images):
+            return self.images.survey
+        return self.survey
+
+    def known_bands(self) -> tuple[str, ...]:
+        """Return the names of the bands that are asked for, or else those of an open source; () for none.
+
+        Raises
+        ------
+        SurveyError
+            If there is no such survey or band, or a band without a survey.
+        """
+        if self.band is None:
+            return self.images.bands if is_open(self.images) else ()
+        return band_names(self.known_survey(), self.band)
+
+    def _check_open(self, source: ImageSource, survey: Survey | None) -> None:
+        for name, value in (("weight", self.weight), ("rms", self.rms), ("segmentation", self.segmentation)):
+            if not _is_nothing(value):
+                raise ImageError(_too_late(name))
+        if self.hdu is not None:
+            raise ImageError(_too_late("hdu"))
+        if survey != source.survey:
+            names = [repr(known.name) if known else "no survey" for known in (survey, source.survey)]
+            raise SurveyError(f"survey {names[0]} was asked for, but the images were opened with {names[1]}: {_AGREE}")
+        if self.band is not None and set(self.known_bands()) != set(source.bands):
+            bands = "/".join(source.bands) or "no band"
+            raise SurveyError(f"band '{self.band}' was asked for, but the images were opened with {bands}: {_AGREE}")
+
+
+_AGREE = "open them with the one that they are of, and leave it out here"
+
+
+def _too_late(name: str) -> str:
+    return (
+        f"{name} was given for images that are open already: it is taken into account when they are opened; "
+        f"give it to open_images, or give the files"
+    )
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, str | tuple | list | dict) and not value)
+
+
+def is_open(images: Any) -> TypeIs[ImageSource]:
+    """Tell whether these are images that were opened before, rather than where to find some."""
+    return hasattr(images, "cutout") and hasattr(images, "locate")
