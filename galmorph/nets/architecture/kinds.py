@@ -135,7 +135,9 @@ class ConvKind(LayerKind):
     untied: bool = False
     square: bool = False
     batchnorm: bool = False
+    epsilon: float = 1e-5
     relu: bool = False
+    relu6: bool = False
     std: float = 0.0
     bias: float = 0.0
 
@@ -149,9 +151,10 @@ class ConvKind(LayerKind):
             )
         parts: list[nn.Module] = [self._square(shape) if self.square else self._plain(shape)]
         if self.batchnorm:
-            parts.append(layers.SquareNorm(self.maps) if self.square else nn.BatchNorm2d(self.maps))
-        if self.relu:
-            parts.append(nn.ReLU(inplace=True))
+            norm = layers.SquareNorm(self.maps) if self.square else nn.BatchNorm2d(self.maps, eps=self.epsilon)
+            parts.append(norm)
+        if self.relu or self.relu6:
+            parts.append(nn.ReLU6(inplace=True) if self.relu6 else nn.ReLU(inplace=True))
         return nn.Sequential(*parts), replace(shape, maps=self.maps, side=side, square=self.square)
 
     def _square(self, shape: FeatureShape) -> nn.Module:
@@ -199,6 +202,35 @@ class ResidualKind(LayerKind):
             raise PipelineError(f"a square block meets {shape} without orientations: begin with a 'conv ... square'")
         block = layers.ResidualBlock(shape.maps, self.maps, self.stride, square=self.square)
         return block, replace(shape, maps=self.maps, side=side // self.stride)
+
+
+@dataclass(frozen=True)
+class InvertedKind(LayerKind):
+    """Inverted residual block: every map widened `expand` times, convolved alone, and narrowed without a rectifier.
+
+    Sandler et al. 2018, arXiv:1801.04381, with ReLU6 and without squeeze and excitation, as EfficientNet-lite has it
+    (Tan & Le 2019, arXiv:1905.11946). Zeros around the maps are those of TensorFlow's ``SAME``, and the share `drop` of
+    the galaxies skips the block in training (stochastic depth, Huang et al. 2016, arXiv:1603.09382).
+    """
+
+    maps: int
+    width: Width
+    expand: int = 6
+    stride: int = 1
+    drop: float = 0.0
+
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
+        """Make the block."""
+        side = _plain_maps(shape, "an inverted residual block")
+        if self.maps < 1 or self.expand < 1 or self.stride < 1 or not 0.0 <= self.drop < 1.0:
+            raise PipelineError(
+                f"{self.maps} maps, expand {self.expand}, stride {self.stride}, drop {self.drop}: expected at least 1 "
+                "of the first three, and a share from 0 to less than 1"
+            )
+        block = layers.InvertedBlock(
+            shape.maps, self.maps, self.width, side=side, expand=self.expand, stride=self.stride, drop=self.drop
+        )
+        return block, replace(shape, maps=self.maps, side=-(-side // self.stride))
 
 
 @dataclass(frozen=True)
@@ -409,6 +441,7 @@ KINDS: dict[str, Callable[..., LayerKind]] = {
     "layernorm": LayerNormKind,
     "lrn": LocalResponseKind,
     "mask": MaskKind,
+    "mbconv": InvertedKind,
     "parts": PartsKind,
     "pool": PoolKind,
     "rectify": RectifyKind,

@@ -16,6 +16,7 @@ __all__ = [
     "ConvNextBlock",
     "Convolution",
     "GlobalPool",
+    "InvertedBlock",
     "Join",
     "LayerNorm2d",
     "LocalResponseNorm",
@@ -162,6 +163,54 @@ class ResidualBlock(nn.Module):
         if self.shortcut is not None:
             x = self.shortcut(F.avg_pool2d(x, self.stride) if self.stride > 1 else x)
         return F.relu(x + y, inplace=True)
+
+
+class InvertedBlock(nn.Module):
+    """Inverted residual block (Sandler et al. 2018, arXiv:1801.04381): wide in the middle, where maps do not mix.
+
+    Parameters
+    ----------
+    inputs, outputs, width, side, stride
+        As of :class:`Convolution`; zeros are added so that ceil(side / stride) positions come out, an odd one at the
+        end, as TensorFlow's ``SAME`` has it.
+    expand
+        How many times wider the middle is.
+    drop
+        Share of a batch that skips the block in training; only where there is a shortcut.
+    """
+
+    # Of the trained EfficientNets: other values would change what their weights mean.
+    _EPSILON = 1e-3
+
+    def __init__(
+        self, inputs: int, outputs: int, width: int, *, side: int, expand: int = 6, stride: int = 1, drop: float = 0.0
+    ) -> None:
+        super().__init__()
+        wide = inputs * expand
+        padding = max((-(-side // stride) - 1) * stride + width - side, 0) // 2
+        spread = Convolution(
+            wide, wide, width, side=side, stride=stride, padding=padding, groups=wide, biased=False, fit=True
+        )
+        widen = [nn.Conv2d(inputs, wide, 1, bias=False), self._norm(wide), nn.ReLU6(inplace=True)]
+        self.path = nn.Sequential(
+            *(widen if expand > 1 else []),
+            *(spread, self._norm(wide), nn.ReLU6(inplace=True)),
+            *(nn.Conv2d(wide, outputs, 1, bias=False), self._norm(outputs)),
+        )
+        self.is_residual, self.drop = inputs == outputs and stride == 1, drop
+
+    def _norm(self, maps: int) -> nn.BatchNorm2d:
+        return nn.BatchNorm2d(maps, eps=self._EPSILON)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, H, W) -> (B, outputs, H/stride, W/stride)
+        """Apply the block."""
+        y = _tensor(self.path(x))
+        if not self.is_residual:
+            return y
+        if self.training and self.drop > 0.0:
+            kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.drop
+            y = y * (kept / (1.0 - self.drop)).to(y.dtype)
+        return x + y
 
 
 def conditional_log_probabilities(
