@@ -1,4 +1,4 @@
-"""Start: the weights of a checkpoint with which networks begin to learn."""
+"""Start: the weights of a checkpoint, or those of ImageNet, with which networks begin to learn."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from galmorph.errors import CheckpointError, PipelineError
 from galmorph.nets.architecture.network import Network, NetworkConfig, members_of, n_weights
 from galmorph.nets.checkpoint.file import load_checkpoint
 from galmorph.nets.checkpoint.shelf import checksum, find_checkpoint
+from galmorph.nets.training.imagenet import IMAGENET, PRETRAINED_SHA256, fitting_weights, imagenet_weights
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
 
@@ -69,7 +70,7 @@ def load_start(name: str | Path, config: NetworkConfig, recipe: Recipe, scheme: 
     Parameters
     ----------
     name
-        Of a checkpoint that ships, or its file.
+        Of a checkpoint that ships, or its file; ``imagenet`` for the published weights of EfficientNet-lite0.
     config, recipe, scheme
         Of the networks that are to learn.
 
@@ -78,15 +79,17 @@ def load_start(name: str | Path, config: NetworkConfig, recipe: Recipe, scheme: 
     PipelineError
         If there is no such checkpoint, or if less than half of the weights fit.
     """
+    with torch.device("meta"):
+        new = Network(config, recipe, scheme)
+    if str(name) == IMAGENET:
+        weights = fitting_weights(imagenet_weights(), new)
+        return Start(IMAGENET, PRETRAINED_SHA256, [weights], [_trainable(weights, new)], n_weights(new))
     try:
         checkpoint = load_checkpoint(name)
     except CheckpointError as error:
         raise PipelineError(f"[train] start: {error}") from error
-    with torch.device("meta"):
-        new = Network(config, recipe, scheme)
     fitting = [_fitting(old, new) for old in members_of(checkpoint.network)]
-    trainable = {key for key, _ in new.named_parameters()}
-    taken = [sum(v.numel() for k, v in weights.items() if k in trainable) for weights in fitting]
+    taken = [_trainable(weights, new) for weights in fitting]
     total = n_weights(new)
     if min(taken) < _LEAST * total:
         raise PipelineError(
@@ -94,6 +97,12 @@ def load_start(name: str | Path, config: NetworkConfig, recipe: Recipe, scheme: 
             f"of network '{config.name}', expected at least half: start from a checkpoint of the same network, or none"
         )
     return Start(checkpoint.name, checkpoint.sha256, fitting, taken, total)
+
+
+def _trainable(weights: Weights, new: Network) -> int:
+    """Count the trainable ones among some weights of a network."""
+    trainable = {key for key, _ in new.named_parameters()}
+    return sum(v.numel() for k, v in weights.items() if k in trainable)
 
 
 def _fitting(old: Network, new: Network) -> Weights:
@@ -114,6 +123,8 @@ def mark_of(name: str | Path) -> str:
     PipelineError
         If there is no such checkpoint.
     """
+    if str(name) == IMAGENET:
+        return f"{IMAGENET}, sha256 {PRETRAINED_SHA256[:12]}"
     try:
         path = find_checkpoint(name)
     except CheckpointError as error:

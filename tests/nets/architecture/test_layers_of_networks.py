@@ -15,6 +15,7 @@ from galmorph.nets.architecture.layers import (
     ConvNextBlock,
     Convolution,
     GlobalPool,
+    InvertedBlock,
     Join,
     LayerNorm2d,
     LocalResponseNorm,
@@ -157,6 +158,25 @@ def test_a_convnext_block_adds_to_its_input():
     assert not torch.equal(block(x), x)
     torch.nn.init.zeros_(block.scale)
     assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize(("side", "width", "stride"), [(8, 3, 2), (7, 3, 2), (8, 5, 2), (8, 5, 1), (9, 5, 1)])
+def test_an_inverted_block_gives_as_many_positions_as_tensorflow(side, width, stride):
+    """Side / stride, rounded up; odd zeros at the end."""
+    block = InvertedBlock(4, 6, width, side=side, stride=stride).eval()
+    assert block(torch.randn(2, 4, side, side)).shape == (2, 6, -(-side // stride), -(-side // stride))
+    spread = next(m for m in block.path if isinstance(m, Convolution))
+    assert spread.padding[1] - spread.padding[0] in (0, 1)
+
+
+def test_a_dropped_inverted_block_changes_nothing():
+    """In training; in use it always counts, and without a shortcut nothing is dropped."""
+    block, x = InvertedBlock(4, 4, 3, side=6, drop=0.5), torch.randn(64, 4, 6, 6)
+    torch.manual_seed(1)
+    same = (block(x) == x).flatten(1).all(dim=1)
+    assert 10 < int(same.sum()) < 54
+    assert not (block.eval()(x) == x).flatten(1).all(dim=1).any()
+    assert not InvertedBlock(4, 4, 3, side=6, stride=2, drop=0.5).is_residual
 
 
 @pytest.mark.parametrize("per_field", [1, 8])
