@@ -28,7 +28,7 @@ import torch
 from PIL import Image
 
 from galmorph.nets.architecture.network import Network, channels_last, load_network, n_weights, network_names, views
-from galmorph.nets.training.loss import negative_log_likelihood
+from galmorph.nets.training.loss.likelihood import Likelihood
 from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.recipe import Recipe
 
@@ -85,7 +85,7 @@ def train(
     """Train for so many steps or seconds; return the speed (median step, the first left out) and the losses."""
     stamps, labels = data[0], torch.nn.functional.one_hot(data[1], 5).float()
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    scheme, losses, times, started = load_scheme(SCHEME), [], [], time.perf_counter()
+    likelihood, losses, times, started = Likelihood(load_scheme(SCHEME)), [], [], time.perf_counter()
     network.train()
     for step, rows in enumerate(batches(len(stamps), BATCH[device])):
         if step >= limits["steps"] or (step > 2 and time.perf_counter() - started > limits["seconds"]):
@@ -94,7 +94,7 @@ def train(
         x, counts = stamps[rows].to(device), labels[rows].to(device)
         with torch.autocast("cuda", dtype=torch.bfloat16) if device == "cuda" else nullcontext():
             logits = forward(x.contiguous(memory_format=torch.channels_last))
-        loss = negative_log_likelihood(logits.float(), counts, torch.ones_like(counts), scheme)
+        loss = likelihood(logits.float(), counts, torch.ones_like(counts))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from galmorph.errors import OutputError, PipelineError
 from galmorph.nets.architecture.network import Network, NetworkConfig, channels_last
 from galmorph.nets.training.consistency import disagreement, strength
-from galmorph.nets.training.loss import make_loss
+from galmorph.nets.training.loss.interface import make_loss
 from galmorph.nets.training.settings import Augmentation, TrainingSettings
 from galmorph.nets.training.training_set import TrainingSet
 from galmorph.sky.scheme import Scheme

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.nets.training.loss import LOSSES
 from galmorph.stamps.recipe import Recipe
 
 __all__ = [
     "DISTANCES",
-    "LOSSES",
     "Augmentation",
     "EnsembleSettings",
     "Observation",
@@ -22,7 +22,6 @@ __all__ = [
 
 Pair = tuple[float, float]
 
-LOSSES = ("likelihood", "dirichlet", "mse", "cross_entropy")
 CLASS_WEIGHTS = ("none", "balanced", "effective")
 DISTANCES = ("squared", "divergence")
 _OPTIMISERS = ("adamw", "sgd")
@@ -86,7 +85,7 @@ class TrainingSettings:
     epochs, batch, learning_rate, weight_decay
         As usual; an epoch shows every labelled galaxy once.
     loss
-        ``'likelihood'``, ``'dirichlet'``, ``'mse'`` or ``'cross_entropy'``: see :mod:`galmorph.nets.training.loss`.
+        One of the modules of :mod:`galmorph.nets.training.loss`.
     class_weights
         Of rare answers to the first question: ``'none'``, ``'balanced'`` or ``'effective'``: see
         :mod:`galmorph.nets.training.balance`.

@@ -24,7 +24,7 @@ from galmorph.nets.architecture.network import (
     outline,
     views,
 )
-from galmorph.nets.training.loss import negative_log_likelihood
+from galmorph.nets.training.loss.likelihood import Likelihood
 from galmorph.shipped import shipped
 from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.recipe import Recipe
@@ -145,7 +145,7 @@ def test_a_shipped_network_learns(name):
     optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
     losses = []
     for _ in range(6):
-        loss = negative_log_likelihood(network(stamps), counts, totals, scheme)
+        loss = Likelihood(scheme)(network(stamps), counts, totals)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
