@@ -7,7 +7,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from galmorph.stamps.background import clipped_sky, correlation_px
-from galmorph.stamps.segment import Segmentation, sep_dtype
+from galmorph.stamps.extractor import object_dtype
+from galmorph.stamps.segment import Segmentation
 
 __all__ = ["compact", "segmentation_of"]
 
@@ -79,7 +80,7 @@ def _moments(flux: FloatArray, labels: IntArray) -> npt.NDArray[np.void]:
     dx, dy = columns - x[which - 1], rows - y[which - 1]
     xx, yy, xy = mean(dx * dx) + _PIXEL_VARIANCE, mean(dy * dy) + _PIXEL_VARIANCE, mean(dx * dy)
     spread = np.hypot(0.5 * (xx - yy), xy)
-    objects = np.zeros(n - 1, sep_dtype())
+    objects = np.zeros(n - 1, object_dtype())
     objects["x"], objects["y"] = x, y
     objects["x2"], objects["y2"], objects["xy"] = xx, yy, xy
     objects["a"] = np.sqrt(0.5 * (xx + yy) + spread)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from operator import call
-from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import sep
 
 from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two
 from galmorph.stamps.compiled import compiled, inner, uninterrupted
+from galmorph.stamps.extractor import extract, object_dtype
 
 __all__ = [
     "Segmentation",
@@ -33,7 +29,6 @@ FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int32]
 DoubleArray = npt.NDArray[np.float64]
-T = TypeVar("T")
 
 # Isophotal extent of an ellipse in units of SEP's semi-axes (second moments): Bertin & Arnouts 1996, sec. 10.
 _EXTENT = 3.0
@@ -42,7 +37,6 @@ SKY_EXTENT = 8.0
 _ENOUGH_SKY = 0.2
 # Catalogues are no worse than this; a position further from the middle may mean another, smaller source.
 _MISPLACED_PX = 4.0
-_DEBLEND_LEVELS = 16
 _PLENTY = 8_000
 _WORTH_BINNING = 160
 # Correlation length in pixels from which on noise is smooth: then every other pixel says as much.
@@ -130,7 +124,7 @@ def segment(
     some = np.s_[::2, ::2] if pixels.size > _PLENTY else np.s_[:, :]
     sky = clipped_sky(pixels[some], None if whole else usable[some])
     if sky.n_pixels < 25 or sky.sigma <= 0:
-        return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, sep_dtype()), sky, 1.0, usable)
+        return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, object_dtype()), sky, 1.0, usable)
     if min(pixels.shape) >= _WORTH_BINNING and correlation_px(pixels, usable, sky) >= _SMOOTH:
         noise = None if relative_noise is None else _binned(relative_noise, usable)[0]
         halved = segment(
@@ -266,13 +260,6 @@ def _unbinned(halved: Segmentation, pixels: FloatArray, usable: BoolArray, sky: 
     )
 
 
-@lru_cache(maxsize=1)
-def sep_dtype() -> np.dtype[np.void]:
-    """Return the type of SEP's table of objects (for an empty one)."""
-    blank = np.zeros((8, 8), np.float32)
-    return sep.extract(blank, 1.0).dtype  # type: ignore[no-any-return]
-
-
 def _flattened(pixels: FloatArray, usable: BoolArray | None, sky: Sky) -> FloatArray:
     # SEP wants native, contiguous, writable float32 without NaN.
     flat = np.array(pixels, dtype=np.float32, order="C")
@@ -309,14 +296,15 @@ class _Detection:
         least = area or self.area
         for raised in (1.0, 3.0, 10.0):
             try:
-                objects, labels = _extract(data, self.threshold * raised, noise, self.mask, least, self.contrast)
+                objects, labels = extract(
+                    data, self.threshold * raised, noise, self.mask, min_area=least, contrast=self.contrast
+                )
             except Exception as error:  # SEP raises nothing more special
                 if not any(word in str(error) for word in ("overflow", "limit")):
                     raise
                 continue
-            labels = labels.astype(np.int32, copy=False)
             return _joined(objects, labels) if self.join_clumps else (objects, labels)
-        return np.zeros(0, sep_dtype()), np.zeros(data.shape, np.int32)
+        return np.zeros(0, object_dtype()), np.zeros(data.shape, np.int32)
 
 
 @compiled
@@ -417,48 +405,6 @@ def _set_ellipse(row: np.void) -> None:
     row["theta"] = 0.5 * np.arctan2(2.0 * xy, xx - yy)
     area = max(xx * yy - xy * xy, 1.0 / 144.0)
     row["cxx"], row["cyy"], row["cxy"] = yy / area, xx / area, -2.0 * xy / area
-
-
-def _extract(
-    data: FloatArray, threshold: float, noise: float | FloatArray, mask: BoolArray | None, area: int, contrast: float
-) -> tuple[npt.NDArray[np.void], IntArray]:
-    detect = partial(
-        sep.extract,
-        data,
-        threshold,
-        err=noise,
-        mask=mask,
-        minarea=area,
-        # The threshold is per pixel with a noise map as without one.
-        filter_type="conv",
-        deblend_nthresh=_DEBLEND_LEVELS,
-        deblend_cont=contrast,
-        segmentation_map=True,
-    )
-    # SEP fills a list of 300 000 pixels in every call, which takes as long as the detection on a small cutout.
-    enough = data.size + 64
-    return _with_room(enough, detect) if enough < sep.get_extract_pixstack() else detect()  # type: ignore[no-any-return]
-
-
-def _with_room(n_pixels: int, detect: Callable[[], T]) -> T:
-    """Call SEP with room for so many pixels, and leave its setting, which all of the process share, as it was.
-
-    No other thread sees another setting, or has its own undone: SEP keeps the interpreter's lock and runs no Python
-    while it detects, and neither do the steps here, which one call of C code, `list` over `map`, takes one by one.
-    """
-    usual: list[int] = []
-    steps: list[Callable[[], Any]] = [
-        partial(usual.extend, map(call, [sep.get_extract_pixstack])),
-        partial(sep.set_extract_pixstack, n_pixels),
-        detect,
-        partial(list, map(sep.set_extract_pixstack, usual)),
-    ]
-    try:
-        result: T = list(map(call, steps))[2]
-    except Exception:  # SEP raises nothing more special
-        sep.set_extract_pixstack(*usual)
-        raise
-    return result
 
 
 def pick(segmentation: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> int:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-
 import numpy as np
 import pytest
-import sep
 from galaxies import galaxy, noise, sersic
 
 from galmorph.stamps.background import clipped_sky, correlation_px
-from galmorph.stamps.segment import _extract, neighbour_mask, pick, segment, sep_dtype
+from galmorph.stamps.extractor import object_dtype
+from galmorph.stamps.segment import neighbour_mask, pick, segment
 
 
 def everywhere(image: np.ndarray) -> np.ndarray:
@@ -104,7 +101,7 @@ def test_too_few_pixels_give_no_object_and_no_error():
     image = noise((4, 4))
     found = segment(image, everywhere(image))
     assert len(found.objects) == 0
-    assert found.objects.dtype == sep_dtype()
+    assert found.objects.dtype == object_dtype()
 
 
 def test_an_image_that_overflows_seps_buffer_is_segmented_at_a_higher_threshold():
@@ -120,57 +117,6 @@ def test_an_image_that_overflows_at_every_threshold_has_no_objects():
     image[:400] += 100.0
     found = segment(image, everywhere(image))
     assert len(found.objects) == found.labels.max() == 0
-
-
-@pytest.fixture
-def stack():
-    """SEP's stack of pixels, set to a number of the caller's own, and put back after the test."""
-    usual = sep.get_extract_pixstack()
-    sep.set_extract_pixstack(123_456)
-    yield 123_456
-    sep.set_extract_pixstack(usual)
-
-
-def test_the_callers_setting_of_sep_is_as_before(pair, stack):
-    segment(pair, everywhere(pair))
-    assert sep.get_extract_pixstack() == stack
-
-
-def test_the_callers_setting_of_sep_is_as_before_where_sep_fails(pair, stack):
-    """A mask of another shape is an error of SEP's; one of an overflow would raise the threshold instead."""
-    with pytest.raises(ValueError, match="must match data"):
-        _extract(pair, 1.5, 1.0, np.zeros((3, 3), np.bool_), 6, 0.02)
-    assert sep.get_extract_pixstack() == stack
-
-
-@pytest.fixture
-def impatient():
-    """Let threads take turns as often as they can."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(usual)
-
-
-@pytest.mark.usefixtures("impatient")
-def test_another_thread_never_sees_sep_set_otherwise_than_it_set_it(pair, stack):
-    """Neither a stack that is too small for it, nor its own change undone, while others segment."""
-    surprises, done = [], threading.Event()
-
-    def use_sep():
-        own = stack
-        while not done.is_set():
-            surprises.extend({sep.get_extract_pixstack() for _ in range(20)} - {own})
-            own = 200_000 if own == stack else stack
-            sep.set_extract_pixstack(own)
-
-    caller = threading.Thread(target=use_sep)
-    caller.start()
-    for _ in range(300):
-        segment(pair, everywhere(pair))
-    done.set()
-    caller.join()
-    assert surprises == []
 
 
 def test_the_object_under_the_position_is_picked_even_when_another_is_brighter(pair):
