@@ -8,51 +8,58 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from galmorph.nets.checkpoint.ensemble import ensemble
-    from galmorph.nets.checkpoint.file import load_checkpoint
-    from galmorph.pages.inspection import inspect_checkpoint
-    from galmorph.runs.classify import classify, measure
-    from galmorph.runs.export import export
-    from galmorph.sky.catalog import read_catalog
-    from galmorph.sky.images import open_images
-    from galmorph.sky.mock import simulate
-    from galmorph.sky.scheme import load_scheme
-    from galmorph.sky.survey import load_survey
+    from galmorph.api import (
+        calibrate,
+        classify,
+        default_output,
+        ensemble,
+        evaluate,
+        export,
+        inspect,
+        load_checkpoint,
+        load_pipeline,
+        load_scheme,
+        load_survey,
+        measure,
+        names,
+        open_images,
+        read_catalog,
+        run,
+        show,
+        simulate,
+        train,
+        tune,
+    )
 
 __all__ = [
+    "calibrate",
     "classify",
+    "default_output",
     "ensemble",
+    "evaluate",
     "export",
-    "inspect_checkpoint",
+    "inspect",
     "load_checkpoint",
+    "load_pipeline",
     "load_scheme",
     "load_survey",
     "measure",
+    "names",
     "open_images",
     "read_catalog",
+    "run",
+    "show",
     "simulate",
+    "train",
+    "tune",
 ]
-
-# Loaded on first use, so that importing galmorph costs nothing and measuring works without torch.
-_HOMES = {
-    "classify": "galmorph.runs.classify",
-    "inspect_checkpoint": "galmorph.pages.inspection",
-    "ensemble": "galmorph.nets.checkpoint.ensemble",
-    "export": "galmorph.runs.export",
-    "load_checkpoint": "galmorph.nets.checkpoint.file",
-    "load_scheme": "galmorph.sky.scheme",
-    "measure": "galmorph.runs.classify",
-    "open_images": "galmorph.sky.images",
-    "read_catalog": "galmorph.sky.catalog",
-    "simulate": "galmorph.sky.mock",
-    "load_survey": "galmorph.sky.survey",
-}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    # Loaded on first use, so that importing galmorph, or asking the command line for help, costs nothing.
+    if name not in __all__:
         raise AttributeError(f"module 'galmorph' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module("galmorph.api"), name)
 
 
 def __dir__() -> list[str]:

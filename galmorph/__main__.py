@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from galmorph.cli import run
+from galmorph import cli
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(cli.main(sys.argv[1:]))
 
 
 if __name__ == "__main__":

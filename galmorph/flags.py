@@ -6,11 +6,15 @@ meaning, new ones are added at the end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntFlag
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-__all__ = ["MEANINGS", "UNCLASSIFIABLE", "Flag", "flag_names"]
+__all__ = ["MEANINGS", "UNCLASSIFIABLE", "Flag", "flag_counts", "flag_names"]
 
 
 class Flag(IntFlag):
@@ -61,7 +65,7 @@ UNCLASSIFIABLE = Flag.NO_POSITION | Flag.NO_IMAGE | Flag.FETCH_FAILED
 """A row with one of these has no stamp and therefore no probabilities."""
 
 
-def flag_names(value: int | np.integer[np.typing.NBitBase]) -> list[str]:
+def flag_names(value: int | np.integer[npt.NBitBase]) -> list[str]:
     """List the names of the bits set in `value`, lowest first.
 
     Examples
@@ -70,3 +74,16 @@ def flag_names(value: int | np.integer[np.typing.NBitBase]) -> list[str]:
     ['OFF_EDGE', 'LOW_SNR']
     """
     return [flag.name or "" for flag in Flag if int(value) & flag]
+
+
+def flag_counts(flags: npt.NDArray[np.int32]) -> Mapping[Flag, int]:
+    """Count the rows that have each flag, without those that none has.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> {flag.name: n for flag, n in flag_counts(np.array([8, 0, 8 + 2048], np.int32)).items()}
+    {'OFF_EDGE': 2, 'LOW_SNR': 1}
+    """
+    counts = {flag: int(((flags & int(flag)) != 0).sum()) for flag in MEANINGS}
+    return {flag: n for flag, n in counts.items() if n}

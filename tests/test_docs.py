@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from galmorph.cli import _parser
+from galmorph.cli import parse
 from galmorph.flags import MEANINGS
 from galmorph.pages.descriptions import KINDS, describers
 from galmorph.runs.columns import SHAPES, measured_columns, probability_columns
@@ -37,7 +37,7 @@ def test_the_documents_show_commands():
 @pytest.mark.parametrize(("where", "command"), ALL_COMMANDS)
 def test_every_command_in_the_documents_is_understood(where, command):
     words = shlex.split(command, comments=True)
-    options = _parser().parse_args(words[1:])
+    options = parse(words[1:])
     assert callable(options.do), where
 
 

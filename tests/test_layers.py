@@ -81,7 +81,7 @@ def test_no_imports_turn_back():
     own = {module: others & FILES.keys() - {module} for module, others in IMPORTS.items()}
     assert sum(map(len, own.values())) > 100
     order = list(graphlib.TopologicalSorter(own).static_order())  # raises CycleError
-    assert order.index("galmorph.errors") < order.index("galmorph.stamps.measure") < order.index("galmorph.cli")
+    assert order.index("galmorph.errors") < order.index("galmorph.stamps.measure") < order.index("galmorph.api")
 
 
 def test_torch_stays_in_nets():
@@ -93,3 +93,12 @@ def test_torch_stays_in_nets():
 
 def test_nothing_before_nets_reaches_it():
     assert not [m for m, others in IMPORTS.items() if layer(m) < LAYER["nets"] and any(".nets" in o for o in others)]
+
+
+def test_the_command_line_calls_only_public_functions():
+    """It knows the front door, and what all layers know."""
+    known = {"galmorph", "galmorph.errors", "galmorph.flags", "galmorph.progress"}
+    commands = {m: others & FILES.keys() for m, others in IMPORTS.items() if layer(m) == LAYER["cli"]}
+    assert len(commands) > 10
+    wrong = {m: {o for o in others if o not in known and layer(o) != LAYER["cli"]} for m, others in commands.items()}
+    assert not any(wrong.values()), wrong

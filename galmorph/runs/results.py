@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.flags import MEANINGS, Flag
+from galmorph.flags import Flag
 from galmorph.runs.gather import Galaxy
 
-__all__ = ["Results", "flag_counts"]
+__all__ = ["Results"]
 
 FloatArray = npt.NDArray[np.float64]
 _VALUES = ("x", "y", "position_err_px", "rpet_px", "rpet_err_px", "r50_px", "snr", "scale_arcsec", "distance")
@@ -100,9 +100,3 @@ class Results:
     def mark(self, rows: npt.NDArray[np.bool_], flag: Flag) -> None:
         """Set a flag on the rows where `rows` is True."""
         self.flags[rows] |= int(flag)
-
-
-def flag_counts(flags: npt.NDArray[np.int32]) -> Mapping[Flag, int]:
-    """Count the rows that have each flag, without those that none has."""
-    counts = {flag: int(((flags & int(flag)) != 0).sum()) for flag in MEANINGS}
-    return {flag: n for flag, n in counts.items() if n}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import small_sky
 
-from galmorph.cli import run
+from galmorph.cli import main
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def galmorph(capsys) -> Callable[..., Outcome]:
     def command(*arguments: object) -> Outcome:
         capsys.readouterr()
         try:
-            status = run([str(a) for a in arguments])
+            status = main([str(a) for a in arguments])
         except SystemExit as leaving:
             status = int(leaving.code or 0)
         printed = capsys.readouterr()

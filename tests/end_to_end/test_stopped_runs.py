@@ -21,13 +21,13 @@ ENDINGS = ("fits", "vot", "ecsv", "csv", "parquet", "fits.gz")
 # A file-size limit stops writing part of the way through a file, as a full disk does, and needs no privileges.
 FULL_DISK = """
 import resource, sys
-from galmorph.cli import run
+from galmorph.cli import main
 endings, inputs, folder, checkpoint = sys.argv[1].split(), sys.argv[2].split("|"), sys.argv[3], sys.argv[4]
 import galmorph.nets.checkpoint.file, pandas, pyarrow.parquet  # may compile what they import
 sys.dont_write_bytecode = True
 resource.setrlimit(resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY))
 for ending in endings:
-    status = run(["classify", *inputs, "--checkpoint", checkpoint, "-o", f"{folder}/out.{ending}", "--overwrite"])
+    status = main(["classify", *inputs, "--checkpoint", checkpoint, "-o", f"{folder}/out.{ending}", "--overwrite"])
     print(ending, status, flush=True)
 """
 

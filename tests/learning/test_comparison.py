@@ -9,7 +9,7 @@ import drawn
 import pytest
 from astropy.table import Table
 
-from galmorph.cli import run
+from galmorph.cli import main
 from galmorph.errors import OutputError, PipelineError
 from galmorph.learning.comparison import compare, least_loss, side_by_side
 from galmorph.learning.inputs import read_words
@@ -31,7 +31,7 @@ def ran(folder, tmp_path_factory):
     """Run two pipelines by the command line."""
     output = tmp_path_factory.mktemp("ran")
     asked = [str(folder / "named.toml"), str(folder / "slow.toml"), "--epochs", "3", "--threads", "1"]
-    assert run(["run", *asked, "-o", str(output)]) == 0
+    assert main(["run", *asked, "-o", str(output)]) == 0
     return output
 
 
@@ -69,10 +69,10 @@ def test_a_run_equals_training_and_evaluating(ran, folder, tmp_path, capsys):
     for name in ("named", "slow"):
         path, other = tmp_path / name / f"{name}.safetensors", ran / name / f"{name}.safetensors"
         asked = ["--pipeline", str(folder / f"{name}.toml"), "--epochs", "3", "--threads", "1", "-o", str(path.parent)]
-        assert run(["train", *data, *asked]) == 0
+        assert main(["train", *data, *asked]) == 0
         assert load_checkpoint(path).sha256 == load_checkpoint(other).sha256
         capsys.readouterr()
-        assert run(["evaluate", str(path), *data]) == 0
+        assert main(["evaluate", str(path), *data]) == 0
         assert json.loads(capsys.readouterr().out) == json.loads(other.with_suffix(".json").read_text())["test"]
 
 
@@ -136,7 +136,7 @@ def test_a_folder_in_use_is_refused(ran, folder):
 def test_inputs_on_the_command_line_go_before_the_file(folder, tmp_path, capsys):
     """A missing file given there is what is looked for."""
     asked = ["run", str(folder / "named.toml"), "-o", str(tmp_path / "out"), "--input", "labels=elsewhere.csv"]
-    assert run(asked) == 1
+    assert main(asked) == 1
     assert "elsewhere.csv" in capsys.readouterr().err
     made = load_pipeline(folder / "tiny.toml", {"inputs": read_words([f"labels={folder}/labels.csv", "images=b"])})
     assert made.inputs["images"] == ["b"]

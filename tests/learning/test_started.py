@@ -9,7 +9,7 @@ import drawn
 import pytest
 import torch
 
-from galmorph.cli import run
+from galmorph.cli import main
 from galmorph.errors import PipelineError
 from galmorph.learning.comparison import compare, open_inputs
 from galmorph.learning.pipeline import load_pipeline
@@ -56,8 +56,8 @@ def test_both_commands_start_alike_and_say_so(folder, tmp_path, capsys):
     """The file lies beside the pipeline; card and log name the checkpoint and how much is taken."""
     common = ["--epochs", "2", "--threads", "1", "--device", "cpu"]
     data = [str(folder / "labels.csv"), "--image", str(folder / "images.zip"), "--pipeline", str(folder / "fine.toml")]
-    assert run(["train", *data, *common, "-o", str(tmp_path / "one")]) == 0
-    assert run(["run", str(folder / "fine.toml"), *common, "-o", str(tmp_path / "two")]) == 0
+    assert main(["train", *data, *common, "-o", str(tmp_path / "one")]) == 0
+    assert main(["run", str(folder / "fine.toml"), *common, "-o", str(tmp_path / "two")]) == 0
     card = json.loads((tmp_path / "one" / "fine.json").read_text())
     assert card["sha256"] == load_checkpoint(tmp_path / "two" / "fine" / "fine.safetensors").sha256
     old = load_checkpoint(folder / "old" / "old.safetensors")

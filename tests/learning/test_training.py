@@ -12,7 +12,7 @@ import pytest
 import torch
 from astropy.table import Table
 
-from galmorph.cli import run
+from galmorph.cli import main
 from galmorph.errors import OutputError, PipelineError, SchemeError
 from galmorph.learning.pipeline import load_pipeline, split_rows
 from galmorph.learning.scoring import calibrate_checkpoint, evaluate_checkpoint, labels_from
@@ -44,7 +44,7 @@ def trained(folder, tmp_path_factory):
     """Train by the command line."""
     output = tmp_path_factory.mktemp("run")
     asked = ["--pipeline", str(folder / "tiny.toml"), "--threads", "1", "-o", str(output)]
-    assert run(["train", str(folder / "labels.csv"), "--image", str(folder / "images.zip"), *asked]) == 0
+    assert main(["train", str(folder / "labels.csv"), "--image", str(folder / "images.zip"), *asked]) == 0
     return output
 
 
@@ -96,14 +96,14 @@ def test_evaluating_prints_json_and_fills_the_card(trained, folder, capsys, tmp_
     card = tmp_path / "card.json"
     card.write_bytes((trained / "tiny.json").read_bytes())
     asked = [str(trained / "tiny.safetensors"), str(folder / "labels.csv"), "--image", str(folder / "images.zip")]
-    assert run(["evaluate", *asked, "--card", str(card)]) == 0
+    assert main(["evaluate", *asked, "--card", str(card)]) == 0
     scores = json.loads(capsys.readouterr().out)
     assert scores["part"] == "test"
     assert json.loads(card.read_text())["test"] == scores
-    assert run(["evaluate", *asked, "--split", "all", "-o", str(tmp_path / "scores.json")]) == 0
+    assert main(["evaluate", *asked, "--split", "all", "-o", str(tmp_path / "scores.json")]) == 0
     assert capsys.readouterr().out == ""
     assert json.loads((tmp_path / "scores.json").read_text())["part"] == "all"
-    assert run(["evaluate", *asked, "--split", "tset"]) == 1
+    assert main(["evaluate", *asked, "--split", "tset"]) == 1
     assert "did you mean 'test'?" in capsys.readouterr().err
 
 
@@ -148,7 +148,7 @@ def test_calibrating_again_changes_what_was_fitted_and_nothing_else(trained, fol
     data = [str(folder / "labels.csv"), "--image", str(folder / "images.zip")]
     before, path = trained / "tiny.safetensors", tmp_path / "again.safetensors"
     asked = ["calibrate", str(before), *data, "-o", str(path)]
-    assert run([*asked, "--sets", "aps", "--coverage", "0.8", "--by-class", "--method", "dirichlet"]) == 0
+    assert main([*asked, "--sets", "aps", "--coverage", "0.8", "--by-class", "--method", "dirichlet"]) == 0
     assert capsys.readouterr().out == f"{path}\n"
     one, other = load_checkpoint(before), load_checkpoint(path)
     for name, weight in one.network.state_dict().items():
@@ -159,9 +159,9 @@ def test_calibrating_again_changes_what_was_fitted_and_nothing_else(trained, fol
     assert card["sha256"] == other.sha256
     assert card["title"] == "round and edge-on pictures"
     assert "test" not in card
-    assert run(asked) == 1
+    assert main(asked) == 1
     assert "--overwrite" in capsys.readouterr().err
-    assert run([*asked, "--overwrite"]) == 0
+    assert main([*asked, "--overwrite"]) == 0
     assert load_checkpoint(path).sha256 == one.sha256
 
 

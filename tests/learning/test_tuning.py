@@ -17,7 +17,7 @@ import pytest
 from astropy.table import Table
 
 import galmorph
-from galmorph.cli import run
+from galmorph.cli import main
 from galmorph.errors import OutputError, PipelineError
 from galmorph.learning.pipeline import load_pipeline
 from galmorph.learning.scoring import calibrate_checkpoint
@@ -53,8 +53,8 @@ def folder(tmp_path_factory):
 def tuned(folder, tmp_path_factory):
     """Tune by the command line, and join the best two with fitted weights."""
     output = tmp_path_factory.mktemp("tuned")
-    asked = ["--blend", "2", "--fit-weights", "--threads", "1", "-o", str(output)]
-    assert run(["tune", str(folder / "search.toml"), *asked]) == 0
+    asked = ["--blend", "2", "--fit-shares", "--threads", "1", "-o", str(output)]
+    assert main(["tune", str(folder / "search.toml"), *asked]) == 0
     return output
 
 
@@ -129,7 +129,7 @@ def test_a_trial_is_the_training_of_its_pipeline(tuned, folder, tmp_path):
     (tmp_path / "search-001.toml").write_text(text + f"[augmentation]\nzoom = {row['augmentation.zoom']}\n")
     data = [str(folder / "labels.csv"), "--image", str(folder / "images.zip")]
     asked = ["--pipeline", str(tmp_path / "search-001.toml"), "--threads", "1", "-o", str(tmp_path / "run")]
-    assert run(["train", *data, *asked]) == 0
+    assert main(["train", *data, *asked]) == 0
     made = load_checkpoint(tmp_path / "run" / "search-001.safetensors")
     assert made.sha256 == load_checkpoint(tuned / row["checkpoint"]).sha256
 
@@ -158,7 +158,7 @@ def test_killed_and_gone_on_equals_one_go(tuned, folder, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=60)
     assert (tmp_path / "trials" / "000" / "search-000.json").exists()
-    assert run([*words, "--resume", "--blend", "2", "--fit-weights"]) == 0
+    assert main([*words, "--resume", "--blend", "2", "--fit-shares"]) == 0
     for name in ("trials.ecsv", "search.safetensors"):
         assert (tmp_path / name).read_bytes() == (tuned / name).read_bytes(), name
 
@@ -212,5 +212,5 @@ def test_a_pipeline_without_ranges_says_what_to_add(folder, tmp_path, capsys):
     """One line; weights without a blend are refused, too."""
     with pytest.raises(PipelineError, match=r"no \[tune\] table"):
         Search.of(load_pipeline(folder / "tiny.toml"))
-    assert run(["tune", str(folder / "search.toml"), "--fit-weights", "-o", str(tmp_path / "out")]) == 1
+    assert main(["tune", str(folder / "search.toml"), "--fit-shares", "-o", str(tmp_path / "out")]) == 1
     assert "--blend N" in capsys.readouterr().err

@@ -118,7 +118,7 @@ def case(request, tmp_path):
 def opened(folder: Path, path: Path):
     made = load_checkpoint(path).envelope
     band = "RGB" if len(made.bands) == 3 else made.bands[0]
-    return galmorph.open_images(folder / "images.zip", survey=galmorph.load_survey(made.survey), band=band)
+    return galmorph.open_images(folder / "images.zip", survey=made.survey, band=band)
 
 
 def sections(page: str) -> set[str | None]:

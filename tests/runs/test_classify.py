@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from galmorph import open_images
 from galmorph.errors import CatalogError, CheckpointError, ImageError, SurveyError
-from galmorph.flags import Flag
+from galmorph.flags import Flag, flag_counts
 from galmorph.nets.checkpoint.embedding import fit_embedding
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
 from galmorph.runs.classify import classify, results_in_parts
@@ -20,7 +20,7 @@ from galmorph.runs.columns import column_names
 from galmorph.runs.gather import Galaxy, gather, locate, stamp_of
 from galmorph.runs.plan import prepare_run
 from galmorph.runs.predictor import Predictor
-from galmorph.runs.results import Results, flag_counts
+from galmorph.runs.results import Results
 from galmorph.sky.catalog import catalog_from
 from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.recipe import Recipe

@@ -105,9 +105,9 @@ def test_commands_that_measure_nothing_do_not_import_numba(command):
     """The help comes at once."""
     code = f"""
 import sys
-from galmorph.cli import run
+from galmorph.cli import main
 try:
-    run({command})
+    main({command})
 except SystemExit:
     pass
 print("numba" in sys.modules)

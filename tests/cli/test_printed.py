@@ -9,7 +9,7 @@ import pytest
 import small_sky
 
 import galmorph
-from galmorph.cli import run
+from galmorph.cli import main
 from galmorph.learning.pipeline import pipeline_names
 from galmorph.sky.scheme import scheme_names
 from galmorph.sky.survey import survey_names
@@ -19,26 +19,26 @@ from galmorph.sky.survey import survey_names
     ("kind", "names"), [("surveys", survey_names()), ("schemes", scheme_names()), ("pipelines", pipeline_names())]
 )
 def test_list_prints_one_line_for_each_thing(capsys, kind, names):
-    assert run(["list", kind]) == 0
+    assert main(["list", kind]) == 0
     printed = capsys.readouterr()
     assert [line.split()[0] for line in printed.out.splitlines()] == names
     assert printed.err == ""
 
 
 def test_list_prints_checkpoints(capsys):
-    assert run(["list", "checkpoints"]) == 0
+    assert main(["list", "checkpoints"]) == 0
     assert capsys.readouterr().err == ""
 
 
 def test_show_describes_a_survey_with_its_bands(capsys):
-    assert run(["show", "candels"]) == 0
+    assert main(["show", "candels"]) == 0
     printed = capsys.readouterr().out
     assert "F160W (= H" in printed
     assert "0.06 arcsec/pixel" in printed
 
 
 def test_show_of_nothing_names_the_nearest(capsys):
-    assert run(["show", "candles"]) == 1
+    assert main(["show", "candles"]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "did you mean 'candels'?" in printed.err
@@ -48,7 +48,7 @@ def test_show_of_nothing_names_the_nearest(capsys):
 def test_version_and_help(capsys):
     for argument, expected in (("--version", f"galmorph {galmorph.__version__}\n"), ("--help", "classify")):
         with pytest.raises(SystemExit) as leaving:
-            run([argument])
+            main([argument])
         assert leaving.value.code == 0
         assert expected in capsys.readouterr().out
 
@@ -58,14 +58,14 @@ def test_version_and_help(capsys):
 )
 def test_every_command_explains_itself(capsys, command):
     with pytest.raises(SystemExit) as leaving:
-        run([command, "--help"])
+        main([command, "--help"])
     assert leaving.value.code == 0
     assert f"usage: galmorph {command}" in capsys.readouterr().out
 
 
 def test_the_output_is_on_stdout_and_the_summary_on_stderr(capsys, tmp_path):
     sky = small_sky.write_sky(tmp_path / "sky")
-    assert run(["measure", *sky.inputs, "-o", str(tmp_path / "out.csv")]) == 0
+    assert main(["measure", *sky.inputs, "-o", str(tmp_path / "out.csv")]) == 0
     printed = capsys.readouterr()
     assert printed.out == f"{tmp_path / 'out.csv'}\n"
     assert printed.err.splitlines() == ["7 rows", "flags: none"]
@@ -74,7 +74,7 @@ def test_the_output_is_on_stdout_and_the_summary_on_stderr(capsys, tmp_path):
 def test_a_command_leaves_no_logging_behind(tmp_path, capsys):
     log = logging.getLogger("galmorph")
     before = list(log.handlers)
-    assert run(["measure", str(tmp_path / "none.fits"), "--image", "none.fits"]) == 1
+    assert main(["measure", str(tmp_path / "none.fits"), "--image", "none.fits"]) == 1
     assert log.handlers == before
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -82,23 +82,23 @@ def test_a_command_leaves_no_logging_behind(tmp_path, capsys):
 def test_simulate_writes_a_field_that_measure_reads(capsys, tmp_path):
     pytest.importorskip("galsim")
     field = str(tmp_path / "field")
-    assert run(["simulate", "--rows", "5", "--side", "200", "--seed", "2", "-o", field]) == 0
+    assert main(["simulate", "--rows", "5", "--side", "200", "--seed", "2", "-o", field]) == 0
     written = capsys.readouterr().out.splitlines()
     assert written
     images = [p for p in written if p.endswith("image.fits")]
     catalogs = [p for p in written if p.endswith("catalog.fits")]
     assert len(images) == len(catalogs) == 1
     asked = ["--survey", "candels", "--band", "H", "-o", str(tmp_path / "out.fits")]
-    assert run(["measure", catalogs[0], "--image", images[0], *asked]) == 0
+    assert main(["measure", catalogs[0], "--image", images[0], *asked]) == 0
     assert "5 rows" in capsys.readouterr().err
-    assert run(["simulate", "--rows", "5", "--side", "200", "-o", field]) == 1
+    assert main(["simulate", "--rows", "5", "--side", "200", "-o", field]) == 1
     assert "--overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--survey", "candls"], ["--band", "F16W"], ["--rows", "0"], ["--rows", "-3"]])
 def test_simulate_refuses_what_it_cannot_make(capsys, tmp_path, arguments):
     pytest.importorskip("galsim")
-    assert run(["simulate", *arguments, "-o", str(tmp_path / "field")]) == 1
+    assert main(["simulate", *arguments, "-o", str(tmp_path / "field")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "field").exists()
 
@@ -107,7 +107,7 @@ def test_evaluate_refuses_an_output_it_cannot_write(capsys, tmp_path):
     made = small_sky.write_checkpoint(tmp_path / "c.safetensors")
     (tmp_path / "labels.csv").write_text("file\n1.jpg\n")
     asked = ["--image", str(tmp_path), "-o", str(tmp_path / "none" / "scores.json")]
-    assert run(["evaluate", str(made), str(tmp_path / "labels.csv"), *asked]) == 1
+    assert main(["evaluate", str(made), str(tmp_path / "labels.csv"), *asked]) == 1
     assert "does not exist" in capsys.readouterr().err
 
 

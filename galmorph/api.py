@@ -1,0 +1,1125 @@
+"""The front door: every public function, its parameters written once.
+
+The command line and scripts call only these. A function checks what it was given and hands it to the layer that does
+the work. Nothing here imports torch before a network is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from astropy.table import Table
+
+from galmorph.errors import CatalogError, ImageError, OutputError, PipelineError
+from galmorph.learning.pipeline import Pipeline
+from galmorph.learning.pipeline import load_pipeline as read_pipeline
+from galmorph.nets.checkpoint.card import add_to_card, read_card
+from galmorph.pages import descriptions
+from galmorph.pages.losses import draw_losses
+from galmorph.progress import Progress, reporting
+from galmorph.sky.catalog import Catalog, catalog_from, read_catalog
+from galmorph.sky.formats.atomic import check_folder, replacing
+from galmorph.sky.formats.registry import FORMATS, ending
+from galmorph.sky.images import ImageSource, Paths
+from galmorph.sky.images import open_images as open_source
+from galmorph.sky.scheme import load_scheme
+from galmorph.sky.survey import Survey, load_survey
+
+if TYPE_CHECKING:
+    from galmorph.learning.training import TrainingRun, TrainingState
+    from galmorph.learning.tuning import Tuned
+    from galmorph.nets.checkpoint.file import Checkpoint
+    from galmorph.sky.mock import MockField
+
+__all__ = [
+    "calibrate",
+    "classify",
+    "default_output",
+    "ensemble",
+    "evaluate",
+    "export",
+    "inspect",
+    "load_checkpoint",
+    "load_pipeline",
+    "load_scheme",
+    "load_survey",
+    "measure",
+    "names",
+    "open_images",
+    "read_catalog",
+    "run",
+    "show",
+    "simulate",
+    "train",
+    "tune",
+]
+
+Inputs = Mapping[str, str | Sequence[str]]
+
+
+def classify(
+    catalog: Any,
+    images: Paths | ImageSource,
+    *,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    checkpoint: str | Path | Checkpoint | None = None,
+    weight: Paths = (),
+    rms: Paths = (),
+    segmentation: Paths = (),
+    image_hdu: int | str | None = None,
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+    detect: str = "auto",
+    centroid: str = "windowed",
+    views: str | None = None,
+    errors: bool = False,
+    rule: str = "",
+    normalise: bool = False,
+    runtime: str = "torch",
+    device: str = "auto",
+    prefix: str = "gm_",
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    report: str | Path | None = None,
+    strict: bool = False,
+    progress: Progress | bool | None = None,
+    command: str = "galmorph.classify",
+) -> Any:
+    """Classify every row of a catalogue.
+
+    Each row is cut out of its image, measured, recentred and rescaled to its Petrosian radius, and shown to the
+    checkpoint's network. The rows come back in their order with all their columns; new columns follow.
+
+    Parameters
+    ----------
+    catalog
+        A file (FITS, VOTable, ECSV, CSV, Parquet), an astropy table or a pandas frame; never changed.
+    images
+        FITS files, a folder or a glob; ``{"g": ..., "r": ..., "i": ...}`` for colour; a zip or folder of JPEG or PNG
+        stamps (rows then have a column ``file``); or what :func:`open_images` returned, which stays open.
+    survey, band
+        Names as in ``galmorph list surveys``; three bands (``gri``) or ``RGB`` make colour stamps.
+    checkpoint
+        A name, a file or a loaded one; by default the one that ships for the survey and band.
+    weight, rms
+        Inverse variances, or noise, on the grids of the images.
+    segmentation
+        Maps of labels on the grids of the images of one band: 0 for the sky, a number for each object. Without them
+        galmorph detects and deblends.
+    image_hdu
+        Number or name of the HDU in every image; by default ``SCI``, or the first image of two dimensions.
+    hdu
+        Number or name of the table in a catalogue of several; by default the first one.
+    ra, dec, x, y, id, file
+        Columns of the catalogue: position in degrees, or in pixels from 0; names of the rows; files of stamps. By
+        default they are found by their UCDs and usual names.
+    detect
+        Where objects are detected: on ``'cutouts'``, on whole pieces of ``'tiles'``, or by ``'auto'`` on what is
+        cheaper.
+    centroid
+        Which centre is a galaxy's position: ``'windowed'``, of its light in a Gaussian window, the more exact one; or
+        ``'isophotal'``, the barycentre of its segment, as most catalogues list it.
+    views
+        Affine transformations over which probabilities are averaged: a name such as ``'turns8'``, or
+        ``'angles = 8, zooms = [0.9, 1, 1.1], flip = true'``; by default as the checkpoint's recipe says.
+    errors
+        Add ``gm_p_<answer>_err``: the standard deviation of each probability over networks and views.
+    rule
+        Name of one of the scheme's rules (see ``galmorph show SCHEME``), whose class is the column ``gm_rule``.
+    normalise
+        Scale independent fractions so that they sum to 1, as other probabilities do.
+    runtime
+        What runs the networks: ``'torch'``, or the file to which :func:`export` wrote the checkpoint, which onnxruntime
+        runs on the processor.
+    device
+        ``'auto'``, ``'cpu'`` or ``'cuda'``.
+    prefix
+        Of the new columns.
+    output, overwrite
+        Write the result to a file whose ending says the format; whether an existing one may be replaced.
+    report
+        Folder for an HTML page with counts, distributions and a contact sheet.
+    strict
+        Raise if a row has no probabilities, after the output has been written.
+    progress
+        True shows a bar; a function is called with stage, done, total and a remark.
+    command
+        What the provenance in the result names as its origin.
+
+    Returns
+    -------
+    astropy.table.Table or pandas.DataFrame
+        As the catalogue was given, with the columns ``gm_class``, ``gm_p_<answer>``, ``gm_conf``, ``gm_set``,
+        ``gm_racen``, ``gm_deccen`` (deg, ICRS), ``gm_pos_err``, ``gm_rpet``, ``gm_rpet_err``, ``gm_r50`` (arcsec),
+        ``gm_snr``, ``gm_flags`` (:class:`galmorph.flags.Flag`), ``gm_model``. Without a WCS positions and sizes are in
+        pixels, in ``gm_x`` and ``gm_y``.
+
+    Raises
+    ------
+    CatalogError, SurveyError, ImageError, CheckpointError, OutputError
+        Before work starts, if something does not fit.
+    UnclassifiedError
+        With `strict`.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> from galmorph.shipped import shipped
+    >>> sample = shipped("catalogs") / "samples" / "candels-h"
+    >>> table = galmorph.classify(sample / "catalog.fits", sample / "image.fits.gz", survey="candels", band="H")
+    >>> len(table)
+    130
+    """
+    from galmorph.runs import classify as catalogues  # noqa: PLC0415 - numba, half a second
+
+    columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
+    _check_catalog(catalog, hdu, columns)
+    _check_source(images, weight, rms, segmentation, image_hdu)
+    with reporting(progress) as report_to:
+        return catalogues.classify(
+            catalog,
+            images,
+            survey=survey,
+            band=band,
+            checkpoint=checkpoint,
+            weight=weight,
+            rms=rms,
+            segmentation=segmentation,
+            image_hdu=image_hdu,
+            hdu=hdu,
+            **columns,
+            detect=detect,
+            centroid=centroid,
+            views=views,
+            errors=errors,
+            rule=rule,
+            normalise=normalise,
+            runtime=runtime,
+            device=device,
+            prefix=prefix,
+            output=output,
+            overwrite=overwrite,
+            report=report,
+            strict=strict,
+            progress=lambda done, total: report_to("rows", done, total),
+            command=command,
+        )
+
+
+def measure(
+    catalog: Any,
+    images: Paths | ImageSource,
+    *,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    weight: Paths = (),
+    rms: Paths = (),
+    segmentation: Paths = (),
+    image_hdu: int | str | None = None,
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+    detect: str = "auto",
+    centroid: str = "windowed",
+    backend: str = "galmorph",
+    prefix: str = "gm_",
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | bool | None = None,
+    command: str = "galmorph.measure",
+) -> Any:
+    """Measure every row of a catalogue: the part of :func:`classify` before the network; does not need torch.
+
+    Parameters
+    ----------
+    backend
+        ``'galmorph'``, or ``'sep'`` or ``'photutils'`` for the textbook values of those libraries.
+    catalog, images, survey, band, weight, rms, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
+        As for :func:`classify`.
+    detect, centroid, prefix, output, overwrite, progress, command
+        As for :func:`classify`.
+
+    Returns
+    -------
+    astropy.table.Table or pandas.DataFrame
+        The rows with centroid (deg, ICRS), Petrosian radius, radii of 20, 50 and 80 % of the light (arcsec),
+        concentration, asymmetry, ellipticity, position angle (deg), signal-to-noise ratio, their errors, and flags.
+
+    Raises
+    ------
+    CatalogError, SurveyError, ImageError, OutputError
+        Before work starts, if something does not fit.
+    PipelineError
+        If the backend is unknown or its library not installed.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> from galmorph.shipped import shipped
+    >>> sample = shipped("catalogs") / "samples" / "candels-h"
+    >>> rows = galmorph.read_catalog(sample / "catalog.fits").table[:5]
+    >>> table = galmorph.measure(rows, sample / "image.fits.gz", survey="candels", band="H")
+    >>> bool((table["gm_rpet"] > 0.1).all())
+    True
+    """
+    from galmorph.runs import classify as catalogues  # noqa: PLC0415 - numba, half a second
+
+    columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
+    _check_catalog(catalog, hdu, columns)
+    _check_source(images, weight, rms, segmentation, image_hdu)
+    with reporting(progress) as report_to:
+        return catalogues.measure(
+            catalog,
+            images,
+            survey=survey,
+            band=band,
+            weight=weight,
+            rms=rms,
+            segmentation=segmentation,
+            image_hdu=image_hdu,
+            hdu=hdu,
+            **columns,
+            detect=detect,
+            centroid=centroid,
+            backend=backend,
+            prefix=prefix,
+            output=output,
+            overwrite=overwrite,
+            progress=lambda done, total: report_to("rows", done, total),
+            command=command,
+        )
+
+
+def train(
+    labels: Any,
+    images: Paths | ImageSource,
+    pipeline: str | Path | Pipeline,
+    output: str | Path,
+    *,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    weight: Paths = (),
+    rms: Paths = (),
+    segmentation: Paths = (),
+    image_hdu: int | str | None = None,
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+    scheme: str | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+    threads: int | None = None,
+    device: str = "auto",
+    progress: Progress | bool | None = None,
+) -> TrainingRun:
+    """Train a network from a table of labels and images, as a pipeline says.
+
+    Parameters
+    ----------
+    labels
+        Table of votes, fractions or classes, with positions or files: whatever :func:`classify` takes as a catalogue.
+    images, weight, rms, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
+        As for :func:`classify`.
+    pipeline
+        Name, file, or what :func:`load_pipeline` returned.
+    output
+        Folder for ``NAME.safetensors``, its card ``NAME.json``, the logs and the state to resume from.
+    survey, band
+        Of the images, instead of the pipeline's.
+    scheme
+        Label scheme, instead of the pipeline's.
+    epochs, seed
+        Instead of the pipeline's.
+    resume
+        Continue a run that was stopped.
+    threads
+        Of the processor that torch uses; by default as it chooses.
+    device
+        Where networks learn: ``'auto'``, ``'cpu'`` or ``'cuda'``.
+    progress
+        True shows a bar; a function is called with stage, done, total and a remark.
+
+    Returns
+    -------
+    TrainingRun
+        The checkpoint, its `path` and its card, whose scores are those of the validation part.
+
+    Raises
+    ------
+    PipelineError, SchemeError, CatalogError, CheckpointError, ImageError, OutputError
+        Before training starts, if anything does not fit.
+    """
+    from galmorph.learning import training  # noqa: PLC0415 - torch
+
+    overrides = _overrides(epochs=epochs, seed=seed) | ({"scheme": scheme} if scheme else {})
+    chosen = _pipeline(pipeline, overrides)
+    columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
+    table = _open_catalog(labels, hdu, columns)
+    where = survey or chosen.images["survey"], band or chosen.images["band"]
+    with _opened(images, *where, weight, rms, segmentation, image_hdu) as source, reporting(progress) as report_to:
+        _use_threads(threads)
+        return training.train(
+            table,
+            source,
+            chosen,
+            Path(output),
+            resume=resume,
+            device=device,
+            progress=report_to,
+            on_epoch=_draw_losses,
+        )
+
+
+def run(
+    pipelines: str | Path | Pipeline | Sequence[str | Path | Pipeline],
+    output: str | Path,
+    *,
+    inputs: Inputs | None = None,
+    split: str = "test",
+    epochs: int | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+    threads: int | None = None,
+    device: str = "auto",
+    progress: Progress | bool | None = None,
+) -> Table:
+    """Train and score one or more pipelines, and lay their scores side by side.
+
+    Parameters
+    ----------
+    pipelines
+        Names, files, or what :func:`load_pipeline` returned.
+    output
+        Folder for ``comparison.ecsv`` and a folder for each pipeline.
+    inputs
+        Instead of the pipelines' ``[inputs]``: ``{"labels": "votes.csv", "images": "stamps.zip"}``, ``weight``,
+        ``rms``, ``segmentation``, ``hdu``, ``image_hdu``, ``ra``, ``dec``, ``x``, ``y``, ``id``, ``file``.
+    split
+        Which labels are scored: ``'test'`` or ``'validation'``.
+    epochs, seed, resume, threads, device, progress
+        As for :func:`train`.
+
+    Returns
+    -------
+    astropy.table.Table
+        A row for each measure, a column for each pipeline.
+
+    Raises
+    ------
+    PipelineError, SchemeError, CatalogError, CheckpointError, ImageError, OutputError
+        Before anything is trained, if settings or inputs of one of them do not fit.
+    """
+    from galmorph.learning import comparison  # noqa: PLC0415 - torch
+
+    overrides = _overrides(epochs=epochs, seed=seed, inputs=inputs)
+    listed = [pipelines] if isinstance(pipelines, str | Path | Pipeline) else pipelines
+    chosen = [_pipeline(each, overrides) for each in listed]
+    with reporting(progress) as report_to:
+        _use_threads(threads)
+        return comparison.compare(
+            chosen,
+            Path(output),
+            part=split,
+            resume=resume,
+            device=device,
+            progress=report_to,
+            on_epoch=_draw_losses,
+        )
+
+
+def tune(
+    pipeline: str | Path | Pipeline,
+    output: str | Path,
+    *,
+    inputs: Inputs | None = None,
+    trials: int | None = None,
+    seed: int | None = None,
+    blend: int | None = None,
+    fit_shares: bool = False,
+    epochs: int | None = None,
+    resume: bool = False,
+    threads: int | None = None,
+    device: str = "auto",
+    progress: Progress | bool | None = None,
+) -> Tuned:
+    """Search the ranges of a pipeline's ``[tune]`` table at random, and join the best trials.
+
+    Parameters
+    ----------
+    pipeline
+        Name, file, or what :func:`load_pipeline` returned.
+    output
+        Folder for ``trials.ecsv``, the trials and the blend.
+    trials, seed
+        How many draws, and the seed of the search, instead of the pipeline's.
+    blend
+        Join so many of the best into one checkpoint.
+    fit_shares
+        Of the blend's networks, to the votes of the validation part; by default they are equal.
+    inputs, epochs, resume, threads, device, progress
+        As for :func:`run`.
+
+    Returns
+    -------
+    Tuned
+        The table of trials, the checkpoints from the best to the worst, and the blend.
+
+    Raises
+    ------
+    PipelineError, SchemeError, CatalogError, CheckpointError, ImageError, OutputError
+        Before anything is trained, if the settings of one of the trials or the inputs do not fit.
+    """
+    from galmorph.learning import tuning  # noqa: PLC0415 - torch
+
+    if fit_shares and blend is None:
+        raise PipelineError("--fit-shares without --blend: say how many of the best to join with --blend N")
+    chosen = _pipeline(pipeline, _overrides(epochs=epochs, inputs=inputs))
+    best = None if blend is None else tuning.Blend(blend, fit_shares)
+    with reporting(progress) as report_to:
+        _use_threads(threads)
+        return tuning.tune(
+            chosen,
+            Path(output),
+            trials=trials,
+            seed=seed,
+            blend=best,
+            resume=resume,
+            device=device,
+            progress=report_to,
+            on_epoch=_draw_losses,
+        )
+
+
+def evaluate(
+    checkpoint: str | Path | Checkpoint,
+    labels: Any,
+    images: Paths | ImageSource,
+    *,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    weight: Paths = (),
+    rms: Paths = (),
+    segmentation: Paths = (),
+    image_hdu: int | str | None = None,
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+    split: str = "test",
+    views: str | None = None,
+    output: str | Path | None = None,
+    card: str | Path | None = None,
+    progress: Progress | bool | None = None,
+) -> dict[str, Any]:
+    """Score a checkpoint on labelled images, divided as they were for its training.
+
+    Parameters
+    ----------
+    checkpoint
+        A name, a file or a loaded one.
+    labels, images, weight, rms, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
+        As for :func:`train`.
+    survey, band
+        Of the images; by default those of the checkpoint's training images.
+    split
+        Which labels: ``'train'``, ``'validation'``, ``'test'`` or ``'all'``.
+    views
+        Over which probabilities are averaged; by default as the checkpoint's recipe says.
+    output
+        JSON file for the scores.
+    card
+        The scores are entered into this card of a checkpoint.
+    progress
+        True shows a bar; a function is called with stage, done, total and a remark.
+
+    Returns
+    -------
+    dict
+        Scores of the whole, of the answers to all questions pooled, and of each question.
+
+    Raises
+    ------
+    PipelineError
+        If there is no such part or it is empty, or the views are unknown.
+    CatalogError, CheckpointError, ImageError, SchemeError, SurveyError, OutputError
+        If something does not fit.
+    """
+    from galmorph.learning import scoring  # noqa: PLC0415 - torch
+
+    scored = load_checkpoint(checkpoint)
+    if output is not None:
+        check_folder(Path(output))
+    columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
+    table = _open_catalog(labels, hdu, columns)
+    where = survey or scored.envelope.survey, band or scored.envelope.band
+    with _opened(images, *where, weight, rms, segmentation, image_hdu) as source, reporting(progress) as report_to:
+        scores = scoring.evaluate_checkpoint(scored, table, source, part=split, views=views, progress=report_to)
+    if card is not None:
+        add_to_card(card, split, scores)
+    if output is not None:
+        with replacing(Path(output)) as temporary:
+            temporary.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    return scores
+
+
+def calibrate(
+    checkpoint: str | Path,
+    labels: Any,
+    images: Paths | ImageSource,
+    output: str | Path,
+    *,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    weight: Paths = (),
+    rms: Paths = (),
+    segmentation: Paths = (),
+    image_hdu: int | str | None = None,
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+    method: str = "temperature",
+    sets: str = "lac",
+    coverage: float = 0.9,
+    by_class: bool = False,
+    false_alarms: float = 0.01,
+    overwrite: bool = False,
+    progress: Progress | bool | None = None,
+) -> Path:
+    """Fit calibration, prediction sets and envelope of a checkpoint anew; its networks stay as they are.
+
+    Parameters
+    ----------
+    checkpoint
+        Name or file.
+    labels, images, survey, band, weight, rms, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
+        The labels and images that it was trained on, as for :func:`evaluate`.
+    output
+        File of the result, ending in ``.safetensors``; its card lies beside it.
+    method
+        ``'temperature'``, or ``'dirichlet'``: Dirichlet maps for the questions where cross-validation prefers them.
+    sets
+        Kind of prediction sets: ``'lac'`` or ``'aps'``.
+    coverage
+        Of the sets.
+    by_class
+        The same coverage for each class.
+    false_alarms
+        Share of galaxies like the training images that the embedding may call outside.
+    overwrite
+        Replace an existing file.
+    progress
+        True shows a bar; a function is called with stage, done, total and a remark.
+
+    Returns
+    -------
+    pathlib.Path
+        Of the result.
+
+    Raises
+    ------
+    PipelineError
+        If a setting is unknown, or a part of the labels is empty or has no image.
+    CatalogError, CheckpointError, ImageError, SchemeError, SurveyError, OutputError
+        If something does not fit.
+    """
+    from galmorph.learning import calibration, scoring  # noqa: PLC0415 - torch
+
+    path = _new_file(output, ".safetensors", overwrite=overwrite)
+    settings = calibration.CalibrationSettings(method, sets, coverage, by_class, false_alarms)
+    former = load_checkpoint(checkpoint)
+    columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
+    table = _open_catalog(labels, hdu, columns)
+    where = survey or former.envelope.survey, band or former.envelope.band
+    with _opened(images, *where, weight, rms, segmentation, image_hdu) as source, reporting(progress) as report_to:
+        fitted, card = scoring.calibrate_checkpoint(
+            former, table, source, settings, card=read_card(checkpoint), progress=report_to
+        )
+    written: Path = _checkpoint_files().save_checkpoint(fitted, path, card)
+    return written
+
+
+def ensemble(
+    checkpoints: Sequence[str | Path | Checkpoint],
+    output: str | Path | None = None,
+    *,
+    shares: Sequence[float] = (),
+    name: str = "",
+    overwrite: bool = False,
+) -> Checkpoint:
+    """Make one checkpoint of several for the same stamps and answers, whose networks answer together.
+
+    The probabilities of all networks are averaged, in the shares given, before they are calibrated. The temperatures
+    of the result are the weighted geometric means of those of the parts. Other calibration and prediction sets do not
+    carry over: :func:`calibrate` fits them to the result.
+
+    Parameters
+    ----------
+    checkpoints
+        Names, files or loaded ones, two or more; a part may be an ensemble itself.
+    output
+        File to write, ending in ``.safetensors``, with a card beside it; None to write nothing.
+    shares
+        One for each checkpoint, in any unit; equal by default.
+    name
+        Of the result; by default that of the file, or of the parts joined by ``+``.
+    overwrite
+        Replace an existing file.
+
+    Returns
+    -------
+    Checkpoint
+        The result.
+
+    Raises
+    ------
+    CheckpointError
+        If there are fewer than two, if their recipes, schemes, surveys or bands differ, or the shares do not fit.
+    OutputError
+        If the file exists already or cannot be written.
+    """
+    from galmorph.nets.checkpoint import ensemble as ensembles  # noqa: PLC0415 - torch
+
+    path = None if output is None else _new_file(output, ".safetensors", overwrite=overwrite)
+    return ensembles.ensemble(checkpoints, path, shares=shares, name=name)
+
+
+def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite: bool = False) -> float:
+    """Write a checkpoint as an ONNX file, with all that it holds in the metadata, and check it against torch.
+
+    The graph takes a batch of stretched stamps of any length and gives uncalibrated probabilities given that each
+    question is asked; recipe, scheme, calibration and envelope are JSON under the key ``galmorph``.
+
+    Parameters
+    ----------
+    checkpoint
+        A name, a file or a loaded one.
+    output
+        File to write.
+    overwrite
+        Replace an existing file.
+
+    Returns
+    -------
+    float
+        The largest difference of a probability from torch's, on random stamps and those of a sample; at most 1e-4.
+
+    Raises
+    ------
+    CheckpointError
+        If the libraries of ``galmorph[onnx]`` are missing, or the file would answer otherwise than torch.
+    OutputError
+        If the file exists already or cannot be written.
+    """
+    from galmorph.runs import export as exports  # noqa: PLC0415 - torch
+
+    return exports.export(checkpoint, output, overwrite=overwrite)
+
+
+def inspect(
+    checkpoint: str | Path,
+    labels: Any = None,
+    images: Paths | ImageSource = (),
+    *,
+    output: str | Path,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    weight: Paths = (),
+    rms: Paths = (),
+    segmentation: Paths = (),
+    image_hdu: int | str | None = None,
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+    split: str | None = None,
+    rows: int | None = None,
+    pictures: str = "all",
+    seed: int = 0,
+    overwrite: bool = False,
+    card: str | Path | None = None,
+    progress: Progress | bool | None = None,
+) -> Path:
+    """Write one HTML page about a checkpoint: what it sees, how it scores, where it errs.
+
+    Parameters
+    ----------
+    checkpoint
+        Name or file.
+    labels, images, survey, band, weight, rms, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
+        Labels and the images of their galaxies, as for :func:`evaluate`; both or none.
+    output
+        The page if it ends with ``.html``, else a folder for ``NAME.html``, made where it does not exist.
+    split
+        Which labels: ``'train'``, ``'validation'`` (default), ``'test'`` or ``'all'``.
+    rows
+        At most so many galaxies, drawn by lot.
+    pictures
+        Galaxies to show: ``'all'`` of the labels, ``'none'``, or ``'simulated'`` ones, which needs GalSim but no
+        labels.
+    seed
+        Of all that is drawn by lot. The same seed gives the same page.
+    overwrite
+        Whether an earlier page may be replaced.
+    card
+        The page is entered into this card of the checkpoint.
+    progress
+        True shows a bar; a function is called with stage, done, total and a remark.
+
+    Returns
+    -------
+    pathlib.Path
+        Of the page.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such checkpoint or card, or none of its survey can be simulated.
+    CatalogError
+        If labels come without images, or images or a choice of labels without labels.
+    PipelineError, SchemeError, ImageError
+        If the part is unknown or empty, or labels or images do not fit.
+    OutputError
+        If the page exists and may not be replaced, or cannot be written.
+    """
+    from galmorph.pages import inspection  # noqa: PLC0415 - torch
+
+    envelope = _checkpoint_files().read_envelope(checkpoint)
+    has_labels, has_images = labels is not None, _is_source(images) or bool(images)
+    inspection.check_asked(labels=has_labels, images=has_images, part=split, rows=rows)
+    inspection.check_page(output, Path(checkpoint).stem, overwrite=overwrite)
+    columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
+    where = survey or envelope.survey, band or envelope.band
+    table = source = None
+    with ExitStack() as stack:
+        if has_labels:
+            table = _open_catalog(labels, hdu, columns)
+            source = stack.enter_context(_opened(images, *where, weight, rms, segmentation, image_hdu))
+        return inspection.inspect_checkpoint(
+            checkpoint,
+            table,
+            source,
+            output=output,
+            part=split,
+            rows=rows,
+            pictures=pictures,
+            overwrite=overwrite,
+            card=card,
+            seed=seed,
+            progress=stack.enter_context(reporting(progress)),
+        )
+
+
+def simulate(
+    survey: str = "candels",
+    band: str = "H",
+    *,
+    rows: int = 300,
+    seed: int = 1,
+    side: int | None = None,
+) -> MockField:
+    """Simulate a field of a survey with a catalogue and known truth; needs GalSim.
+
+    Parameters
+    ----------
+    survey, band
+        A survey, and one of its bands or three of them (``gri``, ``RGB``).
+    rows
+        Of the catalogue.
+    seed
+        The same seed gives the same field.
+    side
+        Of the image in pixels; by default as the rows need.
+
+    Returns
+    -------
+    MockField
+        Images, weights, catalogue and truth; ``field.write(folder)`` writes them as FITS files.
+
+    Raises
+    ------
+    SurveyError, PipelineError
+        If there is no such survey or band, GalSim is missing, or the field would not hold the rows.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> field = galmorph.simulate("candels", "H", rows=3, side=128)
+    >>> field.images["H"].shape
+    (128, 128)
+    """
+    from galmorph.sky import mock  # noqa: PLC0415 - scipy's statistics, half a second
+
+    return mock.simulate(survey, band, rows=rows, seed=seed, side_px=side)
+
+
+def open_images(
+    images: Paths,
+    *,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    weight: Paths = (),
+    rms: Paths = (),
+    segmentation: Paths = (),
+    image_hdu: int | str | None = None,
+) -> ImageSource:
+    """Open images once, for several calls of :func:`classify` and the others; the caller closes them.
+
+    Parameters
+    ----------
+    images, survey, band, weight, rms, segmentation, image_hdu
+        As for :func:`classify`.
+
+    Raises
+    ------
+    ImageError
+        If a file is missing, truncated, no image, or does not go with the others.
+    SurveyError
+        If the survey has no such band or makes no colour pictures.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> from galmorph.shipped import shipped
+    >>> folder = shipped("catalogs") / "samples" / "candels-h"
+    >>> images = galmorph.open_images(folder / "image.fits.gz", survey="candels", band="H")
+    >>> images.n_planes
+    1
+    >>> images.close()
+    """
+    known = load_survey(survey) if isinstance(survey, str) else survey
+    return open_source(
+        images, weight=weight, rms=rms, segmentation=segmentation, survey=known, band=band, hdu=image_hdu
+    )
+
+
+def load_checkpoint(checkpoint: str | Path | Checkpoint) -> Checkpoint:
+    """Load a checkpoint by its name or file; needs torch.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or the file is damaged.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> galmorph.load_checkpoint("candels-h").scheme.name
+    'candels-visual'
+    """
+    files = _checkpoint_files()
+    loaded: Checkpoint = checkpoint if isinstance(checkpoint, files.Checkpoint) else files.load_checkpoint(checkpoint)
+    return loaded
+
+
+def load_pipeline(name: str | Path) -> Pipeline:
+    """Read a pipeline by its name or file, with the files it extends.
+
+    Raises
+    ------
+    PipelineError
+        If the file is missing or broken, or a section or key is unknown.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> galmorph.load_pipeline("candels-h").scheme
+    'candels-visual'
+    """
+    return read_pipeline(name)
+
+
+def names(kind: str) -> dict[str, str]:
+    """List what ships of one kind: names and a line about each.
+
+    Parameters
+    ----------
+    kind
+        ``'surveys'``, ``'schemes'``, ``'networks'``, ``'checkpoints'`` or ``'pipelines'``.
+
+    Raises
+    ------
+    UnknownNameError
+        If nothing of this kind ships.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> "candels" in galmorph.names("surveys")
+    True
+    """
+    return {name: describe(name).partition("\n")[0] for name, describe in descriptions.describers(kind).items()}
+
+
+def show(name: str) -> str:
+    """Describe a survey, scheme, network, checkpoint or pipeline in words.
+
+    Parameters
+    ----------
+    name
+        Of what ships; ``KIND/NAME`` where one kind is meant.
+
+    Raises
+    ------
+    UnknownNameError
+        If nothing has this name; the message lists what exists.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> "F160W" in galmorph.show("candels")
+    True
+    """
+    return descriptions.show(name)
+
+
+def default_output(catalog: str | Path) -> Path:
+    """Name the file that the command line writes where none is named: in the working folder, of the same format.
+
+    Examples
+    --------
+    >>> str(default_output("survey/egs.cat.vot.gz")), str(default_output("egs.txt"))
+    ('egs.cat.galmorph.vot', 'egs.galmorph.fits')
+    """
+    path = Path(catalog)
+    last = ending(path)
+    plain = last.removesuffix(".gz")
+    writable = {e for form in FORMATS for e in form.endings if e not in form.read_only}
+    return Path(f"{path.name[: len(path.name) - len(last)]}.galmorph{plain if plain in writable else '.fits'}")
+
+
+def _new_file(output: str | Path, suffix: str, *, overwrite: bool) -> Path:
+    """Return the path of a file that can be written; refuse another kind, and an existing one without `overwrite`."""
+    path = Path(output)
+    if path.suffix != suffix:
+        raise OutputError(f"Output '{path}': expected a file that ends in {suffix}; name it so")
+    if path.exists() and not overwrite:
+        raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
+    check_folder(path)
+    return path
+
+
+def _is_source(images: Any) -> bool:
+    return hasattr(images, "cutout") and hasattr(images, "locate")
+
+
+def _check_source(images: Any, weight: Paths, rms: Paths, segmentation: Paths, image_hdu: int | str | None) -> None:
+    """Refuse what says how to open images that are open already."""
+    if not _is_source(images):
+        return
+    for name, value in (
+        ("weight", weight),
+        ("rms", rms),
+        ("segmentation", segmentation),
+        ("image_hdu", image_hdu),
+    ):
+        if value not in ((), [], None):
+            raise ImageError(f"{name}={value!r} with images that are open already: give it to open_images")
+
+
+def _check_catalog(catalog: Any, hdu: int | str | None, columns: Mapping[str, str | None]) -> None:
+    """Refuse what says how to read a table that was read already."""
+    if isinstance(catalog, str | Path):
+        return
+    if hdu is not None:
+        raise CatalogError(f"hdu={hdu!r} with a catalogue in memory: expected a file; leave it out")
+    named = [f"{role}={name!r}" for role, name in columns.items() if name is not None]
+    if isinstance(catalog, Catalog) and named:
+        raise CatalogError(f"{named[0]} with a catalogue that was read already: give it to read_catalog")
+
+
+def _open_catalog(catalog: Any, hdu: int | str | None, columns: Mapping[str, str | None]) -> Catalog:
+    _check_catalog(catalog, hdu, columns)
+    if isinstance(catalog, Catalog):
+        return catalog
+    if isinstance(catalog, str | Path):
+        return read_catalog(catalog, hdu=hdu, **columns)  # type: ignore[arg-type]
+    if isinstance(catalog, Table) or type(catalog).__module__.startswith("pandas"):
+        return catalog_from(catalog, **columns)  # type: ignore[arg-type]
+    raise CatalogError(f"labels of type {type(catalog).__name__}: give a path, an astropy table or a pandas frame")
+
+
+@contextmanager
+def _opened(
+    images: Paths | ImageSource,
+    survey: str | Survey | None,
+    band: str | None,
+    weight: Paths,
+    rms: Paths,
+    segmentation: Paths,
+    image_hdu: int | str | None,
+) -> Iterator[ImageSource]:
+    """Open images and close them at the end; leave open what was."""
+    _check_source(images, weight, rms, segmentation, image_hdu)
+    if _is_source(images):
+        yield images  # type: ignore[misc]
+        return
+    source = open_images(
+        images,  # type: ignore[arg-type]
+        survey=survey or None,
+        band=band or None,
+        weight=weight,
+        rms=rms,
+        segmentation=segmentation,
+        image_hdu=image_hdu,
+    )
+    with closing(source):
+        yield source
+
+
+def _pipeline(pipeline: str | Path | Pipeline, overrides: Mapping[str, Any]) -> Pipeline:
+    if isinstance(pipeline, Pipeline):
+        return pipeline.changed(pipeline.name, overrides)
+    return read_pipeline(pipeline, overrides)
+
+
+def _overrides(*, epochs: int | None = None, seed: int | None = None, inputs: Inputs | None = None) -> dict[str, Any]:
+    """Collect what wins over a pipeline's own sections."""
+    training = {key: value for key, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+    return ({"train": training} if training else {}) | ({"inputs": dict(inputs)} if inputs else {})
+
+
+def _draw_losses(state: TrainingState) -> None:
+    """Draw the losses of a training after an epoch."""
+    draw_losses(state.folder / "losses.svg", state.histories)
+
+
+def _use_threads(threads: int | None) -> None:
+    from galmorph.nets.threads import use_threads  # noqa: PLC0415 - torch
+
+    use_threads(threads)
+
+
+def _checkpoint_files() -> ModuleType:
+    from galmorph.nets.checkpoint import file  # noqa: PLC0415 - torch
+
+    return file

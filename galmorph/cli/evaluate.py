@@ -1,0 +1,33 @@
+"""Command evaluate: the scores of a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+
+import galmorph
+from galmorph.cli import options as shared
+from galmorph.cli.parser import Parser, arguments
+from galmorph.cli.printing import showing
+
+__all__ = ["add_options", "do"]
+
+
+def add_options(command: Parser) -> None:
+    """Add what the command takes."""
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help=shared.CHECKPOINT)
+    shared.add_labels(command)
+    command.add_argument("--split", metavar="S", help="of the labels: train, validation, test (default) or all")
+    shared.add_views(command)
+    command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
+    shared.add_card(command, "the scores")
+
+
+def do(options: Namespace) -> None:
+    """Score, and print the scores where no file was named."""
+    given = arguments(options)
+    with showing() as progress:
+        scores = galmorph.evaluate(**given, progress=progress)
+    if "output" not in given:
+        sys.stdout.write(json.dumps(scores, indent=1) + "\n")

@@ -1,0 +1,38 @@
+"""Command measure: a catalogue's rows with centroids, radii and flags."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+import galmorph
+from galmorph.cli import options as shared
+from galmorph.cli.parser import Parser, arguments
+from galmorph.cli.printing import showing, summarise
+
+__all__ = ["add_options", "do"]
+
+
+def add_options(command: Parser) -> None:
+    """Add what the command takes."""
+    command.add_argument("catalog", metavar="CATALOG", help=shared.CATALOG)
+    shared.add_prefix(command)
+    shared.add_images(command)
+    shared.add_columns(command)
+    shared.add_detection(command)
+    command.add_argument(
+        "--backend",
+        choices=("galmorph", "sep", "photutils"),
+        help="what measures (default: galmorph); sep and photutils give those libraries' textbook values",
+    )
+
+
+def do(options: Namespace) -> None:
+    """Measure, and say how many rows got which flag."""
+    given = arguments(options)
+    given.setdefault("prefix", "gm_")
+    given.setdefault("output", galmorph.default_output(given["catalog"]))
+    with showing() as progress:
+        table = galmorph.measure(**given, progress=progress, command=options.command_line)
+    sys.stdout.write(f"{given['output']}\n")
+    summarise(table, given["prefix"])

@@ -1,0 +1,166 @@
+"""Options that several commands share; each is called as the parameter of :mod:`galmorph.api` to which it goes."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from collections.abc import Iterable
+
+from galmorph.cli.parser import Parser
+
+__all__ = [
+    "add_card",
+    "add_columns",
+    "add_detection",
+    "add_device",
+    "add_images",
+    "add_inputs",
+    "add_labels",
+    "add_overwrite",
+    "add_prefix",
+    "add_training",
+    "add_views",
+    "joined",
+]
+
+CATALOG = "FITS, VOTable, ECSV, CSV or Parquet"
+CHECKPOINT = "name or file; see 'galmorph list checkpoints'"
+PIPELINE = "name or file; see 'galmorph list pipelines'"
+
+
+def add_images(command: Parser, *, required: bool = True) -> None:
+    """Add the options that say where the pixels are."""
+    group = command.add_argument_group("images")
+    group.add_argument(
+        "--image",
+        nargs="+",
+        required=required,
+        dest="images",
+        metavar="IMG",
+        help="FITS files, folders, globs; BAND=FILE for colour; or a zip or folder of JPEG/PNG stamps",
+    )
+    group.add_argument("--weight", nargs="+", metavar="W", help="inverse-variance images on the same grids")
+    group.add_argument("--rms", nargs="+", metavar="R", help="noise images on the same grids")
+    group.add_argument("--segmentation", nargs="+", metavar="SEG", help="maps of labels on the same grids (one band)")
+    group.add_argument("--image-hdu", type=_hdu, metavar="HDU", help="number or name of the HDU in the images")
+    group.add_argument("--survey", metavar="S", help="survey of the images; see 'galmorph list surveys'")
+    group.add_argument("--band", metavar="B", help="band (H, F200W, r), or three (gri, RGB) for colour")
+
+
+def add_columns(command: Parser) -> None:
+    """Add the options that say where in the table things are."""
+    group = command.add_argument_group("columns of the table")
+    for role, what in (
+        ("ra", "right ascension"),
+        ("dec", "declination"),
+        ("x", "pixel x (from 0)"),
+        ("y", "pixel y (from 0)"),
+        ("id", "names"),
+        ("file", "file names of stamps"),
+    ):
+        group.add_argument(f"--{role}", metavar="COL", help=f"column of {what}")
+    group.add_argument("--hdu", type=_hdu, metavar="HDU", help="number or name of the table in the file")
+
+
+def add_labels(command: Parser, *, required: bool = True) -> None:
+    """Add the table of labels, its images and its columns."""
+    nargs = {} if required else {"nargs": "?"}
+    command.add_argument("labels", metavar="LABELS", help="table of votes, fractions or classes", **nargs)  # type: ignore[arg-type]
+    add_images(command, required=required)
+    add_columns(command)
+
+
+def add_detection(command: Parser) -> None:
+    """Add what decides about measuring."""
+    command.add_argument(
+        "--detect",
+        choices=("auto", "cutouts", "tiles"),
+        help="where objects are detected if there is no --segmentation (default: where it is cheaper)",
+    )
+    command.add_argument(
+        "--centroid",
+        choices=("windowed", "isophotal"),
+        help="position: of the light in a Gaussian window (default), or barycentre of the segment as in catalogues",
+    )
+
+
+def add_prefix(command: Parser) -> None:
+    """Add the file of a result and the names of its columns."""
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="result: .fits .vot .ecsv .csv .parquet (default: CATALOG.galmorph.EXT here)",
+    )
+    add_overwrite(command, "result")
+    command.add_argument("--prefix", help="of the new columns (default: gm_)")
+
+
+def add_overwrite(command: Parser, what: str) -> None:
+    """Let something that exists be replaced."""
+    command.add_argument("--overwrite", action="store_true", help=f"replace an existing {what}")
+
+
+def add_views(command: Parser) -> None:
+    """Add over what probabilities are averaged."""
+    command.add_argument(
+        "--views",
+        metavar="V",
+        help="average over: one, turns2, turns4, turns8, dieleman60, or 'angles = 8, zooms = [0.9, 1], flip = true'",
+    )
+
+
+def add_device(command: Parser, what: str) -> None:
+    """Add where networks are computed."""
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), help=f"where networks {what} (default: auto)")
+
+
+def add_card(command: Parser, what: str) -> None:
+    """Add the card that something is entered into."""
+    command.add_argument("--card", metavar="JSON", help=f"enter {what} into a checkpoint's card")
+
+
+def add_inputs(command: Parser) -> None:
+    """Add what is used instead of a pipeline's inputs."""
+    command.add_argument(
+        "--input",
+        nargs="+",
+        action="extend",
+        type=_key_and_value,
+        dest="inputs",
+        metavar="KEY=VALUE",
+        help="instead of the pipeline's [inputs]: labels=votes.csv images=stamps.zip, weight=, rms=, file=COLUMN, ...",
+    )
+
+
+def add_training(command: Parser, output: str) -> None:
+    """Add what all commands that train have in common."""
+    command.add_argument("-o", "--output", required=True, metavar="DIR", help=output)
+    command.add_argument("--resume", action="store_true", help="continue a run that was stopped")
+    command.add_argument("--epochs", type=int, metavar="N", help="instead of the pipeline's")
+    command.add_argument("--threads", type=int, metavar="N", help="CPU threads")
+    add_device(command, "learn")
+
+
+def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
+    """Make a table of pairs; a key that comes several times has the list of its values.
+
+    Examples
+    --------
+    >>> joined([("labels", "a.csv"), ("images", "g=g.fits"), ("images", "r=r.fits")])
+    {'labels': 'a.csv', 'images': ['g=g.fits', 'r=r.fits']}
+    """
+    values: dict[str, list[str]] = {}
+    for key, value in pairs:
+        values.setdefault(key, []).append(value)
+    return {key: several if len(several) > 1 else several[0] for key, several in values.items()}
+
+
+def _hdu(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def _key_and_value(word: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not equals or not value:
+        raise ArgumentTypeError(f"'{word}': expected KEY=VALUE, such as labels=votes.csv or images=stamps.zip")
+    return key, value
