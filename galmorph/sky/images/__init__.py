@@ -10,12 +10,14 @@ interface, :class:`ImageSource`:
 
 from galmorph.sky.images.flux_units import filter_of, zero_point_of
 from galmorph.sky.images.image_input import ImageInput, is_open
-from galmorph.sky.images.opening import Paths, colour_bands, open_images
+from galmorph.sky.images.image_like import Images, Paths
+from galmorph.sky.images.opening import colour_bands, open_images
 from galmorph.sky.images.source import ImageSource, Located
 
 __all__ = [
     "ImageInput",
     "ImageSource",
+    "Images",
     "Located",
     "Paths",
     "colour_bands",

@@ -16,6 +16,7 @@ from galmorph.errors import ImageError
 from galmorph.sky.colour import compose, scaled_sum
 from galmorph.sky.cutout import Cutout, FloatArray
 from galmorph.sky.images.grid import SkyGrid
+from galmorph.sky.images.image_like import ImageFile
 from galmorph.sky.images.source import DoubleArray, Located
 from galmorph.sky.images.tiles import TileSource, Window
 from galmorph.sky.survey import Band, ColourParams, Survey
@@ -42,6 +43,8 @@ class ColourSource:
         How they are composed.
     survey
         Their survey.
+    files
+        Files of images that were in memory, kept until the source is closed.
 
     Raises
     ------
@@ -63,7 +66,9 @@ class ColourSource:
         bands: Sequence[Band],
         params: ColourParams,
         survey: Survey | None = None,
+        files: Sequence[ImageFile] = (),
     ) -> None:
+        self._files = tuple(files)
         self._sources, self._bands, self._params = tuple(sources), tuple(bands), params
         self.survey, self.bands = survey, tuple(band.name for band in bands)
         self._middle = sources[1]
@@ -129,6 +134,7 @@ class ColourSource:
         """Close the files; windows already read stay valid."""
         for source in self._sources:
             source.close()
+        self._files = ()
 
     @staticmethod
     def _is(band: Band, name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from galmorph.sky.survey import Band, surface_brightness_mjysr
 
-__all__ = ["CARDS", "filter_of", "zero_point_of"]
+__all__ = ["CARDS", "filter_of", "is_flux_unit", "zero_point_of"]
 
 CARDS = (
     *("BUNIT", "EXPTIME", "PHOTFNU", "PHOTFLAM", "PHOTPLAM", "PHOTMJSR"),
@@ -80,6 +80,17 @@ def filter_of(header: Mapping[str, Any]) -> str | None:
         if name and not name.upper().startswith(("CLEAR", "N/A")):
             return name.upper() if len(name) > 1 else name
     return None
+
+
+def is_flux_unit(text: str) -> bool:
+    """Tell whether a spelling is understood as the unit of a flux or a surface brightness.
+
+    Examples
+    --------
+    >>> [is_flux_unit(text) for text in ("10 nJy", "MJy / sr", "erg / (s cm2 Hz)", "electron / s")]
+    [True, True, False, False]
+    """
+    return math.isfinite(_from_unit(text, 1.0))
 
 
 def _from_unit(text: str, scale_arcsec: float) -> float:

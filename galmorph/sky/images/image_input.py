@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from galmorph.errors import ImageError, SurveyError
-from galmorph.sky.images.opening import Paths, band_names, open_images
+from galmorph.sky.images.image_like import Images, store
+from galmorph.sky.images.opening import band_names, open_images
 from galmorph.sky.images.source import ImageSource
 from galmorph.sky.survey import Survey, load_survey
 
@@ -24,7 +25,7 @@ class ImageInput:
     Parameters
     ----------
     images
-        Paths as :func:`galmorph.sky.images.open_images` takes them, or an open source.
+        As :func:`galmorph.sky.images.open_images` takes them, or an open source.
     weight, rms, segmentation
         Inverse variances, or noise, and maps of labels, on the grids of the images.
     survey
@@ -35,10 +36,10 @@ class ImageInput:
         Number or name of the HDU in every image.
     """
 
-    images: Paths | ImageSource
-    weight: Paths = ()
-    rms: Paths = ()
-    segmentation: Paths = ()
+    images: Images
+    weight: Images = ()
+    rms: Images = ()
+    segmentation: Images = ()
     survey: str | Path | Survey | None = None
     band: str | None = None
     hdu: int | str | None = None
@@ -67,6 +68,21 @@ class ImageInput:
             band=self.band,
             hdu=self.hdu,
         )
+
+    def stored(self) -> ImageInput:
+        """Return the same images with none of them in memory: those that were are in files, for as long as it lives.
+
+        Pickled, it is small, and another process opens the files.
+
+        Raises
+        ------
+        ImageError
+            If something is no image, or cannot be put into a file.
+        """
+        if is_open(self.images):
+            return self
+        files = store(self.images, self.weight, self.rms, self.segmentation)
+        return replace(self, images=files.images, weight=files.weight, rms=files.rms, segmentation=files.segmentation)
 
     def known_survey(self) -> Survey | None:
         """Return the survey that is asked for, or else that of an open source; None for none.

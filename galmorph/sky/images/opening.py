@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,16 +12,14 @@ from pathlib import Path
 from galmorph.errors import ImageError, SurveyError
 from galmorph.sky.images.bands import ColourSource
 from galmorph.sky.images.fitsplane import FitsPlane, open_plane
+from galmorph.sky.images.image_like import AnyPath, Images, Paths, Stored, store
 from galmorph.sky.images.jpeg import open_stamps
 from galmorph.sky.images.paths import are_stamps, expand, matching
 from galmorph.sky.images.source import ImageSource
 from galmorph.sky.images.tiles import OPEN_PLANES, Tile, TileSource, as_labels
 from galmorph.sky.survey import COLOUR, ColourParams, Survey, survey_names
 
-__all__ = ["Paths", "band_names", "colour_bands", "open_images"]
-
-Paths = str | Path | Sequence[str | Path] | Mapping[str, "str | Path | Sequence[str | Path]"]
-"""Paths of images; as a mapping, or as strings ``g=FILE``, by band."""
+__all__ = ["band_names", "colour_bands", "open_images"]
 
 _WEIGHT_HDUS = ("WHT", "WEIGHT", "IVAR", "INVVAR")
 _RMS_HDUS = ("RMS", "ERR", "ERROR")
@@ -28,11 +27,11 @@ _LABEL_HDUS = ("SEG", "SEGM", "SEGMAP", "SEGMENTATION")
 
 
 def open_images(
-    images: Paths,
+    images: Images,
     *,
-    weight: Paths = (),
-    rms: Paths = (),
-    segmentation: Paths = (),
+    weight: Images = (),
+    rms: Images = (),
+    segmentation: Images = (),
     survey: Survey | None = None,
     band: str | None = None,
     hdu: int | str | None = None,
@@ -44,7 +43,9 @@ def open_images(
     images
         FITS files (also ``.gz``, ``.bz2``, ``.xz``, ``.fz``; an HDU in brackets may follow), folders, globs;
         or one zip or folder of JPEG or PNG stamps; or, for colour, one or more of them for each band: ``{"g":
-        ..., "r": ..., "i": ...}`` or ``["g=FILE", "r=FILE", "i=FILE"]``.
+        ..., "r": ..., "i": ...}`` or ``["g=FILE", "r=FILE", "i=FILE"]``. In place of a FITS file also what a script
+        holds: an array, an array and its WCS, an HDUList or HDU, NDData; see
+        :mod:`galmorph.sky.images.image_like`.
     weight, rms
         Inverse-variance or noise images on the same grids, one for each image; by band for colour.
     segmentation
@@ -64,22 +65,24 @@ def open_images(
     SurveyError
         If the survey has no such band or makes no colour pictures.
     """
-    by_band = _by_band(images)
+    stored = store(images, weight, rms, segmentation)
+    by_band = _by_band(stored.images)
     if by_band is not None:
-        _check_no_map(segmentation, "colour images")
+        _check_no_map(stored.segmentation, "colour images")
         _colour_params(survey, band or ",".join(by_band))
-        return _open_colour(by_band, weight, rms, _known(survey), hdu)
+        return _open_colour(by_band, stored, _known(survey), hdu)
     names = () if band is None else band_names(survey, band)
-    paths = expand(_listed(images))
+    paths = expand(_listed(stored.images))
     if are_stamps(paths):
-        _check_no_map(segmentation, "display stamps")
+        _check_no_map(stored.segmentation, "display stamps")
+        _check_bare(stored, hdu)
         return open_stamps([Path(path) for path in paths], survey, names)
     if len(names) > 1:
         bands = ", ".join(f"{name}=FILE" for name in names)
         raise ImageError(f"band '{band}' needs three images by band: expected {bands}; name them so with --image")
     one = survey.band(names[0]) if survey is not None and names else None
-    tiles = _open_tiles(paths, weight, rms, survey, hdu)
-    return TileSource(_with_labels(tiles, paths, segmentation), one, survey)
+    tiles = _open_tiles(paths, stored.weight, stored.rms, survey, hdu)
+    return TileSource(_with_labels(tiles, paths, stored.segmentation), one, survey, stored.files)
 
 
 def colour_bands(survey: Survey | None, band: str) -> tuple[str, str, str] | None:
@@ -151,13 +154,13 @@ def band_names(survey: Survey | None, band: str) -> tuple[str, ...]:
     return colour_bands(survey, band) or (survey.band(band).name,)
 
 
-def _listed(paths: str | Path | Sequence[str | Path] | Mapping[str, object]) -> Sequence[str | Path]:
+def _listed(paths: AnyPath | Sequence[AnyPath] | Mapping[str, object]) -> Sequence[AnyPath]:
     if isinstance(paths, Mapping):
         raise ImageError("weight images were given by band for images that are not: expected a list; give one")
-    return [paths] if isinstance(paths, (str, Path)) else paths
+    return [paths] if isinstance(paths, str | os.PathLike) else paths
 
 
-def _by_band(paths: Paths) -> dict[str, list[str | Path]] | None:
+def _by_band(paths: Paths) -> dict[str, list[AnyPath]] | None:
     """Sort paths by the band they are given for; None if they are given for none.
 
     Raises
@@ -167,8 +170,8 @@ def _by_band(paths: Paths) -> dict[str, list[str | Path]] | None:
     """
     if isinstance(paths, Mapping):
         return {band: list(_listed(of_band)) for band, of_band in paths.items()}
-    found: dict[str, list[str | Path]] = {}
-    plain: list[str | Path] = []
+    found: dict[str, list[AnyPath]] = {}
+    plain: list[AnyPath] = []
     for path in _listed(paths):
         label = re.fullmatch(r"(\w+)=(.+)", str(path))
         if label and not Path(path).exists():
@@ -208,6 +211,13 @@ def _check_no_map(segmentation: Paths, what: str) -> None:
             f"a segmentation map was given for {what}: expected FITS images of one band; leave it out, or measure "
             "the band that it was made on"
         )
+
+
+def _check_bare(stored: Stored, hdu: int | str | None) -> None:
+    extra = {"weight": stored.weight, "rms": stored.rms, "hdu": () if hdu is None else [hdu]}
+    name = next((name for name, value in extra.items() if value), None)
+    if name is not None:
+        raise ImageError(f"{name} was given for display stamps: expected FITS images, which have one; leave it out")
 
 
 def _with_labels(tiles: list[Tile], paths: Sequence[str], segmentation: Paths) -> list[Tile]:
@@ -258,35 +268,31 @@ def _check_labels(plane: FitsPlane) -> None:
 
 
 def _open_colour(
-    images: Mapping[str, Sequence[str | Path]],
-    weight: Paths,
-    rms: Paths,
-    survey: Survey,
-    hdu: int | str | None,
+    images: Mapping[str, Sequence[AnyPath]], stored: Stored, survey: Survey, hdu: int | str | None
 ) -> ColourSource:
     colour = _colour_params(survey, COLOUR)
     of_image = _by_colour(survey, colour, images, "colour")
-    of_weight = _by_colour(survey, colour, weight, "weight")
-    of_rms = _by_colour(survey, colour, rms, "rms")
+    of_weight = _by_colour(survey, colour, stored.weight, "weight")
+    of_rms = _by_colour(survey, colour, stored.rms, "rms")
     sources: list[TileSource] = []
     try:
         for name in colour.bands:
             paths = expand(of_image[name])
             tiles = _open_tiles(paths, of_weight.get(name, ()), of_rms.get(name, ()), survey, hdu)
             sources.append(TileSource(tiles, survey.band(name), survey))
-        return ColourSource(sources, [survey.band(name) for name in colour.bands], colour, survey)
+        return ColourSource(sources, [survey.band(name) for name in colour.bands], colour, survey, stored.files)
     except ImageError:
         for source in sources:
             source.close()
         raise
 
 
-def _by_colour(survey: Survey, colour: ColourParams, paths: Paths, kind: str) -> dict[str, Sequence[str | Path]]:
+def _by_colour(survey: Survey, colour: ColourParams, paths: Paths, kind: str) -> dict[str, Sequence[AnyPath]]:
     """Sort paths by the bands of a colour picture: all three, or none at all."""
     by_band = _by_band(paths)
     if by_band is None and not paths:
         return {}
-    found: dict[str, Sequence[str | Path]] = {}
+    found: dict[str, Sequence[AnyPath]] = {}
     for name, of_band in (by_band or {}).items():
         found[survey.band(name).name] = of_band
     if set(found) != set(colour.bands):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ _LABELS = {"seg", "segm", "segmap", "segmentation"}
 _OTHER = {"mask", "dq", "exp", "psf"}
 
 
-def expand(items: Sequence[str | Path], kind: Kind = "image") -> list[str]:
+def expand(items: Sequence[str | os.PathLike[str]], kind: Kind = "image") -> list[str]:
     """List the files meant by file names, folders and globs; in the order given, each once.
 
     A name may end in an HDU in brackets. Of a folder, the FITS files of this kind are taken (rms images are weight
@@ -36,7 +37,7 @@ def expand(items: Sequence[str | Path], kind: Kind = "image") -> list[str]:
     """
     found: dict[str, None] = {}
     for item in items:
-        found |= dict.fromkeys(_expand_one(str(item), kind))
+        found |= dict.fromkeys(_expand_one(os.fspath(item), kind))
     if not found:
         raise ImageError("no image was given: expected FITS files, folders, or a zip of stamps; name one with --image")
     return list(found)

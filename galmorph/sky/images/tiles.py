@@ -15,6 +15,7 @@ from galmorph.sky.cutout import Cutout, FloatArray, IntArray
 from galmorph.sky.images.fitsplane import FitsPlane
 from galmorph.sky.images.flux_units import filter_of, zero_point_of
 from galmorph.sky.images.grid import unit_vectors
+from galmorph.sky.images.image_like import ImageFile
 from galmorph.sky.images.pixels import Pixels
 from galmorph.sky.images.source import DoubleArray, Located, nowhere
 from galmorph.sky.survey import Band, Survey, surface_brightness_mjysr
@@ -117,13 +118,21 @@ class TileSource:
         Their band: its point-spread function, saturation, and its zero point where the headers do not say it.
     survey
         Their survey.
+    files
+        Files of images that were in memory, kept until the source is closed.
     """
 
     is_linear = True
     has_edges = True
     n_planes = 1
 
-    def __init__(self, tiles: Sequence[Tile], band: Band | None = None, survey: Survey | None = None) -> None:
+    def __init__(
+        self,
+        tiles: Sequence[Tile],
+        band: Band | None = None,
+        survey: Survey | None = None,
+        files: Sequence[ImageFile] = (),
+    ) -> None:
         self.tiles = list(tiles)
         self.tile_names = [tile.image.name for tile in tiles]
         self.has_wcs = all(tile.image.grid is not None for tile in tiles)
@@ -133,6 +142,7 @@ class TileSource:
         self.bands: tuple[str, ...] = () if band is None else (band.name,)
         self.psf_fwhm_px = self._psf_fwhm_px()
         self.saturation = None if band is None else band.saturation
+        self._files = tuple(files)
         self._open: OrderedDict[FitsPlane, Pixels] = OrderedDict()
 
     def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
@@ -249,6 +259,7 @@ class TileSource:
             self._open.popitem()[1].close()
         for tile in self.tiles:
             tile.discard()
+        self._files = ()
 
     def scale_of(self, tile: int) -> float:
         """Return the pixel scale of a tile in arcsec; NaN without WCS."""
