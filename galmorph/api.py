@@ -9,24 +9,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from astropy.table import Table
 
-from galmorph.errors import CatalogError, ImageError, OutputError, PipelineError
+from galmorph.errors import OutputError, PipelineError
 from galmorph.learning.pipeline import Pipeline
 from galmorph.learning.pipeline import load_pipeline as read_pipeline
 from galmorph.nets.checkpoint.card import add_to_card, read_card
 from galmorph.pages import descriptions
 from galmorph.pages.losses import draw_losses
 from galmorph.progress import Progress, reporting
-from galmorph.sky.catalog import Catalog, catalog_from, read_catalog
+from galmorph.sky.catalog import read_catalog
+from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.formats.atomic import check_folder, replacing
 from galmorph.sky.formats.registry import FORMATS, ending
-from galmorph.sky.images import ImageSource, Paths
-from galmorph.sky.images import open_images as open_source
+from galmorph.sky.images import ImageInput, ImageSource, Paths, is_open
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import Survey, load_survey
 
@@ -184,8 +185,6 @@ def classify(
     from galmorph.runs import classify as catalogues  # noqa: PLC0415 - numba, half a second
 
     columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
-    _check_catalog(catalog, hdu, columns)
-    _check_source(images, weight, rms, segmentation, image_hdu)
     with reporting(progress) as report_to:
         return catalogues.classify(
             catalog,
@@ -280,8 +279,6 @@ def measure(
     from galmorph.runs import classify as catalogues  # noqa: PLC0415 - numba, half a second
 
     columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
-    _check_catalog(catalog, hdu, columns)
-    _check_source(images, weight, rms, segmentation, image_hdu)
     with reporting(progress) as report_to:
         return catalogues.measure(
             catalog,
@@ -373,10 +370,9 @@ def train(
 
     overrides = _overrides(epochs=epochs, seed=seed) | ({"scheme": scheme} if scheme else {})
     chosen = _pipeline(pipeline, overrides)
-    columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
-    table = _open_catalog(labels, hdu, columns)
-    where = survey or chosen.images["survey"], band or chosen.images["band"]
-    with _opened(images, *where, weight, rms, segmentation, image_hdu) as source, reporting(progress) as report_to:
+    table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
+    asked = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu)
+    with _opened(asked, chosen.images["survey"], chosen.images["band"]) as source, reporting(progress) as report_to:
         _use_threads(threads)
         return training.train(
             table,
@@ -572,10 +568,9 @@ def evaluate(
     scored = load_checkpoint(checkpoint)
     if output is not None:
         check_folder(Path(output))
-    columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
-    table = _open_catalog(labels, hdu, columns)
-    where = survey or scored.envelope.survey, band or scored.envelope.band
-    with _opened(images, *where, weight, rms, segmentation, image_hdu) as source, reporting(progress) as report_to:
+    table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
+    asked, usual = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu), scored.envelope
+    with _opened(asked, usual.survey, usual.band) as source, reporting(progress) as report_to:
         scores = scoring.evaluate_checkpoint(scored, table, source, part=split, views=views, progress=report_to)
     if card is not None:
         add_to_card(card, split, scores)
@@ -654,10 +649,9 @@ def calibrate(
     path = _new_file(output, ".safetensors", overwrite=overwrite)
     settings = calibration.CalibrationSettings(method, sets, coverage, by_class, false_alarms)
     former = load_checkpoint(checkpoint)
-    columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
-    table = _open_catalog(labels, hdu, columns)
-    where = survey or former.envelope.survey, band or former.envelope.band
-    with _opened(images, *where, weight, rms, segmentation, image_hdu) as source, reporting(progress) as report_to:
+    table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
+    asked, usual = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu), former.envelope
+    with _opened(asked, usual.survey, usual.band) as source, reporting(progress) as report_to:
         fitted, card = scoring.calibrate_checkpoint(
             former, table, source, settings, card=read_card(checkpoint), progress=report_to
         )
@@ -813,17 +807,16 @@ def inspect(
     """
     from galmorph.pages import inspection  # noqa: PLC0415 - torch
 
-    envelope = _checkpoint_files().read_envelope(checkpoint)
-    has_labels, has_images = labels is not None, _is_source(images) or bool(images)
+    usual = _checkpoint_files().read_envelope(checkpoint)
+    has_labels, has_images = labels is not None, is_open(images) or bool(images)
     inspection.check_asked(labels=has_labels, images=has_images, part=split, rows=rows)
     inspection.check_page(output, Path(checkpoint).stem, overwrite=overwrite)
-    columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
-    where = survey or envelope.survey, band or envelope.band
+    asked = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu)
     table = source = None
     with ExitStack() as stack:
         if has_labels:
-            table = _open_catalog(labels, hdu, columns)
-            source = stack.enter_context(_opened(images, *where, weight, rms, segmentation, image_hdu))
+            table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
+            source = stack.enter_context(_opened(asked, usual.survey, usual.band))
         return inspection.inspect_checkpoint(
             checkpoint,
             table,
@@ -916,10 +909,7 @@ def open_images(
     1
     >>> images.close()
     """
-    known = load_survey(survey) if isinstance(survey, str) else survey
-    return open_source(
-        images, weight=weight, rms=rms, segmentation=segmentation, survey=known, band=band, hdu=image_hdu
-    )
+    return ImageInput(images, weight, rms, segmentation, survey, band, image_hdu).open()
 
 
 def load_checkpoint(checkpoint: str | Path | Checkpoint) -> Checkpoint:
@@ -1028,72 +1018,16 @@ def _new_file(output: str | Path, suffix: str, *, overwrite: bool) -> Path:
     return path
 
 
-def _is_source(images: Any) -> bool:
-    return hasattr(images, "cutout") and hasattr(images, "locate")
-
-
-def _check_source(images: Any, weight: Paths, rms: Paths, segmentation: Paths, image_hdu: int | str | None) -> None:
-    """Refuse what says how to open images that are open already."""
-    if not _is_source(images):
-        return
-    for name, value in (
-        ("weight", weight),
-        ("rms", rms),
-        ("segmentation", segmentation),
-        ("image_hdu", image_hdu),
-    ):
-        if value not in ((), [], None):
-            raise ImageError(f"{name}={value!r} with images that are open already: give it to open_images")
-
-
-def _check_catalog(catalog: Any, hdu: int | str | None, columns: Mapping[str, str | None]) -> None:
-    """Refuse what says how to read a table that was read already."""
-    if isinstance(catalog, str | Path):
-        return
-    if hdu is not None:
-        raise CatalogError(f"hdu={hdu!r} with a catalogue in memory: expected a file; leave it out")
-    named = [f"{role}={name!r}" for role, name in columns.items() if name is not None]
-    if isinstance(catalog, Catalog) and named:
-        raise CatalogError(f"{named[0]} with a catalogue that was read already: give it to read_catalog")
-
-
-def _open_catalog(catalog: Any, hdu: int | str | None, columns: Mapping[str, str | None]) -> Catalog:
-    _check_catalog(catalog, hdu, columns)
-    if isinstance(catalog, Catalog):
-        return catalog
-    if isinstance(catalog, str | Path):
-        return read_catalog(catalog, hdu=hdu, **columns)  # type: ignore[arg-type]
-    if isinstance(catalog, Table) or type(catalog).__module__.startswith("pandas"):
-        return catalog_from(catalog, **columns)  # type: ignore[arg-type]
-    raise CatalogError(f"labels of type {type(catalog).__name__}: give a path, an astropy table or a pandas frame")
-
-
 @contextmanager
-def _opened(
-    images: Paths | ImageSource,
-    survey: str | Survey | None,
-    band: str | None,
-    weight: Paths,
-    rms: Paths,
-    segmentation: Paths,
-    image_hdu: int | str | None,
-) -> Iterator[ImageSource]:
-    """Open images and close them at the end; leave open what was."""
-    _check_source(images, weight, rms, segmentation, image_hdu)
-    if _is_source(images):
-        yield images  # type: ignore[misc]
+def _opened(images: ImageInput, survey: str, band: str) -> Iterator[ImageSource]:
+    """Open images, by default of this survey and band, and close them at the end; leave open what was."""
+    if is_open(images.images):
+        yield images.open()
         return
-    source = open_images(
-        images,  # type: ignore[arg-type]
-        survey=survey or None,
-        band=band or None,
-        weight=weight,
-        rms=rms,
-        segmentation=segmentation,
-        image_hdu=image_hdu,
-    )
-    with closing(source):
-        yield source
+    with closing(
+        replace(images, survey=images.survey or survey or None, band=images.band or band or None).open()
+    ) as it:
+        yield it
 
 
 def _pipeline(pipeline: str | Path | Pipeline, overrides: Mapping[str, Any]) -> Pipeline:

@@ -40,12 +40,12 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Classify, and say how many rows got which class and flag."""
-    given = arguments(options)
-    given.setdefault("prefix", "gm_")
-    given.setdefault("output", galmorph.default_output(given["catalog"]))
+    chosen = arguments(options)
+    chosen.setdefault("prefix", "gm_")
+    chosen.setdefault("output", galmorph.default_output(chosen["catalog"]))
     with showing() as progress:
-        table = galmorph.classify(**given, progress=progress, command=options.command_line)
-    sys.stdout.write(f"{given['output']}\n")
-    summarise(table, given["prefix"])
-    if "report" in given:
-        sys.stderr.write(f"report: {Path(given['report']) / 'index.html'}\n")
+        table = galmorph.classify(**chosen, progress=progress, command=options.command_line)
+    sys.stdout.write(f"{chosen['output']}\n")
+    summarise(table, chosen["prefix"])
+    if "report" in chosen:
+        sys.stderr.write(f"report: {Path(chosen['report']) / 'index.html'}\n")

@@ -26,8 +26,8 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Score, and print the scores where no file was named."""
-    given = arguments(options)
+    chosen = arguments(options)
     with showing() as progress:
-        scores = galmorph.evaluate(**given, progress=progress)
-    if "output" not in given:
+        scores = galmorph.evaluate(**chosen, progress=progress)
+    if "output" not in chosen:
         sys.stdout.write(json.dumps(scores, indent=1) + "\n")

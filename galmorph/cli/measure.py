@@ -29,10 +29,10 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Measure, and say how many rows got which flag."""
-    given = arguments(options)
-    given.setdefault("prefix", "gm_")
-    given.setdefault("output", galmorph.default_output(given["catalog"]))
+    chosen = arguments(options)
+    chosen.setdefault("prefix", "gm_")
+    chosen.setdefault("output", galmorph.default_output(chosen["catalog"]))
     with showing() as progress:
-        table = galmorph.measure(**given, progress=progress, command=options.command_line)
-    sys.stdout.write(f"{given['output']}\n")
-    summarise(table, given["prefix"])
+        table = galmorph.measure(**chosen, progress=progress, command=options.command_line)
+    sys.stdout.write(f"{chosen['output']}\n")
+    summarise(table, chosen["prefix"])

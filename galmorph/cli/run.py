@@ -25,9 +25,9 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Train and score, and print the scores and where they are."""
-    given = arguments(options)
-    given["inputs"] = shared.joined(given.get("inputs", ()))
+    chosen = arguments(options)
+    chosen["inputs"] = shared.joined(chosen.get("inputs", ()))
     with showing() as progress:
-        table = galmorph.run(**given, progress=progress)
+        table = galmorph.run(**chosen, progress=progress)
     print_table(table)
-    sys.stdout.write(f"{Path(given['output']) / 'comparison.ecsv'}\n")
+    sys.stdout.write(f"{Path(chosen['output']) / 'comparison.ecsv'}\n")

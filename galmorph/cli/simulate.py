@@ -25,7 +25,7 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Simulate, write, and print the names of the files."""
-    given = arguments(options)
-    output, overwrite = given.pop("output"), given.pop("overwrite", False)
-    for path in galmorph.simulate(**given).write(output, overwrite=overwrite):
+    chosen = arguments(options)
+    output, overwrite = chosen.pop("output"), chosen.pop("overwrite", False)
+    for path in galmorph.simulate(**chosen).write(output, overwrite=overwrite):
         sys.stdout.write(f"{path}\n")

@@ -29,10 +29,10 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Search, and print the trials, the best one and where the result is."""
-    given = arguments(options)
-    given["inputs"] = shared.joined(given.get("inputs", ()))
+    chosen = arguments(options)
+    chosen["inputs"] = shared.joined(chosen.get("inputs", ()))
     with showing() as progress:
-        search = galmorph.tune(**given, progress=progress)
+        search = galmorph.tune(**chosen, progress=progress)
     print_table(search.table)
     sys.stderr.write(f"best: {search.ranking[0]}\n")
-    sys.stdout.write(f"{search.blend or Path(given['output']) / 'trials.ecsv'}\n")
+    sys.stdout.write(f"{search.blend or Path(chosen['output']) / 'trials.ecsv'}\n")
