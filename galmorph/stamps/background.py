@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage, special
 
 from galmorph.stamps.compiled import compiled, inner, inner_sum
+from galmorph.stamps.shared import shared
 
 __all__ = ["Sky", "clipped_sky", "correlation_px", "power_of_two", "sky_noise"]
 
@@ -251,12 +252,11 @@ def sky_noise(shape: tuple[int, int], sky: Sky, correlation: float, seed: int) -
     return noise
 
 
-@lru_cache(maxsize=16)
+@shared(maxsize=16)
 def _noise_field(correlation: int) -> FloatArray:
     white = np.random.default_rng(correlation).standard_normal((_FIELD_PX, _FIELD_PX)).astype(np.float32)
     if correlation > 1:
         # A Gaussian filter of width s leaves a correlation of one half at a lag of 2 s sqrt(ln 2).
         white = ndimage.gaussian_filter(white, correlation / (2.0 * np.sqrt(np.log(2.0))), mode="wrap")
         white /= white.std()
-    white.flags.writeable = False
     return white

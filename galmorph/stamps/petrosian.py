@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from galmorph.stamps.compiled import compiled
 from galmorph.stamps.profile import Profile
+from galmorph.stamps.shared import shared
 
 __all__ = [
     "ETA",
@@ -89,7 +89,7 @@ def inside(edges: Array, radius: float) -> Array:
     return share
 
 
-@lru_cache(maxsize=64)
+@shared(maxsize=64)
 def _sampling(edges: bytes, definition: Definition) -> Sampling:
     ring_edges = np.frombuffer(edges)
     inner, outer = (INNER, OUTER) if definition == "sdss" else (1.0 - _THIN, 1.0 + _THIN)

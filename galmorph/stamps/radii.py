@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from galmorph.stamps.frame import Frame
 from galmorph.stamps.petrosian import ETA, INNER, OUTER, Sampling, count_seen, crossings, eta, inside, sampling
 from galmorph.stamps.profile import ring_means
 from galmorph.stamps.rings import ring_edges
+from galmorph.stamps.shared import shared
 from galmorph.stamps.template import SHARES, Match, Templates, light_radii, match, plane_of, templates, width_class
 
 __all__ = ["Radii", "light_within", "radii_of"]
@@ -104,7 +104,7 @@ def radii_of(
     return found if math.isfinite(found.rpet) else None
 
 
-@lru_cache(maxsize=16)
+@shared(maxsize=16)
 def sampling_of(half: int) -> Sampling:
     """Return the sampling of the rings of a frame."""
     return sampling(ring_edges(half))

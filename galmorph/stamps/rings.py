@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.stamps.compiled import inner
+from galmorph.stamps.shared import shared
 
 __all__ = ["FINE_PX", "Rings", "Shares", "interpolated", "phase_of", "ring_edges", "ring_sums", "rings"]
 
@@ -91,7 +91,7 @@ def interpolated(x: float, known_x: Array, known_y: Array) -> float:
     return float(known_y[low] + part * (known_y[high] - known_y[low]))
 
 
-@lru_cache(maxsize=16)
+@shared(maxsize=16)
 def ring_edges(half: int) -> Array:
     """Radii between the rings: a quarter of a pixel apart to 8 px, half a pixel to 12 px, then one pixel."""
     outermost = int(1.4143 * (half + 1.0)) + 1
@@ -103,7 +103,7 @@ def phase_of(offset: float) -> int:
     return min(round(abs(offset) * _PHASES), _PHASES // 2)
 
 
-@lru_cache(maxsize=160)
+@shared(maxsize=160)
 def rings(half: int, phase_x: int, phase_y: int) -> Rings:
     """Sort the pixels of a frame into rings about a centre, in eighths of a pixel right of and above its middle."""
     edges = ring_edges(half)
@@ -143,7 +143,7 @@ def _sharpened(near: FloatArray) -> FloatArray:
     return sharp.reshape(near.shape)
 
 
-@lru_cache(maxsize=32)
+@shared(maxsize=32)
 def _near(phase_x: int, phase_y: int) -> tuple[FloatArray, FloatArray]:
     """Shares of the central pixels in the innermost rings, the same for frames of any size; and sharpened."""
     edges, x, y = ring_edges(2 * FINE_PX), phase_x / _PHASES, phase_y / _PHASES

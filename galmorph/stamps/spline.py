@@ -13,11 +13,11 @@ Splines, ch. VIII (area-matching quadratic splines).
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+
+from galmorph.stamps.shared import shared
 
 __all__ = ["MEMORY_PX", "comb", "filled", "interpolated", "interval_weights"]
 
@@ -107,7 +107,7 @@ def _spread(band: FloatArray, start: npt.NDArray[np.intp]) -> list[FloatArray]:
     return [matrix[:, :c] for matrix, c in zip(matrices, columns.tolist(), strict=True)]
 
 
-@lru_cache(maxsize=64)
+@shared(maxsize=64)
 def _band_polynomials(longest: int) -> FloatArray:
     """Return the weights of intervals that end up to `longest` pixels after the pixel they begin in.
 
@@ -121,7 +121,7 @@ def _band_polynomials(longest: int) -> FloatArray:
     return blocks.reshape(-1, longest + _BAND)
 
 
-@lru_cache(maxsize=1)
+@shared(maxsize=1)
 def _running_sum() -> DoubleArray:
     """Sum the cardinal cubic spline, (4, 2 · MEMORY_PX) polynomials for pixels about a position, up to each pixel."""
     pixels = np.arange(1 - MEMORY_PX, MEMORY_PX + 1)

@@ -13,6 +13,7 @@ from scipy import special
 from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.petrosian import crossings, eta, sampling
 from galmorph.stamps.rings import interpolated, ring_edges
+from galmorph.stamps.shared import shared
 
 __all__ = ["Match", "Templates", "light_radii", "match", "plane_of", "templates", "width_class"]
 
@@ -64,7 +65,7 @@ class Templates(NamedTuple):
     log_radii: Array
 
 
-@lru_cache(maxsize=96)
+@shared(maxsize=96)
 def templates(width_class: int, plane: int) -> Templates:
     """Make the templates of a width class and an axis ratio, by their numbers.
 
@@ -111,7 +112,7 @@ def light_inside(x: Array, n: float, q: float) -> Array:
     return np.asarray(np.interp(np.log(np.maximum(x, 1e-6)), grid, inside, left=0.0))
 
 
-@lru_cache(maxsize=64)
+@shared(maxsize=64)
 def _grown(n: float, q: float) -> tuple[Array, Array]:
     """Logarithms of radii and the share of the light inside them."""
     b = 2.0 * n - 1.0 / 3.0 + 4.0 / (405.0 * n) + 46.0 / (25515.0 * n**2)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.stamps.shared import read_only
 from galmorph.stamps.warp import compose, turn
 
 __all__ = ["NAMED", "ONE", "Views", "reach_of", "read_views"]
@@ -70,7 +71,7 @@ class Views:
     @cached_property
     def matrices(self) -> DoubleArray:
         """From the coordinates of a view to those of the stamp, (V, 2, 3)."""
-        return np.stack(list(self._each()))
+        return read_only(np.stack(list(self._each())))
 
     def _each(self) -> Iterator[DoubleArray]:
         extra = [np.array([[xx, xy, 0.0], [yx, yy, 0.0]]) for xx, xy, yx, yy in self.linear]
@@ -93,7 +94,7 @@ class Views:
             key = _orbit(matrix)
             found.setdefault(key, [matrix, 0])[1] += 1
         shares = np.array([count for _, count in found.values()]) / len(self)
-        return np.stack([matrix for matrix, _ in found.values()]), shares
+        return read_only((np.stack([matrix for matrix, _ in found.values()]), shares))
 
 
 ONE = Views()

@@ -24,13 +24,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import ImageError
+from galmorph.stamps.shared import shared
 from galmorph.stamps.spline import MEMORY_PX, comb, filled, interpolated, interval_weights
 
 __all__ = [
@@ -189,7 +190,7 @@ def _average(upright: list[tuple[FloatArray, _Upright, FloatArray]], size: int) 
             out[...] = _completed(planes[:, rows, columns], partial(_product, down[top], across[left]))
 
 
-@lru_cache(maxsize=16)
+@shared(maxsize=16)
 def _numbered(size: int) -> DoubleArray:
     """Return the places of a stamp's pixels from its middle, (size,)."""
     return np.arange(float(size)) - (size - 1) / 2
