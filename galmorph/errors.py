@@ -9,6 +9,7 @@
     ├── SchemeError       (ValueError)   a label tree that contradicts itself, labels that do not fit it
     ├── CheckpointError   (ValueError)   a corrupt checkpoint, or one that does not fit the images
     ├── PipelineError     (ValueError)   a pipeline file with unknown or impossible settings
+    │   └── DivergedError                a training whose loss or gradient is no finite number
     ├── OutputError       (OSError)      a result that exists already or cannot be written
     ├── UnknownNameError  (LookupError)  a name of nothing that ships
     └── UnclassifiedError (ValueError)   ``--strict``: some rows have no probabilities
@@ -25,6 +26,7 @@ from collections.abc import Iterable
 __all__ = [
     "CatalogError",
     "CheckpointError",
+    "DivergedError",
     "GalmorphError",
     "ImageError",
     "OutputError",
@@ -63,6 +65,10 @@ class CheckpointError(GalmorphError, ValueError):
 
 class PipelineError(GalmorphError, ValueError):
     """A pipeline file with an unknown or impossible setting."""
+
+
+class DivergedError(PipelineError):
+    """A training whose loss or gradient is no finite number any more."""
 
 
 class OutputError(GalmorphError, OSError):

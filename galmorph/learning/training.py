@@ -178,7 +178,7 @@ def train(
     trainers: list[Trainer] = []
     for number in range(1, asked.members + 1):
         seeded = replace(asked.loop, seed=asked.loop.seed + number - 1)
-        trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, seeded, device)
+        trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, seeded, device, number)
         trainers.append(trainer)
         for epoch in _epochs(trainers, folder, start, resume=resume, progress=progress):
             on_epoch(TrainingState(pipeline.name, folder, [t.history for t in trainers]))

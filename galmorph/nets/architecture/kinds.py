@@ -151,7 +151,7 @@ class ConvKind(LayerKind):
             )
         parts: list[nn.Module] = [self._square(shape) if self.square else self._plain(shape)]
         if self.batchnorm:
-            norm = layers.SquareNorm(self.maps) if self.square else nn.BatchNorm2d(self.maps, eps=self.epsilon)
+            norm = layers.SquareNorm(self.maps) if self.square else layers.BatchNorm(self.maps, eps=self.epsilon)
             parts.append(norm)
         if self.relu or self.relu6:
             parts.append(nn.ReLU6(inplace=True) if self.relu6 else nn.ReLU(inplace=True))

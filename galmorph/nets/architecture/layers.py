@@ -9,9 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
+from galmorph.nets.precision import single
+
 __all__ = [
     "ORDER",
     "PARTS",
+    "BatchNorm",
     "Blur",
     "ConvNextBlock",
     "Convolution",
@@ -104,6 +107,14 @@ class SquareConv(nn.Module):
         return F.conv2d(x, kernels, stride=self.stride, padding=self.padding)
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167), in single precision."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, H, W) -> (B, C, H, W)
+        """Normalise."""
+        return super().forward(single(x))
+
+
 class SquareNorm(nn.Module):
     """Batch normalisation whose statistics and weights are shared by the eight orientations of a field."""
 
@@ -121,6 +132,7 @@ class SquareNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, H, W) -> (B, C, H, W)
         """Normalise; in training with the batch's own statistics."""
+        x = single(x)
         weight, bias, mean, variance = (
             v.repeat_interleave(ORDER) for v in (self.weight, self.bias, self.mean, self.variance)
         )
@@ -143,7 +155,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, *, square: bool = False) -> None:
         super().__init__()
-        norm = SquareNorm if square else nn.BatchNorm2d
+        norm = SquareNorm if square else BatchNorm
         widen = inputs != outputs or stride > 1
         if square:
             self.first: nn.Module = SquareConv(inputs, outputs, 4 if stride > 1 else 3, stride, 1)
@@ -199,8 +211,8 @@ class InvertedBlock(nn.Module):
         )
         self.is_residual, self.drop = inputs == outputs and stride == 1, drop
 
-    def _norm(self, maps: int) -> nn.BatchNorm2d:
-        return nn.BatchNorm2d(maps, eps=self._EPSILON)
+    def _norm(self, maps: int) -> BatchNorm:
+        return BatchNorm(maps, eps=self._EPSILON)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, H, W) -> (B, outputs, H/stride, W/stride)
         """Apply the block."""
@@ -358,6 +370,7 @@ class LocalResponseNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, H, W) -> (B, C, H', W')
         """Normalise."""
+        x = single(x)
         power = F.avg_pool2d(x * x, self.width, self.stride, self.padding)
         first = (self.width - 1) // 2 - self.padding
         y, x_ = (first + self.stride * torch.arange(n, device=x.device) for n in power.shape[2:])
@@ -396,6 +409,7 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, ...) -> (B, C, ...)
         """Normalise."""
+        x = single(x)
         if x.ndim == 2:
             return _tensor(self.norm(x))
         return _tensor(self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
@@ -414,7 +428,7 @@ class ConvNextBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, H, W) -> (B, C, H, W)
         """Apply the block."""
-        y = self.norm(self.spread(x).permute(0, 2, 3, 1))
+        y = self.norm(single(self.spread(x)).permute(0, 2, 3, 1))
         y = self.narrow(F.gelu(self.widen(y))) * self.scale
         return _tensor(x + y.permute(0, 3, 1, 2))
 

@@ -35,6 +35,7 @@ from torch import nn
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.layers import ORDER, Rectify, conditional_log_probabilities, turned, weighted
+from galmorph.nets.precision import single, uncast
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
@@ -284,7 +285,7 @@ class Network(nn.Module):
 
     def forward(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, A)
         """Compute logits."""
-        return self._through(stamps, 0, len(self.layers))
+        return self.answers(self.features(stamps))
 
     @property
     def invariant(self) -> bool:
@@ -298,7 +299,7 @@ class Network(nn.Module):
 
     def answers(self, features: torch.Tensor) -> torch.Tensor:  # (B, F) -> (B, A)
         """Compute logits from features."""
-        return self._through(features, self._last, len(self.layers))
+        return self._last_layers(features, len(self.layers))
 
     def is_answering(self, weight: str) -> bool:
         """Tell whether a weight, by its name, makes answers of features."""
@@ -309,10 +310,14 @@ class Network(nn.Module):
         """Compute vote fractions among all people, as published tables have them: probabilities times their weights."""
         *_, last = self.layers
         if isinstance(last, Rectify):
-            return last.columns(self._through(stamps, 0, len(self.layers) - 1).float())
+            return last.columns(self._last_layers(self.features(stamps), len(self.layers) - 1))
         independent = self.scheme.kind == "independent"
         log_p = conditional_log_probabilities(self(stamps).float(), self.scheme.slices, independent=independent)
         return weighted(log_p.exp(), self.scheme.slices, self.scheme.parents)
+
+    def _last_layers(self, features: torch.Tensor, end: int) -> torch.Tensor:
+        with uncast(features.device):
+            return self._through(single(features), self._last, end)
 
     def _through(self, x: torch.Tensor, first: int, end: int) -> torch.Tensor:
         for layer in self.layers[first:end]:

@@ -37,6 +37,7 @@ from galmorph.nets.checkpoint.calibrate import Map, calibrated, checked_maps
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
 from galmorph.nets.checkpoint.shelf import checksum, find_checkpoint
+from galmorph.nets.precision import single_precision
 from galmorph.nets.training.augment import warp_views
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.scheme import Scheme
@@ -195,7 +196,7 @@ class Checkpoint:
             each, first = self.onnx(stamps.numpy())
             return Passes(each.astype(np.float64), self.weights, first.astype(np.float64))
         networks = [network.to(device) for network in self._written_out]
-        with torch.inference_mode():
+        with torch.inference_mode(), single_precision(device):
             passes, features = self.through(networks, stamps.to(device))
         return Passes(passes.double().cpu().numpy(), self.weights, features.double().cpu().numpy())
 

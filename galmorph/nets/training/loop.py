@@ -1,7 +1,11 @@
-"""Training: one loop for votes, fractions and classes, and for galaxies without a label.
+"""Loop: one for votes, fractions and classes, and for galaxies without a label.
 
-The loop is a generator: it yields after every epoch, and saving, stopping and progress belong to the caller. All
-random numbers of an epoch follow from the seed and its number, so a resumed run continues as if it had never stopped.
+It is a generator: it yields after every epoch, and saving, stopping and progress belong to the caller. All random
+numbers of an epoch follow from the seed and its number, so a resumed run continues as if it had never stopped.
+
+A training stops after its last epoch; when the validation loss has not improved for `patience` epochs; when the caller
+asks for no further epoch; or with a :class:`~galmorph.errors.DivergedError` when a loss or a gradient is no finite
+number.
 """
 
 from __future__ import annotations
@@ -18,8 +22,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from galmorph.errors import OutputError, PipelineError
+from galmorph.errors import DivergedError, OutputError, PipelineError
 from galmorph.nets.architecture.network import Network, NetworkConfig, channels_last
+from galmorph.nets.precision import half_convolutions, single_precision
 from galmorph.nets.training.consistency import disagreement, strength
 from galmorph.nets.training.loss.interface import make_loss
 from galmorph.nets.training.settings import Augmentation, TrainingSettings
@@ -28,7 +33,10 @@ from galmorph.sky.scheme import Scheme
 
 __all__ = ["Epoch", "Trainer"]
 
+# Of the steps, after which SGD's learning rate falls to a tenth (Dieleman et al. 2015).
 _DROPS = (0.72, 0.92)
+# Longer gradients are scaled down to this length: rare batches would otherwise undo many steps.
+_STEEPEST = 5.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class _Unlabelled:
+class _UnlabelledBatch:
     """Galaxies without a label in one step: two views of each, (B, C, S, S), and how much their disagreement weighs."""
 
     stamps: torch.Tensor
@@ -67,6 +75,8 @@ class Trainer:
         What to learn, the architecture, the augmentation and the loop's settings.
     device
         ``'cpu'`` or ``'cuda'``: where stamps are made and the network learns. The best weights stay on the processor.
+    number
+        Of the network among those that are trained together, for messages.
     """
 
     def __init__(
@@ -78,10 +88,11 @@ class Trainer:
         ranges: Augmentation,
         settings: TrainingSettings,
         device: str = "cpu",
+        number: int = 1,
     ) -> None:
         ranges.check(training.recipe)
         torch.manual_seed(settings.seed)
-        self.device = torch.device(device)
+        self.device, self.number = torch.device(device), number
         self.training, self.validation = training.on(device), validation.on(device)
         self.labelled, self.unlabelled = training.labelled, training.unlabelled
         self.scheme, self.config, self.ranges, self.settings = scheme, config, ranges, settings
@@ -108,10 +119,18 @@ class Trainer:
         return max(1, len(self.labelled) // self.settings.batch)
 
     def epochs(self) -> Iterator[Epoch]:
-        """Train until the last epoch or until patience runs out; yield after each."""
+        """Train until the last epoch or until patience runs out; yield after each.
+
+        Raises
+        ------
+        DivergedError
+            If a loss or a gradient is no finite number.
+        """
         while self.done < self.settings.epochs and self.since_best < self.settings.patience:
-            loss, apart = self._train_one()
-            validation = self.validation_loss()
+            with single_precision(self.device):
+                loss, apart = self._train_one()
+                validation = self.validation_loss()
+            self._check_finite("validation loss", validation, self.steps_per_epoch)
             self.done += 1
             is_best = validation < self.best_loss
             self.since_best = 0 if is_best else self.since_best + 1
@@ -143,11 +162,11 @@ class Trainer:
             rate = self._learning_rate(self.done * self.steps_per_epoch + step)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            loss, distance = self._step(rows, generator, next(others, None))
+            loss, distance = self._step(step, rows, generator, next(others, None))
             total, apart = total + loss, apart + distance
         return total / self.steps_per_epoch, apart / self.steps_per_epoch
 
-    def _unlabelled_batches(self) -> Iterator[_Unlabelled]:
+    def _unlabelled_batches(self) -> Iterator[_UnlabelledBatch]:
         """Draw the galaxies without a label of an epoch's steps; their generator leaves that of the others alone."""
         how = self.settings.unlabelled
         if how is None or how.share == 0 or len(self.unlabelled) == 0:
@@ -162,7 +181,7 @@ class Trainer:
         batches = torch.cat(drawn).split(size)  # type: ignore[no-untyped-call]
         for step, rows in enumerate(batches, self.done * self.steps_per_epoch):
             views = [self._stamps(self.training, rows, self.ranges, generator) for _ in range(2)]
-            yield _Unlabelled(views[0], views[1], strength(how, step, steps))
+            yield _UnlabelledBatch(views[0], views[1], strength(how, step, steps))
 
     def _learning_rate(self, step: int) -> float:
         steps = self.settings.epochs * self.steps_per_epoch
@@ -179,12 +198,14 @@ class Trainer:
     ) -> torch.Tensor:
         return part.stamps(rows, ranges, generator).contiguous(memory_format=torch.channels_last)
 
-    def _step(self, rows: torch.Tensor, generator: torch.Generator, others: _Unlabelled | None) -> tuple[float, float]:
+    def _step(
+        self, number: int, rows: torch.Tensor, generator: torch.Generator, others: _UnlabelledBatch | None
+    ) -> tuple[float, float]:
         """Learn from labelled galaxies, and from others together with them; return the loss and the disagreement."""
         part = self.training
         stamps = self._stamps(part, rows, self.ranges, generator)
         together = stamps if others is None else torch.cat([stamps, others.stamps])
-        with self._precision():
+        with half_convolutions(self.device, wanted=self.settings.bfloat16):
             answers = self.answers(together)
         loss = self.loss(
             answers[: len(rows)],
@@ -192,26 +213,35 @@ class Trainer:
             part.totals[rows],
             None if part.weight is None else part.weight[rows],
         )
-        apart = torch.zeros(())
+        apart = loss.new_zeros(())
         if others is not None:
             apart = self._disagreement(answers[len(rows) :], others)
         self.optimiser.zero_grad(set_to_none=True)
         (loss if others is None else loss + others.strength * apart).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        gradient = torch.nn.utils.clip_grad_norm_(self.network.parameters(), _STEEPEST)
+        values = torch.stack([loss.detach(), apart.detach(), gradient]).tolist()  # the device is waited for once
+        for what, value in zip(("loss", "disagreement", "gradient"), values, strict=True):
+            self._check_finite(what, value, number + 1)
         self.optimiser.step()
         self._average()
-        return float(loss.detach()), float(apart.detach())
+        return values[0], values[1]
 
-    def _disagreement(self, answers: torch.Tensor, others: _Unlabelled) -> torch.Tensor:
+    def _check_finite(self, what: str, value: float, step: int) -> None:
+        """Stop what cannot recover: weights become no numbers in the next step, if they are not yet."""
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"network {self.number}: the {what} is {value} in epoch {self.done + 1}, step {step} of "
+                f"{self.steps_per_epoch}: expected a finite number; begin anew with a lower learning_rate or with "
+                "bfloat16 = false in [train], and look for labels and pixels that are no numbers"
+            )
+
+    def _disagreement(self, answers: torch.Tensor, others: _UnlabelledBatch) -> torch.Tensor:
         how = self.settings.unlabelled
         if how is None:
             return torch.zeros(())
-        with torch.no_grad(), self._precision():
+        with torch.no_grad(), half_convolutions(self.device, wanted=self.settings.bfloat16):
             taught = self.loss.marginals(self.loss.outputs(self.averaged, others.again))
         return disagreement(self.loss.marginals(answers), taught, self.scheme, how)
-
-    def _precision(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.bfloat16)
 
     @torch.no_grad()
     def _average(self) -> None:

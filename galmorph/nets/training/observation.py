@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
+from galmorph.nets.precision import single_precision
 from galmorph.nets.training.settings import Observation, Pair
 
 __all__ = ["blur", "degrade", "observe", "through_pixels", "white_noise"]
@@ -34,8 +35,9 @@ def blur(stamps: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
     weight = kernel.repeat_interleave(planes, 0)[:, None]
     flat = stamps.reshape(1, batch * planes, size, size)
     padded = F.pad(flat, (reach,) * 4, mode="replicate")
-    across = F.conv2d(padded, weight[:, :, None, :], groups=batch * planes)
-    return F.conv2d(across, weight[:, :, :, None], groups=batch * planes).reshape(stamps.shape)
+    with single_precision(stamps.device):
+        across = F.conv2d(padded, weight[:, :, None, :], groups=batch * planes)
+        return F.conv2d(across, weight[:, :, :, None], groups=batch * planes).reshape(stamps.shape)
 
 
 def observe(

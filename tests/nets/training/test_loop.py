@@ -13,9 +13,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from galmorph.errors import PipelineError
+from galmorph.errors import DivergedError, PipelineError
+from galmorph.nets.architecture.network import load_network
 from galmorph.nets.training.loop import Epoch, Trainer
+from galmorph.nets.training.loss.interface import Loss
 from galmorph.nets.training.settings import Augmentation, Observation, TrainingSettings
+from galmorph.nets.training.training_set import TrainingSet, canvas_side
+from galmorph.sky.scheme import load_scheme
+from galmorph.stamps.recipe import Recipe
 from galmorph.toml import build
 
 OBSERVED = Augmentation(observation=Observation(0.17, 0.07, 0.06, (0.3, 1.0), (15.0, 100.0)))
@@ -202,6 +207,102 @@ def test_a_gpu_learns_what_the_processor_learns(tmp_path, settings):
     runs[1].save(tmp_path / "state.safetensors")
     runs[2].resume(tmp_path / "state.safetensors")
     assert_equal(runs[2], runs[1])
+
+
+# What stops it
+
+
+def set_with(**tensors: torch.Tensor) -> TrainingSet:
+    return dataclasses.replace(tiny.training_set(), **tensors)
+
+
+def stopped(trainer: Trainer, words: str) -> None:
+    """Train; it must stop with an error that says these words, in one line, and leave the weights as they were."""
+    before = weights(trainer)
+    with pytest.raises(DivergedError, match=words) as caught:
+        list(trainer.epochs())
+    assert "\n" not in str(caught.value)
+    after = weights(trainer)
+    assert all(torch.equal(before[k], v) for k, v in after.items() if k.startswith("best."))
+    assert all(torch.isfinite(v).all() for v in after.values())
+    assert (trainer.done, trainer.history) == (0, [])
+
+
+SETTINGS = TrainingSettings(epochs=2, batch=4, bfloat16=False)
+
+
+def test_a_loss_that_is_no_number_stops_a_training_and_says_where():
+    """One galaxy of twelve has such a weight, so one step of the three of the first epoch meets it."""
+    weight = torch.ones(12)
+    weight[7] = torch.nan
+    part = set_with(weight=weight)
+    trainer = Trainer(part, tiny.training_set(), tiny.TREE, tiny.CONFIG, Augmentation(), SETTINGS, number=2)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(SETTINGS.seed * 100_003))
+    step = order.tolist().index(7) // 4 + 1
+    stopped(trainer, rf"network 2: the loss is nan in epoch 1, step {step} of 3: .* lower learning_rate .* bfloat16")
+
+
+class Steep(Loss):
+    """A finite loss whose gradient is infinite where the outputs are 0."""
+
+    def compare(self, outputs, counts, totals, weight):
+        return (outputs.sum() * 0.0).sqrt() + counts.sum() * totals.sum() * weight.sum()
+
+
+def test_a_gradient_that_is_no_number_stops_a_training_before_it_reaches_the_weights():
+    trainer = tiny.trainer()
+    trainer.loss = Steep(tiny.TREE)
+    stopped(trainer, r"network 1: the gradient is nan in epoch 1, step 1 of 3")
+
+
+def test_pixels_that_are_no_numbers_stop_a_training():
+    canvases = tiny.training_set().coefficients.clone()
+    canvases[3] = torch.nan
+    part = set_with(coefficients=canvases)
+    trainer = Trainer(part, tiny.training_set(), tiny.TREE, tiny.CONFIG, Augmentation(), SETTINGS)
+    with pytest.raises(DivergedError, match=r"the loss is nan in epoch 1"):
+        list(trainer.epochs())
+
+
+def test_a_validation_loss_that_is_no_number_stops_a_training_after_its_epoch():
+    part = tiny.training_set()
+    trainer = Trainer(part, set_with(counts=part.counts * torch.nan), tiny.TREE, tiny.CONFIG, Augmentation(), SETTINGS)
+    with pytest.raises(DivergedError, match=r"the validation loss is nan in epoch 1, step 3 of 3"):
+        list(trainer.epochs())
+
+
+def test_a_training_that_stops_leaves_the_state_of_its_last_whole_epoch(tmp_path):
+    """Whoever saved it can look at what there was."""
+    trainer = tiny.trainer()
+    next(trainer.epochs())
+    trainer.save(tmp_path / "state.safetensors")
+    trainer.training = set_with(weight=torch.full((12,), torch.inf))
+    with pytest.raises(DivergedError, match="in epoch 2"):
+        list(trainer.epochs())
+    again = tiny.trainer()
+    again.resume(tmp_path / "state.safetensors")
+    assert again.done == 1
+    assert all(torch.isfinite(v).all() for v in weights(again).values())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["plain", "galmorph", "convnext"])
+def test_a_gpu_learns_compiled_in_half_precision_without_losing_its_numbers(name):
+    """Networks that ship, on what looks alike to them: a compiled maximum once divided by a count of 0."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    config, recipe, scheme = load_network(name), Recipe(size=64, planes=3), load_scheme("gz2-simple")
+    generator = torch.Generator().manual_seed(1)
+    n, side = 512, canvas_side(recipe)
+    counts = torch.nn.functional.one_hot(torch.randint(5, (n,), generator=generator), 5).float()
+    pixels = torch.rand(n, 3, side, side, generator=generator).half()
+    part = TrainingSet(pixels, torch.full((n,), 32.0), torch.ones(n), counts, torch.ones(n, 5), recipe)
+    settings = TrainingSettings(epochs=8, batch=128, bfloat16=True, compile=True, patience=8)
+    trainer = Trainer(part, part, scheme, config, Augmentation(), settings, "cuda")
+    assert all(np.isfinite((e.train_loss, e.validation_loss)).all() for e in trainer.epochs())
+
+
+# Its state
 
 
 def test_a_state_of_a_run_begun_before_a_setting_existed_goes_on(tmp_path):

@@ -10,6 +10,7 @@ import torch
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.nets.architecture.layers import conditional_log_probabilities, weighted
 from galmorph.nets.architecture.network import Network
+from galmorph.nets.precision import single, uncast
 from galmorph.nets.training.loss import LOSSES
 from galmorph.sky.scheme import Scheme
 
@@ -39,7 +40,7 @@ class Loss(ABC):
     def outputs(self, network: Network, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, A)
         """Compute what the loss compares with labels."""
         logits: torch.Tensor = network(stamps)
-        return logits.float()
+        return logits
 
     def marginals(self, outputs: torch.Tensor) -> torch.Tensor:  # (B, A) -> (B, A)
         """Turn its outputs into probabilities among all people."""
@@ -53,13 +54,16 @@ class Loss(ABC):
         self, outputs: torch.Tensor, counts: torch.Tensor, totals: torch.Tensor, weight: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Compare outputs, counts and totals, (B, A), of galaxies with weights, (B,); return one number."""
-        return self.compare(outputs, counts, totals, outputs.new_ones(len(outputs)) if weight is None else weight)
+        outputs, counts, totals = single(outputs), single(counts), single(totals)
+        weight = outputs.new_ones(len(outputs)) if weight is None else single(weight)
+        with uncast(outputs.device):
+            return self.compare(outputs, counts, totals, weight)
 
     @abstractmethod
     def compare(
         self, outputs: torch.Tensor, counts: torch.Tensor, totals: torch.Tensor, weight: torch.Tensor
     ) -> torch.Tensor:
-        """Do so."""
+        """Do so, in single precision."""
 
 
 def make_loss(name: str, scheme: Scheme, *, smoothing: float = 0.0) -> Loss:
