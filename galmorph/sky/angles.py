@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy import units as u
 
 __all__ = ["dec_degrees", "ra_degrees"]
 
@@ -36,7 +37,7 @@ _SEXAGESIMAL = re.compile(
 def ra_degrees(values: npt.ArrayLike, unit: str = "") -> FloatArray:
     """Return right ascensions in degrees, [0, 360), (N,); NaN where a value is missing or makes no sense.
 
-    Numbers are degrees unless `unit` says hours, radians or arcseconds. Text with two or three parts
+    Numbers are degrees unless `unit` says hours or is another unit of angles. Text with two or three parts
     (``10:20:30.1``, ``10h20m30.1s``, ``10 20 30.1``) is hours unless it says ``d`` or `unit` says degrees.
     Values in [-360, 720] are wrapped.
     """
@@ -51,7 +52,7 @@ def ra_degrees(values: npt.ArrayLike, unit: str = "") -> FloatArray:
 def dec_degrees(values: npt.ArrayLike, unit: str = "") -> FloatArray:
     """Return declinations in degrees, [-90, 90], (N,); NaN where a value is missing or makes no sense.
 
-    Numbers are degrees unless `unit` says radians or arcseconds; text may be sexagesimal degrees.
+    Numbers are degrees unless `unit` is another unit of angles; text may be sexagesimal degrees.
     """
     degrees = _degrees(values, "" if _is_hours(unit) else unit, per_hour=1.0)
     with np.errstate(invalid="ignore"):
@@ -60,13 +61,23 @@ def dec_degrees(values: npt.ArrayLike, unit: str = "") -> FloatArray:
 
 
 def _is_hours(unit: str) -> bool:
-    return _FACTORS.get(unit.strip().lower()) == 15.0
+    return _factor(unit) == 15.0
+
+
+def _factor(unit: str) -> float:
+    """Return the degrees in a unit; 1 where it is no angle."""
+    word = unit.strip()
+    if word.lower() in _FACTORS:
+        return _FACTORS[word.lower()]
+    # Catalogues name hours of right ascension as if they were hours of time: what is none of these is astropy's.
+    parsed = u.Unit(word, parse_strict="silent") if word else u.deg
+    return float(parsed.to(u.deg)) if parsed.is_equivalent(u.deg) else 1.0
 
 
 def _degrees(values: npt.ArrayLike, unit: str, per_hour: float) -> FloatArray:
     """Return `values` in degrees, (N,); a sexagesimal first part without ``d`` counts `per_hour` degrees."""
     filled = values.filled(_null(values)) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
-    factor = _FACTORS.get(unit.strip().lower(), 1.0)
+    factor = _factor(unit)
     if filled.dtype.kind not in "fiub":
         first = 1.0 if unit.strip().lower().startswith("d") else per_hour
         return np.array([_angle(v, factor, first) for v in filled.tolist()], dtype=np.float64).reshape(-1)

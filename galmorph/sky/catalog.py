@@ -6,10 +6,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy import units as u
 from astropy.io.fits import VerifyError
 from astropy.table import Table
 
@@ -20,9 +21,7 @@ from galmorph.sky.formats.column import Column, Provenance, noted, table_with
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.registry import Format, format_of_input, format_of_output
 from galmorph.sky.roles import Roles, find_roles, missing_position
-
-if TYPE_CHECKING:
-    import pandas as pd
+from galmorph.sky.table_like import TableLike, as_table
 
 __all__ = [
     "Catalog",
@@ -162,8 +161,9 @@ def read_catalog(
 
 
 def catalog_from(
-    table: Table | pd.DataFrame,
+    table: TableLike,
     *,
+    hdu: int | str | None = None,
     ra: str | None = None,
     dec: str | None = None,
     x: str | None = None,
@@ -172,20 +172,15 @@ def catalog_from(
     file: str | None = None,
     positions: bool = True,
 ) -> Catalog:
-    """Make a catalogue of an astropy table or a pandas frame, which is not changed.
+    """Make a catalogue of what a script holds, which is not changed: see :mod:`galmorph.sky.table_like`.
 
     Raises
     ------
     CatalogError
-        If it lacks a named column or positions.
+        If it is no table, or lacks a named column or positions.
     """
-    own = table.copy(copy_data=False) if isinstance(table, Table) else _of_frame(table)
     given = {"id": id, "ra": ra, "dec": dec, "x": x, "y": y, "file": file}
-    return _catalog(own, given, positions, None, None, "memory")
-
-
-def _of_frame(frame: pd.DataFrame) -> Table:
-    return Table.from_pandas(frame.rename(columns=str))
+    return _catalog(as_table(table, hdu), given, positions, None, None, "memory")
 
 
 def check_columns(catalog: Catalog, names: Iterable[str]) -> None:
@@ -346,9 +341,14 @@ def _values(column: Any, axis: str) -> tuple[Any, str]:
     """Return the cells and the unit of a coordinate, also of a SkyCoord column."""
     if hasattr(column, "icrs"):
         return getattr(column.icrs, axis).deg, "deg"
+    if isinstance(column, u.Quantity) and column.unit.is_equivalent(u.deg):
+        column = column.to(u.deg)
     unit = "" if getattr(column, "unit", None) is None else str(column.unit)
-    values = column if isinstance(column, np.ma.MaskedArray) else getattr(column, "value", column)
-    return values, unit
+    if isinstance(column, np.ma.MaskedArray):
+        return column, unit
+    plain = getattr(column, "unmasked", column)  # of a masked Quantity
+    values = getattr(plain, "value", plain)
+    return (values if plain is column else np.ma.array(values, mask=column.mask)), unit
 
 
 def _pixels(column: Any, name: str) -> FloatArray:

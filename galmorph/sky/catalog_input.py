@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from astropy.table import Table
 
 from galmorph.errors import CatalogError
 from galmorph.sky.catalog import Catalog, catalog_from, read_catalog
+from galmorph.sky.table_like import TableLike
 
-__all__ = ["CatalogInput", "ColumnNames", "is_frame"]
+__all__ = ["CatalogInput", "ColumnNames"]
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,15 @@ class CatalogInput:
     Parameters
     ----------
     catalog
-        A file (FITS, VOTable, ECSV, CSV, Parquet), an astropy table, a pandas frame, or a catalogue that was read.
+        A file (FITS, VOTable, ECSV, CSV, Parquet), what a script holds (see :mod:`galmorph.sky.table_like`), or a
+        catalogue that was read.
     hdu
-        Number or name of the table in a FITS file or VOTable; by default the first one.
+        Number or name of the table in a FITS file, an HDUList or a VOTable; by default the first one.
     columns
         Columns that are not called as usual.
     """
 
-    catalog: Any
+    catalog: str | os.PathLike[str] | Catalog | TableLike
     hdu: int | str | None = None
     columns: ColumnNames = ColumnNames()
 
@@ -76,33 +77,18 @@ class CatalogInput:
 
     def _catalog(self) -> Catalog:
         names = asdict(self.columns)
-        if isinstance(self.catalog, str | Path):
-            return read_catalog(self.catalog, hdu=self.hdu, **names)
-        if self.hdu is not None:
-            raise CatalogError(
-                f"hdu {self.hdu!r} was given for a catalogue that is in memory: expected one for a file; leave it out"
-            )
-        if isinstance(self.catalog, Catalog):
-            return self._opened(self.catalog)
-        if isinstance(self.catalog, Table) or is_frame(self.catalog):
-            return catalog_from(self.catalog, **names)
-        raise CatalogError(
-            f"catalog of type {type(self.catalog).__name__}: expected a path, an astropy table, a pandas frame or a "
-            "Catalog; give one of these"
-        )
+        if isinstance(self.catalog, str | os.PathLike):
+            return read_catalog(os.fspath(self.catalog), hdu=self.hdu, **names)
+        if not isinstance(self.catalog, Catalog):
+            return catalog_from(self.catalog, hdu=self.hdu, **names)
+        self._check_nothing_asked(names)
+        return self.catalog
 
-    def _opened(self, catalog: Catalog) -> Catalog:
-        named = {role: name for role, name in asdict(self.columns).items() if name is not None}
-        if named:
-            role, name = next(iter(named.items()))
-            raise CatalogError(
-                f"column {role} = '{name}' was given for a catalogue that was read before: its columns are chosen when "
-                "it is read; name them there, or give the file or table"
-            )
-        return catalog
-
-
-def is_frame(table: Any) -> bool:
-    """Tell whether this is a pandas frame."""
-    # pandas takes half a second to import, and whoever gives a frame has done so.
-    return type(table).__name__ == "DataFrame" and type(table).__module__.startswith("pandas")
+    def _check_nothing_asked(self, names: Mapping[str, str | None]) -> None:
+        asked = {"hdu": self.hdu, **{f"column {role}": name for role, name in names.items()}}
+        for what, value in asked.items():
+            if value is not None:
+                raise CatalogError(
+                    f"{what} = {value!r} was given for a catalogue that was read before: it is chosen when a table is "
+                    "read; name it there, or give the file or table"
+                )

@@ -45,7 +45,7 @@ def test_columns_are_named(sky):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hdu": 1}, "hdu 1 was given for a catalogue that is in memory"),
+        ({"hdu": 1}, "hdu = 1 was given for a catalogue that was read before"),
         ({"columns": ColumnNames(dec="dec")}, "column dec = 'dec' was given for a catalogue that was read before"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import lzma
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +22,7 @@ from galmorph.sky.formats.hdus import Unit, about_column, padded, units
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.rows import append_rows
 
-__all__ = ["Fits"]
+__all__ = ["Fits", "table_of"]
 
 _BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, lzma.LZMAError)
 
@@ -47,7 +47,7 @@ class Fits:
                 with fits.open(path, memmap=False, character_as_bytes=True) as hdus:
                     empty = _without_width(hdus[index].header)
                     _check_width(hdus[index], path)
-                    return _table(hdus[index], empty), index
+                    return table_of(hdus[index], empty), index
         except CatalogError:
             raise
         except (*_BROKEN, fits.VerifyError) as error:
@@ -135,8 +135,16 @@ def _check_width(hdu: Any, path: Path) -> None:
         )
 
 
-def _table(hdu: Any, empty: set[int]) -> apt.Table:
-    """Return the columns and header of a table unit; the columns `empty` are empty text."""
+def table_of(hdu: Any, empty: Container[int] = ()) -> apt.Table:
+    """Return the columns and header of a table HDU as a table.
+
+    Parameters
+    ----------
+    hdu
+        A binary or ASCII table that is open.
+    empty
+        Numbers, from 0, of columns that are empty text.
+    """
     data, header = hdu.data, hdu.header
     names = _unique([c.name for c in hdu.columns])
     raw = np.asarray(data)
