@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -372,8 +372,8 @@ def train(
     chosen = _pipeline(pipeline, overrides)
     table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
     asked = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu)
-    with _opened(asked, chosen.images["survey"], chosen.images["band"]) as source, reporting(progress) as report_to:
-        _use_threads(threads)
+    opened = _opened(asked, chosen.images["survey"], chosen.images["band"])
+    with opened as source, reporting(progress) as report_to, _limited(threads):
         return training.train(
             table,
             source,
@@ -430,8 +430,7 @@ def run(
     overrides = _overrides(epochs=epochs, seed=seed, inputs=inputs)
     listed = [pipelines] if isinstance(pipelines, str | Path | Pipeline) else pipelines
     chosen = [_pipeline(each, overrides) for each in listed]
-    with reporting(progress) as report_to:
-        _use_threads(threads)
+    with reporting(progress) as report_to, _limited(threads):
         return comparison.compare(
             chosen,
             Path(output),
@@ -491,8 +490,7 @@ def tune(
         raise PipelineError("--fit-shares without --blend: say how many of the best to join with --blend N")
     chosen = _pipeline(pipeline, _overrides(epochs=epochs, inputs=inputs))
     best = None if blend is None else tuning.Blend(blend, fit_shares)
-    with reporting(progress) as report_to:
-        _use_threads(threads)
+    with reporting(progress) as report_to, _limited(threads):
         return tuning.tune(
             chosen,
             Path(output),
@@ -1047,10 +1045,10 @@ def _draw_losses(state: TrainingState) -> None:
     draw_losses(state.folder / "losses.svg", state.histories)
 
 
-def _use_threads(threads: int | None) -> None:
-    from galmorph.nets.threads import use_threads  # noqa: PLC0415 - torch
+def _limited(threads: int | None) -> AbstractContextManager[None]:
+    from galmorph.nets.threads import limited  # noqa: PLC0415 - torch
 
-    use_threads(threads)
+    return limited(threads)
 
 
 def _checkpoint_files() -> ModuleType:

@@ -1,19 +1,34 @@
-"""Threads: how many of the processor's cores torch computes with."""
+"""Threads: how many of the processor's cores torch computes with.
+
+Each thread of a process computes with a number of its own, which it takes over from the process when it first asks for
+it. All in here change it for one thread and leave the process, and all threads to come, as they were.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 import torch
+from threadpoolctl import ThreadpoolController
 
-__all__ = ["one_less", "one_thread", "use_threads"]
+__all__ = ["limited", "one_less", "one_thread"]
 
 
-def use_threads(threads: int | None) -> None:
-    """Compute with so many CPU threads; None leaves torch's choice."""
+@contextmanager
+def limited(threads: int | None) -> Iterator[None]:
+    """Compute with so many CPU threads, at least one; None leaves torch's choice."""
+    before = torch.get_num_threads()
     if threads is not None:
-        torch.set_num_threads(max(1, threads))
+        _set_here(max(1, threads))
+    try:
+        yield
+    finally:
+        if threads is not None:
+            _set_here(before)
 
 
 def one_less() -> Callable[[], None]:
@@ -24,18 +39,32 @@ def one_less() -> Callable[[], None]:
     threads = max(torch.get_num_threads() - 1, 1)
 
     def start() -> None:
-        torch.get_num_threads()  # a new thread takes over the number of the process once, when it first asks for it
-        torch.set_num_threads(threads)
+        torch.get_num_threads()  # takes over the number of the process now, and not in the midst of the work
+        _set_here(threads)
 
     return start
 
 
+def _set_here(threads: int) -> None:
+    """Set the number of this thread alone: torch's own setter also sets with what threads to come begin."""
+    with ThreadPoolExecutor(1) as to_come:
+        usual = to_come.submit(torch.get_num_threads).result()
+        torch.set_num_threads(threads)
+        to_come.submit(torch.set_num_threads, usual).result()
+
+
+@cache
+def _openmp() -> Any:
+    """OpenMP, whose threads are those of torch's own kernels; finding it takes a millisecond."""
+    return ThreadpoolController().select(user_api="openmp")
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one core: small arrays take hardly longer, and OpenMP's idle threads would keep the others busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    """Compute on one core: small arrays take hardly longer, and OpenMP's idle threads would keep the others busy.
+
+    For one piece of work without products of matrices, which have threads of their own; never across a ``yield``.
+    """
+    torch.get_num_threads()
+    with _openmp().limit(limits=1):
         yield
-    finally:
-        torch.set_num_threads(before)
