@@ -120,11 +120,12 @@ import numpy as np
 from astropy.table import Table
 import galmorph
 from galmorph.stamps.measure import measure
-from galmorph.stamps.recipe import Recipe, make_stamp
+from galmorph.stamps.recipe import Recipe, make_views
+from galmorph.stamps.views import ONE
 image = np.random.default_rng(1).normal(0, 1, (97, 97)).astype("f4")
 image += (300 * np.exp(-np.hypot(*(np.indices((97, 97)) - 48.0)) / 3)).astype("f4")
 found = measure(image, 48, 48)
-print(make_stamp(image[None], found, Recipe(), x=48, y=48).pixels.shape)
+print(make_views(image[None], found, Recipe(), ONE.matrices, x=48, y=48).pixels.shape)
 assert galmorph.measure and galmorph.load_scheme("gz2-simple") and galmorph.load_survey("candels")
 try:
     galmorph.load_checkpoint("candels-h")
@@ -134,4 +135,4 @@ except ImportError as error:
 
 
 def test_measuring_works_without_torch():
-    assert python(WITHOUT_TORCH).splitlines() == ["(1, 64, 64)", "no torch: True"]
+    assert python(WITHOUT_TORCH).splitlines() == ["(1, 1, 64, 64)", "no torch: True"]

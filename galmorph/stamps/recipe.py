@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from galmorph.errors import PipelineError, unknown_name
-from galmorph.stamps.views import ONE, reach_of, read_views
+from galmorph.stamps.views import reach_of, read_views
 from galmorph.stamps.warp import compose, stamp_matrix, warp_batch
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ __all__ = [
     "WarpViews",
     "fill",
     "half_width_px",
-    "make_stamp",
     "make_views",
     "prepare",
     "prepare_around",
@@ -118,7 +117,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Stamp:
-    """A stamp before stretching: (C, S, S) pixels, or (V, C, S, S) views, and the brightness that scales them."""
+    """A stamp before stretching: pixels of its views, (V, C, S, S), or of one, (C, S, S), and the scale of these."""
 
     pixels: FloatArray
     brightness: float
@@ -268,34 +267,6 @@ def prepare_around(
     return Prepared(ready, centre[0] - window[1].start, centre[1] - window[0].start, half, brightness)
 
 
-def make_stamp(
-    planes: FloatArray,
-    measured: Measurement,
-    recipe: Recipe,
-    *,
-    x: float,
-    y: float,
-    mjysr_per_unit: float = float("nan"),
-    seed: int = 0,
-) -> Stamp:
-    """Cut the stamp of a measured galaxy out of its cutout, in one warp.
-
-    Parameters
-    ----------
-    planes
-        (C, H, W); NaN where there is no data.
-    x, y
-        Centre to use where the measurement has none.
-
-    Returns
-    -------
-    Stamp
-        (C, size, size), not yet stretched.
-    """
-    made = make_views(planes, measured, recipe, ONE.matrices, x=x, y=y, mjysr_per_unit=mjysr_per_unit, seed=seed)
-    return Stamp(made.pixels[0], made.brightness)
-
-
 WarpViews: TypeAlias = Callable[[FloatArray, npt.NDArray[np.float64], int], FloatArray]
 """Planes, matrices of views, and the stamps' side to stamps."""
 
@@ -317,14 +288,17 @@ def make_views(
     seed: int = 0,
     warp: WarpViews = warp_views,
 ) -> Stamp:
-    """Cut several views of a measured galaxy out of its cutout; each is resampled once from the cutout's pixels.
+    """Cut views of a measured galaxy out of its cutout; each is resampled once from the cutout's pixels.
 
     Parameters
     ----------
-    planes, x, y, mjysr_per_unit, seed
-        As of :func:`make_stamp`.
+    planes, mjysr_per_unit, seed
+        As of :func:`prepare`.
     matrices
-        (V, 2, 3) from the coordinates of each view to the stamp's: see :class:`galmorph.stamps.views.Views`.
+        (V, 2, 3) from the coordinates of each view to the stamp's: see :class:`galmorph.stamps.views.Views`, and
+        :data:`galmorph.stamps.views.ONE` for the stamp as it is.
+    x, y
+        Centre to use where the measurement has none.
     warp
         What resamples: :func:`warp_views`, or a faster equivalent.
 

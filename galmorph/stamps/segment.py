@@ -126,7 +126,7 @@ def segment(
     if sky.n_pixels < 25 or sky.sigma <= 0:
         return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, object_dtype()), sky, 1.0, usable)
     if min(pixels.shape) >= _WORTH_BINNING and correlation_px(pixels, usable, sky) >= _SMOOTH:
-        noise = None if relative_noise is None else _binned(relative_noise, usable)[0]
+        noise = None if relative_noise is None else _binned_noise(relative_noise, usable)
         halved = segment(
             *_binned(pixels, usable),
             relative_noise=noise,
@@ -241,6 +241,12 @@ def _binned(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArra
     total = quarters(np.where(usable, pixels, np.float32(0.0)))
     mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
     return mean.astype(np.float32), count > 0
+
+
+def _binned_noise(noise: FloatArray, usable: BoolArray) -> FloatArray:
+    """Average the relative noise of 2 × 2 pixels; typical noise, which nobody looks at, where none is usable."""
+    mean, some = _binned(noise, usable)
+    return np.where(some, mean, np.float32(1.0))
 
 
 def _unbinned(halved: Segmentation, pixels: FloatArray, usable: BoolArray, sky: Sky) -> Segmentation:

@@ -13,7 +13,8 @@ from scipy import ndimage
 from galmorph.flags import Flag
 from galmorph.nets.training.augment import batch_warp
 from galmorph.stamps.measure import measure
-from galmorph.stamps.recipe import Recipe, fill, make_stamp
+from galmorph.stamps.recipe import Recipe, fill, make_views
+from galmorph.stamps.views import ONE
 from galmorph.stamps.warp import compose, sample, stamp_matrix, subsamples, turn, warp
 
 few = settings(max_examples=25, deadline=None)
@@ -115,8 +116,8 @@ def test_stamps_are_finite_and_of_fixed_size_whatever_the_pixels(image, x, y, ne
     # Beyond 1e30 sums of squares of single-precision numbers are infinite; no unit needs them.
     image = np.where(np.abs(image) > 1e30, np.float32(np.nan), image)
     recipe = Recipe(size=16, neighbours=neighbours, stretch=stretch)
-    stamp = make_stamp(image[None], measure(image, x, y), recipe, x=x, y=y)
-    assert stamp.pixels.shape == (1, 16, 16)
+    stamp = make_views(image[None], measure(image, x, y), recipe, ONE.matrices, x=x, y=y)
+    assert stamp.pixels.shape == (1, 1, 16, 16)
     assert np.isfinite(stamp.pixels).all()
     assert np.isfinite(stamp.brightness)
     assert stamp.brightness > 0
@@ -127,7 +128,9 @@ def test_stamps_are_finite_and_of_fixed_size_whatever_the_pixels(image, x, y, ne
 def test_the_same_seed_gives_the_same_stamp(profile, seed):
     image = galaxy(SIZE, **profile) + sersic((SIZE, SIZE), 75, 70, re=3, flux=3000.0)
     recipe = Recipe(size=24)
-    one, again = (make_stamp(image[None], measure(image, 48, 48), recipe, x=48, y=48, seed=seed) for _ in range(2))
+    one, again = (
+        make_views(image[None], measure(image, 48, 48), recipe, ONE.matrices, x=48, y=48, seed=seed) for _ in range(2)
+    )
     assert np.array_equal(one.pixels, again.pixels)
     assert one.brightness == again.brightness
 

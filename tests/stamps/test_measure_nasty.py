@@ -11,7 +11,8 @@ from galmorph.stamps.frame import frame_about, frame_size
 from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import Measurement, measure
 from galmorph.stamps.radii import radii_of
-from galmorph.stamps.recipe import Recipe, make_stamp
+from galmorph.stamps.recipe import Recipe, make_views
+from galmorph.stamps.views import ONE
 
 NOTHING = Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR
 RECIPES = [
@@ -24,8 +25,8 @@ RECIPES = [
 def assert_stamps_are_sound(image: np.ndarray, found: Measurement, x: float, y: float) -> None:
     for recipe in RECIPES:
         planes = np.repeat(np.asarray(image, np.float32)[None], recipe.planes, 0)
-        stamp = make_stamp(planes, found, recipe, x=x, y=y, mjysr_per_unit=0.3)
-        assert stamp.pixels.shape == (recipe.planes, 32, 32)
+        stamp = make_views(planes, found, recipe, ONE.matrices, x=x, y=y, mjysr_per_unit=0.3)
+        assert stamp.pixels.shape == (1, recipe.planes, 32, 32)
         assert stamp.pixels.dtype == np.float32
         assert np.isfinite(stamp.pixels).all()
         assert np.isfinite(stamp.brightness)
@@ -136,7 +137,9 @@ def test_the_unit_of_the_image_does_not_matter(unit):
     assert other.flags == one.flags
     assert other.flux == pytest.approx(one.flux * unit, rel=1e-3)
     images = [image, (image * np.float64(unit)).astype(np.float32)]
-    stamps = [make_stamp(i[None], m, RECIPES[0], x=48, y=48) for i, m in zip(images, (one, other), strict=True)]
+    stamps = [
+        make_views(i[None], m, RECIPES[0], ONE.matrices, x=48, y=48) for i, m in zip(images, (one, other), strict=True)
+    ]
     scaled = [s.pixels / np.float32(s.brightness) for s in stamps]
     assert np.allclose(scaled[0], scaled[1], atol=2e-3 * scaled[0].max())
 

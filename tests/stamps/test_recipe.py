@@ -8,7 +8,8 @@ from galaxies import galaxy, sersic
 
 from galmorph.errors import PipelineError
 from galmorph.stamps.measure import Measurement, measure
-from galmorph.stamps.recipe import Recipe, fill, half_width_px, make_stamp, prepare, prepare_around, stretch
+from galmorph.stamps.recipe import Recipe, fill, half_width_px, make_views, prepare, prepare_around, stretch
+from galmorph.stamps.views import ONE
 
 SHAPE = (97, 97)
 
@@ -55,11 +56,11 @@ def test_without_a_radius_the_default_is_taken():
 
 def test_the_galaxy_is_centred_and_sky_subtracted(scene):
     image, found = scene
-    stamp = make_stamp(image[None], found, Recipe(size=65), x=40.0, y=60.0)
-    row, column = np.unravel_index(stamp.pixels[0].argmax(), (65, 65))
+    stamp = make_views(image[None], found, Recipe(size=65), ONE.matrices, x=40.0, y=60.0).pixels[0, 0]
+    row, column = np.unravel_index(stamp.argmax(), (65, 65))
     assert abs(row - 32) <= 1
     assert abs(column - 32) <= 1
-    border = np.concatenate([stamp.pixels[0][0], stamp.pixels[0][-1]])
+    border = np.concatenate([stamp[0], stamp[-1]])
     assert abs(np.median(border)) < 0.5
 
 
@@ -67,7 +68,7 @@ def test_without_a_centroid_the_catalogue_position_is_the_centre():
     image = np.zeros((1, *SHAPE), np.float32)
     image[0, 20, 30] = 100.0
     blank = measure(np.zeros(SHAPE, np.float32), 30, 20)
-    stamp = make_stamp(image, blank, Recipe(size=33, stretch="display"), x=30.0, y=20.0)
+    stamp = make_views(image, blank, Recipe(size=33, stretch="display"), ONE.matrices, x=30.0, y=20.0)
     assert stamp.pixels[0].argmax() == 16 * 33 + 16
 
 
@@ -100,7 +101,7 @@ def test_a_filled_pixel_inside_the_galaxy_gets_the_brightness_of_its_ring():
 def test_the_input_is_not_changed(scene):
     image, found = scene
     before = image.copy()
-    make_stamp(image[None], found, Recipe(), x=48, y=48)
+    make_views(image[None], found, Recipe(), ONE.matrices, x=48, y=48)
     assert np.array_equal(image, before)
 
 
@@ -164,7 +165,9 @@ def test_preparing_a_window_gives_the_same_stamp_as_the_whole(scene):
 
 def test_the_same_seed_gives_the_same_stamp_and_another_seed_other_noise(scene):
     image, found = scene
-    one, again, other = (make_stamp(image[None], found, Recipe(), x=48, y=48, seed=s).pixels for s in (5, 5, 6))
+    one, again, other = (
+        make_views(image[None], found, Recipe(), ONE.matrices, x=48, y=48, seed=seed).pixels for seed in (5, 5, 6)
+    )
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
 

@@ -8,7 +8,7 @@ from galaxies import galaxy, noise, sersic
 
 from galmorph.stamps.background import clipped_sky, correlation_px
 from galmorph.stamps.extractor import object_dtype
-from galmorph.stamps.segment import neighbour_mask, pick, segment
+from galmorph.stamps.segment import neighbour_mask, pick, relative_noise, segment, usable_pixels
 
 
 def everywhere(image: np.ndarray) -> np.ndarray:
@@ -86,6 +86,18 @@ def test_the_noise_of_an_oversampled_image_is_that_between_its_objects():
     sky = np.repeat(np.repeat(noise((97, 97), seed=3), 2, 0), 2, 1)
     found = segment(sky + sersic(sky.shape, 97, 97, flux=9000.0), everywhere(sky))
     assert found.sky.sigma == pytest.approx(float(sky.std()), rel=0.06)
+
+
+def test_pixels_without_weight_in_smooth_noise_warn_of_nothing():
+    """Where four pixels become one, some of these have no noise to be divided by (warnings are errors here)."""
+    sky = np.repeat(np.repeat(noise((97, 97), seed=3), 2, 0), 2, 1)
+    image = sky + sersic(sky.shape, 97, 97, flux=9000.0)
+    weight = np.linspace(0.5, 2.0, 194, dtype=np.float32) * np.ones_like(image)
+    weight[:, :8] = 0.0
+    usable = usable_pixels(image, weight)
+    found = segment(image, usable, relative_noise=relative_noise(weight, usable))
+    assert pick(found, 97, 97) >= 0
+    assert not found.labels[:, :8].any()
 
 
 def test_wide_wings_in_white_noise_are_not_taken_for_smooth_noise():

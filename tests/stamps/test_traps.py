@@ -17,7 +17,8 @@ from galaxies import galaxy, noise, sersic
 from galmorph.flags import Flag
 from galmorph.sky.images import open_images
 from galmorph.stamps.measure import Measurement, measure
-from galmorph.stamps.recipe import Recipe, make_stamp
+from galmorph.stamps.recipe import Recipe, make_views
+from galmorph.stamps.views import ONE
 
 EXPONENTIAL = 2.113
 """r_P / r_e of an exponential disc."""
@@ -253,7 +254,7 @@ def test_stamps_of_any_array_are_native_and_writable(image, kind):
     """Whatever the type, byte order and flags of the planes, a stamp is what every array library takes."""
     given = (image * 8).astype(kind)
     given.flags.writeable = False
-    stamp = make_stamp(given[None], measure(given, 48, 48), Recipe(size=32), x=48, y=48).pixels
+    stamp = make_views(given[None], measure(given, 48, 48), Recipe(size=32), ONE.matrices, x=48, y=48).pixels
     assert stamp.dtype == np.float32
     assert stamp.dtype.isnative
     assert stamp.flags.writeable

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from galmorph.errors import PipelineError
 from galmorph.stamps.measure import measure
-from galmorph.stamps.recipe import Recipe, make_stamp, make_views, warp_views
+from galmorph.stamps.recipe import Recipe, make_views, warp_views
 from galmorph.stamps.views import NAMED, ONE, Views, reach_of, read_views
 from galmorph.stamps.warp import turn
 
@@ -96,14 +96,14 @@ def test_views_are_made_from_the_pixels_and_agree_with_single_stamps():
     image = galaxy(97, flux=4000.0)
     found = measure(image, 48, 48)
     recipe = Recipe(size=32, neighbours="keep")
-    plain = make_stamp(image[None], found, recipe, x=48, y=48)
+    plain = make_views(image[None], found, recipe, ONE.matrices, x=48, y=48)
     matrices = read_views("angles = [0, 90, 30]").matrices
     made = make_views(image[None], found, recipe, matrices, x=48, y=48)
     peak = plain.pixels.max()
     assert made.pixels.shape == (3, 1, 32, 32)
     assert made.brightness == plain.brightness
-    np.testing.assert_allclose(made.pixels[0], plain.pixels, atol=1e-5 * peak)
-    np.testing.assert_allclose(np.rot90(made.pixels[1], -1, (-2, -1)), plain.pixels, atol=1e-5 * peak)
+    np.testing.assert_allclose(made.pixels[0], plain.pixels[0], atol=1e-5 * peak)
+    np.testing.assert_allclose(np.rot90(made.pixels[1], -1, (-2, -1)), plain.pixels[0], atol=1e-5 * peak)
     assert np.abs(made.pixels[2] - plain.pixels).max() > 0.01 * peak
 
 
