@@ -1,0 +1,347 @@
+"""Every option of every command arrives as the right argument of the right type; one without a check fails."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import shlex
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from galmorph import api, cli
+from galmorph.cli.parser import Parser
+
+Check = tuple[list[str], str, object]
+"""Words after an option, the parameter that they belong to, and its value."""
+
+IMAGES: dict[str, Check] = {
+    "--weight": (["w1.fits", "w2.fits"], "weight", ["w1.fits", "w2.fits"]),
+    "--rms": (["r1.fits", "r2.fits"], "rms", ["r1.fits", "r2.fits"]),
+    "--segmentation": (["s1.fits", "s2.fits"], "segmentation", ["s1.fits", "s2.fits"]),
+    "--image-hdu": (["3"], "image_hdu", 3),
+    "--survey": (["sdss"], "survey", "sdss"),
+    "--band": (["gri"], "band", "gri"),
+}
+COLUMNS: dict[str, Check] = {
+    **{f"--{role}": ([f"MY_{role}"], role, f"MY_{role}") for role in ("ra", "dec", "x", "y", "id", "file")},
+    "--hdu": (["2"], "hdu", 2),
+}
+DETECTION: dict[str, Check] = {
+    "--detect": (["tiles"], "detect", "tiles"),
+    "--centroid": (["isophotal"], "centroid", "isophotal"),
+}
+RESULT: dict[str, Check] = {
+    "--output": (["out.vot"], "output", "out.vot"),
+    "--overwrite": ([], "overwrite", True),
+    "--prefix": (["my_"], "prefix", "my_"),
+}
+VIEWS: dict[str, Check] = {"--views": (["angles = 8, flip = true"], "views", "angles = 8, flip = true")}
+DEVICE: dict[str, Check] = {"--device": (["cuda"], "device", "cuda")}
+TRAINING: dict[str, Check] = {
+    "--output": (["folder"], "output", "folder"),
+    "--resume": ([], "resume", True),
+    "--epochs": (["7"], "epochs", 7),
+    "--threads": (["3"], "threads", 3),
+    "--seed": (["5"], "seed", 5),
+    **DEVICE,
+}
+INPUTS: dict[str, Check] = {
+    "--input": (
+        ["labels=l.csv", "images=g=g.fits", "images=r=r.fits"],
+        "inputs",
+        {"labels": "l.csv", "images": ["g=g.fits", "r=r.fits"]},
+    )
+}
+CARD: dict[str, Check] = {"--card": (["card.json"], "card", "card.json")}
+SPLIT: dict[str, Check] = {"--split": (["validation"], "split", "validation")}
+
+# The least that a command needs, and the arguments that this makes.
+LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
+    "classify": (["cat.fits", "--image", "a.fits", "b.fits"], {"catalog": "cat.fits", "images": ["a.fits", "b.fits"]}),
+    "measure": (["cat.fits", "--image", "a.fits", "b.fits"], {"catalog": "cat.fits", "images": ["a.fits", "b.fits"]}),
+    "train": (
+        ["l.csv", "--image", "s.zip", "--pipeline", "p.toml", "-o", "made"],
+        {"labels": "l.csv", "images": ["s.zip"], "pipeline": "p.toml", "output": "made"},
+    ),
+    "run": (["one", "two.toml", "-o", "made"], {"pipelines": ["one", "two.toml"], "output": "made", "inputs": {}}),
+    "tune": (["p.toml", "-o", "made"], {"pipeline": "p.toml", "output": "made", "inputs": {}}),
+    "evaluate": (["net", "l.csv", "--image", "s.zip"], {"checkpoint": "net", "labels": "l.csv", "images": ["s.zip"]}),
+    "inspect": (["net", "-o", "page.html"], {"checkpoint": "net", "output": "page.html"}),
+    "calibrate": (
+        ["net", "l.csv", "--image", "s.zip", "-o", "new.safetensors"],
+        {"checkpoint": "net", "labels": "l.csv", "images": ["s.zip"], "output": "new.safetensors"},
+    ),
+    "ensemble": (["one", "two", "-o", "b.safetensors"], {"checkpoints": ["one", "two"], "output": "b.safetensors"}),
+    "export": (["net", "-o", "net.onnx"], {"checkpoint": "net", "output": "net.onnx"}),
+    "simulate": (["-o", "field"], {"output": "field"}),
+    "list": (["schemes"], {"kind": "schemes"}),
+    "show": (["candels"], {"name": "candels"}),
+}
+CHECKS: dict[str, dict[str, Check]] = {
+    "classify": {
+        **IMAGES,
+        **COLUMNS,
+        **DETECTION,
+        **RESULT,
+        **VIEWS,
+        **DEVICE,
+        "--image": (["c.fits"], "images", ["c.fits"]),
+        "--checkpoint": (["net"], "checkpoint", "net"),
+        "--report": (["pages"], "report", "pages"),
+        "--runtime": (["net.onnx"], "runtime", "net.onnx"),
+        "--errors": ([], "errors", True),
+        "--rule": (["clean"], "rule", "clean"),
+        "--normalise": ([], "normalise", True),
+        "--strict": ([], "strict", True),
+    },
+    "measure": {
+        **IMAGES,
+        **COLUMNS,
+        **DETECTION,
+        **RESULT,
+        "--image": (["c.fits"], "images", ["c.fits"]),
+        "--backend": (["sep"], "backend", "sep"),
+    },
+    "train": {
+        **IMAGES,
+        **COLUMNS,
+        **TRAINING,
+        "--image": (["c.zip"], "images", ["c.zip"]),
+        "--pipeline": (["q"], "pipeline", "q"),
+        "--scheme": (["gz2"], "scheme", "gz2"),
+    },
+    "run": {**INPUTS, **TRAINING, **SPLIT},
+    "tune": {
+        **INPUTS,
+        **TRAINING,
+        "--trials": (["9"], "trials", 9),
+        "--blend": (["2"], "blend", 2),
+        "--fit-shares": ([], "fit_shares", True),
+    },
+    "evaluate": {
+        **IMAGES,
+        **COLUMNS,
+        **SPLIT,
+        **VIEWS,
+        **CARD,
+        "--image": (["c.zip"], "images", ["c.zip"]),
+        "--output": (["scores.json"], "output", "scores.json"),
+    },
+    "inspect": {
+        **IMAGES,
+        **COLUMNS,
+        **SPLIT,
+        **CARD,
+        "--image": (["c.zip"], "images", ["c.zip"]),
+        "--rows": (["11"], "rows", 11),
+        "--pictures": (["none"], "pictures", "none"),
+        "--seed": (["5"], "seed", 5),
+        "--output": (["pages"], "output", "pages"),
+        "--overwrite": ([], "overwrite", True),
+    },
+    "calibrate": {
+        **IMAGES,
+        **COLUMNS,
+        "--image": (["c.zip"], "images", ["c.zip"]),
+        "--method": (["dirichlet"], "method", "dirichlet"),
+        "--sets": (["aps"], "sets", "aps"),
+        "--coverage": (["0.8"], "coverage", 0.8),
+        "--by-class": ([], "by_class", True),
+        "--false-alarms": (["0.02"], "false_alarms", 0.02),
+        "--output": (["c.safetensors"], "output", "c.safetensors"),
+        "--overwrite": ([], "overwrite", True),
+    },
+    "ensemble": {
+        "--shares": (["1", "2.5"], "shares", [1.0, 2.5]),
+        "--name": (["both"], "name", "both"),
+        "--output": (["c.safetensors"], "output", "c.safetensors"),
+        "--overwrite": ([], "overwrite", True),
+    },
+    "export": {
+        "--output": (["c.onnx"], "output", "c.onnx"),
+        "--overwrite": ([], "overwrite", True),
+    },
+    "simulate": {
+        "--survey": (["sdss"], "survey", "sdss"),
+        "--band": (["gri"], "band", "gri"),
+        "--rows": (["12"], "rows", 12),
+        "--seed": (["5"], "seed", 5),
+        "--side": (["400"], "side", 400),
+        "--output": (["other"], "output", "other"),
+        "--overwrite": ([], "overwrite", True),
+    },
+    "list": {},
+    "show": {},
+}
+# What a command passes on without being asked; 'command' is looked at below.
+ALWAYS: dict[str, dict[str, object]] = {
+    "classify": {"prefix": "gm_", "output": api.default_output("cat.fits")},
+    "measure": {"prefix": "gm_", "output": api.default_output("cat.fits")},
+}
+FUNCTION = {"list": "names"}
+SIGNATURES = {command: inspect.signature(getattr(api, FUNCTION.get(command, command))) for command in cli.COMMANDS}
+
+
+class Field:
+    """What simulate returns: it is told where to write."""
+
+    def __init__(self, arguments: dict[str, object]) -> None:
+        self.arguments = arguments
+
+    def write(self, output: str, *, overwrite: bool = False) -> list[str]:
+        self.arguments |= {"output": output} | ({"overwrite": overwrite} if overwrite else {})
+        return []
+
+
+def result_of(command: str, arguments: dict[str, object]) -> object:
+    """Return something that the command can print."""
+    table = Table({"gm_flags": np.zeros(2, np.int32), "my_flags": np.zeros(2, np.int32)})
+    results = {
+        "classify": table,
+        "measure": table,
+        "run": table,
+        "train": SimpleNamespace(path="made"),
+        "tune": SimpleNamespace(table=table, ranking=["first"], blend=None),
+        "evaluate": {},
+        "export": 1e-6,
+        "simulate": Field(arguments),
+        "list": {},
+        "show": "",
+    }
+    return results.get(command, "made")
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """Run a command whose public function is replaced: return the arguments that it got, by name."""
+
+    def run(command: str, *words: str) -> dict[str, object]:
+        arguments: dict[str, object] = {}
+
+        def recording(*positional: object, **named: object) -> object:
+            arguments.update(SIGNATURES[command].bind(*positional, **named).arguments)
+            return result_of(command, arguments)
+
+        monkeypatch.setattr(api, FUNCTION.get(command, command), recording)
+        assert cli.main([command, *words]) == 0
+        return arguments
+
+    return run
+
+
+def options_of(command: str) -> dict[str, list[str]]:
+    """Map the long spelling of each option of a command to all of its spellings."""
+    parser = Parser()
+    importlib.import_module(f"galmorph.cli.{command}").add_options(parser)
+    actions = [a for a in parser._actions if a.option_strings and a.dest != "help"]
+    return {max(a.option_strings, key=len): list(a.option_strings) for a in actions}
+
+
+def same(one: object, other: object) -> bool:
+    """Compare by value and by type, all the way down."""
+    if type(one) is not type(other) or one != other:
+        return False
+    if isinstance(one, dict):
+        return all(same(one[key], other[key]) for key in one)
+    return not isinstance(one, list) or all(same(a, b) for a, b in zip(one, other, strict=True))
+
+
+def without_constants(arguments: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in arguments.items() if name not in {"progress", "command"}}
+
+
+def test_every_command_is_checked():
+    assert set(LEAST) == set(CHECKS) == set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_option_is_checked(command):
+    """Add an option to CHECKS when you add it to a command."""
+    assert set(options_of(command)) == set(CHECKS[command])
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_option_is_called_as_its_parameter(command):
+    """One spelling everywhere; a list of images and of inputs is named in the plural in Python."""
+    plural = {"image": "images", "input": "inputs"}
+    for option, (_, parameter, _) in CHECKS[command].items():
+        name = option.removeprefix("--").replace("-", "_")
+        assert plural.get(name, name) == parameter
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_the_least_that_a_command_needs_arrives(command, called):
+    words, expected = LEAST[command]
+    arguments = without_constants(called(command, *words))
+    assert same(arguments, ALWAYS.get(command, {}) | expected), arguments
+
+
+@pytest.mark.parametrize(("command", "option"), [(c, o) for c, options in CHECKS.items() for o in options])
+def test_an_option_arrives_as_its_argument_and_nothing_else_changes(command, option, called):
+    words, expected = LEAST[command]
+    values, parameter, value = CHECKS[command][option]
+    for spelling in options_of(command)[option]:
+        arguments = without_constants(called(command, *words, spelling, *values))
+        assert same(arguments, ALWAYS.get(command, {}) | expected | {parameter: value}), (spelling, arguments)
+
+
+@pytest.mark.parametrize("option", ["--hdu", "--image-hdu"])
+def test_an_hdu_may_have_a_name(option, called):
+    arguments = called("classify", *LEAST["classify"][0], option, "SCI")
+    assert arguments[option.removeprefix("--").replace("-", "_")] == "SCI"
+
+
+def test_labels_may_come_with_inspect(called):
+    arguments = called("inspect", "net", "l.csv", "--image", "s.zip", "-o", "page.html")
+    assert (arguments["labels"], arguments["images"]) == ("l.csv", ["s.zip"])
+
+
+@pytest.mark.parametrize("command", ["classify", "measure"])
+def test_the_provenance_names_the_command_line(command, called):
+    words = [*LEAST[command][0], "--survey", "a b"]
+    assert called(command, *words)["command"] == shlex.join(["galmorph", command, *words])
+
+
+@pytest.mark.parametrize("command", [c for c, signature in SIGNATURES.items() if "progress" in signature.parameters])
+def test_a_command_shows_progress(command, called):
+    assert callable(called(command, *LEAST[command][0])["progress"])
+
+
+@pytest.mark.parametrize(
+    ("words", "new"),
+    [
+        (["join", "a", "b", "-o", "c"], "'ensemble'"),
+        (["evaluate", "net", "l.csv", "--image", "s.zip", "--part", "test"], "'--split'"),
+        (["run", "p", "-o", "d", "--part=test"], "'--split'"),
+        (["classify", "c.fits", "--image", "i.fits", "--engine", "torch"], "'--runtime'"),
+        (["ensemble", "a", "b", "--weights", "1", "2", "-o", "c"], "'--shares'"),
+        (["tune", "p", "-o", "d", "--blend", "2", "--fit-weights"], "'--fit-shares'"),
+    ],
+)
+def test_old_words_are_refused_with_the_new_one(words, new, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(words)
+    printed = capsys.readouterr()
+    assert leaving.value.code == 2
+    assert f"is now called {new}" in printed.err
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["clasify"], "'classify'"),
+        (["classify", "c.fits", "--imge", "i.fits"], "'--image'"),
+        (["measure", "--wieght"], "'--weight'"),
+    ],
+)
+def test_a_typing_error_is_one_line_with_what_was_meant(words, meant, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(words)
+    printed = capsys.readouterr()
+    assert leaving.value.code == 2
+    assert f"did you mean {meant}?" in printed.err
+    assert printed.err.count("\n") == 1
