@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Several workers share the cores, and the networks of tests are so small that a second thread only waits. Read when
+# numpy and torch are first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 

@@ -65,7 +65,7 @@ class Badge:
 
 @dataclass(frozen=True)
 class Spots:
-    """Where galaxies were found, each (N,): number of the tile, pixels, NaN where nothing was found.
+    """Where galaxies are, each (N,): number of the tile, pixels, NaN where nothing was detected.
 
     Catalogues that split galaxies into pieces lead several rows to the same centroid: a contact sheet shows it once.
     """
@@ -139,11 +139,11 @@ class Card:
 
 def run_wide(flags: npt.NDArray[np.int32], classified: npt.NDArray[np.bool_]) -> Flag:
     """Find the flags that concern the run as a whole: mismatches that nine in ten classified rows share."""
-    found = Flag(0)
+    shared = Flag(0)
     for flag in _OF_THE_RUN:
         if classified.any() and ((flags[classified] & int(flag)) != 0).mean() > 0.9:
-            found |= flag
-    return found
+            shared |= flag
+    return shared
 
 
 def badges(value: int, hidden: Flag) -> list[Badge]:
@@ -151,27 +151,27 @@ def badges(value: int, hidden: Flag) -> list[Badge]:
     return [Badge(f.name or "", text) for f, text in MEANINGS.items() if value & int(f) & ~int(hidden)]
 
 
-def select(found: Findings, flags: npt.NDArray[np.int32], spots: Spots) -> Selection:
+def select(findings: Findings, flags: npt.NDArray[np.int32], spots: Spots) -> Selection:
     """Choose the most certain galaxies of all classes, the least certain, and some for each flag.
 
     Parameters
     ----------
-    found
+    findings
         Classes, and the flags that do not make a row worth a look.
     flags
         (N,) bits.
     spots
         Where the galaxies are: of rows with the same centroid one is chosen.
     """
-    classes, confidence = found.classes, found.confidence
-    known = np.flatnonzero(classes >= 0)
+    classes, confidence = findings.classes, findings.confidence
+    classified = np.flatnonzero(classes >= 0)
     # With few galaxies each is shown once: half as certain, half as uncertain.
-    n_certain = min(_PER_SECTION, -(-len(known) // 2))
-    best = _best_of_each_class(known, classes[known], confidence[known])
+    n_certain = min(_PER_SECTION, -(-len(classified) // 2))
+    best = _best_of_each_class(classified, classes[classified], confidence[classified])
     certain = _first_different(best.tolist(), n_certain, spots, [])
-    least = known[np.argsort(confidence[known], kind="stable")]
+    least = classified[np.argsort(confidence[classified], kind="stable")]
     uncertain = _first_different(least.tolist(), _PER_SECTION, spots, certain)
-    doubtful = np.flatnonzero(flags & ~np.int32(int(found.hidden)))
+    doubtful = np.flatnonzero(flags & ~np.int32(int(findings.hidden)))
     flagged = _some_of_each_flag(doubtful, flags[doubtful], spots, certain + uncertain)
     # Class by class, each with the most certain first.
     certain.sort(key=lambda row: (classes[row], -confidence[row]))
@@ -210,8 +210,8 @@ def _some_of_each_flag(rows: IntArray, flags: npt.NDArray[np.int32], spots: Spot
 def _thinned(pile: IntArray, flag: Flag) -> list[int]:
     """Draw some rows of a flag, the same each time, from all over the catalogue."""
     most = _EMPTY_PER_FLAG if flag & UNCLASSIFIABLE else _PER_FLAG
-    drawn: list[int] = np.random.default_rng(0).permutation(pile)[:most].tolist()
-    return drawn
+    some: list[int] = np.random.default_rng(0).permutation(pile)[:most].tolist()
+    return some
 
 
 def short_names(scheme: Scheme | None) -> list[str]:
@@ -221,7 +221,7 @@ def short_names(scheme: Scheme | None) -> list[str]:
     return [key.rpartition("__")[2].replace("_", " ") for key in scheme.keys[scheme.slices[0]]]
 
 
-def cards(gathering: Gathering, recipe: Recipe, results: Results, found: Findings, rows: IntArray) -> list[Card]:
+def cards(gathering: Gathering, recipe: Recipe, results: Results, findings: Findings, rows: IntArray) -> list[Card]:
     """Cut some galaxies out again and make a card of each.
 
     Parameters
@@ -230,8 +230,8 @@ def cards(gathering: Gathering, recipe: Recipe, results: Results, found: Finding
         Catalogue and images.
     recipe
         Of the stamps.
-    results, found
-        What is known of all rows.
+    results, findings
+        Of all rows.
     rows
         (K,) those that get a card, in this order.
     """
@@ -243,7 +243,9 @@ def cards(gathering: Gathering, recipe: Recipe, results: Results, found: Finding
     names = _names(gathering.catalog, rows)
     ra, dec = images.sky(results.tile[rows], results.x[rows], results.y[rows])
     places = [_place(float(r), float(d)) for r, d in zip(ra, dec, strict=True)]
-    return [_card(results, found, row, names[i], places[i], pictures.get(row)) for i, row in enumerate(rows.tolist())]
+    return [
+        _card(results, findings, row, names[i], places[i], pictures.get(row)) for i, row in enumerate(rows.tolist())
+    ]
 
 
 def _names(catalog: Catalog, rows: IntArray) -> list[str]:
@@ -261,11 +263,11 @@ def _place(ra_deg: float, dec_deg: float) -> str:
     return f"{ra_deg:.5f} {dec_deg:+.5f}".replace("-", "−") if np.isfinite(ra_deg + dec_deg) else ""
 
 
-def _card(results: Results, found: Findings, row: int, name: str, place: str, picture: Picture | None) -> Card:
-    value, number = int(results.flags[row]), int(found.classes[row])
-    answers = short_names(found.scheme)
-    chances = [Bar(a, float(found.marginals[row, i]), colour_of(i)) for i, a in enumerate(answers)]
-    answer = Bar(answers[number], float(found.confidence[row]), colour_of(number)) if number >= 0 else None
+def _card(results: Results, findings: Findings, row: int, name: str, place: str, picture: Picture | None) -> Card:
+    value, number = int(results.flags[row]), int(findings.classes[row])
+    answers = short_names(findings.scheme)
+    chances = [Bar(a, float(findings.marginals[row, i]), colour_of(i)) for i, a in enumerate(answers)]
+    answer = Bar(answers[number], float(findings.confidence[row]), colour_of(number)) if number >= 0 else None
     reasons = [MEANINGS[f] for f in MEANINGS if value & int(f & UNCLASSIFIABLE)] or [
         "the image could not be read again"
     ]
@@ -277,7 +279,7 @@ def _card(results: Results, found: Findings, row: int, name: str, place: str, pi
         radius=_radius_text(results, row),
         snr=_snr_text(float(results.snr[row])),
         flags=value,
-        badges=badges(value, found.hidden),
+        badges=badges(value, findings.hidden),
         picture=picture,
         reason="" if picture else reasons[0],
     )

@@ -27,10 +27,12 @@ def show(name: str) -> str:
         If nothing has this name; the message lists what exists.
     """
     wanted, _, short = name.rpartition("/")
-    found = [(k, describers(k)) for k in KINDS if not wanted or k == wanted]
-    texts = [f"{kind.removesuffix('s')} {short}: {known[short](short)}" for kind, known in found if short in known]
+    kinds = [(kind, describers(kind)) for kind in KINDS if not wanted or kind == wanted]
+    texts = [
+        f"{kind.removesuffix('s')} {short}: {by_name[short](short)}" for kind, by_name in kinds if short in by_name
+    ]
     if not texts:
-        raise UnknownNameError(unknown_name("name", name, {n for _, known in found for n in known}))
+        raise UnknownNameError(unknown_name("name", name, {n for _, by_name in kinds for n in by_name}))
     return "\n\n".join(texts)
 
 
@@ -50,28 +52,28 @@ def describers(kind: str) -> dict[str, Callable[[str], str]]:
 
 
 def _survey(name: str) -> str:
-    made = load_survey(name)
-    lines = [made.title, f"reference: {made.reference}", "bands:"]
-    for band in made.bands:
+    survey = load_survey(name)
+    lines = [survey.title, f"reference: {survey.reference}", "bands:"]
+    for band in survey.bands:
         aliases = f" (= {', '.join(band.aliases)})" if band.aliases else ""
         lines.append(
             f"  {band.name}{aliases}: {band.scale_arcsec} arcsec/pixel, AB zero point {band.zero_point_ab} "
             f"for 1 {band.unit}, PSF FWHM {band.psf_fwhm_arcsec} arcsec"
         )
-    lines += ["fields:"] if made.fields else []
-    lines += [f"  {f.name}: {f.title}" for f in made.fields]
-    lines += [f"usual checkpoint for {band}: {name}" for band, name in made.checkpoints.items()]
+    lines += ["fields:"] if survey.fields else []
+    lines += [f"  {f.name}: {f.title}" for f in survey.fields]
+    lines += [f"usual checkpoint for {band}: {name}" for band, name in survey.checkpoints.items()]
     return "\n".join(lines)
 
 
 def _scheme(name: str) -> str:
-    made = load_scheme(name)
-    lines = [made.title, f"reference: {made.reference}", f"kind: {made.kind}"]
-    for question in made.questions:
+    scheme = load_scheme(name)
+    lines = [scheme.title, f"reference: {scheme.reference}", f"kind: {scheme.kind}"]
+    for question in scheme.questions:
         asked = f" (asked after {', '.join(question.parents)})" if question.parents else ""
         lines += [f"{question.name}: {question.title}{asked}", *(f"  {a.key}" for a in question.answers)]
-    for rule in made.rules:
-        default = " (the default)" if rule.name == made.default_rule else ""
+    for rule in scheme.rules:
+        default = " (the default)" if rule.name == scheme.default_rule else ""
         people = {"all": "of all people", "asked": "of those who were asked"}[rule.of]
         lines += [f"rule {rule.name}{default}: {rule.title}", f"  reference: {rule.reference}", f"  fractions {people}"]
         lines += [f"  {kind.name}: {kind.when}" for kind in rule.classes] + [f"  {rule.otherwise}: none of these"]
@@ -81,22 +83,24 @@ def _scheme(name: str) -> str:
 def _network(name: str) -> str:
     from galmorph.nets.architecture.network import load_network, outline  # noqa: PLC0415 - torch
 
-    made = load_network(name)
-    settings = ", ".join(f"{k} = {v}" for k, v in made.settings.items())
-    recipe = Recipe(size=made.size or Recipe().size, planes=made.planes, stretch="display")
-    rows, weights = outline(made, recipe, load_scheme(made.scheme))
+    network = load_network(name)
+    settings = ", ".join(f"{k} = {v}" for k, v in network.settings.items())
+    recipe = Recipe(size=network.size or Recipe().size, planes=network.planes, stretch="display")
+    rows, weights = outline(network, recipe, load_scheme(network.scheme))
     width = max(len(text) for text, *_ in rows)
-    lines = [made.title, f"reference: {made.reference}"]
+    lines = [network.title, f"reference: {network.reference}"]
     lines += [f"settings: {settings}"] if settings else []
-    lines += [f"for {made.planes} plane(s) of {recipe.size} x {recipe.size} pixels and the answers of {made.scheme}:"]
+    lines += [
+        f"for {network.planes} plane(s) of {recipe.size} x {recipe.size} pixels and the answers of {network.scheme}:"
+    ]
     lines += [f"  {text:{width}s}  {shape} ({count} weights)" for text, shape, count in rows]
-    return "\n".join([*lines, f"{weights} weights in all; views: {made.views}"])
+    return "\n".join([*lines, f"{weights} weights in all; views: {network.views}"])
 
 
 def _pipeline(name: str) -> str:
-    made = load_pipeline(name)
-    lines = [made.title, f"scheme: {made.scheme}", f"data: {made.images.get('data', '')}"]
-    sections = {name: getattr(made, name) for name in ("recipe", "network", "augmentation", "split", "train")}
+    pipeline = load_pipeline(name)
+    lines = [pipeline.title, f"scheme: {pipeline.scheme}", f"data: {pipeline.images.get('data', '')}"]
+    sections = {name: getattr(pipeline, name) for name in ("recipe", "network", "augmentation", "split", "train")}
     lines += [f"{name}: " + ", ".join(f"{k}={v}" for k, v in values.items()) for name, values in sections.items()]
     return "\n".join(lines)
 
@@ -104,14 +108,14 @@ def _pipeline(name: str) -> str:
 def _checkpoint(name: str) -> str:
     from galmorph.nets.checkpoint.file import load_checkpoint  # noqa: PLC0415 - torch
 
-    made, card = load_checkpoint(name), read_card(name)
-    envelope = made.envelope
+    checkpoint, card = load_checkpoint(name), read_card(name)
+    envelope = checkpoint.envelope
     lines = [
-        str(card.get("title", made.scheme.title)),
-        f"scheme: {made.scheme.name}, {len(made.scheme.keys)} answers; weights: {card.get('weights', '?')}",
+        str(card.get("title", checkpoint.scheme.title)),
+        f"scheme: {checkpoint.scheme.name}, {len(checkpoint.scheme.keys)} answers; weights: {card.get('weights', '?')}",
         f"trained on: {card.get('data', '?')}",
         f"images: {envelope.survey} {'/'.join(envelope.bands)}, {envelope.scale_arcsec} arcsec/pixel",
-        f"sha256: {made.sha256}",
+        f"sha256: {checkpoint.sha256}",
     ]
     lines += [f"page: {card['page']}"] if "page" in card else []
     for part in ("validation", "test"):

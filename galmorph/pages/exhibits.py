@@ -24,7 +24,7 @@ __all__ = [
     "Exhibit",
     "GalaxyCard",
     "Pair",
-    "Unit",
+    "UnitExhibit",
     "examples",
     "filter_exhibits",
     "galaxy_card",
@@ -76,7 +76,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Unit:
+class UnitExhibit:
     """A unit of the last layer, the stamps that excite it most, and the answer that it speaks for most."""
 
     number: int
@@ -111,15 +111,15 @@ def filter_exhibits(network: Network) -> list[tuple[str, list[Exhibit]]]:
     Three planes are shown together, as colours about grey, and one by one, so that no colour vision is needed. Nothing
     is shown of a network without convolutions.
     """
-    found = first_filters(network)
-    if found is None:
+    first = first_filters(network)
+    if first is None:
         return []
-    top = float(np.abs(found.kernels).max())
-    if not len(found.orientations):
-        return [(f"All {len(found.kernels)} kernels", _kernel_exhibits(found.kernels, top))]
+    top = float(np.abs(first.kernels).max())
+    if not len(first.orientations):
+        return [(f"All {len(first.kernels)} kernels", _kernel_exhibits(first.kernels, top))]
     return [
-        (f"The {len(found.kernels)} fields, each in its first orientation", _kernel_exhibits(found.kernels, top)),
-        (f"Field {found.shown_field + 1} in all eight orientations", _kernel_exhibits(found.orientations, top)),
+        (f"The {len(first.kernels)} fields, each in its first orientation", _kernel_exhibits(first.kernels, top)),
+        (f"Field {first.shown_field + 1} in all eight orientations", _kernel_exhibits(first.orientations, top)),
     ]
 
 
@@ -127,15 +127,17 @@ def _kernel_exhibits(kernels: FloatArray, top: float) -> list[Exhibit]:
     planes = kernels.shape[1]
     across = _PER_LINE if planes == 1 else _PER_LINE // 2
     side = f"{kernels.shape[-1]} x {kernels.shape[-1]} pixels, from −{top:.2g} to {top:.2g}"
-    made = []
+    exhibits = []
     for plane in range(planes):
         tiles = mosaic([diverging(k[plane], top) for k in kernels], across, zoom=_KERNEL_ZOOM)
         name = f"{_COLOURS[plane]} plane" if planes == len(_COLOURS) else "weights"
-        made.append(_exhibit(name, tiles, f"Weights of {len(kernels)} kernels, {name}, {side}", side))
+        exhibits.append(_exhibit(name, tiles, f"Weights of {len(kernels)} kernels, {name}, {side}", side))
     if planes == len(_COLOURS):
         tiles = mosaic([grey(0.5 + 0.5 * k / top) for k in kernels], across, zoom=_KERNEL_ZOOM)
-        made.insert(0, _exhibit("all planes", tiles, f"Weights as colours about grey, {side}", "as colours about grey"))
-    return made
+        exhibits.insert(
+            0, _exhibit("all planes", tiles, f"Weights as colours about grey, {side}", "as colours about grey")
+        )
+    return exhibits
 
 
 def _flipped(pixels: npt.NDArray[np.generic], sample: Sample) -> npt.NDArray[np.generic]:
@@ -234,7 +236,7 @@ def _numbers(activation: Activation) -> Exhibit:
     return _exhibit(activation.line, big, f"{note}, one a cell", note, written=True)
 
 
-def unit_exhibits(network: Network, sample: Sample, recipe: Recipe, answers: Sequence[str]) -> list[Unit]:
+def unit_exhibits(network: Network, sample: Sample, recipe: Recipe, answers: Sequence[str]) -> list[UnitExhibit]:
     """Show the stamps that most excite some units of the last layer.
 
     For each answer of the first question it is the unit that speaks most for it against the others: that of the largest
@@ -252,20 +254,20 @@ def unit_exhibits(network: Network, sample: Sample, recipe: Recipe, answers: Seq
         chosen = [(int(u), "") for u in np.argsort(-spread, kind="stable")[:_MOST_UNITS]]
     else:
         chosen = _speakers(weights[: len(answers)], spread, answers)
-    made = []
+    units = []
     for unit, answer in chosen:
         rows = np.argsort(-responses[:, unit], kind="stable")[:_STAMPS_PER_UNIT].tolist()
         stamps = [(sample.names[r], png_uri(_stamp(sample, r, recipe))) for r in rows]
         reached = responses[rows, unit]
-        made.append(
-            Unit(
+        units.append(
+            UnitExhibit(
                 unit,
                 answer,
                 stamps,
                 f"{reached[0]:.2f} to {reached[-1]:.2f}; median {np.median(responses[:, unit]):.2f}",
             )
         )
-    return made
+    return units
 
 
 def _speakers(weights: FloatArray, spread: FloatArray, answers: Sequence[str]) -> list[tuple[int, str]]:
@@ -285,8 +287,8 @@ def saliency_exhibits(
     """Show for some galaxies which pixels the log odds of their likeliest answer hang on."""
     for row in rows:
         likeliest = int(sample.conditional[row, _first(sample)].argmax())
-        found = smooth_gradients(network, sample.stamps[row], likeliest, seed=seed)
-        shown = np.asarray(_flipped(found, sample), np.float32)
+        gradients = smooth_gradients(network, sample.stamps[row], likeliest, seed=seed)
+        shown = np.asarray(_flipped(gradients, sample), np.float32)
         # Kernels that step over every second pixel leave their grid in gradients, which is nothing to read: smooth it
         # away. Single pixels would make all others dark (Smilkov et al. 2017, section 3.1): clip them.
         smooth = np.asarray(ndimage.gaussian_filter(shown, SALIENCY_SIGMA_PX), np.float32)

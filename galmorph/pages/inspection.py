@@ -139,8 +139,8 @@ def check_asked(*, labels: bool, images: bool, part: str | None, rows: int | Non
         If so.
     """
     if labels != images:
-        given, missing = ("labels", "images") if labels else ("images", "labels")
-        raise CatalogError(f"{given} came without {missing}: expected both or none; add the {missing}")
+        present, missing = ("labels", "images") if labels else ("images", "labels")
+        raise CatalogError(f"{present} came without {missing}: expected both or none; add the {missing}")
     if part is not None and not labels:
         raise CatalogError(f"part '{part}' was asked for without labels: expected labels and images; add them")
     if rows is not None and rows < 1:
@@ -280,11 +280,11 @@ def _panels(judged: Judged, question: int, seed: int) -> Iterator[dict[str, Any]
     """Draw a diagram for each answer: votes against probabilities, or for classes the share that is right."""
     predicted, observed = judged.answers(question)
     for number, answer in enumerate(judged.scheme.questions[question].answers):
-        found = binned(predicted[:, number], observed[:, number])
+        bins = binned(predicted[:, number], observed[:, number])
         if judged.scheme.kind == "exclusive":
-            svg = reliability_diagram(found, observed="share of galaxies")
+            svg = reliability_diagram(bins, observed="share of galaxies")
         else:
-            svg = votes_diagram(found, predicted[:, number], observed[:, number], seed=seed)
+            svg = votes_diagram(bins, predicted[:, number], observed[:, number], seed=seed)
         yield {
             "title": answer.key.rpartition("__")[2].replace("_", " "),
             "svg": svg,

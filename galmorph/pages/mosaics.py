@@ -23,8 +23,8 @@ _SEQUENTIAL = np.array([(0, 32, 77), (65, 77, 107), (124, 123, 120), (185, 172, 
 def _through(anchors: npt.NDArray[np.float64], shares: FloatArray) -> ByteArray:
     """Interpolate colours, (..., 3), at shares of the way from the first anchor to the last."""
     places = np.linspace(0.0, 1.0, len(anchors))
-    known = np.clip(np.nan_to_num(shares), 0.0, 1.0)
-    colours = np.stack([np.interp(known, places, anchors[:, c]) for c in range(3)], axis=-1)
+    inside = np.clip(np.nan_to_num(shares), 0.0, 1.0)
+    colours = np.stack([np.interp(inside, places, anchors[:, c]) for c in range(3)], axis=-1)
     return np.round(colours).astype(np.uint8)
 
 

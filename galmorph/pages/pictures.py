@@ -87,15 +87,15 @@ def picture_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Picture |
         return None
     half = half_width_px(measured, recipe)
     centre = (measured.x, measured.y) if np.isfinite(measured.x) else (cutout.x, cutout.y)
-    known = _known(cutout.planes, stamp_matrix(*centre, half))
-    values = _shown(galaxy, images, recipe, known)
+    valid = _valid(cutout.planes, stamp_matrix(*centre, half))
+    values = _shown(galaxy, images, recipe, valid)
     up = -1.0 if images.is_linear else 1.0
     bar, bar_title = _scale_bar(half * cutout.scale_arcsec)
     north, east = _directions(images, cutout.tile, centre[0] + cutout.origin[0], centre[1] + cutout.origin[1], up)
     return Picture(
-        uri=_uri(values, known, up),
+        uri=_uri(values, valid, up),
         network_uri=_network_uri(galaxy, images, recipe, up),
-        partly=not known.all(),
+        partly=not valid.all(),
         radius=_HALF / recipe.half_width_rpet if np.isfinite(measured.rpet_px) else None,
         catalog_x=_HALF * (cutout.x - centre[0]) / half,
         catalog_y=_HALF * (cutout.y - centre[1]) / half * up,
@@ -106,31 +106,31 @@ def picture_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Picture |
     )
 
 
-def _known(planes: FloatArray, matrix: npt.NDArray[np.float64]) -> BoolArray:
+def _valid(planes: FloatArray, matrix: npt.NDArray[np.float64]) -> BoolArray:
     """Tell where on the stamp, (S, S), the cutout has data."""
-    there = np.asarray(np.isfinite(planes).all(axis=0, keepdims=True), np.float32)
-    return np.asarray(warp(there, matrix, _SIZE_PX)[0] > 0.5)
+    finite = np.asarray(np.isfinite(planes).all(axis=0, keepdims=True), np.float32)
+    return np.asarray(warp(finite, matrix, _SIZE_PX)[0] > 0.5)
 
 
-def _shown(galaxy: Galaxy, images: ImageSource, recipe: Recipe, known: BoolArray) -> FloatArray:
+def _shown(galaxy: Galaxy, images: ImageSource, recipe: Recipe, valid: BoolArray) -> FloatArray:
     """Cut the stamp with its neighbours, as planes in [0, 1]."""
     linear = images.is_linear and images.n_planes == 1
     kept = replace(
         recipe, size=_SIZE_PX, neighbours="keep", stretch="asinh" if linear else "display", softening_mjysr=0.0
     )
     pixels = stamp_of(galaxy, images, kept).pixels
-    return _stretched(pixels[0], known, 1.0 / recipe.half_width_rpet)[None] if linear else pixels
+    return _stretched(pixels[0], valid, 1.0 / recipe.half_width_rpet)[None] if linear else pixels
 
 
-def _stretched(flux: FloatArray, known: BoolArray, radius: float) -> FloatArray:
+def _stretched(flux: FloatArray, valid: BoolArray, radius: float) -> FloatArray:
     """Map linear flux, (S, S), to [0, 1] by asinh, from below the sky to the galaxy's brightest pixels."""
-    if not known.any():
+    if not valid.any():
         return np.zeros_like(flux)
     axis = (np.arange(len(flux)) + 0.5) * 2.0 / len(flux) - 1.0
-    inside = (np.hypot(axis[:, None], axis[None, :]) <= radius) & known
-    sky = clipped_sky(flux, known)
+    inside = (np.hypot(axis[:, None], axis[None, :]) <= radius) & valid
+    sky = clipped_sky(flux, valid)
     noise = max(sky.sigma, 1e-20)
-    white = max(float(np.percentile(flux[inside if inside.any() else known], 99.7)), 6.0 * noise)
+    white = max(float(np.percentile(flux[inside if inside.any() else valid], 99.7)), 6.0 * noise)
     # A twentieth of the peak keeps arms and bulges apart in bright galaxies, two sigma the outskirts of faint ones.
     soft, black = max(2.0 * noise, white / 20.0), -1.5 * noise
     low, high = np.arcsinh(black / soft), np.arcsinh(white / soft)
@@ -141,20 +141,20 @@ def _network_uri(galaxy: Galaxy, images: ImageSource, recipe: Recipe, up: float)
     if recipe.neighbours == "keep":
         return None
     stamp = stamp_of(galaxy, images, recipe)
-    seen = np.asarray(stretch(stamp.pixels[None], np.float32(stamp.brightness), recipe)[0], np.float32)
+    shown = np.asarray(stretch(stamp.pixels[None], np.float32(stamp.brightness), recipe)[0], np.float32)
     if recipe.stretch != "display":
-        low, high = np.percentile(seen, [1.0, 99.8]).tolist()
-        seen = (seen - low) / max(high - low, 1e-6)
-    return _uri(seen, np.ones(seen.shape[1:], np.bool_), up)
+        low, high = np.percentile(shown, [1.0, 99.8]).tolist()
+        shown = (shown - low) / max(high - low, 1e-6)
+    return _uri(shown, np.ones(shown.shape[1:], np.bool_), up)
 
 
-def _uri(values: FloatArray, known: BoolArray, up: float) -> str:
-    """Write planes in [0, 1], (1 or 3, S, S), as a PNG of at most 256 colours; transparent where not `known`."""
+def _uri(values: FloatArray, valid: BoolArray, up: float) -> str:
+    """Write planes in [0, 1], (1 or 3, S, S), as a PNG of at most 256 colours; transparent where not `valid`."""
     from PIL import Image  # noqa: PLC0415 - only pages need it
 
     flip = slice(None, None, -1 if up < 0 else 1)
     levels = np.round(np.clip(values, 0.0, 1.0) * 254.0 + 1.0).astype(np.uint8)[:, flip]
-    hidden = ~known[flip]
+    hidden = ~valid[flip]
     if len(levels) == 1:
         picture = Image.fromarray(np.where(hidden, np.uint8(_NO_DATA), levels[0]))
     else:

@@ -90,7 +90,7 @@ def write_report(run: Reported, results: Results, folder: str | Path, *, overwri
     run
         The run; its images must still be open.
     results
-        What it found.
+        Of all rows.
     folder
         Receives ``index.html``; made where it does not exist.
     overwrite
@@ -115,10 +115,10 @@ def write_report(run: Reported, results: Results, folder: str | Path, *, overwri
 def _contents(run: Reported, results: Results) -> dict[str, Any]:
     """Gather all that the template shows."""
     scheme = run.checkpoint.scheme if run.checkpoint else None
-    found = _findings(run, results, scheme)
+    findings = _findings(run, results, scheme)
     catalog, images = run.gathering.catalog, run.gathering.images
-    chosen = select(found, results.flags, Spots(results.tile, results.x, results.y))
-    sheet = cards(run.gathering, _recipe(run), results, found, chosen.rows)
+    chosen = select(findings, results.flags, Spots(results.tile, results.x, results.y))
+    sheet = cards(run.gathering, _recipe(run), results, findings, chosen.rows)
     n_certain, n_flagged = len(chosen.certain), len(chosen.flagged)
     flags = results.flags
     return {
@@ -131,12 +131,12 @@ def _contents(run: Reported, results: Results) -> dict[str, Any]:
         "rows": len(results),
         "classified": int(results.classified.sum()),
         "flagged": int((flags != 0).sum()),
-        "doubtful": int(((flags & ~np.int32(int(found.hidden))) != 0).sum()),
-        "hidden": badges(int(found.hidden), Flag(0)),
-        "classes": _class_bars(scheme, found, results.classified) if scheme else [],
+        "doubtful": int(((flags & ~np.int32(int(findings.hidden))) != 0).sum()),
+        "hidden": badges(int(findings.hidden), Flag(0)),
+        "classes": _class_bars(scheme, findings, results.classified) if scheme else [],
         "questions": _question_bars(scheme, results) if scheme and scheme.kind == "tree" else [],
         "flags": _flag_rows(flags),
-        "figures": _figures(run, results, found),
+        "figures": _figures(run, results, findings),
         "certain": sheet[:n_certain],
         "uncertain": sheet[n_certain : len(sheet) - n_flagged],
         "doubted": sheet[len(sheet) - n_flagged :],
@@ -174,11 +174,11 @@ def _findings(run: Reported, results: Results, scheme: Scheme | None) -> Finding
     return Findings(scheme, classes.astype(np.intp), confidence, marginals, hidden)
 
 
-def _class_bars(scheme: Scheme, found: Findings, classified: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
+def _class_bars(scheme: Scheme, findings: Findings, classified: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
     """Count the rows of each class, and average its probability over all classified rows."""
     n = max(int(classified.sum()), 1)
-    means = found.marginals[classified].sum(axis=0) / n
-    counts = np.bincount(found.classes[classified], minlength=len(scheme.questions[0].answers))
+    means = findings.marginals[classified].sum(axis=0) / n
+    counts = np.bincount(findings.classes[classified], minlength=len(scheme.questions[0].answers))
     return [
         {
             "bar": Bar(answer.title, int(counts[i]) / n, colour_of(i), int(counts[i])),
@@ -193,15 +193,15 @@ def _question_bars(scheme: Scheme, results: Results) -> list[dict[str, Any]]:
     """Average each question's answers over the galaxies, each counting as much as the question is asked of it."""
     conditional = results.conditional[results.classified]
     marginals = scheme.marginals(conditional)
-    found = []
+    questions = []
     for question, where, parents in zip(scheme.questions, scheme.slices, scheme.parents, strict=True):
         asked = marginals[:, list(parents)].sum(axis=1) if parents else np.ones(len(conditional))
         total = float(asked.sum())
         means = marginals[:, where].sum(axis=0) / max(total, 1e-9)
         after = [scheme.answers[p].title for p in parents]
         bars = [Bar(a.title, float(m)) for a, m in zip(question.answers, means, strict=True)]
-        found.append({"title": question.title, "after": after, "asked": total, "bars": bars})
-    return found
+        questions.append({"title": question.title, "after": after, "asked": total, "bars": bars})
+    return questions
 
 
 def _flag_rows(flags: npt.NDArray[np.int32]) -> list[dict[str, Any]]:
@@ -220,21 +220,21 @@ def _flag_rows(flags: npt.NDArray[np.int32]) -> list[dict[str, Any]]:
     ]
 
 
-def _figures(run: Reported, results: Results, found: Findings) -> list[dict[str, Any]]:
+def _figures(run: Reported, results: Results, findings: Findings) -> list[dict[str, Any]]:
     """Draw the distributions, each with a sentence on what it shows."""
-    known_scale = bool(np.isfinite(results.scale_arcsec).any())
-    unit, scale = ("arcsec", results.scale_arcsec) if known_scale else ("pixels", np.ones(len(results)))
+    has_scale = bool(np.isfinite(results.scale_arcsec).any())
+    unit, scale = ("arcsec", results.scale_arcsec) if has_scale else ("pixels", np.ones(len(results)))
     radius = results.rpet_px * scale
     offset = _offset_px(run.gathering, results) * scale
     radii = Axis.over(f"Petrosian radius ({unit})", radius, log=True)
     ratios = Axis.over("signal-to-noise ratio", results.snr, log=True)
     trained = _trained_range(run)
-    colours = np.where(found.classes < N_COLOURS, found.classes, -1)
+    colours = np.where(findings.classes < N_COLOURS, findings.classes, -1)
     # Crowded figures shade cells and cannot tell the classes apart.
     keyed = run.checkpoint is not None and len(results) <= MOST_POINTS
     return [
-        *_confidence_figure(run, found),
-        _figure("Petrosian radius", radii, radius, _psf_mark(run.gathering, known_scale)),
+        *_confidence_figure(run, findings),
+        _figure("Petrosian radius", radii, radius, _psf_mark(run.gathering, has_scale)),
         _figure("Signal-to-noise ratio", ratios, results.snr, trained),
         _figure(
             "Centroid offset", Axis.over(f"offset from the catalogue ({unit})", offset, top_percentile=98.0), offset
@@ -245,33 +245,33 @@ def _figures(run: Reported, results: Results, found: Findings) -> list[dict[str,
             "note": "",
             "keyed": keyed,
         },
-        *_confidence_against_snr(found, ratios, results.snr, trained, colours, keyed),
+        *_confidence_against_snr(findings, ratios, results.snr, trained, colours, keyed),
     ]
 
 
-def _confidence_figure(run: Reported, found: Findings) -> Iterator[dict[str, Any]]:
+def _confidence_figure(run: Reported, findings: Findings) -> Iterator[dict[str, Any]]:
     if run.checkpoint is None:
         return
     by_chance = 1.0 / len(run.checkpoint.scheme.questions[0].answers)
     axis = Axis(f"probability of the class ({run.prefix}conf)", 0.0, 1.0)
-    yield _figure("Confidence", axis, found.confidence, [Mark(by_chance, "by chance")])
+    yield _figure("Confidence", axis, findings.confidence, [Mark(by_chance, "by chance")])
 
 
 def _confidence_against_snr(
-    found: Findings, ratios: Axis, snr: FloatArray, trained: Sequence[Mark], colours: IntArray, keyed: bool
+    findings: Findings, ratios: Axis, snr: FloatArray, trained: Sequence[Mark], colours: IntArray, keyed: bool
 ) -> Iterator[dict[str, Any]]:
-    if found.scheme is None:
+    if findings.scheme is None:
         return
     up = Axis("probability of the class", 0.0, 1.0)
-    svg = scatter(ratios, up, snr, found.confidence, colours, marks=trained)
+    svg = scatter(ratios, up, snr, findings.confidence, colours, marks=trained)
     yield {"title": "Confidence against S/N", "svg": svg, "note": "", "keyed": keyed}
 
 
 def _figure(title: str, axis: Axis, values: FloatArray, marks: Sequence[Mark] = ()) -> dict[str, Any]:
-    known = values[np.isfinite(values)]
-    shares = axis.shares(known)
+    finite = values[np.isfinite(values)]
+    shares = axis.shares(finite)
     beyond = int((~((shares >= 0) & (shares <= 1))).sum())
-    note = f"Median {np.median(known):.3g} of {count_text(known.size)} rows" if known.size else "No values"
+    note = f"Median {np.median(finite):.3g} of {count_text(finite.size)} rows" if finite.size else "No values"
     note += f"; {count_text(beyond)} beyond the axis." if beyond else "."
     return {"title": title, "svg": histogram(axis, values, marks=marks), "note": note, "keyed": False}
 
@@ -285,8 +285,8 @@ def _offset_px(gathering: Gathering, results: Results) -> FloatArray:
     return np.where(same, np.hypot(results.x - where.x, results.y - where.y), np.nan)
 
 
-def _psf_mark(gathering: Gathering, known_scale: bool) -> list[Mark]:
-    if not known_scale or gathering.images.psf_fwhm_px is None:
+def _psf_mark(gathering: Gathering, has_scale: bool) -> list[Mark]:
+    if not has_scale or gathering.images.psf_fwhm_px is None:
         return []
     return [Mark(gathering.images.psf_fwhm_px * gathering.images.scale_arcsec, "PSF FWHM")]
 

@@ -91,19 +91,19 @@ def labelled_sample(
     ImageError
         If no row has an image.
     """
-    found = labelled_part(checkpoint, catalog, images, part)
-    wanted = found.rows
+    labelled = labelled_part(checkpoint, catalog, images, part)
+    wanted = labelled.rows
     if rows is not None:
         wanted = np.sort(np.random.default_rng(seed).permutation(wanted)[:rows])
     stamps, conditional, kept = _shown_to(
-        checkpoint, found.gathering, wanted, observation=found.observation, progress=progress
+        checkpoint, labelled.gathering, wanted, observation=labelled.observation, progress=progress
     )
     if len(kept) == 0:
         raise ImageError(
             f"none of the {len(wanted)} rows of part '{part}' has an image: expected images of the labelled galaxies; "
             "check --image"
         )
-    labels = found.labels.take(kept)
+    labels = labelled.labels.take(kept)
     return Sample(
         stamps,
         _names(catalog, kept),
@@ -111,7 +111,7 @@ def labelled_sample(
         len(checkpoint.scheme.questions[0].answers),
         images.is_linear,
         Judged(checkpoint.scheme, conditional, labels),
-        evaluate(conditional, labels, checkpoint.scheme, found.constant),
+        evaluate(conditional, labels, checkpoint.scheme, labelled.constant),
     )
 
 
