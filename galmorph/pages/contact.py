@@ -20,10 +20,10 @@ from galmorph.stamps.recipe import Recipe
 
 __all__ = [
     "Badge",
-    "Bar",
     "Card",
     "Findings",
     "Selection",
+    "ShareBar",
     "Spots",
     "badges",
     "cards",
@@ -46,7 +46,7 @@ _OF_THE_RUN = (Flag.SCALE_MISMATCH, Flag.BAND_MISMATCH)
 
 
 @dataclass(frozen=True)
-class Bar:
+class ShareBar:
     """A share to draw as a bar: `colour` is a number in the style sheet, -1 for none."""
 
     title: str
@@ -127,8 +127,8 @@ class Card:
 
     name: str
     place: str
-    answer: Bar | None
-    chances: Sequence[Bar]
+    answer: ShareBar | None
+    chances: Sequence[ShareBar]
     radius: str
     snr: str
     flags: int
@@ -266,8 +266,8 @@ def _place(ra_deg: float, dec_deg: float) -> str:
 def _card(results: Results, findings: Findings, row: int, name: str, place: str, picture: Picture | None) -> Card:
     value, number = int(results.flags[row]), int(findings.classes[row])
     answers = short_names(findings.scheme)
-    chances = [Bar(a, float(findings.marginals[row, i]), colour_of(i)) for i, a in enumerate(answers)]
-    answer = Bar(answers[number], float(findings.confidence[row]), colour_of(number)) if number >= 0 else None
+    chances = [ShareBar(a, float(findings.marginals[row, i]), colour_of(i)) for i, a in enumerate(answers)]
+    answer = ShareBar(answers[number], float(findings.confidence[row]), colour_of(number)) if number >= 0 else None
     reasons = [MEANINGS[f] for f in MEANINGS if value & int(f & UNCLASSIFIABLE)] or [
         "the image could not be read again"
     ]

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag
 from galmorph.pages.contact import (
-    Bar,
     Findings,
+    ShareBar,
     Spots,
     badges,
     cards,
@@ -181,7 +181,7 @@ def _class_bars(scheme: Scheme, findings: Findings, classified: npt.NDArray[np.b
     counts = np.bincount(findings.classes[classified], minlength=len(scheme.questions[0].answers))
     return [
         {
-            "bar": Bar(answer.title, int(counts[i]) / n, colour_of(i), int(counts[i])),
+            "bar": ShareBar(answer.title, int(counts[i]) / n, colour_of(i), int(counts[i])),
             "short": short,
             "mean": float(means[i]),
         }
@@ -199,7 +199,7 @@ def _question_bars(scheme: Scheme, results: Results) -> list[dict[str, Any]]:
         total = float(asked.sum())
         means = marginals[:, where].sum(axis=0) / max(total, 1e-9)
         after = [scheme.answers[p].title for p in parents]
-        bars = [Bar(a.title, float(m)) for a, m in zip(question.answers, means, strict=True)]
+        bars = [ShareBar(a.title, float(m)) for a, m in zip(question.answers, means, strict=True)]
         questions.append({"title": question.title, "after": after, "asked": total, "bars": bars})
     return questions
 
