@@ -156,8 +156,8 @@ def read_catalog(
     source = Path(path)
     form = format_of_input(source)
     table, index = form.read(source, hdu)
-    given = {"id": id, "ra": ra, "dec": dec, "x": x, "y": y, "file": file}
-    return _catalog(table, given, positions, source, index, form.name)
+    names = {"id": id, "ra": ra, "dec": dec, "x": x, "y": y, "file": file}
+    return _catalog(table, names, positions, source, index, form.name)
 
 
 def catalog_from(
@@ -179,8 +179,8 @@ def catalog_from(
     CatalogError
         If it is no table, or lacks a named column or positions.
     """
-    given = {"id": id, "ra": ra, "dec": dec, "x": x, "y": y, "file": file}
-    return _catalog(as_table(table, hdu), given, positions, None, None, "memory")
+    names = {"id": id, "ra": ra, "dec": dec, "x": x, "y": y, "file": file}
+    return _catalog(as_table(table, hdu), names, positions, None, None, "memory")
 
 
 def check_columns(catalog: Catalog, names: Iterable[str]) -> None:
@@ -277,14 +277,14 @@ def _write(catalog: Catalog, columns: Sequence[Column], form: Format, provenance
 
 def _catalog(
     table: Table,
-    given: dict[str, str | None],
+    names: dict[str, str | None],
     positions: bool,
     path: Path | None,
     hdu: int | None,
     form: str,
 ) -> Catalog:
     title = path.name if path else "in memory"
-    roles = find_roles(table, given, title)
+    roles = find_roles(table, names, title)
     if positions and not roles.position:
         raise CatalogError(missing_position(roles, title))
     return Catalog(table, **_columns(roles), path=path, hdu=hdu, format=form, stamp=_stamp(path))

@@ -88,8 +88,8 @@ class Roles:
         return bool((self.ra and self.dec) or (self.x and self.y) or self.file)
 
 
-def find_roles(table: Table, given: dict[str, str | None], title: str) -> Roles:
-    """Find the columns with a role: those that are named in `given`, then by UCD, then by usual names.
+def find_roles(table: Table, names: dict[str, str | None], title: str) -> Roles:
+    """Find the columns with a role: those that are named in `names`, then by UCD, then by usual names.
 
     Main positions (``pos.eq.ra;meta.main``) come first, then usual names, then any column whose first UCD
     word is a position: our own ``gm_racen`` is one, and must not win over the ``ra`` of the catalogue it was
@@ -99,7 +99,7 @@ def find_roles(table: Table, given: dict[str, str | None], title: str) -> Roles:
     ----------
     table
         The catalogue.
-    given
+    names
         Column names for ``id``, ``ra``, ``dec``, ``x``, ``y``, ``file``, or None.
     title
         What to call the catalogue in messages.
@@ -109,7 +109,7 @@ def find_roles(table: Table, given: dict[str, str | None], title: str) -> Roles:
     CatalogError
         If a named column does not exist.
     """
-    named = {role: _named(table.colnames, name, title) for role, name in given.items() if name}
+    named = {role: _named(table.colnames, name, title) for role, name in names.items() if name}
     sky = _pair(table, named, ("ra", "dec"), _PAIRS_SKY, _sky_ucds)
     pixel = _pair(table, named, ("x", "y"), _PAIRS_PIXEL, _pixel_ucds)
     lone = next(((n, r) for n, r in zip((*sky, *pixel), ("ra", "dec", "x", "y"), strict=True) if n), None)
@@ -166,14 +166,14 @@ def _pair(
         return first, second
     if first or second:
         return _partner(table, first, second, usual, ucds)
-    for found in (
+    for pair in (
         ucds(table, True),
         _usual_pair(table, usual),
         _coordinates(table, roles),
         ucds(table, False),
     ):
-        if all(found):
-            return found
+        if all(pair):
+            return pair
     return _lone(table, usual)
 
 
@@ -207,10 +207,10 @@ def _usual_pair(table: Table, usual: Iterable[tuple[str, str]]) -> tuple[str | N
 def _lone(table: Table, usual: Iterable[tuple[str, str]]) -> tuple[str | None, str | None]:
     """Return the first column that would be half of a usual pair."""
     for first, second in usual:
-        if found := _spelt(table.colnames, first):
-            return found, None
-        if found := _spelt(table.colnames, second):
-            return None, found
+        if column := _spelt(table.colnames, first):
+            return column, None
+        if column := _spelt(table.colnames, second):
+            return None, column
     return None, None
 
 
@@ -266,8 +266,8 @@ def _single(table: Table, ucd: Callable[[Table], str | None], usual: Iterable[st
 
 def _file(table: Table) -> str | None:
     """Return the column of file names: usually called so, and text."""
-    found = (c for name in _FILES if (c := _spelt(table.colnames, name)))
-    return next((c for c in found if _is_text(table[c])), None)
+    columns = (c for name in _FILES if (c := _spelt(table.colnames, name)))
+    return next((c for c in columns if _is_text(table[c])), None)
 
 
 def _is_text(column: Any) -> bool:

@@ -120,7 +120,7 @@ class Rule:
         }
 
 
-def read_rule(given: Mapping[str, Any], keys: Sequence[str]) -> Rule:
+def read_rule(table: Mapping[str, Any], keys: Sequence[str]) -> Rule:
     """Read a rule from its table.
 
     Parameters
@@ -133,38 +133,38 @@ def read_rule(given: Mapping[str, Any], keys: Sequence[str]) -> Rule:
     SchemeError
         If something is missing, unknown or cannot be read.
     """
-    _check_keys("rule", given, {"name", "classes"}, {"name", "title", "reference", "classes", "of", "otherwise"})
-    name = str(given["name"])
-    if name == LIKELIEST or not given["classes"]:
+    _check_keys("rule", table, {"name", "classes"}, {"name", "title", "reference", "classes", "of", "otherwise"})
+    name = str(table["name"])
+    if name == LIKELIEST or not table["classes"]:
         raise SchemeError(f"rule '{name}': expected another name than '{LIKELIEST}', and at least one class; change it")
-    if (of := given.get("of", "all")) not in _FRACTIONS:
+    if (of := table.get("of", "all")) not in _FRACTIONS:
         raise SchemeError(f"rule '{name}': {unknown_name('fractions', str(of), _FRACTIONS)}")
     classes = []
-    for kind in given["classes"]:
+    for kind in table["classes"]:
         _check_keys(f"class of rule '{name}'", kind, {"name", "when"}, {"name", "when"})
         comparisons = tuple(
             _comparison(words, kind, name, keys) for words in re.split(r"\s+and\s+", kind["when"].strip())
         )
         classes.append(RuleClass(kind["name"], kind["when"], comparisons))
-    title, reference = str(given.get("title", name)), str(given.get("reference", ""))
-    return Rule(name, title, reference, tuple(classes), of, str(given.get("otherwise", "unclassified")))
+    title, reference = str(table.get("title", name)), str(table.get("reference", ""))
+    return Rule(name, title, reference, tuple(classes), of, str(table.get("otherwise", "unclassified")))
 
 
-def _check_keys(what: str, given: Mapping[str, Any], needed: set[str], known: set[str]) -> None:
-    if unknown := sorted(set(given) - known):
-        raise SchemeError(unknown_name(f"key of a {what}", unknown[0], known))
-    if missing := sorted(needed - set(given)):
-        raise SchemeError(f"{what} {given.get('name', '')!r} has no '{missing[0]}': add it")
+def _check_keys(what: str, table: Mapping[str, Any], needed: set[str], keys: set[str]) -> None:
+    if strange := sorted(set(table) - keys):
+        raise SchemeError(unknown_name(f"key of a {what}", strange[0], keys))
+    if missing := sorted(needed - set(table)):
+        raise SchemeError(f"{what} {table.get('name', '')!r} has no '{missing[0]}': add it")
 
 
 def _comparison(words: str, kind: Mapping[str, Any], rule: str, keys: Sequence[str]) -> Comparison:
-    found = _COMPARISON.fullmatch(words.strip())
-    if found is None:
+    match = _COMPARISON.fullmatch(words.strip())
+    if match is None:
         raise SchemeError(
             f"rule '{rule}', class '{kind['name']}': '{words}' cannot be read, expected an answer, one of > >= < <= "
             "and a number or fraction, as in 'disk > 2/3 and irregular < 0.1'; correct it"
         )
-    key, sign, top, bottom = found.groups()
+    key, sign, top, bottom = match.groups()
     if key not in keys:
         raise SchemeError(f"rule '{rule}', class '{kind['name']}': {unknown_name('answer', key, keys)}")
     if bottom is not None and float(bottom) == 0.0:

@@ -105,18 +105,18 @@ class Scheme:
     _extra: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        seen: set[str] = set()
+        earlier: set[str] = set()
         for question in self.questions:
-            unknown = [p for p in question.parents if p not in seen]
+            unknown = [p for p in question.parents if p not in earlier]
             if unknown:
                 raise SchemeError(
                     f"scheme '{self.name}', question '{question.name}': parent '{unknown[0]}' is no answer of an "
                     "earlier question; list the parent's question first"
                 )
             keys = [a.key for a in question.answers]
-            if len(set(keys)) < len(keys) or seen & set(keys):
+            if len(set(keys)) < len(keys) or earlier & set(keys):
                 raise SchemeError(f"scheme '{self.name}', question '{question.name}': an answer is there twice")
-            seen |= set(keys)
+            earlier |= set(keys)
         if self.default_rule:
             self.rule(self.default_rule)
 
@@ -134,10 +134,10 @@ class Scheme:
         wanted = name or self.default_rule or LIKELIEST
         if wanted == LIKELIEST:
             return None
-        known = {rule.name: rule for rule in (*self._shipped_rules(), *self.rules)}
-        if wanted not in known:
-            raise SchemeError(unknown_name(f"rule of scheme '{self.name}'", wanted, [*known, LIKELIEST]))
-        return known[wanted]
+        rules = {rule.name: rule for rule in (*self._shipped_rules(), *self.rules)}
+        if wanted not in rules:
+            raise SchemeError(unknown_name(f"rule of scheme '{self.name}'", wanted, [*rules, LIKELIEST]))
+        return rules[wanted]
 
     def _shipped_rules(self) -> tuple[Rule, ...]:
         if self.rules or self.name not in scheme_names():
@@ -211,11 +211,11 @@ class Scheme:
             if self.kind == "independent"
             else marginals[:, self.slices[0]]
         )
-        known = np.isfinite(first).all(axis=1)
-        best = np.where(known, np.nan_to_num(first, nan=-1.0).argmax(axis=1), 0)
+        classified = np.isfinite(first).all(axis=1)
+        best = np.where(classified, np.nan_to_num(first, nan=-1.0).argmax(axis=1), 0)
         names = np.array([k.rpartition("__")[2] for k in self.keys[self.slices[0]]])
-        chosen = np.where(known, names[best], "")
-        return chosen, np.where(known, first[np.arange(len(first)), best], np.nan)
+        chosen = np.where(classified, names[best], "")
+        return chosen, np.where(classified, first[np.arange(len(first)), best], np.nan)
 
     def column_names(self, prefix: str = "gm_") -> list[str]:
         """Names of the probability columns in the order of `keys`: the question is left out where there is only one."""
@@ -241,15 +241,15 @@ class Scheme:
             is not one of the scheme's.
         """
         names = [str(n) for n in getattr(table, "columns", table)]
-        found = self._columns(names)
-        if all(f is None for f in found):
+        columns = self._columns(names)
+        if all(f is None for f in columns):
             return self._labels_of_classes(table, names, column)
-        if missing := [a.key for a, f in zip(self.answers, found, strict=True) if f is None]:
+        if missing := [a.key for a, f in zip(self.answers, columns, strict=True) if f is None]:
             raise SchemeError(
                 f"labels for scheme '{self.name}' have no column '{missing[0]}' ({len(missing)} of "
                 f"{len(self.keys)} answers are missing): expected one column of votes or fractions for each"
             )
-        votes = np.stack([np.asarray(table[f], dtype=np.float64) for f in found if f], axis=1)
+        votes = np.stack([np.asarray(table[f], dtype=np.float64) for f in columns if f], axis=1)
         if (votes < 0).any():
             raise SchemeError(f"labels for scheme '{self.name}' contain negative votes: give counts or fractions")
         return self._labels_of_votes(votes)
@@ -263,15 +263,15 @@ class Scheme:
         return [next((s for s in (a.key, a.source, f"f_{a.key}") if s in names), None) for a in self.answers]
 
     def _labels_of_votes(self, votes: FloatArray) -> Labels:
-        known = np.isfinite(votes)
-        votes = np.where(known, votes, 0.0)
+        asked = np.isfinite(votes)
+        votes = np.where(asked, votes, 0.0)
         if self.kind == "independent":
             if votes.max(initial=0.0) > 1.0:
                 raise SchemeError(
                     f"labels for scheme '{self.name}' exceed 1: its fractions are independent, so counts alone do "
                     "not say how many were asked; divide them by the number of votes"
                 )
-            return Labels(votes, known.astype(np.float64))
+            return Labels(votes, asked.astype(np.float64))
         totals = np.zeros_like(votes)
         for where in self.slices:
             totals[:, where] = votes[:, where].sum(axis=1, keepdims=True)
@@ -285,11 +285,11 @@ class Scheme:
             )
         renamed = {a.source: a.key for a in self.answers}
         cells = ["" if v is None or v is np.ma.masked or v != v else str(v).strip() for v in table[column]]  # noqa: PLR0124 - NaN
-        given = [renamed.get(c, c) for c in cells]
-        if unknown := sorted(set(given) - set(self.keys) - {""}):
+        keys = [renamed.get(c, c) for c in cells]
+        if unknown := sorted(set(keys) - set(self.keys) - {""}):
             raise SchemeError(unknown_name(f"class in column '{column}' for scheme", unknown[0], self.keys))
-        counts = np.array([[g == k for k in self.keys] for g in given], dtype=np.float64).reshape(-1, len(self.keys))
-        labelled = np.array([g != "" for g in given], dtype=np.float64)[:, None]
+        counts = np.array([[g == k for k in self.keys] for g in keys], dtype=np.float64).reshape(-1, len(self.keys))
+        labelled = np.array([g != "" for g in keys], dtype=np.float64)[:, None]
         return Labels(counts, np.repeat(labelled, len(self.keys), axis=1))
 
     def to_dict(self) -> dict[str, Any]:
@@ -321,9 +321,9 @@ class Scheme:
         SchemeError
             If a key is missing, unknown, or the tree contradicts itself.
         """
-        known = {"name", "title", "reference", "kind", "questions", "rules", "default_rule"}
-        if unknown := set(contents) - known:
-            raise SchemeError(unknown_name("key of a scheme", sorted(unknown)[0], known))
+        allowed = {"name", "title", "reference", "kind", "questions", "rules", "default_rule"}
+        if strange := set(contents) - allowed:
+            raise SchemeError(unknown_name("key of a scheme", sorted(strange)[0], allowed))
         try:
             name, kind = contents["name"], contents["kind"]
             if kind not in _KINDS:
@@ -338,17 +338,17 @@ class Scheme:
 
 
 def _question(contents: Mapping[str, Any], *, keep_names: bool) -> Question:
-    known = {"name", "title", "parents", "answers"}
-    if unknown := set(contents) - known:
-        raise SchemeError(unknown_name("key of a question", sorted(unknown)[0], known))
+    allowed = {"name", "title", "parents", "answers"}
+    if strange := set(contents) - allowed:
+        raise SchemeError(unknown_name("key of a question", sorted(strange)[0], allowed))
     name = contents["name"]
 
-    def answer(given: str | Mapping[str, str]) -> Answer:
-        if isinstance(given, str):
-            given = {"name": given}
-        short = given.get("name", "")
-        key = given.get("key") or (short if keep_names else f"{name}__{short}")
-        return Answer(key, given.get("title", short.replace("_", " ")), given.get("source", key))
+    def answer(entry: str | Mapping[str, str]) -> Answer:
+        if isinstance(entry, str):
+            entry = {"name": entry}
+        short = entry.get("name", "")
+        key = entry.get("key") or (short if keep_names else f"{name}__{short}")
+        return Answer(key, entry.get("title", short.replace("_", " ")), entry.get("source", key))
 
     return Question(
         name,

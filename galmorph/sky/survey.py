@@ -225,12 +225,12 @@ class Survey:
         >>> load_survey("candels").band("h").name
         'F160W'
         """
-        known = _by_lower_name(self.bands)
-        found = known.get(name.strip()) or known.get(name.strip().lower())
-        if found is None:
+        bands = _by_lower_name(self.bands)
+        band = bands.get(name.strip()) or bands.get(name.strip().lower())
+        if band is None:
             spellings = [spelling for band in self.bands for spelling in (band.name, *band.aliases)]
             raise SurveyError(unknown_name(f"band of survey '{self.name}'", name, spellings))
-        return found
+        return band
 
     def checkpoint(self, bands: Sequence[str]) -> str | None:
         """Return the usual checkpoint for images of one band, or of the three of the colour pictures; None for none.
@@ -276,15 +276,15 @@ def load_survey(name_or_path: str | Path) -> Survey:
     0.396
     """
     text = str(name_or_path)
-    known = named_files(shipped("catalogs") / "surveys", ".toml")
-    if text.lower() in known:
-        return _read(known[text.lower()])
+    files = named_files(shipped("catalogs") / "surveys", ".toml")
+    if text.lower() in files:
+        return _read(files[text.lower()])
     if text.endswith(".toml"):
         return _read(Path(text))
-    by_alias = {alias.lower(): s for s in map(_read, known.values()) for alias in s.aliases}
+    by_alias = {alias.lower(): s for s in map(_read, files.values()) for alias in s.aliases}
     if text.lower() in by_alias:
         return by_alias[text.lower()]
-    raise SurveyError(f"{unknown_name('survey', text, known)} (or give the path of a .toml file)")
+    raise SurveyError(f"{unknown_name('survey', text, files)} (or give the path of a .toml file)")
 
 
 def _by_lower_name(bands: Iterable[Band]) -> dict[str, Band]:
@@ -314,9 +314,9 @@ def _survey_from(table: Mapping[str, Any], where: str) -> Survey:
     for key, kind in (("colour", ColourParams), ("jpeg", JpegStretch)):
         if key in nested:
             nested[key] = _build(kind, nested[key], f"{where}, {key}")
-    made: Survey = _build(Survey, nested, where)
-    _check(made, where)
-    return made
+    survey: Survey = _build(Survey, nested, where)
+    _check(survey, where)
+    return survey
 
 
 def _named(kind: type[Any], rows: Any, where: str) -> tuple[Any, ...]:
@@ -329,47 +329,47 @@ def _build(kind: type[Any], row: Any, where: str, **extra: str) -> Any:
     """Make a frozen dataclass of a TOML table; lists become tuples, unknown and missing keys are errors."""
     if not isinstance(row, dict):
         raise SurveyError(f"{where}: expected a table, got {row!r}; write it as [{where.rpartition(' ')[2]}]")
-    known = {f.name: f for f in dataclasses.fields(kind)}
-    unknown = [key for key in row if key not in known or key in extra]
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = [key for key in row if key not in fields or key in extra]
     if unknown:
-        raise SurveyError(f"{where}: {unknown_name('key', unknown[0], known)}")
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in (row | extra).items()}
-    missing = [k for k, f in known.items() if k not in given and _required(f)]
+        raise SurveyError(f"{where}: {unknown_name('key', unknown[0], fields)}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in (row | extra).items()}
+    missing = [k for k, f in fields.items() if k not in values and _required(f)]
     if missing:
         raise SurveyError(f"{where}: the key '{missing[0]}' is missing; add it")
-    return kind(**given)
+    return kind(**values)
 
 
 def _required(spec: dataclasses.Field[Any]) -> bool:
     return spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
 
 
-def _check(made: Survey, where: str) -> None:
+def _check(survey: Survey, where: str) -> None:
     """Refuse numbers that cannot be and names that contradict each other."""
-    spellings = [spelling for band in made.bands for spelling in (band.name, *band.aliases)]
+    spellings = [spelling for band in survey.bands for spelling in (band.name, *band.aliases)]
     twice = sorted({s for s in spellings if spellings.count(s) > 1})
     if twice:
         raise SurveyError(f"{where}: the band name or alias '{twice[0]}' is used twice; keep one")
-    for band in made.bands:
+    for band in survey.bands:
         for key in ("scale_arcsec", "psf_fwhm_arcsec", "zero_point_ab"):
             value = getattr(band, key)
             if not isinstance(value, (int, float)) or not 0 < value < math.inf:
                 raise SurveyError(
                     f"{where}, bands.{band.name}: {key} = {value!r} must be a positive number; correct it"
                 )
-    if made.colour is not None:
-        for name in made.colour.bands:
-            made.band(name)
-    _check_checkpoints(made, where)
+    if survey.colour is not None:
+        for name in survey.colour.bands:
+            survey.band(name)
+    _check_checkpoints(survey, where)
 
 
-def _check_checkpoints(made: Survey, where: str) -> None:
-    given = made.checkpoints
-    if not isinstance(given, dict):
-        raise SurveyError(f"{where}, checkpoints: expected a table, got {given!r}; write it as [checkpoints]")
-    known = [*(band.name for band in made.bands), *([COLOUR] if made.colour is not None else [])]
-    for name, checkpoint in given.items():
-        if name not in known:
-            raise SurveyError(f"{where}, checkpoints: {unknown_name('band', name, known)}")
+def _check_checkpoints(survey: Survey, where: str) -> None:
+    checkpoints = survey.checkpoints
+    if not isinstance(checkpoints, dict):
+        raise SurveyError(f"{where}, checkpoints: expected a table, got {checkpoints!r}; write it as [checkpoints]")
+    names = [*(band.name for band in survey.bands), *([COLOUR] if survey.colour is not None else [])]
+    for name, checkpoint in checkpoints.items():
+        if name not in names:
+            raise SurveyError(f"{where}, checkpoints: {unknown_name('band', name, names)}")
         if not isinstance(checkpoint, str) or not checkpoint:
             raise SurveyError(f"{where}, checkpoints: {name} = {checkpoint!r}, expected the name of one; correct it")

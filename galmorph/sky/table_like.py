@@ -75,8 +75,8 @@ def _chosen(hdus: fits.HDUList, hdu: int | str | None) -> Any:
         return next(iter(tables.values()))
     named = [each for number, each in tables.items() if hdu in (number, each.name) or str(hdu).upper() == each.name]
     if not named:
-        known = [f"{number} ({each.name})" if each.name else str(number) for number, each in tables.items()]
-        raise CatalogError(f"HDUList given as catalogue: {unknown_name('table HDU', str(hdu), known)}")
+        choices = [f"{number} ({each.name})" if each.name else str(number) for number, each in tables.items()]
+        raise CatalogError(f"HDUList given as catalogue: {unknown_name('table HDU', str(hdu), choices)}")
     return named[0]
 
 

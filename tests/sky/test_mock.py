@@ -21,8 +21,8 @@ from galmorph.sky.mock import MockField, simulate
 from galmorph.sky.mock.field import _simulate
 from galmorph.sky.mock.galaxies import KINDS
 from galmorph.sky.mock.light import Shape, Smooth, half_light_arcsec
-from galmorph.sky.mock.population import Source
-from galmorph.sky.mock.render import add_noise, draw_stamp, make_psf, pixel_rms, weight_map
+from galmorph.sky.mock.population import MockSource
+from galmorph.sky.mock.render import add_noise, draw_noiseless, make_psf, pixel_rms, weight_map
 from galmorph.sky.mock.setting import read_setting
 from galmorph.sky.mock.truth import candels_fractions, petrosian_radii
 from galmorph.sky.survey import load_survey
@@ -170,8 +170,8 @@ def test_the_shares_of_every_kind_sum_to_1(kind: str):
 def test_a_stamp_holds_the_flux_of_its_magnitude(kind: str):
     setting = read_setting("candels", "H")
     psf = make_psf(galsim, setting.reference, setting.psf)
-    source = Source(KINDS[kind](np.random.default_rng(6), 0.5), 50.4, 61.2, 21.0)
-    stamp = draw_stamp(galsim, source, setting, 0, psf)
+    source = MockSource(KINDS[kind](np.random.default_rng(6), 0.5), 50.4, 61.2, 21.0)
+    stamp = draw_noiseless(galsim, source, setting, 0, psf)
     # The rest lies in the wings that drown in the noise: most for the Sersic index of a bulge.
     lost = 0.08 if kind == "spheroid" else 0.04
     assert 1 - lost < stamp.pixels.sum() / setting.reference.flux(21.0) < 1.001

@@ -70,9 +70,9 @@ def check_folder(path: Path) -> None:
 
 def _beside(path: Path, name: str) -> Path:
     """Make an empty hidden file in the folder of `path` whose name ends like `name`."""
-    handle, made = tempfile.mkstemp(prefix=".galmorph-", suffix=f"-{name[-60:]}", dir=path.parent)
+    handle, temporary_path = tempfile.mkstemp(prefix=".galmorph-", suffix=f"-{name[-60:]}", dir=path.parent)
     os.close(handle)
-    return Path(made)
+    return Path(temporary_path)
 
 
 def _compress(plain: Path, compressed: Path) -> None:

@@ -73,9 +73,9 @@ def _mark_null_booleans(table: apt.Table, path: Path) -> None:
     with fits.open(path) as hdus:
         layout = hdus[1].columns.dtype
     with path.open("r+b") as stream:
-        found = units(stream)
-        stream.seek(padded(next(found).size), 1)
-        unit = next(found)
+        hdu_iterator = units(stream)
+        stream.seek(padded(next(hdu_iterator).size), 1)
+        unit = next(hdu_iterator)
         begin = stream.tell()
         data = bytearray(stream.read(padded(unit.size)))
         rows = np.frombuffer(data, np.uint8)[: unit.number("NAXIS1") * len(table)].reshape(len(table), -1)
@@ -176,9 +176,9 @@ def _with_null(values: Any, mask: Any) -> tuple[Any, int]:
     """Replace masked integers by the lowest number that no other is; unsigned ones become signed."""
     wider = {"i1": np.int16, "u2": np.int32, "u4": np.int64}.get(f"{values.dtype.kind}{values.dtype.itemsize}")
     values = values if wider is None else values.astype(wider)
-    known = np.unique(values[~mask])
+    others = np.unique(values[~mask])
     null = int(np.iinfo(values.dtype).min) if values.dtype.kind == "i" else 0
-    for used in known.tolist():
+    for used in others.tolist():
         if used > null:
             break
         null = used + 1

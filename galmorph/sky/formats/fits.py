@@ -18,7 +18,7 @@ from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.formats.bintable import STRUCTURE, write_bintable
 from galmorph.sky.formats.column import Column, Provenance, parsed_unit
 from galmorph.sky.formats.compressed import opened
-from galmorph.sky.formats.hdus import Unit, about_column, padded, units
+from galmorph.sky.formats.hdus import HeaderDataUnit, about_column, padded, units
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.rows import append_rows
 
@@ -67,19 +67,19 @@ class Fits:
         return hdu is not None and append_rows(source, hdu, columns, provenance, path)
 
 
-def _checked_units(path: Path) -> list[Unit]:
+def _checked_units(path: Path) -> list[HeaderDataUnit]:
     """Return the units of a file; refuse one that is shorter than its headers say."""
-    found: list[Unit] = []
+    hdus: list[HeaderDataUnit] = []
     with opened(path) as stream:
         for unit in units(stream):
-            found.append(unit)
+            hdus.append(unit)
             if not _skipped(stream, unit.size):
                 raise CatalogError(
                     f"Catalog '{path}' is truncated: HDU {unit.index} should have {unit.size} bytes of data. "
                     "Copy or download it again."
                 )
             stream.read(padded(unit.size) - unit.size)
-    return found
+    return hdus
 
 
 def _skipped(stream: IO[bytes], size: int) -> bool:
@@ -90,11 +90,11 @@ def _skipped(stream: IO[bytes], size: int) -> bool:
     return len(stream.read(1)) == 1
 
 
-def _chosen(found: Sequence[Unit], hdu: int | str | None, path: Path) -> int:
+def _chosen(hdus: Sequence[HeaderDataUnit], hdu: int | str | None, path: Path) -> int:
     """Return the number of the table that is meant."""
-    tables = {unit.index: unit.value("EXTNAME") for unit in found if unit.is_table}
+    tables = {unit.index: unit.value("EXTNAME") for unit in hdus if unit.is_table}
     index = _numbered(tables, hdu, path)
-    if found[index].value("ZTABLE") == "T":
+    if hdus[index].value("ZTABLE") == "T":
         raise CatalogError(f"Catalog '{path}': HDU {index} is a compressed table. Unpack it with funpack.")
     return index
 
@@ -110,8 +110,8 @@ def _numbered(tables: dict[int, str], hdu: int | str | None, path: Path) -> int:
     named = [i for i, name in tables.items() if number is None and name.lower() == str(hdu).lower()]
     if named:
         return named[0]
-    known = [f"{i} ({name})" if name else str(i) for i, name in tables.items()]
-    raise CatalogError(f"Catalog '{path}': {unknown_name('table HDU', str(hdu), known)}")
+    choices = [f"{i} ({name})" if name else str(i) for i, name in tables.items()]
+    raise CatalogError(f"Catalog '{path}': {unknown_name('table HDU', str(hdu), choices)}")
 
 
 def _without_width(header: fits.Header) -> set[int]:

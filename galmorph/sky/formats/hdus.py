@@ -13,7 +13,7 @@ from astropy.io.fits import Card
 
 __all__ = [
     "BLOCK",
-    "Unit",
+    "HeaderDataUnit",
     "about_column",
     "card_text",
     "checksum_cards",
@@ -34,7 +34,7 @@ _COLUMN_KEY = re.compile(
 
 
 @dataclass(frozen=True)
-class Unit:
+class HeaderDataUnit:
     """One header and data unit: its cards as written, END left out.
 
     Parameters
@@ -90,7 +90,7 @@ def _value(card: str) -> str:
     return text.split("/")[0].strip()
 
 
-def units(stream: IO[bytes]) -> Iterator[Unit]:
+def units(stream: IO[bytes]) -> Iterator[HeaderDataUnit]:
     """Yield the units of a file; the caller reads or skips exactly `padded` of their size in between.
 
     Raises
@@ -100,7 +100,7 @@ def units(stream: IO[bytes]) -> Iterator[Unit]:
     """
     index = 0
     while (cards := _header(stream)) is not None:
-        yield Unit(index, cards)
+        yield HeaderDataUnit(index, cards)
         index += 1
 
 

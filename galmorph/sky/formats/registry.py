@@ -79,14 +79,14 @@ def format_of_output(path: Path) -> Format:
     OutputError
         If there is none.
     """
-    found = ending(path)
-    known = [e for f in FORMATS for e in f.endings if e not in f.read_only]
+    suffix = ending(path)
+    endings = [e for f in FORMATS for e in f.endings if e not in f.read_only]
     for form in FORMATS:
-        if found.removesuffix(".gz") in form.endings and found.removesuffix(".gz") not in form.read_only:
+        if suffix.removesuffix(".gz") in form.endings and suffix.removesuffix(".gz") not in form.read_only:
             return form
-    if not found:
-        raise OutputError(f"Output '{path}' has no ending: give it one of {', '.join(sorted(known))}")
-    raise OutputError(f"Output '{path}': {unknown_name('ending', found, known)}")
+    if not suffix:
+        raise OutputError(f"Output '{path}' has no ending: give it one of {', '.join(sorted(endings))}")
+    raise OutputError(f"Output '{path}': {unknown_name('ending', suffix, endings)}")
 
 
 def format_of_input(path: Path) -> Format:
@@ -108,11 +108,11 @@ def format_of_input(path: Path) -> Format:
 
 def _by_ending(path: Path) -> Format:
     """Return the format of a file whose first bytes say nothing: text, or XML with a long prologue."""
-    found = ending(path).removesuffix(".gz").removesuffix(".bz2")
-    named = next((f for f in FORMATS if found in f.endings), None)
+    suffix = ending(path).removesuffix(".gz").removesuffix(".bz2")
+    named = next((f for f in FORMATS if suffix in f.endings), None)
     if named is None:
-        known = [e for f in FORMATS for e in f.endings]
-        raise CatalogError(f"Catalog '{path}': {unknown_name('ending', found or 'none', known)}")
+        endings = [e for f in FORMATS for e in f.endings]
+        raise CatalogError(f"Catalog '{path}': {unknown_name('ending', suffix or 'none', endings)}")
     if named.name == "ecsv":  # often given to plain text tables
         return format_named("csv")
     if named.name in ("fits", "parquet"):

@@ -17,7 +17,7 @@ from galmorph.sky.formats.column import Column, Provenance, free_keyword
 from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.hdus import (
     BLOCK,
-    Unit,
+    HeaderDataUnit,
     about_column,
     card_text,
     checksum_cards,
@@ -78,7 +78,7 @@ def _history(line: str) -> Iterator[str]:
         yield f"HISTORY {part}".ljust(80)
 
 
-def _extensible(unit: Unit, columns: Sequence[Column]) -> bool:
+def _extensible(unit: HeaderDataUnit, columns: Sequence[Column]) -> bool:
     fields = unit.number("TFIELDS") + len(columns)
     return (
         unit.value("XTENSION").upper() in ("BINTABLE", "A3DTABLE")
@@ -90,7 +90,7 @@ def _extensible(unit: Unit, columns: Sequence[Column]) -> bool:
 
 
 def _extend(
-    stream: IO[bytes], target: IO[bytes], unit: Unit, columns: Sequence[Column], provenance: Provenance
+    stream: IO[bytes], target: IO[bytes], unit: HeaderDataUnit, columns: Sequence[Column], provenance: Provenance
 ) -> None:
     """Write the table `unit` with its new columns; the header twice, the second time with the checksum."""
     ours = [_stored(c.values) for c in columns]
@@ -136,7 +136,7 @@ class _Summing:
         return self._sum
 
 
-def _rows(stream: IO[bytes], unit: Unit, ours: Sequence[npt.NDArray[Any]], added: int) -> Iterator[bytes]:
+def _rows(stream: IO[bytes], unit: HeaderDataUnit, ours: Sequence[npt.NDArray[Any]], added: int) -> Iterator[bytes]:
     """Yield blocks of rows: the bytes of the source, then those of our columns."""
     width, count = unit.number("NAXIS1"), unit.number("NAXIS2")
     step = max(1, _BLOCK_BYTES // (width + added))
@@ -164,7 +164,7 @@ def _stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _patched(
-    unit: Unit,
+    unit: HeaderDataUnit,
     columns: Sequence[Column],
     ours: Sequence[npt.NDArray[Any]],
     added: int,

@@ -84,25 +84,25 @@ def typed(cells: pd.Series[str], name: str) -> apt.Column:
     """Return the cells of one column, (N,) text, as booleans, integers, floats or text."""
     stripped = cells.str.strip()
     null = stripped.isin(_NULLS)
-    known = stripped[~null]
+    filled = stripped[~null]
     mask = null.to_numpy(dtype=bool)
-    if known.empty or known.str.fullmatch(_CODE).any():
+    if filled.empty or filled.str.fullmatch(_CODE).any():
         return _text_column(cells, name)
-    if known.str.lower().isin(list(_BOOL)).all():
-        return _masked(known.str.lower().map(_BOOL).to_numpy(dtype=bool), mask, name)
-    if known.str.fullmatch(_INTEGER).all():
-        return _integers(known, cells, mask, name)
-    if known.str.fullmatch(_REAL).all():
+    if filled.str.lower().isin(list(_BOOL)).all():
+        return _masked(filled.str.lower().map(_BOOL).to_numpy(dtype=bool), mask, name)
+    if filled.str.fullmatch(_INTEGER).all():
+        return _integers(filled, cells, mask, name)
+    if filled.str.fullmatch(_REAL).all():
         values = np.full(len(cells), np.nan)
-        decimal = known.str.replace("[dD]", "e", regex=True) if known.str.contains("[dD]").any() else known
+        decimal = filled.str.replace("[dD]", "e", regex=True) if filled.str.contains("[dD]").any() else filled
         values[~mask] = [float(v) for v in decimal.to_numpy(dtype=object)]
         return apt.Column(values, name=name)
     return _text_column(cells, name)
 
 
-def _integers(known: pd.Series[str], cells: pd.Series[str], mask: Any, name: str) -> apt.Column:
+def _integers(digits: pd.Series[str], cells: pd.Series[str], mask: Any, name: str) -> apt.Column:
     try:
-        return _masked(np.array([int(v) for v in known.to_numpy(dtype=object)], dtype=np.int64), mask, name)
+        return _masked(np.array([int(v) for v in digits.to_numpy(dtype=object)], dtype=np.int64), mask, name)
     except OverflowError:
         return _text_column(cells, name)
 
@@ -111,13 +111,13 @@ def _text_column(cells: pd.Series[str], name: str) -> apt.Column:
     return apt.Column(cells.to_numpy(dtype=object).astype(np.str_), name=name)
 
 
-def _masked(known: Any, mask: Any, name: str) -> apt.Column:
-    """Spread the `known` values over the rows that are not masked."""
+def _masked(values: Any, mask: Any, name: str) -> apt.Column:
+    """Spread `values` over the rows that are not masked."""
     if not mask.any():
-        return apt.Column(known, name=name)
-    values = np.zeros(mask.size, dtype=known.dtype)
-    values[~mask] = known
-    return apt.MaskedColumn(values, mask=mask, name=name)
+        return apt.Column(values, name=name)
+    cells = np.zeros(mask.size, dtype=values.dtype)
+    cells[~mask] = values
+    return apt.MaskedColumn(cells, mask=mask, name=name)
 
 
 def _cells(path: Path, layout: Layout) -> pd.DataFrame:

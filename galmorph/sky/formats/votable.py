@@ -181,8 +181,8 @@ def _chosen(tables: Sequence[Any], hdu: int | str | None, path: Path) -> int:
     named = [i for i, t in enumerate(tables) if str(hdu) in (t.ID, t.name)]
     if named:
         return named[0]
-    known = [f"{i} ({t.name or t.ID})" if t.name or t.ID else str(i) for i, t in enumerate(tables)]
-    raise CatalogError(f"Catalog '{path}': {unknown_name('table', str(hdu), known)}")
+    choices = [f"{i} ({t.name or t.ID})" if t.name or t.ID else str(i) for i, t in enumerate(tables)]
+    raise CatalogError(f"Catalog '{path}': {unknown_name('table', str(hdu), choices)}")
 
 
 def _described(table: apt.Table) -> apt.Table:
@@ -241,9 +241,9 @@ def _writable_column(column: apt.Column) -> apt.Column:
     mask = getattr(values, "mask", None)
     extra = {} if mask is None else {"mask": mask}
     kind_of = apt.Column if mask is None or values.dtype.kind == "O" else apt.MaskedColumn
-    made = kind_of(np.ma.getdata(values), meta=meta, **(extra if kind_of is apt.MaskedColumn else {}))
-    made.description, made.unit = column.description, unit_text(column) or None
-    return made
+    writable = kind_of(np.ma.getdata(values), meta=meta, **(extra if kind_of is apt.MaskedColumn else {}))
+    writable.description, writable.unit = column.description, unit_text(column) or None
+    return writable
 
 
 def _legal_text(column: apt.Column) -> apt.Column:

@@ -18,7 +18,7 @@ from galmorph.sky.cutout import Cutout, FloatArray
 from galmorph.sky.images.grid import SkyGrid
 from galmorph.sky.images.image_like import ImageFile
 from galmorph.sky.images.source import DoubleArray, Located
-from galmorph.sky.images.tiles import TileSource, Window
+from galmorph.sky.images.tiles import CutoutBox, TileSource
 from galmorph.sky.survey import Band, ColourParams, Survey
 
 __all__ = ["ColourSource"]
@@ -156,7 +156,7 @@ class ColourSource:
             )
         return None
 
-    def _band_window(self, channel: int, tile: int, window: Window) -> tuple[FloatArray, FloatArray | None]:
+    def _band_window(self, channel: int, tile: int, window: CutoutBox) -> tuple[FloatArray, FloatArray | None]:
         """Read one band on the grid of the middle band, in units of the survey's band; and its weight."""
         source, twin = self._sources[channel], self._same_grid[channel][tile]
         if twin is None:
@@ -169,10 +169,10 @@ class ColourSource:
 
     def _units(self, channel: int, tile: int) -> float:
         """Survey's units per image unit, so that any zero point and pixel scale give the same picture."""
-        found = self._sources[channel].mjysr_per_unit(tile) / self._bands[channel].mjysr_per_unit()
-        return found if math.isfinite(found) else 1.0
+        ratio = self._sources[channel].mjysr_per_unit(tile) / self._bands[channel].mjysr_per_unit()
+        return ratio if math.isfinite(ratio) else 1.0
 
-    def _resampled(self, source: TileSource, tile: int, window: Window) -> tuple[int, FloatArray, FloatArray | None]:
+    def _resampled(self, source: TileSource, tile: int, window: CutoutBox) -> tuple[int, FloatArray, FloatArray | None]:
         shape = (window.y1 - window.y0, window.x1 - window.x0)
         number, needed = self._needed(source, tile, window)
         has_weight = source.tiles[number].weight is not None
@@ -187,7 +187,7 @@ class ColourSource:
             weight = np.nan_to_num(_reproject(weight, *grids, "nearest-neighbor"))
         return number, image, weight
 
-    def _needed(self, source: TileSource, tile: int, window: Window) -> tuple[int, Window | None]:
+    def _needed(self, source: TileSource, tile: int, window: CutoutBox) -> tuple[int, CutoutBox | None]:
         """Find the tile of `source` that covers the window, and the part of it that is needed or None."""
         x, y = np.meshgrid(np.linspace(window.x0, window.x1 - 1, 3), np.linspace(window.y0, window.y1 - 1, 3))
         ra, dec = self._middle.sky(tile, x, y)
@@ -202,11 +202,11 @@ class ColourSource:
 
     def _weight(self, weights: list[FloatArray | None]) -> FloatArray | None:
         """Inverse variance of the sum of the scaled bands; 0 where one band has none."""
-        known = [(w, s) for w, s in zip(weights, self._params.scales, strict=True) if w is not None]
-        if len(known) < 3:
+        scaled = [(w, s) for w, s in zip(weights, self._params.scales, strict=True) if w is not None]
+        if len(scaled) < 3:
             return None
         with np.errstate(divide="ignore"):
-            variance = np.sum([np.float32(scale) ** 2 / weight for weight, scale in known], axis=0)
+            variance = np.sum([np.float32(scale) ** 2 / weight for weight, scale in scaled], axis=0)
             return np.asarray(1 / variance, np.float32)
 
 
@@ -221,22 +221,23 @@ def _grid_of(source: TileSource, tile: int) -> SkyGrid:
     return grid
 
 
-def _bounding(x: DoubleArray, y: DoubleArray, shape: tuple[int, int]) -> Window | None:
+def _bounding(x: DoubleArray, y: DoubleArray, shape: tuple[int, int]) -> CutoutBox | None:
     """Smallest window with a margin that holds positions, clipped at the edges; None if nothing is left."""
     height, width = shape
     x0, x1 = int(np.nanmin(x)) - _MARGIN_PX, int(np.nanmax(x)) + _MARGIN_PX + 2
     y0, y1 = int(np.nanmin(y)) - _MARGIN_PX, int(np.nanmax(y)) + _MARGIN_PX + 2
     clipped = (x0 < 0, x1 > width, y0 < 0, y1 > height)
-    found = Window(max(y0, 0), min(y1, height), max(x0, 0), min(x1, width), clipped)
-    return found if found.y0 < found.y1 and found.x0 < found.x1 else None
+    box = CutoutBox(max(y0, 0), min(y1, height), max(x0, 0), min(x1, width), clipped)
+    return box if box.y0 < box.y1 and box.x0 < box.x1 else None
 
 
 def _reproject(array: FloatArray, grid: SkyGrid, target: SkyGrid, order: str) -> FloatArray:
     """Interpolate surface brightness per source pixel onto another grid; NaN outside."""
     from reproject import reproject_interp  # noqa: PLC0415 - slow to import and seldom needed
 
-    found = reproject_interp((array, grid.wcs), target.wcs, shape_out=target.shape, order=order, return_footprint=False)
-    return np.asarray(found, np.float32)
+    shape = target.shape
+    pixels = reproject_interp((array, grid.wcs), target.wcs, shape_out=shape, order=order, return_footprint=False)
+    return np.asarray(pixels, np.float32)
 
 
 def _border_sky(image: FloatArray) -> np.float32:

@@ -97,10 +97,10 @@ class FitsPlane:
 
 def split_extension(text: str) -> tuple[Path, int | str | None]:
     """Split ``image.fits[SCI]`` into the path and the HDU; a path that exists as it stands is left alone."""
-    found = re.fullmatch(r"(.+)\[(\w+)\]", text)
-    if found is None or Path(text).exists():
+    match = re.fullmatch(r"(.+)\[(\w+)\]", text)
+    if match is None or Path(text).exists():
         return Path(text), None
-    return Path(found[1]), int(found[2]) if found[2].isdigit() else found[2]
+    return Path(match[1]), int(match[2]) if match[2].isdigit() else match[2]
 
 
 def open_plane(
@@ -253,8 +253,8 @@ def _asked(hdus: fits.HDUList, hdu: int | str, planes: list[int], name: str) -> 
     except (KeyError, IndexError):
         number = -1
     if number not in planes:
-        known = ", ".join(f"{n} {hdus[n].name}".strip() for n in planes) or "none"
-        raise ImageError(f"image '{name}' has no image of two dimensions in HDU '{hdu}': such are {known}; name one")
+        choices = ", ".join(f"{n} {hdus[n].name}".strip() for n in planes) or "none"
+        raise ImageError(f"image '{name}' has no image of two dimensions in HDU '{hdu}': such are {choices}; name one")
     return number
 
 

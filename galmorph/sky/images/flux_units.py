@@ -61,13 +61,13 @@ def zero_point_of(header: Mapping[str, Any], band: Band | None, scale_arcsec: fl
     >>> round(zero_point_of({"PHOTFNU": 1e-8}, None, 0.04), 1)
     28.9
     """
-    for found in (
+    for zero_point in (
         _from_unit(str(header.get("BUNIT", "")), scale_arcsec),
         _from_rates(header, scale_arcsec) + _exposure_mag(header),
         _from_cards(header),
     ):
-        if math.isfinite(found):
-            return found
+        if math.isfinite(zero_point):
+            return zero_point
     if band is None:
         return math.nan
     return _mag_of_mjysr(1.0, scale_arcsec) if band.unit == "MJy/sr" else band.zero_point_ab
@@ -96,13 +96,13 @@ def is_flux_unit(text: str) -> bool:
 def _from_unit(text: str, scale_arcsec: float) -> float:
     for pattern, spelling in _SPELLINGS:
         text = re.sub(pattern, spelling, text.strip())
-    found = _UNIT.fullmatch(text)
-    if found is None:
+    match = _UNIT.fullmatch(text)
+    if match is None:
         return math.nan
-    factor = float(found["factor"] or 1)
-    if found["unit"] == "MJy/sr":
+    factor = float(match["factor"] or 1)
+    if match["unit"] == "MJy/sr":
         return _mag_of_mjysr(factor, scale_arcsec)
-    return _mag_of_jy(factor * _JY_PER_UNIT.get(found["unit"], math.nan))
+    return _mag_of_jy(factor * _JY_PER_UNIT.get(match["unit"], math.nan))
 
 
 def _from_rates(header: Mapping[str, Any], scale_arcsec: float) -> float:

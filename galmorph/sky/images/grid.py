@@ -112,16 +112,16 @@ class SkyGrid:
             return longitude, latitude
         from astropy.coordinates import SkyCoord  # noqa: PLC0415 - slow to import and seldom needed
 
-        found = SkyCoord(longitude, latitude, unit="deg", frame=self._frame).icrs
-        return found.ra.deg, found.dec.deg
+        sky = SkyCoord(longitude, latitude, unit="deg", frame=self._frame).icrs
+        return sky.ra.deg, sky.dec.deg
 
     def _from_icrs(self, ra: DoubleArray, dec: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         if self._frame is None:
             return ra, dec
         from astropy.coordinates import SkyCoord  # noqa: PLC0415 - slow to import and seldom needed
 
-        found = SkyCoord(ra, dec, unit="deg", frame="icrs").transform_to(self._frame).spherical
-        return found.lon.deg, found.lat.deg
+        sky = SkyCoord(ra, dec, unit="deg", frame="icrs").transform_to(self._frame).spherical
+        return sky.lon.deg, sky.lat.deg
 
 
 def sky_grid(
@@ -153,12 +153,12 @@ def sky_grid(
 
 
 def _without_sip(header: fits.Header) -> fits.Header:
-    found = [card for card in header if _SIP_CARD.fullmatch(card)]
+    terms = [card for card in header if _SIP_CARD.fullmatch(card)]
     ctypes = [c for c in ("CTYPE1", "CTYPE2") if str(header.get(c, "")).strip().endswith("-SIP")]
-    if not found and not ctypes:
+    if not terms and not ctypes:
         return header
     cleaned = header.copy()
-    for card in found:
+    for card in terms:
         del cleaned[card]
     for card in ctypes:
         cleaned[card] = str(header[card]).strip().removesuffix("-SIP")

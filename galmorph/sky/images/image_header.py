@@ -59,7 +59,7 @@ def unit_card(unit: Any) -> str:
     if isinstance(unit, u.LogUnit) or unit == u.mag:
         raise ImageError(f"an image has the unit {unit}: expected flux, whose sums mean something; convert it")
     text = str(unit)
-    for known in (u.Jy, u.MJy / u.sr):
-        if unit.is_equivalent(known) and not is_flux_unit(text):
-            return f"{unit.to(known)!r} {'Jy' if known is u.Jy else 'MJy/sr'}"
+    for physical in (u.Jy, u.MJy / u.sr):
+        if unit.is_equivalent(physical) and not is_flux_unit(text):
+            return f"{unit.to(physical)!r} {'Jy' if physical is u.Jy else 'MJy/sr'}"
     return text

@@ -117,7 +117,7 @@ class ImageInput:
         if self.hdu is not None:
             raise ImageError(_too_late("hdu"))
         if survey != source.survey:
-            names = [repr(known.name) if known else "no survey" for known in (survey, source.survey)]
+            names = [repr(each.name) if each else "no survey" for each in (survey, source.survey)]
             raise SurveyError(f"survey {names[0]} was asked for, but the images were opened with {names[1]}: {_AGREE}")
         if self.band is not None and set(self.known_bands()) != set(source.bands):
             bands = "/".join(source.bands) or "no band"

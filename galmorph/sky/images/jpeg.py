@@ -20,7 +20,7 @@ from galmorph.errors import ImageError
 from galmorph.sky.colour import linear_intensity
 from galmorph.sky.cutout import Cutout, FloatArray
 from galmorph.sky.images.source import DoubleArray, Located, nowhere
-from galmorph.sky.images.tiles import Window
+from galmorph.sky.images.tiles import CutoutBox
 from galmorph.sky.survey import Band, Survey
 
 __all__ = ["DISPLAY_SUFFIXES", "JpegSource", "open_stamps"]
@@ -222,7 +222,7 @@ class JpegSource:
         """
         planes = self._planes(tile)
         height, width = planes.shape[1:]
-        window = Window.around(x, y, half_px, (height, width))
+        window = CutoutBox.around(x, y, half_px, (height, width))
         return Cutout(
             planes=planes,
             detection=self._linear(planes),
@@ -305,14 +305,14 @@ def _grey_or_rgb(picture: Any) -> Any:
 
 def _numbers(names: Sequence[str]) -> dict[str, int]:
     """Map names, with or without folder and suffix where that leaves no doubt, to numbers of files."""
-    found: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for spelling in _SPELLINGS:
         spelled = [spelling(name) for name in names]
         count = Counter(spelled)
         for number, text in enumerate(spelled):
             if count[text] == 1:
-                found.setdefault(text, number)
-    return found
+                numbers.setdefault(text, number)
+    return numbers
 
 
 def _without_suffix(name: str) -> str:

@@ -170,19 +170,19 @@ def _by_band(paths: Paths) -> dict[str, list[AnyPath]] | None:
     """
     if isinstance(paths, Mapping):
         return {band: list(_listed(of_band)) for band, of_band in paths.items()}
-    found: dict[str, list[AnyPath]] = {}
+    by_band: dict[str, list[AnyPath]] = {}
     plain: list[AnyPath] = []
     for path in _listed(paths):
         label = re.fullmatch(r"(\w+)=(.+)", str(path))
         if label and not Path(path).exists():
-            found.setdefault(label[1], []).append(label[2])
+            by_band.setdefault(label[1], []).append(label[2])
         else:
             plain.append(path)
-    if found and plain:
+    if by_band and plain:
         raise ImageError(
             f"image '{plain[0]}' was given without its band, others with: expected BAND=FILE; name its band"
         )
-    return found or None
+    return by_band or None
 
 
 def _open_tiles(
@@ -190,8 +190,8 @@ def _open_tiles(
 ) -> list[Tile]:
     if weight and rms:
         raise ImageError("both weight and rms images were given: expected one kind; leave the other out")
-    given = _listed(weight or rms)
-    matched = matching(paths, expand(given, "weight image")) if given else []
+    weights = _listed(weight or rms)
+    matched = matching(paths, expand(weights, "weight image")) if weights else []
     drop_sip = survey is not None and survey.drop_sip
     look = partial(open_plane, drop_sip=drop_sip, keep_open=len(paths) < OPEN_PLANES)
     opened: list[FitsPlane] = []
@@ -292,11 +292,11 @@ def _by_colour(survey: Survey, colour: ColourParams, paths: Paths, kind: str) ->
     by_band = _by_band(paths)
     if by_band is None and not paths:
         return {}
-    found: dict[str, Sequence[AnyPath]] = {}
+    of_survey: dict[str, Sequence[AnyPath]] = {}
     for name, of_band in (by_band or {}).items():
-        found[survey.band(name).name] = of_band
-    if set(found) != set(colour.bands):
-        given = f"of the bands {', '.join(found)}" if found else "without bands"
+        of_survey[survey.band(name).name] = of_band
+    if set(of_survey) != set(colour.bands):
+        bands = f"of the bands {', '.join(of_survey)}" if of_survey else "without bands"
         expected = ", ".join(f"{name}=FILE" for name in colour.bands)
-        raise ImageError(f"{kind} images were given {given}: expected {expected}; give those three")
-    return found
+        raise ImageError(f"{kind} images were given {bands}: expected {expected}; give those three")
+    return of_survey

@@ -35,12 +35,12 @@ def expand(items: Sequence[str | os.PathLike[str]], kind: Kind = "image") -> lis
     ImageError
         If nothing is there.
     """
-    found: dict[str, None] = {}
+    files: dict[str, None] = {}
     for item in items:
-        found |= dict.fromkeys(_expand_one(os.fspath(item), kind))
-    if not found:
+        files |= dict.fromkeys(_expand_one(os.fspath(item), kind))
+    if not files:
         raise ImageError("no image was given: expected FITS files, folders, or a zip of stamps; name one with --image")
-    return list(found)
+    return list(files)
 
 
 def are_stamps(paths: Sequence[str]) -> bool:
@@ -90,10 +90,10 @@ def _expand_one(text: str, kind: Kind) -> list[str]:
         return _of_folder(path, kind)
     if path.exists():
         return [text]
-    found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
-    if not found:
+    entries = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+    if not entries:
         raise ImageError(f"image '{text}' does not exist: expected a file, a folder or a glob; correct the path")
-    return [name for entry in found for name in _expand_one(entry, kind)]
+    return [name for entry in entries for name in _expand_one(entry, kind)]
 
 
 def _of_folder(folder: Path, kind: Kind) -> list[str]:

@@ -20,7 +20,7 @@ from galmorph.sky.images.pixels import Pixels
 from galmorph.sky.images.source import DoubleArray, Located, nowhere
 from galmorph.sky.survey import Band, Survey, surface_brightness_mjysr
 
-__all__ = ["LARGEST_LABEL", "Tile", "TileSource", "Window", "as_labels"]
+__all__ = ["LARGEST_LABEL", "CutoutBox", "Tile", "TileSource", "as_labels"]
 
 LARGEST_LABEL = 1 << 24
 """Windows are read in single precision, which holds whole numbers up to here."""
@@ -54,7 +54,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Window:
+class CutoutBox:
     """Where a cutout lies on its tile, clipped at the edges.
 
     Parameters
@@ -77,7 +77,7 @@ class Window:
         return self.y0, self.y1, self.x0, self.x1
 
     @classmethod
-    def around(cls, x: float, y: float, half_px: int, shape: tuple[int, int]) -> Window | None:
+    def around(cls, x: float, y: float, half_px: int, shape: tuple[int, int]) -> CutoutBox | None:
         """Return the window of 2 `half_px` + 1 pixels around a position; None if it misses the image."""
         if not (math.isfinite(x) and math.isfinite(y)):
             return None
@@ -250,8 +250,8 @@ class TileSource:
 
     def filter_name(self) -> str | None:
         """Return the filter that the headers name; several joined by ``+``; None where they name none."""
-        found = {filter_of(tile.image.cards) for tile in self.tiles} - {None}
-        return "+".join(sorted(str(name) for name in found)) or None
+        filters = {filter_of(tile.image.cards) for tile in self.tiles} - {None}
+        return "+".join(sorted(str(name) for name in filters)) or None
 
     def close(self) -> None:
         """Close the files; windows already read stay valid."""
@@ -266,7 +266,7 @@ class TileSource:
         grid = self.tiles[tile].image.grid
         return math.nan if grid is None else grid.scale_arcsec
 
-    def window(self, tile: int, x: float, y: float, half_px: int) -> Window:
+    def window(self, tile: int, x: float, y: float, half_px: int) -> CutoutBox:
         """Return where a cutout lies on its tile.
 
         Raises
@@ -275,19 +275,19 @@ class TileSource:
             If it lies wholly outside.
         """
         shape = self.tiles[tile].image.shape
-        found = Window.around(x, y, half_px, shape)
-        if found is None:
+        box = CutoutBox.around(x, y, half_px, shape)
+        if box is None:
             raise ImageError(
                 f"position ({x:.1f}, {y:.1f}) lies outside image '{self.tile_names[tile]}' of "
                 f"{shape[1]} x {shape[0]} pixels: expected one inside; leave the row out"
             )
-        return found
+        return box
 
-    def read(self, tile: int, window: Window) -> FloatArray:
+    def read(self, tile: int, window: CutoutBox) -> FloatArray:
         """Read image pixels, (H, W) float32, NaN where there is no data."""
         return self._pixels(self.tiles[tile].image).window(*window.ranges)
 
-    def read_weight(self, tile: int, window: Window, image: FloatArray) -> FloatArray | None:
+    def read_weight(self, tile: int, window: CutoutBox, image: FloatArray) -> FloatArray | None:
         """Read inverse variances, (H, W) float32, 0 where there is no data in them or in `image`; or None."""
         plane = self.tiles[tile].weight
         if plane is None:
@@ -295,7 +295,7 @@ class TileSource:
         stored = self._pixels(plane).window(*window.ranges)
         return np.where(np.isfinite(image), self._inverse_variance(tile, stored), np.float32(0))
 
-    def read_labels(self, tile: int, window: Window) -> IntArray | None:
+    def read_labels(self, tile: int, window: CutoutBox) -> IntArray | None:
         """Read a segmentation map, (H, W) int32, 0 for the sky; or None."""
         plane = self.tiles[tile].labels
         if plane is None:
@@ -323,7 +323,7 @@ class TileSource:
 
     def _coverings(self, ra: DoubleArray, dec: DoubleArray) -> _Coverings:
         """List every position on every tile that covers it."""
-        found = []
+        coverings = []
         directions = unit_vectors(ra, dec)
         for number, tile in enumerate(self.tiles):
             if tile.image.grid is None:
@@ -332,23 +332,24 @@ class TileSource:
             x, y = tile.image.grid.to_pixel(ra[near], dec[near])
             edge = self._edge_distance(number, x, y)
             on = edge >= 0
-            found.append((near[on], np.full(int(on.sum()), number), x[on], y[on], edge[on]))
-        return _Coverings(*(np.concatenate(column) for column in zip(*found, strict=True)))
+            coverings.append((near[on], np.full(int(on.sum()), number), x[on], y[on], edge[on]))
+        return _Coverings(*(np.concatenate(column) for column in zip(*coverings, strict=True)))
 
-    def _best(self, found: _Coverings, n: int) -> Located:
+    def _best(self, coverings: _Coverings, n: int) -> Located:
         """Choose for each row the tile with data, then the one farthest from the edge, then the first."""
-        several = np.bincount(found.row, minlength=n)[found.row] > 1
-        empty = np.zeros(len(found.row), bool)
-        for number in np.unique(found.tile[several]):
-            here = several & (found.tile == number)
-            empty[here] = self._is_empty(number, found.x[here], found.y[here])
-        order = np.lexsort((-found.tile, found.edge_px, ~empty, found.row))  # the last of each row is the best
+        several = np.bincount(coverings.row, minlength=n)[coverings.row] > 1
+        empty = np.zeros(len(coverings.row), bool)
+        for number in np.unique(coverings.tile[several]):
+            here = several & (coverings.tile == number)
+            empty[here] = self._is_empty(number, coverings.x[here], coverings.y[here])
+        # The last of each row is the best.
+        order = np.lexsort((-coverings.tile, coverings.edge_px, ~empty, coverings.row))
         located = nowhere(n)
-        rows = found.row[order]
+        rows = coverings.row[order]
         located.tile[rows], located.x[rows], located.y[rows] = (
-            found.tile[order],
-            found.x[order],
-            found.y[order],
+            coverings.tile[order],
+            coverings.x[order],
+            coverings.y[order],
         )
         return located
 

@@ -17,11 +17,11 @@ from astropy.wcs import WCS
 
 from galmorph.errors import OutputError, PipelineError
 from galmorph.sky.mock.headers import image_header, tangent_wcs
-from galmorph.sky.mock.population import Source, draw_neighbours, draw_rows
+from galmorph.sky.mock.population import MockSource, draw_neighbours, draw_rows
 from galmorph.sky.mock.render import (
-    Stamp,
+    NoiselessImage,
     add_noise,
-    draw_stamp,
+    draw_noiseless,
     load_galsim,
     make_psf,
     paint,
@@ -206,7 +206,7 @@ class _Exposure:
     pixels: Pixels
     weight: Pixels
     header: fits.Header
-    alone: list[Stamp]
+    alone: list[NoiselessImage]
 
 
 def _simulate(galsim: Any, setting: Setting, names: list[str], *, rows: int, seed: int, side_px: int) -> MockField:
@@ -234,8 +234,8 @@ def _expose(
     galsim: Any,
     setting: Setting,
     band_index: int,
-    sources: list[Source],
-    others: list[Source],
+    sources: list[MockSource],
+    others: list[MockSource],
     *,
     wcs: WCS,
     side_px: int,
@@ -244,7 +244,7 @@ def _expose(
     """Draw all sources in one band and add the noise."""
     conditions = setting.bands[band_index]
     psf = make_psf(galsim, conditions, setting.psf)
-    stamps = [draw_stamp(galsim, each, setting, band_index, psf) for each in (*sources, *others)]
+    stamps = [draw_noiseless(galsim, each, setting, band_index, psf) for each in (*sources, *others)]
     sky = np.zeros((side_px, side_px))
     for stamp in stamps:
         paint(sky, stamp)

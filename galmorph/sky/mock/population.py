@@ -11,7 +11,7 @@ from galmorph.sky.mock.galaxies import KINDS, SIZE_FACTOR, faint_neighbour
 from galmorph.sky.mock.light import Shape
 from galmorph.sky.mock.setting import Population
 
-__all__ = ["Source", "draw_neighbours", "draw_rows"]
+__all__ = ["MockSource", "draw_neighbours", "draw_rows"]
 
 FloatArray = npt.NDArray[np.float64]
 Rng = np.random.Generator
@@ -21,7 +21,7 @@ _TRIES = 60
 
 
 @dataclass(frozen=True)
-class Source:
+class MockSource:
     """A shape with the pixel position of its centre and its magnitude in the reference band."""
 
     shape: Shape
@@ -30,7 +30,7 @@ class Source:
     mag: float
 
 
-def draw_rows(rng: Rng, people: Population, *, rows: int, side_px: int, scale_arcsec: float) -> list[Source]:
+def draw_rows(rng: Rng, people: Population, *, rows: int, side_px: int, scale_arcsec: float) -> list[MockSource]:
     """Draw the sources that the catalogue lists: every kind in its share, two in a hundred on the edge.
 
     Parameters
@@ -51,17 +51,17 @@ def draw_rows(rng: Rng, people: Population, *, rows: int, side_px: int, scale_ar
     sizes = [_size(rng, people, mag) * SIZE_FACTOR[kind] for kind, mag in zip(kinds, mags, strict=True)]
     places = _places(rng, np.array(sizes) / scale_arcsec, side_px)
     shapes = [KINDS[kind](rng, size) for kind, size in zip(kinds, sizes, strict=True)]
-    return [Source(s, float(x), float(y), m) for s, (x, y), m in zip(shapes, places, mags, strict=True)]
+    return [MockSource(s, float(x), float(y), m) for s, (x, y), m in zip(shapes, places, mags, strict=True)]
 
 
-def draw_neighbours(rng: Rng, people: Population, *, rows: int, side_px: int) -> list[Source]:
+def draw_neighbours(rng: Rng, people: Population, *, rows: int, side_px: int) -> list[MockSource]:
     """Draw the faint sources that the catalogue does not list, anywhere in the field."""
     count = round(rows * people.neighbours_per_row)
     brightest, faintest = (people.mag_range[1] + step for step in people.neighbour_mags)
     mags = _counts(rng, people.count_slope, brightest, faintest, count)
     places = rng.uniform(-0.5, side_px - 0.5, (count, 2))
     return [
-        Source(faint_neighbour(rng, _size(rng, people, mag)), float(x), float(y), float(mag))
+        MockSource(faint_neighbour(rng, _size(rng, people, mag)), float(x), float(y), float(mag))
         for mag, (x, y) in zip(mags, places, strict=True)
     ]
 

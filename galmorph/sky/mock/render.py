@@ -11,14 +11,14 @@ import numpy.typing as npt
 from scipy.ndimage import correlate1d
 
 from galmorph.errors import PipelineError
-from galmorph.sky.mock.population import Source
+from galmorph.sky.mock.population import MockSource
 from galmorph.sky.mock.setting import Conditions, Setting
 
 __all__ = [
+    "NoiselessImage",
     "Psf",
-    "Stamp",
     "add_noise",
-    "draw_stamp",
+    "draw_noiseless",
     "load_galsim",
     "make_psf",
     "paint",
@@ -63,7 +63,7 @@ class Psf:
 
 
 @dataclass(frozen=True)
-class Stamp:
+class NoiselessImage:
     """A noiseless source alone, in image units, (S, S), and the field's pixel at its corner ``[0, 0]``."""
 
     pixels: Pixels
@@ -122,7 +122,7 @@ def _wings(profile: Any, scale_arcsec: float) -> FloatArray:
     return np.asarray(np.maximum.accumulate(ring[::-1])[::-1], dtype=float)
 
 
-def draw_stamp(galsim: Any, source: Source, setting: Setting, band_index: int, psf: Psf) -> Stamp:
+def draw_noiseless(galsim: Any, source: MockSource, setting: Setting, band_index: int, psf: Psf) -> NoiselessImage:
     """Draw a source alone, convolved with the PSF, on the field's pixel grid."""
     conditions, scale = setting.bands[band_index], setting.scale_arcsec
     parts = [
@@ -135,10 +135,10 @@ def draw_stamp(galsim: Any, source: Source, setting: Setting, band_index: int, p
     x, y = round(source.x_px), round(source.y_px)
     image = galsim.Image(2 * half + 1, 2 * half + 1, dtype=np.float32)
     blurred.drawImage(image, scale=scale, method="no_pixel", offset=(source.x_px - x, source.y_px - y))
-    return Stamp(image.array, x - half, y - half)
+    return NoiselessImage(image.array, x - half, y - half)
 
 
-def _half_px(source: Source, conditions: Conditions, psf: Psf, scale_arcsec: float) -> int:
+def _half_px(source: MockSource, conditions: Conditions, psf: Psf, scale_arcsec: float) -> int:
     """Half of a stamp's side: to where the light drowns in the noise."""
     flux = conditions.flux(source.mag)
     faint = _INVISIBLE * conditions.sigma / flux
@@ -148,7 +148,7 @@ def _half_px(source: Source, conditions: Conditions, psf: Psf, scale_arcsec: flo
     return int(min(galaxy + 5 * psf.fwhm_arcsec / scale_arcsec + 4, _LARGEST_HALF_PX))
 
 
-def paint(field: FloatArray, stamp: Stamp) -> None:
+def paint(field: FloatArray, stamp: NoiselessImage) -> None:
     """Add a stamp to a field, in place; what lies outside the field is cut off."""
     height, width = stamp.pixels.shape
     y = slice(max(stamp.y0, 0), min(stamp.y0 + height, field.shape[0]))

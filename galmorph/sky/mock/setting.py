@@ -134,10 +134,10 @@ def read_setting(survey_name: str, band: str) -> Setting:
         If the survey or a band does not exist or has no simulation; the message lists what exists.
     """
     observed = load_survey(survey_name)
-    known = named_files(shipped("catalogs") / "mocks", ".toml")
-    if observed.name not in known:
-        raise SurveyError(unknown_name("simulated survey", observed.name, known))
-    return _setting(observed, _bands(observed, band), tomllib.loads(known[observed.name].read_text("utf-8")))
+    files = named_files(shipped("catalogs") / "mocks", ".toml")
+    if observed.name not in files:
+        raise SurveyError(unknown_name("simulated survey", observed.name, files))
+    return _setting(observed, _bands(observed, band), tomllib.loads(files[observed.name].read_text("utf-8")))
 
 
 def _bands(observed: Survey, name: str) -> tuple[Band, ...]:
@@ -152,11 +152,11 @@ def _bands(observed: Survey, name: str) -> tuple[Band, ...]:
 def _setting(observed: Survey, bands: tuple[Band, ...], table: Mapping[str, Any]) -> Setting:
     depth = {observed.band(k).name: float(v) for k, v in table["depth"].items() if k != "default"}
     rows = [_conditions(b, depth.get(b.name, table["depth"]["default"]), table["exposure"]) for b in bands]
-    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table["population"].items()}
+    population: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table["population"].items()}
     return Setting(
         survey=observed.name,
         bands=tuple(dataclasses.replace(c, band=_on_grid_of(bands[0], c.band)) for c in rows),
-        population=Population(**given, kinds=table["kinds"]),
+        population=Population(**population, kinds=table["kinds"]),
         blue=tuple(table["colour"]["blue"]),
         red=tuple(table["colour"]["red"]),
         **table["field"],

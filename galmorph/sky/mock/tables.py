@@ -42,8 +42,8 @@ _DOUBLE = {"ra", "dec", "x", "y"}
 def described(values: Mapping[str, npt.ArrayLike]) -> Table:
     """Make a table of `values`, one array a column, with units, descriptions and UCDs (in ``info.meta``)."""
     table = Table()
-    for name, given in values.items():
-        array = np.asarray(given)
+    for name, cells in values.items():
+        array = np.asarray(cells)
         table[name] = array.astype(np.float32) if array.dtype == float and name not in _DOUBLE else array
         unit, ucd, description = _COLUMNS.get(name) or _band_magnitude(name)
         table[name].info.unit = unit or None

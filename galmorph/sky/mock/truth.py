@@ -12,12 +12,12 @@ from astropy.wcs import WCS
 from scipy.special import expit
 
 from galmorph.sky.mock.light import Shape, half_light_arcsec
-from galmorph.sky.mock.population import Source
-from galmorph.sky.mock.render import Stamp
+from galmorph.sky.mock.population import MockSource
+from galmorph.sky.mock.render import NoiselessImage
 from galmorph.sky.mock.setting import Setting
 from galmorph.sky.mock.tables import described
 
-__all__ = ["Radii", "candels_fractions", "catalog_table", "petrosian_radii", "truth_table"]
+__all__ = ["PetrosianRadii", "candels_fractions", "catalog_table", "petrosian_radii", "truth_table"]
 
 FloatArray = npt.NDArray[np.float64]
 _STEPS = 8
@@ -28,7 +28,7 @@ _MAG_ERROR = 0.05
 
 
 @dataclass(frozen=True)
-class Radii:
+class PetrosianRadii:
     """Petrosian and half-light radius in pixels, flux within 2 r_P; NaN if not reached in the stamp."""
 
     rpet_px: float
@@ -36,7 +36,7 @@ class Radii:
     petro_flux: float
 
 
-def petrosian_radii(pixels: npt.NDArray[np.float32], x: float, y: float) -> Radii:
+def petrosian_radii(pixels: npt.NDArray[np.float32], x: float, y: float) -> PetrosianRadii:
     """Measure a noiseless source with circles about a known centre.
 
     The Petrosian radius r_P is the smallest radius at which the mean surface brightness between 0.8 r and
@@ -55,14 +55,14 @@ def petrosian_radii(pixels: npt.NDArray[np.float32], x: float, y: float) -> Radi
     radius = 0.5 * 1.25 ** (np.arange(count) / _STEPS)
     flux, _, _ = sep.sum_circle(np.ascontiguousarray(pixels), np.full(count, x), np.full(count, y), radius, subpix=0)
     if count <= 2 * _STEPS:
-        return Radii(np.nan, np.nan, np.nan)
+        return PetrosianRadii(np.nan, np.nan, np.nan)
     middle = slice(_STEPS, -_STEPS)
     ring = (flux[2 * _STEPS :] - flux[: -2 * _STEPS]) / (1.25**2 - 0.8**2)
     eta = ring / flux[middle]
     rpet = _first_crossing(radius[middle], eta)
     total = float(np.interp(2 * rpet, radius, flux)) if 2 * rpet <= radius[-1] else float(flux[-1])
     r50 = float(np.interp(0.5 * total, flux, radius)) if np.isfinite(rpet) else np.nan
-    return Radii(rpet, r50, total if np.isfinite(rpet) else np.nan)
+    return PetrosianRadii(rpet, r50, total if np.isfinite(rpet) else np.nan)
 
 
 def _first_crossing(radius: FloatArray, eta: FloatArray) -> float:
@@ -82,11 +82,11 @@ def candels_fractions(shape: Shape, snr: float) -> dict[str, float]:
     source of low S/N becomes unclassifiable.
     """
     lost = float(expit((12 - snr) / 4)) if np.isfinite(snr) else 1.0
-    seen = _VOTES[shape.kind]
+    votes = _VOTES[shape.kind]
     bulge = min(1.0, 1.3 * shape.bulge_share)
-    spheroid = 1.0 if shape.kind == "spheroid" else max(seen[0], bulge)
-    known = dict(zip(_ANSWERS, (spheroid, *seen[1:]), strict=True))
-    return {k: v * (1 - lost) for k, v in known.items()} | {"unclassifiable": lost}
+    spheroid = 1.0 if shape.kind == "spheroid" else max(votes[0], bulge)
+    fractions = dict(zip(_ANSWERS, (spheroid, *votes[1:]), strict=True))
+    return {k: v * (1 - lost) for k, v in fractions.items()} | {"unclassifiable": lost}
 
 
 _ANSWERS = ("spheroid", "disk", "irregular", "point_source")
@@ -102,7 +102,7 @@ _VOTES: dict[str, tuple[float, float, float, float]] = {
 }
 
 
-def truth_table(setting: Setting, sources: list[Source], stamps: list[Stamp], wcs: WCS) -> Table:
+def truth_table(setting: Setting, sources: list[MockSource], stamps: list[NoiselessImage], wcs: WCS) -> Table:
     """Make the table of truth, one row per catalogued source, with units, descriptions and UCDs."""
     x, y = np.array([(s.x_px, s.y_px) for s in sources]).T
     ra, dec = wcs.all_pix2world(x, y, 0)
@@ -133,7 +133,7 @@ def truth_table(setting: Setting, sources: list[Source], stamps: list[Stamp], wc
     )
 
 
-def _magnitudes(setting: Setting, sources: list[Source]) -> dict[str, list[float]]:
+def _magnitudes(setting: Setting, sources: list[MockSource]) -> dict[str, list[float]]:
     """Column `mag` of the reference band and, where there are several, one for each band."""
     columns = {"mag": [s.mag for s in sources]}
     if len(setting.bands) > 1:
@@ -142,12 +142,12 @@ def _magnitudes(setting: Setting, sources: list[Source]) -> dict[str, list[float
     return columns
 
 
-def _band_mag(setting: Setting, source: Source, band_index: int) -> float:
+def _band_mag(setting: Setting, source: MockSource, band_index: int) -> float:
     offsets = [(light.share, setting.colour_offset(band_index, light.tint)) for light in source.shape.lights]
     return float(source.mag - 2.5 * np.log10(sum(share * 10 ** (-0.4 * mag) for share, mag in offsets)))
 
 
-def _snr(setting: Setting, radii: Radii) -> float:
+def _snr(setting: Setting, radii: PetrosianRadii) -> float:
     """S/N of the flux within the Petrosian radius: noise of the sky (white) and of the photons."""
     conditions = setting.reference
     sky = conditions.sigma**2 * np.pi * radii.rpet_px**2
