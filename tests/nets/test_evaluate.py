@@ -9,7 +9,14 @@ import pytest
 import tiny
 from scipy import stats
 
-from galmorph.nets.evaluate import MIN_VOTES, evaluate, expected_calibration_error, mean_fractions, signal_explained
+from galmorph.nets.evaluate import (
+    MIN_VOTES,
+    countable,
+    evaluate,
+    expected_calibration_error,
+    mean_fractions,
+    signal_explained,
+)
 from galmorph.sky.scheme import Labels
 
 
@@ -145,3 +152,12 @@ def test_no_labels_at_all_give_an_empty_report():
 def test_a_report_is_plain_json():
     labels, truth = drawn(50)
     assert json.loads(json.dumps(evaluate(truth, labels, tiny.TREE, truth.mean(axis=0))))["rows"] == 50
+
+
+def test_votes_count_from_three_on_and_fractions_always():
+    """Just below and at the least number; totals of at most 1 are fractions or classes."""
+    votes = Labels(np.array([[2.0, 0.0], [3.0, 0.0], [0.0, 0.0]]), np.array([[2.0, 2.0], [3.0, 3.0], [0.0, 0.0]]))
+    assert MIN_VOTES == 3
+    assert countable(votes).all(axis=1).tolist() == [False, True, False]
+    fractions = Labels(np.array([[0.5, 0.5], [0.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 0.0]]))
+    assert countable(fractions).all(axis=1).tolist() == [True, False]

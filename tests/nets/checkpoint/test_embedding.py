@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import mahalanobis
@@ -31,6 +34,36 @@ def test_about_one_in_a_hundred_new_ones_is_called_outside():
     """The limit of 2 000 has a relative error of a fifth; 4 standard deviations are .012."""
     found = fit_embedding(features(4000, 1), features(2000, 2), false_alarms=0.01)
     assert (found.distance(features(20_000, 3)) > found.limit).mean() == pytest.approx(0.01, abs=0.012)
+
+
+@pytest.mark.parametrize("false_alarms", ["0.01", "0.05", "0.1", "0.5"])
+@pytest.mark.parametrize("n", [20, 38, 39, 40, 98, 99, 100, 101, 199])
+def test_the_limit_is_the_distance_of_exactly_the_rank_of_conformal_prediction(n, false_alarms):
+    """The ceil((n + 1) (1 - false alarms))-th of n distances; the largest where there are not so many."""
+    held = features(n, n)
+    found = fit_embedding(features(400, 1), held, false_alarms=float(false_alarms))
+    distances = np.sort(found.distance(held))
+    rank = math.ceil((n + 1) * (1 - Fraction(false_alarms)))
+    assert found.limit == distances[min(rank, n) - 1]
+    assert (distances > found.limit).sum() == max(n - rank, 0)
+    assert len(set(distances)) == n
+
+
+def test_stamps_in_turn_are_called_outside_exactly_as_often_as_allowed():
+    """Of 40 stamps, each judged by the limit of the 39 others, 2 lie outside at 5 %: never 1, never 3."""
+    training, held = features(400, 1), features(40, 7)
+    outside = 0
+    for row in range(40):
+        found = fit_embedding(training, np.delete(held, row, axis=0), false_alarms=0.05)
+        outside += int(found.distance(held[[row]])[0] > found.limit)
+    assert outside == 2
+
+
+@pytest.mark.parametrize("fewest", [19, 20])
+def test_twenty_stamps_are_just_enough(fewest):
+    enough = fewest == 20
+    assert (fit_embedding(features(fewest, 1), features(50, 2)) is not None) == enough
+    assert (fit_embedding(features(50, 1), features(fewest, 2)) is not None) == enough
 
 
 def test_what_leaves_the_usual_directions_is_outside():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -112,6 +113,25 @@ def test_joined_networks_may_differ(tmp_path):
     np.testing.assert_array_equal(again.predict(stamps()), made.predict(stamps()))
     assert (made.name, again.scheme, again.split) == ("both", tiny.TREE, parts[0].split)
     assert [p["share"] for p in read_card(tmp_path / "both.safetensors")["joined"]] == [0.25, 0.75]
+
+
+def test_temperatures_are_joined_geometrically_by_their_shares():
+    """As probabilities to the power of 1 / T, they act on logarithms: T of 4 and 1 by 1 : 3 are the root of 2."""
+    parts = [tiny.checkpoint(temperatures=t) for t in ((4.0, 0.5), (1.0, 2.0))]
+    assert ensemble(parts).temperatures == pytest.approx((2.0, 1.0))
+    assert ensemble(parts, shares=[1, 3]).temperatures == pytest.approx((2.0**0.5, 2.0**0.5))
+    assert ensemble(parts, shares=[2, 6]).temperatures == ensemble(parts, shares=[1, 3]).temperatures
+
+
+def test_the_checksums_of_the_parts_and_of_the_result_are_those_of_their_files(tmp_path):
+    paths = [save_checkpoint(tiny.checkpoint(version=v), tmp_path / f"{v}.safetensors") for v in ("7", "8")]
+    joint = ensemble(paths, tmp_path / "both.safetensors")
+    card = read_card(tmp_path / "both.safetensors")
+    sums = [hashlib.sha256(p.read_bytes()).hexdigest() for p in (*paths, tmp_path / "both.safetensors")]
+    assert [part["sha256"] for part in card["joined"]] == sums[:2]
+    assert joint.sha256 == card["sha256"] == sums[2]
+    assert len(set(sums)) == 3
+    assert ensemble(paths).sha256 == ""  # it has no file
 
 
 def test_parts_that_are_ensembles_keep_their_shares():

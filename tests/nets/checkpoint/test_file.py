@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from dataclasses import replace
@@ -131,8 +132,15 @@ def test_an_envelope_without_limits_comes_back(tmp_path):
 def test_the_card_lies_beside_and_knows_the_hash(saved):
     card = read_card(saved)
     assert card["note"] == "a card"
-    assert card["sha256"] == load_checkpoint(saved).sha256
+    assert card["sha256"] == load_checkpoint(saved).sha256 == hashlib.sha256(saved.read_bytes()).hexdigest()
     assert sorted(p.name for p in saved.parent.iterdir()) == ["tiny.json", "tiny.safetensors"]
+
+
+def test_equal_checkpoints_have_equal_checksums_and_others_others(saved, tmp_path):
+    again = save_checkpoint(tiny.checkpoint(), tmp_path / "again.safetensors")
+    other = save_checkpoint(tiny.checkpoint(temperatures=(1.0, 1.0)), tmp_path / "other.safetensors")
+    sums = [load_checkpoint(p).sha256 for p in (saved, again, other)]
+    assert sums[0] == sums[1] != sums[2]
 
 
 def test_scores_are_entered_into_a_card(saved):
@@ -334,7 +342,7 @@ def test_a_shipped_checkpoint_loads_and_has_a_card(name):
     checkpoint = load_checkpoint(name)
     assert isinstance(checkpoint, Checkpoint)
     card = read_card(name)
-    assert card["sha256"] == checkpoint.sha256
+    assert card["sha256"] == checkpoint.sha256 == hashlib.sha256(find_checkpoint(name).read_bytes()).hexdigest()
     shape = (1, checkpoint.recipe.planes, checkpoint.recipe.size, checkpoint.recipe.size)
     assert np.isfinite(checkpoint.predict(np.zeros(shape, np.float32))).all()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from dataclasses import replace
@@ -73,7 +74,7 @@ def test_the_file_says_all_that_the_checkpoint_says(saved):
     assert inside["temperatures"] == list(checkpoint.temperatures)
     assert inside["scheme"] == checkpoint.scheme.to_dict()
     assert inside["envelope"]["bands"] == ["r"]
-    assert inside["sha256"] == checkpoint.sha256
+    assert inside["sha256"] == checkpoint.sha256 == hashlib.sha256(saved[0].read_bytes()).hexdigest()
     (stamps,) = model.graph.input
     assert stamps.name == "stamps"
     assert [d.dim_value for d in stamps.type.tensor_type.shape.dim] == [0, 1, 16, 16]

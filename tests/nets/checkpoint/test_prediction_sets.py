@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import tiny
@@ -43,6 +46,45 @@ def test_small_calibration_parts_cover_at_least_the_nominal_share_on_average(kin
         sets = fit_sets(*drawn(19, 100 + seed, 1), coverage=0.9, kind=kind)
         covered.append((sets.members(new) * truth).sum(axis=1).mean())
     assert 0.895 < np.mean(covered) < 0.955
+
+
+def certain(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the probability of one vote each, all different, between the two answers there are."""
+    right = np.random.default_rng(seed).permutation(np.linspace(0.1, 0.9, n))
+    return np.stack([right, 1.0 - right], axis=1), np.tile([1.0, 0.0], (n, 1))
+
+
+@pytest.mark.parametrize("coverage", ["0.5", "0.68", "0.8", "0.9", "0.95"])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 8, 9, 10, 18, 19, 20, 39, 99])
+def test_the_threshold_is_the_score_of_exactly_the_rank_of_conformal_prediction(n, coverage):
+    """The ceil((n + 1) coverage)-th least score of n; where there are not so many, none is large enough."""
+    first, votes = certain(n, n)
+    sets = fit_sets(first, votes, coverage=float(coverage), by_class=True)
+    rank = math.ceil((n + 1) * Fraction(coverage))
+    scores = np.sort(1.0 - first[:, 0])
+    assert sets.thresholds[0] == (scores[rank - 1] if rank <= n else np.inf)
+    assert sets.rows == n
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("coverage", ["0.5", "0.8", "0.9"])
+@pytest.mark.parametrize("n", [4, 9, 10, 19, 30])
+def test_each_row_left_out_in_turn_is_covered_exactly_as_often_as_promised(n, coverage, kind):
+    """Of n + 1 rows ceil((n + 1) coverage) lie within the threshold of the others: not one more, and not one less."""
+    first, votes = certain(n + 1, n)
+    if kind == "aps":  # whose score is the sum of what is likelier: here that of the other answer
+        first[:, 0], first[:, 1] = 0.45 * first[:, 0], 1.0 - 0.45 * first[:, 0]
+    inside = 0
+    for row in range(n + 1):
+        others = np.arange(n + 1) != row
+        sets = fit_sets(first[others], votes[others], coverage=float(coverage), kind=kind, by_class=True)
+        inside += int(sets.members(first[[row]])[0, 0])
+    assert inside == math.ceil((n + 1) * Fraction(coverage))
+
+
+def test_a_score_equal_to_the_threshold_is_inside_and_the_next_is_not():
+    sets = PredictionSets("lac", 0.9, (0.25, 0.25))
+    assert sets.members(np.array([[0.75, 0.25], [0.75 - 1e-9, 0.25 + 1e-9]]))[:, 0].tolist() == [True, False]
 
 
 def test_each_class_is_covered_where_it_is_asked_for():

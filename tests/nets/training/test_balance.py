@@ -75,3 +75,18 @@ def test_shares_of_rows_without_labels_are_refused():
     like[6:] = True
     with pytest.raises(PipelineError, match="no labelled row outside the test part"):
         share_weights(made, ~like, like)
+
+
+@pytest.mark.parametrize("method", ["balanced", "effective"])
+def test_labels_of_other_rows_leave_the_weights_of_the_training_rows_alone(method):
+    """Nothing of the test part, nor of any row that neither trains nor is to be like, reaches the weights."""
+    made = labels(8, 7, 5)
+    train, like = np.arange(22) % 3 == 0, np.arange(22) % 3 == 1
+    other = ~train & ~like
+    scrambled = Labels(made.counts.copy(), made.totals.copy())
+    scrambled.counts[other] = np.random.default_rng(1).permutation(made.counts[other])[:, ::-1] * 7.0
+    scrambled.totals[other] = 7.0
+    assert np.array_equal(share_weights(made, train, like), share_weights(scrambled, train, like))
+    rows = np.flatnonzero(train)
+    weights = [class_weights(given.take(rows), SCHEME, method) for given in (made, scrambled)]
+    assert np.array_equal(*weights)

@@ -26,6 +26,14 @@ from galmorph.toml import build
 OBSERVED = Augmentation(observation=Observation(0.17, 0.07, 0.06, (0.3, 1.0), (15.0, 100.0)))
 
 
+SETTINGS = TrainingSettings(epochs=2, batch=4, bfloat16=False)
+
+
+def set_with(**tensors: torch.Tensor) -> TrainingSet:
+    """Make the tiny set with other tensors."""
+    return dataclasses.replace(tiny.training_set(), **tensors)
+
+
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     """All that a run carries along, in one dictionary."""
     parts = {"network": trainer.network, "averaged": trainer.averaged, "best": trainer.best}
@@ -209,11 +217,88 @@ def test_a_gpu_learns_what_the_processor_learns(tmp_path, settings):
     assert_equal(runs[2], runs[1])
 
 
+# What it sees
+
+
+def watched(trainer: Trainer) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Note the rows and stamps of every batch that a trainer learns from."""
+    batches = []
+    shown = trainer._stamps
+
+    def stamps(part: TrainingSet, rows: torch.Tensor, ranges: Augmentation | None, generator: torch.Generator):
+        made = shown(part, rows, ranges, generator)
+        if part is trainer.training:
+            batches.append((rows, made))
+        return made
+
+    trainer._stamps = stamps
+    return batches
+
+
+def test_every_epoch_shows_all_galaxies_in_another_order_from_another_side():
+    """Twelve galaxies in three batches; the chance of two equal orders is one in 5e8."""
+    trainer = tiny.trainer(epochs=3)
+    trainer.validation = tiny.training_set()
+    batches = watched(trainer)
+    list(trainer.epochs())
+    assert [len(rows) for rows, _ in batches] == [4] * 9
+    orders = [torch.cat([rows for rows, _ in batches[e : e + 3]]).tolist() for e in (0, 3, 6)]
+    assert all(sorted(order) == list(range(12)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 3
+    assert list(range(12)) not in orders
+    shown = [torch.cat([stamps for _, stamps in batches[e : e + 3]]) for e in (0, 3, 6)]
+    upright = tiny.training_set().stamps(torch.arange(12), None, torch.Generator())
+    views = [upright, *(stamps[np.argsort(order)] for stamps, order in zip(shown, orders, strict=True))]
+    for one in range(4):
+        for other in range(one):
+            difference = (views[one] - views[other]).abs().amax(dim=(1, 2, 3))
+            assert (difference > 0.05).all()  # of stamps whose brightest pixel is about 1
+
+
+def test_the_views_of_a_batch_are_those_of_its_augmentation():
+    """Without any range only rotations and mirror images are left, of which a round galaxy shows nothing."""
+    trainer = tiny.trainer(Augmentation(zoom=1.0, shift=0.0, brightness=0.0), epochs=1)
+    trainer.validation = tiny.training_set()
+    batches = watched(trainer)
+    list(trainer.epochs())
+    upright = tiny.training_set().stamps(torch.arange(12), None, torch.Generator())
+    rows, stamps = (torch.cat(each) for each in zip(*batches, strict=True))
+    apart = (stamps - upright[rows]).abs().mean(dim=(1, 2, 3))
+    assert (apart > 0).all()
+    assert apart[rows % 2 == 0].mean() < 0.4 * apart[rows % 2 == 1].mean()
+
+
+@pytest.mark.parametrize("loss", ["likelihood", "dirichlet", "cross_entropy"])
+def test_the_validation_loss_does_not_depend_on_the_smoothing(loss):
+    """It compares runs; the loss that is learnt from does depend on it."""
+    plain, smooth = (tiny.trainer(loss=loss, smoothing=s, epochs=1) for s in (0.0, 0.3))
+    assert plain.validation_loss() == smooth.validation_loss()
+    first, second = next(plain.epochs()), next(smooth.epochs())
+    assert first.train_loss != pytest.approx(second.train_loss, rel=1e-3)
+
+
+def test_the_validation_loss_is_of_upright_stamps_and_the_same_whenever_it_is_computed():
+    trainer = tiny.trainer(Augmentation(zoom=2.0, shift=0.5, brightness=1.0))
+    calm = tiny.trainer(Augmentation(zoom=1.0, shift=0.0, brightness=0.0))
+    assert trainer.validation_loss() == trainer.validation_loss() == calm.validation_loss()
+
+
+def test_nothing_of_the_validation_part_reaches_the_weights_but_which_epoch_is_kept():
+    """Its labels and images scrambled, the network and its average are the same to the last bit."""
+    part = tiny.training_set()
+    other = set_with(counts=part.counts.flip(0), coefficients=part.coefficients.flip(0))
+    runs = [
+        Trainer(part, validation, tiny.TREE, tiny.CONFIG, Augmentation(), dataclasses.replace(SETTINGS, epochs=3))
+        for validation in (part, other)
+    ]
+    losses = [[epoch.validation_loss for epoch in run.epochs()] for run in runs]
+    one, two = (weights(run) for run in runs)
+    assert all(torch.equal(one[k], two[k]) for k in one if not k.startswith("best."))
+    assert losses[0] != losses[1]
+    assert [h["train_loss"] for h in runs[0].history] == [h["train_loss"] for h in runs[1].history]
+
+
 # What stops it
-
-
-def set_with(**tensors: torch.Tensor) -> TrainingSet:
-    return dataclasses.replace(tiny.training_set(), **tensors)
 
 
 def stopped(trainer: Trainer, words: str) -> None:
@@ -226,9 +311,6 @@ def stopped(trainer: Trainer, words: str) -> None:
     assert all(torch.equal(before[k], v) for k, v in after.items() if k.startswith("best."))
     assert all(torch.isfinite(v).all() for v in after.values())
     assert (trainer.done, trainer.history) == (0, [])
-
-
-SETTINGS = TrainingSettings(epochs=2, batch=4, bfloat16=False)
 
 
 def test_a_loss_that_is_no_number_stops_a_training_and_says_where():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -104,6 +105,9 @@ def test_a_start_is_told_by_its_name_and_contents_not_by_its_folder(path, tmp_pa
     copy.parent.mkdir()
     copy.write_bytes(path.read_bytes())
     assert mark_of(path) == mark_of(copy)
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert mark_of(path) == f"two, sha256 {checksum[:12]}"
+    assert load_start(path, tiny.CONFIG, tiny.RECIPE, tiny.TREE).about(1)["sha256"] == checksum
     save_checkpoint(tiny.checkpoint(), copy)
     assert mark_of(path) != mark_of(copy)
 
