@@ -8,8 +8,9 @@
     ├── ImageError        (ValueError)   a missing, truncated or unsuitable image
     ├── SchemeError       (ValueError)   a label tree that contradicts itself, labels that do not fit it
     ├── CheckpointError   (ValueError)   a corrupt checkpoint, or one that does not fit the images
-    ├── PipelineError     (ValueError)   a pipeline file with unknown or impossible settings
+    ├── PipelineError     (ValueError)   a pipeline file with unknown or impossible settings, a missing library
     │   └── DivergedError                a training whose loss or gradient is no finite number
+    ├── ArchiveError      (OSError)      an archive that does not answer, or not with what was asked for
     ├── OutputError       (OSError)      a result that exists already or cannot be written
     ├── UnknownNameError  (LookupError)  a name of nothing that ships
     └── UnclassifiedError (ValueError)   ``--strict``: some rows have no probabilities
@@ -24,6 +25,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "ArchiveError",
     "CatalogError",
     "CheckpointError",
     "DivergedError",
@@ -69,6 +71,10 @@ class PipelineError(GalmorphError, ValueError):
 
 class DivergedError(PipelineError):
     """A training whose loss or gradient is no finite number any more."""
+
+
+class ArchiveError(GalmorphError, OSError):
+    """An archive that does not answer, or not with what was asked for."""
 
 
 class OutputError(GalmorphError, OSError):

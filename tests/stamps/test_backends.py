@@ -80,5 +80,5 @@ def test_an_unknown_backend_is_explained():
 def test_a_backend_without_its_library_is_explained(monkeypatch):
     """The message says what to install."""
     monkeypatch.setattr(backends.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(PipelineError, match="pip install photutils"):
+    with pytest.raises(PipelineError, match=r"pip install 'galmorph\[photutils\]'"):
         backend("photutils")

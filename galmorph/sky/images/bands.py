@@ -6,6 +6,7 @@ middle (green) band, never more than the window.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Sequence
 
@@ -76,6 +77,8 @@ class ColourSource:
         self.scale_arcsec = self._middle.scale_arcsec
         self.has_wcs = self._middle.has_wcs
         self._same_grid = [[self._twin(s, tile) for tile in range(len(self.tile_names))] for s in self._sources]
+        if any(None in twins for twins in self._same_grid):
+            _check_reproject()
 
     def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
         """Find the tile of the middle band that covers each sky position best, as `TileSource` does."""
@@ -210,6 +213,15 @@ class ColourSource:
             return np.asarray(1 / variance, np.float32)
 
 
+def _check_reproject() -> None:
+    """Say now, and not for each row, that the library is missing that aligns bands."""
+    if importlib.util.find_spec("reproject") is None:
+        raise ImageError(
+            "the images of the three bands are on different grids, and reproject, which aligns them, is not installed: "
+            "pip install 'galmorph[sdss]', or give images on one grid"
+        )
+
+
 def _same_pixels(one: SkyGrid | None, other: SkyGrid | None) -> bool:
     return one is None or other is None or one.matches(other)
 
@@ -233,7 +245,7 @@ def _bounding(x: DoubleArray, y: DoubleArray, shape: tuple[int, int]) -> CutoutB
 
 def _reproject(array: FloatArray, grid: SkyGrid, target: SkyGrid, order: str) -> FloatArray:
     """Interpolate surface brightness per source pixel onto another grid; NaN outside."""
-    from reproject import reproject_interp  # noqa: PLC0415 - slow to import and seldom needed
+    from reproject import reproject_interp  # noqa: PLC0415 - a second, and an extra: few images need it
 
     shape = target.shape
     pixels = reproject_interp((array, grid.wcs), target.wcs, shape_out=shape, order=order, return_footprint=False)

@@ -53,7 +53,9 @@ def backend(name: str) -> Measure:
 
         return measure_with_sep
     if importlib.util.find_spec("photutils") is None:
-        raise PipelineError("backend 'photutils' needs that library, which is not installed: pip install photutils")
+        raise PipelineError(
+            "backend 'photutils' needs that library, which is not installed: pip install 'galmorph[photutils]'"
+        )
     from galmorph.stamps.backends.plain_photutils import measure_with_photutils  # noqa: PLC0415 - slow to import
 
     return measure_with_photutils
