@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from astropy.table import Table
 
 from galmorph.errors import OutputError, PipelineError
-from galmorph.learning.pipeline import Pipeline
+from galmorph.learning.pipeline import Pipeline, TrainPipeline, load_training
 from galmorph.learning.pipeline import load_pipeline as read_pipeline
+from galmorph.learning.sections import CalibrationSettings
 from galmorph.nets.checkpoint.card import add_to_card, read_card
 from galmorph.pages import descriptions
 from galmorph.pages.losses import draw_losses
@@ -305,7 +306,7 @@ def measure(
 def train(
     labels: Any,
     images: Paths | ImageSource,
-    pipeline: str | Path | Pipeline,
+    pipeline: str | Path | TrainPipeline,
     output: str | Path,
     *,
     survey: str | Survey | None = None,
@@ -372,7 +373,7 @@ def train(
     chosen = _pipeline(pipeline, overrides)
     table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
     asked = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu)
-    opened = _opened(asked, chosen.images["survey"], chosen.images["band"])
+    opened = _opened(asked, chosen.images.survey, chosen.images.band)
     with opened as source, reporting(progress) as report_to, _limited(threads):
         return training.train(
             table,
@@ -387,7 +388,7 @@ def train(
 
 
 def run(
-    pipelines: str | Path | Pipeline | Sequence[str | Path | Pipeline],
+    pipelines: str | Path | TrainPipeline | Sequence[str | Path | TrainPipeline],
     output: str | Path,
     *,
     inputs: Inputs | None = None,
@@ -428,13 +429,13 @@ def run(
     from galmorph.learning import comparison  # noqa: PLC0415 - torch
 
     overrides = _overrides(epochs=epochs, seed=seed, inputs=inputs)
-    listed = [pipelines] if isinstance(pipelines, str | Path | Pipeline) else pipelines
+    listed = [pipelines] if isinstance(pipelines, str | Path | TrainPipeline) else pipelines
     chosen = [_pipeline(each, overrides) for each in listed]
     with reporting(progress) as report_to, _limited(threads):
         return comparison.compare(
             chosen,
             Path(output),
-            part=split,
+            split=split,
             resume=resume,
             device=device,
             progress=report_to,
@@ -443,7 +444,7 @@ def run(
 
 
 def tune(
-    pipeline: str | Path | Pipeline,
+    pipeline: str | Path | TrainPipeline,
     output: str | Path,
     *,
     inputs: Inputs | None = None,
@@ -569,7 +570,7 @@ def evaluate(
     table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
     asked, usual = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu), scored.envelope
     with _opened(asked, usual.survey, usual.band) as source, reporting(progress) as report_to:
-        scores = scoring.evaluate_checkpoint(scored, table, source, part=split, views=views, progress=report_to)
+        scores = scoring.evaluate_checkpoint(scored, table, source, split=split, views=views, progress=report_to)
     if card is not None:
         add_to_card(card, split, scores)
     if output is not None:
@@ -642,10 +643,10 @@ def calibrate(
     CatalogError, CheckpointError, ImageError, SchemeError, SurveyError, OutputError
         If something does not fit.
     """
-    from galmorph.learning import calibration, scoring  # noqa: PLC0415 - torch
+    from galmorph.learning import scoring  # noqa: PLC0415 - torch
 
     path = _new_file(output, ".safetensors", overwrite=overwrite)
-    settings = calibration.CalibrationSettings(method, sets, coverage, by_class, false_alarms)
+    settings = CalibrationSettings(method, sets, coverage, by_class, false_alarms)
     former = load_checkpoint(checkpoint)
     table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
     asked, usual = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu), former.envelope
@@ -1028,10 +1029,10 @@ def _opened(images: ImageInput, survey: str, band: str) -> Iterator[ImageSource]
         yield it
 
 
-def _pipeline(pipeline: str | Path | Pipeline, overrides: Mapping[str, Any]) -> Pipeline:
-    if isinstance(pipeline, Pipeline):
+def _pipeline(pipeline: str | Path | TrainPipeline, overrides: Mapping[str, Any]) -> TrainPipeline:
+    if isinstance(pipeline, TrainPipeline):
         return pipeline.changed(pipeline.name, overrides)
-    return read_pipeline(pipeline, overrides)
+    return load_training(pipeline, overrides)
 
 
 def _overrides(*, epochs: int | None = None, seed: int | None = None, inputs: Inputs | None = None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar, Union
 
 from galmorph.errors import GalmorphError, PipelineError, unknown_name
 
-__all__ = ["build", "expecting", "others", "read_file", "to_table", "to_text"]
+__all__ = ["apart", "build", "expecting", "others", "read_file", "to_table", "to_text"]
 
 T = TypeVar("T")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -62,6 +62,11 @@ def expecting(words: str) -> dict[str, str]:
 def others() -> Any:
     """Make the field of a dataclass that receives the keys which no other field has."""
     return dataclasses.field(default_factory=dict, metadata={"others": "true"})
+
+
+def apart(default: Any) -> Any:
+    """Make the field of a dataclass that is no key of its table."""
+    return dataclasses.field(default=default, metadata={"apart": "true"})
 
 
 @dataclass(frozen=True)
@@ -124,14 +129,15 @@ def build(
 def _build(kind: type[T], table: Mapping[str, Any], place: _Place) -> T:
     spec, hints = _fields(kind), typing.get_type_hints(kind)
     rest = next((name for name, field in spec.items() if "others" in field.metadata), None)
-    loose = {key: value for key, value in table.items() if key not in spec or key == rest}
-    values = {name: _value(hints[name], table[name], place, spec[name]) for name in spec if name in table}
+    keys = [name for name in spec if name != rest]
+    loose = {key: value for key, value in table.items() if key not in keys}
+    if loose and rest is None:
+        raise place.complaint(unknown_name("key", sorted(loose)[0], keys))
+    if missing := [name for name in keys if name not in table and _is_required(spec[name])]:
+        raise place.complaint(f"lacks '{missing[0]}': add it")
+    values = {name: _value(hints[name], table[name], place, spec[name]) for name in keys if name in table}
     if rest is not None:
         values[rest] = _table(hints[rest], loose, place)
-    elif loose:
-        raise place.complaint(unknown_name("key", sorted(loose)[0], spec))
-    if missing := [name for name, field in spec.items() if name not in values and _is_required(field)]:
-        raise place.complaint(f"lacks '{missing[0]}': add it")
     try:
         return kind(**values)
     except GalmorphError as problem:
@@ -139,7 +145,7 @@ def _build(kind: type[T], table: Mapping[str, Any], place: _Place) -> T:
 
 
 def _fields(kind: Any) -> dict[str, dataclasses.Field[Any]]:
-    return {f.name: f for f in dataclasses.fields(kind) if f.init and not f.name.startswith("_")}
+    return {f.name: f for f in dataclasses.fields(kind) if "apart" not in f.metadata and not f.name.startswith("_")}
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:

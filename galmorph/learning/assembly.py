@@ -5,28 +5,33 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import PipelineError
-from galmorph.learning.pipeline import Pipeline
+from galmorph.learning.labelled_table import LabelledTable
+from galmorph.learning.pipeline import TrainPipeline
+from galmorph.learning.sections import Simulated, Stars
 from galmorph.nets.training.training_set import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
 from galmorph.progress import Progress
 from galmorph.runs.blas import one_blas_thread
-from galmorph.runs.gather import Galaxy, Gathering, gather, seed_of
+from galmorph.runs.gather import Galaxy, gather, seed_of
 from galmorph.runs.simulated import field_gathering
 from galmorph.sky.images import ImageSource
 from galmorph.sky.mock import simulate
-from galmorph.sky.scheme import Labels, Scheme, load_scheme
+from galmorph.sky.scheme import Labels, Scheme
 from galmorph.stamps.recipe import Recipe, prepare_around
+from galmorph.toml import to_table
 
 __all__ = ["KeptSets", "build_sets"]
 
 FloatArray = npt.NDArray[np.float64]
-_PARTS = {"train": (0.0, 0.85), "validation": (0.85, 1.0)}
+# Shares of what is added that go into each set.
+_SHARES = {"train": (0.0, 0.85), "validation": (0.85, 1.0)}
 _FIELD_ROWS = 300
+# What decides about canvases and labels besides the recipe; weights do not belong to it.
+_DECIDING = ("inputs", "images", "scheme", "fractions", "split", "stars", "simulated")
 
 
 class KeptSets:
@@ -40,24 +45,20 @@ class KeptSets:
         self._key = ""
         self._built: _Built | None = None
 
-    def built(self, pipeline: Pipeline, recipe: Recipe, build: Callable[[], _Built]) -> _Built:
+    def built(self, pipeline: TrainPipeline, build: Callable[[], _Built]) -> _Built:
         """Return the sets of a pipeline; build them unless those of the last one are the same."""
-        key = _deciding(pipeline, recipe)
+        key = _deciding(pipeline)
         if self._built is None or key != self._key:
             self._built = None  # makes room
             self._built, self._key = build(), key
         return self._built
 
 
-def _deciding(pipeline: Pipeline, recipe: Recipe) -> str:
-    """Write down all that decides about canvases and labels; weights do not belong to it."""
-    names = ("inputs", "images", "scheme", "fractions", "split", "stars", "simulated")
-    sections = [getattr(pipeline, name) for name in names]
-    return json.dumps([*sections, recipe.to_dict(), _learns_from_unlabelled(pipeline)], default=list)
-
-
-def _learns_from_unlabelled(pipeline: Pipeline) -> bool:
-    return pipeline.train.get("unlabelled") is not None
+def _deciding(pipeline: TrainPipeline) -> str:
+    """Write down all that decides about canvases and labels."""
+    sections = to_table(pipeline)
+    of_pipeline = [sections.get(name) for name in (*_DECIDING, "recipe")]
+    return json.dumps([*of_pipeline, pipeline.train.unlabelled is not None])
 
 
 @dataclass(frozen=True)
@@ -70,22 +71,19 @@ class _Built:
 
     def weighted(self, weight: FloatArray) -> dict[str, TrainingSet]:
         """Give rows of the labels their weight, and all others 1."""
-        found = {}
-        for part, each in self.sets.items():
+        weighted = {}
+        for split, each in self.sets.items():
             weights = np.ones(len(each))
-            weights[: len(self.rows[part])] = weight[self.rows[part]]
-            found[part] = each.weighted(weights)
-        return found
+            weights[: len(self.rows[split])] = weight[self.rows[split]]
+            weighted[split] = each.weighted(weights)
+        return weighted
 
 
 def build_sets(
-    gathering: Gathering,
-    pipeline: Pipeline,
-    recipe: Recipe,
-    labels: Labels,
-    parts: npt.NDArray[np.str_],
+    table: LabelledTable,
+    pipeline: TrainPipeline,
     weight: FloatArray,
-    report: Progress,
+    progress: Progress,
     kept: KeptSets | None = None,
 ) -> tuple[dict[str, TrainingSet], list[float]]:
     """Build the training and validation sets, and list the S/N of their galaxies; the test part is not even read.
@@ -93,43 +91,43 @@ def build_sets(
     Rows of the training part without a label are in its set where the pipeline learns from them. With `kept`, sets that
     an earlier training has built of the same galaxies are taken from there.
     """
-    store = kept or KeptSets()
-    built = store.built(pipeline, recipe, lambda: _build(gathering, pipeline, recipe, labels, parts, report))
+    built = (kept or KeptSets()).built(pipeline, lambda: _build(table, pipeline, progress))
     return built.weighted(weight), built.snr
 
 
-def _build(
-    gathering: Gathering,
-    pipeline: Pipeline,
-    recipe: Recipe,
-    labels: Labels,
-    parts: npt.NDArray[np.str_],
-    report: Progress,
-) -> _Built:
-    labelled = labels.totals.max(axis=1) > 0
-    wanted = labelled | (parts == "train") if _learns_from_unlabelled(pipeline) else labelled
-    rows = np.flatnonzero(wanted & (parts != "test"))
-    added = _added(pipeline, recipe, labels, report)
-    rooms = {part: int((parts[rows] == part).sum()) + len(more.canvases) for part, more in added.items()}
-    stacks = {part: CanvasStack(room, recipe) for part, room in rooms.items()}
-    kept: dict[str, list[int]] = {part: [] for part in stacks}
+def _build(table: LabelledTable, pipeline: TrainPipeline, progress: Progress) -> _Built:
+    wanted = table.is_labelled
+    if pipeline.train.unlabelled is not None:
+        wanted = wanted | (table.splits == "train")
+    rows = np.flatnonzero(wanted & (table.splits != "test"))
+    added = _added(pipeline, table, progress)
+    stacks = {
+        split: CanvasStack(int((table.splits[rows] == split).sum()) + len(more.canvases), pipeline.recipe)
+        for split, more in added.items()
+    }
+    taken: dict[str, list[int]] = {split: [] for split in stacks}
     snr: list[float] = []
-    for done, galaxy in enumerate(gather(gathering, rows), 1):
-        report("measuring", done, len(rows))
+    for done, galaxy in enumerate(gather(table.gathering, rows), 1):
+        progress("measuring", done, len(rows))
         if galaxy.measured is None or galaxy.cutout is None:
             continue
-        part = str(parts[galaxy.row])
-        stacks[part].add(_canvas(galaxy, gathering.images, recipe))
-        kept[part].append(galaxy.row)
-        if labelled[galaxy.row] and np.isfinite(galaxy.measured.snr):
+        split = str(table.splits[galaxy.row])
+        stacks[split].add(_canvas(galaxy, table.gathering.images, pipeline.recipe))
+        taken[split].append(galaxy.row)
+        if table.is_labelled[galaxy.row] and np.isfinite(galaxy.measured.snr):
             snr.append(galaxy.measured.snr)
-    for part, found in kept.items():
-        if not labelled[found].any():
+    starts = {split: np.array(numbers, dtype=np.intp) for split, numbers in taken.items()}
+    _check_labelled(starts, table, pipeline)
+    sets = {s: _with(added[s], stacks[s], table.labels.take(of), pipeline.recipe) for s, of in starts.items()}
+    return _Built(sets, starts, snr)
+
+
+def _check_labelled(rows: Mapping[str, npt.NDArray[np.intp]], table: LabelledTable, pipeline: TrainPipeline) -> None:
+    for split, of_split in rows.items():
+        if not table.is_labelled[of_split].any():
             raise PipelineError(
-                f"the {part} part of pipeline '{pipeline.name}' is empty: check its [split] and the images"
+                f"the {split} part of pipeline '{pipeline.name}' is empty: check its [split] and the images"
             )
-    taken = {part: np.array(found, dtype=np.intp) for part, found in kept.items()}
-    return _Built({p: _with(added[p], stacks[p], labels.take(r), recipe) for p, r in taken.items()}, taken, snr)
 
 
 @one_blas_thread
@@ -159,57 +157,60 @@ class _Added:
     stars: int
 
 
-def _added(pipeline: Pipeline, recipe: Recipe, labels: Labels, report: Progress) -> dict[str, _Added]:
-    """Make the simulated galaxies and synthetic stars of each part."""
-    scheme = load_scheme(pipeline.scheme)
-    galaxies, truth = _simulated_canvases(pipeline.simulated, scheme, recipe, report)
-    found = {}
-    for part, (low, high) in _PARTS.items():
+def _added(pipeline: TrainPipeline, table: LabelledTable, progress: Progress) -> dict[str, _Added]:
+    """Make the simulated galaxies and synthetic stars of each set."""
+    none = np.zeros((0, len(table.scheme.keys)))
+    galaxies: list[Canvas] = []
+    truth = Labels(none, none)
+    if pipeline.simulated is not None:
+        galaxies, truth = _simulated_canvases(pipeline.simulated, table.scheme, pipeline.recipe, progress)
+    added = {}
+    for split, (low, high) in _SHARES.items():
         rows = np.arange(round(len(galaxies) * low), round(len(galaxies) * high))
-        n = round(int(pipeline.stars["count"]) * (high - low)) if pipeline.stars else 0
-        shining = _stars(pipeline.stars, n, scheme, labels, recipe, seed=len(labels.totals) + n)
-        joined = _joined([truth.take(rows), shining.labels])
-        found[part] = _Added([galaxies[row] for row in rows.tolist()] + shining.canvases, joined, n)
-    return found
+        of_split = [galaxies[row] for row in rows.tolist()]
+        added[split] = _Added(of_split, truth.take(rows), 0)
+        if pipeline.stars is not None:
+            n = round(pipeline.stars.count * (high - low))
+            stars = _stars(pipeline.stars, n, table, pipeline.recipe)
+            added[split] = _Added(of_split + stars.canvases, _joined([truth.take(rows), stars.labels]), n)
+    return added
 
 
-def _stars(stars: Mapping[str, Any], n: int, scheme: Scheme, labels: Labels, recipe: Recipe, *, seed: int) -> _Added:
-    """Make synthetic stars; as many people as usual voted on each."""
-    asked = labels.totals.max(axis=1)
-    votes = float(np.median(asked[asked > 0])) if n else 0.0
-    counts = np.tile([votes if n and key == stars["answer"] else 0.0 for key in scheme.keys], (n, 1))
-    made = star_canvases(n, recipe, rpet_px=float(stars["rpet_px"]), seed=seed) if n else []
-    return _Added(made, Labels(counts, np.full_like(counts, votes)), n)
+def _stars(stars: Stars, n: int, table: LabelledTable, recipe: Recipe) -> _Added:
+    """Make synthetic stars; as many people as usual voted on each, the test part apart."""
+    asked = table.labels.totals.max(axis=1)
+    votes = float(np.median(asked[table.is_labelled & (table.splits != "test")]))
+    counts = np.tile([votes if key == stars.answer else 0.0 for key in table.scheme.keys], (n, 1))
+    canvases = star_canvases(n, recipe, rpet_px=stars.rpet_px, seed=len(asked) + n)
+    return _Added(canvases, Labels(counts, np.full_like(counts, votes)), n)
 
 
 def _simulated_canvases(
-    settings: Mapping[str, Any], scheme: Scheme, recipe: Recipe, report: Progress
+    simulated: Simulated, scheme: Scheme, recipe: Recipe, progress: Progress
 ) -> tuple[list[Canvas], Labels]:
     """Simulate fields, and take their galaxies with the fractions of their truth as votes; stars are left out."""
-    total = int(settings["rows"]) if settings else 0
-    numbers = range(-(-total // _FIELD_ROWS))
-    fields = [_field_canvases(settings, number, scheme, recipe, report) for number in numbers]
-    empty = np.zeros((0, len(scheme.keys)))
-    canvases = [made for of_field, _ in fields for made in of_field]
-    return canvases, _joined([Labels(empty, empty), *(labels for _, labels in fields)])
+    numbers = range(-(-simulated.rows // _FIELD_ROWS))
+    fields = [_field_canvases(simulated, number, scheme, recipe, progress) for number in numbers]
+    canvases = [one for of_field, _ in fields for one in of_field]
+    return canvases, _joined([labels for _, labels in fields])
 
 
 def _field_canvases(
-    settings: Mapping[str, Any], number: int, scheme: Scheme, recipe: Recipe, report: Progress
+    simulated: Simulated, number: int, scheme: Scheme, recipe: Recipe, progress: Progress
 ) -> tuple[list[Canvas], Labels]:
     """Simulate one of the fields; each has rows, and a seed, of its own."""
-    total, first = int(settings["rows"]), number * _FIELD_ROWS
-    survey, band = settings["survey"], settings["band"]
-    field = simulate(survey, band, rows=min(_FIELD_ROWS, total - first), seed=int(settings["seed"]) + number)
+    first, survey, band = number * _FIELD_ROWS, simulated.survey, simulated.band
+    rows = min(_FIELD_ROWS, simulated.rows - first)
+    field = simulate(survey, band, rows=rows, seed=simulated.seed + number)
     stars = np.asarray(field.truth["type"]).astype(str) == "star"
-    made: dict[int, Canvas] = {}
+    canvases: dict[int, Canvas] = {}
     with field_gathering(field, survey, band, recipe.half_width_rpet) as gathering:
         for galaxy in gather(gathering, np.flatnonzero(~stars)):
-            report("simulating", first + galaxy.row + 1, total)
+            progress("simulating", first + galaxy.row + 1, simulated.rows)
             if galaxy.measured is not None and galaxy.cutout is not None:
-                made[galaxy.row] = _canvas(galaxy, gathering.images, recipe)
-    truth, votes = scheme.labels(field.truth).take(np.array(list(made), np.intp)), float(settings["votes"])
-    return list(made.values()), Labels(truth.counts * votes, truth.totals * votes)
+                canvases[galaxy.row] = _canvas(galaxy, gathering.images, recipe)
+    truth = scheme.labels(field.truth).take(np.array(list(canvases), np.intp))
+    return list(canvases.values()), Labels(truth.counts * simulated.votes, truth.totals * simulated.votes)
 
 
 def _joined(labels: Sequence[Labels]) -> Labels:

@@ -3,82 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.errors import PipelineError, unknown_name
-from galmorph.learning.viewed import Viewed, observation_of, view_rows
-from galmorph.nets.checkpoint.calibrate import METHODS, Calibration, fit_calibration
+from galmorph.errors import PipelineError
+from galmorph.learning.labelled_table import LabelledTable
+from galmorph.learning.sections import CalibrationSettings
+from galmorph.learning.viewed import Viewed, view_rows
+from galmorph.nets.checkpoint.calibrate import Calibration, fit_calibration
 from galmorph.nets.checkpoint.embedding import fit_embedding
 from galmorph.nets.checkpoint.envelope import UNLIMITED, Envelope, Limits
 from galmorph.nets.checkpoint.file import Checkpoint
-from galmorph.nets.checkpoint.prediction_sets import KINDS, first_probabilities, first_votes, fit_sets
+from galmorph.nets.checkpoint.prediction_sets import first_probabilities, first_votes, fit_sets
 from galmorph.nets.evaluate import score_sets
 from galmorph.nets.training.settings import Observation
 from galmorph.progress import Progress, silent
-from galmorph.runs.gather import Gathering
 from galmorph.sky.scheme import Labels
 from galmorph.sky.survey import load_survey, survey_names
 
-__all__ = ["CalibrationSettings", "Fitted", "fit_checkpoint", "score_viewed"]
+__all__ = ["Fitted", "fit_checkpoint", "score_viewed"]
 
 FloatArray = npt.NDArray[np.float64]
 _PERCENTILES = (0.5, 99.5)
 _ENOUGH = 2500
 """More training rows than this say nothing new about the envelope."""
-
-
-@dataclass(frozen=True)
-class CalibrationSettings:
-    """The section [calibration] of a pipeline.
-
-    Parameters
-    ----------
-    method
-        ``'temperature'``, or ``'dirichlet'``: Dirichlet maps for the questions where cross-validation prefers them.
-    sets
-        Kind of prediction sets: ``'lac'`` or ``'aps'``; see
-        :class:`galmorph.nets.checkpoint.prediction_sets.PredictionSets`.
-    coverage
-        Nominal coverage of the sets.
-    by_class
-        Whether each answer gets a threshold of its own.
-    false_alarms
-        Share of galaxies like the training images that the embedding may call outside.
-    """
-
-    method: str = "temperature"
-    sets: str = "lac"
-    coverage: float = 0.9
-    by_class: bool = False
-    false_alarms: float = 0.01
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise PipelineError(unknown_name("method of calibration", str(self.method), METHODS))
-        if self.sets not in KINDS:
-            raise PipelineError(unknown_name("kind of prediction sets", str(self.sets), KINDS))
-        for name in ("coverage", "false_alarms"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < 1.0:
-                raise PipelineError(f"[calibration] {name} = {value!r}: expected a number between 0 and 1")
-        if not isinstance(self.by_class, bool):
-            raise PipelineError(f"[calibration] by_class = {self.by_class!r}: expected true or false")
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> CalibrationSettings:
-        """Build from a table of settings; an unknown one is a PipelineError."""
-        known = {f.name for f in fields(cls)}
-        if unknown := set(settings) - known:
-            raise PipelineError(unknown_name("setting of the calibration", sorted(unknown)[0], known))
-        return cls(**settings)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -102,9 +53,7 @@ class Fitted:
 
 def fit_checkpoint(
     checkpoint: Checkpoint,
-    gathering: Gathering,
-    labels: Labels,
-    parts: npt.NDArray[np.str_],
+    table: LabelledTable,
     settings: CalibrationSettings,
     *,
     device: str = "cpu",
@@ -112,50 +61,41 @@ def fit_checkpoint(
 ) -> Fitted:
     """Fit calibration, prediction sets and envelope on the validation part; the test part is not read.
 
-    Parameters
-    ----------
-    gathering
-        Catalogue and images.
-    labels, parts
-        Votes and parts of all rows.
-
     Raises
     ------
     PipelineError
         If the training or the validation part has no labelled rows with an image.
     """
     raw = checkpoint.with_temperatures((1.0,) * len(checkpoint.scheme.questions))
-    observation = observation_of(checkpoint)
-    labelled = labels.totals.max(axis=1) > 0
 
-    def viewed(part: str) -> Viewed:
-        rows = np.flatnonzero(labelled & (parts == part))
-        if part == "train" and len(rows) > _ENOUGH:
+    def viewed(split: str) -> Viewed:
+        rows = table.rows(split)
+        if split == "train" and len(rows) > _ENOUGH:
             rows = rows[np.linspace(0, len(rows) - 1, _ENOUGH).astype(np.intp)]
-        found = view_rows(raw, gathering, rows, observation=observation, device=device, progress=progress)
-        if not len(found.rows):
+        seen = view_rows(raw, table.gathering, rows, observation=table.observation, device=device, progress=progress)
+        if not len(seen.rows):
             raise PipelineError(
-                f"the {part} part of the labels has no image: checkpoint '{checkpoint.name}' is fitted on the parts "
+                f"the {split} part of the labels has no image: checkpoint '{checkpoint.name}' is fitted on the parts "
                 "that its split sets apart; give the labels and images that it was trained on"
             )
-        return found
+        return seen
 
     held, training = viewed("validation"), viewed("train")
-    votes = labels.take(held.rows)
+    votes = table.labels.take(held.rows)
     calibration = fit_calibration(checkpoint.scheme, held.conditional, votes, settings.method)
-    made = replace(raw, temperatures=calibration.temperatures, maps=calibration.maps)
-    held = replace(held, conditional=made.calibrated(held.conditional))
+    mapped = replace(raw, temperatures=calibration.temperatures, maps=calibration.maps)
+    held = replace(held, conditional=mapped.calibrated(held.conditional))
     sets = fit_sets(
-        first_probabilities(held.conditional, made.scheme),
-        first_votes(votes, made.scheme),
+        first_probabilities(held.conditional, mapped.scheme),
+        first_votes(votes, mapped.scheme),
         coverage=settings.coverage,
         kind=settings.sets,
         by_class=settings.by_class,
     )
     embedding = fit_embedding(training.features, held.features, false_alarms=settings.false_alarms)
-    envelope = replace(_ranges(checkpoint.envelope, observation, training, held), embedding=embedding)
-    made = replace(made, sets=sets, envelope=envelope)
-    return Fitted(made, held, _about(made, calibration, settings))
+    envelope = replace(_ranges(checkpoint.envelope, table.observation, training, held), embedding=embedding)
+    fitted = replace(mapped, sets=sets, envelope=envelope)
+    return Fitted(fitted, held, _about(fitted, calibration, settings))
 
 
 def _ranges(envelope: Envelope, observation: Observation | None, *seen: Viewed) -> Envelope:
@@ -182,10 +122,10 @@ def _in_units(sizes: Limits, unit: float | Limits) -> Limits:
 
 
 def _range(values: FloatArray) -> Limits:
-    known = values[np.isfinite(values)]
-    if not len(known):
+    finite = values[np.isfinite(values)]
+    if not len(finite):
         return UNLIMITED
-    low, high = np.percentile(known, _PERCENTILES).tolist()
+    low, high = np.percentile(finite, _PERCENTILES).tolist()
     return low, high
 
 
@@ -200,7 +140,7 @@ def _about(checkpoint: Checkpoint, calibration: Calibration, settings: Calibrati
     sets, envelope = checkpoint.sets, checkpoint.envelope
     mapped = [q.name for q, m in zip(checkpoint.scheme.questions, checkpoint.maps, strict=False) if m is not None]
     return {
-        "settings": settings.to_dict(),
+        "settings": asdict(settings),
         "temperatures": dict(
             zip(
                 (q.name for q in checkpoint.scheme.questions),
@@ -228,10 +168,10 @@ def score_viewed(checkpoint: Checkpoint, viewed: Viewed, labels: Labels) -> dict
     if checkpoint.sets is not None:
         scheme = checkpoint.scheme
         first = first_probabilities(viewed.conditional, scheme)
-        found = score_sets(
+        coverage = score_sets(
             checkpoint.sets.members(first), first_votes(labels, scheme), scheme.keys[scheme.slices[0]], viewed.snr
         )
-        scores["sets"] = {"kind": checkpoint.sets.kind, "nominal": checkpoint.sets.coverage, **found}
+        scores["sets"] = {"kind": checkpoint.sets.kind, "nominal": checkpoint.sets.coverage, **coverage}
     if (embedding := checkpoint.envelope.embedding) is not None:
         scores["outside"] = float((embedding.distance(viewed.features) > embedding.limit).mean())
     return scores

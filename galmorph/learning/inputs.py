@@ -1,44 +1,45 @@
-"""Inputs: the labels and images of a training run, named in a pipeline or on the command line."""
+"""Inputs: the files of a pipeline, named in it or on the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from galmorph.errors import PipelineError, unknown_name
-from galmorph.sky.catalog import Catalog, read_catalog
-from galmorph.sky.images import ImageSource, open_images
-from galmorph.sky.survey import load_survey
+from galmorph.sky.catalog import Catalog
+from galmorph.sky.catalog_input import CatalogInput, ColumnNames
+from galmorph.sky.images import ImageInput, ImageSource, is_open
+from galmorph.toml import expecting
 
-__all__ = ["INPUTS", "Inputs", "beside", "read_words"]
+__all__ = ["CatalogInputs", "LabelInputs", "beside", "opened", "read_words"]
 
-_FILES = ("labels", "images", "weight", "rms", "segmentation")
-_LISTS = _FILES[1:]
+_LISTS = ("images", "weight", "rms", "segmentation")
+_FILES = ("labels", "catalog", *_LISTS)
+_LIST = expecting("a file or a list of files, or BAND=FILE for images of colour")
+_FILE = expecting("a file")
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Files of a training run, and where in them things are.
+class _Inputs:
+    """Images, and where in a table and in them things are.
 
     Parameters
     ----------
-    labels
-        Table of votes, fractions or classes.
     images, weight, rms, segmentation
         As :func:`galmorph.sky.images.open_images` takes them, with ``BAND=FILE`` for colour.
     hdu, image_hdu
-        Number or name of the table in `labels` and of the HDU in the images.
+        Number or name of the table and of the HDU in the images.
     ra, dec, x, y, id, file
-        Columns of the labels; by default they are found by their names.
+        Columns of the table; by default they are found by their names.
     """
 
-    labels: str
-    images: tuple[str, ...]
-    weight: tuple[str, ...] = ()
-    rms: tuple[str, ...] = ()
-    segmentation: tuple[str, ...] = ()
+    images: tuple[str, ...] = field(default=(), metadata=_LIST)
+    weight: tuple[str, ...] = field(default=(), metadata=_LIST)
+    rms: tuple[str, ...] = field(default=(), metadata=_LIST)
+    segmentation: tuple[str, ...] = field(default=(), metadata=_LIST)
     hdu: int | str | None = None
     image_hdu: int | str | None = None
     ra: str | None = None
@@ -48,90 +49,108 @@ class Inputs:
     id: str | None = None
     file: str | None = None
 
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any], pipeline: str) -> Inputs:
-        """Build from the section of a pipeline.
+    def _table(self, path: str) -> CatalogInput:
+        names = {f.name: getattr(self, f.name) for f in fields(ColumnNames)}
+        return CatalogInput(path, _hdu(self.hdu), ColumnNames(**names))
+
+    def _pixels(self, survey: str | None, band: str | None) -> ImageInput:
+        files = {name: list(getattr(self, name)) for name in _LISTS}
+        return ImageInput(**files, survey=survey or None, band=band or None, hdu=_hdu(self.image_hdu))
+
+
+@dataclass(frozen=True)
+class LabelInputs(_Inputs):
+    """The section ``[inputs]`` of a pipeline that trains: images as of :class:`CatalogInputs`, and labels.
+
+    Parameters
+    ----------
+    labels
+        Table of votes, fractions or classes.
+    """
+
+    labels: str = field(default="", metadata=_FILE)
+
+    def named(self, survey: str, band: str) -> tuple[CatalogInput, ImageInput]:
+        """Return the labels and images that are named.
 
         Raises
         ------
         PipelineError
-            If labels or images are not named, or a key is unknown.
+            If labels or images are not.
         """
-        if unknown := sorted(set(given) - INPUTS):
-            raise PipelineError(unknown_name("input", unknown[0], INPUTS))
-        for name in ("labels", "images"):
-            if not given.get(name):
-                raise PipelineError(
-                    f"pipeline '{pipeline}' does not say where its {name} are: name them with --input {name}=FILE, or "
-                    "in a section [inputs] of the pipeline"
-                )
-        listed = {name: _listed(given[name]) for name in _LISTS if name in given}
-        return cls(**{**given, **listed})
+        if missing := next((name for name in ("labels", "images") if not getattr(self, name)), None):
+            raise PipelineError(
+                f"nothing says where the {missing} are: name them with --input {missing}=FILE, or in a section "
+                "[inputs] of the pipeline"
+            )
+        return self._table(self.labels), self._pixels(survey, band)
 
-    def open(self, survey: str | None, band: str | None) -> tuple[Catalog, ImageSource]:
-        """Read the labels and open the images, which the caller closes.
+
+@dataclass(frozen=True)
+class CatalogInputs(_Inputs):
+    """The section ``[inputs]`` of a pipeline that classifies: images, and what :class:`LabelInputs` has not.
+
+    Parameters
+    ----------
+    catalog
+        Table of positions, pixels or files of stamps.
+    survey, band
+        Of the images.
+    """
+
+    catalog: str = field(default="", metadata=_FILE)
+    survey: str | None = None
+    band: str | None = None
+
+    def named(self) -> tuple[CatalogInput, ImageInput]:
+        """Return the catalogue and images that are named.
 
         Raises
         ------
-        CatalogError, ImageError, SurveyError
-            If they cannot be read.
+        PipelineError
+            If they are not.
         """
-        known = load_survey(survey) if survey else None
-        catalog = read_catalog(
-            self.labels,
-            hdu=_hdu(self.hdu),
-            ra=self.ra,
-            dec=self.dec,
-            x=self.x,
-            y=self.y,
-            id=self.id,
-            file=self.file,
-        )
-        images = open_images(
-            list(self.images),
-            weight=list(self.weight),
-            rms=list(self.rms),
-            segmentation=list(self.segmentation),
-            survey=known,
-            band=band,
-            hdu=_hdu(self.image_hdu),
-        )
-        return catalog, images
+        if missing := next((name for name in ("catalog", "images") if not getattr(self, name)), None):
+            raise PipelineError(
+                f"nothing says where the {missing} is: name it with --input {missing}=FILE, or in a section [inputs] "
+                "of the pipeline"
+            )
+        return self._table(self.catalog), self._pixels(self.survey, self.band)
 
 
-INPUTS = frozenset(f.name for f in fields(Inputs))
-"""What may be named."""
-
-
-def _hdu(given: int | str | None) -> int | str | None:
-    return int(given) if isinstance(given, str) and given.isdigit() else given
-
-
-def _listed(given: Any) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
-
-
-def beside(given: Any, folder: Path) -> Any:
-    """Turn relative files of the section of a pipeline into ones beside it; what is no table stays for the check.
+@contextmanager
+def opened(catalog: CatalogInput | Catalog, images: ImageInput | ImageSource) -> Iterator[tuple[Catalog, ImageSource]]:
+    """Open a catalogue and images; close the images unless they were open before.
 
     Raises
     ------
-    PipelineError
-        If a file is not a text or a list of texts.
+    CatalogError, ImageError, SurveyError
+        If they cannot be read.
     """
-    if not isinstance(given, Mapping):
-        return given
-    return {k: _placed(k, v, folder) if k in _FILES else v for k, v in given.items()}
+    table = catalog.open() if isinstance(catalog, CatalogInput) else catalog
+    source = images.open() if isinstance(images, ImageInput) else images
+    try:
+        yield table, source
+    finally:
+        if isinstance(images, ImageInput) and not is_open(images.images):
+            source.close()
 
 
-def _placed(key: str, given: Any, folder: Path) -> Any:
-    many = key in _LISTS and isinstance(given, list) and all(isinstance(v, str) for v in given)
-    if not isinstance(given, str) and not many:
-        expected = "a file" if key not in _LISTS else "a file or a list of files"
-        raise PipelineError(f"[inputs] {key} = {given!r}: expected {expected}, or BAND=FILE for images of colour")
-    if isinstance(given, str):
-        return _path(given, folder)
-    return [_path(v, folder) for v in given]
+def _hdu(name: int | str | None) -> int | str | None:
+    return int(name) if isinstance(name, str) and name.isdigit() else name
+
+
+def beside(section: Any, folder: Path) -> Any:
+    """Turn relative files of the section of a pipeline into ones beside it; what does not fit stays for the check."""
+    if not isinstance(section, Mapping):
+        return section
+    return {k: _placed(v, folder) if k in _FILES else v for k, v in section.items()}
+
+
+def _placed(files: Any, folder: Path) -> Any:
+    if isinstance(files, list):
+        return [_placed(file, folder) for file in files]
+    return _path(files, folder) if isinstance(files, str) else files
 
 
 def _path(text: str, folder: Path) -> str:
@@ -149,14 +168,15 @@ def read_words(words: Sequence[str]) -> dict[str, Any]:
     PipelineError
         If a word is not like that, a key is unknown, or one of a single value is given twice.
     """
-    found: dict[str, Any] = {}
+    keys = {f.name for kind in (LabelInputs, CatalogInputs) for f in fields(kind)}
+    section: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not value:
             raise PipelineError(f"input '{word}': expected KEY=VALUE, such as labels=votes.csv or images=stamps.zip")
-        if key not in INPUTS:
-            raise PipelineError(unknown_name("input", key, INPUTS))
-        if key in found and key not in _LISTS:
+        if key not in keys:
+            raise PipelineError(unknown_name("input", key, keys))
+        if key in section and key not in _LISTS:
             raise PipelineError(f"input '{key}' is given twice: expected one")
-        found[key] = [*found.get(key, []), value] if key in _LISTS else value
-    return found
+        section[key] = [*section.get(key, []), value] if key in _LISTS else value
+    return section

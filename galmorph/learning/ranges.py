@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from galmorph.errors import PipelineError, unknown_name
 
-__all__ = ["SECTIONS", "Range", "draw_trial", "nested", "read_ranges"]
+__all__ = ["MEASURES", "SECTIONS", "Range", "Search", "draw_trial", "nested", "read_ranges"]
 
+MEASURES = {"loss": 1.0, "rmse": 1.0, "signal_explained": -1.0, "accuracy": -1.0}
+"""What the best trial may be the best by, all of the validation part, and the sign with which less is better."""
 SECTIONS = ("recipe", "network", "augmentation", "train", "stars")
 """Sections of a pipeline that a search may change."""
 _ENDS = {"low", "high", "log"}
@@ -63,7 +66,7 @@ class Range:
 
 
 def read_ranges(tables: Mapping[str, Any]) -> list[Range]:
-    """Read the ranges of the sections of a ``[tune]`` table, in alphabetical order.
+    """Read the ranges in the tables of a search, by section, in alphabetical order.
 
     A list holds the values to choose from, ``{ low = 1e-3, high = 1e-2, log = true }`` the ends between which to draw,
     and anything else is the value of all trials.
@@ -71,43 +74,84 @@ def read_ranges(tables: Mapping[str, Any]) -> list[Range]:
     Raises
     ------
     PipelineError
-        If a section or an end is unknown, or the ends are no rising numbers.
+        If an end is unknown, or the ends are no rising numbers.
     """
-    if unknown := sorted(set(tables) - set(SECTIONS)):
-        raise PipelineError(unknown_name("section of [tune]", unknown[0], SECTIONS))
     leaves = [leaf for section, table in tables.items() for leaf in _leaves(section, table)]
     return sorted((_range(path, value) for path, value in leaves), key=lambda r: r.path)
 
 
-def _leaves(path: str, given: Any) -> Iterator[tuple[str, Any]]:
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Walk through tables of tables down to the settings."""
-    if isinstance(given, Mapping) and not _ENDS & set(given):
-        for key, value in given.items():
-            yield from _leaves(f"{path}.{key}", value)
+    if isinstance(value, Mapping) and not _ENDS & set(value):
+        for key, below in value.items():
+            yield from _leaves(f"{path}.{key}", below)
     elif path in SECTIONS:
-        raise PipelineError(f"[tune] {path} = {given!r}: expected a table of settings, [tune.{path}]")
+        raise PipelineError(f"{path} = {value!r}: expected a table of settings, [tune.{path}]")
     else:
-        yield path, given
+        yield path, value
 
 
-def _range(path: str, given: Any) -> Range:
-    if isinstance(given, list):
-        if not given:
-            raise PipelineError(f"[tune] {path} is an empty list: expected values to choose from")
-        return Range(path, tuple(given))
-    if not isinstance(given, Mapping):
-        return Range(path, (given,))
-    if unknown := sorted(set(given) - _ENDS):
-        raise PipelineError(unknown_name(f"key of the range {path} in [tune]", unknown[0], _ENDS))
-    low: Any = given.get("low")
-    high: Any = given.get("high")
-    log = given.get("log", False)
+def _range(path: str, value: Any) -> Range:
+    if isinstance(value, list | tuple):
+        if not value:
+            raise PipelineError(f"{path} is an empty list: expected values to choose from")
+        return Range(path, tuple(value))
+    if not isinstance(value, Mapping):
+        return Range(path, (value,))
+    if unknown := sorted(set(value) - _ENDS):
+        raise PipelineError(unknown_name(f"key of the range {path}", unknown[0], _ENDS))
+    low: Any = value.get("low")
+    high: Any = value.get("high")
+    log = value.get("log", False)
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) and np.isfinite(v) for v in (low, high))
     if not numbers or not low < high or not isinstance(log, bool) or (log and low <= 0):
-        raise PipelineError(
-            f"[tune] {path} = {dict(given)!r}: expected rising numbers low and high, above 0 where log = true"
-        )
+        raise PipelineError(f"{path} = {dict(value)!r}: expected rising numbers low and high, above 0 where log = true")
     return Range(path, (), low, high, log)
+
+
+@dataclass(frozen=True)
+class Search:
+    """The section ``[tune]`` of a pipeline: a random search.
+
+    Parameters
+    ----------
+    trials
+        How many; the first, number 0, is the pipeline as it is.
+    seed
+        Of the draws; the trials themselves have the seed of the pipeline.
+    measure
+        What the best is best by: ``'loss'`` of the weights kept, ``'rmse'`` or ``'signal_explained'`` of all
+        questions pooled, or ``'accuracy'``.
+    recipe, network, augmentation, train, stars
+        Settings of these sections and what they are drawn from, see :func:`read_ranges`.
+    """
+
+    trials: int = 20
+    seed: int = 1
+    measure: str = "loss"
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    network: Mapping[str, Any] = field(default_factory=dict)
+    augmentation: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    stars: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, least in (("trials", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise PipelineError(f"{name} = {getattr(self, name)}: expected a whole number from {least}")
+        if self.measure not in MEASURES:
+            raise PipelineError(unknown_name("measure", self.measure, MEASURES))
+        drawn = {r.path for r in self.ranges if not r.is_fixed}
+        if not drawn:
+            raise PipelineError("there is nothing to draw: give ranges, such as [tune.train] batch = [32, 64]")
+        if self.measure == "loss" and "train.loss" in drawn:
+            others = sorted(set(MEASURES) - {"loss"})
+            raise PipelineError(f"losses are drawn, which do not compare: give another measure, {', '.join(others)}")
+
+    @cached_property
+    def ranges(self) -> list[Range]:
+        """What is drawn, one setting each."""
+        return read_ranges({name: getattr(self, name) for name in SECTIONS if getattr(self, name)})
 
 
 def draw_trial(ranges: Sequence[Range], seed: int, number: int) -> dict[str, Any]:
@@ -122,11 +166,11 @@ def draw_trial(ranges: Sequence[Range], seed: int, number: int) -> dict[str, Any
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn paths and values into sections of a pipeline."""
-    made: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
     for path, value in values.items():
         *tables, key = path.split(".")
-        inner = made
+        inner = sections
         for table in tables:
             inner = inner.setdefault(table, {})
         inner[key] = value
-    return made
+    return sections

@@ -3,100 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from galmorph.errors import PipelineError, SchemeError, unknown_name
-from galmorph.learning.calibration import CalibrationSettings, fit_checkpoint, score_viewed
-from galmorph.learning.pipeline import PARTS, split_rows
-from galmorph.learning.viewed import observation_of, view_rows
-from galmorph.nets.checkpoint.file import Checkpoint
-from galmorph.nets.evaluate import evaluate, mean_fractions
-from galmorph.nets.training.settings import Observation
+from galmorph.errors import OutputError, PipelineError
+from galmorph.learning.calibration import fit_checkpoint, score_viewed
+from galmorph.learning.inputs import opened
+from galmorph.learning.labelled_table import LabelledTable, divided_again
+from galmorph.learning.sections import CalibrationSettings
+from galmorph.learning.split import ALL, SPLITS
+from galmorph.learning.viewed import view_rows
+from galmorph.nets.checkpoint.card import read_card
+from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint
+from galmorph.nets.evaluate import evaluate
 from galmorph.progress import Progress, silent
-from galmorph.runs.gather import Gathering
 from galmorph.sky.catalog import Catalog
-from galmorph.sky.images import ImageSource
-from galmorph.sky.scheme import Labels, Scheme
+from galmorph.sky.catalog_input import CatalogInput
+from galmorph.sky.formats.atomic import check_folder
+from galmorph.sky.images import ImageInput, ImageSource, is_open
 
-__all__ = [
-    "LabelledPart",
-    "calibrate_checkpoint",
-    "evaluate_checkpoint",
-    "labelled_part",
-    "labels_from",
-    "names_of",
-]
-
-FloatArray = npt.NDArray[np.float64]
-
-
-def labels_from(catalog: Catalog, scheme: Scheme, fractions: Mapping[str, Any]) -> Labels:
-    """Make labels from a table; with `fractions`, from votes of another scheme.
-
-    Parameters
-    ----------
-    fractions
-        Answer → list of columns whose votes count for it; ``votes`` → the columns whose sum is the number of
-        votes. Empty: the table has the scheme's own columns.
-    """
-    if not fractions:
-        return scheme.labels(catalog.table)
-    names = [*scheme.keys, "votes"]
-    if missing := [n for n in names if n not in fractions]:
-        raise PipelineError(f"[fractions] lacks '{missing[0]}': expected one entry each for {', '.join(names)}")
-    columns = set(catalog.table.colnames)
-    if absent := sorted({c for n in names for c in fractions[n]} - columns):
-        raise SchemeError(f"the labels have no column '{absent[0]}', which [fractions] of the pipeline names")
-
-    def votes(name: str) -> npt.NDArray[np.float64]:
-        summed: FloatArray = np.sum([np.asarray(catalog.table[c], dtype=np.float64) for c in fractions[name]], axis=0)
-        return summed
-
-    total = votes("votes")[:, None]
-    counts = np.minimum(np.stack([votes(k) for k in scheme.keys], axis=1), total)
-    return Labels(counts, np.repeat(total, len(scheme.keys), axis=1))
-
-
-def names_of(catalog: Catalog) -> list[str]:
-    """Return the names of rows by which they are divided into parts: files, or else ids."""
-    return catalog.files or [str(i) for i in catalog.ids]
-
-
-@dataclass(frozen=True)
-class LabelledPart:
-    """One part of a labelled table, divided as it was for training.
-
-    Parameters
-    ----------
-    labels
-        Of all rows of the table.
-    rows
-        Those of the part that have a label.
-    constant
-        (A,) mean fractions of the training part.
-    observation
-        How its images are degraded; None for not at all.
-    gathering
-        Table and images.
-    """
-
-    labels: Labels
-    rows: npt.NDArray[np.intp]
-    constant: FloatArray
-    observation: Observation | None
-    gathering: Gathering
+__all__ = ["calibrate_checkpoint", "calibrate_file", "evaluate_checkpoint", "labelled_table"]
 
 
 def evaluate_checkpoint(
     checkpoint: Checkpoint,
-    catalog: Catalog,
-    images: ImageSource,
+    catalog: CatalogInput | Catalog,
+    images: ImageInput | ImageSource,
     *,
-    part: str = "test",
+    split: str = "test",
     views: str | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -104,7 +39,9 @@ def evaluate_checkpoint(
 
     Parameters
     ----------
-    part
+    images
+        Where they do not say of which survey and band they are, of the checkpoint's.
+    split
         ``'train'``, ``'validation'``, ``'test'``, or ``'all'``.
     views
         Over which probabilities are averaged; by default as the checkpoint's recipe says.
@@ -114,19 +51,21 @@ def evaluate_checkpoint(
     PipelineError
         If the part is unknown or empty, or the views are.
     """
-    found = labelled_part(checkpoint, catalog, images, part)
-    viewed = view_rows(
-        checkpoint, found.gathering, found.rows, observation=found.observation, views=views, progress=progress
-    )
-    labels = found.labels.take(viewed.rows)
-    scores = evaluate(viewed.conditional, labels, checkpoint.scheme, found.constant)
+    with opened(catalog, _as_trained(images, checkpoint)) as inputs:
+        table = labelled_table(checkpoint, *inputs, split)
+        rows = table.rows(split)
+        viewed = view_rows(
+            checkpoint, table.gathering, rows, observation=table.observation, views=views, progress=progress
+        )
+    labels = table.labels.take(viewed.rows)
+    scores = evaluate(viewed.conditional, labels, checkpoint.scheme, table.constant)
     scores |= score_viewed(checkpoint, viewed, labels)
-    seen = checkpoint.recipe.views if views is None else views
-    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "part": part, "views": seen, **scores}
+    averaged = checkpoint.recipe.views if views is None else views
+    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "split": split, "views": averaged, **scores}
 
 
-def labelled_part(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource, part: str) -> LabelledPart:
-    """Find one part of a labelled table again, as :func:`evaluate_checkpoint` scores it.
+def labelled_table(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource, split: str) -> LabelledTable:
+    """Divide a labelled table, as :func:`evaluate_checkpoint` scores it.
 
     A table with the scheme's own columns, for a checkpoint that learnt from votes of another scheme, is new to it: all
     of its rows are scored, on images as they are, and the constant is their own mean.
@@ -136,47 +75,17 @@ def labelled_part(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource,
     PipelineError
         If the part is unknown or empty.
     """
-    if part not in (*PARTS, "all"):
-        raise PipelineError(unknown_name("part", part, (*PARTS, "all")))
-    foreign = bool(checkpoint.fractions) and checkpoint.scheme.has_columns(catalog.table)
-    labels = labels_from(catalog, checkpoint.scheme, {} if foreign else checkpoint.fractions)
-    labelled = labels.totals.max(axis=1) > 0
-    parts = _parts(checkpoint, catalog, part, foreign=foreign)
-    wanted = labelled & ((parts == part) | (part == "all"))
-    if not wanted.any():
-        raise PipelineError(f"part '{part}' of the labels is empty: the checkpoint's split leaves no row there")
-    constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
-    gathering = Gathering(catalog, images, checkpoint.recipe.half_width_rpet)
-    observation = None if foreign else observation_of(checkpoint)
-    return LabelledPart(labels, np.flatnonzero(wanted), constant, observation, gathering)
-
-
-def _parts(checkpoint: Checkpoint, catalog: Catalog, part: str, *, foreign: bool = False) -> npt.NDArray[np.str_]:
-    """Divide rows as for the training; without such a division there is one part, as good as trained on."""
-    if checkpoint.split and not foreign:
-        return split_rows(checkpoint.split, names_of(catalog), catalog.table)
-    if part != "all":
-        raise PipelineError(f"checkpoint '{checkpoint.name}' {_without_part(part, foreign=foreign)}")
-    return np.full(len(catalog), "train")
-
-
-def _without_part(part: str, *, foreign: bool) -> str:
-    """Say why a table is not divided: it is new to the checkpoint, or several trainings were joined."""
-    if foreign:
-        return (
-            "learnt from votes of another scheme, so that a table with the fractions of its own has no "
-            f"{part} part: ask for --split all"
-        )
-    return (
-        f"was joined of some with different splits, so that it has no {part} part: give labels that none of them has "
-        "seen, and --split all"
-    )
+    is_new = bool(checkpoint.fractions) and checkpoint.scheme.has_columns(catalog.table)
+    table = divided_again(checkpoint, catalog, images, split, is_new=is_new)
+    if not len(table.rows(split)):
+        raise PipelineError(f"part '{split}' of the labels is empty: the checkpoint's split leaves no row there")
+    return table
 
 
 def calibrate_checkpoint(
     checkpoint: Checkpoint,
-    catalog: Catalog,
-    images: ImageSource,
+    catalog: CatalogInput | Catalog,
+    images: ImageInput | ImageSource,
     settings: CalibrationSettings | None = None,
     *,
     card: Mapping[str, Any] | None = None,
@@ -202,12 +111,52 @@ def calibrate_checkpoint(
     PipelineError
         If a part is empty or has no image.
     """
-    labels = labels_from(catalog, checkpoint.scheme, checkpoint.fractions)
-    parts = _parts(checkpoint, catalog, "validation")
-    gathering = Gathering(catalog, images, checkpoint.recipe.half_width_rpet)
-    chosen = settings or CalibrationSettings()
-    fitted = fit_checkpoint(checkpoint, gathering, labels, parts, chosen, progress=progress)
-    constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), checkpoint.scheme)
-    scores = evaluate(fitted.held.conditional, labels.take(fitted.held.rows), checkpoint.scheme, constant)
-    kept = {k: v for k, v in (card or {}).items() if k not in (*PARTS, "all")}
+    with opened(catalog, _as_trained(images, checkpoint)) as inputs:
+        table = divided_again(checkpoint, *inputs, "validation")
+        fitted = fit_checkpoint(checkpoint, table, settings or CalibrationSettings(), progress=progress)
+    held = fitted.held
+    scores = evaluate(held.conditional, table.labels.take(held.rows), checkpoint.scheme, table.constant)
+    kept = {name: entry for name, entry in (card or {}).items() if name not in (*SPLITS, ALL)}
     return fitted.checkpoint, {**kept, "validation": scores, "calibration": dict(fitted.about)}
+
+
+def calibrate_file(
+    checkpoint: str | Path,
+    catalog: CatalogInput,
+    images: ImageInput,
+    output: Path,
+    settings: CalibrationSettings | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Path:
+    """Fit a checkpoint anew as :func:`calibrate_checkpoint` does, and write it with its card.
+
+    Parameters
+    ----------
+    checkpoint
+        Name or file.
+    output
+        File to write, ``.safetensors``; the card lies beside it.
+    overwrite
+        Whether an existing one is replaced.
+
+    Raises
+    ------
+    OutputError
+        If the file exists or cannot be written; before anything is read.
+    """
+    if output.suffix != ".safetensors" or (output.exists() and not overwrite):
+        raise OutputError(f"Output '{output}': expected a new file .safetensors, or an old one with --overwrite")
+    check_folder(output)
+    old, card = load_checkpoint(checkpoint), read_card(checkpoint)
+    fitted, card = calibrate_checkpoint(old, catalog, images, settings, card=card, progress=progress)
+    return save_checkpoint(fitted, output, card)
+
+
+def _as_trained(images: ImageInput | ImageSource, checkpoint: Checkpoint) -> ImageInput | ImageSource:
+    """Let images that do not say so be of the survey and band that a checkpoint was trained on."""
+    if not isinstance(images, ImageInput) or is_open(images.images):
+        return images
+    envelope = checkpoint.envelope
+    return replace(images, survey=images.survey or envelope.survey or None, band=images.band or envelope.band or None)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,48 +15,48 @@ import numpy as np
 import numpy.typing as npt
 
 import galmorph
-from galmorph.errors import OutputError, PipelineError
+from galmorph.errors import PipelineError
 from galmorph.learning.assembly import KeptSets, build_sets
-from galmorph.learning.calibration import CalibrationSettings, fit_checkpoint
-from galmorph.learning.pipeline import PARTS, Pipeline, rows_with, split_rows
-from galmorph.learning.scoring import labels_from, names_of
+from galmorph.learning.calibration import Fitted, fit_checkpoint
+from galmorph.learning.inputs import opened
+from galmorph.learning.labelled_table import LabelledTable, divided, names_of
+from galmorph.learning.pipeline import TrainPipeline
+from galmorph.learning.record import prepare_folder, record_of, state_path
+from galmorph.learning.split import SPLITS, rows_with
 from galmorph.learning.viewed import check_views
-from galmorph.nets.architecture.network import Ensemble, NetworkConfig, n_weights
+from galmorph.nets.architecture.network import Ensemble, NetworkConfig, n_weights, outline
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint
 from galmorph.nets.device import resolve_device
-from galmorph.nets.evaluate import evaluate, mean_fractions
+from galmorph.nets.evaluate import evaluate
 from galmorph.nets.training.balance import class_weights, share_weights
 from galmorph.nets.training.events import Events, check_tensorboard
 from galmorph.nets.training.loop import Epoch, Trainer
-from galmorph.nets.training.settings import Augmentation, EnsembleSettings
-from galmorph.nets.training.start import Start, load_start, mark_of
+from galmorph.nets.training.start import Start, load_start
+from galmorph.nets.training.training_set import TrainingSet
 from galmorph.progress import Progress, silent
-from galmorph.runs.gather import Gathering
 from galmorph.sky.catalog import Catalog
-from galmorph.sky.formats.atomic import replacing
-from galmorph.sky.images import ImageSource, colour_bands
+from galmorph.sky.catalog_input import CatalogInput
+from galmorph.sky.images import ImageInput, ImageSource, colour_bands
 from galmorph.sky.scheme import Scheme, load_scheme
-from galmorph.sky.survey import Survey, load_survey
-from galmorph.stamps.recipe import Recipe
+from galmorph.sky.survey import load_survey
 from galmorph.stamps.views import read_views
-from galmorph.toml import build
+from galmorph.toml import to_table
 
 __all__ = [
     "Observer",
     "TrainingRun",
     "TrainingState",
-    "check_record",
+    "check_settings",
+    "named_errors",
     "named_progress",
-    "record_of",
     "train",
     "unobserved",
 ]
 
 log = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float64]
-STATE = "state.safetensors"
-RECORD = "pipeline.json"
+_ON_CARD = ("augmentation", "split", "fractions", "stars", "simulated")
 
 
 @dataclass(frozen=True)
@@ -105,10 +104,19 @@ def named_progress(progress: Progress, name: str) -> Progress:
     return report
 
 
+@contextmanager
+def named_errors(name: str) -> Iterator[None]:
+    """Put the name of what is trained before what stops a training, such as a loss that is no number."""
+    try:
+        yield
+    except PipelineError as error:
+        raise PipelineError(str(error) if name in str(error) else f"{name}: {error}") from error
+
+
 def train(
-    catalog: Catalog,
-    images: ImageSource,
-    pipeline: Pipeline,
+    catalog: CatalogInput | Catalog,
+    images: ImageInput | ImageSource,
+    pipeline: TrainPipeline,
     folder: Path,
     *,
     resume: bool = False,
@@ -126,7 +134,7 @@ def train(
     images
         Of the galaxies.
     pipeline
-        From :func:`galmorph.learning.pipeline.load_pipeline`.
+        From :func:`galmorph.learning.pipeline.load_training`.
     folder
         Receives ``NAME.safetensors``, its card ``NAME.json``, ``log.csv``, ``split.csv``, the settings as
         ``pipeline.json`` and the state to resume from; further networks of an ensemble have ``log-2.csv`` and so on.
@@ -152,83 +160,109 @@ def train(
     PipelineError, SchemeError, CatalogError, CheckpointError, ImageError, OutputError
         Before training starts, if anything does not fit.
     """
-    device = resolve_device(device)
-    scheme, recipe = load_scheme(pipeline.scheme), Recipe.from_dict(pipeline.recipe)
-    where = f"pipeline '{pipeline.name}'"
-    config, ranges = (
-        NetworkConfig.from_dict(pipeline.network),
-        build(Augmentation, pipeline.augmentation, where, "augmentation"),
-    )
-    check_views(read_views(recipe.views), ranges.observation)
-    asked = build(EnsembleSettings, pipeline.train, where, "train")
-    start = load_start(asked.start, config, recipe, scheme) if asked.start else None
-    if asked.loop.tensorboard:
-        check_tensorboard()
-    calibration = CalibrationSettings.from_dict(pipeline.calibration)
-    labels = labels_from(catalog, scheme, pipeline.fractions)
-    parts = split_rows(pipeline.split, names_of(catalog), catalog.table)
-    _prepare_folder(folder, record_of(pipeline), resume=resume)
-    survey = load_survey(pipeline.images["survey"])
-    weight = np.where(parts == "train", class_weights(labels, scheme, asked.loop.class_weights), 1.0)
-    if pipeline.split.get("balance"):
-        like = rows_with(pipeline.split["balance"], len(catalog), catalog.table) & (parts != "test")
-        weight *= share_weights(labels, parts == "train", like)
-    gathering = Gathering(catalog, images, recipe.half_width_rpet)
-    sets, snr = build_sets(gathering, pipeline, recipe, labels, parts, weight, progress, kept)
-    trainers: list[Trainer] = []
-    for number in range(1, asked.members + 1):
-        seeded = replace(asked.loop, seed=asked.loop.seed + number - 1)
-        trainer = Trainer(sets["train"], sets["validation"], scheme, config, ranges, seeded, device, number)
-        trainers.append(trainer)
-        for epoch in _epochs(trainers, folder, start, resume=resume, progress=progress):
-            on_epoch(TrainingState(pipeline.name, folder, [t.history for t in trainers]))
-            remark = f"network {number}: {_remark(epoch)}"
-            progress("training", epoch.number, asked.epochs, remark)
-    raw = _checkpoint(pipeline, trainers, scheme, recipe, survey, snr)
-    fitted = fit_checkpoint(raw, gathering, labels, parts, calibration, device=device, progress=progress)
-    checkpoint = fitted.checkpoint
-    constant = mean_fractions(labels.take(np.flatnonzero(parts == "train")), scheme)
-    scores = evaluate(fitted.held.conditional, labels.take(fitted.held.rows), scheme, constant)
-    card = _card(pipeline, checkpoint, trainers, parts, scores, constant) | {"calibration": dict(fitted.about)}
+    config, start = check_settings(pipeline)
+    course = _Course(pipeline, folder, config, start, resume, resolve_device(device))
+    with opened(catalog, images) as (rows, source):
+        table = divided(pipeline, rows, source)
+        prepare_folder(folder, record_of(pipeline), resume=resume)
+        sets, snr = build_sets(table, pipeline, _weights(table, pipeline), progress, kept)
+        trainers: list[Trainer] = []
+        for number in range(1, pipeline.train.members + 1):
+            trainers.append(course.trainer(number, sets, table.scheme))
+            for epoch in course.epochs(trainers, progress):
+                on_epoch(TrainingState(pipeline.name, folder, [t.history for t in trainers]))
+                progress("training", epoch.number, pipeline.train.epochs, f"network {number}: {_remark(epoch)}")
+        raw = _checkpoint(pipeline, trainers, table, snr)
+        fitted = fit_checkpoint(raw, table, pipeline.calibration, device=course.device, progress=progress)
+    card = _card(pipeline, fitted, trainers, table)
     if start is not None:
-        card["start"] = start.about(asked.members)
-    path = save_checkpoint(checkpoint, folder / f"{pipeline.name}.safetensors", card)
-    _write_split(folder / "split.csv", names_of(catalog), parts)
+        card["start"] = start.about(pipeline.train.members)
+    path = save_checkpoint(fitted.checkpoint, folder / f"{pipeline.name}.safetensors", card)
+    _write_split(folder / "split.csv", names_of(rows), table.splits)
     return TrainingRun(load_checkpoint(path), path, card)
 
 
-def _state(folder: Path, number: int) -> Path:
-    return folder / (STATE if number == 1 else f"state-{number}.safetensors")
+def check_settings(pipeline: TrainPipeline) -> tuple[NetworkConfig, Start | None]:
+    """Refuse settings that mean nothing together, before anything is read or trained.
+
+    Returns
+    -------
+    The text of the network, and the weights with which it begins; None for random ones.
+
+    Raises
+    ------
+    PipelineError, SchemeError, CheckpointError, SurveyError
+        If the recipe, the network, the augmentation and the scheme do not go together, or one is not there.
+    """
+    scheme, recipe = load_scheme(pipeline.scheme), pipeline.recipe
+    load_survey(pipeline.images.survey)
+    pipeline.augmentation.check(recipe)
+    check_views(read_views(recipe.views), pipeline.augmentation.observation)
+    if pipeline.train.tensorboard:
+        check_tensorboard()
+    config = NetworkConfig.from_dict(pipeline.network.to_dict())
+    outline(config, recipe, scheme)
+    start = load_start(pipeline.train.start, config, recipe, scheme) if pipeline.train.start else None
+    return config, start
 
 
-def _epochs(
-    trainers: Sequence[Trainer], folder: Path, start: Start | None, *, resume: bool, progress: Progress
-) -> Iterator[Epoch]:
-    """Train the last network; yield after every epoch, when its state is saved."""
-    trainer, number = trainers[-1], len(trainers)
-    state = _state(folder, number)
-    if resume and state.exists():
-        trainer.resume(state)
-    elif start is not None:
-        trainer.begin_with(start.member(number))
-        progress("training", 0, trainer.settings.epochs, f"network {number}: starts with {start}")
-    with (
-        closing(Events(folder / f"events-{number}", trainer.done))
-        if trainer.settings.tensorboard
-        else nullcontext() as events
-    ):
-        for epoch in trainer.epochs():
-            trainer.save(state)
-            _write_log(state.with_name(state.stem.replace("state", "log") + ".csv"), trainer.history)
-            if events is not None:
-                events.add(epoch)
-            yield epoch
+def _weights(table: LabelledTable, pipeline: TrainPipeline) -> FloatArray:
+    """Weight the training rows, (N,), by their classes; labels of the test part play no role."""
+    train = table.splits == "train"
+    weight = np.ones(len(train))
+    of_classes = class_weights(table.labels.take(np.flatnonzero(train)), table.scheme, pipeline.train.class_weights)
+    weight[train] = of_classes
+    if pipeline.split.balance:
+        columns = table.gathering.catalog.table
+        like = rows_with(pipeline.split.balance, len(train), columns) & (table.splits != "test")
+        weight *= share_weights(table.labels, train, like)
+    return weight
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What is decided before any galaxy is looked at."""
+
+    pipeline: TrainPipeline
+    folder: Path
+    config: NetworkConfig
+    start: Start | None
+    resume: bool
+    device: str
+
+    def trainer(self, number: int, sets: Mapping[str, TrainingSet], scheme: Scheme) -> Trainer:
+        """Make the trainer of network `number`, from 1."""
+        settings = replace(self.pipeline.train.loop, seed=self.pipeline.train.seed + number - 1)
+        ranges = self.pipeline.augmentation
+        return Trainer(sets["train"], sets["validation"], scheme, self.config, ranges, settings, self.device, number)
+
+    def epochs(self, trainers: Sequence[Trainer], progress: Progress) -> Iterator[Epoch]:
+        """Train the last network; yield after every epoch, when its state is saved."""
+        trainer, number = trainers[-1], len(trainers)
+        state = state_path(self.folder, number)
+        if self.resume and state.exists():
+            trainer.resume(state)
+        elif self.start is not None:
+            trainer.begin_with(self.start.member(number))
+            progress("training", 0, trainer.settings.epochs, f"network {number}: starts with {self.start}")
+        with self._events(trainer, number) as events:
+            for epoch in trainer.epochs():
+                trainer.save(state)
+                _write_log(state.with_name(state.stem.replace("state", "log") + ".csv"), trainer.history)
+                if events is not None:
+                    events.add(epoch)
+                yield epoch
+
+    def _events(self, trainer: Trainer, number: int) -> AbstractContextManager[Events | None]:
+        if not trainer.settings.tensorboard:
+            return nullcontext()
+        return closing(Events(self.folder / f"events-{number}", trainer.done))
 
 
 def _checkpoint(
-    pipeline: Pipeline, trainers: list[Trainer], scheme: Scheme, recipe: Recipe, survey: Survey, snr: list[float]
+    pipeline: TrainPipeline, trainers: Sequence[Trainer], table: LabelledTable, snr: Sequence[float]
 ) -> Checkpoint:
-    band = pipeline.images["band"]
+    survey, band = load_survey(pipeline.images.survey), pipeline.images.band
     names = colour_bands(survey, band) or (survey.band(band).name,)
     low, high = np.percentile(snr, [0.5, 99.5]).tolist()
     envelope = Envelope(survey.name, tuple(names), survey.band(names[0]).scale_arcsec, (low, high))
@@ -236,72 +270,18 @@ def _checkpoint(
         name=pipeline.name,
         version=galmorph.__version__,
         network=trainers[0].best if len(trainers) == 1 else Ensemble([t.best for t in trainers]),
-        scheme=scheme,
-        recipe=recipe,
+        scheme=table.scheme,
+        recipe=pipeline.recipe,
         envelope=envelope,
-        temperatures=(1.0,) * len(scheme.questions),
-        split=dict(pipeline.split),
-        fractions=dict(pipeline.fractions),
-        observation=dict(pipeline.augmentation.get("observation", {})),
+        temperatures=(1.0,) * len(table.scheme.questions),
+        split=to_table(pipeline.split),
+        fractions=_table(pipeline.fractions),
+        observation=_table(pipeline.augmentation.observation),
     )
 
 
-def record_of(pipeline: Pipeline) -> dict[str, Any]:
-    """Return the settings that make a run what it is, as plain JSON has them."""
-    train = {k: v for k, v in pipeline.train.items() if k not in ("tensorboard", "start")}
-    if start := pipeline.train.get("start"):
-        train["start"] = mark_of(start)
-    network = NetworkConfig.from_dict(pipeline.network).to_dict()
-    settings = {**pipeline.settings(), "train": train, "network": network}
-    return dict(json.loads(json.dumps(settings, default=list)))
-
-
-def _prepare_folder(folder: Path, record: Mapping[str, Any], *, resume: bool) -> None:
-    """Make the folder and write down what runs there; refuse another run's."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"folder '{folder}' cannot be made: {error.strerror}; choose another with -o") from error
-    if (folder / STATE).exists() and not resume:
-        raise OutputError(
-            f"folder '{folder}' holds a training run already: continue it with --resume or choose another"
-        )
-    if resume:
-        check_record(folder, record)
-    with replacing(folder / RECORD) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def check_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Refuse a folder whose run has other settings; one without a record passes.
-
-    Raises
-    ------
-    PipelineError
-        If so, or if the record is broken.
-    """
-    if not (path := folder / RECORD).exists():
-        return
-    try:
-        before = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise PipelineError(f"'{path}' holds no settings of a training run: remove it") from error
-    for section in sorted({*before, *record}):
-        old, new = before.get(section) or None, record.get(section) or None  # no section is as an empty one
-        if old != new:
-            raise PipelineError(
-                f"folder '{folder}' belongs to a run with other settings: {_difference(section, old, new)}; choose "
-                "another folder, or the settings of that run"
-            )
-
-
-def _difference(section: str, old: Any, new: Any) -> str:
-    if isinstance(old or {}, Mapping) and isinstance(new or {}, Mapping):
-        old, new = old or {}, new or {}
-        key = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))[0]
-        section, old, new = f"[{section}] {key}", old.get(key), new.get(key)
-    before, now = (text if len(text) < 60 else text[:57] + "..." for text in (repr(old), repr(new)))
-    return f"{section} was {before} and is {now}"
+def _table(settings: Any) -> dict[str, Any]:
+    return {} if settings is None else to_table(settings)
 
 
 def _remark(epoch: Epoch) -> str:
@@ -317,40 +297,31 @@ def _write_log(path: Path, history: list[dict[str, float]]) -> None:
         writer.writerows(history)
 
 
-def _write_split(path: Path, names: list[str], parts: npt.NDArray[np.str_]) -> None:
+def _write_split(path: Path, names: Sequence[str], splits: npt.NDArray[np.str_]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([["name", "part"], *zip(names, parts.tolist(), strict=True)])
+        csv.writer(stream).writerows([["name", "split"], *zip(names, splits.tolist(), strict=True)])
 
 
-def _card(
-    pipeline: Pipeline,
-    checkpoint: Checkpoint,
-    trainers: list[Trainer],
-    parts: npt.NDArray[np.str_],
-    scores: Mapping[str, Any],
-    constant: FloatArray,
-) -> dict[str, Any]:
+def _card(pipeline: TrainPipeline, fitted: Fitted, trainers: Sequence[Trainer], table: LabelledTable) -> dict[str, Any]:
+    checkpoint, held, settings = fitted.checkpoint, fitted.held, pipeline.settings()
     return {
         "name": checkpoint.name,
         "version": checkpoint.version,
         "title": pipeline.title,
-        "data": pipeline.images.get("data", ""),
-        "scheme": checkpoint.scheme.name,
+        "data": pipeline.images.data,
+        "scheme": table.scheme.name,
         "trained": datetime.now(UTC).strftime("%Y-%m-%d"),
         "weights": n_weights(checkpoint.network),
         "settings": {
             "recipe": checkpoint.recipe.to_dict(),
             "network": checkpoint.config.to_dict(),
-            "augmentation": dict(pipeline.augmentation),
-            "split": dict(pipeline.split),
             "train": {"members": len(trainers), **trainers[0].settings.to_dict()},
-            "fractions": dict(pipeline.fractions),
-            "stars": dict(pipeline.stars),
-            "simulated": dict(pipeline.simulated),
+            **{name: settings.get(name, {}) for name in _ON_CARD},
         },
-        "rows": {part: int((parts == part).sum()) for part in PARTS},
+        "rows": {split: int((table.splits == split).sum()) for split in SPLITS},
         "unlabelled": len(trainers[0].unlabelled),
-        "training_means": dict(zip(checkpoint.scheme.keys, np.round(constant, 4).tolist(), strict=True)),
+        "training_means": dict(zip(table.scheme.keys, np.round(table.constant, 4).tolist(), strict=True)),
         "curves": [t.history for t in trainers],
-        "validation": scores,
+        "validation": evaluate(held.conditional, table.labels.take(held.rows), table.scheme, table.constant),
+        "calibration": dict(fitted.about),
     }

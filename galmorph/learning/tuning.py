@@ -2,101 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from astropy.table import Table
 
-from galmorph.errors import CheckpointError, OutputError, PipelineError, unknown_name
+from galmorph.errors import CheckpointError, OutputError, PipelineError
 from galmorph.learning.assembly import KeptSets
-from galmorph.learning.calibration import CalibrationSettings
-from galmorph.learning.comparison import check_settings, least_loss, open_inputs, write_table
-from galmorph.learning.pipeline import Pipeline, split_rows
-from galmorph.learning.ranges import SECTIONS, Range, draw_trial, nested, read_ranges
-from galmorph.learning.scoring import calibrate_checkpoint, evaluate_checkpoint, labels_from, names_of
-from galmorph.learning.training import Observer, check_record, named_progress, record_of, train, unobserved
+from galmorph.learning.comparison import least_loss, write_table
+from galmorph.learning.inputs import opened
+from galmorph.learning.labelled_table import divided
+from galmorph.learning.pipeline import TrainPipeline
+from galmorph.learning.ranges import MEASURES, Search, draw_trial, nested
+from galmorph.learning.record import check_record, record_of
+from galmorph.learning.scoring import calibrate_checkpoint, evaluate_checkpoint
+from galmorph.learning.training import Observer, check_settings, named_errors, named_progress, train, unobserved
 from galmorph.learning.viewed import view_rows
 from galmorph.nets.checkpoint.blend import fit_shares, mean_log_likelihood
 from galmorph.nets.checkpoint.card import add_to_card, read_card
 from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint
-from galmorph.nets.training.settings import Augmentation, Observation
 from galmorph.progress import Progress, silent
-from galmorph.runs.gather import Gathering
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource
-from galmorph.sky.scheme import Labels, load_scheme
-from galmorph.toml import build
+from galmorph.toml import to_table
 
-__all__ = ["MEASURES", "Blend", "Search", "Trial", "Tuned", "tune"]
+__all__ = ["Blend", "Trial", "Tuned", "tune"]
 
-FloatArray = npt.NDArray[np.float64]
-# Sign with which less is better.
-_SIGNS = {"loss": 1.0, "rmse": 1.0, "signal_explained": -1.0, "accuracy": -1.0}
-MEASURES = tuple(_SIGNS)
-"""What the best trial may be the best by, all of the validation part."""
 _TRIALS = "trials"
-
-
-@dataclass(frozen=True)
-class Search:
-    """The ``[tune]`` table of a pipeline.
-
-    Parameters
-    ----------
-    ranges
-        What is drawn, one setting each.
-    trials
-        How many; the first, number 0, is the pipeline as it is.
-    seed
-        Of the draws; the trials themselves have the seed of the pipeline.
-    measure
-        What the best is best by: ``'loss'`` of the weights kept, ``'rmse'`` or ``'signal_explained'`` of all
-        questions pooled, or ``'accuracy'``.
-    """
-
-    ranges: tuple[Range, ...]
-    trials: int = 20
-    seed: int = 1
-    measure: str = "loss"
-
-    def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise PipelineError(f"[tune] {name} = {value!r}: expected a whole number from {least}")
-        if self.measure not in MEASURES:
-            raise PipelineError(unknown_name("measure of [tune]", str(self.measure), MEASURES))
-        drawn = {r.path for r in self.ranges if not r.is_fixed}
-        if not drawn:
-            raise PipelineError("[tune] has nothing to draw: give ranges, such as [tune.train] batch = [32, 64]")
-        if self.measure == "loss" and "train.loss" in drawn:
-            raise PipelineError(f"[tune] draws losses, which do not compare: give another measure of {MEASURES[1:]}")
-
-    @classmethod
-    def of(cls, pipeline: Pipeline, *, trials: int | None = None, seed: int | None = None) -> Search:
-        """Read that of a pipeline; numbers that are not None win over it.
-
-        Raises
-        ------
-        PipelineError
-            If it has none, or a key or value makes no sense.
-        """
-        given = dict(pipeline.tune)
-        if not given:
-            raise PipelineError(f"pipeline '{pipeline.name}' has no [tune] table: add one with the ranges to search")
-        ranges = read_ranges({k: given.pop(k) for k in SECTIONS if k in given})
-        known = {"trials", "seed", "measure"}
-        if unknown := sorted(set(given) - known):
-            raise PipelineError(unknown_name("key in [tune]", unknown[0], {*known, *SECTIONS}))
-        given |= {k: v for k, v in (("trials", trials), ("seed", seed)) if v is not None}
-        return cls(tuple(ranges), **given)
 
 
 @dataclass(frozen=True)
@@ -105,8 +42,13 @@ class Trial:
 
     number: int
     values: Mapping[str, Any]
-    pipeline: Pipeline
+    pipeline: TrainPipeline
     folder: Path
+
+    @property
+    def about(self) -> str:
+        """Its number and values, in words."""
+        return _about(self.number, self.values)
 
     @property
     def path(self) -> Path:
@@ -117,6 +59,11 @@ class Trial:
     def is_done(self) -> bool:
         """Whether checkpoint and card, which is written last, are there."""
         return self.path.exists() and self.path.with_suffix(".json").exists()
+
+    def run(self, training: Callable[..., Any], progress: Progress) -> None:
+        """Train it unless it is done."""
+        if not self.is_done:
+            training(self.pipeline, self.folder, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -137,7 +84,7 @@ class Tuned:
 
 
 def tune(
-    pipeline: Pipeline,
+    pipeline: TrainPipeline,
     folder: Path,
     *,
     trials: int | None = None,
@@ -171,16 +118,16 @@ def tune(
     PipelineError, SchemeError, CatalogError, CheckpointError, ImageError, OutputError
         Before anything is trained, if the settings of one of the trials or the inputs do not fit.
     """
-    search = Search.of(pipeline, trials=trials, seed=seed)
+    search = _search(pipeline, trials, seed)
     drawn = [_trial(pipeline, search, number, folder / _TRIALS) for number in range(search.trials)]
     _check(drawn, folder, blend, resume=resume)
-    catalog, images = open_inputs(pipeline)
-    training = partial(train, catalog, images, resume=resume, device=device, on_epoch=on_epoch, kept=KeptSets())
-    with closing(images):
+    kept = KeptSets()
+    with opened(*pipeline.named_inputs()) as (catalog, images):
+        training = partial(train, catalog, images, resume=resume, device=device, on_epoch=on_epoch, kept=kept)
         for trial in drawn:
-            if not trial.is_done:
-                report = named_progress(progress, f"trial {trial.number} of {search.trials - 1}:")
-                training(trial.pipeline, trial.folder, progress=report)
+            name = f"trial {trial.number} of {search.trials - 1}:"
+            with named_errors(trial.about):
+                trial.run(training, named_progress(progress, name))
             _clear(trial)
             table, ranking = _ranked(search, drawn[: trial.number + 1])
             write_table(table, folder / "trials.ecsv")
@@ -191,41 +138,47 @@ def tune(
     return Tuned(table, [drawn[n].path for n in ranking], joined)
 
 
-def _trial(pipeline: Pipeline, search: Search, number: int, folder: Path) -> Trial:
+def _search(pipeline: TrainPipeline, trials: int | None, seed: int | None) -> Search:
+    """Return the search of a pipeline; numbers that are not None win over its own."""
+    if pipeline.tune is None:
+        raise PipelineError(f"pipeline '{pipeline.name}' has no [tune] table: add one with the ranges to search")
+    search = pipeline.tune if trials is None else replace(pipeline.tune, trials=trials)
+    return search if seed is None else replace(search, seed=seed)
+
+
+def _trial(pipeline: TrainPipeline, search: Search, number: int, folder: Path) -> Trial:
+    """Draw a trial, and refuse settings that would fail after hours."""
     values = draw_trial(search.ranges, search.seed, number)
-    named = f"{pipeline.name}-{number:03d}"
-    return Trial(number, values, pipeline.changed(named, nested(values)), folder / f"{number:03d}")
+    name = f"{pipeline.name}-{number:03d}"
+    try:
+        changed = pipeline.changed(name, nested(values))
+        check_settings(changed)
+    except (PipelineError, CheckpointError) as error:
+        raise PipelineError(f"{_about(number, values)} cannot be trained: {error}") from error
+    return Trial(number, values, changed, folder / f"{number:03d}")
+
+
+def _about(number: int, values: Mapping[str, Any]) -> str:
+    words = ", ".join(f"{path} = {value!r}" for path, value in values.items()) or "the pipeline as it is"
+    return f"trial {number} ({words})"
 
 
 def _check(trials: Sequence[Trial], folder: Path, blend: Blend | None, *, resume: bool) -> None:
-    """Refuse what would fail after hours: settings of a trial, another search's folder, a blend of different stamps."""
+    """Refuse another search's folder, and a blend of different stamps."""
     if (folder / _TRIALS).exists() and not resume:
         raise OutputError(f"folder '{folder}' holds trials already: go on with --resume or choose another with -o")
     for trial in trials:
-        try:
-            check_settings(trial.pipeline)
-        except (PipelineError, CheckpointError) as error:
-            values = ", ".join(f"{k} = {v!r}" for k, v in trial.values.items()) or "the pipeline as it is"
-            raise PipelineError(f"trial {trial.number} ({values}) cannot be trained: {error}") from error
         check_record(trial.folder, record_of(trial.pipeline))
     if blend is None:
         return
     if not 2 <= blend.best <= len(trials):
         raise PipelineError(f"a blend of {blend.best}: expected from 2 to the number of trials, {len(trials)}")
-    stamps = [_stamps(t.pipeline) for t in trials]
+    stamps = [(t.pipeline.recipe, t.pipeline.augmentation.observation) for t in trials]
     if any(s != stamps[0] for s in stamps):
         raise PipelineError(
             "the trials differ in their recipe or observation, and checkpoints for different stamps cannot be joined: "
             "leave out the blend or those ranges"
         )
-
-
-def _stamps(pipeline: Pipeline) -> tuple[Any, Any]:
-    return dict(pipeline.recipe), _observation(pipeline)
-
-
-def _observation(pipeline: Pipeline) -> Observation | None:
-    return build(Augmentation, pipeline.augmentation, f"pipeline '{pipeline.name}'", "augmentation").observation
 
 
 def _clear(trial: Trial) -> None:
@@ -237,15 +190,15 @@ def _clear(trial: Trial) -> None:
 def _ranked(search: Search, trials: Sequence[Trial]) -> tuple[Table, list[int]]:
     """Return the table of the trials that are done, and their numbers from the best to the worst."""
     cards = [read_card(t.path) for t in trials]
-    found = [_scores(card) for card in cards]
-    if search.measure not in found[0]:
-        raise PipelineError(f"[tune] measure = {search.measure!r} is none of these labels': {', '.join(found[0])}")
-    worth = np.array([_SIGNS[search.measure] * scores[search.measure] for scores in found])
+    scores = [_scores(card) for card in cards]
+    if search.measure not in scores[0]:
+        raise PipelineError(f"[tune] measure = {search.measure!r} is none of these labels': {', '.join(scores[0])}")
+    worth = np.array([MEASURES[search.measure] * of_trial[search.measure] for of_trial in scores])
     ranking = np.argsort(np.where(np.isfinite(worth), worth, np.inf), kind="stable")
     table = Table({"trial": [t.number for t in trials], "rank": np.argsort(ranking) + 1})
     for name in MEASURES:
-        if name in found[0]:
-            table[f"validation_{name}"] = np.array([scores[name] for scores in found])
+        if name in scores[0]:
+            table[f"validation_{name}"] = np.array([of_trial[name] for of_trial in scores])
             table[f"validation_{name}"].info.format = ".5g"
     table["epochs"] = [sum(len(curve) for curve in card["curves"]) for card in cards]
     table["weights"] = [int(card["weights"]) for card in cards]
@@ -258,21 +211,20 @@ def _ranked(search: Search, trials: Sequence[Trial]) -> tuple[Table, list[int]]:
 
 def _scores(card: Mapping[str, Any]) -> dict[str, float]:
     validation = card["validation"]
-    found = {"loss": least_loss(card)}
-    found |= {k: float(validation["pooled"][k]) for k in ("rmse", "signal_explained") if k in validation["pooled"]}
-    return found | {k: float(validation[k]) for k in ("accuracy",) if k in validation}
+    pooled = {k: float(validation["pooled"][k]) for k in ("rmse", "signal_explained") if k in validation["pooled"]}
+    overall = {k: float(validation[k]) for k in ("accuracy",) if k in validation}
+    return {"loss": least_loss(card), **pooled, **overall}
 
 
-def _value(pipeline: Pipeline, path: str) -> Any:
-    section, *keys = path.split(".")
-    value: Any = getattr(pipeline, section)
-    for key in keys:
+def _value(pipeline: TrainPipeline, path: str) -> Any:
+    value: Any = to_table(pipeline)
+    for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 
 def _column(values: Sequence[Any]) -> Any:
-    """Make a column of numbers, NaN where the pipeline has the default, or of texts."""
+    """Make a column of numbers, NaN where the pipeline says none, or of texts."""
     if all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values):
         return np.array([np.nan if v is None else v for v in values])
     return ["" if v is None else str(v) for v in values]
@@ -282,39 +234,34 @@ def _join(
     best: Sequence[Trial], path: Path, blend: Blend, catalog: Catalog, images: ImageSource, progress: Progress
 ) -> None:
     """Join trials, and calibrate and score the blend on the validation part, which it was chosen by."""
-    predictions, labels = _predictions(best, catalog, images, progress) if blend.fitted else ([], None)
-    scheme = load_scheme(best[0].pipeline.scheme)
     about: dict[str, Any] = {"fitted": blend.fitted}
     shares: list[float] = []
-    if labels is not None:
-        shares, equal = fit_shares(predictions, labels, scheme), [1.0 / len(best)] * len(best)
-        for name, given in (("fitted", shares), ("equal", equal)):
-            about[f"log_likelihood_{name}"] = mean_log_likelihood(predictions, given, labels, scheme)
+    if blend.fitted:
+        shares, likelihoods = _fitted_shares(best, catalog, images, progress)
+        about |= likelihoods
     joined = ensemble([t.path for t in best], path, shares=shares, name=path.stem)
-    settings = CalibrationSettings.from_dict(best[0].pipeline.calibration)
-    fitted, card = calibrate_checkpoint(
-        joined, catalog, images, settings, card=read_card(path) | {"blend": about}, progress=progress
-    )
-    made = load_checkpoint(save_checkpoint(fitted, path, card))
-    scores = evaluate_checkpoint(made, catalog, images, part="validation", progress=progress)
+    card = read_card(path) | {"blend": about}
+    settings = best[0].pipeline.calibration
+    fitted, card = calibrate_checkpoint(joined, catalog, images, settings, card=card, progress=progress)
+    blended = load_checkpoint(save_checkpoint(fitted, path, card))
+    scores = evaluate_checkpoint(blended, catalog, images, split="validation", progress=progress)
     add_to_card(path.with_suffix(".json"), "validation", scores)
 
 
-def _predictions(
+def _fitted_shares(
     best: Sequence[Trial], catalog: Catalog, images: ImageSource, progress: Progress
-) -> tuple[list[FloatArray], Labels]:
-    """Predict the validation part by each trial, not calibrated; return the labels of the same rows too."""
-    pipeline = best[0].pipeline
-    parts = split_rows(pipeline.split, names_of(catalog), catalog.table)
-    labels = labels_from(catalog, load_scheme(pipeline.scheme), pipeline.fractions)
-    held = np.flatnonzero((parts == "validation") & (labels.totals.max(axis=1) > 0))
-    observation = _observation(pipeline)
-    predictions, rows = [], held
+) -> tuple[list[float], dict[str, float]]:
+    """Fit the shares of trials in their blend to the validation part; return its likelihood under them as well."""
+    table = divided(best[0].pipeline, catalog, images)
+    predictions, rows = [], table.rows("validation")
     for trial in best:
         loaded = load_checkpoint(trial.path)
         raw = loaded.with_temperatures((1.0,) * len(loaded.scheme.questions))
-        gathering = Gathering(catalog, images, raw.recipe.half_width_rpet)
-        viewed = view_rows(raw, gathering, held, observation=observation, progress=progress)
-        rows = viewed.rows
+        viewed = view_rows(raw, table.gathering, rows, observation=table.observation, progress=progress)
         predictions.append(viewed.conditional)
-    return predictions, labels.take(rows)
+    labels = table.labels.take(viewed.rows)
+    shares, equal = fit_shares(predictions, labels, table.scheme), [1.0 / len(best)] * len(best)
+    return shares, {
+        f"log_likelihood_{name}": mean_log_likelihood(predictions, of, labels, table.scheme)
+        for name, of in (("fitted", shares), ("equal", equal))
+    }

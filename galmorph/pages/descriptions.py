@@ -99,10 +99,7 @@ def _network(name: str) -> str:
 
 def _pipeline(name: str) -> str:
     pipeline = load_pipeline(name)
-    lines = [pipeline.title, f"scheme: {pipeline.scheme}", f"data: {pipeline.images.get('data', '')}"]
-    sections = {name: getattr(pipeline, name) for name in ("recipe", "network", "augmentation", "split", "train")}
-    lines += [f"{name}: " + ", ".join(f"{k}={v}" for k, v in values.items()) for name, values in sections.items()]
-    return "\n".join(lines)
+    return f"{pipeline.title}\n\n{pipeline.to_toml()}"
 
 
 def _checkpoint(name: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import CheckpointError, ImageError, SurveyError
-from galmorph.learning.scoring import labelled_part
+from galmorph.learning.scoring import labelled_table
 from galmorph.learning.viewed import stamps_of_rows
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.nets.evaluate import evaluate
@@ -91,19 +91,19 @@ def labelled_sample(
     ImageError
         If no row has an image.
     """
-    labelled = labelled_part(checkpoint, catalog, images, part)
-    wanted = labelled.rows
+    table = labelled_table(checkpoint, catalog, images, part)
+    wanted = table.rows(part)
     if rows is not None:
         wanted = np.sort(np.random.default_rng(seed).permutation(wanted)[:rows])
     stamps, conditional, kept = _shown_to(
-        checkpoint, labelled.gathering, wanted, observation=labelled.observation, progress=progress
+        checkpoint, table.gathering, wanted, observation=table.observation, progress=progress
     )
     if len(kept) == 0:
         raise ImageError(
             f"none of the {len(wanted)} rows of part '{part}' has an image: expected images of the labelled galaxies; "
             "check --image"
         )
-    labels = labelled.labels.take(kept)
+    labels = table.labels.take(kept)
     return Sample(
         stamps,
         _names(catalog, kept),
@@ -111,7 +111,7 @@ def labelled_sample(
         len(checkpoint.scheme.questions[0].answers),
         images.is_linear,
         Judged(checkpoint.scheme, conditional, labels),
-        evaluate(conditional, labels, checkpoint.scheme, labelled.constant),
+        evaluate(conditional, labels, checkpoint.scheme, table.constant),
     )
 
 

@@ -33,8 +33,9 @@ from astropy.table import Table
 from PIL import Image
 
 from galmorph.flags import Flag
-from galmorph.learning.pipeline import split_rows
-from galmorph.learning.scoring import labels_from
+from galmorph.learning.labelled_table import labels_from
+from galmorph.learning.sections import fractions_of
+from galmorph.learning.split import read_split
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint
 from galmorph.runs.classify import results_in_parts
 from galmorph.runs.plan import prepare_run
@@ -55,8 +56,9 @@ def names_of(checkpoint: Checkpoint, table: Path, part: str, rows: int) -> list[
     """Names of up to so many labelled pictures of one part of a table, drawn from all of it."""
     catalog = read_catalog(table)
     assert catalog.files is not None
-    labelled = labels_from(catalog, checkpoint.scheme, checkpoint.fractions).totals.max(axis=1) > 0
-    parts = split_rows(checkpoint.split, catalog.files, catalog.table)
+    fractions = fractions_of(checkpoint.fractions, checkpoint.name)
+    labelled = labels_from(catalog, checkpoint.scheme, fractions).totals.max(axis=1) > 0
+    parts = read_split(checkpoint.split, checkpoint.name).divide(catalog.files, catalog.table)
     found = np.flatnonzero(labelled & (parts == part))
     chosen = np.sort(np.random.default_rng(3).permutation(found)[:rows])
     return [catalog.files[i] for i in chosen]

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from astropy.table import Table
 
 import galmorph
-from galmorph.learning.pipeline import split_rows
+from galmorph.learning.split import read_split
 from galmorph.nets.checkpoint.card import read_card
 from galmorph.nets.checkpoint.file import load_checkpoint
 from galmorph.nets.evaluate import expected_calibration_error
@@ -101,7 +101,8 @@ def main() -> None:
     its_own = checkpoint.scheme.name == "gz1"
     if its_own:
         every = Table.read(FOLDER / "labels.csv")
-        parts = dict(zip(every["file"], split_rows(checkpoint.split, list(every["file"]), every), strict=True))
+        files = list(every["file"])
+        parts = dict(zip(files, read_split(checkpoint.split, checkpoint.name).divide(files, every), strict=True))
         labels = labels[[parts[name] == "test" for name in labels["file"]]]
     if options.rows:
         labels = labels[np.sort(np.random.default_rng(1).permutation(len(labels))[: options.rows])]

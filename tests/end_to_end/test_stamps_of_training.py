@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ import pytest
 import small_sky
 
 from galmorph.learning.assembly import KeptSets, build_sets
-from galmorph.learning.pipeline import load_pipeline, split_rows
-from galmorph.learning.scoring import labelled_part, labels_from, names_of
+from galmorph.learning.labelled_table import divided
+from galmorph.learning.pipeline import load_training
+from galmorph.learning.scoring import labelled_table
 from galmorph.learning.training import train
 from galmorph.nets.checkpoint.file import Checkpoint
+from galmorph.progress import silent
 from galmorph.runs.classify import Run, prepare_run
 from galmorph.runs.gather import Gathering, gather, views_of
 from galmorph.shipped import shipped
@@ -118,9 +120,9 @@ def stamps(gathering: Gathering, checkpoint: Checkpoint, rows: Any = None) -> It
 @pytest.mark.parametrize("step", [1, 3], ids=["all rows", "every third row"])
 def test_evaluating_sees_the_stamps_that_classifying_sees(sample, classified, step):
     with closing(sample.open()) as images:
-        part = labelled_part(sample.checkpoint, sample.catalog, images, "all")
-        rows = part.rows[::step]
-        evaluated = dict(stamps(part.gathering, sample.checkpoint, rows))
+        table = labelled_table(sample.checkpoint, sample.catalog, images, "all")
+        rows = table.rows("all")[::step]
+        evaluated = dict(stamps(table.gathering, sample.checkpoint, rows))
     assert len(evaluated) > 0.9 * len(rows)
     assert evaluated.keys() == classified.keys() & set(rows.tolist())
     for row, stamp in evaluated.items():
@@ -140,14 +142,14 @@ def test_training_learns_from_the_galaxies_that_classifying_measures(sample, tmp
     recipe = sample.checkpoint.recipe
     text = PIPELINE.format(survey=sample.survey, band=sample.band, planes=recipe.planes, stretch=recipe.stretch)
     (tmp_path / "sample.toml").write_text(text)
-    pipeline, sets = load_pipeline(tmp_path / "sample.toml"), Remembering()
+    pipeline, sets = load_training(tmp_path / "sample.toml"), Remembering()
     with closing(sample.open()) as images:
         trained = train(sample.catalog, images, pipeline, tmp_path / "run", kept=sets)
     learnt, recipe = sets.latest.sets, trained.checkpoint.recipe
-    run, labels = sample.classifying(), labels_from(sample.catalog, trained.checkpoint.scheme, {})
-    parts = split_rows(pipeline.split, names_of(sample.catalog), sample.catalog.table)
+    run = sample.classifying()
     with closing(run.images):
-        measured, _ = build_sets(run.gathering, pipeline, recipe, labels, parts, np.ones(len(parts)), lambda *_: None)
+        table = replace(divided(pipeline, sample.catalog, run.images), gathering=run.gathering)
+        measured, _ = build_sets(table, pipeline, np.ones(len(table.splits)), silent)
     assert run.gathering.half_width_rpet == recipe.half_width_rpet
     for part in ("train", "validation"):
         assert len(learnt[part]) > 10

@@ -13,15 +13,15 @@ from astropy.table import Table, vstack
 
 from galmorph.errors import PipelineError, SchemeError, SurveyError
 from galmorph.learning.assembly import KeptSets, build_sets
-from galmorph.learning.pipeline import load_pipeline
-from galmorph.learning.scoring import evaluate_checkpoint, labels_from
+from galmorph.learning.labelled_table import LabelledTable, labels_from
+from galmorph.learning.pipeline import load_training
+from galmorph.learning.scoring import evaluate_checkpoint
 from galmorph.runs.gather import Gathering
 from galmorph.sky.catalog import catalog_from, read_catalog
 from galmorph.sky.images import open_images
 from galmorph.sky.mock import simulate
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import load_survey
-from galmorph.stamps.recipe import Recipe
 
 PIPELINE = """
 title = "discs and bulges"
@@ -61,13 +61,14 @@ def field(tmp_path_factory):
 
 def built(folder, text=PIPELINE, *, weight=2.0, kept=None, report=lambda *_: None):
     (folder / "p.toml").write_text(text)
-    pipeline, recipe = load_pipeline(folder / "p.toml"), Recipe(size=24, planes=1)
+    pipeline, scheme = load_training(folder / "p.toml"), load_scheme("candels-visual")
     catalog = read_catalog(folder / "truth.fits")
-    labels = labels_from(catalog, load_scheme("candels-visual"), {})
+    labels = labels_from(catalog, scheme, None)
     parts = np.repeat(["train", "validation", "test", "train"], 4)
     with closing(open_images(folder / "image.fits", survey=load_survey("candels"), band="H")) as images:
-        gathering = Gathering(catalog, images, recipe.half_width_rpet)
-        return build_sets(gathering, pipeline, recipe, labels, parts, np.full(16, weight), report, kept)[0]
+        gathering = Gathering(catalog, images, pipeline.recipe.half_width_rpet)
+        table = LabelledTable(gathering, labels, parts, scheme)
+        return build_sets(table, pipeline, np.full(16, weight), report, kept)[0]
 
 
 def test_simulated_galaxies_and_stars_follow_the_rows_with_the_votes_asked_for(field):
@@ -128,7 +129,7 @@ def test_sets_that_were_kept_are_those_that_would_be_built(field):
         ('band = "H"\n[recipe]', 'band = "J"\n[recipe]'),
         ("[stars]", "[train.unlabelled]\nweight = 1.0\n[stars]"),
         ("[stars]", '[inputs]\nlabels = "other.fits"\n[stars]'),
-        ('title = "discs', 'fractions = { spheroid = ["a"] }\ntitle = "discs'),
+        ('title = "discs', 'fractions = { votes = ["n"], spheroid = ["a"] }\ntitle = "discs'),
     ],
 )
 def test_sets_are_built_anew_where_anything_that_decides_about_them_differs(field, old, new):
@@ -149,7 +150,7 @@ def test_without_these_sections_the_rows_are_alone(field):
 @pytest.mark.parametrize(
     ("old", "new", "error", "words"),
     [
-        ("votes = 7", "", PipelineError, r"section \[simulated\] lacks 'votes'"),
+        ("votes = 7", "", PipelineError, r"\[simulated\]: lacks 'votes'"),
         ("seed = 5", "sede = 5", PipelineError, "sede"),
         ('[simulated]\nsurvey = "candels"', '[simulated]\nsurvey = "candles"', SurveyError, "candles"),
     ],
@@ -176,10 +177,10 @@ def test_fractions_of_the_scheme_itself_are_scored_as_they_are(field):
     mapped = replace(plain, fractions=mapping, observation=observation)
     catalog = read_catalog(folder / "truth.fits")
     with closing(open_images(folder / "image.fits", survey=load_survey("candels"), band="H")) as images:
-        one, other = (evaluate_checkpoint(c, catalog, images, part="all") for c in (plain, mapped))
+        one, other = (evaluate_checkpoint(c, catalog, images, split="all") for c in (plain, mapped))
         assert other["questions"] == one["questions"]
         assert one["rows"] == len(made.catalog)
         with pytest.raises(PipelineError, match=r"another scheme, so that a table .* ask for --split all"):
             evaluate_checkpoint(mapped, catalog, images)
         with pytest.raises(SchemeError, match=r"spheroid_votes|asked"):
-            evaluate_checkpoint(mapped, catalog_from(Table({"ra": [53.0], "dec": [-27.0]})), images, part="all")
+            evaluate_checkpoint(mapped, catalog_from(Table({"ra": [53.0], "dec": [-27.0]})), images, split="all")

@@ -13,7 +13,7 @@ from galmorph.cli import main
 from galmorph.errors import OutputError, PipelineError
 from galmorph.learning.comparison import compare, least_loss, side_by_side
 from galmorph.learning.inputs import read_words
-from galmorph.learning.pipeline import load_pipeline
+from galmorph.learning.pipeline import load_training
 from galmorph.nets.checkpoint.file import load_checkpoint
 
 
@@ -36,14 +36,14 @@ def ran(folder, tmp_path_factory):
 
 
 def loaded(folder, *names):
-    return [load_pipeline(folder / f"{name}.toml", {"train": {"epochs": 3}}) for name in names]
+    return [load_training(folder / f"{name}.toml", {"train": {"epochs": 3}}) for name in names]
 
 
 def test_one_file_trains_and_scores(ran):
     """Each pipeline leaves a folder as of training, with the scores of the test part in its card."""
     for name in ("named", "slow"):
         card = json.loads((ran / name / f"{name}.json").read_text())
-        assert card["test"]["part"] == "test"
+        assert card["test"]["split"] == "test"
         assert card["test"]["sha256"] == load_checkpoint(ran / name / f"{name}.safetensors").sha256
         assert (ran / name / "losses.svg").exists()
 
@@ -88,7 +88,7 @@ def test_going_on_leaves_what_is_done_and_does_the_rest(ran, folder, tmp_path):
     """Stopped in the second pipeline, the first is not trained again, and the result is that of one go."""
     trained = []
 
-    def stop(what, done, _total, remark):
+    def stop(what, done, _total, remark=""):
         if what == "training":
             trained.append(remark.split()[0])
             if remark.startswith("slow") and done == 2:
@@ -110,9 +110,8 @@ def test_what_cannot_run_is_refused_before_anything_is_trained(folder, tmp_path)
     """The last of several pipelines is looked at, too."""
     good = loaded(folder, "named")[0]
     refused = {
-        "learning_rat": good.changed("b", {"train": {"learning_rat": 1}}),
         "does not exist": good.changed("b", {"inputs": {"labels": "none.csv"}}),
-        r"--input labels=FILE": load_pipeline(folder / "tiny.toml"),
+        r"pipeline 'tiny': nothing says.*--input labels=FILE": load_training(folder / "tiny.toml"),
         "no labelled row in the test part": good.changed("b", {"split": {"test": 0}}),
         "names that differ": good,
     }
@@ -120,7 +119,7 @@ def test_what_cannot_run_is_refused_before_anything_is_trained(folder, tmp_path)
         with pytest.raises(ValueError, match=words):
             compare([good, bad], tmp_path / "out")
     with pytest.raises(PipelineError, match="did you mean 'test'"):
-        compare([good], tmp_path / "out", part="tests")
+        compare([good], tmp_path / "out", split="tests")
     assert not (tmp_path / "out").exists()
 
 
@@ -128,7 +127,7 @@ def test_a_folder_in_use_is_refused(ran, folder):
     """Without --resume nothing is touched; with it, other settings are refused."""
     with pytest.raises(OutputError, match="--resume"):
         compare(loaded(folder, "named"), ran)
-    other = load_pipeline(folder / "named.toml", {"train": {"epochs": 4}})
+    other = load_training(folder / "named.toml", {"train": {"epochs": 4}})
     with pytest.raises(PipelineError, match=r"\[train\] epochs was 3 and is 4"):
         compare([other], ran, resume=True)
 
@@ -138,8 +137,8 @@ def test_inputs_on_the_command_line_go_before_the_file(folder, tmp_path, capsys)
     asked = ["run", str(folder / "named.toml"), "-o", str(tmp_path / "out"), "--input", "labels=elsewhere.csv"]
     assert main(asked) == 1
     assert "elsewhere.csv" in capsys.readouterr().err
-    made = load_pipeline(folder / "tiny.toml", {"inputs": read_words([f"labels={folder}/labels.csv", "images=b"])})
-    assert made.inputs["images"] == ["b"]
+    made = load_training(folder / "tiny.toml", {"inputs": read_words([f"labels={folder}/labels.csv", "images=b"])})
+    assert made.inputs.images == ("b",)
 
 
 def test_checkpoints_of_different_schemes_share_a_table():

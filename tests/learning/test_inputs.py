@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from galmorph.errors import PipelineError
-from galmorph.learning.inputs import Inputs, beside, read_words
+from galmorph.learning.inputs import LabelInputs, beside, read_words
 from galmorph.learning.pipeline import load_pipeline
+from galmorph.toml import build
 
 NAMES = st.text(st.characters(whitelist_categories=("L", "N")), min_size=1, max_size=9)
 
@@ -20,7 +21,7 @@ NAMES = st.text(st.characters(whitelist_categories=("L", "N")), min_size=1, max_
 def test_words_say_what_a_section_says(labels, images):
     """Reading words, in any number, gives the inputs that were meant."""
     words = [f"labels={labels}", *(f"images={name}" for name in images)]
-    made = Inputs.from_dict(read_words(words), "p")
+    made = build(LabelInputs, read_words(words), "p")
     assert (made.labels, made.images) == (labels, tuple(images))
 
 
@@ -32,11 +33,11 @@ def test_relative_files_lie_beside_their_pipeline(tmp_path):
     )
     (tmp_path / "mine.toml").write_text('extends = "parts/base.toml"\n[inputs]\nlabels = "b.csv"\nfile = "name"\n')
     made = load_pipeline(tmp_path / "mine.toml").inputs
-    assert made["labels"] == str(tmp_path / "b.csv")
-    assert made["images"] == [f"g={tmp_path}/parts/g.fits", "r=/r/*.fits"]
-    assert made["file"] == "name"
+    assert made.labels == str(tmp_path / "b.csv")
+    assert made.images == (f"g={tmp_path}/parts/g.fits", "r=/r/*.fits")
+    assert made.file == "name"
     above = load_pipeline(tmp_path / "mine.toml", {"inputs": read_words(["images=here.zip"])}).inputs
-    assert above["images"] == ["here.zip"]
+    assert above.images == ("here.zip",)
     assert beside({"labels": "a=b/c.csv"}, Path("/x"))["labels"] == "a=/x/b/c.csv"
 
 
@@ -59,7 +60,7 @@ def test_wrong_words_are_refused(words, expected):
 def test_what_is_not_named_is_asked_for(given):
     """The message shows the option and the section."""
     with pytest.raises(PipelineError, match=r"--input (labels|images)=FILE.*\[inputs\]"):
-        Inputs.from_dict(given, "p")
+        build(LabelInputs, given, "p").named("sdss", "r")
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,16 @@
-"""Pipelines: files that extend each other, are checked, and divide labels the same way every time."""
+"""Pipelines: files that extend each other, are checked, and are printed as one."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from galmorph.errors import PipelineError
-from galmorph.learning.pipeline import load_pipeline, pipeline_names, split_rows
+from galmorph.learning.pipeline import ClassifyPipeline, load_pipeline, load_training, pipeline_names
+from galmorph.learning.sections import NetworkChoice
+from galmorph.learning.split import HashSplit
 from galmorph.nets.architecture.network import NetworkConfig, outline
-from galmorph.nets.training.settings import Augmentation, EnsembleSettings
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import load_survey
-from galmorph.stamps.recipe import Recipe
-from galmorph.toml import build
 
 PLAIN = """
 title = "a pipeline"
@@ -24,6 +22,9 @@ band = "RGB"
 test = 0.2
 validation = 0.3
 """
+BLOCKS = PLAIN.replace(
+    "test = 0.2\nvalidation = 0.3", 'method = "contiguous"\nblocks = 3\ntest = [1]\nvalidation = [0]'
+)
 
 
 @pytest.fixture
@@ -41,49 +42,49 @@ def pipeline(tmp_path):
 def test_every_shipped_pipeline_is_sound(name):
     made = load_pipeline(name)
     assert made.name == name
-    recipe = Recipe.from_dict(made.recipe)
-    assert recipe.planes == (3 if made.images["band"] == "RGB" else 1)
-    assert outline(NetworkConfig.from_dict(made.network), recipe, load_scheme(made.scheme))[1] > 10_000
-    assert build(EnsembleSettings, made.train, name).epochs > 1
-    assert build(Augmentation, made.augmentation, name).zoom >= 1
-    assert load_survey(made.images["survey"]).bands
+    assert made.recipe.planes == (3 if made.images.band == "RGB" else 1)
+    assert outline(NetworkConfig.from_dict(made.network.to_dict()), made.recipe, load_scheme(made.scheme))[1] > 10_000
+    assert made.train.epochs > 1
+    assert made.augmentation.zoom >= 1
+    assert load_survey(made.images.survey).bands
     scheme = load_scheme(made.scheme)
-    assert not made.fractions or set(made.fractions) == {*scheme.keys, "votes"}
-    assert not made.stars or made.stars["answer"] in scheme.keys
+    assert made.fractions is None or set(made.fractions.columns) == {*scheme.keys}
+    assert made.stars is None or made.stars.answer in scheme.keys
 
 
 def test_what_a_file_extends_lies_below_it(pipeline, tmp_path):
     (tmp_path / "base.toml").write_text('title = "base"\n[train]\nepochs = 3\nbatch = 9\n')
     made = pipeline('extends = "base.toml"\n' + PLAIN + "[train]\nbatch = 5\n")
     assert made.title == "a pipeline"
-    assert made.train == {"epochs": 3, "batch": 5}
+    assert (made.train.epochs, made.train.batch) == (3, 5)
 
 
 def test_overrides_win_key_by_key(pipeline):
     made = pipeline(PLAIN + "[train]\nepochs = 3\nbatch = 5\n", {"train": {"epochs": 1}, "scheme": "gz2"})
-    assert made.train == {"epochs": 1, "batch": 5}
+    assert (made.train.epochs, made.train.batch) == (1, 5)
     assert made.scheme == "gz2"
 
 
 def test_a_network_is_named_or_named_and_changed_or_written_out(pipeline):
-    assert pipeline('network = "plain"\n' + PLAIN).network == {"name": "plain"}
-    assert pipeline(PLAIN + "[network]\nname = 'plain'\ndropout = 0.1\n").network == {"name": "plain", "dropout": 0.1}
-    assert pipeline(PLAIN + "[network]\nlayers = 'dense answers'\n").network == {"layers": "dense answers"}
-    assert pipeline(PLAIN).network == {}
+    assert pipeline('network = "plain"\n' + PLAIN).network == NetworkChoice("plain")
+    changed = pipeline(PLAIN + "[network]\nname = 'plain'\ndropout = 0.1\n").network
+    assert changed == NetworkChoice("plain", "", {"dropout": 0.1})
+    assert pipeline(PLAIN + "[network]\nlayers = 'dense answers'\n").network == NetworkChoice("", "dense answers")
+    assert pipeline(PLAIN).network == NetworkChoice()
 
 
 def test_settings_of_one_network_do_not_reach_another(pipeline, tmp_path):
     (tmp_path / "base.toml").write_text("network = { name = 'plain', dropout = 0.1, channels = [8, 8, 8, 8] }\n")
     extending = 'extends = "base.toml"\n' + PLAIN
-    assert pipeline('network = "netsharp"\n' + extending).network == {"name": "netsharp"}
+    assert pipeline('network = "netsharp"\n' + extending).network == NetworkChoice("netsharp")
     changed = pipeline(extending + "[network]\ndropout = 0.4\n", {"network": {"channels": [16, 8, 8, 8]}})
-    assert changed.network == {"name": "plain", "dropout": 0.4, "channels": [16, 8, 8, 8]}
-    assert pipeline(extending, {"network": "convnext"}).network == {"name": "convnext"}
+    assert changed.network == NetworkChoice("plain", "", {"dropout": 0.4, "channels": (16, 8, 8, 8)})
+    assert pipeline(extending, {"network": "convnext"}).network == NetworkChoice("convnext")
 
 
 def test_a_network_in_a_file_lies_beside_the_pipeline(pipeline, tmp_path):
     (tmp_path / "own.toml").write_text("layers = 'dense answers'\n")
-    made = NetworkConfig.from_dict(pipeline('network = "own.toml"\n' + PLAIN).network)
+    made = NetworkConfig.from_dict(pipeline('network = "own.toml"\n' + PLAIN).network.to_dict())
     assert (made.name, made.layers) == ("own", "dense answers")
 
 
@@ -92,23 +93,32 @@ def test_a_file_to_start_from_lies_beside_the_pipeline_that_names_it(pipeline, t
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "base.toml").write_text('[train]\nstart = "old.safetensors"\n')
     extending = 'extends = "parts/base.toml"\n' + PLAIN
-    assert pipeline(extending).train["start"] == str(tmp_path / "parts" / "old.safetensors")
-    assert pipeline(PLAIN + '[train]\nstart = "sdss-rgb"\n').train["start"] == "sdss-rgb"
-    assert pipeline(extending + '[train]\nstart = ""\n').train["start"] == ""
+    assert pipeline(extending).train.start == str(tmp_path / "parts" / "old.safetensors")
+    assert pipeline(PLAIN + '[train]\nstart = "sdss-rgb"\n').train.start == "sdss-rgb"
+    assert pipeline(extending + '[train]\nstart = ""\n').train.start == ""
     absolute = str(tmp_path / "far.safetensors")
-    assert pipeline(PLAIN + f'[train]\nstart = "{absolute}"\n').train["start"] == absolute
+    assert pipeline(PLAIN + f'[train]\nstart = "{absolute}"\n').train.start == absolute
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (PLAIN.replace("[images]", "[image]"), "lacks 'images'"),
+        (PLAIN.replace("[images]", "[image]"), "did you mean 'images'"),
+        (PLAIN[PLAIN.index("scheme") :], "lacks 'title'"),
+        ("kind = 'trian'\n" + PLAIN, "unknown kind 'trian': known are classify, train; did you mean 'train'?"),
+        ("extends = 3\n" + PLAIN, "expected the name of a file"),
+        (PLAIN + "[train]\nmembers = 0\n", "'mine.toml', [train]: members = 0: expected a whole number from 1"),
+        (PLAIN + "[train]\nloss = 'mae'\n", "[train]: unknown loss 'mae'"),
+        (PLAIN + "[recipe]\nsize = 'big'\n", "[recipe]: size = 'big', expected a whole number"),
+        (PLAIN + "[stars]\ncount = 3\n", "[stars]: lacks 'rpet_px'"),
+        (BLOCKS.replace("[1]", "[3]"), "there is no block 3: expected numbers from 0 to 2"),
+        (PLAIN + "[train.unlabelled]\nwieght = 1\n", "[train.unlabelled]: unknown key 'wieght'"),
         (PLAIN + "[trian]\nepochs = 1\n", "did you mean 'train'?"),
         (PLAIN.replace("validation", "validaton"), "did you mean 'validation'?"),
         (PLAIN.replace("validation = 0.3", ""), "lacks 'validation'"),
         (PLAIN.replace('survey = "sdss"', ""), "lacks 'survey'"),
         (PLAIN.replace("test = 0.2", 'method = "contiguous"'), "lacks 'blocks'"),
-        (PLAIN.replace("test = 0.2", 'method = "random"'), "unknown method of a split 'random'"),
+        (PLAIN.replace("test = 0.2", 'method = "random"'), "unknown method 'random': known are contiguous, hash"),
         (PLAIN.replace('title = "a pipeline"', "title = 5"), "expected a text"),
         ("recipe = 3\n" + PLAIN, "expected a table"),
         ("network = 3\n" + PLAIN, "expected a table"),
@@ -130,75 +140,71 @@ def test_an_unknown_pipeline_names_the_nearest():
         load_pipeline("sdss-rbg")
 
 
-def test_contiguous_parts_are_whole_blocks_in_the_order_of_the_numbers():
-    names = [f"ceers_{n}.jpg" for n in (30, 4, 11, 2, 25, 18, 39, 7)]
-    split = {"method": "contiguous", "blocks": 4, "validation": [1], "test": [3]}
-    parts = split_rows(split, names, {})
-    by_number = parts[np.argsort([int(n[6:-4]) for n in names])]
-    assert by_number.tolist() == ["train"] * 2 + ["validation"] * 2 + ["train"] * 2 + ["test"] * 2
-
-
-def test_hashed_parts_do_not_depend_on_the_other_rows():
-    names = [f"{n}.jpg" for n in range(2000)]
-    split = {"test": 0.2, "validation": 0.3}
-    parts = split_rows(split, names, {})
-    assert (parts == "test").mean() == pytest.approx(0.2, abs=0.03)
-    assert (parts == "validation").mean() == pytest.approx(0.3, abs=0.03)
-    assert split_rows(split, names[700:], {}).tolist() == parts[700:].tolist()
-    assert split_rows({**split, "salt": "another"}, names, {}).tolist() != parts.tolist()
-
-
-def test_rows_that_are_not_eligible_always_train():
-    names = [f"{n}.jpg" for n in range(400)]
-    block = np.array(["a", "b"] * 200)
-    split = {"test": 0.5, "validation": 0.5, "only": {"block": "a"}}
-    parts = split_rows(split, names, {"block": block})
-    assert set(parts[block == "a"]) == {"test", "validation"}
-    assert set(parts[block == "b"]) == {"train"}
-
-
 @pytest.mark.parametrize("key", ["only", "balance"])
 def test_what_a_split_asks_of_columns_is_a_table_of_values(key, tmp_path):
     """A bare `true` says nothing about which rows are meant."""
     path = tmp_path / "bare.toml"
     path.write_text(PLAIN + f"{key} = true\n")
-    with pytest.raises(PipelineError, match=f"{key} = True in .split., expected values of columns"):
+    with pytest.raises(PipelineError, match=rf"\[split\]: {key} = True, expected values of columns"):
         load_pipeline(path)
 
 
-def test_a_split_by_a_column_that_is_not_there_is_refused():
-    with pytest.raises(PipelineError, match="did you mean 'block'"):
-        split_rows({"test": 0.5, "validation": 0.5, "only": {"blok": "a"}}, ["1.jpg"], {"block": ["a"]})
+CLASSIFY = """
+kind = "classify"
+title = "another field"
+[inputs]
+catalog = "field.fits"
+images = "*_f160w.fits"
+survey = "candels"
+band = "H"
+[classify]
+checkpoint = "own.safetensors"
+output = "field_morphologies.fits"
+"""
 
 
-@pytest.mark.parametrize(
-    "split", [{"test": 0.5, "validation": 0.5}, {"method": "contiguous", "blocks": 3, "validation": [0], "test": [1]}]
-)
-def test_no_rows_divide_into_no_parts(split):
-    assert split_rows(split, [], {}).tolist() == []
+@pytest.mark.parametrize("name", [*pipeline_names(), "mine", "classifies"])
+def test_what_is_printed_is_read_again(pipeline, name, tmp_path):
+    """The whole pipeline stands in one file, which extends nothing."""
+    (tmp_path / "base.toml").write_text("network = { name = 'plain', dropout = 0.1 }\n")
+    more = "[train.unlabelled]\nweight = 2\n[inputs]\nimages = ['g=g.fits', 'r=r']\n"
+    drawn = "[tune.train]\nbatch = [3, 4]\n[tune.recipe]\nsize = {low = 8, high = 9}\n"
+    own = {"mine": 'extends = "base.toml"\n' + PLAIN + more + drawn}
+    made = pipeline((own | {"classifies": CLASSIFY})[name]) if name not in pipeline_names() else load_pipeline(name)
+    assert "extends" not in made.to_toml()
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / f"{made.name}.toml").write_text(made.to_toml())
+    assert load_pipeline(tmp_path / "again" / f"{made.name}.toml") == made
 
 
-def test_a_pair_of_shares_is_a_range_of_hashes():
-    """The same rows fall between the same hashes, however the shares are written."""
-    ids = [str(i) for i in range(2000)]
-    numbers = split_rows({"test": 0.3, "validation": 0.2}, ids, {})
-    pairs = split_rows({"test": [0.0, 0.3], "validation": [0.3, 0.5]}, ids, {})
-    assert numbers.tolist() == pairs.tolist()
-    moved = split_rows({"test": [0.5, 0.6], "validation": [0.1, 0.3]}, ids, {})
-    assert abs((moved == "test").mean() - 0.1) < 0.03
-    assert not ((moved == "test") & (numbers != "train")).any()
+def test_all_that_holds_is_printed(pipeline):
+    """Also defaults that no file mentions."""
+    text = pipeline(PLAIN).to_toml()
+    assert "learning_rate = 0.003\n" in text
+    assert 'method = "hash"\n' in text
+    assert "[calibration]\n" in text
 
 
-@pytest.mark.parametrize(
-    ("test", "validation", "words"),
-    [
-        ([0.2, 0.5], [0.4, 0.6], "overlap"),
-        ([0.5, 0.2], 0.1, "pair of rising numbers"),
-        ("half", 0.1, "expected a number"),
-        (0.8, 0.4, "expected a number"),
-    ],
-)
-def test_shares_that_make_no_split_are_explained(test, validation, words):
-    """Parts that overlap, run backwards, are text or make more than all."""
-    with pytest.raises(PipelineError, match=words):
-        split_rows({"test": test, "validation": validation}, ["a", "b"], {})
+def test_a_pipeline_may_classify(pipeline, tmp_path):
+    """Files lie beside it, and the result goes where the run puts it."""
+    made = pipeline(CLASSIFY, {"inputs": {"catalog": "/far/other.fits"}})
+    assert isinstance(made, ClassifyPipeline)
+    catalog, images = made.inputs.named()
+    assert catalog.catalog == "/far/other.fits"
+    assert images.images == [str(tmp_path / "*_f160w.fits")]
+    assert (images.survey, images.band) == ("candels", "H")
+    assert made.classify.checkpoint == str(tmp_path / "own.safetensors")
+    assert made.classify.output == "field_morphologies.fits"
+    with pytest.raises(PipelineError, match="'mine' classifies, expected one that trains"):
+        load_training(tmp_path / "mine.toml")
+    with pytest.raises(PipelineError, match=r"unknown key 'train'"):
+        pipeline(CLASSIFY, {"train": {"epochs": 3}})
+    with pytest.raises(PipelineError, match=r"catalog is: name it with --input catalog=FILE"):
+        pipeline(CLASSIFY.replace("catalog =", "id =")).inputs.named()
+
+
+def test_another_way_to_divide_leaves_nothing_of_the_one_below(pipeline, tmp_path):
+    """Blocks mean nothing to hashes."""
+    (tmp_path / "base.toml").write_text('[split]\nmethod = "contiguous"\nblocks = 9\ntest = [1]\nvalidation = [2]\n')
+    made = pipeline('extends = "base.toml"\n' + PLAIN.replace("test = 0.2", 'test = 0.2\nmethod = "hash"'))
+    assert made.split == HashSplit(0.2, 0.3)

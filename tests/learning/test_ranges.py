@@ -71,7 +71,6 @@ def test_paths_become_sections():
 @pytest.mark.parametrize(
     ("tables", "expected"),
     [
-        ({"split": {"test": [0.1, 0.2]}}, "section of \\[tune\\] 'split'"),
         ({"train": 3}, "expected a table"),
         ({"train": {"batch": []}}, "empty list"),
         ({"train": {"x": {"low": 1, "hgih": 2}}}, "did you mean 'high'"),

@@ -19,9 +19,9 @@ from astropy.table import Table
 import galmorph
 from galmorph.cli import main
 from galmorph.errors import OutputError, PipelineError
-from galmorph.learning.pipeline import load_pipeline
+from galmorph.learning.pipeline import load_training
 from galmorph.learning.scoring import calibrate_checkpoint
-from galmorph.learning.tuning import Blend, Search, tune
+from galmorph.learning.tuning import Blend, tune
 from galmorph.nets.architecture.network import shares_of
 from galmorph.nets.checkpoint.file import load_checkpoint
 from galmorph.sky.survey import load_survey
@@ -61,7 +61,7 @@ def tuned(folder, tmp_path_factory):
 @pytest.fixture
 def pipeline(folder):
     """Load the pipeline."""
-    return load_pipeline(folder / "search.toml")
+    return load_training(folder / "search.toml")
 
 
 def cards(folder: Path) -> list[dict]:
@@ -88,7 +88,7 @@ def test_the_test_part_is_not_scored(tuned):
     """Neither the trials nor the blend know it."""
     blend = json.loads((tuned / "search.json").read_text())
     assert all("test" not in card for card in [*cards(tuned), blend])
-    assert blend["validation"]["part"] == "validation"
+    assert blend["validation"]["split"] == "validation"
 
 
 def test_the_blend_is_the_best_two(tuned):
@@ -174,7 +174,7 @@ def test_equal_weights_without_fitting(tuned, pipeline, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"trial": 3}, "key in \\[tune\\] 'trial'"),
+        ({"trial": 3}, r"\[tune\]: unknown key 'trial'.*did you mean 'trials'"),
         ({"trials": 0}, "whole number from 1"),
         ({"measure": "acuracy"}, "did you mean 'accuracy'"),
         ({"train": {"learning_rate": 0.1}, "augmentation": {"zoom": 1.0}}, "nothing to draw"),
@@ -211,6 +211,6 @@ def test_another_search_s_folder_is_refused(tuned, pipeline):
 def test_a_pipeline_without_ranges_says_what_to_add(folder, tmp_path, capsys):
     """One line; weights without a blend are refused, too."""
     with pytest.raises(PipelineError, match=r"no \[tune\] table"):
-        Search.of(load_pipeline(folder / "tiny.toml"))
+        tune(load_training(folder / "tiny.toml"), tmp_path / "out")
     assert main(["tune", str(folder / "search.toml"), "--fit-shares", "-o", str(tmp_path / "out")]) == 1
     assert "--blend N" in capsys.readouterr().err

@@ -20,7 +20,7 @@ from well_formed import parsed
 
 import galmorph
 from galmorph.errors import CatalogError, CheckpointError, ImageError, OutputError, PipelineError
-from galmorph.learning.scoring import evaluate_checkpoint, labelled_part
+from galmorph.learning.scoring import evaluate_checkpoint, labelled_table
 from galmorph.learning.viewed import stamps_of_rows, view_rows
 from galmorph.nets.architecture.network import Ensemble, Network, NetworkConfig
 from galmorph.nets.checkpoint.envelope import Envelope
@@ -187,7 +187,7 @@ def test_scores_on_the_page_are_those_of_evaluating(case):
     made = load_checkpoint(path)
     with closing(opened(folder, path)) as images:
         catalog = galmorph.read_catalog(folder / "labels.csv")
-        scores = evaluate_checkpoint(made, catalog, images, part="validation")
+        scores = evaluate_checkpoint(made, catalog, images, split="validation")
     table = page.split("for this page")[1].partition("</table>")[0]
     first = scores["questions"][made.scheme.questions[0].name]
     assert f'number">{first["rmse"]:.3f}<' in table
@@ -220,9 +220,9 @@ def test_a_sample_has_the_answers_of_all_views_and_the_stamps_of_the_first(tmp_p
     with closing(opened(tmp_path, path)) as images:
         catalog = galmorph.read_catalog(tmp_path / "labels.csv")
         sample = labelled_sample(several, catalog, images, part="all")
-        found = labelled_part(several, catalog, images, "all")
-        expected = view_rows(several, found.gathering, found.rows).conditional
-        (unturned,) = stamps_of_rows(made, found.gathering, found.rows)
+        table = labelled_table(several, catalog, images, "all")
+        expected = view_rows(several, table.gathering, table.rows("all")).conditional
+        (unturned,) = stamps_of_rows(made, table.gathering, table.rows("all"))
     np.testing.assert_array_equal(sample.conditional, expected)
     np.testing.assert_allclose(sample.stamps, unturned.stamps[:, 0], atol=1e-5)
     apart = np.abs(sample.conditional - made.predict(sample.stamps)).max()
@@ -250,7 +250,7 @@ def test_a_score_that_the_card_has_is_not_shown_twice(case):
     folder, path, inspect = case
     with closing(opened(folder, path)) as images:
         catalog = galmorph.read_catalog(folder / "labels.csv")
-        scores = evaluate_checkpoint(load_checkpoint(path), catalog, images, part="validation")
+        scores = evaluate_checkpoint(load_checkpoint(path), catalog, images, split="validation")
     card = json.loads(path.with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps({**card, "validation": scores}))
     page = inspect(part="validation")

@@ -1,0 +1,165 @@
+"""LabelledTable: a catalogue with labels and images, whose rows are divided into train, validation and test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.errors import PipelineError, SchemeError, unknown_name
+from galmorph.learning.pipeline import TrainPipeline
+from galmorph.learning.sections import Fractions, fractions_of
+from galmorph.learning.split import ALL, SPLITS, read_split
+from galmorph.learning.viewed import observation_of
+from galmorph.nets.checkpoint.file import Checkpoint
+from galmorph.nets.evaluate import mean_fractions
+from galmorph.nets.training.settings import Observation
+from galmorph.runs.gather import Gathering
+from galmorph.sky.catalog import Catalog
+from galmorph.sky.images import ImageSource
+from galmorph.sky.scheme import Labels, Scheme, load_scheme
+
+__all__ = ["LabelledTable", "divided", "divided_again", "labels_from", "names_of"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LabelledTable:
+    """Rows with labels and images.
+
+    Parameters
+    ----------
+    gathering
+        Catalogue and images.
+    labels
+        Of all rows.
+    splits
+        (N,) for what each row is, of :data:`galmorph.learning.split.SPLITS`.
+    scheme
+        Whose answers the labels are.
+    observation
+        How the images are degraded to another survey; None for not at all.
+    """
+
+    gathering: Gathering
+    labels: Labels
+    splits: npt.NDArray[np.str_]
+    scheme: Scheme
+    observation: Observation | None = None
+
+    @cached_property
+    def is_labelled(self) -> npt.NDArray[np.bool_]:
+        """Which rows have a label, (N,)."""
+        labelled: npt.NDArray[np.bool_] = self.labels.totals.max(axis=1) > 0
+        return labelled
+
+    def rows(self, split: str) -> npt.NDArray[np.intp]:
+        """Return the labelled rows of one split, or of ``'all'``."""
+        return np.flatnonzero(self.is_labelled & ((self.splits == split) | (split == ALL)))
+
+    @cached_property
+    def constant(self) -> FloatArray:
+        """The mean fractions of the training rows, (A,): what a network must be better than."""
+        return mean_fractions(self.labels.take(np.flatnonzero(self.splits == "train")), self.scheme)
+
+
+def divided(pipeline: TrainPipeline, catalog: Catalog, images: ImageSource) -> LabelledTable:
+    """Label the rows of a catalogue and divide them as a pipeline says.
+
+    Raises
+    ------
+    PipelineError, SchemeError
+        If columns are missing, or labels are not the scheme's.
+    """
+    scheme = load_scheme(pipeline.scheme)
+    labels = labels_from(catalog, scheme, pipeline.fractions)
+    splits = pipeline.split.divide(names_of(catalog), catalog.table)
+    gathering = Gathering(catalog, images, pipeline.recipe.half_width_rpet)
+    return LabelledTable(gathering, labels, splits, scheme, pipeline.augmentation.observation)
+
+
+def divided_again(
+    checkpoint: Checkpoint, catalog: Catalog, images: ImageSource, split: str, *, is_new: bool = False
+) -> LabelledTable:
+    """Label the rows of a catalogue and divide them as they were for training.
+
+    Without such a division there is one part, as good as trained on.
+
+    Parameters
+    ----------
+    split
+        That is asked for.
+    is_new
+        Whether the table has the scheme's own columns though the checkpoint learnt from votes of another scheme: its
+        images are then taken as they are.
+
+    Raises
+    ------
+    PipelineError
+        If there is no such part.
+    SchemeError
+        If the table lacks a column, or its labels are not the scheme's.
+    """
+    if split not in (*SPLITS, ALL):
+        raise PipelineError(unknown_name("split", split, (*SPLITS, ALL)))
+    what = f"checkpoint '{checkpoint.name}'"
+    fractions = None if is_new else fractions_of(checkpoint.fractions, what)
+    labels = labels_from(catalog, checkpoint.scheme, fractions)
+    if checkpoint.split and not is_new:
+        splits = read_split(checkpoint.split, what).divide(names_of(catalog), catalog.table)
+    elif split == ALL:
+        splits = np.full(len(catalog), SPLITS[0])
+    else:
+        raise PipelineError(f"{what} {_without(split, is_new=is_new)}")
+    gathering = Gathering(catalog, images, checkpoint.recipe.half_width_rpet)
+    observation = None if is_new else observation_of(checkpoint)
+    return LabelledTable(gathering, labels, splits, checkpoint.scheme, observation)
+
+
+def _without(split: str, *, is_new: bool) -> str:
+    """Say why a table is not divided: it is new to the checkpoint, or several trainings were joined."""
+    if is_new:
+        return (
+            f"learnt from votes of another scheme, so that a table with the fractions of its own has no {split} part: "
+            "ask for --split all"
+        )
+    return (
+        f"was joined of some with different splits, so that it has no {split} part: give labels that none of them has "
+        "seen, and --split all"
+    )
+
+
+def labels_from(catalog: Catalog, scheme: Scheme, fractions: Fractions | None) -> Labels:
+    """Make labels from a table; with `fractions`, from votes of another scheme.
+
+    Raises
+    ------
+    PipelineError
+        If the fractions lack an answer.
+    SchemeError
+        If the table lacks a column, or its labels are not the scheme's.
+    """
+    if fractions is None:
+        return scheme.labels(catalog.table)
+    if missing := [key for key in scheme.keys if key not in fractions.columns]:
+        expected = ", ".join([*scheme.keys, "votes"])
+        raise PipelineError(f"[fractions] lacks '{missing[0]}': expected one entry each for {expected}")
+    sums = {"": fractions.votes, **{key: fractions.columns[key] for key in scheme.keys}}
+    if absent := sorted({name for names in sums.values() for name in names} - set(catalog.table.colnames)):
+        raise SchemeError(f"the labels have no column '{absent[0]}', which [fractions] of the pipeline names")
+    total, *counts = (_sum(catalog, names) for names in sums.values())
+    votes = np.repeat(total[:, None], len(scheme.keys), axis=1)
+    return Labels(np.minimum(np.stack(counts, axis=1), votes), votes)
+
+
+def _sum(catalog: Catalog, names: tuple[str, ...]) -> FloatArray:
+    summed: FloatArray = np.sum([np.asarray(catalog.table[name], dtype=np.float64) for name in names], axis=0)
+    return summed
+
+
+def names_of(catalog: Catalog) -> list[str]:
+    """Return the names of rows by which they are divided: files, or else ids."""
+    return catalog.files or [str(i) for i in catalog.ids]

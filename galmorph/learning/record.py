@@ -1,0 +1,111 @@
+"""Record: the settings of a training run as its folder keeps them, by which it is resumed or refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from galmorph.errors import OutputError, PipelineError
+from galmorph.learning.pipeline import TrainPipeline
+from galmorph.learning.sections import CalibrationSettings
+from galmorph.nets.architecture.network import NetworkConfig
+from galmorph.nets.training.settings import Augmentation, EnsembleSettings
+from galmorph.nets.training.start import mark_of
+from galmorph.sky.formats.atomic import replacing
+from galmorph.stamps.recipe import Recipe
+from galmorph.toml import to_table
+
+__all__ = ["RECORD", "STATE", "check_record", "prepare_folder", "record_of", "state_path"]
+
+RECORD = "pipeline.json"
+STATE = "state.safetensors"
+
+# What a record says that leaves a setting out, because there was none yet or because it was the default.
+_DEFAULTS = {
+    "recipe": to_table(Recipe()),
+    "augmentation": to_table(Augmentation()),
+    "train": to_table(EnsembleSettings()),
+    "calibration": to_table(CalibrationSettings()),
+}
+# What is looked at while a network learns does not matter to it.
+_SHOWN = ("tensorboard",)
+
+
+def record_of(pipeline: TrainPipeline) -> dict[str, Any]:
+    """Return the settings that make a run what it is, as plain JSON has them."""
+    settings = pipeline.settings()
+    train = {key: value for key, value in settings["train"].items() if key not in _SHOWN}
+    if pipeline.train.start:
+        train["start"] = mark_of(pipeline.train.start)
+    network = NetworkConfig.from_dict(pipeline.network.to_dict()).to_dict()
+    return dict(json.loads(json.dumps({**settings, "train": train, "network": network}, default=list)))
+
+
+def state_path(folder: Path, number: int) -> Path:
+    """Return the file from which network `number`, from 1, goes on."""
+    return folder / (STATE if number == 1 else f"state-{number}.safetensors")
+
+
+def prepare_folder(folder: Path, record: Mapping[str, Any], *, resume: bool) -> None:
+    """Make the folder and write down what runs there; refuse another run's.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made, or holds a run that is not to be resumed.
+    PipelineError
+        If it holds a run with other settings.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder '{folder}' cannot be made: {error.strerror}; choose another with -o") from error
+    if (folder / STATE).exists() and not resume:
+        raise OutputError(
+            f"folder '{folder}' holds a training run already: continue it with --resume or choose another"
+        )
+    if resume:
+        check_record(folder, record)
+    with replacing(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def check_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Refuse a folder whose run has other settings; one without a record passes.
+
+    Raises
+    ------
+    PipelineError
+        If so, or if the record is broken.
+    """
+    if not (path := folder / RECORD).exists():
+        return
+    try:
+        before = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise PipelineError(f"'{path}' holds no settings of a training run: remove it") from error
+    for section in sorted({*before, *record}):
+        old, new = (_whole(section, settings.get(section)) for settings in (before, record))
+        if old != new:
+            raise PipelineError(
+                f"folder '{folder}' belongs to a run with other settings: {_difference(section, old, new)}; choose "
+                "another folder, or the settings of that run"
+            )
+
+
+def _whole(section: str, settings: Any) -> Any:
+    """Put in defaults; no section is as an empty one."""
+    if not isinstance(settings or {}, Mapping):
+        return settings
+    whole = {**_DEFAULTS.get(section, {}), **(settings or {})}
+    return {key: value for key, value in whole.items() if key not in _SHOWN}
+
+
+def _difference(section: str, old: Any, new: Any) -> str:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        key = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))[0]
+        section, old, new = f"[{section}] {key}", old.get(key), new.get(key)
+    before, now = (text if len(text) < 60 else text[:57] + "..." for text in (repr(old), repr(new)))
+    return f"{section} was {before} and is {now}"

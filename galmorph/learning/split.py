@@ -1,0 +1,194 @@
+"""Split: how the rows of a labelled table are divided into those that train, validate and test."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.errors import PipelineError, unknown_name
+from galmorph.toml import build, expecting
+
+__all__ = ["ALL", "SPLITS", "BlockSplit", "HashSplit", "Split", "read_split", "rows_with"]
+
+SPLITS = ("train", "validation", "test")
+"""What a row may be for."""
+ALL = "all"
+"""Stands for the rows of every kind."""
+
+_WORD = "<U10"
+_COLUMNS = expecting('values of columns, such as { block = "a" }')
+Values = Mapping[str, str | int | float | bool]
+"""Columns and the values that some rows have in them."""
+Share = float | tuple[float, float]
+"""Of the rows: so many of them, or those between two hashes."""
+
+
+@dataclass(frozen=True)
+class HashSplit:
+    """Shares of the rows by the hashes of their names: the same names always fall into the same part.
+
+    Parameters
+    ----------
+    test, validation
+        A number, or a pair of numbers between which the hash of a row's name must lie. Numbers follow each other
+        from 0, the test part first.
+    method
+        Tells this way of dividing from others.
+    salt
+        Put before each name.
+    only
+        Values of columns: other rows always train.
+    balance
+        Values of columns: the training rows are weighted so that their classes have the shares that they have among
+        the rows with these values.
+    """
+
+    test: Share
+    validation: Share
+    method: Literal["hash"] = "hash"
+    salt: str = ""
+    only: Values = field(default_factory=dict, metadata=_COLUMNS)
+    balance: Values = field(default_factory=dict, metadata=_COLUMNS)
+
+    def __post_init__(self) -> None:
+        self.ranges()
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return the ranges of hashes of the test and validation parts.
+
+        Raises
+        ------
+        PipelineError
+            If a share is not between 0 and 1, or they overlap.
+        """
+        test = _range(self.test, 0.0)
+        validation = _range(self.validation, test[1])
+        first, second = sorted([test, validation])
+        if first[1] > second[0]:
+            raise PipelineError(f"test = {self.test} and validation = {self.validation} overlap: keep them apart")
+        return {"test": test, "validation": validation}
+
+    def divide(self, names: Sequence[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
+        """Divide rows.
+
+        Parameters
+        ----------
+        names
+            Of the rows.
+        columns
+            Table with the columns that `only` mentions.
+
+        Returns
+        -------
+        (N,) of :data:`SPLITS`.
+
+        Raises
+        ------
+        PipelineError
+            If `only` names a column that is not there.
+        """
+        hashes = np.array([_hash(f"{self.salt}{name}") for name in names])
+        eligible = rows_with(self.only, len(names), columns)
+        words = np.full(len(names), "train", dtype=_WORD)
+        for word, (low, high) in self.ranges().items():
+            words[eligible & (hashes >= low) & (hashes < high)] = word
+        return words
+
+
+@dataclass(frozen=True)
+class BlockSplit:
+    """Blocks of rows in the order of the numbers in their names, so that neighbours on the sky stay together.
+
+    Parameters
+    ----------
+    blocks
+        Their number; all are as large as each other.
+    test, validation
+        Numbers of the blocks of these parts, from 0.
+    method
+        Tells this way of dividing from others.
+    balance
+        As of :class:`HashSplit`.
+    """
+
+    blocks: int
+    test: tuple[int, ...]
+    validation: tuple[int, ...]
+    method: Literal["contiguous"] = "contiguous"
+    balance: Values = field(default_factory=dict, metadata=_COLUMNS)
+
+    def __post_init__(self) -> None:
+        if self.blocks < 1:
+            raise PipelineError(f"blocks = {self.blocks}: expected a whole number from 1")
+        if both := sorted({*self.test} & {*self.validation}):
+            raise PipelineError(f"block {both[0]} is for test and for validation: leave it out of one of them")
+        if beyond := sorted(n for n in (*self.test, *self.validation) if not 0 <= n < self.blocks):
+            raise PipelineError(f"there is no block {beyond[0]}: expected numbers from 0 to {self.blocks - 1}")
+
+    def divide(self, names: Sequence[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
+        """Divide rows by the digits after the last underscore of their names; see :meth:`HashSplit.divide`."""
+        del columns  # the names alone decide
+        number = np.array([_number(name) for name in names], dtype=np.float64)
+        rank = np.empty(len(names), dtype=int)
+        rank[np.argsort(number, kind="stable")] = np.arange(len(names))
+        block = rank * self.blocks // max(len(names), 1)
+        words = np.full(len(names), "train", dtype=_WORD)
+        words[np.isin(block, self.validation)] = "validation"
+        words[np.isin(block, self.test)] = "test"
+        return words
+
+
+Split = HashSplit | BlockSplit
+"""The section ``[split]`` of a pipeline; its ``method`` tells which."""
+
+
+@dataclass(frozen=True)
+class _Holder:
+    split: Split
+
+
+def read_split(table: Mapping[str, Any], what: str) -> Split:
+    """Read the split that a checkpoint or another file holds.
+
+    Raises
+    ------
+    PipelineError
+        If it is none.
+    """
+    return build(_Holder, {"split": table}, what).split
+
+
+def rows_with(values: Values, n: int, columns: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+    """Mark the rows that have these values in these columns, (n,); without any, all rows."""
+    eligible = np.ones(n, dtype=bool)
+    for name, value in values.items():
+        eligible &= np.array([str(v) == str(value) for v in _column(columns, name)], dtype=bool)
+    return eligible
+
+
+def _column(columns: Mapping[str, Any], name: str) -> Any:
+    names = [str(n) for n in getattr(columns, "colnames", columns)]
+    if name not in names:
+        raise PipelineError(f"the split is by column '{name}' of the labels: {unknown_name('column', name, names)}")
+    return columns[name]
+
+
+def _range(share: Share, start: float) -> tuple[float, float]:
+    low, high = share if isinstance(share, tuple) else (start, start + share)
+    if not 0 <= low <= high <= 1:
+        shown = list(share) if isinstance(share, tuple) else share
+        raise PipelineError(f"share {shown}: expected a number, or a pair of rising numbers, from 0 to 1")
+    return float(low), float(high)
+
+
+def _hash(text: str) -> float:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2.0**48
+
+
+def _number(name: str) -> int:
+    return int("".join(c for c in name.rpartition("_")[2] if c in "0123456789") or 0)
