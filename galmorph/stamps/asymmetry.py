@@ -52,30 +52,30 @@ def asymmetry(frame: Frame, radius_px: float, noise: float, n_sky: int) -> tuple
     """
     if not math.isfinite(radius_px):
         return float("nan"), float("nan")
-    return _uneven(frame, APERTURE * radius_px / frame.scale_px, noise / frame.scale_px, n_sky)
+    return _asymmetry(frame, APERTURE * radius_px / frame.scale_px, noise / frame.scale_px, n_sky)
 
 
 @compiled
-def _uneven(frame: Frame, radius: float, noise: float, n_sky: int) -> tuple[float, float]:
+def _asymmetry(frame: Frame, radius: float, noise: float, n_sky: int) -> tuple[float, float]:
     """Asymmetry and error inside a radius; all in frame pixels."""
     half = frame.rings.half
     reach = min(math.ceil(_AROUND * radius) + 1, half - _MARGIN)
-    found = _Sums(0, 0.0, 0.0, 0, 0.0)
+    sums = _Sums(0, 0.0, 0.0, 0, 0.0)
     right, up = _slide(-2.0 * frame.offset[0]), _slide(-2.0 * frame.offset[1])
     gain = (right.before**2 + right.middle**2 + right.after**2) * (up.before**2 + up.middle**2 + up.after**2)
     for i in range(half - reach, half + reach + 1):
-        found = _row(frame, i, reach, radius, right, up, found)
-    if found.inside == 0 or not found.flux > 0:
+        sums = _row(frame, i, reach, radius, right, up, sums)
+    if sums.inside == 0 or not sums.flux > 0:
         return math.nan, math.nan
     sigma = noise * math.sqrt(1.0 + gain)
-    sigma *= _correlated(found, sigma)
-    excess = found.difference - found.inside * sigma * _MEAN_ABSOLUTE
+    sigma *= _correlated(sums, sigma)
+    excess = sums.difference - sums.inside * sigma * _MEAN_ABSOLUTE
     # Opposite pixels have the same difference: half as many are independent. Where the light itself differs, its
     # difference carries the whole noise.
-    spread = 1.0 - _MEAN_ABSOLUTE**2 * min(max(1.0 - excess / max(found.difference, 1e-30), 0.0), 1.0)
-    level = (found.inside * sigma * _MEAN_ABSOLUTE) ** 2 / (2.0 * max(n_sky, 1))
-    variance = 2.0 * found.inside * sigma**2 * spread + level
-    return excess / found.flux, math.sqrt(variance) / found.flux
+    spread = 1.0 - _MEAN_ABSOLUTE**2 * min(max(1.0 - excess / max(sums.difference, 1e-30), 0.0), 1.0)
+    level = (sums.inside * sigma * _MEAN_ABSOLUTE) ** 2 / (2.0 * max(n_sky, 1))
+    variance = 2.0 * sums.inside * sigma**2 * spread + level
+    return excess / sums.flux, math.sqrt(variance) / sums.flux
 
 
 class _Sums(NamedTuple):
@@ -106,10 +106,10 @@ def _slide(shift: float) -> _Slide:
 
 
 @inner
-def _row(frame: Frame, i: int, reach: int, radius: float, right: _Slide, up: _Slide, found: _Sums) -> _Sums:
+def _row(frame: Frame, i: int, reach: int, radius: float, right: _Slide, up: _Slide, sums: _Sums) -> _Sums:
     """Add the differences of a row of the frame from the row opposite."""
     half, good = frame.rings.half, frame.good
-    inside, flux, difference, outside, beyond = found
+    inside, flux, difference, outside, beyond = sums
     for j in range(half - reach, half + reach + 1):
         if good.size and (good[i, j] <= _WHOLE or _turned(good, i, j, right, up) <= _WHOLE):
             continue
@@ -134,12 +134,12 @@ def _turned(values: FloatArray, i: int, j: int, right: _Slide, up: _Slide) -> fl
 
 
 @inner
-def _correlated(found: _Sums, sigma: float) -> float:
+def _correlated(sums: _Sums, sigma: float) -> float:
     """By how much the differences outside the aperture exceed those of white noise; 1 if not significantly.
 
     Correlated noise, averaged or interpolated, is larger than white noise would be.
     """
-    if found.outside < _ENOUGH or not sigma > 0:
+    if sums.outside < _ENOUGH or not sigma > 0:
         return 1.0
-    ratio = found.beyond / (found.outside * sigma * _MEAN_ABSOLUTE)
-    return ratio if abs(ratio - 1.0) > 5.0 / math.sqrt(found.outside) else 1.0
+    ratio = sums.beyond / (sums.outside * sigma * _MEAN_ABSOLUTE)
+    return ratio if abs(ratio - 1.0) > 5.0 / math.sqrt(sums.outside) else 1.0

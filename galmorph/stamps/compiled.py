@@ -2,8 +2,8 @@
 
 The machine code is kept in a folder of its own (in ``NUMBA_CACHE_DIR``, or the user's cache folder) named after the
 text of all modules here: numba itself looks at one module at a time, and would not notice that a function which another
-one calls has changed. When one is made, those of other versions that no process has used for a day are removed. Where
-nothing can be written, each process compiles anew.
+one calls has changed. When such a folder is new, those of other versions that no process has used for a day are
+removed. Where nothing can be written, each process compiles anew.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ def compiled(function: F) -> F:
     Divisions by zero give infinities and NaN, as in numpy, and rounding is that of the source.
     """
     with _kept_apart():
-        made: F = numba.njit(cache=cache_folder() is not None, error_model="numpy")(function)
-    return made
+        machine_code: F = numba.njit(cache=cache_folder() is not None, error_model="numpy")(function)
+    return machine_code
 
 
 def inner(function: F) -> F:
     """Compile a function that compiled functions alone may call, in half of the time."""
-    made: F = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
-    return made
+    machine_code: F = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return machine_code
 
 
 def inner_sum(function: F) -> F:
     """Compile an inner function whose sums may be added in any order, several terms at a time."""
-    made: F = numba.njit(
+    machine_code: F = numba.njit(
         error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath={"reassoc", "contract"}
     )(function)
-    return made
+    return machine_code
 
 
 @contextmanager

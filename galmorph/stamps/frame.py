@@ -112,19 +112,19 @@ def _cut(
         return _copied(clean, bottom, left, side, upside_down, back_to_front), np.ones((0, 0), np.float32)
     flux, good = np.zeros((side, side), np.float32), np.zeros((side, side), np.float32)
     tile = factor * factor
-    seen = 0
+    count = 0
     for i in range(side):
         row = bottom + factor * (side - 1 - i if upside_down else i)
         if factor == 1:
             if 0 <= row < clean.shape[0]:
-                seen += _copy_row(clean, bad, row, left, back_to_front, flux[i], good[i])
+                count += _copy_row(clean, bad, row, left, back_to_front, flux[i], good[i])
             continue
         for j in range(side):
-            total, count = _tile(clean, bad, row, left + factor * (side - 1 - j if back_to_front else j), factor)
-            if 2 * count >= tile:
-                flux[i, j], good[i, j] = total / count, count / tile
-                seen += count
-    return flux, np.ones((0, 0), np.float32) if seen == side * side * tile else good
+            total, used = _tile(clean, bad, row, left + factor * (side - 1 - j if back_to_front else j), factor)
+            if 2 * used >= tile:
+                flux[i, j], good[i, j] = total / used, used / tile
+                count += used
+    return flux, np.ones((0, 0), np.float32) if count == side * side * tile else good
 
 
 @inner
@@ -145,14 +145,14 @@ def _copy_row(
     """Copy the good pixels of a row from a column on, or backwards; count them."""
     side = len(flux)
     first, last = max(-left, 0), min(clean.shape[1] - left, side)
-    seen = 0
+    count = 0
     for j in range(first, last):
         fine = np.float32(1.0) if bad.size == 0 or not bad[row, left + j] else np.float32(0.0)
         to = side - 1 - j if backwards else j
         flux[to] = clean[row, left + j] * fine
         good[to] = fine
-        seen += int(fine)
-    return seen
+        count += int(fine)
+    return count
 
 
 @inner

@@ -150,9 +150,9 @@ class Source:
 
     def refined(self, window: Window, radii: Radii | None) -> Window:
         """Fit the window again where the half-light radius came out different from the first, isophotal one."""
-        if radii is None or not window.converged or not radii.shares[1] > 0:
+        if radii is None or not window.converged or not radii.light.r50 > 0:
             return window
-        sigma = _WINDOW * max(float(radii.shares[1]), _LEAST_FWHM * (self.psf_fwhm_px or 2.0))
+        sigma = _WINDOW * max(radii.light.r50, _LEAST_FWHM * (self.psf_fwhm_px or 2.0))
         if abs(sigma / window.ellipse.sigma_px - 1.0) < _SAME_WIDTH:
             return window
         again = fit_window(self.clean, self.bad, (window.x, window.y), window.ellipse.resized(sigma), self.noise)

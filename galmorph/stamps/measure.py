@@ -233,9 +233,9 @@ def _measurement(
     flags |= _aperture_flags(scene, window, aperture, galaxy.neighbours, saturation)
     if not snr >= LOW_SNR:
         flags |= Flag.LOW_SNR
-    uneven = asymmetry(frame, radii.rpet, galaxy.noise, sky.n_pixels) if radii is not None else (nan, nan)
-    r20, r50, r80 = radii.shares.tolist() if radii is not None else (nan, nan, nan)
-    r20_err, r50_err, r80_err = radii.shares_err.tolist() if radii is not None else (nan, nan, nan)
+    turned, turned_err = asymmetry(frame, radii.rpet, galaxy.noise, sky.n_pixels) if radii is not None else (nan, nan)
+    r20, r50, r80 = radii.light if radii is not None else (nan, nan, nan)
+    r20_err, r50_err, r80_err = radii.light_err if radii is not None else (nan, nan, nan)
     return Measurement(
         x=window.x,
         y=window.y,
@@ -260,8 +260,8 @@ def _measurement(
         r80_err_px=r80_err,
         concentration=5.0 * math.log10(r80 / r20) if r20 > 0 else nan,
         concentration_err=radii.concentration_err if radii is not None else nan,
-        asymmetry=uneven[0],
-        asymmetry_err=uneven[1],
+        asymmetry=turned,
+        asymmetry_err=turned_err,
         ellipticity=window.ellipticity,
         ellipticity_err=window.ellipticity_err,
         position_angle_deg=window.ellipse.angle_deg,

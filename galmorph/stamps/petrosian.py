@@ -110,14 +110,14 @@ def sampling(edges: Array, definition: Definition = "sdss") -> Sampling:
 @compiled
 def crossings(radius: Array, ratio: Array) -> Array:
     """Radii where the ratio falls through ETA, interpolated."""
-    found = np.empty(len(radius))
+    falls = np.empty(len(radius))
     count = 0
     for i in range(len(radius) - 1):
         if ratio[i] >= ETA and ratio[i + 1] < ETA:
             part = (ratio[i] - ETA) / (ratio[i] - ratio[i + 1])
-            found[count] = radius[i] + part * (radius[i + 1] - radius[i])
+            falls[count] = radius[i] + part * (radius[i + 1] - radius[i])
             count += 1
-    return found[:count]
+    return falls[:count]
 
 
 def petrosian_radius(profile: Profile, noise: float, *, definition: Definition = "sdss") -> tuple[float, float, bool]:
@@ -136,7 +136,7 @@ def petrosian_radius(profile: Profile, noise: float, *, definition: Definition =
 
     Returns
     -------
-    Radius and error in pixels (NaN where the ratio never falls that low inside the cutout), and whether it was found.
+    Radius and error in pixels (NaN where the ratio never falls that low inside the cutout), and whether it does.
 
     References
     ----------
@@ -150,11 +150,11 @@ def petrosian_radius(profile: Profile, noise: float, *, definition: Definition =
     area = profile.area[:n]
     flux = filled(profile.mean[:n]) * area
     ratio = eta(circles, flux)
-    found = crossings(circles.radius, ratio)
-    if len(found) == 0:
+    falls = crossings(circles.radius, ratio)
+    if len(falls) == 0:
         return nothing
     spread = np.divide(profile.area[:n] ** 2, profile.used[:n], out=np.zeros(n), where=profile.used[:n] > 0)
-    radius = float(found[0])
+    radius = float(falls[0])
     at = int(np.searchsorted(circles.radius, radius))
     edges, circle = profile.edges[: n + 1], float(circles.radius[at])
     ring = inside(edges, circles.outer * circle) - inside(edges, circles.inner * circle)
@@ -166,11 +166,11 @@ def petrosian_radius(profile: Profile, noise: float, *, definition: Definition =
 
 def filled(mean: Array) -> Array:
     """Replace what is unknown by what lies between its neighbours; zero where nothing is known."""
-    known = np.isfinite(mean)
-    if not known.any():
+    finite = np.isfinite(mean)
+    if not finite.any():
         return np.zeros_like(mean)
     number = np.arange(len(mean))
-    return mean if known.all() else np.interp(number, number[known], mean[known])
+    return mean if finite.all() else np.interp(number, number[finite], mean[finite])
 
 
 def _slope(ratio: Array, at: int) -> float:

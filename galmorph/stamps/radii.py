@@ -14,7 +14,17 @@ from galmorph.stamps.petrosian import ETA, INNER, OUTER, Sampling, count_seen, c
 from galmorph.stamps.profile import ring_means
 from galmorph.stamps.rings import ring_edges
 from galmorph.stamps.shared import shared
-from galmorph.stamps.template import SHARES, Match, Templates, light_radii, match, plane_of, templates, width_class
+from galmorph.stamps.template import (
+    SHARES,
+    LightRadii,
+    Match,
+    Templates,
+    light_radii,
+    match,
+    plane_of,
+    templates,
+    width_class,
+)
 
 __all__ = ["Radii", "light_within", "radii_of"]
 
@@ -47,8 +57,8 @@ class Radii(NamedTuple):
     ----------
     rpet, rpet_err
         Petrosian radius.
-    shares, shares_err
-        (3,) radii with 20, 50 and 80 % of the flux inside the Petrosian radius.
+    light, light_err
+        Radii with 20, 50 and 80 % of the flux inside the Petrosian radius.
     concentration_err
         Error of 5 log10(r80 / r20).
     intrinsic, intrinsic_err
@@ -59,8 +69,8 @@ class Radii(NamedTuple):
 
     rpet: float
     rpet_err: float
-    shares: Array
-    shares_err: Array
+    light: LightRadii
+    light_err: LightRadii
     concentration_err: float
     intrinsic: float
     intrinsic_err: float
@@ -97,11 +107,11 @@ def radii_of(
     """
     scale = frame.scale_px
     width = width_class(None if psf_fwhm_px is None else psf_fwhm_px / scale)
-    known = templates(width, plane_of(axis_ratio))
-    found = _measured(
-        frame, sampling_of(frame.rings.half), known, noise, sky_error, (sky_px[0] / scale, sky_px[1] / scale)
+    library = templates(width, plane_of(axis_ratio))
+    radii = _measured(
+        frame, sampling_of(frame.rings.half), library, noise, sky_error, (sky_px[0] / scale, sky_px[1] / scale)
     )
-    return found if math.isfinite(found.rpet) else None
+    return radii if math.isfinite(radii.rpet) else None
 
 
 @shared(maxsize=16)
@@ -119,8 +129,8 @@ def light_within(frame: Frame, aperture_px: float) -> tuple[Array, float, float]
     for i in range(len(mean)):
         mean[i] = 0.0 if math.isnan(mean[i]) else mean[i]
         flux[i] = mean[i] * circles.area[i]
-    shares, total = light_radii(flux, circles.edges, aperture_px / scale)
-    return mean, shares[1] * scale, total * scale**2
+    light, total = light_radii(flux, circles.edges, aperture_px / scale)
+    return mean, light.r50 * scale, total * scale**2
 
 
 class _Estimate(NamedTuple):
@@ -131,17 +141,17 @@ class _Estimate(NamedTuple):
 
 
 class _Rings(NamedTuple):
-    """Rings in frame pixels: mean flux per image pixel, its variance (infinite where unseen), area, share seen.
+    """Rings in frame pixels: mean flux per image pixel, its variance (infinite where there are no good pixels), area.
 
-    The shares are empty where all of every ring is seen; `last` is the number of the first ring after all that are
-    seen.
+    The share of good pixels in each is empty where all are good; `last` is the number of the first ring after all that
+    have some.
     """
 
     edges: Array
     mean: Array
     variance: Array
     area: Array
-    seen: Array
+    share: Array
     sky_error: float
     last: int
 
@@ -150,14 +160,14 @@ class _Rings(NamedTuple):
 def _measured(
     frame: Frame,
     circles: Sampling,
-    known: Templates,
+    library: Templates,
     noise: float,
     sky_error: float,
     sky_px: tuple[float, float],
 ) -> Radii:
     """Measure a frame; all is NaN where neither the profile nor the templates have a radius."""
     rings = _rings(frame, noise, sky_error)
-    fit, model, trust = _matched(known, rings, sky_px)
+    fit, model, trust = _matched(library, rings, sky_px)
     left = 0.0 if math.isnan(fit.sky) else fit.sky
     mean, blend = np.empty(len(model)), np.empty(len(model))
     for i in range(len(model)):
@@ -189,20 +199,20 @@ def _rings(frame: Frame, noise: float, sky_error: float) -> _Rings:
             last = i + 1
         else:
             mean[i] = 0.0
-    seen = np.ones(len(used) if frame.good.size else 0)
-    for i in range(len(seen)):
+    share = np.ones(len(used) if frame.good.size else 0)
+    for i in range(len(share)):
         if circles.full[i] > 0:
-            seen[i] = used[i] / circles.full[i]
-    return _Rings(circles.edges, mean, variance, circles.area, seen, max(sky_error, floor), last)
+            share[i] = used[i] / circles.full[i]
+    return _Rings(circles.edges, mean, variance, circles.area, share, max(sky_error, floor), last)
 
 
 @inner
-def _matched(known: Templates, rings: _Rings, sky_px: tuple[float, float]) -> tuple[Match, Array, Array]:
+def _matched(library: Templates, rings: _Rings, sky_px: tuple[float, float]) -> tuple[Match, Array, Array]:
     """Match the templates; return the model in all rings and how far each ring's own mean is trusted, 0 to 1."""
     n = len(rings.mean)
-    groups = known.groups[: min(int(np.searchsorted(known.groups, n - 1)), len(known.mean))]
-    mean, variance, cautious, seen = _grouped(rings, groups)
-    fit = match(known, mean, cautious, rings.sky_error, sky_px)
+    groups = library.groups[: min(int(np.searchsorted(library.groups, n - 1)), len(library.mean))]
+    mean, variance, cautious, count = _grouped(rings, groups)
+    fit = match(library, mean, cautious, rings.sky_error, sky_px)
     model, trust = np.zeros(n), np.ones(n)
     if math.isnan(fit.sky):
         return fit, model, trust
@@ -213,7 +223,7 @@ def _matched(known: Templates, rings: _Rings, sky_px: tuple[float, float]) -> tu
             flux, area = flux + fit.ring_flux[i], area + rings.area[i]
         in_group[g] = flux / area
         misfit += (mean[g] - fit.sky - in_group[g]) ** 2 / variance[g]
-    misfit = max(misfit / max(seen - 4, 1), 1.0)
+    misfit = max(misfit / max(count - 4, 1), 1.0)
     for g in range(len(groups)):
         unlike = misfit * (_UNLIKE * in_group[g]) ** 2
         for i in range(groups[g], _end(groups, g, n)):
@@ -227,15 +237,15 @@ def _matched(known: Templates, rings: _Rings, sky_px: tuple[float, float]) -> tu
 def _grouped(rings: _Rings, first: IntArray) -> tuple[Array, Array, Array, int]:
     """Average groups of rings by the first of each; variances, these with the unlikeness, and how many are seen."""
     mean, variance = np.zeros(len(first)), np.full(len(first), np.inf)
-    cautious, seen = np.full(len(first), np.inf), 0
+    cautious, count = np.full(len(first), np.inf), 0
     for g in range(len(first)):
         total, weight = 0.0, 0.0
         for i in range(first[g], _end(first, g, len(rings.mean))):
             total, weight = total + rings.mean[i] / rings.variance[i], weight + 1.0 / rings.variance[i]
         if weight > 0:
-            mean[g], variance[g], seen = total / weight, 1.0 / weight, seen + 1
+            mean[g], variance[g], count = total / weight, 1.0 / weight, count + 1
             cautious[g] = variance[g] + (_UNLIKE * max(mean[g], 0.0)) ** 2
-    return mean, variance, cautious, seen
+    return mean, variance, cautious, count
 
 
 @inner
@@ -256,19 +266,19 @@ def _flux_of(rings: _Rings, mean: Array) -> Array:
 def _direct(rings: _Rings, circles: Sampling, mean: Array, blend: Array, expected: float) -> _Estimate:
     """Return the first radius where the profile itself falls to ETA; its error from the slope of the smooth one."""
     n = int(np.searchsorted(circles.radius, rings.edges[rings.last] / OUTER, side="right"))
-    found = crossings(circles.radius[:n], eta(circles, _flux_of(rings, mean))[:n])
-    if len(found) == 0:
+    falls = crossings(circles.radius[:n], eta(circles, _flux_of(rings, mean))[:n])
+    if len(falls) == 0:
         return _Estimate(math.nan, math.inf)
     smooth = eta(circles, _flux_of(rings, blend))
-    first = _direct_at(found[0], rings, circles, mean, smooth)
-    if len(found) == 1 or first.error < _CLEAR or not math.isfinite(expected):
+    first = _direct_at(falls[0], rings, circles, mean, smooth)
+    if len(falls) == 1 or first.error < _CLEAR or not math.isfinite(expected):
         return first
     # Noise makes several: the one nearest to the smooth profile's.
     nearest = 0
-    for i in range(1, len(found)):
-        if abs(math.log(found[i] / expected)) < abs(math.log(found[nearest] / expected)):
+    for i in range(1, len(falls)):
+        if abs(math.log(falls[i] / expected)) < abs(math.log(falls[nearest] / expected)):
             nearest = i
-    return _direct_at(found[nearest], rings, circles, mean, smooth)
+    return _direct_at(falls[nearest], rings, circles, mean, smooth)
 
 
 @inner
@@ -324,9 +334,9 @@ def _from_template(fit: Match, circles: Sampling, blended_flux: Array) -> _Estim
     """Return the radius of the blended profile, or the templates' own beyond the frame."""
     if math.isnan(fit.sky):
         return _Estimate(math.nan, math.inf)
-    found = crossings(circles.radius, eta(circles, blended_flux))
-    radius = found[0] if len(found) else math.exp(fit.mean[0])
-    return _Estimate(radius, math.hypot(fit.spread[0], _FLOOR))
+    falls = crossings(circles.radius, eta(circles, blended_flux))
+    radius = falls[0] if len(falls) else math.exp(fit.mean.rpet)
+    return _Estimate(radius, math.hypot(fit.spread.rpet, _FLOOR))
 
 
 @inner
@@ -346,20 +356,22 @@ def _combined(
     profile = np.empty(len(mean))
     for i in range(len(mean)):
         profile[i] = share * mean[i] + (1.0 - share) * blend[i]
-    shares, relative, contrast = _light(rings, profile, radius, error, fit)
-    for k in range(3):
-        shares[k] *= scale
-        relative[k] *= shares[k] * hidden * _LIGHT_GAIN
+    light, relative, contrast = _light(rings, profile, radius, error, fit)
+    light = LightRadii(light.r20 * scale, light.r50 * scale, light.r80 * scale)
     flux, flux_err = _flux(rings, mean, radius, error)
-    sharp = math.exp(fit.mean[4])
+    sharp = math.exp(fit.mean.intrinsic_rpet)
     return Radii(
         radius * scale,
         radius * error * scale,
-        shares,
-        relative,
+        light,
+        LightRadii(
+            relative.r20 * (light.r20 * hidden * _LIGHT_GAIN),
+            relative.r50 * (light.r50 * hidden * _LIGHT_GAIN),
+            relative.r80 * (light.r80 * hidden * _LIGHT_GAIN),
+        ),
         contrast * hidden * _CONTRAST_GAIN,
         sharp * scale,
-        _INTRINSIC_GAIN * sharp * math.hypot(fit.spread[4], 0.02) * scale,
+        _INTRINSIC_GAIN * sharp * math.hypot(fit.spread.intrinsic_rpet, 0.02) * scale,
         flux * scale**2,
         flux_err * hidden * _FLUX_GAIN * scale**2,
     )
@@ -367,17 +379,17 @@ def _combined(
 
 @inner
 def _unknown() -> Radii:
-    nan, three = math.nan, np.full(3, np.nan)
+    nan, three = math.nan, LightRadii(math.nan, math.nan, math.nan)
     return Radii(nan, nan, three, three, nan, nan, nan, nan, nan)
 
 
 @inner
 def _hidden(rings: _Rings, radius: float) -> float:
     """By how much errors grow for the masked share of a circle of 1.5 radii."""
-    if rings.seen.size == 0:
+    if rings.share.size == 0:
         return 1.0
     within = _covered(rings, 1.5 * radius)
-    share = 1.0 - _dot(within, rings.seen) / max(float(within.sum()), 1e-9)
+    share = 1.0 - _dot(within, rings.share) / max(float(within.sum()), 1e-9)
     return 1.0 + min(_NEIGHBOUR_GAIN * max(share - 0.01, 0.0), _NEIGHBOUR_LIMIT)
 
 
@@ -386,10 +398,10 @@ def _is_seen(rings: _Rings, radius: float) -> bool:
     """Tell whether rings are seen out to a radius, and enough of what lies inside it."""
     if not math.isfinite(radius) or rings.edges[rings.last] < radius:
         return False
-    if rings.seen.size == 0:
+    if rings.share.size == 0:
         return True
     within = _covered(rings, radius)
-    return _dot(within, rings.seen) >= _LEAST_SEEN * float(within.sum())
+    return _dot(within, rings.share) >= _LEAST_SEEN * float(within.sum())
 
 
 @inner
@@ -404,36 +416,38 @@ def _flux(rings: _Rings, mean: Array, radius: float, error: float) -> tuple[floa
 
 
 @inner
-def _light(rings: _Rings, profile: Array, radius: float, error: float, fit: Match) -> tuple[Array, Array, float]:
+def _light(
+    rings: _Rings, profile: Array, radius: float, error: float, fit: Match
+) -> tuple[LightRadii, LightRadii, float]:
     """Radii with shares of the light, their relative errors, and the error of the concentration."""
     ring_flux = _flux_of(rings, profile)
-    shares, total = light_radii(ring_flux, rings.edges, radius)
+    light, total = light_radii(ring_flux, rings.edges, radius)
     if not total > 0:
-        return np.full(3, np.nan), np.full(3, np.nan), math.nan
+        unknown = LightRadii(math.nan, math.nan, math.nan)
+        return unknown, unknown, math.nan
     whole = _covered(rings, radius)
     noise, area = _noise(rings, whole), whole.sum()
     own, common = np.empty(3), np.empty(3)
     for k in range(3):
         part = SHARES[k]
-        within = _covered(rings, shares[k])
+        within = _covered(rings, light[k])
         variance = ((1.0 - 2.0 * part) * _noise(rings, within) + part**2 * noise) / total**2
         sky = (within.sum() - part * area) * rings.sky_error / total
         # d share / d ln r, over a tenth
-        rise = _dot(inside(rings.edges, 1.1 * shares[k]), ring_flux) - _dot(
-            inside(rings.edges, 0.9 * shares[k]), ring_flux
+        rise = _dot(inside(rings.edges, 1.1 * light[k]), ring_flux) - _dot(
+            inside(rings.edges, 0.9 * light[k]), ring_flux
         )
         slope = max(rise / (total * _TENTH), 0.05)
         own[k] = math.sqrt(max(variance, 0.0)) / slope
         common[k] = (part * 2.0 * ETA * error + abs(sky)) / slope
-    relative = np.empty(3)
-    for k in range(3):
-        relative[k] = math.hypot(own[k], common[k])
+    r20, r50, r80 = math.hypot(own[0], common[0]), math.hypot(own[1], common[1]), math.hypot(own[2], common[2])
     contrast = math.sqrt(own[0] ** 2 + own[2] ** 2 + (common[2] - common[0]) ** 2)
     if not math.isnan(fit.sky):
-        for k in range(3):
-            relative[k] = _with_template(relative[k], fit.spread[k + 1])
-        contrast = _with_template(contrast, fit.spread[1] + fit.spread[3])
-    return shares, relative, 5.0 / math.log(10.0) * contrast
+        r20 = _with_template(r20, fit.spread.r20)
+        r50 = _with_template(r50, fit.spread.r50)
+        r80 = _with_template(r80, fit.spread.r80)
+        contrast = _with_template(contrast, fit.spread.r20 + fit.spread.r80)
+    return light, LightRadii(r20, r50, r80), 5.0 / math.log(10.0) * contrast
 
 
 @inner

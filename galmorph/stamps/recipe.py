@@ -109,9 +109,9 @@ class Recipe:
         PipelineError
             If a setting is unknown or impossible.
         """
-        known = {f.name for f in fields(cls)}
-        if unknown := set(settings) - known:
-            raise PipelineError(unknown_name("setting of a recipe", sorted(unknown)[0], known))
+        names = {f.name for f in fields(cls)}
+        if unknown := set(settings) - names:
+            raise PipelineError(unknown_name("setting of a recipe", sorted(unknown)[0], names))
         return cls(**settings)
 
 

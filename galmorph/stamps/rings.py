@@ -74,21 +74,21 @@ def ring_sums(values: FloatArray, number: IntArray, divided: Shares, n: int) -> 
 
 
 @inner
-def interpolated(x: float, known_x: Array, known_y: Array) -> float:
+def interpolated(x: float, points: Array, values: Array) -> float:
     """Interpolate between points in the order of x, like np.interp but compiled in a tenth of the time."""
-    low, high = 0, len(known_x) - 1
-    if not known_x[low] < x:
-        return float(known_y[low])
-    if x >= known_x[high]:
-        return float(known_y[high])
+    low, high = 0, len(points) - 1
+    if not points[low] < x:
+        return float(values[low])
+    if x >= points[high]:
+        return float(values[high])
     while high - low > 1:
         middle = (low + high) // 2
-        if known_x[middle] <= x:
+        if points[middle] <= x:
             low = middle
         else:
             high = middle
-    part = (x - known_x[low]) / (known_x[high] - known_x[low])
-    return float(known_y[low] + part * (known_y[high] - known_y[low]))
+    part = (x - points[low]) / (points[high] - points[low])
+    return float(values[low] + part * (values[high] - values[low]))
 
 
 @shared(maxsize=16)

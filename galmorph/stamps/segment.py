@@ -178,7 +178,7 @@ def sky_outside(
 
 
 def _ellipses(rows: npt.NDArray[np.void]) -> DoubleArray:
-    """Centres, semi-axes and directions of objects, (5, K)."""
+    """Centres (x, y), semi-axes (a, b) and directions of objects, (5, K)."""
     return np.array([rows[name] for name in ("x", "y", "a", "b", "theta")], np.float64)
 
 
@@ -209,9 +209,9 @@ def _mark(marked: BoolArray, ellipses: DoubleArray, extent: float, value: bool, 
     """Set the pixels inside ellipses of so many semi-axes to a value, but for those of one label (0 for none)."""
     height, width = marked.shape
     for k in range(ellipses.shape[1]):
-        x, y = ellipses[0, k], ellipses[1, k]
-        long, short = max(ellipses[2, k], 0.5) ** -2.0, max(ellipses[3, k], 0.5) ** -2.0
-        cosine, sine = math.cos(ellipses[4, k]), math.sin(ellipses[4, k])
+        x, y, a, b, theta = ellipses[0, k], ellipses[1, k], ellipses[2, k], ellipses[3, k], ellipses[4, k]
+        long, short = max(a, 0.5) ** -2.0, max(b, 0.5) ** -2.0
+        cosine, sine = math.cos(theta), math.sin(theta)
         # cxx dx² + cyy dy² + cxy dx dy = extent²
         cxx, cyy = cosine**2 * long + sine**2 * short, sine**2 * long + cosine**2 * short
         cxy = 2.0 * cosine * sine * (long - short)

@@ -15,7 +15,17 @@ from galmorph.stamps.petrosian import crossings, eta, sampling
 from galmorph.stamps.rings import interpolated, ring_edges
 from galmorph.stamps.shared import shared
 
-__all__ = ["Match", "Templates", "light_radii", "match", "plane_of", "templates", "width_class"]
+__all__ = [
+    "LightRadii",
+    "LogRadii",
+    "Match",
+    "Templates",
+    "light_radii",
+    "match",
+    "plane_of",
+    "templates",
+    "width_class",
+]
 
 Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
@@ -44,6 +54,24 @@ _GROUPS = np.array(
 _LEAST_LIKELY = 8.0
 
 
+class LightRadii(NamedTuple):
+    """Radii of the circles with 20, 50 and 80 % of the flux inside an aperture, or something of each of them."""
+
+    r20: float
+    r50: float
+    r80: float
+
+
+class LogRadii(NamedTuple):
+    """Natural logarithms of radii behind a point-spread function, and of the Petrosian radius before it."""
+
+    rpet: float
+    r20: float
+    r50: float
+    r80: float
+    intrinsic_rpet: float
+
+
 class Templates(NamedTuple):
     """K profiles of total flux 1 on frame pixels, for one width of the point-spread function.
 
@@ -56,7 +84,7 @@ class Templates(NamedTuple):
     groups
         (g + 1,) number of the first ring of each group, and the end.
     log_radii
-        (K, 5) natural logarithms of r_P, r20, r50, r80 as seen, and of r_P without the point-spread function.
+        (K, 5) the :class:`LogRadii` of each.
     """
 
     ring_flux: FloatArray
@@ -87,9 +115,9 @@ def templates(width_class: int, plane: int) -> Templates:
     area = np.add.reduceat(np.pi * np.diff(edges**2), groups[:-1])
     mean = (np.add.reduceat(flux, groups[:-1], axis=1)[:, : len(area)] / area)[:, :-1]
     radii = np.column_stack([_radii(flux, edges), np.concatenate(sharp)])
-    known = np.isfinite(radii).all(axis=1)
-    small = np.ascontiguousarray(mean[known].T, np.float32)
-    return Templates(flux[known].astype(np.float32), small, groups[:-1], radii[known])
+    finite = np.isfinite(radii).all(axis=1)
+    small = np.ascontiguousarray(mean[finite].T, np.float32)
+    return Templates(flux[finite].astype(np.float32), small, groups[:-1], radii[finite])
 
 
 def plane_of(axis_ratio: float) -> int:
@@ -168,17 +196,17 @@ def _sharp(fine: Array, edges: Array) -> Array:
 
 def _radii(flux: Array, edges: Array) -> Array:
     circles = sampling(edges)
-    found = np.full((len(flux), 4), np.nan)
+    radii = np.full((len(flux), 4), np.nan)
     for k in range(len(flux)):
         radius = crossings(circles.radius, eta(circles, flux[k]))
         if len(radius):
-            found[k] = radius[0], *light_radii(flux[k], edges, float(radius[0]))[0]
-    return np.asarray(np.log(found))
+            radii[k] = radius[0], *light_radii(flux[k], edges, float(radius[0]))[0]
+    return np.asarray(np.log(radii))
 
 
 @compiled
-def light_radii(ring_flux: Array, edges: Array, aperture: float) -> tuple[Array, float]:
-    """Radii of the circles with SHARES of the flux inside an aperture, (3,), and that flux."""
+def light_radii(ring_flux: Array, edges: Array, aperture: float) -> tuple[LightRadii, float]:
+    """Radii of the circles with SHARES of the flux inside an aperture, and that flux."""
     n = min(int(np.searchsorted(edges, aperture)), len(ring_flux))
     # Circles up to the aperture, and the aperture; beyond the last ring there is nothing.
     square, grown = np.zeros(n + 1), np.zeros(n + 1)
@@ -192,11 +220,11 @@ def light_radii(ring_flux: Array, edges: Array, aperture: float) -> tuple[Array,
         square[i + 1], grown[i + 1] = edges[i + 1] ** 2, highest
     square[n] = aperture**2
     if n == 0:
-        return np.full(3, aperture), 0.0
+        return LightRadii(aperture, aperture, aperture), 0.0
     radii = np.empty(3)
     for k in range(3):
         radii[k] = math.sqrt(interpolated(SHARES[k] * total, grown, square))
-    return radii, total
+    return LightRadii(radii[0], radii[1], radii[2]), total
 
 
 class Match(NamedTuple):
@@ -209,17 +237,17 @@ class Match(NamedTuple):
     sky
         What is left of the sky, per pixel; NaN where no template fits with positive flux.
     mean, spread
-        (5,) mean and standard deviation of the logarithms of the radii.
+        Mean and standard deviation of the logarithms of the radii.
     """
 
     ring_flux: Array
     sky: float
-    mean: Array
-    spread: Array
+    mean: LogRadii
+    spread: LogRadii
 
 
 @compiled
-def match(known: Templates, data: Array, variance: Array, sky_error: float, sky_px: tuple[float, float]) -> Match:
+def match(library: Templates, data: Array, variance: Array, sky_error: float, sky_px: tuple[float, float]) -> Match:
     """Compare a galaxy's profile with all templates, each at its own amplitude and with a free sky.
 
     Parameters
@@ -233,7 +261,7 @@ def match(known: Templates, data: Array, variance: Array, sky_error: float, sky_
     """
     least = variance.min()
     if not math.isfinite(least):
-        return _no_match(known)
+        return _no_match(library)
     # Keeps the sums in range.
     unit = math.sqrt(1.0 / least)
     weight, scaled, sky_error = np.empty(len(data)), np.empty(len(data)), sky_error * unit
@@ -241,20 +269,20 @@ def match(known: Templates, data: Array, variance: Array, sky_error: float, sky_
     for g in range(len(data)):
         weight[g], scaled[g] = least / variance[g], data[g] * unit
         whole, first = whole + weight[g], first + weight[g] * scaled[g]
-    a, b, d, wings = _sums(known, weight, scaled, _between(sky_px))
+    a, b, d, wings = _sums(library, weight, scaled, _between(sky_px))
     _without_wings(a, b, d, wings, whole, first, sky_error)
     c = whole + 1.0 / sky_error**2
     # The amplitude of each.
     for k in range(len(a)):
         a[k], d[k] = (d[k] - b[k] * (first / c)) / (a[k] - b[k] * b[k] / c), d[k] - b[k] * (first / c)
     chance = _chances(d, a)
-    sky, found = first / c / unit, False
+    sky, fits = first / c / unit, False
     for k in range(len(a)):
         if chance[k] > 0:
-            found = True
+            fits = True
             a[k] *= chance[k] / unit
             sky -= a[k] * (b[k] / c + wings[k])
-    return _averaged(known, chance, a, sky) if found else _no_match(known)
+    return _averaged(library, chance, a, sky) if fits else _no_match(library)
 
 
 @inner
@@ -283,41 +311,47 @@ def _chances(gain: Array, amplitude: Array) -> Array:
 
 
 @inner
-def _averaged(known: Templates, chance: Array, share: Array, sky: float) -> Match:
+def _averaged(library: Templates, chance: Array, share: Array, sky: float) -> Match:
     """Average the templates by their probabilities, and their light by its shares."""
     mean, spread = np.zeros(5), np.zeros(5)
-    ring_flux = np.zeros(known.ring_flux.shape[1])
+    ring_flux = np.zeros(library.ring_flux.shape[1])
     for k in range(len(chance)):
         if chance[k] > 0:
             for i in range(5):
-                mean[i] += chance[k] * known.log_radii[k, i]
+                mean[i] += chance[k] * library.log_radii[k, i]
             for i in range(len(ring_flux)):
-                ring_flux[i] += share[k] * known.ring_flux[k, i]
+                ring_flux[i] += share[k] * library.ring_flux[k, i]
     for k in range(len(chance)):
         if chance[k] > 0:
             for i in range(5):
-                spread[i] += chance[k] * (known.log_radii[k, i] - mean[i]) ** 2
+                spread[i] += chance[k] * (library.log_radii[k, i] - mean[i]) ** 2
     for i in range(5):
         spread[i] = math.sqrt(spread[i])
-    return Match(ring_flux, sky, mean, spread)
+    return Match(ring_flux, sky, _log_radii(mean), _log_radii(spread))
 
 
 @inner
-def _no_match(known: Templates) -> Match:
-    return Match(np.zeros(known.ring_flux.shape[1]), math.nan, np.full(5, np.nan), np.full(5, np.nan))
+def _no_match(library: Templates) -> Match:
+    unknown = _log_radii(np.full(5, np.nan))
+    return Match(np.zeros(library.ring_flux.shape[1]), math.nan, unknown, unknown)
 
 
 @inner
-def _sums(known: Templates, weight: Array, data: Array, between: Array) -> tuple[Array, Array, Array, Array]:
+def _log_radii(values: Array) -> LogRadii:
+    return LogRadii(values[0], values[1], values[2], values[3], values[4])
+
+
+@inner
+def _sums(library: Templates, weight: Array, data: Array, between: Array) -> tuple[Array, Array, Array, Array]:
     """Weighted sums over groups of rings, (K,): of template squared, template, template times data, wings.
 
     The wings are the light of each template that was subtracted with the sky.
     """
-    k = known.mean.shape[1]
+    k = library.mean.shape[1]
     a, b, d, wings = np.zeros(k), np.zeros(k), np.zeros(k), np.zeros(k)
-    for g in range(len(known.mean)):
+    for g in range(len(library.mean)):
         w = weight[g] if g < len(weight) else 0.0
-        t, wd, far = known.mean[g], w * data[g] if w > 0 else 0.0, _WINGS * between[g]
+        t, wd, far = library.mean[g], w * data[g] if w > 0 else 0.0, _WINGS * between[g]
         for i in range(k):
             light = t[i]
             a[i] += w * light * light

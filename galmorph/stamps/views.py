@@ -79,8 +79,8 @@ class Views:
             for zoom in self.zooms:
                 for shift in self.shifts:
                     for angle in self.angles_deg:
-                        seen = turn(math.radians(angle), flip=flip, zoom=zoom, shift=shift)
-                        yield from (compose(seen, further) for further in extra)
+                        view = turn(math.radians(angle), flip=flip, zoom=zoom, shift=shift)
+                        yield from (compose(view, further) for further in extra)
 
     @cached_property
     def distinct(self) -> tuple[DoubleArray, DoubleArray]:
@@ -89,12 +89,12 @@ class Views:
         A view turned by a quarter, or mirrored, is the turned stamp of another: a network that is invariant to that, or
         looks at all eight orientations, gives the same answer.
         """
-        found: dict[tuple[float, ...], list[Any]] = {}
+        counts: dict[tuple[float, ...], list[Any]] = {}
         for matrix in self.matrices:
             key = _orbit(matrix)
-            found.setdefault(key, [matrix, 0])[1] += 1
-        shares = np.array([count for _, count in found.values()]) / len(self)
-        return read_only((np.stack([matrix for matrix, _ in found.values()]), shares))
+            counts.setdefault(key, [matrix, 0])[1] += 1
+        shares = np.array([count for _, count in counts.values()]) / len(self)
+        return read_only((np.stack([matrix for matrix, _ in counts.values()]), shares))
 
 
 ONE = Views()
@@ -143,25 +143,25 @@ def read_views(text: str) -> Views:
             f"{unknown_name('views', plain, NAMED)}; or write them as 'angles = 8, zooms = [0.9, 1, 1.1], flip = true'"
         )
     try:
-        given = tomllib.loads(f"views = {{ {' '.join(plain.split())} }}")["views"]
+        settings = tomllib.loads(f"views = {{ {' '.join(plain.split())} }}")["views"]
     except tomllib.TOMLDecodeError as error:
         raise PipelineError(
             f"views '{text}' cannot be read ({error}): expected text such as 'angles = 8, zooms = [0.9, 1, 1.1]'"
         ) from error
-    made = _made(text, given)
-    if len(made) > _MOST:
-        raise PipelineError(f"views '{text}' are {len(made)}: expected at most {_MOST}; take fewer angles or zooms")
-    return made
+    views = _checked(text, settings)
+    if len(views) > _MOST:
+        raise PipelineError(f"views '{text}' are {len(views)}: expected at most {_MOST}; take fewer angles or zooms")
+    return views
 
 
-def _made(text: str, given: Mapping[str, Any]) -> Views:
-    if unknown := sorted(set(given) - set(_KEYS)):
+def _checked(text: str, settings: Mapping[str, Any]) -> Views:
+    if unknown := sorted(set(settings) - set(_KEYS)):
         raise PipelineError(f"views '{text}': {unknown_name('setting', unknown[0], _KEYS)}")
-    angles = given.get("angles", 1)
+    angles = settings.get("angles", 1)
     if isinstance(angles, int) and not isinstance(angles, bool):
         angles = [360.0 * i / angles for i in range(min(angles, _MOST + 1))]
-    flip = given.get("flip", False)
-    zooms, shifts, linear = given.get("zooms", [1.0]), given.get("shifts", [[0, 0]]), given.get("matrices")
+    flip = settings.get("flip", False)
+    zooms, shifts, linear = settings.get("zooms", [1.0]), settings.get("shifts", [[0, 0]]), settings.get("matrices")
     linear = [[1, 0, 0, 1]] if linear is None else linear
     wrong = [
         (not _numbers(angles), "angles", "a number from 1, or a list of degrees"),
@@ -172,20 +172,20 @@ def _made(text: str, given: Mapping[str, Any]) -> Views:
     ]
     for bad, key, expected in wrong:
         if bad:
-            raise PipelineError(f"views '{text}': {key} = {given[key]!r}, expected {expected}; correct the text")
+            raise PipelineError(f"views '{text}': {key} = {settings[key]!r}, expected {expected}; correct the text")
     return Views(_floats(angles), _floats(zooms), tuple(map(_floats, shifts)), flip, tuple(map(_floats, linear)))  # type: ignore[arg-type]
 
 
-def _numbers(given: Any) -> bool:
+def _numbers(values: Any) -> bool:
     return (
-        isinstance(given, list)
-        and bool(given)
-        and all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in given)
+        isinstance(values, list)
+        and bool(values)
+        and all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
     )
 
 
-def _lists(given: Any, length: int) -> bool:
-    return isinstance(given, list) and bool(given) and all(_numbers(v) and len(v) == length for v in given)
+def _lists(values: Any, length: int) -> bool:
+    return isinstance(values, list) and bool(values) and all(_numbers(v) and len(v) == length for v in values)
 
 
 def _turns_inside_out(linear: list[float]) -> bool:
@@ -194,5 +194,5 @@ def _turns_inside_out(linear: list[float]) -> bool:
     return abs(xx * yy - xy * yx) > 1e-3
 
 
-def _floats(given: Any) -> tuple[float, ...]:
-    return tuple(float(v) for v in given)
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(float(v) for v in values)

@@ -304,31 +304,31 @@ def _filled(
     """Give pixels that do not count the value at the point opposite a centre, or of their ring about it."""
     side = len(flux)
     half = side // 2
-    made = flux.copy()
+    full = flux.copy()
     for i in range(side):
         for j in range(side):
             if good[i, j] > 0:
                 continue
-            opposite, seen = _between(flux, good, 2.0 * y - (i - half) + half, 2.0 * x - (j - half) + half)
-            if seen > _WHOLE:
-                made[i, j] = opposite
+            opposite, share = _between(flux, good, 2.0 * y - (i - half) + half, 2.0 * x - (j - half) + half)
+            if share > _WHOLE:
+                full[i, j] = opposite
             else:
-                made[i, j] = interpolated(factor * math.hypot(i - half - y, j - half - x), edge, mean)
-    return made
+                full[i, j] = interpolated(factor * math.hypot(i - half - y, j - half - x), edge, mean)
+    return full
 
 
 @inner
 def _between(flux: FloatArray, good: FloatArray, row: float, column: float) -> tuple[float, float]:
-    """Interpolate the flux at a point, and which share of it was seen."""
+    """Interpolate the flux at a point, and which share of it comes from good pixels."""
     top, left = math.floor(row), math.floor(column)
-    total, seen = 0.0, 0.0
+    total, share = 0.0, 0.0
     for i in range(max(top, 0), min(top + 2, len(flux))):
         for j in range(max(left, 0), min(left + 2, len(flux))):
             part = (1.0 - abs(row - i)) * (1.0 - abs(column - j))
             total += part * flux[i, j]
             if good[i, j] > _WHOLE:
-                seen += part
-    return total, seen
+                share += part
+    return total, share
 
 
 @inner
@@ -356,22 +356,20 @@ def _stepped(flux: FloatArray, old: _State) -> _State:
     dx, dy = (jyy * mx - jxy * my) / det, (jxx * my - jyx * mx) / det
     step = math.hypot(dx, dy)
     limit = min(1.0, area**0.25 / max(step, 1e-9))
-    shape, twist, width = _reshaped(old, area, xx, xy, yy)
-    done = step < _CLOSE_PX and twist < _ALIKE
-    stiff = jyy / det, -jxy / det, -jyx / det, jxx / det
+    (new_xx, new_xy, new_yy), twist, width = _reshaped(old, area, xx, xy, yy)
     return _State(
-        old.x + limit * dx,
-        old.y + limit * dy,
-        shape[0],
-        shape[1],
-        shape[2],
-        total,
-        width,
-        stiff[0],
-        stiff[1],
-        stiff[2],
-        stiff[3],
-        done,
+        x=old.x + limit * dx,
+        y=old.y + limit * dy,
+        xx=new_xx,
+        xy=new_xy,
+        yy=new_yy,
+        total=total,
+        width=width,
+        stiff_xx=jyy / det,
+        stiff_xy=-jxy / det,
+        stiff_yx=-jyx / det,
+        stiff_yy=jxx / det,
+        converged=step < _CLOSE_PX and twist < _ALIKE,
     )
 
 
