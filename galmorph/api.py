@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from galmorph.learning.training import TrainingRun, TrainingState
     from galmorph.learning.tuning import Tuned
     from galmorph.nets.checkpoint.file import Checkpoint
+    from galmorph.runs.plan import Plan
     from galmorph.sky.mock import MockField
 
 __all__ = [
@@ -183,36 +184,33 @@ def classify(
     >>> len(table)
     130
     """
-    from galmorph.runs import classify as catalogues  # noqa: PLC0415 - numba, half a second
+    from galmorph.runs.plan import Plan, Settings  # noqa: PLC0415 - numba, half a second
 
-    columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
-    with reporting(progress) as report_to:
-        return catalogues.classify(
-            catalog,
-            images,
-            survey=survey,
-            band=band,
-            checkpoint=checkpoint,
-            weight=weight,
-            rms=rms,
-            segmentation=segmentation,
-            image_hdu=image_hdu,
-            hdu=hdu,
-            **columns,
-            detect=detect,
-            centroid=centroid,
-            views=views,
-            errors=errors,
-            rule=rule,
-            normalise=normalise,
-            runtime=runtime,
-            device=device,
-            prefix=prefix,
+    settings = Settings(
+        detect=detect,
+        centroid=centroid,
+        prefix=prefix,
+        normalise=normalise,
+        device=device,
+        views=views,
+        errors=errors,
+        rule=rule,
+        runtime=runtime,
+    )
+    plan = Plan(
+        CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
+        ImageInput(images, weight, rms, segmentation, survey, band, image_hdu),
+        checkpoint,
+        settings,
+    )
+    with closing(plan), reporting(progress) as report_to:
+        return _carried_out(
+            plan,
             output=output,
             overwrite=overwrite,
             report=report,
             strict=strict,
-            progress=lambda done, total: report_to("rows", done, total),
+            progress=report_to,
             command=command,
         )
 
@@ -277,30 +275,41 @@ def measure(
     >>> bool((table["gm_rpet"] > 0.1).all())
     True
     """
-    from galmorph.runs import classify as catalogues  # noqa: PLC0415 - numba, half a second
+    from galmorph.runs.plan import Plan, Settings  # noqa: PLC0415 - numba, half a second
 
-    columns = {"ra": ra, "dec": dec, "x": x, "y": y, "id": id, "file": file}
-    with reporting(progress) as report_to:
-        return catalogues.measure(
-            catalog,
-            images,
-            survey=survey,
-            band=band,
-            weight=weight,
-            rms=rms,
-            segmentation=segmentation,
-            image_hdu=image_hdu,
-            hdu=hdu,
-            **columns,
-            detect=detect,
-            centroid=centroid,
-            backend=backend,
-            prefix=prefix,
-            output=output,
-            overwrite=overwrite,
-            progress=lambda done, total: report_to("rows", done, total),
-            command=command,
-        )
+    plan = Plan(
+        CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
+        ImageInput(images, weight, rms, segmentation, survey, band, image_hdu),
+        settings=Settings(detect=detect, centroid=centroid, backend=backend, prefix=prefix),
+        network=False,
+    )
+    with closing(plan), reporting(progress) as report_to:
+        return _carried_out(plan, output=output, overwrite=overwrite, progress=report_to, command=command)
+
+
+def _carried_out(
+    plan: Plan,
+    *,
+    output: str | Path | None,
+    overwrite: bool,
+    report: str | Path | None = None,
+    strict: bool = False,
+    progress: Progress,
+    command: str,
+) -> Any:
+    """Carry out a plan, draw its report while its images are open, and return its table."""
+    from galmorph.runs import classify as runs  # noqa: PLC0415 - numba, half a second
+
+    if report is not None:
+        from galmorph.pages import report as pages  # noqa: PLC0415 - Jinja
+
+        pages.check_report(report, overwrite=overwrite)
+    outcome = runs.classify(plan, output=output, overwrite=overwrite, progress=progress, command=command)
+    if report is not None:
+        pages.write_report(plan.run, outcome.results, report, overwrite=overwrite)
+    if strict:
+        outcome.check_all_classified(output)
+    return outcome.table()
 
 
 def train(

@@ -41,9 +41,7 @@ def layer(module: str) -> int:
 # The package itself, '', holds the version and loads its public names on first use: what it lists for type checkers
 # is no import.
 LAZY = "galmorph"
-TO_BE_CUT = {
-    "galmorph.runs.classify imports galmorph.pages.report",
-}
+TO_BE_CUT: set[str] = set()
 
 
 def imported(path: Path) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +23,12 @@ from galmorph.pages.contact import (
 )
 from galmorph.pages.figures import MOST_POINTS, N_COLOURS, Axis, Mark, colour_of, count_text, histogram, scatter
 from galmorph.pages.look import check_place, write_page
-from galmorph.runs.gather import Gathering, locate
+from galmorph.runs.gather import Gathering
+from galmorph.runs.plan import Run
 from galmorph.runs.results import Results
 from galmorph.sky.images import ImageSource
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
-
-if TYPE_CHECKING:
-    from galmorph.nets.checkpoint.file import Checkpoint
 
 __all__ = ["check_report", "write_report"]
 
@@ -39,34 +37,6 @@ FloatArray = npt.NDArray[np.float64]
 
 _PAGE = "index.html"
 _OPTION = "--report"
-
-
-class Reported(Protocol):
-    """What the page asks of a run."""
-
-    @property
-    def gathering(self) -> Gathering:
-        """Catalogue, images and band."""
-
-    @property
-    def survey(self) -> str:
-        """Its name."""
-
-    @property
-    def band(self) -> str:
-        """Its name."""
-
-    @property
-    def checkpoint(self) -> Checkpoint | None:
-        """The network."""
-
-    @property
-    def prefix(self) -> str:
-        """Of the new columns."""
-
-    @property
-    def normalised(self) -> bool:
-        """Whether independent fractions are scaled to sum to 1."""
 
 
 def check_report(folder: str | Path, *, overwrite: bool) -> None:
@@ -80,7 +50,7 @@ def check_report(folder: str | Path, *, overwrite: bool) -> None:
     check_place(Path(folder) / _PAGE, option=_OPTION, overwrite=overwrite)
 
 
-def write_report(run: Reported, results: Results, folder: str | Path, *, overwrite: bool = False) -> Path:
+def write_report(run: Run, results: Results, folder: str | Path, *, overwrite: bool = False) -> Path:
     """Write one self-contained page about a run: counts, flags, distributions and a contact sheet.
 
     Only the galaxies of the contact sheet are cut out again, so memory does not grow with the catalogue.
@@ -112,7 +82,7 @@ def write_report(run: Reported, results: Results, folder: str | Path, *, overwri
     return page
 
 
-def _contents(run: Reported, results: Results) -> dict[str, Any]:
+def _contents(run: Run, results: Results) -> dict[str, Any]:
     """Gather all that the template shows."""
     scheme = run.checkpoint.scheme if run.checkpoint else None
     findings = _findings(run, results, scheme)
@@ -146,7 +116,7 @@ def _contents(run: Reported, results: Results) -> dict[str, Any]:
     }
 
 
-def _recipe(run: Reported) -> Recipe:
+def _recipe(run: Run) -> Recipe:
     if run.checkpoint is not None:
         return run.checkpoint.recipe
     planes = run.gathering.images.n_planes
@@ -160,13 +130,13 @@ def _image_names(images: ImageSource) -> str:
     return ", ".join(names[:3]) + (f" and {count_text(len(names) - 3)} more" if len(names) > 3 else "")
 
 
-def _findings(run: Reported, results: Results, scheme: Scheme | None) -> Findings:
+def _findings(run: Run, results: Results, scheme: Scheme | None) -> Findings:
     hidden = run_wide(results.flags, results.classified)
     if scheme is None:
         n = len(results)
         return Findings(None, np.full(n, -1, np.intp), np.full(n, np.nan), np.zeros((n, 0)), hidden)
     marginals = scheme.marginals(results.conditional)
-    if run.normalised:
+    if run.settings.normalise:
         marginals = scheme.normalised(marginals)
     _, confidence = scheme.best_class(marginals)
     first = marginals[:, scheme.slices[0]]
@@ -220,7 +190,7 @@ def _flag_rows(flags: npt.NDArray[np.int32]) -> list[dict[str, Any]]:
     ]
 
 
-def _figures(run: Reported, results: Results, findings: Findings) -> list[dict[str, Any]]:
+def _figures(run: Run, results: Results, findings: Findings) -> list[dict[str, Any]]:
     """Draw the distributions, each with a sentence on what it shows."""
     has_scale = bool(np.isfinite(results.scale_arcsec).any())
     unit, scale = ("arcsec", results.scale_arcsec) if has_scale else ("pixels", np.ones(len(results)))
@@ -249,11 +219,11 @@ def _figures(run: Reported, results: Results, findings: Findings) -> list[dict[s
     ]
 
 
-def _confidence_figure(run: Reported, findings: Findings) -> Iterator[dict[str, Any]]:
+def _confidence_figure(run: Run, findings: Findings) -> Iterator[dict[str, Any]]:
     if run.checkpoint is None:
         return
     by_chance = 1.0 / len(run.checkpoint.scheme.questions[0].answers)
-    axis = Axis(f"probability of the class ({run.prefix}conf)", 0.0, 1.0)
+    axis = Axis(f"probability of the class ({run.settings.prefix}conf)", 0.0, 1.0)
     yield _figure("Confidence", axis, findings.confidence, [Mark(by_chance, "by chance")])
 
 
@@ -280,7 +250,7 @@ def _offset_px(gathering: Gathering, results: Results) -> FloatArray:
     """Distance of each centroid from the catalogue's position, (N,)."""
     if len(results) == 0:
         return np.zeros(0)
-    where, _ = locate(gathering)
+    where, _ = gathering.where
     same = results.tile == where.tile
     return np.where(same, np.hypot(results.x - where.x, results.y - where.y), np.nan)
 
@@ -291,7 +261,7 @@ def _psf_mark(gathering: Gathering, has_scale: bool) -> list[Mark]:
     return [Mark(gathering.images.psf_fwhm_px * gathering.images.scale_arcsec, "PSF FWHM")]
 
 
-def _trained_range(run: Reported) -> list[Mark]:
+def _trained_range(run: Run) -> list[Mark]:
     if run.checkpoint is None:
         return []
     low, high = run.checkpoint.envelope.snr

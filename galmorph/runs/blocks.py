@@ -46,7 +46,7 @@ def block_of(where: Located) -> npt.NDArray[np.int64]:
 
 @dataclass
 class Blocks:
-    """Segmentations of the blocks of a source, made when a row first needs them; the last few are kept.
+    """Segmentations of the blocks of a source, each from when a row first needs it on; the last few are kept.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Blocks:
 
     images: ImageSource
     dense: frozenset[tuple[int, int, int]]
-    _made: OrderedDict[tuple[int, int, int], tuple[Segmentation, tuple[int, int]]] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[tuple[int, int, int], tuple[Segmentation, tuple[int, int]]] = field(default_factory=OrderedDict)
 
     @classmethod
     def where_dense(cls, images: ImageSource, where: Located, *, per_mpx: float = CROSSOVER_PER_MPX) -> Blocks:
@@ -67,7 +67,7 @@ class Blocks:
         worth = (places[:, 0] >= 0) & (rows >= per_mpx * BLOCK_PX**2 / 1e6)
         return cls(images, frozenset((int(t), int(r), int(c)) for t, r, c in places[worth]))
 
-    def found(self, cutout: Cutout, usable: npt.NDArray[np.bool_]) -> Segmentation | None:
+    def segmentation(self, cutout: Cutout, usable: npt.NDArray[np.bool_]) -> Segmentation | None:
         """Return the segmentation of a cutout from its block; None where the block is not dense."""
         x, y = cutout.x + cutout.origin[0], cutout.y + cutout.origin[1]
         key = (cutout.tile, int(y // BLOCK_PX), int(x // BLOCK_PX))
@@ -78,18 +78,18 @@ class Blocks:
         height, width = cutout.shape
         if column < 0 or row < 0 or row + height > whole.labels.shape[0] or column + width > whole.labels.shape[1]:
             return None
-        found = window_of(whole, (row, column), cutout.detection, usable)
+        window = window_of(whole, (row, column), cutout.detection, usable)
         # Where another, smaller source may be meant, its cutout is looked at more closely.
-        chosen = pick(found, cutout.x, cutout.y)
-        return None if is_misplaced(found, chosen, cutout.x, cutout.y) else found
+        chosen = pick(window, cutout.x, cutout.y)
+        return None if is_misplaced(window, chosen, cutout.x, cutout.y) else window
 
     def _whole(self, key: tuple[int, int, int]) -> tuple[Segmentation, tuple[int, int]]:
-        if key not in self._made:
-            self._made[key] = self._detect(key)
-            if len(self._made) > _KEPT:
-                self._made.popitem(last=False)
-        self._made.move_to_end(key)
-        return self._made[key]
+        if key not in self._kept:
+            self._kept[key] = self._detect(key)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
     def _detect(self, key: tuple[int, int, int]) -> tuple[Segmentation, tuple[int, int]]:
         tile, row, column = key

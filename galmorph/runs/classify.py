@@ -1,57 +1,142 @@
-"""Classification: a catalogue and its images in, the same catalogue with morphologies out."""
+"""Classification: a plan carried out part by part."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from galmorph.errors import OutputError, UnclassifiedError
+from galmorph.errors import OutputError
 from galmorph.flags import UNCLASSIFIABLE, Flag
-from galmorph.runs.columns import SHAPES, measured_columns, probability_columns
-from galmorph.runs.gather import Galaxy, gather, views_of
-from galmorph.runs.mismatch import mark_mismatches
-from galmorph.runs.plan import Run, is_frame, prepare_run
+from galmorph.progress import Progress, silent
+from galmorph.runs.columns import new_columns
+from galmorph.runs.gather import Galaxy, galaxies, views_of, warn_of_lost
+from galmorph.runs.mismatch import mark_mismatches, warn_of_mismatches
+from galmorph.runs.outcome import Outcome
+from galmorph.runs.plan import Plan, Run
 from galmorph.runs.predictor import Predictor
 from galmorph.runs.provenance import provenance_of
 from galmorph.runs.results import Results
-from galmorph.sky.catalog import Catalog, Column, Provenance, append, check_output, write_catalog
-from galmorph.sky.images import ImageSource, Paths
-from galmorph.sky.survey import Survey
+from galmorph.sky.catalog import check_output, write_catalog
 from galmorph.stamps.recipe import half_width_px
 
-if TYPE_CHECKING:
-    from galmorph.nets.checkpoint.file import Checkpoint
-
-__all__ = ["Run", "classify", "finish", "measure", "prepare_run", "results_in_parts"]
+__all__ = ["classify", "classify_part", "parts_of"]
 
 log = logging.getLogger(__name__)
-Progress = Callable[[int, int], None]
+IntArray = npt.NDArray[np.intp]
 
+# The network waits for the first stamps of each part, and measuring for its last probabilities: little of so many rows.
+_PART_ROWS = 8192
 _PROGRESS_ROWS = 32
 
 
-def results_in_parts(run: Run, results: Results) -> Iterator[int]:
-    """Fill `results` part by part; yield the number of rows done."""
-    checkpoint = run.checkpoint
-    matrices, shares = run.seen
-    with Predictor(checkpoint, results, run.device, shares=shares, normalised=run.normalised) as predictor:
-        for done, galaxy in enumerate(gather(run.gathering), 1):
-            results.put(_with_edge(galaxy, run))
+def classify(
+    plan: Plan,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    command: str = "galmorph.classify",
+) -> Outcome:
+    """Measure every row of a catalogue and, unless the plan has no network, classify it.
+
+    Parameters
+    ----------
+    plan
+        What to do. Its files are left open, for looking at galaxies again, until whoever made it closes it.
+    output, overwrite
+        File for the catalogue with its new columns, in the format that its ending says.
+    progress
+        Told how many rows are done.
+    command
+        The command line, or the function that was called, for the provenance.
+
+    Raises
+    ------
+    GalmorphError
+        One of its kinds, before work starts, for each thing that does not fit.
+    """
+    if output is not None:
+        check_output(output, overwrite=overwrite)
+        inputs = plan.images
+        _check_apart(Path(output), [inputs.images, inputs.weight, inputs.rms, inputs.segmentation])
+    run = plan.run
+    if len(run.catalog) == 0:
+        log.warning("the catalogue has no rows: the output will have none either")
+    results = _in_parts(plan, progress)
+    warn_of_lost(results.flags)
+    if run.checkpoint is not None:
+        warn_of_mismatches(results, run.checkpoint, run.images)
+    columns = new_columns(results, run.images, run.settings, run.checkpoint)
+    outcome = Outcome(plan, results, columns, provenance_of(run, command))
+    if output is not None:
+        write_catalog(run.catalog, columns, output, provenance=outcome.provenance, overwrite=overwrite)
+    return outcome
+
+
+def parts_of(plan: Plan) -> Iterator[IntArray]:
+    """Divide the rows of a plan's catalogue into parts, in the order of the tiles and blocks that they lie in."""
+    rows = plan.run.gathering.in_order(np.arange(len(plan.run.catalog)))
+    yield from (rows[first : first + _PART_ROWS] for first in range(0, len(rows), _PART_ROWS))
+
+
+def _in_parts(plan: Plan, progress: Progress) -> Results:
+    total = len(plan.run.catalog)
+    results, before = plan.run.blank(total), 0
+    for rows in parts_of(plan):
+        results.put_part(rows, classify_part(plan, rows, progress=_after(before, total, progress)))
+        before += len(rows)
+    progress("rows", total, total)
+    return results
+
+
+def _after(before: int, of: int, progress: Progress) -> Progress:
+    """Report a part's progress as that of the whole, of which some rows were done before."""
+
+    def report(stage: str, done: int, total: int, remark: str = "") -> None:  # noqa: ARG001 - of the part
+        progress(stage, before + done, of, remark)
+
+    return report
+
+
+def classify_part(plan: Plan, rows: IntArray, *, progress: Progress = silent) -> Results:
+    """Measure, and unless the plan has no network classify, some rows: nothing else is needed or changed.
+
+    The network computes while further galaxies are being measured.
+
+    Parameters
+    ----------
+    rows
+        (N,) numbers of rows; those that :func:`parts_of` puts together share blocks of tiles, which are read once.
+    progress
+        Told how many of them are done.
+
+    Returns
+    -------
+    Results of the N rows in the order of `rows`.
+    """
+    run = plan.run
+    results = run.blank(len(rows))
+    place = {row: n for n, row in enumerate(rows.tolist())}
+    matrices, shares = run.distinct_views
+    checkpoint, normalise = run.checkpoint, run.settings.normalise
+    with Predictor(checkpoint, results, run.device, shares=shares, normalise=normalise) as predictor:
+        for done, galaxy in enumerate(galaxies(run.gathering, rows), 1):
+            results.put(place[galaxy.row], _with_edge(galaxy, run))
             if checkpoint is not None and galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE:
                 views = views_of(galaxy, run.images, checkpoint.recipe, matrices, warp=checkpoint.warp)
-                predictor.add(galaxy.row, views)
+                predictor.add(place[galaxy.row], views)
             if done % _PROGRESS_ROWS == 0:
-                yield done
+                progress("rows", done, len(rows))
         predictor.finish()
     if checkpoint is not None:
-        mark_mismatches(results, checkpoint, run.images, run.known, run.bands)
-    yield len(results)
+        mark_mismatches(results, checkpoint, run.images)
+    return results
 
 
 def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
@@ -69,308 +154,16 @@ def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
     return replace(galaxy, flags=galaxy.flags | Flag.OFF_EDGE) if past else galaxy
 
 
-def finish(run: Run, results: Results, command: str) -> tuple[list[Column], Provenance]:
-    """Turn results into columns and provenance."""
-    centroid = run.gathering.centroid
-    columns = measured_columns(results, run.images, run.prefix, shapes=run.checkpoint is None, centroid=centroid)
-    if run.checkpoint is not None:
-        net = run.checkpoint
-        chances = probability_columns(
-            results,
-            net.scheme,
-            run.prefix,
-            normalised=run.normalised,
-            errors=run.errors,
-            rule=run.rule,
-            sets=net.sets,
-        )
-        model = np.where(results.classified, f"{run.checkpoint.name} {run.checkpoint.version}", "")
-        what = "Name and version of the checkpoint; empty where there are no probabilities"
-        columns = [*chances, *columns, Column(f"{run.prefix}model", model, "", what, "meta.version;meta.software")]
-    provenance = provenance_of(
-        run.catalog,
-        run.images,
-        run.checkpoint,
-        survey=run.survey,
-        band=run.band,
-        views=run.views,
-        centroid=centroid,
-        rule=run.rule,
-        command=command,
-    )
-    return columns, provenance
-
-
-@dataclass(frozen=True)
-class _Target:
-    """Where the results go; `output` and `report` may be None."""
-
-    output: str | Path | None
-    report: str | Path | None = None
-    overwrite: bool = False
-    strict: bool = False
-
-    def check(self, inputs: Sequence[Any]) -> None:
-        """Refuse what cannot be written, and an output that would replace one of the images."""
-        if self.output is not None:
-            check_output(self.output, overwrite=self.overwrite)
-            _check_apart(Path(self.output), inputs)
-        if self.report is not None:
-            from galmorph.pages.report import check_report  # noqa: PLC0415 - only runs with a report need Jinja
-
-            check_report(self.report, overwrite=self.overwrite)
-
-
-def _check_apart(output: Path, inputs: Sequence[Any]) -> None:
-    if not output.exists():
-        return
-    for given in inputs:
-        if isinstance(given, Mapping):
-            _check_apart(output, list(given.values()))
-        elif isinstance(given, list | tuple):
-            _check_apart(output, given)
-        elif isinstance(given, str | Path) and _same_file(output, Path(str(given).rpartition("=")[2])):
+def _check_apart(output: Path, images: Any) -> None:
+    """Refuse an output that would replace one of the images."""
+    if isinstance(images, Mapping):
+        _check_apart(output, list(images.values()))
+    elif isinstance(images, str | Path):
+        path = Path(str(images).rpartition("=")[2])
+        if output.exists() and path.exists() and output.samefile(path):
             raise OutputError(
                 f"Output '{output}' is one of the images: a result never replaces its input; choose another"
             )
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    return other.exists() and one.samefile(other)
-
-
-def _room(run: Run) -> Results:
-    if run.checkpoint is not None:
-        return Results.empty(len(run.catalog), len(run.checkpoint.scheme.keys))
-    return Results.empty(len(run.catalog), 0, [shape.field for shape in SHAPES])
-
-
-def _execute(run: Run, target: _Target, progress: Progress | None, command: str) -> tuple[list[Column], Provenance]:
-    if len(run.catalog) == 0:
-        log.warning("the catalogue has no rows: the output will have none either")
-    results = _room(run)
-    for done in results_in_parts(run, results):
-        if progress is not None:
-            progress(done, len(results))
-    columns, provenance = finish(run, results, command)
-    if target.output is not None:
-        write_catalog(run.catalog, columns, target.output, provenance=provenance, overwrite=target.overwrite)
-    if target.report is not None:
-        from galmorph.pages.report import write_report  # noqa: PLC0415
-
-        write_report(run, results, target.report, overwrite=target.overwrite)
-    missing = int((~results.classified).sum()) if run.checkpoint else 0
-    if target.strict and missing:
-        where = f" in '{target.output}'" if target.output is not None else ""
-        raise UnclassifiedError(
-            f"{missing} of {len(results)} rows have no probabilities, and all were asked for: {run.prefix}flags{where} "
-            "says why; leave out --strict to accept them"
-        )
-    return columns, provenance
-
-
-def classify(
-    catalog: Any,
-    images: Paths | ImageSource,
-    *,
-    survey: str | Survey | None = None,
-    band: str | None = None,
-    checkpoint: str | Path | Checkpoint | None = None,
-    weight: Paths = (),
-    rms: Paths = (),
-    segmentation: Paths = (),
-    detect: str = "auto",
-    centroid: str = "windowed",
-    output: str | Path | None = None,
-    overwrite: bool = False,
-    report: str | Path | None = None,
-    device: str = "auto",
-    prefix: str = "gm_",
-    normalise: bool = False,
-    views: str | None = None,
-    errors: bool = False,
-    rule: str = "",
-    runtime: str = "torch",
-    strict: bool = False,
-    progress: Progress | None = None,
-    command: str = "galmorph.classify",
-    **columns: Any,
-) -> Any:
-    """Classify every row of a catalogue.
-
-    Each row is cut out of its image, measured, recentred and rescaled to its Petrosian radius, and shown to the
-    checkpoint's network. The rows come back in their order with all their columns; new columns follow.
-
-    Parameters
-    ----------
-    catalog
-        A file (FITS, VOTable, ECSV, CSV, Parquet), an astropy table or a pandas frame; never changed.
-    images
-        FITS files, a folder or a glob; ``{"g": ..., "r": ..., "i": ...}`` for colour; a zip or folder of JPEG or PNG
-        stamps (rows then have a column ``file``).
-    survey, band
-        Names as in ``galmorph list surveys``; three bands (``gri``) or ``RGB`` make colour stamps.
-    checkpoint
-        A name, a file or a loaded one; by default the one that ships for the survey and band.
-    weight, rms
-        Inverse variances, or noise, on the grids of the images.
-    segmentation
-        Maps of labels on the grids of the images of one band: 0 for the sky, a number for each object. Without them
-        galmorph detects and deblends.
-    detect
-        Where it does so: on ``'cutouts'``, on whole pieces of ``'tiles'``, or by ``'auto'`` on what is cheaper.
-    centroid
-        Which centre is a galaxy's position: ``'windowed'``, of its light in a Gaussian window, the more exact one; or
-        ``'isophotal'``, the barycentre of its segment, as most catalogues list it.
-    output, overwrite
-        Write the result to a file whose ending says the format.
-    report
-        Folder for an HTML page with counts, distributions and a contact sheet.
-    device
-        ``'auto'``, ``'cpu'`` or ``'cuda'``.
-    prefix
-        Of the new columns.
-    normalise
-        Scale independent fractions so that they sum to 1.
-    views
-        Affine transformations over which probabilities are averaged: a name such as ``'turns8'``, or
-        ``'angles = 8, zooms = [0.9, 1, 1.1], flip = true'``; by default as the checkpoint's recipe says.
-    errors
-        Add ``gm_p_<answer>_err``: the standard deviation of each probability over networks and views.
-    rule
-        Name of a rule of the scheme (see ``galmorph show SCHEME``), whose classes are in ``gm_rule``; by default
-        the scheme's default rule, which none that ships has. ``'likeliest'`` asks for none.
-    runtime
-        What runs the networks: ``'torch'``, or the file to which :func:`galmorph.export` wrote the checkpoint, which
-        onnxruntime runs on the processor.
-    strict
-        Raise if a row has no probabilities (after writing the output).
-    progress
-        Called with the numbers of rows done and in all.
-    **columns
-        ``ra``, ``dec``, ``x``, ``y``, ``id``, ``file``, ``hdu``, ``image_hdu``.
-
-    Returns
-    -------
-    An astropy table, or a pandas frame if one was given, with the columns ``gm_class``, ``gm_p_<answer>``, ``gm_conf``,
-    ``gm_set``, ``gm_racen``, ``gm_deccen`` (deg, ICRS), ``gm_pos_err``, ``gm_rpet``, ``gm_rpet_err``, ``gm_r50``
-    (arcsec), ``gm_snr``, ``gm_flags``, ``gm_model``. Without a WCS positions and sizes are in pixels, in ``gm_x`` and
-    ``gm_y``.
-
-    Raises
-    ------
-    CatalogError, SurveyError, ImageError, CheckpointError, OutputError
-        Before work starts, if something does not fit.
-    UnclassifiedError
-        With `strict`.
-
-    Examples
-    --------
-    >>> import galmorph
-    >>> from galmorph.shipped import shipped
-    >>> sample = shipped("catalogs") / "samples" / "candels-h"
-    >>> table = galmorph.classify(sample / "catalog.fits", sample / "image.fits.gz", survey="candels", band="H")
-    >>> len(table)
-    130
-    """
-    target = _Target(output, report, overwrite, strict)
-    target.check([images, weight, rms, segmentation])
-    run = prepare_run(
-        catalog,
-        images,
-        survey=survey,
-        band=band,
-        checkpoint=checkpoint,
-        weight=weight,
-        rms=rms,
-        segmentation=segmentation,
-        detect=detect,
-        centroid=centroid,
-        prefix=prefix,
-        normalise=normalise,
-        device=device,
-        views=views,
-        errors=errors,
-        rule=rule,
-        runtime=runtime,
-        **columns,
-    )
-    with closing(run):
-        made, provenance = _execute(run, target, progress, command)
-    return _as_given(catalog, run.catalog, made, provenance)
-
-
-def measure(
-    catalog: Any,
-    images: Paths | ImageSource,
-    *,
-    survey: str | Survey | None = None,
-    band: str | None = None,
-    weight: Paths = (),
-    rms: Paths = (),
-    segmentation: Paths = (),
-    detect: str = "auto",
-    centroid: str = "windowed",
-    backend: str = "galmorph",
-    output: str | Path | None = None,
-    overwrite: bool = False,
-    prefix: str = "gm_",
-    progress: Progress | None = None,
-    command: str = "galmorph.measure",
-    **columns: Any,
-) -> Any:
-    """Measure every row of a catalogue: the part of :func:`classify` before the network; does not need torch.
-
-    Parameters
-    ----------
-    backend
-        ``'galmorph'``, or ``'sep'`` or ``'photutils'`` for the textbook values of those libraries.
-    catalog, images, survey, band, weight, rms, segmentation, detect, centroid, output, overwrite, prefix
-        As for :func:`classify`.
-    progress, **columns
-        As for :func:`classify`.
-
-    Returns
-    -------
-    The rows with centroid, Petrosian radius, radii of 20, 50 and 80 % of the light, concentration, asymmetry,
-    ellipticity, position angle (deg), signal-to-noise ratio, their errors, and flags.
-
-    Raises
-    ------
-    CatalogError, SurveyError, ImageError, OutputError
-        Before work starts, if something does not fit.
-    PipelineError
-        If the backend is unknown or its library not installed.
-    """
-    target = _Target(output, overwrite=overwrite)
-    target.check([images, weight, rms, segmentation])
-    run = prepare_run(
-        catalog,
-        images,
-        survey=survey,
-        band=band,
-        weight=weight,
-        rms=rms,
-        segmentation=segmentation,
-        detect=detect,
-        centroid=centroid,
-        network=False,
-        backend=backend,
-        prefix=prefix,
-        **columns,
-    )
-    with closing(run):
-        made, provenance = _execute(run, target, progress, command)
-    return _as_given(catalog, run.catalog, made, provenance)
-
-
-def _as_given(given: Any, catalog: Catalog, columns: list[Column], provenance: Provenance) -> Any:
-    """Return a pandas frame to who gave one, with the provenance in its attrs; else an astropy table."""
-    if not is_frame(given):
-        return append(catalog, columns, provenance)
-    import pandas as pd  # noqa: PLC0415 - slow to import
-
-    new = pd.DataFrame({c.name: c.values for c in columns}, index=given.index)
-    frame = pd.concat([given, new], axis=1)
-    frame.attrs = {**given.attrs, **{card: value for card, value, _ in provenance.cards}}
-    return frame
+    elif isinstance(images, list | tuple):
+        for image in images:
+            _check_apart(output, image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,15 +11,16 @@ import numpy.typing as npt
 
 from galmorph.flags import Flag
 from galmorph.runs.results import Results
+from galmorph.runs.run_settings import Settings
 from galmorph.sky.catalog import Column
 from galmorph.sky.images import ImageSource
-from galmorph.sky.rules import Rule
 from galmorph.sky.scheme import Scheme
 
 if TYPE_CHECKING:
+    from galmorph.nets.checkpoint.file import Checkpoint
     from galmorph.nets.checkpoint.prediction_sets import PredictionSets
 
-__all__ = ["SHAPES", "ShapeColumn", "column_names", "measured_columns", "probability_columns"]
+__all__ = ["SHAPES", "ShapeColumn", "measured_columns", "new_columns", "probability_columns"]
 
 FloatArray = npt.NDArray[np.float64]
 _RADIUS = "SDSS definition (annulus 0.8-1.25 r, eta=0.2), circular"
@@ -74,31 +76,39 @@ SHAPES: tuple[ShapeColumn, ...] = (
 )
 
 
-def column_names(
-    scheme: Scheme | None, prefix: str, *, sky: bool, errors: bool = False, ruled: bool = False
-) -> list[str]:
-    """Names of the columns that a run appends, in their order; `scheme` is None for measuring only."""
-    measured = ["racen", "deccen"] if sky else ["x", "y"]
-    measured += ["pos_err", "rpet", "rpet_err", "r50", "snr"]
-    if scheme is None:
-        return [prefix + n for n in (*measured, *(s.name for s in SHAPES), "flags")]
-    answers = [n + end for n in scheme.column_names(prefix) for end in (("", "_err") if errors else ("",))]
-    chances = [f"{prefix}class", *([f"{prefix}rule"] if ruled else []), *answers, f"{prefix}conf", f"{prefix}set"]
-    return [*chances, *(prefix + n for n in measured), f"{prefix}flags", f"{prefix}model"]
-
-
-def measured_columns(
-    results: Results, images: ImageSource, prefix: str, *, shapes: bool, centroid: str = "windowed"
+def new_columns(
+    results: Results, images: ImageSource, settings: Settings, checkpoint: Checkpoint | None = None
 ) -> list[Column]:
+    """Columns that a run appends, in their order; those of no rows say what a run will append.
+
+    Parameters
+    ----------
+    images
+        What the rows were measured on.
+    settings
+        What the columns are called and hold.
+    checkpoint
+        Whose probabilities they are; None for measuring only.
+    """
+    measured = measured_columns(results, images, settings, shapes=checkpoint is None)
+    if checkpoint is None:
+        return measured
+    return [
+        *probability_columns(results, checkpoint, settings),
+        *measured,
+        _model_column(results, checkpoint, settings),
+    ]
+
+
+def measured_columns(results: Results, images: ImageSource, settings: Settings, *, shapes: bool) -> list[Column]:
     """Columns of the measurements: sky positions and arcsec where the images have a WCS, else pixels.
 
     Parameters
     ----------
     shapes
         Whether to append all that was measured, or only what goes with a classification.
-    centroid
-        What the positions are: one of :data:`galmorph.stamps.centroid.CENTROIDS`.
     """
+    prefix = settings.prefix
     sky = images.has_wcs
     unit = "arcsec" if sky else "pixel"
     scale = results.scale_arcsec if sky else 1.0
@@ -112,7 +122,7 @@ def measured_columns(
     half = "Radius of half of the flux inside the Petrosian radius, circular"
     ratio = "Signal-to-noise ratio inside the Petrosian radius"
     return [
-        *_positions(results, images, prefix, _CENTRES[centroid]),
+        *_positions(results, images, prefix, _CENTRES[settings.centroid]),
         size("pos_err", results.position_err_px, "Error of the centroid per axis", "stat.error;pos"),
         size("rpet", results.rpet_px, petrosian, "phys.angSize;src.morph"),
         size("rpet_err", results.rpet_err_px, "Error of the Petrosian radius", "stat.error;phys.angSize"),
@@ -159,55 +169,40 @@ def _positions(results: Results, images: ImageSource, prefix: str, centre: str) 
     ]
 
 
-def probability_columns(
-    results: Results,
-    scheme: Scheme,
-    prefix: str,
-    *,
-    normalised: bool,
-    errors: bool = False,
-    rule: Rule | None = None,
-    sets: PredictionSets | None = None,
-) -> list[Column]:
-    """Columns of class, class by a rule, probabilities, confidence and prediction set.
-
-    Parameters
-    ----------
-    normalised
-        Whether independent fractions are scaled to sum to 1.
-    errors
-        Whether each probability is followed by its spread over networks and views.
-    rule
-        What gives a class of its own, from fractions that are not normalised; None for no such column.
-    sets
-        How prediction sets are made; where None, all are empty.
-    """
+def probability_columns(results: Results, checkpoint: Checkpoint, settings: Settings) -> list[Column]:
+    """Columns of class, class by a rule, probabilities, confidence and prediction set."""
+    scheme, prefix = checkpoint.scheme, settings.prefix
     marginals = scheme.marginals(results.conditional)
-    by_rule = [] if rule is None else [_rule_column(rule, results.conditional, marginals, scheme, prefix)]
-    if normalised:
+    by_rule = _rule_columns(results.conditional, marginals, scheme, settings)
+    if settings.normalise:
         marginals = scheme.normalised(marginals)
     classes, confidence = scheme.best_class(marginals)
     about = f"Probability of {prefix}class" + (" (fractions normalised)" if scheme.kind == "independent" else "")
+    answers = _answer_columns(marginals.astype(np.float32), scheme, settings)
+    spreads = _spread_columns(results, scheme, prefix) if settings.errors else []
     return [
         Column(f"{prefix}class", classes, "", f"Likeliest answer: {scheme.questions[0].title}", "src.morph.type"),
         *by_rule,
-        *(
-            column
-            for answer in zip(
-                _answer_columns(marginals.astype(np.float32), scheme, prefix, normalised=normalised),
-                *([_spread_columns(results, scheme, prefix)] if errors else []),
-                strict=True,
-            )
-            for column in answer
-        ),
+        *(chain.from_iterable(zip(answers, spreads, strict=True)) if spreads else answers),
         Column(f"{prefix}conf", confidence.astype(np.float32), "", about, "stat.confidenceLevel"),
-        _set_column(results, scheme, prefix, sets),
+        _set_column(results, scheme, prefix, checkpoint.sets),
     ]
 
 
-def _rule_column(rule: Rule, conditional: FloatArray, marginals: FloatArray, scheme: Scheme, prefix: str) -> Column:
+def _model_column(results: Results, checkpoint: Checkpoint, settings: Settings) -> Column:
+    model = np.where(results.classified, f"{checkpoint.name} {checkpoint.version}", "")
+    what = "Name and version of the checkpoint; empty where there are no probabilities"
+    return Column(f"{settings.prefix}model", model, "", what, "meta.version;meta.software")
+
+
+def _rule_columns(conditional: FloatArray, marginals: FloatArray, scheme: Scheme, settings: Settings) -> list[Column]:
+    """Class by the rule that was asked for, from fractions that are not normalised; none without a rule."""
+    rule = scheme.rule(settings.rule)
+    if rule is None:
+        return []
     classes = rule.apply(conditional, marginals, scheme.keys)
-    return Column(f"{prefix}rule", classes, "", f"Class by the rule {rule.name}: {rule.title}", "src.morph.type")
+    what = f"Class by the rule {rule.name}: {rule.title}"
+    return [Column(f"{settings.prefix}rule", classes, "", what, "src.morph.type")]
 
 
 def _set_column(results: Results, scheme: Scheme, prefix: str, sets: PredictionSets | None) -> Column:
@@ -227,15 +222,13 @@ def _spread_columns(results: Results, scheme: Scheme, prefix: str) -> list[Colum
     return [Column(f"{n}_err", results.spread[:, i].astype(np.float32), "", text, ucd) for i, n in enumerate(names)]
 
 
-def _answer_columns(
-    marginals: npt.NDArray[np.float32], scheme: Scheme, prefix: str, *, normalised: bool
-) -> list[Column]:
+def _answer_columns(marginals: npt.NDArray[np.float32], scheme: Scheme, settings: Settings) -> list[Column]:
     chance = {
         "tree": "Probability among all galaxies",
         "exclusive": "Probability",
-        "independent": "Expected fraction of votes" + (", normalised" if normalised else ""),
+        "independent": "Expected fraction of votes" + (", normalised" if settings.normalise else ""),
     }[scheme.kind]
-    asked = [f"{chance} of '{a.title}' to: {q.title}" for q in scheme.questions for a in q.answers]
+    titles = [f"{chance} of '{a.title}' to: {q.title}" for q in scheme.questions for a in q.answers]
     ucd = "stat.probability;src.morph.type"
-    names = scheme.column_names(prefix)
-    return [Column(n, marginals[:, i], "", text, ucd) for i, (n, text) in enumerate(zip(names, asked, strict=True))]
+    names = scheme.column_names(settings.prefix)
+    return [Column(n, marginals[:, i], "", text, ucd) for i, (n, text) in enumerate(zip(names, titles, strict=True))]

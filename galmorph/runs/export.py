@@ -55,23 +55,23 @@ def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite
     from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint  # noqa: PLC0415 - torch
     from galmorph.nets.checkpoint.onnx_file import write_onnx  # noqa: PLC0415
 
-    made = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
+    loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
     path = Path(output)
     if path.exists() and not overwrite:
         raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
     check_folder(path)
-    _, worst = write_onnx(made, path, sample_stamps(made.recipe))
+    _, worst = write_onnx(loaded, path, sample_stamps(loaded.recipe))
     return worst
 
 
 def sample_stamps(recipe: Recipe) -> npt.NDArray[np.float32]:
     """Return stretched stamps, (N, C, S, S), of the first galaxies of the sample that has a recipe's planes."""
-    name, known, band = ("sdss-gri", "sdss", "gri") if recipe.planes == 3 else ("candels-h", "candels", "H")
+    name, survey, band = ("sdss-gri", "sdss", "gri") if recipe.planes == 3 else ("candels-h", "candels", "H")
     folder = shipped("catalogs") / "samples" / name
     files: Any = {b: folder / f"{b}.fits.gz" for b in band} if recipe.planes == 3 else folder / "image.fits.gz"
     catalog = read_catalog(folder / "catalog.fits")
     stamps = []
-    with closing(open_images(files, survey=load_survey(known), band=band)) as images:
+    with closing(open_images(files, survey=load_survey(survey), band=band)) as images:
         for galaxy in gather(Gathering(catalog, images, recipe.half_width_rpet), np.arange(_GALAXIES)):
             if galaxy.measured is not None:
                 stamp = stamp_of(galaxy, images, recipe)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,12 +25,10 @@ from galmorph.stamps.recipe import Recipe, Stamp, WarpViews, make_views, warp_vi
 from galmorph.stamps.segment import Segmentation, usable_pixels
 from galmorph.stamps.views import ONE
 
-__all__ = ["DETECT", "Galaxy", "Gathering", "gather", "locate", "seed_of", "stamp_of", "views_of"]
+__all__ = ["Galaxy", "Gathering", "galaxies", "gather", "seed_of", "stamp_of", "views_of", "warn_of_lost"]
 
 log = logging.getLogger(__name__)
-
-DETECT = ("auto", "cutouts", "tiles")
-"""Where objects are detected."""
+IntArray = npt.NDArray[np.intp]
 
 _FIRST_HALF_PX = 64
 _LARGEST_HALF_PX = 256
@@ -40,6 +37,7 @@ _LARGEST_HALF_PX = 256
 _ROOM_RPET = 3.0
 _MOSTLY = 0.5
 _NEAR_PX = 4
+_LOST = (Flag.NO_POSITION, Flag.NO_IMAGE, Flag.FETCH_FAILED)
 
 
 @dataclass(frozen=True)
@@ -52,13 +50,8 @@ class Gathering:
         Rows and the images that cover them.
     half_width_rpet
         Half-width in Petrosian radii that must fit into a cutout.
-    detect
-        Where objects are detected: on ``'cutouts'``, on whole pieces of ``'tiles'``, or, with ``'auto'``, there
-        where rows are so dense that this is cheaper. A segmentation map that comes with the images goes before.
-    backend
-        What measures: one of :data:`galmorph.stamps.backends.BACKENDS`.
-    centroid
-        What a position is: one of :data:`galmorph.stamps.centroid.CENTROIDS`.
+    detect, backend, centroid
+        As of :class:`~galmorph.runs.run_settings.Settings`.
     """
 
     catalog: Catalog
@@ -70,7 +63,15 @@ class Gathering:
 
     @cached_property
     def where(self) -> tuple[Located, npt.NDArray[np.bool_]]:
-        """Each row's tile and pixel, and which rows have a valid position; found once, on first use."""
+        """Each row's tile and pixel, and which rows have a valid position; located once, on first use.
+
+        Raises
+        ------
+        CatalogError
+            If the catalogue has no kind of position that the images understand.
+        ImageError
+            If an image lacks what locating needs.
+        """
         return _locate(self.catalog, self.images)
 
     @cached_property
@@ -86,6 +87,14 @@ class Gathering:
         where, _ = self.where
         return Blocks.where_dense(self.images, where, per_mpx=0.0 if self.detect == "tiles" else CROSSOVER_PER_MPX)
 
+    def in_order(self, rows: IntArray) -> IntArray:
+        """Sort rows, (N,), by tile and block, so that each block is read once; display stamps stay as they are."""
+        if self.blocks is None:
+            return rows
+        where, _ = self.where
+        place = block_of(where)[rows]
+        return rows[np.lexsort((place[:, 2], place[:, 1], place[:, 0]))]
+
 
 @dataclass(frozen=True)
 class Galaxy:
@@ -95,19 +104,6 @@ class Galaxy:
     flags: Flag
     cutout: Cutout | None = None
     measured: Measurement | None = None
-
-
-def locate(gathering: Gathering) -> tuple[Located, npt.NDArray[np.bool_]]:
-    """Find each row's tile and pixel, and which rows have a valid position at all.
-
-    Raises
-    ------
-    CatalogError
-        If the catalogue has no kind of position that the images understand.
-    ImageError
-        If an image lacks what locating needs.
-    """
-    return gathering.where
 
 
 def _locate(catalog: Catalog, images: ImageSource) -> tuple[Located, npt.NDArray[np.bool_]]:
@@ -139,55 +135,56 @@ def _name(catalog: Catalog) -> str:
     return f"catalog '{catalog.path.name}'" if catalog.path is not None else "the catalogue"
 
 
-def gather(gathering: Gathering, rows: npt.NDArray[np.intp] | None = None) -> Iterator[Galaxy]:
-    """Measure rows one after the other, in the order of the blocks of the tiles that they lie in.
-
-    Parameters
-    ----------
-    gathering
-        Catalogue and images.
-    rows
-        Row numbers; all by default.
+def galaxies(gathering: Gathering, rows: IntArray) -> Iterator[Galaxy]:
+    """Measure rows, (N,), one after the other, in the order of the blocks of the tiles that they lie in.
 
     Yields
     ------
     Galaxy
         May carry NO_POSITION, NO_IMAGE, FETCH_FAILED, CUTOUT_LIMIT and the flags of `measure`.
     """
-    locate(gathering)  # says what does not fit, even without rows
-    problems: Counter[Flag] = Counter()
+    _ = gathering.where  # says what does not fit, even without rows
+    for row in gathering.in_order(rows):
+        yield _one(gathering, int(row))
+
+
+def gather(gathering: Gathering, rows: IntArray | None = None) -> Iterator[Galaxy]:
+    """Measure rows as :func:`galaxies` does, and warn at the end of those that have no image.
+
+    Parameters
+    ----------
+    rows
+        Row numbers; all by default.
+    """
     wanted = np.arange(len(gathering.catalog)) if rows is None else rows
-    for row in _in_order(wanted, gathering):
-        galaxy = _one(gathering, row)
-        problems.update(f for f in (Flag.NO_POSITION, Flag.NO_IMAGE, Flag.FETCH_FAILED) if f & galaxy.flags)
+    flags = []
+    for galaxy in galaxies(gathering, wanted):
+        flags.append(int(galaxy.flags))
         yield galaxy
-    for flag, count in problems.items():
-        log.warning("%d of %d rows: %s", count, len(wanted), MEANINGS[flag])
+    warn_of_lost(np.array(flags, np.int32))
 
 
-def _in_order(rows: npt.NDArray[np.intp], gathering: Gathering) -> list[int]:
-    """Sort rows by tile and block, so that each block is read once; display stamps stay as they are."""
-    if gathering.blocks is None:
-        return [int(row) for row in rows]
-    place = block_of(gathering.where[0])[rows]
-    order = np.lexsort((place[:, 2], place[:, 1], place[:, 0]))
-    return [int(row) for row in rows[order]]
+def warn_of_lost(flags: npt.NDArray[np.int32]) -> None:
+    """Log how many of the rows with these flags, (N,), have no position or image, once for each reason."""
+    for flag in _LOST:
+        if count := np.count_nonzero(flags & int(flag)):
+            log.warning("%d of %d rows: %s", count, len(flags), MEANINGS[flag])
 
 
 def _segmentation(gathering: Gathering, cutout: Cutout) -> Segmentation | None:
-    """Return the segmentation that is known before a cutout is looked at: from a map, or from its block."""
+    """Return the segmentation that exists before a cutout is looked at: from a map, or from its block."""
     if cutout.labels is None and gathering.blocks is None:
         return None
     usable = usable_pixels(cutout.detection, cutout.weight)
     if cutout.labels is not None:
         return segmentation_of(cutout.detection, usable, cutout.labels)
-    return gathering.blocks.found(cutout, usable) if gathering.blocks is not None else None
+    return gathering.blocks.segmentation(cutout, usable) if gathering.blocks is not None else None
 
 
 @one_blas_thread
 def _one(gathering: Gathering, row: int) -> Galaxy:
     """Measure a row, if it has a position and an image there."""
-    where, valid = locate(gathering)
+    where, valid = gathering.where
     if not valid[row]:
         return Galaxy(row, Flag.NO_POSITION)
     if where.tile[row] < 0:
@@ -248,8 +245,8 @@ def _blank(cutout: Cutout) -> Flag:
 
 def stamp_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Stamp:
     """Cut the stamp of a gathered galaxy that has an image; not yet stretched."""
-    made = views_of(galaxy, images, recipe, ONE.matrices)
-    return Stamp(made.pixels[0], made.brightness)
+    views = views_of(galaxy, images, recipe, ONE.matrices)
+    return Stamp(views.pixels[0], views.brightness)
 
 
 @one_blas_thread

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from galmorph.nets.checkpoint.envelope import Envelope
     from galmorph.nets.checkpoint.file import Checkpoint
 
-__all__ = ["mark_mismatches"]
+__all__ = ["mark_mismatches", "warn_of_mismatches"]
 
 log = logging.getLogger(__name__)
 
@@ -26,34 +26,37 @@ log = logging.getLogger(__name__)
 _SCALE_TOLERANCE = 0.1
 
 
-def mark_mismatches(
-    results: Results, checkpoint: Checkpoint, images: ImageSource, asked: Survey | None, bands: tuple[str, ...]
-) -> None:
-    """Flag classified rows whose pixel scale, band, signal-to-noise ratio, size or stamp the checkpoint has not seen.
+def mark_mismatches(results: Results, checkpoint: Checkpoint, images: ImageSource) -> None:
+    """Flag classified rows whose pixel scale, band, signal-to-noise ratio, size or stamp differs from the training's.
 
-    May set SCALE_MISMATCH, BAND_MISMATCH, OUT_OF_ENVELOPE; each of the first two is logged once, with the count.
+    May set SCALE_MISMATCH, BAND_MISMATCH, OUT_OF_ENVELOPE.
 
     Parameters
     ----------
     results
-        Of the whole catalogue; its flags are changed.
-    asked, bands
-        Survey and bands that the images are said to be of; None and empty where nobody said.
+        Their flags are changed.
+    images
+        Which know their survey and bands, if anybody said.
     """
-    envelope, done = checkpoint.envelope, results.classified
+    envelope, classified = checkpoint.envelope, results.classified
     with np.errstate(invalid="ignore"):
-        other_scale = done & (np.abs(results.scale_arcsec / envelope.scale_arcsec - 1.0) > _SCALE_TOLERANCE)
-        outside = done & _outside(results, envelope, _psf_fwhm_arcsec(envelope, asked, bands))
-    results.mark(outside, Flag.OUT_OF_ENVELOPE)
-    results.mark(other_scale, Flag.SCALE_MISMATCH)
+        other_scale = np.abs(results.scale_arcsec / envelope.scale_arcsec - 1.0) > _SCALE_TOLERANCE
+        outside = _outside(results, envelope, _psf_fwhm_arcsec(envelope, images))
+    results.mark(classified & outside, Flag.OUT_OF_ENVELOPE)
+    results.mark(classified & other_scale, Flag.SCALE_MISMATCH)
+    if _other_images(checkpoint, images):
+        results.mark(classified, Flag.BAND_MISMATCH)
+
+
+def warn_of_mismatches(results: Results, checkpoint: Checkpoint, images: ImageSource) -> None:
+    """Log how many rows carry SCALE_MISMATCH and BAND_MISMATCH, once for each, and why."""
+    other_scale, other_band = ((results.flags & int(f)) != 0 for f in (Flag.SCALE_MISMATCH, Flag.BAND_MISMATCH))
     if other_scale.any():
         scale = float(np.median(results.scale_arcsec[other_scale]))
-        trained = f"checkpoint '{checkpoint.name}' was trained at {envelope.scale_arcsec:.3g}"
+        trained = f"checkpoint '{checkpoint.name}' was trained at {checkpoint.envelope.scale_arcsec:.3g}"
         log.warning("%d of %d rows: pixel scale %.3g arcsec, %s", other_scale.sum(), len(results), scale, trained)
-    reason = _other_band(checkpoint, asked, bands) or _other_filter(checkpoint, images, asked, bands)
-    if reason and done.any():
-        results.mark(done, Flag.BAND_MISMATCH)
-        log.warning("%d of %d rows: %s", done.sum(), len(results), reason)
+    if other_band.any():
+        log.warning("%d of %d rows: %s", other_band.sum(), len(results), _other_images(checkpoint, images))
 
 
 def _outside(results: Results, envelope: Envelope, psf_fwhm_arcsec: float) -> npt.NDArray[np.bool_]:
@@ -67,39 +70,44 @@ def _outside(results: Results, envelope: Envelope, psf_fwhm_arcsec: float) -> np
     return outside if envelope.embedding is None else outside | (results.distance > envelope.embedding.limit)
 
 
-def _psf_fwhm_arcsec(envelope: Envelope, asked: Survey | None, bands: tuple[str, ...]) -> float:
-    """Return the width of the PSF in the middle band asked for, or else trained on; NaN where it is not known."""
-    known, names = (asked, bands) if asked is not None and bands else (_survey_or_none(envelope.survey), envelope.bands)
-    return known.band(names[len(names) // 2]).psf_fwhm_arcsec if known is not None and names else float("nan")
+def _psf_fwhm_arcsec(envelope: Envelope, images: ImageSource) -> float:
+    """Return the width of the PSF in the middle band of the images, or else trained on; NaN where it is not known."""
+    survey, bands = images.survey, images.bands
+    if survey is None or not bands:
+        survey, bands = _survey_or_none(envelope.survey), envelope.bands
+    return survey.band(bands[len(bands) // 2]).psf_fwhm_arcsec if survey is not None and bands else float("nan")
 
 
-def _other_band(checkpoint: Checkpoint, asked: Survey | None, bands: tuple[str, ...]) -> str | None:
+def _other_images(checkpoint: Checkpoint, images: ImageSource) -> str | None:
+    """Say how the images' bands, or else the filter in their headers, differ from what they should be."""
+    return _other_band(checkpoint, images) or _other_filter(checkpoint, images)
+
+
+def _other_band(checkpoint: Checkpoint, images: ImageSource) -> str | None:
     """Say how the survey and bands that were asked for differ from the checkpoint's."""
-    envelope = checkpoint.envelope
-    if asked is None or not bands or (asked.name == envelope.survey and set(bands) == set(envelope.bands)):
+    envelope, survey, bands = checkpoint.envelope, images.survey, images.bands
+    if survey is None or not bands or (survey.name == envelope.survey and set(bands) == set(envelope.bands)):
         return None
     trained = f"{envelope.survey} {'/'.join(envelope.bands)}"
-    return f"band {asked.name} {'/'.join(bands)}, checkpoint '{checkpoint.name}' was trained on {trained}"
+    return f"band {survey.name} {'/'.join(bands)}, checkpoint '{checkpoint.name}' was trained on {trained}"
 
 
-def _other_filter(
-    checkpoint: Checkpoint, images: ImageSource, asked: Survey | None, bands: tuple[str, ...]
-) -> str | None:
+def _other_filter(checkpoint: Checkpoint, images: ImageSource) -> str | None:
     """Say how the filter in the images' headers differs from the bands asked for, or else from the checkpoint's."""
-    found = images.filter_name()
-    if found is None:
+    name = images.filter_name()
+    if name is None:
         return None
+    survey, bands = images.survey, images.bands
     if images.n_planes > 1:
-        return f"bands {'/'.join(bands)} were asked for, but the images' headers say {found}"
-    known = asked
-    if asked is not None and bands:
+        return f"bands {'/'.join(bands)} were asked for, but the images' headers say {name}"
+    if survey is not None and bands:
         expected = f"band {bands[0]} was asked for"
     else:
-        known, bands = _survey_or_none(checkpoint.envelope.survey), checkpoint.envelope.bands
+        survey, bands = _survey_or_none(checkpoint.envelope.survey), checkpoint.envelope.bands
         expected = f"checkpoint '{checkpoint.name}' was trained on {'/'.join(bands)}"
-    if known is None or found.lower() in _spellings(known, bands):
+    if survey is None or name.lower() in _spellings(survey, bands):
         return None
-    return f"{expected}, but the image's header says {found}"
+    return f"{expected}, but the image's header says {name}"
 
 
 def _survey_or_none(name: str) -> Survey | None:
@@ -109,6 +117,5 @@ def _survey_or_none(name: str) -> Survey | None:
         return None
 
 
-def _spellings(known: Survey, bands: tuple[str, ...]) -> set[str]:
-    found = [known.band(name) for name in bands]
-    return {name.lower() for band in found for name in (band.name, *band.aliases)}
+def _spellings(survey: Survey, bands: tuple[str, ...]) -> set[str]:
+    return {spelling.lower() for band in map(survey.band, bands) for spelling in (band.name, *band.aliases)}

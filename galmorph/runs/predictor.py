@@ -40,7 +40,7 @@ class Predictor:
         Stamps shown at once: so many galaxies, or fewer with several views each.
     shares
         Weight of each view of a galaxy, (V,); equal by default.
-    normalised
+    normalise
         Whether the spread is that of fractions scaled to sum to 1.
     """
 
@@ -52,11 +52,11 @@ class Predictor:
         *,
         batch: int = _BATCH,
         shares: FloatArray | None = None,
-        normalised: bool = False,
+        normalise: bool = False,
     ) -> None:
         self._checkpoint, self._results, self._device = checkpoint, results, device
         self._batch = max(batch // (1 if shares is None else len(shares)), 1)
-        self._shares, self._normalised = shares, normalised
+        self._shares, self._normalise = shares, normalise
         self._waiting: list[tuple[int, Stamp]] = []
         self._thread = ThreadPoolExecutor(1, initializer=_own_cores(checkpoint))
         self._running: Future[None] | None = None
@@ -97,7 +97,7 @@ class Predictor:
         stamps = stamps.reshape(len(rows), -1, *stamps.shape[-3:])
         brightness = np.array([stamp.brightness for _, stamp in waiting], np.float32)[:, None, None, None, None]
         stretched = np.ascontiguousarray(stretch(stamps, brightness, checkpoint.recipe), dtype=np.float32)
-        answers = checkpoint.answer(stretched, self._shares, device=self._device, normalised=self._normalised)
+        answers = checkpoint.answer(stretched, self._shares, device=self._device, normalised=self._normalise)
         self._results.conditional[rows], self._results.spread[rows] = answers.conditional, answers.spread
         if (embedding := checkpoint.envelope.embedding) is not None:
             self._results.distance[rows] = embedding.distance(answers.features)

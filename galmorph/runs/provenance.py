@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import galmorph
 from galmorph.flags import MEANINGS
+from galmorph.runs.plan import Run
 from galmorph.sky.catalog import Catalog, Provenance
 from galmorph.sky.images import ImageSource
-from galmorph.sky.rules import Rule
 
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint.file import Checkpoint
@@ -25,53 +25,36 @@ _SOFTWARE = ("numpy", "astropy", "sep", "torch")
 _IMAGES_NAMED = 20
 
 
-def provenance_of(
-    catalog: Catalog,
-    images: ImageSource,
-    checkpoint: Checkpoint | None,
-    *,
-    survey: str,
-    band: str,
-    views: str,
-    centroid: str,
-    rule: Rule | None,
-    command: str,
-) -> Provenance:
+def provenance_of(run: Run, command: str) -> Provenance:
     """Say what made a run's columns: versions, checkpoint, recipe, inputs and the meaning of the flags.
 
     Parameters
     ----------
-    survey, band
-        Names; '' where they were not given.
-    views
-        Over which the probabilities were averaged.
-    centroid
-        What the positions are, by its word.
-    rule
-        What gave the classes in ``gm_rule``; None for no such column.
+    run
+        The catalogue's file is read once more, for its hash.
     command
         The command line, or the function that was called.
     """
     cards = [
         ("GMVERS", galmorph.__version__, "version of galmorph"),
         ("GMDATE", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "when it ran"),
-        ("GMSURVEY", survey, "survey of the images"),
-        ("GMBAND", band, "band of the images"),
-        ("GMCENTRD", centroid, "what the positions are"),
-        *(_checkpoint_cards(checkpoint, views, rule) if checkpoint is not None else ()),
+        ("GMSURVEY", run.survey.name if run.survey is not None else "", "survey of the images"),
+        ("GMBAND", run.band, "band of the images"),
+        ("GMCENTRD", run.settings.centroid, "what the positions are"),
+        *(_checkpoint_cards(run.checkpoint, run) if run.checkpoint is not None else ()),
         *((f"GMFLAG{number:02d}", str(f.name), f"bit {number}, value {int(f)}") for number, f in enumerate(MEANINGS)),
     ]
     history = [
         f"galmorph {galmorph.__version__}: {command}",
-        f"catalog: {_described(catalog)}",
-        *(f"image: {name}" for name in _named(images)),
+        f"catalog: {_described(run.catalog)}",
+        *(f"image: {name}" for name in _named(run.images)),
         *(f"flag {int(f)} {f.name}: {meaning}" for f, meaning in MEANINGS.items()),
         f"software: {', '.join(f'{n} {_version(n)}' for n in _SOFTWARE)}, Python {platform.python_version()}",
     ]
     return Provenance(tuple(cards), tuple(history))
 
 
-def _checkpoint_cards(checkpoint: Checkpoint, views: str, rule: Rule | None) -> list[tuple[str, str, str]]:
+def _checkpoint_cards(checkpoint: Checkpoint, run: Run) -> list[tuple[str, str, str]]:
     recipe = json.dumps(checkpoint.recipe.to_dict(), sort_keys=True)
     return [
         ("GMMODEL", checkpoint.name, "checkpoint"),
@@ -79,8 +62,8 @@ def _checkpoint_cards(checkpoint: Checkpoint, views: str, rule: Rule | None) -> 
         ("GMSHA256", checkpoint.sha256, "of the checkpoint"),
         ("GMRECIPE", hashlib.sha256(recipe.encode()).hexdigest()[:16], "hash of the stamp recipe"),
         ("GMSCHEME", checkpoint.scheme.name, "label scheme"),
-        ("GMVIEWS", views, "views averaged over"),
-        *([("GMRULE", rule.name, "rule of the second column of classes")] if rule is not None else []),
+        ("GMVIEWS", run.views, "views averaged over"),
+        *([("GMRULE", run.rule.name, "rule of the second column of classes")] if run.rule is not None else []),
     ]
 
 

@@ -1,9 +1,9 @@
-"""Results: what a run found for each row."""
+"""Results: what a run, or a part of it, measured and predicted of each row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -76,12 +76,11 @@ class Results:
     @property
     def classified(self) -> npt.NDArray[np.bool_]:
         """Which rows have probabilities, (N,)."""
-        known: npt.NDArray[np.bool_] = np.isfinite(self.conditional).all(axis=1) & (self.conditional.shape[1] > 0)
-        return known
+        finite: npt.NDArray[np.bool_] = np.isfinite(self.conditional).all(axis=1) & (self.conditional.shape[1] > 0)
+        return finite
 
-    def put(self, galaxy: Galaxy) -> None:
-        """Enter the measurement of one row."""
-        row = galaxy.row
+    def put(self, row: int, galaxy: Galaxy) -> None:
+        """Enter the measurement of a galaxy as the row of this number."""
         self.flags[row] = int(galaxy.flags)
         if galaxy.cutout is None:
             return
@@ -96,6 +95,14 @@ class Results:
         self.r50_px[row], self.snr[row] = measured.r50_px, measured.snr
         for name, values in self.shapes.items():
             values[row] = getattr(measured, name)
+
+    def put_part(self, rows: npt.NDArray[np.intp], part: Results) -> None:
+        """Enter the results of a part, (M,), as the rows of these numbers, (M,)."""
+        for column in fields(self):
+            if column.name != "shapes":
+                getattr(self, column.name)[rows] = getattr(part, column.name)
+        for name, values in self.shapes.items():
+            values[rows] = part.shapes[name]
 
     def mark(self, rows: npt.NDArray[np.bool_], flag: Flag) -> None:
         """Set a flag on the rows where `rows` is True."""

@@ -28,12 +28,11 @@ def field_gathering(field: MockField, survey: str, band: str, half_width_rpet: f
     half_width_rpet
         Of the stamps to be cut, in Petrosian radii.
     """
-    known = load_survey(survey)
     with tempfile.TemporaryDirectory(prefix="galmorph-") as folder:
         field.write(folder)
         images: Any = Path(folder) / "image.fits"
         if len(field.images) > 1:
             images = {b: Path(folder) / f"{b}.fits" for b in field.images}
-        with closing(open_images(images, survey=known, band=band)) as source:
+        with closing(open_images(images, survey=load_survey(survey), band=band)) as source:
             catalog = read_catalog(Path(folder) / "catalog.fits")
             yield Gathering(catalog, source, half_width_rpet)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from galmorph.runs.classify import measure
+from galmorph import measure
 from galmorph.sky.mock import simulate
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -37,10 +37,12 @@ from galmorph.learning.labelled_table import labels_from
 from galmorph.learning.sections import fractions_of
 from galmorph.learning.split import read_split
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint
-from galmorph.runs.classify import results_in_parts
-from galmorph.runs.plan import prepare_run
-from galmorph.runs.results import Results
+from galmorph.runs.classify import classify
+from galmorph.runs.plan import Plan
+from galmorph.runs.run_settings import Settings
 from galmorph.sky.catalog import read_catalog
+from galmorph.sky.catalog_input import CatalogInput
+from galmorph.sky.images import ImageInput
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -116,11 +118,9 @@ def shares(checkpoint: Checkpoint, found: list[Picture], folder: Path) -> dict[s
     envelope = checkpoint.envelope
     band = envelope.band
     table = Table({"file": [f"{number}.jpg" for number in range(len(found))]})
-    run = prepare_run(table, archive, survey=envelope.survey, band=band, checkpoint=checkpoint, device="cpu")
-    results = Results.empty(len(found), len(checkpoint.scheme.keys))
-    with closing(run):
-        for _ in results_in_parts(run, results):
-            pass
+    images = ImageInput(archive, survey=envelope.survey, band=band)
+    with closing(Plan(CatalogInput(table), images, checkpoint, Settings(device="cpu"))) as plan:
+        results = classify(plan).results
     far = results.distance > (envelope.embedding.limit if envelope.embedding is not None else np.inf)
     marked = (results.flags & int(Flag.OUT_OF_ENVELOPE)) != 0
     ranges = (results.snr < envelope.snr[0]) | (results.snr > envelope.snr[1])

@@ -105,8 +105,8 @@ def test_noise_images_are_the_same_as_weights(sky, tmp_path, whole, h_checkpoint
 
 
 def test_an_open_source_stays_open(sky, h_checkpoint):
-    source = open_images(sky.image)
-    first = classify(sky.catalog, source, checkpoint=h_checkpoint, **H)
+    source = open_images(sky.image, **H)
+    first = classify(sky.catalog, source, checkpoint=h_checkpoint)
     second = classify(sky.catalog, source, checkpoint=h_checkpoint, **H)
     assert_same(first, second, exact=True)
     source.close()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import small_sky
+from plans import plan_of
 
 from galmorph.learning.assembly import KeptSets, build_sets
 from galmorph.learning.labelled_table import divided
@@ -18,8 +19,8 @@ from galmorph.learning.scoring import labelled_table
 from galmorph.learning.training import train
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.progress import silent
-from galmorph.runs.classify import Run, prepare_run
 from galmorph.runs.gather import Gathering, gather, views_of
+from galmorph.runs.plan import Plan
 from galmorph.shipped import shipped
 from galmorph.sky.catalog import Catalog, catalog_from, read_catalog
 from galmorph.sky.images import ImageSource, open_images
@@ -67,9 +68,9 @@ class Sample:
     def open(self) -> ImageSource:
         return open_images(self.images, weight=self.weight, survey=load_survey(self.survey), band=self.band)
 
-    def classifying(self) -> Run:
-        """Prepare the run that `classify` makes of the files."""
-        return prepare_run(
+    def classifying(self) -> Plan:
+        """Plan what `classify` does with the files."""
+        return plan_of(
             self.catalog,
             self.images,
             weight=self.weight,
@@ -105,9 +106,8 @@ def sample(request) -> Sample:
 @pytest.fixture(scope="module")
 def classified(sample) -> Mapping[int, Stamp]:
     """Cut the stamps that `classify` sees."""
-    run = sample.classifying()
-    with closing(run.images):
-        return dict(stamps(run.gathering, sample.checkpoint))
+    with closing(sample.classifying()) as plan:
+        return dict(stamps(plan.run.gathering, sample.checkpoint))
 
 
 def stamps(gathering: Gathering, checkpoint: Checkpoint, rows: Any = None) -> Iterator[tuple[int, Stamp]]:
@@ -146,11 +146,11 @@ def test_training_learns_from_the_galaxies_that_classifying_measures(sample, tmp
     with closing(sample.open()) as images:
         trained = train(sample.catalog, images, pipeline, tmp_path / "run", kept=sets)
     learnt, recipe = sets.latest.sets, trained.checkpoint.recipe
-    run = sample.classifying()
-    with closing(run.images):
-        table = replace(divided(pipeline, sample.catalog, run.images), gathering=run.gathering)
+    with closing(sample.classifying()) as plan:
+        gathering = plan.run.gathering
+        table = replace(divided(pipeline, sample.catalog, plan.run.images), gathering=gathering)
         measured, _ = build_sets(table, pipeline, np.ones(len(table.splits)), silent)
-    assert run.gathering.half_width_rpet == recipe.half_width_rpet
+    assert gathering.half_width_rpet == recipe.half_width_rpet
     for part in ("train", "validation"):
         assert len(learnt[part]) > 10
         assert np.array_equal(learnt[part].coefficients, measured[part].coefficients)

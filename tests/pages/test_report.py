@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 from PIL import Image
+from plans import plan_of
 from well_formed import parsed
 
 import galmorph
@@ -26,8 +27,9 @@ from galmorph.pages.contact import Findings, Spots, run_wide, select
 from galmorph.pages.figures import Axis, Mark, count_text, histogram, scatter
 from galmorph.pages.pictures import picture_of
 from galmorph.pages.report import check_report, write_report
-from galmorph.runs.classify import Run, prepare_run, results_in_parts
+from galmorph.runs.classify import classify
 from galmorph.runs.gather import gather
+from galmorph.runs.plan import Run
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.scheme import load_scheme
@@ -86,12 +88,8 @@ def field(tmp_path: Path) -> tuple[Table, Path]:
 
 
 def finished(catalog: object, image: object, **settings: object) -> tuple[Run, Results]:
-    run = prepare_run(catalog, image, **settings)  # type: ignore[arg-type]
-    answers = len(run.checkpoint.scheme.keys) if run.checkpoint else 0
-    results = Results.empty(len(run.catalog), answers)
-    for _ in results_in_parts(run, results):
-        pass
-    return run, results
+    plan = plan_of(catalog, image, **settings)
+    return plan.run, classify(plan).results
 
 
 def page_of(run: Run, results: Results, folder: Path) -> str:

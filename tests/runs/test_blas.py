@@ -6,12 +6,12 @@ from threading import Barrier, Thread
 
 import pytest
 import small_sky
+from plans import plan_of
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from galmorph import open_images
 from galmorph.runs.blas import one_blas_thread
 from galmorph.runs.gather import gather
-from galmorph.runs.plan import prepare_run
 
 
 def threads() -> set[int]:
@@ -32,16 +32,16 @@ def sky(tmp_path_factory):
 
 def test_four_interleaved_runs_leave_the_threads_as_they_were(sky):
     before = threadpool_info()
-    runs = [prepare_run(sky.catalog, sky.image, network=False) for _ in range(4)]
-    gathered = [gather(run.gathering) for run in runs]
+    plans = [plan_of(sky.catalog, sky.image, network=False) for _ in range(4)]
+    gathered = [gather(plan.run.gathering) for plan in plans]
     for galaxies in (*gathered, *reversed(gathered)):
         next(galaxies)
         assert threads() == {2}
     gathered[1].close()
     assert [len(list(galaxies)) for galaxies in gathered] == [5, 0, 5, 5]
     assert threadpool_info() == before
-    for run in runs:
-        run.close()
+    for plan in plans:
+        plan.close()
 
 
 def test_a_galaxy_is_looked_at_with_one_thread(sky):
@@ -58,7 +58,7 @@ def test_a_galaxy_is_looked_at_with_one_thread(sky):
             seen.append(threads())
             return source.cutout(*place)
 
-    list(gather(prepare_run(sky.catalog, Watching(), network=False).gathering))
+    list(gather(plan_of(sky.catalog, Watching(), network=False).run.gathering))
     source.close()
     assert len(seen) >= 7
     assert all(each == {1} for each in seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -9,20 +10,20 @@ import pytest
 import small_sky
 from astropy.io import fits
 from astropy.table import Table
+from plans import plan_of
 
+import galmorph
 from galmorph import open_images
 from galmorph.errors import CatalogError, CheckpointError, ImageError, SurveyError
 from galmorph.flags import Flag, flag_counts
 from galmorph.nets.checkpoint.embedding import fit_embedding
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
-from galmorph.runs.classify import classify, results_in_parts
-from galmorph.runs.columns import column_names
-from galmorph.runs.gather import Galaxy, gather, locate, stamp_of
-from galmorph.runs.plan import prepare_run
+from galmorph.runs.classify import classify
+from galmorph.runs.gather import Galaxy, gather, stamp_of
 from galmorph.runs.predictor import Predictor
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import catalog_from
-from galmorph.sky.scheme import load_scheme
+from galmorph.sky.survey import load_survey
 from galmorph.stamps.recipe import Recipe
 
 H = {"survey": "candels", "band": "H"}
@@ -34,15 +35,19 @@ def sky(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(sky):
-    prepared = prepare_run(sky.catalog, sky.image, weight=sky.weight, checkpoint=small_sky.checkpoint(), **H)
-    yield prepared
-    prepared.close()
+def plan(sky):
+    """Plan to classify the small sky; its files stay open for all tests."""
+    with closing(plan_of(sky.catalog, sky.image, weight=sky.weight, checkpoint=small_sky.checkpoint(), **H)) as plan:
+        yield plan
+
+
+@pytest.fixture(scope="module")
+def run(plan):
+    return plan.run
 
 
 def test_a_run_knows_its_survey_and_bands(run):
-    assert (run.survey, run.band, run.bands) == ("candels", "H", ("F160W",))
-    assert run.images.bands == run.bands
+    assert (run.survey, run.band, run.images.bands) == (load_survey("candels"), "H", ("F160W",))
     assert run.images.psf_fwhm_px == pytest.approx(run.images.band.psf_fwhm_arcsec / 0.06)
 
 
@@ -52,7 +57,7 @@ def test_galaxies_are_gathered_in_order_or_as_asked(run):
 
 
 def test_positions_are_located_once(run):
-    assert locate(run.gathering) is locate(run.gathering)
+    assert run.gathering.where is run.gathering.where
 
 
 def test_the_noise_that_fills_neighbours_depends_on_the_place_not_the_row(sky):
@@ -61,11 +66,10 @@ def test_the_noise_that_fills_neighbours_depends_on_the_place_not_the_row(sky):
     recipe = Recipe(size=32, half_width_rpet=6.0)  # wide enough to hold neighbours, which are filled
     stamps = []
     for xy in (crowd, with_gap):
-        run = prepare_run(small_sky.table(xy), sky.image, network=False, **H)
-        found = [g for g in gather(run.gathering) if g.measured is not None]
-        assert any(g.measured.neighbours.any() for g in found)
-        stamps.append([stamp_of(g, run.images, recipe).pixels for g in found])
-        run.close()
+        with closing(plan_of(small_sky.table(xy), sky.image, network=False, **H)) as plan:
+            measured = [g for g in gather(plan.run.gathering) if g.measured is not None]
+            assert any(g.measured.neighbours.any() for g in measured)
+            stamps.append([stamp_of(g, plan.run.images, recipe).pixels for g in measured])
     for one, other in zip(*stamps, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -79,9 +83,8 @@ def test_a_large_galaxy_gets_a_larger_cutout(tmp_path):
     side = 700
     pixels = np.random.default_rng(1).normal(0, 0.01, (side, side)) + small_sky.light((side, side), 350, 350, 25.0, 1.0)
     fits.writeto(tmp_path / "image.fits", pixels.astype(np.float32))
-    run = prepare_run(Table({"x": [350.0], "y": [350.0]}), tmp_path / "image.fits", network=False)
-    (galaxy,) = gather(run.gathering)
-    run.close()
+    with closing(plan_of(Table({"x": [350.0], "y": [350.0]}), tmp_path / "image.fits", network=False)) as plan:
+        (galaxy,) = gather(plan.run.gathering)
     assert galaxy.cutout.shape == (513, 513)
     # With the sky far away, on 1025 pixels, the radius of this disk is measured as 3.52 scale lengths.
     assert galaxy.measured.rpet_px == pytest.approx(3.52 * 25, rel=0.02)
@@ -93,19 +96,18 @@ def test_a_galaxy_larger_than_any_cutout_is_flagged(tmp_path):
     side = 900
     light = small_sky.light((side, side), 450, 450, 160.0, 1.0)
     fits.writeto(tmp_path / "image.fits", (light + 0.001).astype(np.float32))
-    run = prepare_run(Table({"x": [450.0], "y": [450.0]}), tmp_path / "image.fits", network=False)
-    (galaxy,) = gather(run.gathering)
-    run.close()
+    with closing(plan_of(Table({"x": [450.0], "y": [450.0]}), tmp_path / "image.fits", network=False)) as plan:
+        (galaxy,) = gather(plan.run.gathering)
     assert galaxy.flags & Flag.CUTOUT_LIMIT
     assert galaxy.measured is not None
 
 
 def test_progress_is_reported_and_ends_at_the_number_of_rows(sky):
-    run = prepare_run(small_sky.table(np.tile(small_sky.XY, (10, 1))), sky.image, network=False, **H)
-    results = Results.empty(70, 0)
-    assert list(results_in_parts(run, results)) == [32, 64, 70]
-    run.close()
-    assert not results.classified.any()
+    calls = []
+    with closing(plan_of(small_sky.table(np.tile(small_sky.XY, (10, 1))), sky.image, network=False, **H)) as plan:
+        outcome = classify(plan, progress=lambda *call: calls.append(call))
+    assert [(stage, done, total) for stage, done, total, *_ in calls] == [("rows", done, 70) for done in (32, 64, 70)]
+    assert not outcome.results.classified.any()
 
 
 def test_batches_do_not_show(run):
@@ -141,22 +143,22 @@ def test_an_error_of_the_network_stops_the_run(run):
             predictor.finish()
 
 
-def test_column_names_follow_the_scheme_and_the_prefix():
-    names = column_names(load_scheme("candels-visual"), "x_", sky=False)
+def test_column_names_follow_the_scheme_and_the_prefix(sky):
+    with closing(plan_of(sky.catalog, sky.image, prefix="x_", checkpoint=small_sky.checkpoint())) as plan:
+        names = [column.name for column in classify(plan).columns]
     assert names[:2] == ["x_class", "x_p_spheroid"]
     assert names[-10:] == [
-        f"x_{n}" for n in ("set", "x", "y", "pos_err", "rpet", "rpet_err", "r50", "snr", "flags", "model")
+        f"x_{n}" for n in ("set", "racen", "deccen", "pos_err", "rpet", "rpet_err", "r50", "snr", "flags", "model")
     ]
-    assert "x_p_disk" not in column_names(None, "x_", sky=True)
 
 
 def test_sets_follow_the_confidence_and_their_type_never_depends_on_values(sky):
     """With a checkpoint that has sets and with one that has none; independent fractions are normalised first."""
     plain = small_sky.checkpoint()
-    empty = classify(sky.catalog, sky.image, survey="candels", band="H", checkpoint=plain, device="cpu")
+    empty = galmorph.classify(sky.catalog, sky.image, survey="candels", band="H", checkpoint=plain, device="cpu")
     assert set(empty["gm_set"]) == {""}
     sets = PredictionSets("aps", 0.8, (0.5,) * 5, rows=100)
-    full = classify(
+    full = galmorph.classify(
         sky.catalog, sky.image, survey="candels", band="H", checkpoint=replace(plain, sets=sets), device="cpu"
     )
     names = full.colnames
@@ -168,7 +170,7 @@ def test_sets_follow_the_confidence_and_their_type_never_depends_on_values(sky):
         assert answers[:1] == ([row["gm_class"]] if row["gm_class"] else [])
         assert [row[f"gm_p_{a}"] for a in answers] == sorted((row[f"gm_p_{a}"] for a in answers), reverse=True)
     assert any("|" in text for text in full["gm_set"])
-    normalised = classify(
+    normalised = galmorph.classify(
         sky.catalog,
         sky.image,
         survey="candels",
@@ -189,7 +191,7 @@ def test_strange_stamps_are_flagged_from_end_to_end(sky):
     flagged = {}
     for limit in (0.0, float("inf")):
         envelope = replace(plain.envelope, embedding=replace(found, limit=limit))
-        table = classify(
+        table = galmorph.classify(
             sky.catalog,
             sky.image,
             survey="candels",
@@ -209,7 +211,7 @@ def test_flags_are_counted():
 
 
 def test_an_image_that_fails_while_it_is_read_is_a_flagged_row(sky):
-    source = open_images(sky.image)
+    source = open_images(sky.image, survey=load_survey("candels"), band="H")
 
     class Failing:
         """An image whose reading fails on the right-hand side."""
@@ -222,9 +224,7 @@ def test_an_image_that_fails_while_it_is_read_is_a_flagged_row(sky):
                 raise OSError(5, "Input/output error")
             return source.cutout(tile, x, y, half_px)
 
-    run = prepare_run(sky.catalog, Failing(), checkpoint=small_sky.checkpoint(), **H)
-    results = Results.empty(7, 5)
-    list(results_in_parts(run, results))
+    results = classify(plan_of(sky.catalog, Failing(), checkpoint=small_sky.checkpoint())).results
     source.close()
     right = small_sky.XY[:, 0] > 150
     assert right.sum() == 2
@@ -237,15 +237,15 @@ def test_images_are_closed_when_a_run_cannot_start(sky, monkeypatch):
     monkeypatch.setattr("galmorph.sky.images.tiles.TileSource.close", lambda source: closed.append(source.tile_names))
     colour = small_sky.checkpoint(**small_sky.rgb_checkpoint_settings())
     with pytest.raises(CheckpointError, match="three bands"):
-        prepare_run(sky.catalog, sky.image, checkpoint=colour, **H)
+        plan_of(sky.catalog, sky.image, checkpoint=colour, **H).check()
     assert closed == [["image.fits"]]
 
 
 def test_a_catalogue_of_nothing_but_files_does_not_go_with_fits(sky):
     with pytest.raises(CatalogError, match="no positions that the images understand"):
-        prepare_run(catalog_from(Table({"file": ["a.jpg"]})), sky.image, network=False)
+        plan_of(catalog_from(Table({"file": ["a.jpg"]})), sky.image, network=False).check()
 
 
 def test_a_band_needs_its_survey(sky):
     with pytest.raises(SurveyError, match="band 'H' without a survey"):
-        prepare_run(sky.catalog, sky.image, band="H", network=False)
+        plan_of(sky.catalog, sky.image, band="H", network=False).check()

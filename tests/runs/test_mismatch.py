@@ -18,9 +18,11 @@ ROWS = 4
 
 
 class Images:
-    """Images without a filter in their headers."""
+    """Images in CANDELS' H band without a filter in their headers."""
 
-    kind = "tiles"
+    survey = load_survey("candels")
+    bands = ("F160W",)
+    n_planes = 1
 
     def filter_name(self) -> None:
         return None
@@ -39,7 +41,7 @@ def marked(results: Results, **envelope) -> list[bool]:
     """Tell which rows a checkpoint with this envelope flags."""
     checkpoint = small_sky.checkpoint()
     checkpoint = replace(checkpoint, envelope=replace(checkpoint.envelope, **envelope))
-    mark_mismatches(results, checkpoint, Images(), load_survey("candels"), ("F160W",))
+    mark_mismatches(results, checkpoint, Images())
     return ((results.flags & int(Flag.OUT_OF_ENVELOPE)) != 0).tolist()
 
 

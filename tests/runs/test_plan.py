@@ -1,14 +1,15 @@
-"""Run: which checkpoint a run takes where nobody names one."""
+"""Plan: which checkpoint a run takes where nobody names one."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import small_sky
+from plans import plan_of
 
 from galmorph.errors import CheckpointError
-from galmorph.runs.plan import prepare_run
 from galmorph.shipped import shipped
 
 
@@ -42,9 +43,8 @@ def silent_survey(tmp_path) -> str:
 
 
 def _chosen(sky, **settings) -> str:
-    run = prepare_run(sky.catalog, sky.image, **settings)
-    run.close()
-    return run.checkpoint.name
+    with closing(plan_of(sky.catalog, sky.image, **settings)) as plan:
+        return plan.run.checkpoint.name
 
 
 def test_the_survey_names_the_checkpoint(sky):
@@ -64,9 +64,9 @@ def test_a_survey_that_names_none_takes_the_only_one_that_fits(sky, silent_surve
 def test_several_that_fit_and_none_named_are_listed(sky, another, silent_survey):
     assert another.is_dir()
     with pytest.raises(CheckpointError, match=r"--checkpoint, another or candels-h$"):
-        prepare_run(sky.catalog, sky.image, survey=silent_survey, band="H")
+        plan_of(sky.catalog, sky.image, survey=silent_survey, band="H").check()
 
 
 def test_none_that_fits_lists_all(sky):
     with pytest.raises(CheckpointError, match=r"no checkpoint ships for survey 'legacy'.*sdss-rgb"):
-        prepare_run(sky.catalog, sky.image, survey="legacy", band="r")
+        plan_of(sky.catalog, sky.image, survey="legacy", band="r").check()

@@ -7,11 +7,11 @@ import pytest
 import small_sky
 from astropy.io import fits
 
+from galmorph import measure
 from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import Flag
 from galmorph.runs import blocks as module
 from galmorph.runs.blocks import Blocks, block_of
-from galmorph.runs.classify import measure
 from galmorph.sky.images import Located, open_images
 from galmorph.stamps.segment import segment
 

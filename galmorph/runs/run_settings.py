@@ -1,0 +1,93 @@
+"""Settings: how a run detects, measures, predicts and names its columns."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from galmorph.errors import CatalogError, CheckpointError, unknown_name
+from galmorph.stamps.centroid import CENTROIDS
+from galmorph.stamps.views import read_views
+
+__all__ = ["DEFAULT_SETTINGS", "DETECT", "TORCH", "Settings"]
+
+DETECT = ("auto", "cutouts", "tiles")
+"""Where objects are detected."""
+TORCH = "torch"
+"""What runs networks unless an exported file does."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run detects, measures, predicts and names its columns.
+
+    Parameters
+    ----------
+    detect
+        Where objects are detected: on ``'cutouts'``, on whole pieces of ``'tiles'``, or, with ``'auto'``, there where
+        rows are so dense that this is cheaper. A segmentation map that comes with the images goes before.
+    centroid
+        What a position is: one of :data:`galmorph.stamps.centroid.CENTROIDS`.
+    backend
+        What measures: one of :data:`galmorph.stamps.backends.BACKENDS`.
+    prefix
+        Of the new columns.
+    normalise
+        Whether independent fractions are scaled to sum to 1.
+    device
+        ``'auto'``, ``'cpu'`` or ``'cuda'``.
+    views
+        Over which probabilities are averaged: a name or a text; None for what the checkpoint's recipe says.
+    errors
+        Whether the spread of each probability over networks and views has a column.
+    rule
+        Name of what gives ``gm_rule``; '' for the scheme's default.
+    runtime
+        What runs the networks: ``'torch'``, or the file to which the checkpoint was exported as ONNX.
+    """
+
+    detect: str = "auto"
+    centroid: str = "windowed"
+    backend: str = "galmorph"
+    prefix: str = "gm_"
+    normalise: bool = False
+    device: str = "auto"
+    views: str | None = None
+    errors: bool = False
+    rule: str = ""
+    runtime: str = TORCH
+
+    def check(self, *, network: bool) -> None:
+        """Refuse what cannot be, and what does not apply to a run with, or without, a network.
+
+        Raises
+        ------
+        CatalogError
+            If the prefix, the way to detect or the centroid is none.
+        PipelineError
+            If the views cannot be read.
+        CheckpointError
+            If something is set that this kind of run has no use for.
+        """
+        if not re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)?", self.prefix):
+            raise CatalogError(
+                f"prefix '{self.prefix}': expected letters without accents, digits and underscores, as all table "
+                "formats allow them in names; choose another --prefix"
+            )
+        if self.detect not in DETECT:
+            raise CatalogError(unknown_name("way to detect", self.detect, DETECT))
+        if self.centroid not in CENTROIDS:
+            raise CatalogError(unknown_name("centroid", self.centroid, CENTROIDS))
+        if self.views is not None:
+            read_views(self.views)  # says what is wrong with them
+        if idle := self._without_use(network=network):
+            what = "classifying" if network else "measuring"
+            raise CheckpointError(f"{idle} {getattr(self, idle)!r}: {what} has no use for it; leave it out")
+
+    def _without_use(self, *, network: bool) -> str | None:
+        """Name a setting that differs from its default though it changes nothing."""
+        idle = ("backend",) if network else ("normalise", "device", "views", "errors", "rule", "runtime")
+        return next((name for name in idle if getattr(self, name) != getattr(Settings, name)), None)
+
+
+DEFAULT_SETTINGS = Settings()
