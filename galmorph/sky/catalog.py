@@ -15,6 +15,7 @@ from astropy.io.fits import VerifyError
 from astropy.table import Table
 
 from galmorph.errors import CatalogError, GalmorphError, OutputError
+from galmorph.notebook import html_table
 from galmorph.sky.angles import dec_degrees, ra_degrees
 from galmorph.sky.formats.atomic import check_folder, replacing
 from galmorph.sky.formats.column import Column, Provenance, noted, table_with
@@ -77,6 +78,17 @@ class Catalog:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def _repr_html_(self) -> str:
+        positions = [self.ra_column, self.dec_column, self.x_column, self.y_column, self.file_column]
+        rows = {
+            "rows": len(self),
+            "format": self.format,
+            "names": self.id_column,
+            "positions": ", ".join(name for name in positions if name is not None),
+            "columns": ", ".join(self.table.colnames),
+        }
+        return html_table(f"Catalog {self.title}", rows)
 
     @property
     def title(self) -> str:

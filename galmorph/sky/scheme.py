@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import SchemeError, unknown_name
+from galmorph.notebook import html_table
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.rules import LIKELIEST, Rule, read_rule
 
@@ -119,6 +120,10 @@ class Scheme:
             earlier |= set(keys)
         if self.default_rule:
             self.rule(self.default_rule)
+
+    def _repr_html_(self) -> str:
+        questions = {q.name: ", ".join(a.key for a in q.answers) for q in self.questions}
+        return html_table(f"Scheme {self.name}: {self.title}", {"kind": self.kind, **questions})
 
     def rule(self, name: str = "") -> Rule | None:
         """Find a rule by its name, or the default one; None for the likeliest answer.

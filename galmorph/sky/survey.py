@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from galmorph.errors import SurveyError, unknown_name
+from galmorph.notebook import html_table
 from galmorph.shipped import named_files, shipped
 
 __all__ = [
@@ -211,6 +212,16 @@ class Survey:
     colour: ColourParams | None = None
     jpeg: JpegStretch | None = None
     checkpoints: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        bands = (" = ".join([band.name, *band.aliases]) + f" ({band.scale_arcsec:g}″)" for band in self.bands)
+        rows = {
+            "reference": self.reference,
+            "bands": ", ".join(bands),
+            "colour": "".join(reversed(self.colour.bands)) if self.colour else "",
+            "fields": ", ".join(field.name for field in self.fields),
+        }
+        return html_table(f"Survey {self.name}: {self.title}", rows)
 
     def band(self, name: str) -> Band:
         """Find a band by its name or an alias, in upper or lower case.

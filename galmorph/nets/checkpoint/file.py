@@ -30,6 +30,7 @@ from galmorph.nets.architecture.network import (
     NetworkConfig,
     channels_last,
     members_of,
+    n_weights,
     shares_of,
     views,
 )
@@ -39,6 +40,7 @@ from galmorph.nets.checkpoint.prediction_sets import PredictionSets
 from galmorph.nets.checkpoint.shelf import checksum, find_checkpoint
 from galmorph.nets.precision import single_precision
 from galmorph.nets.training.augment import warp_views
+from galmorph.notebook import html_table
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
@@ -107,6 +109,19 @@ class Checkpoint:
     observation: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
     onnx: OnnxRunner | None = field(default=None, compare=False)
+
+    def _repr_html_(self) -> str:
+        envelope, recipe = self.envelope, self.recipe
+        rows = {
+            "scheme": f"{self.scheme.name} ({len(self.scheme.keys)} answers)",
+            "images": f"{envelope.survey} {envelope.band} {envelope.scale_arcsec:g}″",
+            "stamps": f"{recipe.size} x {recipe.size} px, reaching {recipe.half_width_rpet:g} Petrosian radii",
+            "networks": len(members_of(self.network)),
+            "weights": n_weights(self.network),
+            "prediction sets": f"{self.sets.kind}, {self.sets.coverage:.0%}" if self.sets else "none",
+            "sha256": self.sha256,
+        }
+        return html_table(f"Checkpoint {self.name} {self.version}", rows)
 
     @property
     def config(self) -> NetworkConfig:

@@ -18,7 +18,7 @@ from galmorph.sky.colour import compose, scaled_sum
 from galmorph.sky.cutout import Cutout, FloatArray
 from galmorph.sky.images.grid import SkyGrid
 from galmorph.sky.images.image_like import ImageFile
-from galmorph.sky.images.source import DoubleArray, Located
+from galmorph.sky.images.source import DoubleArray, Located, source_html
 from galmorph.sky.images.tiles import CutoutBox, TileSource
 from galmorph.sky.survey import Band, ColourParams, Survey
 
@@ -60,6 +60,7 @@ class ColourSource:
     # Three bands have three of each; which of them measuring should use on their sum has not been tried.
     psf_fwhm_px: float | None = None
     saturation: float | None = None
+    _repr_html_ = source_html
 
     def __init__(
         self,

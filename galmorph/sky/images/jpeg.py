@@ -19,7 +19,7 @@ import numpy.typing as npt
 from galmorph.errors import ImageError
 from galmorph.sky.colour import linear_intensity
 from galmorph.sky.cutout import Cutout, FloatArray
-from galmorph.sky.images.source import DoubleArray, Located, nowhere
+from galmorph.sky.images.source import DoubleArray, Located, nowhere, source_html
 from galmorph.sky.images.tiles import CutoutBox
 from galmorph.sky.survey import Band, Survey
 
@@ -151,6 +151,7 @@ class JpegSource:
     psf_fwhm_px: float | None = None
     saturation: float | None = math.inf
     has_wcs = False
+    _repr_html_ = source_html
 
     def __init__(self, store: _Store, survey: Survey | None, bands: tuple[str, ...] = ()) -> None:
         self.survey, self.bands = survey, bands

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,10 +10,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from galmorph.notebook import html_table
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.survey import Band, Survey
 
-__all__ = ["DoubleArray", "ImageSource", "Located", "nowhere"]
+__all__ = ["DoubleArray", "ImageSource", "Located", "nowhere", "source_html"]
 
 DoubleArray = npt.NDArray[np.float64]
 
@@ -37,6 +39,20 @@ class Located:
 def nowhere(n: int) -> Located:
     """Return `n` positions that no tile covers; its arrays may be filled in."""
     return Located(np.full(n, -1, np.int32), np.full(n, np.nan), np.full(n, np.nan))
+
+
+def source_html(source: ImageSource) -> str:
+    """Say in a notebook what a source has."""
+    rows = {
+        "survey": source.survey.name if source.survey is not None else "not named",
+        "bands": ", ".join(source.bands) or "not named",
+        "images": len(source.tile_names),
+        "first": source.tile_names[0],
+        "planes": source.n_planes,
+        "pixel scale": f"{source.scale_arcsec:.4g}″" if math.isfinite(source.scale_arcsec) else "",
+        "found by": "position" if source.has_wcs else "pixel or file",
+    }
+    return html_table("FITS images" if source.is_linear else "Display stamps", rows)
 
 
 class ImageSource(Protocol):

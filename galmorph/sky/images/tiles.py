@@ -17,7 +17,7 @@ from galmorph.sky.images.flux_units import filter_of, zero_point_of
 from galmorph.sky.images.grid import unit_vectors
 from galmorph.sky.images.image_like import ImageFile
 from galmorph.sky.images.pixels import Pixels
-from galmorph.sky.images.source import DoubleArray, Located, nowhere
+from galmorph.sky.images.source import DoubleArray, Located, nowhere, source_html
 from galmorph.sky.survey import Band, Survey, surface_brightness_mjysr
 
 __all__ = ["LARGEST_LABEL", "CutoutBox", "Tile", "TileSource", "as_labels"]
@@ -125,6 +125,7 @@ class TileSource:
     is_linear = True
     has_edges = True
     n_planes = 1
+    _repr_html_ = source_html
 
     def __init__(
         self,
