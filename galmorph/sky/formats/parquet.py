@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from astropy import table as apt
+from astropy.table import meta as apt_meta
 
 from galmorph.errors import CatalogError
 from galmorph.sky.formats.column import Column, Provenance, free_keyword, parsed_unit, ucd_of
@@ -36,13 +37,11 @@ class Parquet:
 
     def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
         """Read all row groups."""
-        import pyarrow as pa  # noqa: PLC0415  (heavy)
-        import pyarrow.parquet as pq  # noqa: PLC0415
-
         if hdu is not None:
             raise CatalogError(f"Catalog '{path}' is a Parquet file with one table: leave --hdu away")
+        pa = _arrow()
         try:
-            with pq.ParquetFile(path) as file:
+            with pa.parquet.ParquetFile(path) as file:
                 return _table(file.read()), None
         except (pa.ArrowException, OSError, ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:160]
@@ -50,27 +49,23 @@ class Parquet:
 
     def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
         """Write all rows in one go, zstd-compressed."""
-        import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.parquet as pq  # noqa: PLC0415
-
-        flat = plain(table)
+        pa, flat = _arrow(), plain(table)
         fields = [_field(flat[n]) for n in flat.colnames]
         meta = {str(k): _meta_text(k, v) for k, v in table.meta.items()}
         noted = _noted(meta, provenance)
         if not any(f.type.num_fields for f, _ in fields):  # VOParquet has no word for lists
             noted |= {_VERSION: b"1.0", _CONTENT: header_document(flat, provenance)}
         schema = pa.schema([f for f, _ in fields], metadata=noted)
-        pq.write_table(pa.Table.from_arrays([a for _, a in fields], schema=schema), path, compression="zstd")
+        arrow = pa.Table.from_arrays([a for _, a in fields], schema=schema)
+        pa.parquet.write_table(arrow, path, compression="zstd")
 
     def append(
         self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
     ) -> bool:
         """Copy row group by row group with the new columns at the end of each."""
-        import pyarrow.parquet as pq  # noqa: PLC0415
-
         del hdu
         fields = [_field(_as_column(c)) for c in columns]
-        with pq.ParquetFile(source) as file:
+        with _arrow().parquet.ParquetFile(source) as file:
             if any(len(a) != file.metadata.num_rows for _, a in fields):
                 return False
             schema = file.schema_arrow
@@ -83,6 +78,14 @@ class Parquet:
             schema = schema.with_metadata(noted)
             _copy_groups(file, [a for _, a in fields], schema, path)
         return True
+
+
+def _arrow() -> Any:
+    """Load pyarrow, which takes a tenth of a second and which only Parquet files need."""
+    import pyarrow.compute  # noqa: PLC0415
+    import pyarrow.parquet  # noqa: PLC0415
+
+    return pyarrow
 
 
 def _told_astropy(text: bytes, columns: Sequence[Column]) -> dict[bytes, bytes]:
@@ -113,14 +116,12 @@ def _described(metadata: dict[bytes, bytes], columns: Sequence[Column], provenan
 
 
 def _copy_groups(file: Any, arrays: Sequence[Any], schema: Any, path: Path) -> None:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    codec = "zstd"
+    pa, codec = _arrow(), "zstd"
     if file.metadata.num_row_groups and file.metadata.num_columns:
         codec = file.metadata.row_group(0).column(0).compression.lower()
     at = 0
-    with pq.ParquetWriter(path, schema, compression="none" if codec == "uncompressed" else codec) as writer:
+    compression = "none" if codec == "uncompressed" else codec
+    with pa.parquet.ParquetWriter(path, schema, compression=compression) as writer:
         for number in range(file.metadata.num_row_groups):
             group = file.read_row_group(number)
             ours = [a.slice(at, group.num_rows) for a in arrays]
@@ -141,17 +142,15 @@ def _as_column(column: Column) -> apt.Column:
 
 def _field(column: apt.Column) -> tuple[Any, Any]:
     """Return the schema field and the values of a column."""
-    import pyarrow as pa  # noqa: PLC0415
-
     told = {"unit": unit_text(column), "description": column.description or "", "ucd": ucd_of(column)}
     array = _array(column)
-    return pa.field(column.name, array.type, metadata={k: str(v) for k, v in told.items() if v} or None), array
+    metadata = {k: str(v) for k, v in told.items() if v} or None
+    return _arrow().field(column.name, array.type, metadata=metadata), array
 
 
 def _array(column: apt.Column) -> Any:
     """Return a column as an Arrow array: native byte order, masked values null, several per row as lists."""
-    import pyarrow as pa  # noqa: PLC0415
-
+    pa = _arrow()
     mask = np.ma.getmaskarray(column) if isinstance(column, apt.MaskedColumn) else None
     values = np.ma.getdata(column) if mask is not None else np.asarray(column)
     if values.dtype.kind == "O":
@@ -229,12 +228,10 @@ def _yaml(text: bytes | None) -> dict[str, dict[str, str]]:
     """Return what astropy noted about the columns, by name."""
     if text is None:
         return {}
-    from astropy.table import meta  # noqa: PLC0415
-
     try:
-        columns = meta.get_header_from_yaml(text.decode().split("\n"))["datatype"]
+        columns = apt_meta.get_header_from_yaml(text.decode().split("\n"))["datatype"]
         return {c["name"]: c | {"ucd": c.get("meta", {}).get("ucd", "")} for c in columns}
-    except (meta.YamlParseError, AttributeError, KeyError, TypeError, ValueError):
+    except (apt_meta.YamlParseError, AttributeError, KeyError, TypeError, ValueError):
         return {}
 
 
@@ -259,9 +256,7 @@ def _column(chunked: Any, field: Any) -> apt.Column:
 
 def _values(chunked: Any, kind: Any) -> tuple[Any, Any]:
     """Return values and, where some are null, which."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-
+    pa = _arrow()
     t = pa.types
     if t.is_dictionary(kind):
         return _values(chunked.cast(kind.value_type), kind.value_type)
@@ -275,7 +270,8 @@ def _values(chunked: Any, kind: Any) -> tuple[Any, Any]:
         return chunked.to_numpy(zero_copy_only=False), None
     if t.is_integer(kind) or t.is_boolean(kind):
         mask = chunked.is_null().to_numpy(zero_copy_only=False) if chunked.null_count else None
-        return pc.fill_null(chunked, False if t.is_boolean(kind) else 0).to_numpy(zero_copy_only=False), mask
+        filled = pa.compute.fill_null(chunked, False if t.is_boolean(kind) else 0)
+        return filled.to_numpy(zero_copy_only=False), mask
     if t.is_nested(kind):
         return _nested(chunked, kind), None
     return np.array(["" if v is None else str(v) for v in chunked.to_pylist()], dtype=np.str_), None
@@ -308,9 +304,8 @@ def _flat(cell: Any, inner: Any) -> Any:
 
 def _innermost(kind: Any) -> Any:
     """Return the number type inside lists of lists, or None."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    while pa.types.is_nested(kind) and not pa.types.is_struct(kind) and not pa.types.is_map(kind):
+    t = _arrow().types
+    while t.is_nested(kind) and not t.is_struct(kind) and not t.is_map(kind):
         kind = kind.value_type
-    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    numeric = t.is_integer(kind) or t.is_floating(kind) or t.is_boolean(kind)
     return np.dtype(kind.to_pandas_dtype()) if numeric else None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from astropy import table as apt
 from astropy import units as u
+from astropy.table.serialize import represent_mixins_as_columns
 
 from galmorph.sky.formats.column import parsed_unit
 
@@ -40,8 +41,6 @@ def settled(table: apt.Table) -> apt.Table:
 
 
 def _without_mixins(table: apt.Table) -> apt.Table:
-    from astropy.table.serialize import represent_mixins_as_columns  # noqa: PLC0415  (pulls in coordinates)
-
     out = represent_mixins_as_columns(_dated(table))
     out.meta = {k: v for k, v in out.meta.items() if k != "__serialized_columns__"}
     return out

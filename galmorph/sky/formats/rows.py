@@ -6,6 +6,7 @@ columns) stays as it is. astropy and fitsio, by contrast, each lose or change so
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -71,8 +72,6 @@ def provenance_cards(provenance: Provenance, taken: set[str]) -> list[str]:
 
 def _history(line: str) -> Iterator[str]:
     """Yield the HISTORY cards of a line of any length, broken between words."""
-    import textwrap  # noqa: PLC0415
-
     text = " ".join(line.encode("ascii", "replace").decode("ascii").split())
     for part in textwrap.wrap(text, 72, subsequent_indent="  ") or [""]:
         yield f"HISTORY {part}".ljust(80)

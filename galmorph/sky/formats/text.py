@@ -14,7 +14,7 @@ from astropy import table as apt
 
 from galmorph.errors import CatalogError
 from galmorph.sky.formats.column import Column, Provenance
-from galmorph.sky.formats.lines import Layout, layout_of, opened, records
+from galmorph.sky.formats.lines import Layout, Record, layout_of, opened, records
 from galmorph.sky.formats.plain import cells_text, plain
 
 if TYPE_CHECKING:
@@ -178,23 +178,25 @@ def _extend(source: Path, layout: Layout, columns: Sequence[Column], path: Path)
     """Copy the text of `source` with cells at the end of each line; False if its rows are not ours."""
     if not columns:
         return False
-    count, rows = 0, _columns_text(columns)
-    names = _joined([c.name for c in columns], layout.delimiter)
+    rows = _columns_text(columns)
     with path.open("w", encoding=layout.written, newline="") as target:
         for record in records(source, layout):
-            body = record.text.rstrip("\r\n")
-            line_end = record.text[len(body) :] or "\n"
-            if record.kind == "row":
-                ours = next(rows, None)
-                if ours is None:
-                    return False
-                count += 1
-                body += layout.delimiter * (len(layout.names) - record.cells) + layout.delimiter
-                body += _joined(ours, layout.delimiter)
-            elif record.kind == "header":
-                body += layout.delimiter + names
-            target.write(body + line_end)
-    return count == len(columns[0].values)
+            ours: Sequence[str] | None = [c.name for c in columns]
+            if record.kind == "row" and (ours := next(rows, None)) is None:
+                return False
+            target.write(_extended(record, ours or (), layout))
+    return next(rows, None) is None
+
+
+def _extended(record: Record, cells: Sequence[str], layout: Layout) -> str:
+    """Return a line with cells added before its end, if it is one of a header or a row."""
+    body = record.text.rstrip("\r\n")
+    line_end = record.text[len(body) :] or "\n"
+    if record.kind == "row":
+        body += layout.delimiter * (len(layout.names) - record.cells)
+    if record.kind in ("row", "header"):
+        body += layout.delimiter + _joined(cells, layout.delimiter)
+    return body + line_end
 
 
 def _rewrite(source: Path, layout: Layout, columns: Sequence[Column], path: Path) -> bool:

@@ -13,6 +13,7 @@ from xml.parsers.expat import ExpatError
 
 import numpy as np
 from astropy import table as apt
+from astropy.io import votable
 
 from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.formats.column import Column, Provenance, free_keyword, ucd_of
@@ -128,8 +129,6 @@ def extended_document(text: bytes, columns: Sequence[Column], provenance: Proven
 
 def described_fields(text: bytes) -> dict[str, dict[str, str]]:
     """Return unit, UCD and description of the fields of a document, by name."""
-    from astropy.io import votable  # noqa: PLC0415  (heavy)
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -148,8 +147,6 @@ def described_fields(text: bytes) -> dict[str, dict[str, str]]:
 
 def _tree(table: apt.Table, *, any_length: bool = True) -> Any:
     """Return a writable table as astropy's tree of a document; text of any length, sky positions in ICRS."""
-    from astropy.io import votable  # noqa: PLC0415  (heavy)
-
     tree = votable.from_table(table)
     for field in tree.resources[0].tables[0].fields:
         if field.datatype in ("char", "unicodeChar") and any_length:
@@ -164,8 +161,6 @@ def _tree(table: apt.Table, *, any_length: bool = True) -> Any:
 
 
 def _parsed(path: Path) -> Any:
-    from astropy.io import votable  # noqa: PLC0415  (heavy)
-
     with opened(path) as stream:
         return votable.parse(stream, verify="ignore")
 
@@ -266,13 +261,11 @@ def _ragged(column: apt.Column) -> apt.Column:
 
 def _set_system(tree: Any) -> None:
     """Say that sky positions are ICRS."""
-    from astropy.io.votable.tree import CooSys  # noqa: PLC0415
-
     resource = tree.resources[0]
     on_sky = [f for f in resource.tables[0].fields if (f.ucd or "").split(";")[0].lower() in _SKY]
     if not on_sky:
         return
-    resource.coordinate_systems.append(CooSys(ID="icrs", system="ICRS"))
+    resource.coordinate_systems.append(votable.tree.CooSys(ID="icrs", system="ICRS"))
     for field in on_sky:
         field.ref = "icrs"
 
@@ -337,12 +330,10 @@ def _append_unpacked(source: Path, hdu: int, columns: Sequence[Column], provenan
 
 def _unpack(source: Path, hdu: int, path: Path) -> None:
     """Write the document with all rows as TABLEDATA and every digit of its numbers."""
-    from astropy.io.votable import converters  # noqa: PLC0415  (heavy)
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = _parsed(source)
         for field in list(tree.iter_tables())[hdu].fields:
             field.precision = field.width = None
-            field.converter = converters.get_converter(field)
+            field.converter = votable.converters.get_converter(field)
         tree.to_xml(str(path), tabledata_format="tabledata")

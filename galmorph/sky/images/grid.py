@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS, FITSFixedWarning
@@ -110,16 +111,12 @@ class SkyGrid:
     def _to_icrs(self, longitude: DoubleArray, latitude: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         if self._frame is None:
             return longitude, latitude
-        from astropy.coordinates import SkyCoord  # noqa: PLC0415 - slow to import and seldom needed
-
         sky = SkyCoord(longitude, latitude, unit="deg", frame=self._frame).icrs
         return sky.ra.deg, sky.dec.deg
 
     def _from_icrs(self, ra: DoubleArray, dec: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         if self._frame is None:
             return ra, dec
-        from astropy.coordinates import SkyCoord  # noqa: PLC0415 - slow to import and seldom needed
-
         sky = SkyCoord(ra, dec, unit="deg", frame="icrs").transform_to(self._frame).spherical
         return sky.lon.deg, sky.lat.deg
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from galmorph.errors import ImageError
 from galmorph.sky.colour import linear_intensity
@@ -283,8 +284,6 @@ class JpegSource:
 
     def _decoded(self, tile: int, use: Callable[[Any], Any]) -> Any:
         """Open a stamp with Pillow and return what `use` makes of it."""
-        from PIL import Image  # noqa: PLC0415 - only stamps need it
-
         name = self.tile_names[tile]
         bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
         try:
