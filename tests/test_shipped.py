@@ -11,7 +11,7 @@ from galmorph import errors
 from galmorph.errors import GalmorphError, UnknownNameError, unknown_name
 from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag, flag_names
 from galmorph.nets.checkpoint.file import read_envelope
-from galmorph.nets.checkpoint.shelf import checkpoint_names
+from galmorph.nets.checkpoint.lookup import checkpoint_names
 from galmorph.pages.descriptions import KINDS, describers, show
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.survey import load_survey, survey_names

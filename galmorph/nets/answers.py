@@ -79,5 +79,5 @@ def deviation(values: FloatArray, weights: FloatArray) -> FloatArray:
     mean = np.tensordot(weights, values, axes=1)
     variance = np.tensordot(weights, (values - mean) ** 2, axes=1)
     # Equal weights give the usual divisor P - 1.
-    found: FloatArray = np.sqrt(variance / (1.0 - (weights**2).sum()))
-    return found
+    spread: FloatArray = np.sqrt(variance / (1.0 - (weights**2).sum()))
+    return spread

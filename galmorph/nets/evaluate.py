@@ -40,8 +40,8 @@ def mean_fractions(labels: Labels, scheme: Scheme) -> FloatArray:
     """Mean fraction of each answer, (A,), over the galaxies whose question counts."""
     fractions = np.where(countable(labels), labels.fractions, np.nan)
     out = np.full(len(scheme.keys), 0.5)
-    known = np.isfinite(fractions).any(axis=0)
-    out[known] = np.nanmean(fractions[:, known], axis=0)
+    counted = np.isfinite(fractions).any(axis=0)
+    out[counted] = np.nanmean(fractions[:, counted], axis=0)
     return out
 
 
@@ -170,9 +170,9 @@ def _pooled(conditional: FloatArray, labels: Labels, counting: BoolArray, consta
 
 
 def _classes(conditional: FloatArray, labels: Labels, scheme: Scheme) -> dict[str, Any]:
-    known = labels.totals[:, 0] > 0
-    truth = labels.counts[known].argmax(axis=1)
-    predicted = conditional[known].argmax(axis=1)
+    labelled = labels.totals[:, 0] > 0
+    truth = labels.counts[labelled].argmax(axis=1)
+    predicted = conditional[labelled].argmax(axis=1)
     n = len(scheme.keys)
     confusion = np.zeros((n, n), dtype=int)
     np.add.at(confusion, (truth, predicted), 1)
@@ -186,7 +186,7 @@ def _classes(conditional: FloatArray, labels: Labels, scheme: Scheme) -> dict[st
         "classes": list(scheme.keys),
         "confusion": confusion.tolist(),
         "calibration_error": expected_calibration_error(
-            conditional[known].max(axis=1), (truth == predicted).astype(float)
+            conditional[labelled].max(axis=1), (truth == predicted).astype(float)
         ),
     }
 
@@ -213,21 +213,21 @@ def score_sets(
     mean ``size`` and the share of ``empty`` sets; ``by_class``, where the coverage is the share of the votes for an
     answer that fall in sets with it, and ``rows`` the sum of their fractions; ``by_snr``.
     """
-    known = np.isfinite(votes).all(axis=1)
-    inside, given, ratio = members[known], votes[known], snr[known]
-    if not known.any():
+    rows = np.isfinite(votes).all(axis=1)
+    inside, held, ratio = members[rows], votes[rows], snr[rows]
+    if not rows.any():
         return {"rows": 0}
     per_class = {
-        key: {"rows": float(given[:, k].sum()), "coverage": _share(inside[:, k] * given[:, k], given[:, k])}
+        key: {"rows": float(held[:, k].sum()), "coverage": _share(inside[:, k] * held[:, k], held[:, k])}
         for k, key in enumerate(keys)
     }
     order = np.flatnonzero(np.isfinite(ratio))[np.argsort(ratio[np.isfinite(ratio)], kind="stable")]
     per_snr = [
-        {"snr": [float(ratio[part[0]]), float(ratio[part[-1]])], **_coverage(inside[part], given[part])}
+        {"snr": [float(ratio[part[0]]), float(ratio[part[-1]])], **_coverage(inside[part], held[part])}
         for part in np.array_split(order, bins)
         if len(part)
     ]
-    return {**_coverage(inside, given), "by_class": per_class, "by_snr": per_snr}
+    return {**_coverage(inside, held), "by_class": per_class, "by_snr": per_snr}
 
 
 def _coverage(inside: BoolArray, votes: FloatArray) -> dict[str, Any]:

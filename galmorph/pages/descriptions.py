@@ -8,7 +8,7 @@ from typing import Any
 from galmorph.errors import UnknownNameError, unknown_name
 from galmorph.learning.pipeline import load_pipeline, pipeline_names
 from galmorph.nets.checkpoint.card import read_card
-from galmorph.nets.checkpoint.shelf import checkpoint_names
+from galmorph.nets.checkpoint.lookup import checkpoint_names
 from galmorph.sky.scheme import load_scheme, scheme_names
 from galmorph.sky.survey import load_survey, survey_names
 from galmorph.stamps.recipe import Recipe

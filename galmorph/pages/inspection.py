@@ -15,7 +15,7 @@ from galmorph.errors import CatalogError, PipelineError, unknown_name
 from galmorph.nets.architecture.network import members_of
 from galmorph.nets.checkpoint.card import add_to_card, read_card, read_card_file
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint
-from galmorph.nets.checkpoint.shelf import find_checkpoint
+from galmorph.nets.checkpoint.lookup import find_checkpoint
 from galmorph.pages.agreement import Judged
 from galmorph.pages.binning import binned
 from galmorph.pages.contact import short_names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from galmorph.errors import CheckpointError
-from galmorph.nets.checkpoint.shelf import checkpoint_names
+from galmorph.nets.checkpoint.lookup import checkpoint_names
 from galmorph.sky.survey import Survey
 
 __all__ = ["default_checkpoint"]

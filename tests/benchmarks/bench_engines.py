@@ -23,8 +23,8 @@ import torch
 from galmorph.errors import CheckpointError
 from galmorph.nets.architecture.network import members_of
 from galmorph.nets.checkpoint.file import load_checkpoint
+from galmorph.nets.checkpoint.lookup import checkpoint_names
 from galmorph.nets.checkpoint.onnx_file import library, with_onnx, write_onnx
-from galmorph.nets.checkpoint.shelf import checkpoint_names
 
 RESULT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "engines.json"
 STAMPS = 64

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from well_formed import parsed
 
-from galmorph.nets.checkpoint.shelf import checkpoint_names, find_checkpoint
+from galmorph.nets.checkpoint.lookup import checkpoint_names, find_checkpoint
 from galmorph.pages import descriptions as shown
 
 

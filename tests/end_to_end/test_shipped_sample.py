@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from galmorph.nets.checkpoint.shelf import checkpoint_names
+from galmorph.nets.checkpoint.lookup import checkpoint_names
 from galmorph.shipped import shipped
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.scheme import load_scheme

@@ -72,5 +72,5 @@ def _chances(predictions: Sequence[FloatArray], labels: Labels, scheme: Scheme) 
     votes = labels.counts
     if scheme.kind == "independent":  # not giving an answer is one, too
         p, votes = np.concatenate([p, 1.0 - p], axis=2), np.concatenate([votes, labels.totals - votes], axis=1)
-    given = votes > 0
-    return np.clip(p[:, given], _TINY, 1.0), votes[given].astype(np.float64)
+    voted = votes > 0
+    return np.clip(p[:, voted], _TINY, 1.0), votes[voted].astype(np.float64)

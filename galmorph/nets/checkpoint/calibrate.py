@@ -60,10 +60,10 @@ def calibrated(
     """Apply a calibration to conditional probabilities, (N, A)."""
     out = np.clip(probabilities, _TINY, 1.0 - _TINY)
     for number, where in enumerate(scheme.slices):
-        given = maps[number] if maps else None
+        of_question = maps[number] if maps else None
         grouped = _grouped(out[:, where], scheme)
-        tempered = temperatures[number] if given is None else given
-        out[:, where] = _ungrouped(_mapped(grouped, tempered), scheme)
+        how = temperatures[number] if of_question is None else of_question
+        out[:, where] = _ungrouped(_mapped(grouped, how), scheme)
     return out
 
 
@@ -80,11 +80,11 @@ def _mapped(p: FloatArray, how: float | Map) -> FloatArray:  # (N, G, K) -> (N, 
     logs = np.log(np.clip(p, _TINY, 1.0))
     if not isinstance(how, np.ndarray):
         return np.asarray(special.softmax(logs / how, axis=-1))
-    made: FloatArray = special.softmax(np.einsum("gij,ngj->ngi", how[..., :-1], logs) + how[..., -1], axis=-1)
-    return made
+    mapped: FloatArray = special.softmax(np.einsum("gij,ngj->ngi", how[..., :-1], logs) + how[..., -1], axis=-1)
+    return mapped
 
 
-def checked_maps(given: list[list[list[list[float]]] | None], scheme: Scheme) -> tuple[Map | None, ...]:
+def checked_maps(values: list[list[list[list[float]]] | None], scheme: Scheme) -> tuple[Map | None, ...]:
     """Read the maps of a checkpoint's header.
 
     Raises
@@ -92,7 +92,7 @@ def checked_maps(given: list[list[list[list[float]]] | None], scheme: Scheme) ->
     CheckpointError
         If they do not fit the scheme.
     """
-    maps = tuple(None if m is None else np.array(m, dtype=np.float64) for m in given)
+    maps = tuple(None if m is None else np.array(m, dtype=np.float64) for m in values)
     answers = [len(q.answers) for q in scheme.questions]
     shapes = [(n, 2, 3) if scheme.kind == "independent" else (1, n, n + 1) for n in answers]
     if maps and (
@@ -159,8 +159,8 @@ def fit_temperatures(scheme: Scheme, uncalibrated: FloatArray, labels: Labels) -
 def _asked(scheme: Scheme, p: FloatArray, counts: FloatArray, totals: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Group the probabilities and votes, (M, G, K), of the rows where a question was asked."""
     rows = totals.max(axis=1, initial=0.0) > 0
-    given = counts[rows]
-    votes = np.stack([given, totals[rows] - given], axis=-1) if scheme.kind == "independent" else given[:, None, :]
+    yes = counts[rows]
+    votes = np.stack([yes, totals[rows] - yes], axis=-1) if scheme.kind == "independent" else yes[:, None, :]
     return _grouped(np.clip(p[rows], _TINY, 1.0 - _TINY), scheme), votes
 
 
@@ -174,10 +174,10 @@ def _temperature(p: FloatArray, counts: FloatArray) -> float:
     if counts.sum() == 0:
         return 1.0
     low, high = np.log(_LIMITS)
-    found = optimize.minimize_scalar(
+    best = optimize.minimize_scalar(
         lambda log_t: _unlikelihood(_mapped(p, float(np.exp(log_t))), counts), bounds=(low, high), method="bounded"
     )
-    return float(np.exp(found.x))
+    return float(np.exp(best.x))
 
 
 def _best_map(p: FloatArray, counts: FloatArray) -> tuple[Map | None, dict[str, float]]:
@@ -195,11 +195,11 @@ def _held_out(p: FloatArray, counts: FloatArray, fit: Callable[[FloatArray, Floa
     """Cross-validated negative log likelihood per vote."""
     # Tables may be sorted: galaxies are dealt to the folds in an order that is random but always the same.
     fold = np.random.default_rng(0).permutation(len(p)) % _FOLDS
-    made = np.empty_like(p)
+    mapped = np.empty_like(p)
     for number in range(_FOLDS):
         out = fold == number
-        made[out] = _mapped(p[out], fit(p[~out], counts[~out]))
-    return _unlikelihood(made, counts)
+        mapped[out] = _mapped(p[out], fit(p[~out], counts[~out]))
+    return _unlikelihood(mapped, counts)
 
 
 def _fit_map(p: FloatArray, counts: FloatArray, strength: float) -> Map:
@@ -227,5 +227,5 @@ def _fit_group(logs: FloatArray, counts: FloatArray, strength: float, start: flo
         return value, (wrong.T @ inputs / asked + 2.0 * weight * w).ravel()
 
     first = np.hstack([start * np.eye(k), np.zeros((k, 1))]).ravel()
-    found = optimize.minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": 500})
-    return np.asarray(found.x, dtype=np.float64).reshape(k, k + 1)
+    best = optimize.minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    return np.asarray(best.x, dtype=np.float64).reshape(k, k + 1)

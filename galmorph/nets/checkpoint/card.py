@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from galmorph.errors import CheckpointError, OutputError
-from galmorph.nets.checkpoint.shelf import find_checkpoint
+from galmorph.nets.checkpoint.lookup import find_checkpoint
 from galmorph.sky.formats.atomic import replacing
 
 __all__ = ["add_to_card", "read_card", "read_card_file"]

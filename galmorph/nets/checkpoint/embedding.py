@@ -69,7 +69,7 @@ class Embedding:
         return {"limit": self.limit, "false_alarms": self.false_alarms}
 
     @classmethod
-    def from_dict(cls, given: Mapping[str, Any], tensors: Mapping[str, Single]) -> Embedding:
+    def from_dict(cls, header: Mapping[str, Any], tensors: Mapping[str, Single]) -> Embedding:
         """Read the header and the arrays of a checkpoint.
 
         Raises
@@ -80,7 +80,7 @@ class Embedding:
         mean, axes, variances = (np.asarray(tensors[n], np.float32) for n in ("mean", "axes", "variances"))
         if axes.shape != (len(mean), len(variances) - 1) or not (variances > 0).all():
             raise ValueError("the arrays of its embedding do not fit each other")
-        return cls(mean, axes, variances, float(given["limit"]), float(given["false_alarms"]))
+        return cls(mean, axes, variances, float(header["limit"]), float(header["false_alarms"]))
 
 
 def fit_embedding(training: FloatArray, calibration: FloatArray, *, false_alarms: float = 0.01) -> Embedding | None:
@@ -108,14 +108,14 @@ def fit_embedding(training: FloatArray, calibration: FloatArray, *, false_alarms
     kept = min(_AXES, _NUMBERS // len(mean), len(mean))
     variances = np.maximum(values[::-1], 0.0) * (1.0 - _SHRINKAGE) + _SHRINKAGE * usual
     rest = variances[kept:].mean() if kept < len(mean) else variances[-1]
-    found = Embedding(
+    unlimited = Embedding(
         mean.astype(np.float32),
         vectors[:, ::-1][:, :kept].astype(np.float32),
         np.append(variances[:kept], rest).astype(np.float32),
         float("inf"),
         float(false_alarms),
     )
-    return replace(found, limit=_limit(found.distance(calibration), false_alarms))
+    return replace(unlimited, limit=_limit(unlimited.distance(calibration), false_alarms))
 
 
 def _limit(distances: FloatArray, false_alarms: float) -> float:

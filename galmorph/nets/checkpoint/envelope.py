@@ -60,24 +60,24 @@ class Envelope:
         }
 
     @classmethod
-    def from_dict(cls, given: Mapping[str, Any], tensors: Mapping[str, Single] | None = None) -> Envelope:
+    def from_dict(cls, header: Mapping[str, Any], tensors: Mapping[str, Single] | None = None) -> Envelope:
         """Read the header of a checkpoint; the embedding only where its arrays are given."""
         embedding = None
-        if tensors is not None and "embedding" in given:
-            embedding = Embedding.from_dict(given["embedding"], tensors)
+        if tensors is not None and "embedding" in header:
+            embedding = Embedding.from_dict(header["embedding"], tensors)
         return cls(
-            given["survey"],
-            tuple(given["bands"]),
-            _number(given["scale_arcsec"]),
-            _limits(given["snr"]),
-            _limits(given.get("rpet_px", UNLIMITED)),
-            _limits(given.get("rpet_psf", UNLIMITED)),
-            embedding,
+            survey=header["survey"],
+            bands=tuple(header["bands"]),
+            scale_arcsec=_number(header["scale_arcsec"]),
+            snr=_limits(header["snr"]),
+            rpet_px=_limits(header.get("rpet_px", UNLIMITED)),
+            rpet_psf=_limits(header.get("rpet_psf", UNLIMITED)),
+            embedding=embedding,
         )
 
 
-def _limits(given: Sequence[float | None]) -> Limits:
-    low, high = given
+def _limits(pair: Sequence[float | None]) -> Limits:
+    low, high = pair
     return _number(low), float("inf") if high is None else float(high)
 
 

@@ -84,10 +84,16 @@ class PredictionSets:
         }
 
     @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> PredictionSets:
+    def from_dict(cls, header: Mapping[str, Any]) -> PredictionSets:
         """Read the header of a checkpoint."""
-        limits = tuple(float("inf") if t is None else float(t) for t in given["thresholds"])
-        return cls(_kind(given["kind"]), float(given["coverage"]), limits, bool(given["by_class"]), int(given["rows"]))
+        limits = tuple(float("inf") if t is None else float(t) for t in header["thresholds"])
+        return cls(
+            kind=_kind(header["kind"]),
+            coverage=float(header["coverage"]),
+            thresholds=limits,
+            by_class=bool(header["by_class"]),
+            rows=int(header["rows"]),
+        )
 
 
 def _kind(name: str) -> Kind:
@@ -146,13 +152,13 @@ def fit_sets(
         raise PipelineError(
             f"coverage = {coverage!r} of the prediction sets: expected a number between 0 and 1, say 0.9"
         )
-    known = np.isfinite(votes).all(axis=1) & np.isfinite(first).all(axis=1)
-    scores, weights = _scores(first[known], chosen), votes[known]
+    rows = np.isfinite(votes).all(axis=1) & np.isfinite(first).all(axis=1)
+    scores, weights = _scores(first[rows], chosen), votes[rows]
     if by_class:
         limits = [_threshold(scores[:, [k]], weights[:, [k]], coverage) for k in range(scores.shape[1])]
     else:
         limits = [_threshold(scores, weights, coverage)] * scores.shape[1]
-    return PredictionSets(chosen, float(coverage), tuple(limits), bool(by_class), int(known.sum()))
+    return PredictionSets(chosen, float(coverage), tuple(limits), bool(by_class), int(rows.sum()))
 
 
 def _threshold(scores: FloatArray, weights: FloatArray, coverage: float) -> float:

@@ -65,11 +65,11 @@ def activations(network: Network, stamp: FloatArray) -> Iterator[Activation]:
 def unit_responses(network: Network, stamps: FloatArray) -> FloatArray:  # (N, C, S, S) -> (N, F)
     """Compute what the last dense layer sees of each stamp."""
     with torch.inference_mode():
-        seen = [
+        features = [
             network.features(torch.from_numpy(stamps[i : i + _BATCH])).flatten(1).float().cpu().numpy()
             for i in range(0, len(stamps), _BATCH)
         ]
-    return np.concatenate(seen)
+    return np.concatenate(features)
 
 
 def last_weights(network: Network) -> FloatArray | None:

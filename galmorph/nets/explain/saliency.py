@@ -72,13 +72,15 @@ def smooth_gradients(
     sigma = noise * float(original.max() - original.min())
     generator = torch.Generator().manual_seed(seed)
     total = torch.zeros_like(original)
-    seen = range(ORDER) if network.views == "eight" else range(1)
-    for element in seen:
-        batch = original + sigma * torch.randn(max(copies // len(seen), 1), *original.shape, generator=generator)
+    orientations = range(ORDER) if network.views == "eight" else range(1)
+    for element in orientations:
+        batch = original + sigma * torch.randn(
+            max(copies // len(orientations), 1), *original.shape, generator=generator
+        )
         batch.requires_grad_()
         with torch.enable_grad():
             odds = log_odds(network(turned_by(batch, element)).float(), answer, network.scheme)
             (gradient,) = torch.autograd.grad(odds.sum(), batch)
         total += gradient.mean(dim=0)
-    found: FloatArray = (total / len(seen)).abs().sum(dim=0).numpy()
-    return found
+    summed: FloatArray = (total / len(orientations)).abs().sum(dim=0).numpy()
+    return summed

@@ -70,14 +70,14 @@ def observe(
     sigma = torch.sqrt(math.pi * (rpet / scale) ** 2) / snr
     width = scale * per_arcsec
     if how.pixels:
-        seen = through_pixels(blurred, width, sigma, generator)
+        observed = through_pixels(blurred, width, sigma, generator)
     else:
         noise = blur(white_noise(stamps, generator), 0.5 * width.to(device))
         noise = noise / noise.std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
-        seen = blurred + noise * sigma.to(device)[:, None, None, None]
+        observed = blurred + noise * sigma.to(device)[:, None, None, None]
     if how.softening is None:
-        return seen
-    return _compressed(seen, _drawn(how.softening, batch, generator).to(device), half_width_rpet)
+        return observed
+    return _compressed(observed, _drawn(how.softening, batch, generator).to(device), half_width_rpet)
 
 
 def through_pixels(

@@ -28,9 +28,9 @@ _OPTIMISERS = ("adamw", "sgd")
 _NUMBERS = ("psf_fwhm_arcsec", "scale_arcsec")
 
 
-def _check_word(what: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise PipelineError(unknown_name(what, str(value), known))
+def _check_word(what: str, value: object, words: tuple[str, ...]) -> None:
+    if value not in words:
+        raise PipelineError(unknown_name(what, str(value), words))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from galmorph.errors import CheckpointError, PipelineError
 from galmorph.nets.architecture.network import Network, NetworkConfig, members_of, n_weights
 from galmorph.nets.checkpoint.file import load_checkpoint
-from galmorph.nets.checkpoint.shelf import checksum, find_checkpoint
+from galmorph.nets.checkpoint.lookup import checksum, find_checkpoint
 from galmorph.nets.training.imagenet import IMAGENET, PRETRAINED_SHA256, fitting_weights, imagenet_weights
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe

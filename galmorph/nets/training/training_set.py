@@ -96,11 +96,11 @@ class CanvasStack:
         """Return the number of canvases."""
         return len(self.half_px)
 
-    def add(self, made: Canvas) -> None:
+    def add(self, one: Canvas) -> None:
         """Add one."""
-        self._all[len(self)] = made.coefficients
-        self.half_px.append(made.half_px)
-        self.brightness.append(made.brightness)
+        self._all[len(self)] = one.coefficients
+        self.half_px.append(one.half_px)
+        self.brightness.append(one.brightness)
 
     @property
     def coefficients(self) -> npt.NDArray[np.float16]:
@@ -111,8 +111,8 @@ class CanvasStack:
     def of(cls, canvases: Sequence[Canvas], recipe: Recipe) -> CanvasStack:
         """Stack canvases."""
         stack = cls(len(canvases), recipe)
-        for made in canvases:
-            stack.add(made)
+        for one in canvases:
+            stack.add(one)
         return stack
 
 

@@ -22,8 +22,8 @@ from galmorph.nets.checkpoint.card import add_to_card, read_card
 from galmorph.nets.checkpoint.embedding import Embedding, fit_embedding
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint, read_envelope, save_checkpoint
+from galmorph.nets.checkpoint.lookup import checkpoint_names, find_checkpoint
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
-from galmorph.nets.checkpoint.shelf import checkpoint_names, find_checkpoint
 from galmorph.nets.device import resolve_device
 
 KINDS = {"tree": tiny.TREE, "exclusive": tiny.scheme_of("exclusive"), "independent": tiny.scheme_of("independent")}

@@ -1,4 +1,4 @@
-"""Shelf: the checkpoints that ship, and those in files, found by what people call them."""
+"""Lookup: the checkpoints that ship, and those in files, found by what people call them."""
 
 from __future__ import annotations
 
