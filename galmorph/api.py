@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from astropy.table import Table
 
 from galmorph.errors import OutputError, PipelineError
-from galmorph.learning.pipeline import Pipeline, TrainPipeline, load_training
+from galmorph.learning.pipeline import ClassifyPipeline, Pipeline, TrainPipeline, load_training
 from galmorph.learning.pipeline import load_pipeline as read_pipeline
 from galmorph.learning.sections import CalibrationSettings
 from galmorph.nets.checkpoint.card import add_to_card, read_card
 from galmorph.pages import descriptions
 from galmorph.pages.losses import draw_losses
 from galmorph.progress import Progress, reporting
+from galmorph.runs.run_settings import Settings
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.formats.atomic import check_folder, replacing
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from galmorph.learning.training import TrainingRun, TrainingState
     from galmorph.learning.tuning import Tuned
     from galmorph.nets.checkpoint.file import Checkpoint
-    from galmorph.runs.plan import Plan
+    from galmorph.runs.results import Results
     from galmorph.sky.mock import MockField
 
 __all__ = [
@@ -184,8 +185,6 @@ def classify(
     >>> len(table)
     130
     """
-    from galmorph.runs.plan import Plan, Settings  # noqa: PLC0415 - numba, half a second
-
     settings = Settings(
         detect=detect,
         centroid=centroid,
@@ -197,15 +196,12 @@ def classify(
         rule=rule,
         runtime=runtime,
     )
-    plan = Plan(
-        CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
-        ImageInput(images, weight, rms, segmentation, survey, band, image_hdu),
-        checkpoint,
-        settings,
-    )
-    with closing(plan), reporting(progress) as report_to:
-        return _carried_out(
-            plan,
+    with reporting(progress) as report_to:
+        table, _ = _carried_out(
+            CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
+            ImageInput(images, weight, rms, segmentation, survey, band, image_hdu),
+            settings,
+            checkpoint,
             output=output,
             overwrite=overwrite,
             report=report,
@@ -213,6 +209,7 @@ def classify(
             progress=report_to,
             command=command,
         )
+    return table
 
 
 def measure(
@@ -275,41 +272,48 @@ def measure(
     >>> bool((table["gm_rpet"] > 0.1).all())
     True
     """
-    from galmorph.runs.plan import Plan, Settings  # noqa: PLC0415 - numba, half a second
-
-    plan = Plan(
-        CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
-        ImageInput(images, weight, rms, segmentation, survey, band, image_hdu),
-        settings=Settings(detect=detect, centroid=centroid, backend=backend, prefix=prefix),
-        network=False,
-    )
-    with closing(plan), reporting(progress) as report_to:
-        return _carried_out(plan, output=output, overwrite=overwrite, progress=report_to, command=command)
+    with reporting(progress) as report_to:
+        table, _ = _carried_out(
+            CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
+            ImageInput(images, weight, rms, segmentation, survey, band, image_hdu),
+            Settings(detect=detect, centroid=centroid, backend=backend, prefix=prefix),
+            network=False,
+            output=output,
+            overwrite=overwrite,
+            progress=report_to,
+            command=command,
+        )
+    return table
 
 
 def _carried_out(
-    plan: Plan,
+    catalog: CatalogInput,
+    images: ImageInput,
+    settings: Settings,
+    checkpoint: str | Path | Checkpoint | None = None,
     *,
+    network: bool = True,
     output: str | Path | None,
     overwrite: bool,
     report: str | Path | None = None,
     strict: bool = False,
     progress: Progress,
     command: str,
-) -> Any:
-    """Carry out a plan, draw its report while its images are open, and return its table."""
-    from galmorph.runs import classify as runs  # noqa: PLC0415 - numba, half a second
+) -> tuple[Any, Results]:
+    """Carry out a plan, and draw its report while its images are open; return the table and what is new in it."""
+    from galmorph.pages import report as pages  # noqa: PLC0415 - numba, half a second
+    from galmorph.runs import classify as runs  # noqa: PLC0415 - numba
+    from galmorph.runs.plan import Plan  # noqa: PLC0415 - numba
 
     if report is not None:
-        from galmorph.pages import report as pages  # noqa: PLC0415 - Jinja
-
         pages.check_report(report, overwrite=overwrite)
-    outcome = runs.classify(plan, output=output, overwrite=overwrite, progress=progress, command=command)
-    if report is not None:
-        pages.write_report(plan.run, outcome.results, report, overwrite=overwrite)
-    if strict:
-        outcome.check_all_classified(output)
-    return outcome.table()
+    with closing(Plan(catalog, images, checkpoint, settings, network)) as plan:
+        outcome = runs.classify(plan, output=output, overwrite=overwrite, progress=progress, command=command)
+        if report is not None:
+            pages.write_report(plan.run, outcome.results, report, overwrite=overwrite)
+        if strict:
+            outcome.check_all_classified(output)
+        return outcome.table(), outcome.results
 
 
 def train(
@@ -379,7 +383,7 @@ def train(
     from galmorph.learning import training  # noqa: PLC0415 - torch
 
     overrides = _overrides(epochs=epochs, seed=seed) | ({"scheme": scheme} if scheme else {})
-    chosen = _pipeline(pipeline, overrides)
+    chosen = _training(pipeline, overrides)
     table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
     asked = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu)
     opened = _opened(asked, chosen.images.survey, chosen.images.band)
@@ -397,7 +401,7 @@ def train(
 
 
 def run(
-    pipelines: str | Path | TrainPipeline | Sequence[str | Path | TrainPipeline],
+    pipelines: str | Path | Pipeline | Sequence[str | Path | Pipeline],
     output: str | Path,
     *,
     inputs: Inputs | None = None,
@@ -407,42 +411,62 @@ def run(
     resume: bool = False,
     threads: int | None = None,
     device: str = "auto",
+    overwrite: bool = False,
     progress: Progress | bool | None = None,
+    command: str = "galmorph.run",
 ) -> Table:
-    """Train and score one or more pipelines, and lay their scores side by side.
+    """Run one or more pipelines: train and score them, and lay their scores side by side; or classify.
 
     Parameters
     ----------
     pipelines
-        Names, files, or what :func:`load_pipeline` returned.
+        Names, files, or what :func:`load_pipeline` returned; all of one kind.
     output
-        Folder for ``comparison.ecsv`` and a folder for each pipeline.
+        Folder for ``comparison.ecsv`` and a folder for each pipeline; or for the results of pipelines that classify.
     inputs
         Instead of the pipelines' ``[inputs]``: ``{"labels": "votes.csv", "images": "stamps.zip"}``, ``weight``,
-        ``rms``, ``segmentation``, ``hdu``, ``image_hdu``, ``ra``, ``dec``, ``x``, ``y``, ``id``, ``file``.
+        ``rms``, ``segmentation``, ``hdu``, ``image_hdu``, ``ra``, ``dec``, ``x``, ``y``, ``id``, ``file``; to classify
+        ``catalog`` instead of ``labels``, ``survey`` and ``band``.
     split
         Which labels are scored: ``'test'`` or ``'validation'``.
-    epochs, seed, resume, threads, device, progress
+    epochs, seed, resume
+        As for :func:`train`; to classify there is nothing of the kind.
+    overwrite
+        Replace existing results of pipelines that classify.
+    threads, device, progress
         As for :func:`train`.
+    command
+        What the provenance of a catalogue names as its origin.
 
     Returns
     -------
     astropy.table.Table
-        A row for each measure, a column for each pipeline.
+        A row for each measure, a column for each pipeline; for those that classify a row each, with the file of the
+        result, ``output``, and how many rows it has and how many of them have probabilities.
 
     Raises
     ------
     PipelineError, SchemeError, CatalogError, CheckpointError, ImageError, OutputError
-        Before anything is trained, if settings or inputs of one of them do not fit.
+        Before anything is trained, or classified by a pipeline, if its settings or inputs do not fit.
+    UnclassifiedError
+        If a pipeline is strict and a row has no probabilities.
     """
+    listed = [pipelines] if isinstance(pipelines, str | Path | TrainPipeline | ClassifyPipeline) else pipelines
+    chosen = [_pipeline(each, _overrides(inputs=inputs)) for each in listed]
+    classifying = [each for each in chosen if isinstance(each, ClassifyPipeline)]
+    if classifying:
+        _check_all_classify(chosen, epochs=epochs, seed=seed, resume=resume, split=split)
+        with reporting(progress) as report_to, _limited(threads):
+            rows = [_classified(each, Path(output), device, overwrite, report_to, command) for each in classifying]
+        return Table(rows)
     from galmorph.learning import comparison  # noqa: PLC0415 - torch
 
-    overrides = _overrides(epochs=epochs, seed=seed, inputs=inputs)
-    listed = [pipelines] if isinstance(pipelines, str | Path | TrainPipeline) else pipelines
-    chosen = [_pipeline(each, overrides) for each in listed]
+    if overwrite:
+        raise PipelineError("overwrite is for pipelines that classify: go on with --resume, or choose another output")
+    training = [_training(each, _overrides(epochs=epochs, seed=seed)) for each in chosen]
     with reporting(progress) as report_to, _limited(threads):
         return comparison.compare(
-            chosen,
+            training,
             Path(output),
             split=split,
             resume=resume,
@@ -498,7 +522,7 @@ def tune(
 
     if fit_shares and blend is None:
         raise PipelineError("--fit-shares without --blend: say how many of the best to join with --blend N")
-    chosen = _pipeline(pipeline, _overrides(epochs=epochs, inputs=inputs))
+    chosen = _training(pipeline, _overrides(epochs=epochs, inputs=inputs))
     best = None if blend is None else tuning.Blend(blend, fit_shares)
     with reporting(progress) as report_to, _limited(threads):
         return tuning.tune(
@@ -981,15 +1005,19 @@ def names(kind: str) -> dict[str, str]:
 def show(name: str) -> str:
     """Describe a survey, scheme, network, checkpoint or pipeline in words.
 
+    A pipeline comes whole, with all that it extends and all defaults, as a file that can be run.
+
     Parameters
     ----------
     name
-        Of what ships; ``KIND/NAME`` where one kind is meant.
+        Of what ships, ``KIND/NAME`` where one kind is meant; or a file.
 
     Raises
     ------
     UnknownNameError
         If nothing has this name; the message lists what exists.
+    GalmorphError
+        Of the kind's own, if a file cannot be read.
 
     Examples
     --------
@@ -1038,10 +1066,64 @@ def _opened(images: ImageInput, survey: str, band: str) -> Iterator[ImageSource]
         yield it
 
 
-def _pipeline(pipeline: str | Path | TrainPipeline, overrides: Mapping[str, Any]) -> TrainPipeline:
-    if isinstance(pipeline, TrainPipeline):
-        return pipeline.changed(pipeline.name, overrides)
-    return load_training(pipeline, overrides)
+def _pipeline(pipeline: str | Path | Pipeline, overrides: Mapping[str, Any]) -> Pipeline:
+    if isinstance(pipeline, str | Path):
+        return read_pipeline(pipeline, overrides)
+    return pipeline.changed(pipeline.name, overrides)
+
+
+def _training(pipeline: str | Path | Pipeline, overrides: Mapping[str, Any]) -> TrainPipeline:
+    """Return a pipeline that trains; one that classifies has no such settings."""
+    if isinstance(pipeline, str | Path):
+        return load_training(pipeline, overrides)
+    if isinstance(pipeline, ClassifyPipeline):
+        raise PipelineError(f"pipeline '{pipeline.name}' classifies, expected one that trains: see galmorph run")
+    return pipeline.changed(pipeline.name, overrides)
+
+
+def _check_all_classify(
+    pipelines: Sequence[Pipeline], *, epochs: int | None, seed: int | None, resume: bool, split: str
+) -> None:
+    """Refuse pipelines of both kinds, and what is for training."""
+    kinds = {pipeline.kind: pipeline.name for pipeline in pipelines}
+    if len(kinds) > 1:
+        raise PipelineError(
+            f"pipeline '{kinds['train']}' trains, '{kinds['classify']}' classifies: expected one kind; run them apart"
+        )
+    asked = {"epochs": epochs is not None, "seed": seed is not None, "resume": resume, "split": split != "test"}
+    if idle := next((name for name, is_asked in asked.items() if is_asked), None):
+        raise PipelineError(f"{idle} is for pipelines that train, and '{kinds['classify']}' classifies: leave it out")
+
+
+def _classified(
+    pipeline: ClassifyPipeline, folder: Path, device: str, overwrite: bool, progress: Progress, command: str
+) -> dict[str, Any]:
+    """Classify as a pipeline says, and say what came out."""
+    catalog, images = pipeline.named_inputs()
+    settings = pipeline.classify if device == "auto" else replace(pipeline.classify, device=device)
+    output = folder / (settings.output or default_output(pipeline.inputs.catalog))
+    _make_folder(folder)
+    _, results = _carried_out(
+        catalog,
+        images,
+        settings,
+        settings.checkpoint,
+        output=output,
+        overwrite=overwrite,
+        report=None if settings.report is None else folder / settings.report,
+        strict=settings.strict,
+        progress=progress,
+        command=command,
+    )
+    counts = {"rows": len(results), "classified": int(results.classified.sum())}
+    return {"pipeline": pipeline.name, **counts, "output": str(output)}
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder '{folder}' cannot be made ({error.strerror}): choose another with -o") from error
 
 
 def _overrides(*, epochs: int | None = None, seed: int | None = None, inputs: Inputs | None = None) -> dict[str, Any]:

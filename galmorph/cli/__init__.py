@@ -26,7 +26,7 @@ COMMANDS = {
     "classify": "add classes, probabilities, centroids and Petrosian radii to a catalogue",
     "measure": "the same without the network: centroids, radii, flags",
     "train": "train a network from a table of labels and images",
-    "run": "train and score one or more pipelines, side by side",
+    "run": "run pipelines: train and score them, side by side, or classify",
     "tune": "search a pipeline's ranges at random, and join the best",
     "evaluate": "score a checkpoint on labelled images; prints JSON",
     "inspect": "look into a checkpoint: one HTML page of what it sees and how it errs",

@@ -161,6 +161,6 @@ def _hdu(text: str) -> int | str:
 
 def _key_and_value(word: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
-    if not equals or not value:
+    if not key or not equals or not value:
         raise ArgumentTypeError(f"'{word}': expected KEY=VALUE, such as labels=votes.csv or images=stamps.zip")
     return key, value

@@ -18,16 +18,20 @@ def add_options(command: Parser) -> None:
     """Add what the command takes."""
     command.add_argument("pipelines", nargs="+", metavar="PIPELINE", help=shared.PIPELINE)
     shared.add_inputs(command)
-    shared.add_training(command, "folder for comparison.ecsv and a folder for each pipeline")
+    shared.add_training(
+        command, "folder for comparison.ecsv and a folder for each pipeline, or for the classified catalogues"
+    )
     command.add_argument("--seed", type=int, metavar="N", help="instead of the pipelines'")
     command.add_argument("--split", metavar="S", help="labels to score: test (default) or validation")
+    shared.add_overwrite(command, "result of a pipeline that classifies")
 
 
 def do(options: Namespace) -> None:
-    """Train and score, and print the scores and where they are."""
+    """Run pipelines; print the scores of those that train, or the counts of others, and where they are."""
     chosen = arguments(options)
     chosen["inputs"] = shared.joined(chosen.get("inputs", ()))
     with showing() as progress:
-        table = galmorph.run(**chosen, progress=progress)
+        table = galmorph.run(**chosen, progress=progress, command=options.command_line)
     print_table(table)
-    sys.stdout.write(f"{Path(chosen['output']) / 'comparison.ecsv'}\n")
+    outputs = table["output"] if "output" in table.colnames else [Path(chosen["output"]) / "comparison.ecsv"]
+    sys.stdout.writelines(f"{output}\n" for output in outputs)

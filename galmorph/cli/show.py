@@ -13,7 +13,7 @@ __all__ = ["add_options", "do"]
 
 def add_options(command: Parser) -> None:
     """Add what the command takes."""
-    command.add_argument("name", metavar="NAME", help="of what ships; KIND/NAME where one kind is meant")
+    command.add_argument("name", metavar="NAME", help="of what ships, KIND/NAME where one kind is meant; or a file")
 
 
 def do(options: Namespace) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from galmorph.errors import PipelineError, unknown_name
+from galmorph.errors import PipelineError
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.images import ImageInput, ImageSource, is_open
 from galmorph.toml import expecting
 
-__all__ = ["CatalogInputs", "LabelInputs", "beside", "opened", "read_words"]
+__all__ = ["CatalogInputs", "LabelInputs", "beside", "opened"]
 
 _LISTS = ("images", "weight", "rms", "segmentation")
 _FILES = ("labels", "catalog", *_LISTS)
@@ -158,25 +158,3 @@ def _path(text: str, folder: Path) -> str:
     if equals and "/" not in band:
         return f"{band}={folder / file}"
     return str(folder / text)
-
-
-def read_words(words: Sequence[str]) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` words into a section; images and their like may be named several times.
-
-    Raises
-    ------
-    PipelineError
-        If a word is not like that, a key is unknown, or one of a single value is given twice.
-    """
-    keys = {f.name for kind in (LabelInputs, CatalogInputs) for f in fields(kind)}
-    section: dict[str, Any] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not value:
-            raise PipelineError(f"input '{word}': expected KEY=VALUE, such as labels=votes.csv or images=stamps.zip")
-        if key not in keys:
-            raise PipelineError(unknown_name("input", key, keys))
-        if key in section and key not in _LISTS:
-            raise PipelineError(f"input '{key}' is given twice: expected one")
-        section[key] = [*section.get(key, []), value] if key in _LISTS else value
-    return section

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from galmorph.learning.ranges import Search
 from galmorph.learning.sections import CalibrationSettings, Fractions, NetworkChoice, Simulated, Stars, TrainingImages
 from galmorph.learning.split import Split
 from galmorph.nets.training.settings import Augmentation, EnsembleSettings
+from galmorph.runs.run_settings import Settings
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput
@@ -107,10 +108,7 @@ class TrainPipeline:
         PipelineError
             If it does not.
         """
-        try:
-            return self.inputs.named(self.images.survey, self.images.band)
-        except PipelineError as error:
-            raise PipelineError(f"pipeline '{self.name}': {error}") from error
+        return _named(self.name, lambda: self.inputs.named(self.images.survey, self.images.band))
 
     def changed(self, name: str, above: Mapping[str, Any]) -> TrainPipeline:
         """Return a pipeline of another name with these sections merged into its own, key by key.
@@ -128,7 +126,7 @@ class TrainPipeline:
 
 
 @dataclass(frozen=True)
-class ClassifySettings:
+class ClassifySettings(Settings):
     """The section ``[classify]``: options of :func:`galmorph.classify`, by the same names.
 
     Parameters
@@ -136,12 +134,17 @@ class ClassifySettings:
     checkpoint
         A checkpoint that ships or the file of one (a relative one lies beside the pipeline); None for the usual one of
         the images.
-    output
-        File of the result; a relative one lies in the folder that the run is given.
+    output, report
+        File of the result, by default named after the catalogue, and folder of a page, None for none; relative ones
+        lie in the folder that the run is given.
+    strict
+        Whether rows without probabilities are an error.
     """
 
     checkpoint: str | None = None
     output: str | None = None
+    report: str | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,12 +171,34 @@ class ClassifyPipeline:
     classify: ClassifySettings = field(default_factory=ClassifySettings)
     name: str = apart("unnamed")
 
+    def named_inputs(self) -> tuple[CatalogInput, ImageInput]:
+        """Return the catalogue and images that the pipeline names.
+
+        Raises
+        ------
+        PipelineError
+            If it does not.
+        """
+        return _named(self.name, self.inputs.named)
+
+    def changed(self, name: str, above: Mapping[str, Any]) -> ClassifyPipeline:
+        """Return a pipeline of another name with these sections merged into its own; raises as of the other kind."""
+        return replace(build(ClassifyPipeline, _merged(to_table(self), above), f"pipeline '{name}'"), name=name)
+
     def to_toml(self) -> str:
         """Write the whole pipeline as the text of one file, which does not extend others."""
         return to_text(to_table(self))
 
 
 Pipeline = TrainPipeline | ClassifyPipeline
+
+
+def _named(pipeline: str, inputs: Callable[[], tuple[CatalogInput, ImageInput]]) -> tuple[CatalogInput, ImageInput]:
+    """Find the inputs of a pipeline, and name it where they are missing."""
+    try:
+        return inputs()
+    except PipelineError as error:
+        raise PipelineError(f"pipeline '{pipeline}': {error}") from error
 
 
 def _files() -> dict[str, Path]:

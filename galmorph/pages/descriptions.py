@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from galmorph.errors import UnknownNameError, unknown_name
@@ -12,6 +13,7 @@ from galmorph.nets.checkpoint.lookup import checkpoint_names
 from galmorph.sky.scheme import load_scheme, scheme_names
 from galmorph.sky.survey import load_survey, survey_names
 from galmorph.stamps.recipe import Recipe
+from galmorph.toml import read_file
 
 __all__ = ["KINDS", "describers", "show"]
 
@@ -19,21 +21,40 @@ KINDS = ("surveys", "schemes", "networks", "checkpoints", "pipelines")
 
 
 def show(name: str) -> str:
-    """Describe everything of this name; ``KIND/NAME`` where one kind is meant.
+    """Describe everything of this name, or a file; ``KIND/NAME`` where one kind is meant.
+
+    A pipeline comes whole, with all that it extends and all defaults, as a file that can be run.
 
     Raises
     ------
     UnknownNameError
         If nothing has this name; the message lists what exists.
+    GalmorphError
+        Of the kind's own, if a file cannot be read.
     """
+    if Path(name).is_file():
+        return _file(Path(name))
     wanted, _, short = name.rpartition("/")
     kinds = [(kind, describers(kind)) for kind in KINDS if not wanted or kind == wanted]
-    texts = [
-        f"{kind.removesuffix('s')} {short}: {by_name[short](short)}" for kind, by_name in kinds if short in by_name
-    ]
+    texts = [_titled(kind, short, by_name[short](short)) for kind, by_name in kinds if short in by_name]
     if not texts:
         raise UnknownNameError(unknown_name("name", name, {n for _, by_name in kinds for n in by_name}))
     return "\n\n".join(texts)
+
+
+def _titled(kind: str, name: str, text: str) -> str:
+    comment = "# " if kind == "pipelines" else ""
+    return f"{comment}{kind.removesuffix('s')} {name}: {text}"
+
+
+def _file(path: Path) -> str:
+    """Describe a file: a checkpoint by its ending, others by a section that only their kind has."""
+    if path.suffix == ".safetensors":
+        return _titled("checkpoints", path.stem, _checkpoint(str(path)))
+    sections = read_file(path, "file")
+    kinds = {"bands": ("surveys", _survey), "questions": ("schemes", _scheme), "layers": ("networks", _network)}
+    kind, describe = next((kinds[key] for key in kinds if key in sections), ("pipelines", _pipeline))
+    return _titled(kind, path.stem, describe(str(path)))
 
 
 def describers(kind: str) -> dict[str, Callable[[str], str]]:

@@ -113,7 +113,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--pipeline": (["q"], "pipeline", "q"),
         "--scheme": (["gz2"], "scheme", "gz2"),
     },
-    "run": {**INPUTS, **TRAINING, **SPLIT},
+    "run": {**INPUTS, **TRAINING, **SPLIT, "--overwrite": ([], "overwrite", True)},
     "tune": {
         **INPUTS,
         **TRAINING,
@@ -299,9 +299,9 @@ def test_labels_may_come_with_inspect(called):
     assert (arguments["labels"], arguments["images"]) == ("l.csv", ["s.zip"])
 
 
-@pytest.mark.parametrize("command", ["classify", "measure"])
+@pytest.mark.parametrize("command", [c for c, signature in SIGNATURES.items() if "command" in signature.parameters])
 def test_the_provenance_names_the_command_line(command, called):
-    words = [*LEAST[command][0], "--survey", "a b"]
+    words = [*LEAST[command][0], "--output", "a b.fits"]
     assert called(command, *words)["command"] == shlex.join(["galmorph", command, *words])
 
 
@@ -345,3 +345,11 @@ def test_a_typing_error_is_one_line_with_what_was_meant(words, meant, capsys):
     assert leaving.value.code == 2
     assert f"did you mean {meant}?" in printed.err
     assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("word", ["labels", "labels=", "=a.csv"])
+def test_an_input_is_a_key_and_a_value(word, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(["run", "p", "-o", "d", "--input", word])
+    assert leaving.value.code == 2
+    assert "expected KEY=VALUE" in capsys.readouterr().err

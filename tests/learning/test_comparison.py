@@ -12,7 +12,6 @@ from astropy.table import Table
 from galmorph.cli import main
 from galmorph.errors import OutputError, PipelineError
 from galmorph.learning.comparison import compare, least_loss, side_by_side
-from galmorph.learning.inputs import read_words
 from galmorph.learning.pipeline import load_training
 from galmorph.nets.checkpoint.file import load_checkpoint
 
@@ -137,7 +136,7 @@ def test_inputs_on_the_command_line_go_before_the_file(folder, tmp_path, capsys)
     asked = ["run", str(folder / "named.toml"), "-o", str(tmp_path / "out"), "--input", "labels=elsewhere.csv"]
     assert main(asked) == 1
     assert "elsewhere.csv" in capsys.readouterr().err
-    made = load_training(folder / "tiny.toml", {"inputs": read_words([f"labels={folder}/labels.csv", "images=b"])})
+    made = load_training(folder / "tiny.toml", {"inputs": {"labels": f"{folder}/labels.csv", "images": "b"}})
     assert made.inputs.images == ("b",)
 
 

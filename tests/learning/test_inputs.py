@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from galmorph.errors import PipelineError
-from galmorph.learning.inputs import LabelInputs, beside, read_words
+from galmorph.learning.inputs import LabelInputs, beside
 from galmorph.learning.pipeline import load_pipeline
 from galmorph.toml import build
 
@@ -18,11 +18,11 @@ NAMES = st.text(st.characters(whitelist_categories=("L", "N")), min_size=1, max_
 
 
 @given(NAMES, st.lists(NAMES, min_size=1, max_size=4))
-def test_words_say_what_a_section_says(labels, images):
-    """Reading words, in any number, gives the inputs that were meant."""
-    words = [f"labels={labels}", *(f"images={name}" for name in images)]
-    made = build(LabelInputs, read_words(words), "p")
-    assert (made.labels, made.images) == (labels, tuple(images))
+def test_a_section_says_which_files(labels, images):
+    """Images in any number; a single one needs no list."""
+    for several in (images, images[0]) if len(images) == 1 else (images,):
+        section = build(LabelInputs, {"labels": labels, "images": several}, "p")
+        assert (section.labels, section.images) == (labels, tuple(images))
 
 
 def test_relative_files_lie_beside_their_pipeline(tmp_path):
@@ -36,24 +36,19 @@ def test_relative_files_lie_beside_their_pipeline(tmp_path):
     assert made.labels == str(tmp_path / "b.csv")
     assert made.images == (f"g={tmp_path}/parts/g.fits", "r=/r/*.fits")
     assert made.file == "name"
-    above = load_pipeline(tmp_path / "mine.toml", {"inputs": read_words(["images=here.zip"])}).inputs
+    above = load_pipeline(tmp_path / "mine.toml", {"inputs": {"images": "here.zip"}}).inputs
     assert above.images == ("here.zip",)
     assert beside({"labels": "a=b/c.csv"}, Path("/x"))["labels"] == "a=/x/b/c.csv"
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["labels"], "expected KEY=VALUE"),
-        (["labels="], "expected KEY=VALUE"),
-        (["label=a.csv"], "did you mean 'labels'"),
-        (["labels=a.csv", "labels=b.csv"], "given twice"),
-    ],
+    ("section", "expected"),
+    [({"label": "a.csv"}, "did you mean 'labels'"), ({"labels": ["a.csv", "b.csv"]}, "expected a file")],
 )
-def test_wrong_words_are_refused(words, expected):
+def test_wrong_sections_are_refused(section, expected):
     """Each says what was expected."""
     with pytest.raises(PipelineError, match=expected):
-        read_words(words)
+        build(LabelInputs, section, "p")
 
 
 @pytest.mark.parametrize("given", [{"labels": "a.csv"}, {"images": "a.zip"}, {"labels": "a.csv", "images": []}])
