@@ -16,6 +16,9 @@ from hypothesis import settings
 settings.register_profile("same", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
+# Its classes assert as tests do, and say as much when they fail.
+pytest.register_assert_rewrite("conformance")
+
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

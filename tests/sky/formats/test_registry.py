@@ -1,0 +1,43 @@
+"""Formats: each of those that are listed does what every format does."""
+
+from __future__ import annotations
+
+from conformance.formats import FormatTests
+
+from galmorph.sky.formats.ecsv import Ecsv
+from galmorph.sky.formats.fits import Fits
+from galmorph.sky.formats.parquet import Parquet
+from galmorph.sky.formats.registry import FORMATS
+from galmorph.sky.formats.text import Text
+from galmorph.sky.formats.votable import VoTable
+
+
+class TestFits(FormatTests):
+    form = Fits()
+    has_one_table = False
+
+
+class TestVoTable(FormatTests):
+    form = VoTable()
+    has_one_table = False
+
+
+class TestEcsv(FormatTests):
+    form = Ecsv()
+    can_be_cut_short = True
+
+
+class TestParquet(FormatTests):
+    form = Parquet()
+
+
+class TestText(FormatTests):
+    form = Text()
+    keeps_units = False
+    keeps_types = False
+    can_be_cut_short = True
+
+
+def test_every_format_is_tested():
+    tested = {type(tests.form) for tests in FormatTests.__subclasses__()}
+    assert {type(form) for form in FORMATS} <= tested
