@@ -1,4 +1,7 @@
-"""Columns: what a run appends to a catalogue, with units, descriptions and UCDs."""
+"""Columns: what a run appends to a catalogue, with units, descriptions and UCDs.
+
+They are decided here alone; each module of :mod:`galmorph.sky.formats` writes them in its format's own words.
+"""
 
 from __future__ import annotations
 
