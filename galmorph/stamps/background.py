@@ -78,14 +78,15 @@ def _some(pixels: FloatArray, usable: BoolArray | None) -> FloatArray:
 def _every(pixels: FloatArray, usable: BoolArray, count: int, every: int) -> FloatArray:
     """Take one of so many usable pixels; there are `count`."""
     values = np.empty((count + every - 1) // every, np.float32)
+    flat, good = pixels.ravel(), usable.ravel()
     taken, wait = 0, 0
-    for i in range(pixels.shape[0]):
-        for j in range(pixels.shape[1]):
-            if usable[i, j]:
-                if wait == 0:
-                    values[taken] = pixels[i, j]
-                    taken, wait = taken + 1, every
-                wait -= 1
+    for i in range(len(flat)):
+        if not good[i]:
+            continue
+        if wait == 0:
+            values[taken] = flat[i]
+            taken, wait = taken + 1, every
+        wait -= 1
     return values
 
 
@@ -213,7 +214,7 @@ def _strips(pixels: FloatArray, usable: BoolArray, level: float, sigma: float, s
 def _count(strips: Array) -> int:
     count = 0
     for value in strips.flat:
-        count += value == value  # noqa: PLR0124 - not NaN
+        count += not math.isnan(value)
     return count
 
 
@@ -224,11 +225,12 @@ def _correlation(strips: Array, lag: int) -> float:
     for i in range(strips.shape[0]):
         for j in range(strips.shape[1]):
             one = strips[i, j]
+            if math.isnan(one):
+                continue
+            count, square = count + 1, square + one * one
             other = strips[i, j + lag] if j + lag < strips.shape[1] else math.nan
-            if one == one:  # noqa: PLR0124 - not NaN
-                count, square = count + 1, square + one * one
-                if other == other:  # noqa: PLR0124
-                    pairs, product = pairs + 1, product + one * other
+            if not math.isnan(other):
+                pairs, product = pairs + 1, product + one * other
     return product / max(pairs, 1) / max(square / max(count, 1), 1e-30)
 
 

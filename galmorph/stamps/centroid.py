@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CENTROIDS", "Barycentre", "barycentre"]
+__all__ = ["CENTROIDS", "IsophotalCentroid", "isophotal_centroid"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -22,7 +22,7 @@ _RIM = 0.8
 
 
 @dataclass(frozen=True)
-class Barycentre:
+class IsophotalCentroid:
     """Flux-weighted mean position of some pixels and its error per axis, in pixels; NaN where they have no light."""
 
     x: float
@@ -30,10 +30,10 @@ class Barycentre:
     error_px: float
 
 
-_NOWHERE = Barycentre(*(float("nan"),) * 3)
+_NOWHERE = IsophotalCentroid(*(float("nan"),) * 3)
 
 
-def barycentre(clean: FloatArray, own: BoolArray, noise: float, fall_px: float = 0.0) -> Barycentre:
+def isophotal_centroid(clean: FloatArray, own: BoolArray, noise: float, fall_px: float = 0.0) -> IsophotalCentroid:
     """Find the barycentre of the pixels of an object: X_IMAGE and Y_IMAGE of SExtractor.
 
     Negative pixels count as such. The error has two parts: that of the same pixels in noise (ERRX2_IMAGE and
@@ -53,7 +53,7 @@ def barycentre(clean: FloatArray, own: BoolArray, noise: float, fall_px: float =
 
     Returns
     -------
-    Barycentre
+    IsophotalCentroid
         NaN where negative pixels leave no light, or push it out of the box about the object.
 
     References
@@ -70,7 +70,7 @@ def barycentre(clean: FloatArray, own: BoolArray, noise: float, fall_px: float =
         return _NOWHERE
     spread = (columns - x) ** 2 + (rows - y) ** 2
     variance = 0.5 * float(spread.sum() + _RIM * fall_px**2 * (spread @ _rim(own)[rows, columns]))
-    return Barycentre(x, y, noise * float(np.sqrt(variance)) / total)
+    return IsophotalCentroid(x, y, noise * float(np.sqrt(variance)) / total)
 
 
 def _rim(own: BoolArray) -> BoolArray:

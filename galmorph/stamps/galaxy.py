@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.flags import Flag
-from galmorph.stamps.centroid import barycentre
+from galmorph.stamps.centroid import isophotal_centroid
 from galmorph.stamps.frame import Frame, frame_about, frame_size
 from galmorph.stamps.radii import Radii, light_within, radii_of
 from galmorph.stamps.scene import Scene
@@ -124,7 +124,7 @@ class Source:
         """Scale length of an exponential disc with this isophote; 0 for a segment of a map, which has no threshold."""
         return math.sqrt(self.row["npix"] / np.pi) / self._log_contrast if self.row["thresh"] > 0 else 0.0
 
-    def centred(self) -> tuple[Window, Flag]:
+    def windowed(self) -> tuple[Window, Flag]:
         """Fit the window that centroid and shape come from."""
         start = float(self.row["x"]), float(self.row["y"])
         frame = frame_about(self.clean, self.bad, *start, *frame_size(1.2 * self.isophotal_px + 2.0))
@@ -139,11 +139,11 @@ class Source:
             return Window(*start, window.position_err_px, shape, nan, converged=False), Flag.NO_CENTROID
         return window, Flag(0) if window.converged else Flag.NO_CENTROID
 
-    def balanced(self, window: Window) -> tuple[Window, Flag]:
-        """Move the centre of a window to the barycentre of the galaxy's own segment, where that has one."""
+    def isophotal(self, window: Window) -> tuple[Window, Flag]:
+        """Move the centre of a window to the isophotal centroid, where the galaxy's own segment has one."""
         start = float(self.row["x"]), float(self.row["y"])
         own = (self.segmentation.labels == self.chosen + 1) & self.segmentation.usable
-        centre = barycentre(self.clean, own, self.noise, self._fall_px)
+        centre = isophotal_centroid(self.clean, own, self.noise, self._fall_px)
         if np.isnan(centre.x) or self._core_is_bad(start):
             return replace(window, x=start[0], y=start[1], converged=False), Flag.NO_CENTROID
         return replace(window, x=centre.x, y=centre.y, position_err_px=centre.error_px), Flag(0)
@@ -180,7 +180,7 @@ class Source:
         rows, columns = (slice(max(at - reach, 0), max(at + reach + 1, 0)) for at in (row, column))
         return bool(self.bad[rows, columns].any())
 
-    def sized(self, window: Window) -> tuple[Frame, Radii | None]:
+    def radii(self, window: Window) -> tuple[Frame, Radii | None]:
         """Measure the radii on a frame that is large enough for them."""
         reach = max(min(max(2.7 * self._expected, _FIRST_FRAME[0]), _FIRST_FRAME[1]) * self.isophotal_px, 12.0)
         farthest = self.farthest_px

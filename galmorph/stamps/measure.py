@@ -13,24 +13,12 @@ from galmorph.stamps.asymmetry import asymmetry
 from galmorph.stamps.compiled import compiled, inner, uninterrupted
 from galmorph.stamps.frame import Frame
 from galmorph.stamps.galaxy import Source
-from galmorph.stamps.petrosian import ETA, petrosian_radius
-from galmorph.stamps.profile import Profile, radial_profile
 from galmorph.stamps.radii import Radii, light_within
 from galmorph.stamps.scene import Scene, object_at
 from galmorph.stamps.segment import NEIGHBOUR_EXTENT, Segmentation, moved_far, neighbour_mask
 from galmorph.stamps.window import Window
 
-__all__ = [
-    "ETA",
-    "LOW_SNR",
-    "Measurement",
-    "Profile",
-    "measure",
-    "nothing",
-    "petrosian_radius",
-    "radial_profile",
-    "reach_of",
-]
+__all__ = ["LOW_SNR", "Measurement", "measure", "reach_of", "undetected"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -174,14 +162,14 @@ def measure(
     segmentation, chosen = object_at(scene, weight, segmentation, x, y)
     if chosen < 0:
         # Nothing stands out here, so nothing is known to be a neighbour either.
-        return nothing(x, y, segmentation, scene.missing_at(x, y))
+        return undetected(x, y, segmentation, scene.missing_at(x, y))
     for extent in _NEIGHBOUR_EXTENTS:
         neighbours = neighbour_mask(segmentation, chosen, extent)
         galaxy = Source.of(scene, segmentation, chosen, neighbours, psf_fwhm_px)
-        window, flags = galaxy.centred()
+        window, flags = galaxy.windowed()
         if centroid == "isophotal":
-            window, flags = galaxy.balanced(window)
-        frame, radii = galaxy.sized(window)
+            window, flags = galaxy.isophotal(window)
+        frame, radii = galaxy.radii(window)
         if extent < NEIGHBOUR_EXTENT and radii is not None and not _is_credible(radii, galaxy.isophotal_px):
             radii = None
         if radii is not None or len(segmentation.objects) == 1:
@@ -204,7 +192,7 @@ def reach_of(centre: tuple[float, float], shape: tuple[int, ...]) -> float:
     return float(min(centre[0], centre[1], width - 1 - centre[0], height - 1 - centre[1]))
 
 
-def nothing(x: float, y: float, segmentation: Segmentation, missing: Flag) -> Measurement:
+def undetected(x: float, y: float, segmentation: Segmentation, missing: Flag) -> Measurement:
     """Say that no object was detected at a position, in pixels, and what is missing there."""
     nan = float("nan")
     flags = missing | Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR

@@ -222,9 +222,15 @@ def _mark(marked: BoolArray, ellipses: DoubleArray, extent: float, value: bool, 
             middle = -0.5 * cxy * dy / cxx
             half = math.sqrt(max((extent * extent - cyy * dy * dy) / cxx + middle * middle, 0.0))
             first, last = max(math.ceil(x + middle - half), 0), min(math.floor(x + middle + half), width - 1)
-            for column in range(first, last + 1):
-                if spared == 0 or labels[row, column] != spared:
-                    marked[row, column] = value
+            _mark_row(marked[row], first, last, value, labels[row], spared)
+
+
+@inner
+def _mark_row(marked: BoolArray, first: int, last: int, value: bool, labels: IntArray, spared: int) -> None:
+    """Set the pixels of a row from the first to the last, but for those of one label (0 for none)."""
+    for column in range(first, last + 1):
+        if spared == 0 or labels[column] != spared:
+            marked[column] = value
 
 
 def _binned(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArray]:
@@ -357,22 +363,26 @@ def _touching(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
 @compiled
 def _meetings(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
     """Labels of objects with pixels next to each other, (P,) n times the lower plus the higher."""
-    height, width = labels.shape
+    flat, width = labels.ravel(), labels.shape[1]
     meetings = np.empty(64, np.intp)
     count = 0
-    for i in range(height):
-        for j in range(width):
-            one = labels[i, j]
-            if one == 0:
-                continue
-            for down, right in ((0, 1), (1, 0)):
-                other = labels[i + down, j + right] if i + down < height and j + right < width else 0
-                if other > 0 and other != one:
-                    if count == len(meetings):
-                        meetings = np.concatenate((meetings, np.empty_like(meetings)))
-                    meetings[count] = n * min(one, other) + max(one, other)
-                    count += 1
+    for k in range(len(flat)):
+        one = flat[k]
+        if one == 0:
+            continue
+        right = flat[k + 1] if (k + 1) % width > 0 else 0
+        for other in (right, flat[k + width] if k + width < len(flat) else 0):
+            if other > 0 and other != one:
+                meetings = _with_room(meetings, count)
+                meetings[count] = n * min(one, other) + max(one, other)
+                count += 1
     return meetings[:count]
+
+
+@inner
+def _with_room(values: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
+    """Double an array that so many values fill; return others as they are."""
+    return np.concatenate((values, np.empty_like(values))) if count == len(values) else values
 
 
 def _is_clump(child: np.void, parent: np.void) -> bool:

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -75,12 +76,10 @@ class Views:
 
     def _each(self) -> Iterator[DoubleArray]:
         extra = [np.array([[xx, xy, 0.0], [yx, yy, 0.0]]) for xx, xy, yx, yy in self.linear]
-        for flip in (False, True)[: 1 + self.flip]:
-            for zoom in self.zooms:
-                for shift in self.shifts:
-                    for angle in self.angles_deg:
-                        view = turn(math.radians(angle), flip=flip, zoom=zoom, shift=shift)
-                        yield from (compose(view, further) for further in extra)
+        flips = (False, True)[: 1 + self.flip]
+        for flip, zoom, shift, angle in product(flips, self.zooms, self.shifts, self.angles_deg):
+            view = turn(math.radians(angle), flip=flip, zoom=zoom, shift=shift)
+            yield from (compose(view, further) for further in extra)
 
     @cached_property
     def distinct(self) -> tuple[DoubleArray, DoubleArray]:

@@ -14,8 +14,9 @@ from scipy import ndimage
 from galmorph.flags import Flag
 from galmorph.stamps.asymmetry import APERTURE, asymmetry
 from galmorph.stamps.frame import frame_about, frame_size
-from galmorph.stamps.measure import Measurement, measure, petrosian_radius, radial_profile
-from galmorph.stamps.petrosian import filled
+from galmorph.stamps.measure import Measurement, measure
+from galmorph.stamps.petrosian import filled, petrosian_radius
+from galmorph.stamps.profile import radial_profile
 from galmorph.stamps.template import light_radii
 
 

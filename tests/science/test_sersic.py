@@ -13,7 +13,9 @@ from galaxies import b_n, noise, sersic
 from scipy import optimize, special
 
 from galmorph.flags import Flag
-from galmorph.stamps.measure import measure, petrosian_radius, radial_profile
+from galmorph.stamps.measure import measure
+from galmorph.stamps.petrosian import petrosian_radius
+from galmorph.stamps.profile import radial_profile
 
 TABLE = {0.5: 1.942, 1.0: 2.113, 2.0: 2.117, 4.0: 1.714}
 LOCAL = {0.5: 1.959, 1.0: 2.158, 2.0: 2.196, 4.0: 1.820, 6.0: 1.359}

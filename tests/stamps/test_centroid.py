@@ -8,7 +8,7 @@ from galaxies import noise, sersic
 
 from galmorph.flags import Flag
 from galmorph.stamps.backends import BACKENDS, backend
-from galmorph.stamps.centroid import barycentre
+from galmorph.stamps.centroid import isophotal_centroid
 from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import measure
 
@@ -39,7 +39,7 @@ def test_the_barycentre_of_two_pixels_divides_their_distance_by_their_flux():
     own = np.zeros(clean.shape, bool)
     own[1, 2] = own[1, 6] = True
     clean[1, 2], clean[1, 6] = 3.0, 1.0
-    found = barycentre(clean, own, 0.5)
+    found = isophotal_centroid(clean, own, 0.5)
     assert (found.x, found.y) == (3.0, 1.0)
     # ERRX2 and ERRY2: sum of (1² + 3²) 0.5² / 4² along x, none along y.
     assert found.error_px == pytest.approx(np.sqrt(0.5 * 10 * 0.25 / 16))
@@ -52,14 +52,14 @@ def test_without_light_there_is_no_barycentre(flux):
     own = np.zeros(clean.shape, bool)
     own[1, 2] = own[1, 6] = True
     clean[1, 2], clean[1, 6] = flux
-    assert np.isnan(barycentre(clean, own, 1.0).x)
+    assert np.isnan(isophotal_centroid(clean, own, 1.0).x)
 
 
 def test_errors_of_a_given_segment_are_those_of_its_noise():
     """In a map that noise had no part in, pulls have a width of 1: 200 draws leave an error of 0.05."""
     image = sersic((SIDE, SIDE), 32.3, 31.8, re=4, q=0.6, flux=600.0)
     labels = (image > 0.5).astype(np.int32)
-    truth = barycentre(image, labels > 0, 1.0)
+    truth = isophotal_centroid(image, labels > 0, 1.0)
     pulls = []
     for seed in range(100):
         found = segmentation_of(image + noise(image.shape, seed=seed), np.ones(image.shape, bool), labels)

@@ -9,7 +9,9 @@ import pytest
 from galaxies import galaxy, noise, sersic
 
 from galmorph.flags import Flag
-from galmorph.stamps.measure import ETA, Measurement, measure, petrosian_radius, radial_profile
+from galmorph.stamps.measure import Measurement, measure
+from galmorph.stamps.petrosian import ETA, petrosian_radius
+from galmorph.stamps.profile import radial_profile
 
 PETROSIAN_OF_EXPONENTIAL = 2.113
 

@@ -11,7 +11,7 @@ from galmorph.flags import Flag
 from galmorph.stamps.backends.growth import DoubleArray, Plain, growth_of, measurement
 from galmorph.stamps.background import Sky
 from galmorph.stamps.labelled import segmentation_of
-from galmorph.stamps.measure import BoolArray, FloatArray, Measurement, nothing
+from galmorph.stamps.measure import BoolArray, FloatArray, Measurement, undetected
 from galmorph.stamps.segment import Segmentation, pick, usable_pixels
 
 __all__ = ["measure_with_photutils"]
@@ -47,14 +47,14 @@ def measure_with_photutils(
     usable = usable_pixels(pixels, weight)
     if not usable.any():
         empty = segmentation_of(pixels, usable, np.zeros(pixels.shape, np.int32))
-        return nothing(x, y, empty, Flag(0))
+        return undetected(x, y, empty, Flag(0))
     _, level, sigma = (float(v) for v in sigma_clipped_stats(pixels[usable], sigma=3.0))
     sky = Sky(level, sigma, int(usable.sum()))
     clean = np.where(usable, pixels - np.float32(level), np.float32(0.0)).astype(np.float64)
     segmentation = segmentation or _detected(clean, usable, sky)
     chosen = pick(segmentation, x, y)
     if chosen < 0:
-        return nothing(x, y, segmentation, Flag(0))
+        return undetected(x, y, segmentation, Flag(0))
     source = SourceCatalog(
         clean, SegmentationImage(segmentation.labels), mask=~usable, error=np.full(clean.shape, sigma)
     )

@@ -10,7 +10,7 @@ import sep
 from galmorph.flags import Flag
 from galmorph.stamps.backends.growth import DoubleArray, Plain, growth_of, measurement
 from galmorph.stamps.background import Sky
-from galmorph.stamps.measure import FloatArray, Measurement, nothing
+from galmorph.stamps.measure import FloatArray, Measurement, undetected
 from galmorph.stamps.segment import Segmentation, pick, usable_pixels
 
 __all__ = ["measure_with_sep"]
@@ -57,7 +57,7 @@ def measure_with_sep(
         segmentation = Segmentation(labels.astype(np.int32), objects, sky, 1.0, usable)
     chosen = pick(segmentation, x, y)
     if chosen < 0:
-        return nothing(x, y, segmentation, Flag(0))
+        return undetected(x, y, segmentation, Flag(0))
     row, bad = segmentation.objects[chosen], ~usable
     at = [float(row["x"])], [float(row["y"])]
     reach = _APERTURE * float(row["a"])

@@ -10,7 +10,8 @@ from galaxies import sersic
 
 from galmorph.nets.training.settings import Augmentation
 from galmorph.nets.training.training_set import REACH, CanvasStack, TrainingSet, canvas, canvas_side, star_canvases
-from galmorph.stamps.measure import petrosian_radius, radial_profile
+from galmorph.stamps.petrosian import petrosian_radius
+from galmorph.stamps.profile import radial_profile
 from galmorph.stamps.recipe import Recipe, stretch
 from galmorph.stamps.warp import stamp_matrix, warp
 
