@@ -16,7 +16,7 @@ from galmorph.learning.sections import Simulated, Stars
 from galmorph.nets.training.training_set import REACH, Canvas, CanvasStack, TrainingSet, canvas, star_canvases
 from galmorph.progress import Progress
 from galmorph.runs.blas import one_blas_thread
-from galmorph.runs.gather import Galaxy, gather, seed_of
+from galmorph.runs.gather import Galaxy, gather, pixel_scale_of, seed_of
 from galmorph.runs.simulated import field_gathering
 from galmorph.sky.images import ImageSource
 from galmorph.sky.mock import simulate
@@ -142,6 +142,7 @@ def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
         x=cutout.x,
         y=cutout.y,
         reach=REACH,
+        scale_arcsec=pixel_scale_of(cutout, images),
         mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
         seed=seed_of(cutout, images),
     )

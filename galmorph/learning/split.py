@@ -13,7 +13,7 @@ import numpy.typing as npt
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.toml import build, expecting
 
-__all__ = ["ALL", "SPLITS", "BlockSplit", "HashSplit", "Split", "read_split", "rows_with"]
+__all__ = ["ALL", "SPLITS", "BlockSplit", "HashSplit", "SkySplit", "Split", "read_split", "rows_with"]
 
 SPLITS = ("train", "validation", "test")
 """What a row may be for."""
@@ -143,7 +143,50 @@ class BlockSplit:
         return words
 
 
-Split = HashSplit | BlockSplit
+@dataclass(frozen=True)
+class SkySplit:
+    """Cells of the sky by the hashes of their places: what stands at one position falls into one part.
+
+    Parameters
+    ----------
+    test, validation, salt, balance
+        As of :class:`HashSplit`; the name of a cell takes the place of the row's.
+    method
+        Tells this way of dividing from others.
+    cell_arcmin
+        Side of a cell; all have the same area.
+    ra, dec
+        Columns of positions in degrees.
+    """
+
+    test: Share
+    validation: Share
+    method: Literal["sky"] = "sky"
+    cell_arcmin: float = 2.0
+    salt: str = ""
+    ra: str = "ra"
+    dec: str = "dec"
+    balance: Values = field(default_factory=dict, metadata=_COLUMNS)
+
+    def __post_init__(self) -> None:
+        if not self.cell_arcmin > 0.0:
+            raise PipelineError(f"cell_arcmin = {self.cell_arcmin}: expected a side above 0")
+        self._by_cell()
+
+    def _by_cell(self) -> HashSplit:
+        return HashSplit(self.test, self.validation, salt=self.salt)
+
+    def divide(self, names: Sequence[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
+        """Divide rows by their positions; see :meth:`HashSplit.divide`."""
+        del names  # the places alone decide
+        ra, dec = (np.asarray(_column(columns, name), np.float64) for name in (self.ra, self.dec))
+        side = self.cell_arcmin / 60.0
+        row = np.floor(dec / side)
+        column = np.floor(ra * np.cos(np.radians((row + 0.5) * side)) / side)
+        return self._by_cell().divide([f"{i:.0f} {j:.0f}" for i, j in zip(row, column, strict=True)], columns)
+
+
+Split = HashSplit | BlockSplit | SkySplit
 """The section ``[split]`` of a pipeline; its ``method`` tells which."""
 
 

@@ -26,7 +26,7 @@ from galmorph.learning.split import SPLITS, rows_with
 from galmorph.learning.viewed import check_views
 from galmorph.nets.architecture.network import Ensemble, NetworkConfig, n_weights, outline
 from galmorph.nets.checkpoint.envelope import Envelope
-from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint
+from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint, rounded, save_checkpoint
 from galmorph.nets.device import resolve_device
 from galmorph.nets.evaluate import evaluate
 from galmorph.nets.training.balance import class_weights, share_weights
@@ -269,7 +269,7 @@ def _checkpoint(
     return Checkpoint(
         name=pipeline.name,
         version=galmorph.__version__,
-        network=trainers[0].best if len(trainers) == 1 else Ensemble([t.best for t in trainers]),
+        network=rounded(trainers[0].best) if len(trainers) == 1 else Ensemble([t.best for t in trainers]),
         scheme=table.scheme,
         recipe=pipeline.recipe,
         envelope=envelope,

@@ -85,7 +85,7 @@ def picture_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Picture |
     cutout, measured = galaxy.cutout, galaxy.measured
     if cutout is None or measured is None:
         return None
-    half = half_width_px(measured, recipe)
+    half = half_width_px(measured, recipe, cutout.scale_arcsec)
     centre = (measured.x, measured.y) if np.isfinite(measured.x) else (cutout.x, cutout.y)
     valid = _valid(cutout.planes, stamp_matrix(*centre, half))
     values = _shown(galaxy, images, recipe, valid)

@@ -15,7 +15,7 @@ from galmorph.errors import OutputError
 from galmorph.flags import UNCLASSIFIABLE, Flag
 from galmorph.progress import Progress, silent
 from galmorph.runs.columns import new_columns
-from galmorph.runs.gather import Galaxy, galaxies, views_of, warn_of_lost
+from galmorph.runs.gather import Galaxy, galaxies, pixel_scale_of, views_of, warn_of_lost
 from galmorph.runs.mismatch import mark_mismatches, warn_of_mismatches
 from galmorph.runs.outcome import Outcome
 from galmorph.runs.plan import Plan, Run
@@ -144,7 +144,7 @@ def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
     cutout, measured = galaxy.cutout, galaxy.measured
     if cutout is None or measured is None:
         return galaxy
-    reach = half_width_px(measured, run.recipe)
+    reach = half_width_px(measured, run.recipe, pixel_scale_of(cutout, run.images))
     x, y = (measured.x, measured.y) if np.isfinite(measured.x) else (cutout.x, cutout.y)
     height, width = cutout.shape
     # A display stamp has nothing beyond its edges, however wide the window was.

@@ -25,7 +25,17 @@ from galmorph.stamps.recipe import Recipe, Stamp, WarpViews, make_views, warp_vi
 from galmorph.stamps.segment import Segmentation, usable_pixels
 from galmorph.stamps.views import ONE
 
-__all__ = ["Galaxy", "Gathering", "galaxies", "gather", "seed_of", "stamp_of", "views_of", "warn_of_lost"]
+__all__ = [
+    "Galaxy",
+    "Gathering",
+    "galaxies",
+    "gather",
+    "pixel_scale_of",
+    "seed_of",
+    "stamp_of",
+    "views_of",
+    "warn_of_lost",
+]
 
 log = logging.getLogger(__name__)
 IntArray = npt.NDArray[np.intp]
@@ -275,10 +285,18 @@ def views_of(
         matrices,
         x=cutout.x,
         y=cutout.y,
+        scale_arcsec=pixel_scale_of(cutout, images),
         mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
         seed=seed_of(cutout, images),
         warp=warp,
     )
+
+
+def pixel_scale_of(cutout: Cutout, images: ImageSource) -> float:
+    """Pixel scale of a cutout in arcsec: its image's, or that of its band; NaN where neither is known."""
+    if np.isfinite(cutout.scale_arcsec) or images.band is None:
+        return cutout.scale_arcsec
+    return images.band.scale_arcsec
 
 
 def seed_of(cutout: Cutout, images: ImageSource) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -36,6 +37,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 _STRETCHES = ("asinh", "display")
 _NEIGHBOURS = ("fill", "keep")
+_OUTSIDES = ("zero", "sky")
+_REFERENCES = ("galaxy", "noise")
 _MARGIN_PX = 16
 # Of 409 SDSS galaxies: median .63, 5 to 95 % from .46 to .77 (tests/science/test_other_codes.py).
 _RPET_PER_EXTENT = 0.63
@@ -53,14 +56,23 @@ class Recipe:
         1 for one band, 3 for colour.
     half_width_rpet
         Half-width of the stamp in Petrosian radii.
+    half_width_arcsec
+        Half-width of a stamp that is the same for all galaxies, so that the network sees their sizes; 0 for one that
+        scales with the galaxy. It scales with it also where the images do not say their pixel scale.
     default_rpet_px
         Radius taken where nothing was detected; a galaxy without a Petrosian radius gets it from its isophotal extent.
     neighbours
         ``'fill'``: other objects are replaced by the galaxy's own profile at that radius plus sky noise;
         ``'keep'``: they stay.
+    outside
+        What lies past the edges of a cutout: ``'zero'``, or ``'sky'``, noise like that of the sky, so that the edges
+        of an image say nothing about the galaxy.
     stretch
-        ``'asinh'``: asinh(gain · I / <I>) / 3 with <I> the mean brightness inside the Petrosian radius;
+        ``'asinh'``: asinh(gain · I / <I>) / 3 with <I> what `reference` says;
         ``'display'``: planes are display colours in [0, 1] already.
+    reference
+        ``'galaxy'``: the mean brightness inside the Petrosian radius; ``'noise'``: that of the sky, so that the
+        network sees how faint a galaxy is.
     gain
         Of the asinh stretch.
     softening_mjysr
@@ -76,9 +88,12 @@ class Recipe:
     size: int = 64
     planes: int = 1
     half_width_rpet: float = 2.0
+    half_width_arcsec: float = 0.0
     default_rpet_px: float = 8.0
     neighbours: Literal["fill", "keep"] = "fill"
+    outside: Literal["zero", "sky"] = "zero"
     stretch: Literal["asinh", "display"] = "asinh"
+    reference: Literal["galaxy", "noise"] = "galaxy"
     gain: float = 2.0
     softening_mjysr: float = 0.0
     display_top: float = 1.0
@@ -90,7 +105,11 @@ class Recipe:
             raise PipelineError(unknown_name("stretch of a recipe", self.stretch, _STRETCHES))
         if self.neighbours not in _NEIGHBOURS:
             raise PipelineError(unknown_name("neighbours setting of a recipe", self.neighbours, _NEIGHBOURS))
-        if self.size < 8 or self.planes not in (1, 3) or self.half_width_rpet <= 0:
+        if self.outside not in _OUTSIDES:
+            raise PipelineError(unknown_name("outside of a recipe", self.outside, _OUTSIDES))
+        if self.reference not in _REFERENCES:
+            raise PipelineError(unknown_name("reference of a recipe's stretch", self.reference, _REFERENCES))
+        if self.size < 8 or self.planes not in (1, 3) or self.half_width_rpet <= 0 or self.half_width_arcsec < 0:
             raise PipelineError(
                 f"recipe with size {self.size}, planes {self.planes}, half_width_rpet {self.half_width_rpet}: "
                 "expected at least 8 pixels, 1 or 3 planes and a positive half-width"
@@ -150,7 +169,7 @@ def prepare(
     if recipe.stretch == "display":
         return fill(np.nan_to_num(planes, posinf=0.0, neginf=0.0), bad, measured, seed), 1.0
     flux = np.nan_to_num(planes - np.float32(measured.sky_level), posinf=0.0, neginf=0.0)
-    brightness = _brightness(measured)
+    brightness = _brightness(measured) if recipe.reference == "galaxy" else 2.0 * _faintest(measured)
     if recipe.softening_mjysr > 0 and np.isfinite(mjysr_per_unit):
         unit = recipe.softening_mjysr / mjysr_per_unit
         flux = (np.arcsinh(flux / unit) * unit).astype(np.float32)
@@ -248,6 +267,7 @@ def prepare_around(
     x: float,
     y: float,
     reach: float = 1.0,
+    scale_arcsec: float = float("nan"),
     mjysr_per_unit: float = float("nan"),
     seed: int = 0,
 ) -> Prepared:
@@ -259,12 +279,42 @@ def prepare_around(
         (C, H, W); NaN where there is no data.
     x, y
         Centre to use where the measurement has none.
+    scale_arcsec
+        Of the cutout's pixels; NaN where it is not known.
     """
     centre = (measured.x, measured.y) if np.isfinite(measured.x) else (x, y)
-    half = half_width_px(measured, recipe)
+    half = half_width_px(measured, recipe, scale_arcsec)
+    if recipe.outside == "sky":
+        planes, measured, centre = _widened(planes, measured, centre, reach * half)
     window, near = _around(measured, centre, reach * half + _MARGIN_PX, planes.shape[1:])
     ready, brightness = prepare(planes[:, *window], near, recipe, mjysr_per_unit=mjysr_per_unit, seed=seed)
     return Prepared(ready, centre[0] - window[1].start, centre[1] - window[0].start, half, brightness)
+
+
+def _widened(
+    planes: FloatArray, measured: Measurement, centre: tuple[float, float], reach: float
+) -> tuple[FloatArray, Measurement, tuple[float, float]]:
+    """Add pixels without data all around until a stamp about the centre lies inside; they are filled like others."""
+    height, width = planes.shape[1:]
+    x, y = centre
+    before = max(math.ceil(reach - y), 0), max(math.ceil(reach - x), 0)
+    after = max(math.ceil(y + reach) - height + 1, 0), max(math.ceil(x + reach) - width + 1, 0)
+    if not any((*before, *after)):
+        return planes, measured, centre
+    rim = list(zip(before, after, strict=True))
+    segmentation = replace(
+        measured.segmentation,
+        labels=np.pad(measured.segmentation.labels, rim),
+        usable=np.pad(measured.segmentation.usable, rim),
+    )
+    wider = replace(
+        measured,
+        x=measured.x + before[1],
+        y=measured.y + before[0],
+        segmentation=segmentation,
+        neighbours=np.pad(measured.neighbours, rim),
+    )
+    return np.pad(planes, [(0, 0), *rim], constant_values=np.nan), wider, (x + before[1], y + before[0])
 
 
 WarpViews: TypeAlias = Callable[[FloatArray, npt.NDArray[np.float64], int], FloatArray]
@@ -284,6 +334,7 @@ def make_views(
     *,
     x: float,
     y: float,
+    scale_arcsec: float = float("nan"),
     mjysr_per_unit: float = float("nan"),
     seed: int = 0,
     warp: WarpViews = warp_views,
@@ -294,6 +345,8 @@ def make_views(
     ----------
     planes, mjysr_per_unit, seed
         As of :func:`prepare`.
+    scale_arcsec
+        Of the cutout's pixels; NaN where it is not known.
     matrices
         (V, 2, 3) from the coordinates of each view to the stamp's: see :class:`galmorph.stamps.views.Views`, and
         :data:`galmorph.stamps.views.ONE` for the stamp as it is.
@@ -307,8 +360,8 @@ def make_views(
     Stamp
         (V, C, size, size), not yet stretched.
     """
-    about = {"x": x, "y": y, "reach": max(reach_of(matrices), 1.0), "mjysr_per_unit": mjysr_per_unit}
-    ready = prepare_around(planes, measured, recipe, seed=seed, **about)
+    about = {"x": x, "y": y, "scale_arcsec": scale_arcsec, "mjysr_per_unit": mjysr_per_unit}
+    ready = prepare_around(planes, measured, recipe, reach=max(reach_of(matrices), 1.0), seed=seed, **about)
     upright = stamp_matrix(ready.x, ready.y, ready.half_px)
     return Stamp(warp(ready.planes, compose(upright[None], matrices), recipe.size), ready.brightness)
 
@@ -328,8 +381,10 @@ def _around(
     return window, replace(measured, x=x, y=y, segmentation=segmentation, neighbours=neighbours)
 
 
-def half_width_px(measured: Measurement, recipe: Recipe) -> float:
-    """Half-width of the stamp in cutout pixels: that of the Petrosian radius, or of the likeliest one."""
+def half_width_px(measured: Measurement, recipe: Recipe, scale_arcsec: float = float("nan")) -> float:
+    """Half-width of the stamp in cutout pixels: fixed on the sky, or that of the (likeliest) Petrosian radius."""
+    if recipe.half_width_arcsec > 0.0 and np.isfinite(scale_arcsec):
+        return recipe.half_width_arcsec / scale_arcsec
     return recipe.half_width_rpet * _radius(measured, recipe.default_rpet_px)
 
 

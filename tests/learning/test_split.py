@@ -27,6 +27,26 @@ def test_hashed_parts_do_not_depend_on_the_other_rows():
     assert read_split({**split, "salt": "another"}, "p").divide(names, {}).tolist() != parts.tolist()
 
 
+def test_cells_on_the_sky_fall_into_one_part_whatever_the_names():
+    """Two rows at one position stay together, and so do most neighbours; the shares are kept."""
+    rng = np.random.default_rng(3)
+    ra, dec = rng.uniform(150.0, 150.5, 4000), rng.uniform(2.0, 2.5, 4000)
+    table = {"method": "sky", "cell_arcmin": 1.0, "test": 0.2, "validation": 0.2}
+    split, names = read_split(table, "p"), [str(n) for n in range(4000)]
+    parts = split.divide(names, {"ra": ra, "dec": dec})
+    assert (parts == "test").mean() == pytest.approx(0.2, abs=0.05)
+    assert (parts == "validation").mean() == pytest.approx(0.2, abs=0.05)
+    assert split.divide(["twin"] * 4000, {"ra": ra, "dec": dec}).tolist() == parts.tolist()
+    assert (split.divide(names, {"ra": ra, "dec": dec + 1.0 / 3600.0}) != parts).mean() < 0.05
+    renamed = read_split(table | {"ra": "RA", "dec": "DEC"}, "p").divide(names, {"RA": ra, "DEC": dec})
+    assert renamed.tolist() == parts.tolist()
+
+
+def test_a_cell_without_a_side_is_refused():
+    with pytest.raises(PipelineError, match="expected a side above 0"):
+        read_split({"method": "sky", "cell_arcmin": 0.0, "test": 0.2, "validation": 0.2}, "p")
+
+
 def test_rows_that_are_not_eligible_always_train():
     names = [f"{n}.jpg" for n in range(400)]
     block = np.array(["a", "b"] * 200)

@@ -232,6 +232,7 @@ def test_a_broken_or_missing_scheme_file_is_a_scheme_error(tmp_path, text):
 SHIPPED = {
     "gz1": (1, 6),
     "candels-visual": (1, 5),
+    "candels-shares": (1, 5),
     "gz-ceers": (None, 39),
     "gz2": (11, 37),
     "gz2-class13": (None, 13),

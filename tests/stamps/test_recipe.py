@@ -36,6 +36,9 @@ def test_a_recipe_survives_its_dictionary():
         ({"size": 4}, "at least 8 pixels"),
         ({"planes": 2}, "1 or 3 planes"),
         ({"half_width_rpet": 0.0}, "positive half-width"),
+        ({"half_width_arcsec": -1.0}, "positive half-width"),
+        ({"outside": "noise"}, "sky, zero"),
+        ({"reference": "sky"}, "galaxy, noise"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(settings, words):
@@ -47,6 +50,48 @@ def test_a_wrong_setting_is_named_in_one_line(settings, words):
 def test_the_field_of_view_scales_with_the_petrosian_radius(scene):
     _, found = scene
     assert half_width_px(found, Recipe(half_width_rpet=2.5)) == pytest.approx(2.5 * found.rpet_px)
+
+
+def test_a_fixed_field_of_view_is_the_same_for_all_galaxies(scene):
+    """On the sky; without a pixel scale it scales with the galaxy."""
+    _, found = scene
+    fixed = Recipe(half_width_arcsec=1.92)
+    blank = measure(np.zeros(SHAPE, np.float32), 48, 48)
+    assert half_width_px(found, fixed, 0.06) == half_width_px(blank, fixed, 0.06) == pytest.approx(32.0)
+    assert half_width_px(found, fixed, 0.03) == pytest.approx(64.0)
+    assert half_width_px(found, fixed) == half_width_px(found, Recipe())
+
+
+def test_past_the_edges_of_a_cutout_lies_nothing_or_a_sky(scene):
+    """Of the same noise and about the same galaxy, which does not move."""
+    image, _ = scene
+    noisy = image[20:90, 30:95] + np.random.default_rng(1).normal(0.0, 2.0, (70, 65)).astype(np.float32)
+    found = measure(noisy, 18.0, 28.0)
+    view = {"x": 18.0, "y": 28.0, "scale_arcsec": 0.1}
+    stamps = {
+        kind: make_views(noisy[None], found, Recipe(half_width_arcsec=4.0, outside=kind), ONE.matrices, **view)
+        for kind in ("zero", "sky")
+    }
+    zero, sky = (stamps[kind].pixels[0, 0] for kind in ("zero", "sky"))
+    beyond = zero == 0.0
+    assert 0.1 < beyond.mean() < 0.9
+    assert abs(sky[beyond].mean()) < 1.0
+    assert 0.5 < sky[beyond].std() < 4.0
+    inside = zero[24:40, 24:40]
+    np.testing.assert_allclose(sky[24:40, 24:40], inside, atol=0.02 * inside.max())
+
+
+def test_a_stretch_by_the_noise_tells_bright_galaxies_from_faint_ones(scene):
+    """One by the galaxy's own brightness does not."""
+    image, _ = scene
+    noise = np.random.default_rng(2).normal(0.0, 1.0, SHAPE).astype(np.float32)
+    for reference, same in (("galaxy", True), ("noise", False)):
+        peaks = []
+        for factor in (1.0, 4.0):
+            bright = factor * (image - 30.0) + noise
+            ready, scale = prepare(bright[None], measure(bright, 48, 48), Recipe(reference=reference))
+            peaks.append(ready.max() / scale)
+        assert bool(peaks[1] / peaks[0] < 1.3) is same
 
 
 def test_without_a_radius_the_default_is_taken():

@@ -50,8 +50,10 @@ __all__ = [
     "Checkpoint",
     "OnnxRunner",
     "contents_of",
+    "is_halved",
     "load_checkpoint",
     "read_envelope",
+    "rounded",
     "save_checkpoint",
 ]
 
@@ -62,6 +64,7 @@ _FORMAT = "2"
 _MIXED = "3"  # says for each network its text and its share; written only where these differ
 _READ_BY = {"1": "0.1.0"}  # the version of galmorph that reads a format which is no longer read
 _BATCH = 64
+_LARGE = 1_500_000
 _EMBEDDING = "embedding."  # begins the names of arrays that are no weights
 
 
@@ -74,7 +77,8 @@ class Checkpoint:
     name, version
         What the output's `gm_model` column says.
     network
-        In evaluation mode; an ensemble's probabilities are averaged. Kernels of ensembles are stored in half precision.
+        In evaluation mode; an ensemble's probabilities are averaged. Kernels of
+        ensembles and of large networks are stored in half precision.
     scheme, recipe, envelope
         Which answers it gives, how the stamps that it sees are made, and what those of its training were like.
     temperatures
@@ -367,6 +371,19 @@ def _fitted(checkpoint: Checkpoint) -> dict[str, Any]:
     return parts
 
 
+def is_halved(network: Network | Ensemble) -> bool:
+    """Tell whether kernels are stored in half precision: those of ensembles and of large networks."""
+    return isinstance(network, Ensemble) or n_weights(network) > _LARGE
+
+
+def rounded(network: Network) -> Network:
+    """Round kernels to half precision where they will be stored so, for what is fitted to the network afterwards."""
+    for kernel in network.parameters() if is_halved(network) else ():
+        if kernel.ndim > 1:
+            kernel.data = kernel.data.half().to(kernel.dtype)
+    return network
+
+
 def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
     """Write a checkpoint and its card, each atomically.
 
@@ -377,9 +394,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
     """
     path = Path(path)
     contents = contents_of(checkpoint)
-    members = contents["members"]
+    halved = is_halved(checkpoint.network)
     weights = {
-        k: (v.half() if members > 1 and v.ndim > 1 else v)
+        k: (v.half() if halved and v.ndim > 1 else v)
         .detach()
         .cpu()
         .clone(memory_format=torch.contiguous_format)  # the same network may be there twice

@@ -248,11 +248,12 @@ class Trainer:
         # Early on the average follows closely, so that it does not remember the start.
         step = self.done * self.steps_per_epoch
         decay = min(self.settings.average, (1.0 + step) / (10.0 + step))
-        for kept, new in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1.0 - decay)
-            else:
-                kept.copy_(new)
+        pairs = list(zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True))
+        kept, new = zip(*((a, b) for a, b in pairs if a.dtype.is_floating_point), strict=True)
+        torch._foreach_lerp_(kept, new, 1.0 - decay)
+        for old, newer in pairs:
+            if not old.dtype.is_floating_point:
+                old.copy_(newer)
 
     @torch.no_grad()
     def validation_loss(self) -> float:
