@@ -110,7 +110,7 @@ def named_errors(name: str) -> Iterator[None]:
     try:
         yield
     except PipelineError as error:
-        raise PipelineError(str(error) if name in str(error) else f"{name}: {error}") from error
+        raise type(error)(str(error) if name in str(error) else f"{name}: {error}") from error
 
 
 def train(

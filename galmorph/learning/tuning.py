@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from galmorph.errors import CheckpointError, OutputError, PipelineError
+from galmorph.errors import CheckpointError, DivergedError, OutputError, PipelineError
 from galmorph.learning.assembly import KeptSets
 from galmorph.learning.comparison import least_loss, write_table
 from galmorph.learning.inputs import opened
@@ -33,7 +34,9 @@ from galmorph.toml import to_table
 
 __all__ = ["Blend", "Trial", "Tuned", "tune"]
 
+log = logging.getLogger(__name__)
 _TRIALS = "trials"
+_DIVERGED = "diverged.txt"
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,23 @@ class Trial:
 
     @property
     def is_done(self) -> bool:
-        """Whether checkpoint and card, which is written last, are there."""
-        return self.path.exists() and self.path.with_suffix(".json").exists()
+        """Whether checkpoint and card, which is written last, are there, or there will be none."""
+        return self.is_diverged or (self.path.exists() and self.path.with_suffix(".json").exists())
+
+    @property
+    def is_diverged(self) -> bool:
+        """Whether its training lost its numbers, as some draws of a wide range do."""
+        return (self.folder / _DIVERGED).exists()
 
     def run(self, training: Callable[..., Any], progress: Progress) -> None:
         """Train it unless it is done."""
-        if not self.is_done:
+        if self.is_done:
+            return
+        try:
             training(self.pipeline, self.folder, progress=progress)
+        except DivergedError as error:
+            log.warning("%s is ranked last: %s", self.about, error)
+            (self.folder / _DIVERGED).write_text(f"{error}\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -188,28 +201,30 @@ def _clear(trial: Trial) -> None:
 
 
 def _ranked(search: Search, trials: Sequence[Trial]) -> tuple[Table, list[int]]:
-    """Return the table of the trials that are done, and their numbers from the best to the worst."""
-    cards = [read_card(t.path) for t in trials]
+    """Return the table of the trials, and the numbers of those with a checkpoint from the best to the worst."""
+    cards = [{} if t.is_diverged else read_card(t.path) for t in trials]
     scores = [_scores(card) for card in cards]
-    if search.measure not in scores[0]:
-        raise PipelineError(f"[tune] measure = {search.measure!r} is none of these labels': {', '.join(scores[0])}")
-    worth = np.array([MEASURES[search.measure] * of_trial[search.measure] for of_trial in scores])
+    names = [name for name in MEASURES if any(name in of_trial for of_trial in scores)]
+    if names and search.measure not in names:
+        raise PipelineError(f"[tune] measure = {search.measure!r} is none of these labels': {', '.join(names)}")
+    worth = np.array([MEASURES[search.measure] * of_trial.get(search.measure, np.nan) for of_trial in scores])
     ranking = np.argsort(np.where(np.isfinite(worth), worth, np.inf), kind="stable")
     table = Table({"trial": [t.number for t in trials], "rank": np.argsort(ranking) + 1})
-    for name in MEASURES:
-        if name in scores[0]:
-            table[f"validation_{name}"] = np.array([of_trial[name] for of_trial in scores])
-            table[f"validation_{name}"].info.format = ".5g"
-    table["epochs"] = [sum(len(curve) for curve in card["curves"]) for card in cards]
-    table["weights"] = [int(card["weights"]) for card in cards]
+    for name in names:
+        table[f"validation_{name}"] = np.array([of_trial.get(name, np.nan) for of_trial in scores])
+        table[f"validation_{name}"].info.format = ".5g"
+    table["epochs"] = [sum(len(curve) for curve in card.get("curves", ())) for card in cards]
+    table["weights"] = [int(card.get("weights", 0)) for card in cards]
     for path in (r.path for r in search.ranges):
         table[path] = _column([_value(t.pipeline, path) for t in trials])
-    table["checkpoint"] = [str(t.path.relative_to(t.folder.parent.parent)) for t in trials]
+    table["checkpoint"] = ["" if t.is_diverged else str(t.path.relative_to(t.folder.parent.parent)) for t in trials]
     table.meta["measure"], table.meta["seed"] = search.measure, search.seed
-    return table, [int(n) for n in ranking]
+    return table, [int(n) for n in ranking if not trials[n].is_diverged]
 
 
 def _scores(card: Mapping[str, Any]) -> dict[str, float]:
+    if not card:
+        return {}
     validation = card["validation"]
     pooled = {k: float(validation["pooled"][k]) for k in ("rmse", "signal_explained") if k in validation["pooled"]}
     overall = {k: float(validation[k]) for k in ("accuracy",) if k in validation}

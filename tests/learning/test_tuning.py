@@ -214,3 +214,27 @@ def test_a_pipeline_without_ranges_says_what_to_add(folder, tmp_path, capsys):
         tune(load_training(folder / "tiny.toml"), tmp_path / "out")
     assert main(["tune", str(folder / "search.toml"), "--fit-shares", "-o", str(tmp_path / "out")]) == 1
     assert "--blend N" in capsys.readouterr().err
+
+
+def test_a_trial_that_loses_its_numbers_is_ranked_last_and_the_search_goes_on(folder, tmp_path, caplog):
+    """Of two learning rates one is far too high; a search that goes on does not try it again."""
+    text = SEARCH.replace("{ low = 3e-3, high = 3e-2, log = true }", "[0.01, 1e30]").replace("epochs = 3", "epochs = 1")
+    (folder / "wide.toml").write_text(drawn.PIPELINE + text.replace("trials = 3", "trials = 4"))
+    wide = load_training(folder / "wide.toml")
+    tuned = tune(wide, tmp_path / "out")
+    lost = tuned.table["train.learning_rate"] == 1e30
+    assert 0 < lost.sum() < 4
+    assert np.isnan(tuned.table["validation_loss"]).tolist() == lost.tolist()
+    assert tuned.table["rank"][lost].min() > tuned.table["rank"][~lost].max()
+    assert (tuned.table["checkpoint"] == "").tolist() == lost.tolist()
+    assert len(tuned.ranking) == (~lost).sum()
+    assert all(path.exists() for path in tuned.ranking)
+    first = int(tuned.table["trial"][lost][0])
+    said = (tmp_path / "out" / "trials" / f"{first:03d}" / "diverged.txt").read_text()
+    assert "network 1: the" in said
+    assert "step" in said
+    assert f"trial {first} (" in caplog.text
+    caplog.clear()
+    again = tune(wide, tmp_path / "out", resume=True)
+    assert [str(v) for v in again.table["checkpoint"]] == [str(v) for v in tuned.table["checkpoint"]]
+    assert caplog.text == ""
