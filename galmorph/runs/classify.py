@@ -14,6 +14,7 @@ import numpy.typing as npt
 from galmorph.errors import OutputError
 from galmorph.flags import UNCLASSIFIABLE, Flag
 from galmorph.progress import Progress, silent
+from galmorph.runs.blas import one_blas_thread
 from galmorph.runs.columns import new_columns
 from galmorph.runs.gather import Galaxy, galaxies, pixel_scale_of, views_of, warn_of_lost
 from galmorph.runs.mismatch import mark_mismatches, warn_of_mismatches
@@ -104,6 +105,7 @@ def _after(before: int, of: int, progress: Progress) -> Progress:
     return report
 
 
+@one_blas_thread
 def classify_part(plan: Plan, rows: IntArray, *, progress: Progress = silent) -> Results:
     """Measure, and unless the plan has no network classify, some rows: nothing else is needed or changed.
 

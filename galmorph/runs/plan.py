@@ -116,7 +116,8 @@ class Plan:
     """What a run does: its inputs and settings, without anything that is open.
 
     A plan can be pickled and carried out elsewhere, whole or in parts, wherever its paths lead to the same files: these
-    are opened on first use and stay open until :meth:`close`, and are no part of the pickle.
+    are opened on first use and stay open until :meth:`close`, and are no part of the pickle. Images in memory are put
+    into files, which the pickle names, and which last until then.
 
     Parameters
     ----------
@@ -151,7 +152,7 @@ class Plan:
         self.images.known_bands()  # says which survey and bands there are
         catalog = self.catalog.open()
         checkpoint, device = self._network() if self.network else (None, "cpu")
-        images = self.images.open()
+        images = self._files.open()
         half_width = (checkpoint.recipe if checkpoint is not None else _MEASURED).half_width_rpet
         how = self.settings
         gathering = Gathering(catalog, images, half_width, how.detect, how.backend, how.centroid)
@@ -163,6 +164,11 @@ class Plan:
             raise
         return run
 
+    @cached_property
+    def _files(self) -> ImageInput:
+        """The images with none of them in memory: files, which live as long as the plan is in use."""
+        return self.images.stored()
+
     def check(self) -> None:
         """Open all files and refuse what does not fit, before work starts; raises as :attr:`run`."""
         _ = self.run
@@ -171,9 +177,10 @@ class Plan:
         """Close what was opened; images that came open are left alone."""
         if (run := self.__dict__.pop("run", None)) is not None:
             self._close(run.images)
+        self.__dict__.pop("_files", None)
 
     def __getstate__(self) -> Mapping[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {"images": self._files}
 
     def _network(self) -> tuple[Checkpoint, str]:
         """Load the checkpoint and choose the device."""

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import small_sky
+from astropy.io import fits
+from astropy.wcs import WCS
 from plans import plan_of
 
 from galmorph import open_images
-from galmorph.errors import CatalogError, CheckpointError, GalmorphError
+from galmorph.errors import CatalogError, CheckpointError, GalmorphError, ImageError
 from galmorph.flags import Flag
 from galmorph.runs import classify as module
 from galmorph.runs.classify import classify, classify_part, parts_of
@@ -147,6 +149,20 @@ def test_a_loaded_checkpoint_and_a_table_can_be_pickled_too(plan):
     assert_equal(classify_part(copy, np.arange(7)), classify_part(other, np.arange(7)))
     copy.close()
     other.close()
+
+
+def test_images_in_memory_are_named_by_a_file_that_lasts_as_long_as_the_plan_is_in_use(plan, folder):
+    with fits.open(folder / "image.fits") as hdus:
+        pixels, header = np.array(hdus[0].data, np.float32), hdus[0].header
+    mine = plan_of(small_sky.table(), (pixels, WCS(header)), checkpoint=plan.checkpoint, **H)
+    pickled = pickle.dumps(mine)
+    assert len(pickled) < pixels.nbytes / 10
+    copy = pickle.loads(pickled)
+    assert_equal(classify_part(copy, np.arange(7)), classify_part(mine, np.arange(7)))
+    copy.close()
+    mine.close()
+    with pytest.raises(ImageError):
+        copy.check()
 
 
 def test_images_that_came_open_are_not_closed(plan):
