@@ -10,7 +10,7 @@ with `constant` the RMSE of always answering the training part's mean fractions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from scipy import stats
 from galmorph.sky.scheme import Labels, Scheme
 
 __all__ = [
+    "CLEAR",
     "MIN_VOTES",
     "countable",
     "evaluate",
@@ -34,6 +35,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 MIN_VOTES = 3
 """A question counts for a galaxy when at least so many people were asked; fractions of classes count always."""
+CLEAR = 0.75
+"""A galaxy is clear where one answer has at least this share of the votes."""
+_ONE = 1.0 + 1e-6  # rounded shares may sum to a little more
+_TIE = 1e-6
 
 
 def mean_fractions(labels: Labels, scheme: Scheme) -> FloatArray:
@@ -49,12 +54,12 @@ def countable(labels: Labels) -> BoolArray:
     """Tell which labels count, (N, A): enough people were asked, or they are fractions or classes."""
     # Totals of at most 1 are fractions or classes, whose number of votes is not known.
     few = labels.totals < MIN_VOTES
-    counting: BoolArray = (labels.totals > 0) & (~few | (labels.totals.max(initial=0.0) <= 1.0))
+    counting: BoolArray = (labels.totals > 0) & (~few | (labels.totals.max(initial=0.0) <= _ONE))
     return counting
 
 
 def signal_explained(
-    truth: FloatArray, predicted: FloatArray, totals: FloatArray, constant: FloatArray
+    truth: FloatArray, predicted: FloatArray, totals: FloatArray, constant: FloatArray, *, noise: float = 0.0
 ) -> dict[str, float]:
     """Compare fractions of one question.
 
@@ -64,12 +69,15 @@ def signal_explained(
         (N, answers) vote fractions, probabilities, numbers of votes.
     constant
         (answers,) mean fractions of the training part.
+    noise
+        RMSE of the labels themselves, for the floor where the number of votes is not known.
 
     Returns
     -------
     ``rmse``, ``constant`` (its RMSE), ``floor`` and ``signal_explained``.
     """
-    floor2 = float((truth * (1.0 - truth) / totals).mean()) if totals.max(initial=0.0) > 1.0 else 0.0
+    counted = totals.max(initial=0.0) > _ONE
+    floor2 = float((truth * (1.0 - truth) / totals).mean()) if counted else noise**2
     rmse2 = float(((truth - predicted) ** 2).mean())
     constant2 = float(((truth - constant) ** 2).mean())
     explained = 1.0 - (rmse2 - floor2) / (constant2 - floor2) if constant2 > floor2 else float("nan")
@@ -113,8 +121,9 @@ def evaluate(conditional: FloatArray, labels: Labels, scheme: Scheme, constant: 
     Returns
     -------
     A plain dictionary: for each question and pooled over all the RMSE, the constant predictor's, the floor, the signal
-    explained and the calibration error; Spearman's correlation per answer; for classes accuracy, recalls and the
-    confusion matrix (rows: truth).
+    explained and the calibration error; Spearman's and Pearson's correlation per answer; for classes accuracy (any of
+    several answers with the same share is right), that on clear galaxies, recalls and the confusion matrix (rows:
+    truth).
     """
     counting = countable(labels)
     fractions = labels.fractions
@@ -127,7 +136,7 @@ def evaluate(conditional: FloatArray, labels: Labels, scheme: Scheme, constant: 
     result: dict[str, Any] = {
         "rows": len(labels),
         "questions": questions,
-        "pooled": _pooled(conditional, labels, counting, constant),
+        "pooled": _pooled(conditional, labels, counting, constant, scheme.noise),
     }
     if scheme.kind == "exclusive":
         result |= _classes(conditional, labels, scheme)
@@ -147,32 +156,38 @@ def _question(
     if not rows.any():
         return {"rows": 0}
     scores: dict[str, Any] = {"rows": int(rows.sum())}
-    scores |= signal_explained(truth[rows], predicted[rows], totals[rows], constant)
+    scores |= signal_explained(truth[rows], predicted[rows], totals[rows], constant, noise=scheme.noise)
     scores["calibration_error"] = expected_calibration_error(predicted[rows].ravel(), truth[rows].ravel())
     keys = scheme.keys[where]
-    scores["spearman"] = {k: _spearman(truth[rows, i], predicted[rows, i]) for i, k in enumerate(keys)}
+    for name, correlation in (("spearman", stats.spearmanr), ("pearson", stats.pearsonr)):
+        scores[name] = {k: _correlated(truth[rows, i], predicted[rows, i], correlation) for i, k in enumerate(keys)}
     return scores
 
 
-def _spearman(truth: FloatArray, predicted: FloatArray) -> float | None:
+def _correlated(truth: FloatArray, predicted: FloatArray, correlation: Callable[..., Any]) -> float | None:
     if len(truth) < 3 or np.ptp(truth) == 0 or np.ptp(predicted) == 0:
         return None
-    return float(stats.spearmanr(truth, predicted).statistic)
+    return float(correlation(truth, predicted).statistic)
 
 
-def _pooled(conditional: FloatArray, labels: Labels, counting: BoolArray, constant: FloatArray) -> dict[str, float]:
+def _pooled(
+    conditional: FloatArray, labels: Labels, counting: BoolArray, constant: FloatArray, noise: float
+) -> dict[str, float]:
     if not counting.any():
         return {}
     everywhere = np.broadcast_to(constant, conditional.shape)
     return signal_explained(
-        labels.fractions[counting], conditional[counting], labels.totals[counting], everywhere[counting]
+        labels.fractions[counting], conditional[counting], labels.totals[counting], everywhere[counting], noise=noise
     )
 
 
 def _classes(conditional: FloatArray, labels: Labels, scheme: Scheme) -> dict[str, Any]:
     labelled = labels.totals[:, 0] > 0
-    truth = labels.counts[labelled].argmax(axis=1)
-    predicted = conditional[labelled].argmax(axis=1)
+    shares = labels.fractions[labelled]
+    truth, predicted = shares.argmax(axis=1), conditional[labelled].argmax(axis=1)
+    # Where several answers have the same share, each of them is right.
+    hit = shares[np.arange(len(shares)), predicted] >= shares.max(axis=1, initial=0.0) - _TIE
+    clear = shares.max(axis=1, initial=0.0) >= CLEAR
     n = len(scheme.keys)
     confusion = np.zeros((n, n), dtype=int)
     np.add.at(confusion, (truth, predicted), 1)
@@ -181,13 +196,12 @@ def _classes(conditional: FloatArray, labels: Labels, scheme: Scheme) -> dict[st
         for i, k in enumerate(scheme.keys)
     }
     return {
-        "accuracy": float((truth == predicted).mean()),
+        "accuracy": float(hit.mean()),
+        "clear": {"rows": int(clear.sum()), "accuracy": float(hit[clear].mean()) if clear.any() else None},
         "recall": recall,
         "classes": list(scheme.keys),
         "confusion": confusion.tolist(),
-        "calibration_error": expected_calibration_error(
-            conditional[labelled].max(axis=1), (truth == predicted).astype(float)
-        ),
+        "calibration_error": expected_calibration_error(conditional[labelled].max(axis=1), hit.astype(float)),
     }
 
 

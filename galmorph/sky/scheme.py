@@ -94,6 +94,8 @@ class Scheme:
         Cuts that give classes.
     default_rule
         The one that is used unless another is asked for; '' for the likeliest answer.
+    noise
+        RMSE of labels about what very many people would say, where the labels do not tell how many voted; 0 if unknown.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Scheme:
     questions: tuple[Question, ...]
     rules: tuple[Rule, ...] = ()
     default_rule: str = ""
+    noise: float = 0.0
     _extra: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -315,6 +318,7 @@ class Scheme:
             ],
             **({"rules": [rule.to_dict() for rule in self.rules]} if self.rules else {}),
             **({"default_rule": self.default_rule} if self.default_rule else {}),
+            **({"noise": self.noise} if self.noise else {}),
         }
 
     @classmethod
@@ -326,7 +330,7 @@ class Scheme:
         SchemeError
             If a key is missing, unknown, or the tree contradicts itself.
         """
-        allowed = {"name", "title", "reference", "kind", "questions", "rules", "default_rule"}
+        allowed = {"name", "title", "reference", "kind", "questions", "rules", "default_rule", "noise"}
         if strange := set(contents) - allowed:
             raise SchemeError(unknown_name("key of a scheme", sorted(strange)[0], allowed))
         try:
@@ -337,7 +341,16 @@ class Scheme:
             keys = [answer.key for question in questions for answer in question.answers]
             rules = tuple(read_rule(rule, keys) for rule in contents.get("rules", ()))
             default = str(contents.get("default_rule", ""))
-            return cls(name, contents["title"], contents["reference"], kind, questions, rules, default)
+            return cls(
+                name,
+                contents["title"],
+                contents["reference"],
+                kind,
+                questions,
+                rules,
+                default,
+                float(contents.get("noise", 0.0)),
+            )
         except KeyError as error:
             raise SchemeError(f"scheme '{contents.get('name', '?')}' has no '{error.args[0]}'") from error
 

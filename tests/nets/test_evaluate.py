@@ -17,7 +17,7 @@ from galmorph.nets.evaluate import (
     mean_fractions,
     signal_explained,
 )
-from galmorph.sky.scheme import Labels
+from galmorph.sky.scheme import Labels, load_scheme
 
 
 def drawn(n: int = 400, votes: int = 25, seed: int = 3) -> tuple[Labels, np.ndarray]:
@@ -161,3 +161,28 @@ def test_votes_count_from_three_on_and_fractions_always():
     assert countable(votes).all(axis=1).tolist() == [False, True, False]
     fractions = Labels(np.array([[0.5, 0.5], [0.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 0.0]]))
     assert countable(fractions).all(axis=1).tolist() == [True, False]
+
+
+def test_any_of_several_largest_shares_is_right_and_clear_galaxies_are_scored_apart():
+    """Four galaxies: hit, a tie of which one is hit, missed, and a clear one that is hit."""
+    scheme = tiny.scheme_of("exclusive", 3)
+    shares = np.array([[0.6, 0.4, 0.0], [0.5, 0.5, 0.0], [0.2, 0.2, 0.6], [0.0, 1.0, 0.0]])
+    guess = np.array([[0.5, 0.3, 0.2], [0.3, 0.4, 0.3], [0.6, 0.2, 0.2], [0.1, 0.8, 0.1]])
+    labels = Labels(shares, np.full((4, 3), 1.0 + 1e-9))  # shares that were rounded
+    scores = evaluate(guess, labels, scheme, np.full(3, 1 / 3))
+    assert scores["accuracy"] == 0.75
+    assert scores["clear"] == {"rows": 1, "accuracy": 1.0}
+    (question,) = scores["questions"].values()
+    assert question["rows"] == 4
+    pearson = np.corrcoef(shares[:, 0], guess[:, 0])[0, 1]
+    assert question["pearson"][scheme.keys[0]] == pytest.approx(pearson)
+
+
+def test_the_noise_of_labels_is_the_floor_where_nobody_knows_how_many_voted():
+    """With numbers of votes these say it."""
+    truth, guess, constant = np.array([[1.0, 0.0], [0.4, 0.6]]), np.full((2, 2), 0.5), np.full(2, 0.4)
+    scores = signal_explained(truth, guess, np.ones((2, 2)), constant, noise=0.15)
+    assert scores["floor"] == pytest.approx(0.15)
+    counted = signal_explained(truth, guess, np.full((2, 2), 10.0), constant, noise=0.15)
+    assert counted["floor"] == pytest.approx((0.4 * 0.6 / 10 / 2) ** 0.5)
+    assert load_scheme("candels-shares").noise == 0.15
