@@ -4,58 +4,45 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from galaxies import noise, sersic
+from conformance.backends import BackendTests
 
 from galmorph.errors import PipelineError
-from galmorph.flags import Flag
 from galmorph.stamps import backends
 from galmorph.stamps.backends import BACKENDS, backend
 from galmorph.stamps.backends.growth import growth_of
 
 
-@pytest.fixture(params=BACKENDS)
-def measure(request):
-    """Each backend in turn."""
-    if request.param == "photutils":
+class TestGalmorph(BackendTests):
+    """Our own way."""
+
+    has_errors = True
+
+    def backend(self):
+        """No library."""
+        return backend("galmorph")
+
+
+class TestSep(BackendTests):
+    """SEP's textbook values."""
+
+    def backend(self):
+        """SEP."""
+        return backend("sep")
+
+
+class TestPhotutils(BackendTests):
+    """The textbook values of photutils."""
+
+    def backend(self):
+        """Photutils, where it is installed."""
         pytest.importorskip("photutils", reason="photutils is not installed")
-    return backend(request.param)
+        return backend("photutils")
 
 
-def image(flux: float = 20000.0) -> np.ndarray:
-    """An exponential galaxy on a sky of 10, with unit noise."""
-    galaxy = sersic((129, 129), 64.3, 63.8, re=6, q=0.6, theta=0.5, flux=flux)
-    return galaxy + noise((129, 129)) + np.float32(10)
-
-
-def test_every_backend_finds_a_bright_isolated_galaxy(measure):
-    """At S/N 1000 they agree: centre to .05 px, radius to 2 % of the analytic one, shape to .02, angle to 1 degree."""
-    found = measure(image(), 64.0, 64.0)
-    assert np.hypot(found.x - 64.3, found.y - 63.8) < 0.05
-    # Circular r_P of an exponential disk of q = 0.6, from its noiseless image.
-    truth = backend("galmorph")(image(2e6), 64.0, 64.0).rpet_px
-    assert abs(found.rpet_px / truth - 1) < 0.02
-    assert abs(found.ellipticity - 0.4) < 0.02
-    assert abs(found.position_angle_deg - np.degrees(0.5)) < 1.0
-    assert abs(found.sky_level - 10) < 0.1
-    assert found.flags == 0
-
-
-def test_every_backend_survives_what_images_hold(measure):
-    """NaN, zero weights and an empty sky give flags, not exceptions."""
-    holed = image()
-    holed[60:64, 70:74] = np.nan
-    weight = np.ones_like(holed)
-    weight[:, :5] = 0
-    assert np.isfinite(measure(holed, 64.0, 64.0, weight=weight).rpet_px)
-    assert measure(noise((65, 65)), 32.0, 32.0).flags & Flag.NO_SOURCE
-    assert measure(np.full((33, 33), np.nan, np.float32), 16.0, 16.0).flags & Flag.NO_SOURCE
-
-
-def test_a_segmentation_made_elsewhere_is_used(measure):
-    """Nothing is detected again: with an empty map there is no source."""
-    pixels = image()
-    segmentation = backend("galmorph")(pixels, 64.0, 64.0).segmentation
-    assert np.isfinite(measure(pixels, 64.0, 64.0, segmentation=segmentation).rpet_px)
+def test_every_backend_inherits_the_tests_of_all():
+    """A new one has a class here."""
+    classes = [c for c in globals().values() if isinstance(c, type) and issubclass(c, BackendTests)]
+    assert {c.__name__.removeprefix("Test").lower() for c in classes} >= set(BACKENDS)
 
 
 def test_growth_of_a_gaussian_is_analytic():

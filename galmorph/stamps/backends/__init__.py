@@ -10,6 +10,7 @@ import importlib.util
 from typing import Protocol
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.stamps.backends.plain_sep import measure_with_sep
 from galmorph.stamps.measure import FloatArray, Measurement, measure
 from galmorph.stamps.segment import Segmentation
 
@@ -49,8 +50,6 @@ def backend(name: str) -> Measure:
     if name == "galmorph":
         return measure
     if name == "sep":
-        from galmorph.stamps.backends.plain_sep import measure_with_sep  # noqa: PLC0415 - only who asks for it
-
         return measure_with_sep
     if importlib.util.find_spec("photutils") is None:
         raise PipelineError(

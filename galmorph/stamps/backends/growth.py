@@ -75,7 +75,7 @@ def measurement(plain: Plain, growth: Growth, segmentation: Segmentation, shape:
     """Put what a library measured into a Measurement; what it does not know is NaN."""
     aperture = growth.rpet_px if np.isfinite(growth.rpet_px) else 3.0 * plain.semi_major_px
     noise = plain.sky.sigma * np.sqrt(np.pi) * aperture
-    snr = growth.flux / noise if noise > 0 else _NAN
+    snr = float(growth.flux / noise) if noise > 0 else _NAN
     flags = Flag(0) if np.isfinite(growth.rpet_px) else Flag.NO_PETROSIAN
     first, half, last = growth.light_px
     return Measurement(
@@ -87,7 +87,7 @@ def measurement(plain: Plain, growth: Growth, segmentation: Segmentation, shape:
         r50_px=half,
         flux=growth.flux,
         snr=snr,
-        mean_brightness=growth.flux / (np.pi * aperture**2),
+        mean_brightness=float(growth.flux / (np.pi * aperture**2)),
         sky_level=plain.sky.level,
         sky_sigma=plain.sky.sigma,
         flags=flags if snr >= LOW_SNR else flags | Flag.LOW_SNR,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from astropy.stats import sigma_clipped_stats
 from photutils.aperture import CircularAperture
 from photutils.segmentation import SegmentationImage, SourceCatalog, deblend_sources, detect_sources
+from photutils.utils.exceptions import NoDetectionsWarning
 
 from galmorph.flags import Flag
 from galmorph.stamps.backends.growth import DoubleArray, Plain, growth_of, measurement
@@ -71,7 +74,8 @@ def measure_with_photutils(
         float("nan"),
         float(row.semimajor_axis.value),
         float(row.ellipticity),
-        float(row.orientation.value),
+        # Photutils counts it from 0 to 360.
+        (float(row.orientation.value) + 90.0) % 180.0 - 90.0,
         sky,
     )
     return measurement(plain, growth_of(inside, min(pixels.shape) / 2), segmentation, pixels.shape)
@@ -80,7 +84,10 @@ def measure_with_photutils(
 def _detected(clean: DoubleArray, usable: BoolArray, sky: Sky) -> Segmentation:
     """Detect and deblend; the objects are described by their moments."""
     threshold = max(_THRESHOLD * sky.sigma, 1e-12 * float(np.abs(clean).max()))
-    segments = detect_sources(clean, threshold, n_pixels=_LEAST_PX, mask=~usable)
+    with warnings.catch_warnings():
+        # A blank sky is no surprise: the row says so with a flag.
+        warnings.simplefilter("ignore", NoDetectionsWarning)
+        segments = detect_sources(clean, threshold, n_pixels=_LEAST_PX, mask=~usable)
     labels = np.zeros(clean.shape, np.int32)
     if segments is not None:
         labels = deblend_sources(clean, segments, n_pixels=_LEAST_PX, progress_bar=False).data.astype(np.int32)
