@@ -19,7 +19,6 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ import torch
 from PIL import Image
 
 from galmorph.nets.architecture.network import Network, channels_last, load_network, n_weights, network_names, views
+from galmorph.nets.precision import half_convolutions
 from galmorph.nets.training.loss.likelihood import Likelihood
 from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.recipe import Recipe
@@ -92,7 +92,7 @@ def train(
             break
         begun = synchronised(device)
         x, counts = stamps[rows].to(device), labels[rows].to(device)
-        with torch.autocast("cuda", dtype=torch.bfloat16) if device == "cuda" else nullcontext():
+        with half_convolutions(device, wanted=device == "cuda"):
             logits = forward(x.contiguous(memory_format=torch.channels_last))
         loss = likelihood(logits.float(), counts, torch.ones_like(counts))
         optimiser.zero_grad(set_to_none=True)
@@ -113,10 +113,7 @@ def infer(forward: Callable[..., Any], network: Network, stamps: torch.Tensor, d
     """Time answers over all views, as a checkpoint gives them; medians, the first left out."""
     network.eval()
     x, times = stamps[: BATCH[device]].to(device), []
-    with (
-        torch.inference_mode(),
-        torch.autocast("cuda", dtype=torch.bfloat16) if device == "cuda" else nullcontext(),
-    ):
+    with torch.inference_mode(), half_convolutions(device, wanted=device == "cuda"):
         for _ in range(REPEATS + 1):
             begun = synchronised(device)
             for view in views(network, x):

@@ -11,8 +11,8 @@ import tiny
 import torch
 from threadpoolctl import threadpool_info
 
+from galmorph.nets import batch_warp
 from galmorph.nets.threads import limited, one_less, one_thread
-from galmorph.nets.training import augment
 from galmorph.stamps.warp import compose, stamp_matrix, turn
 
 
@@ -116,7 +116,7 @@ def test_interleaved_trainings_and_predictions_leave_the_threads_as_they_were():
         for training in (*trainings, *reversed(trainings)):
             next(training)
             answer = network.submit(checkpoint.predict, tiny.stamps(3))
-            augment.warp_views(np.ones((3, 40, 40), np.float32), matrices, 16)
+            batch_warp.warp_views(np.ones((3, 40, 40), np.float32), matrices, 16)
             assert answer.result().shape == (3, 5)
             assert threads_at_work() == 4
 
@@ -124,9 +124,9 @@ def test_interleaved_trainings_and_predictions_leave_the_threads_as_they_were():
 @pytest.mark.usefixtures("_all_as_before")
 def test_oblique_views_are_warped_on_one_core_and_give_the_others_back(monkeypatch):
     found = []
-    warp = augment.batch_warp
-    monkeypatch.setattr(augment, "batch_warp", lambda *given: found.append(threads_at_work()) or warp(*given))
+    warp = batch_warp.batch_warp
+    monkeypatch.setattr(batch_warp, "batch_warp", lambda *given: found.append(threads_at_work()) or warp(*given))
     matrices = compose(stamp_matrix(20.0, 20.0, 10.0), turn(0.5))[None]
-    assert augment.warp_views(np.ones((3, 40, 40), np.float32), matrices, 16).shape == (1, 3, 16, 16)
+    assert batch_warp.warp_views(np.ones((3, 40, 40), np.float32), matrices, 16).shape == (1, 3, 16, 16)
     assert found == [1]
     assert torch.get_num_threads() == 4

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from galmorph.flags import Flag
-from galmorph.nets.training.augment import batch_warp
+from galmorph.nets.batch_warp import batch_warp
 from galmorph.stamps.measure import measure
 from galmorph.stamps.recipe import Recipe, fill, make_views
 from galmorph.stamps.views import ONE

@@ -109,7 +109,7 @@ def test_views_are_made_from_the_pixels_and_agree_with_single_stamps():
 
 def test_the_batched_warp_on_tensors_agrees():
     """Views made together by torch equal those made one by one, to 1e-5 of the peak, and cost one prefilter."""
-    torch_views = pytest.importorskip("galmorph.nets.training.augment").warp_views
+    torch_views = pytest.importorskip("galmorph.nets.batch_warp").warp_views
     planes = np.stack([galaxy(97, flux=f, seed=i) for i, f in enumerate((3000.0, 5000.0, 800.0))])
     for half in (20.0, 45.0, 400.0):
         outer = np.array([[half, 0, 47.3], [0, half, 48.8]])

@@ -34,12 +34,12 @@ from galmorph.nets.architecture.network import (
     shares_of,
     views,
 )
+from galmorph.nets.batch_warp import warp_views
 from galmorph.nets.checkpoint.calibrate import Map, calibrated, checked_maps
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.lookup import checksum, find_checkpoint
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
 from galmorph.nets.precision import single_precision
-from galmorph.nets.training.augment import warp_views
 from galmorph.notebook import html_table
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.scheme import Scheme

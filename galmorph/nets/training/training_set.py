@@ -10,7 +10,9 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from galmorph.nets.training.augment import batch_warp, blur, observe, random_turns, white_noise
+from galmorph.nets.batch_warp import batch_warp
+from galmorph.nets.training.augment import random_turns, vary
+from galmorph.nets.training.observation import observe
 from galmorph.nets.training.settings import Augmentation
 from galmorph.sky.scheme import Labels
 from galmorph.stamps.recipe import Recipe, stretch
@@ -203,7 +205,7 @@ class TrainingSet:
             pixels = observe(pixels / brightness, ranges.observation, half, generator, is_star=star)
             brightness = torch.ones_like(brightness)
         if ranges is not None:
-            pixels = _vary(pixels, ranges, generator)
+            pixels = vary(pixels, ranges, generator)
         stamps: torch.Tensor = stretch(pixels, brightness, self.recipe, asinh=torch.asinh)
         return stamps
 
@@ -216,21 +218,6 @@ class TrainingSet:
 
 def _compose(outer: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(compose(outer.numpy(), inner.numpy()))
-
-
-def _vary(pixels: torch.Tensor, ranges: Augmentation, generator: torch.Generator) -> torch.Tensor:
-    batch, planes = pixels.shape[:2]
-    factor = ranges.brightness * torch.randn(batch, 1, 1, 1, generator=generator)
-    factor = factor + ranges.colour * torch.randn(batch, planes, 1, 1, generator=generator)
-    pixels = pixels * torch.exp(factor).to(pixels.device)
-    if ranges.tint:
-        amount = torch.randn(batch, 1, generator=generator) * torch.tensor(ranges.tint)
-        pixels = pixels + amount[:, :, None, None].to(pixels.device)
-    if ranges.blur > 0:
-        pixels = blur(pixels, (ranges.blur * torch.rand(batch, generator=generator)).to(pixels.device))
-    if ranges.noise > 0:
-        pixels = pixels + ranges.noise * white_noise(pixels, generator)
-    return pixels
 
 
 def star_canvases(n: int, recipe: Recipe, *, rpet_px: float, seed: int) -> list[Canvas]:
