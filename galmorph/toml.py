@@ -123,7 +123,10 @@ def build(
     Traceback (most recent call last):
     galmorph.errors.PipelineError: pipeline 'mine', [stars]: unknown key 'cuont': known are count, sizes; did you ...
     """
-    return _build(kind, table, _Place(what, section, error))
+    place = _Place(what, section, error)
+    if not isinstance(table, Mapping):
+        raise place.complaint(f"{table!r}, expected a table of settings")
+    return _build(kind, table, place)
 
 
 def _build(kind: type[T], table: Mapping[str, Any], place: _Place) -> T:

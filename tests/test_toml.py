@@ -132,6 +132,11 @@ def test_impossible_values_keep_their_error_and_get_a_place():
         build(Tide, {"name": "low", "count": 0}, WHERE, "sea", error=PipelineError)
 
 
+def test_what_is_no_table_is_refused():
+    with pytest.raises(PipelineError, match=r"\[sea\]: 'deep', expected a table"):
+        build(Wave, "deep", WHERE, "sea")
+
+
 def test_the_caller_says_what_is_raised():
     with pytest.raises(SurveyError, match="lacks 'length'"):
         build(Wave, {}, WHERE, error=SurveyError)

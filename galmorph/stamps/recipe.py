@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -118,20 +118,6 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
-        """Build a recipe from a table of settings.
-
-        Raises
-        ------
-        PipelineError
-            If a setting is unknown or impossible.
-        """
-        names = {f.name for f in fields(cls)}
-        if unknown := set(settings) - names:
-            raise PipelineError(unknown_name("setting of a recipe", sorted(unknown)[0], names))
-        return cls(**settings)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from galmorph.errors import PipelineError
 from galmorph.stamps.measure import Measurement, measure
 from galmorph.stamps.recipe import Recipe, fill, half_width_px, make_views, prepare, prepare_around, stretch
 from galmorph.stamps.views import ONE
+from galmorph.toml import build
 
 SHAPE = (97, 97)
 
@@ -23,8 +24,8 @@ def scene() -> tuple[np.ndarray, Measurement]:
 
 def test_a_recipe_survives_its_dictionary():
     recipe = Recipe(size=40, planes=3, stretch="display", neighbours="keep", gain=3.0)
-    assert Recipe.from_dict(recipe.to_dict()) == recipe
-    assert Recipe.from_dict({}) == Recipe()
+    assert build(Recipe, recipe.to_dict(), "a dictionary") == recipe
+    assert build(Recipe, {}, "a dictionary") == Recipe()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_a_recipe_survives_its_dictionary():
 )
 def test_a_wrong_setting_is_named_in_one_line(settings, words):
     with pytest.raises(PipelineError, match=words) as caught:
-        Recipe.from_dict(settings)
+        build(Recipe, settings, "a dictionary")
     assert "\n" not in str(caught.value)
 
 

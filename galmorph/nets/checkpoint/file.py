@@ -45,6 +45,7 @@ from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import Views
+from galmorph.toml import build
 
 __all__ = [
     "Checkpoint",
@@ -301,7 +302,7 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
 def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha256: str) -> Checkpoint:
     if "layers" not in contents["network"]:
         raise CheckpointError("its network has no layers")
-    scheme, recipe = Scheme.from_dict(contents["scheme"]), Recipe.from_dict(contents["recipe"])
+    scheme, recipe = Scheme.from_dict(contents["scheme"]), build(Recipe, contents["recipe"], "its header", "recipe")
     if len(contents["temperatures"]) != len(scheme.questions):
         raise CheckpointError(f"{len(contents['temperatures'])} temperatures for {len(scheme.questions)} questions")
     own = {k: v for k, v in weights.items() if not k.startswith(_EMBEDDING)}

@@ -18,6 +18,7 @@ from galmorph.nets.checkpoint import onnx_file as exported
 from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint
 from galmorph.nets.checkpoint.onnx_file import Answering, onnx_runner, with_onnx, write_onnx
 from galmorph.stamps.recipe import Recipe
+from galmorph.toml import build
 
 OTHERS = NetworkConfig(
     "conv 6 3x3 pad 1 relu untied\nlrn 3x3 pad 1\nblur\nconvnext\nlayernorm\npool 2x2\ndense 8 maxout 2\n"
@@ -70,7 +71,7 @@ def test_the_file_says_all_that_the_checkpoint_says(saved):
     model = onnx.load(saved[1])
     inside = json.loads({p.key: p.value for p in model.metadata_props}["galmorph"])
     checkpoint = load_checkpoint(saved[0])
-    assert Recipe.from_dict(inside["recipe"]) == checkpoint.recipe
+    assert build(Recipe, inside["recipe"], "the metadata") == checkpoint.recipe
     assert inside["temperatures"] == list(checkpoint.temperatures)
     assert inside["scheme"] == checkpoint.scheme.to_dict()
     assert inside["envelope"]["bands"] == ["r"]
