@@ -303,11 +303,11 @@ def _carried_out(
     """Carry out a plan, and draw its report while its images are open; return the table and what is new in it."""
     from galmorph.pages import report as pages  # noqa: PLC0415 - numba, half a second
     from galmorph.runs import classify as runs  # noqa: PLC0415 - numba
-    from galmorph.runs.plan import Plan  # noqa: PLC0415 - numba
+    from galmorph.runs import plan as plans  # noqa: PLC0415 - numba
 
     if report is not None:
         pages.check_report(report, overwrite=overwrite)
-    with closing(Plan(catalog, images, checkpoint, settings, network)) as plan:
+    with closing(plans.Plan(catalog, images, checkpoint, settings, network)) as plan:
         outcome = runs.classify(plan, output=output, overwrite=overwrite, progress=progress, command=command)
         if report is not None:
             pages.write_report(plan.run, outcome.results, report, overwrite=overwrite)

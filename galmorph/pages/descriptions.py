@@ -10,6 +10,7 @@ from galmorph.errors import UnknownNameError, unknown_name
 from galmorph.learning.pipeline import load_pipeline, pipeline_names
 from galmorph.nets.checkpoint.card import read_card
 from galmorph.nets.checkpoint.lookup import checkpoint_names
+from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import load_scheme, scheme_names
 from galmorph.sky.survey import load_survey, survey_names
 from galmorph.stamps.recipe import Recipe
@@ -66,9 +67,7 @@ def describers(kind: str) -> dict[str, Callable[[str], str]]:
     if kind == "pipelines":
         return dict.fromkeys(pipeline_names(), _pipeline)
     if kind == "networks":
-        from galmorph.nets.architecture.network import network_names  # noqa: PLC0415 - torch
-
-        return dict.fromkeys(network_names(), _network)
+        return dict.fromkeys(named_files(shipped("catalogs") / "networks", ".toml"), _network)
     return dict.fromkeys(checkpoint_names(), _checkpoint)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 __all__ = ["diverging", "grey", "mosaic", "png_uri", "sequential", "stamp_levels"]
 
@@ -69,8 +70,6 @@ def mosaic(tiles: Sequence[ByteArray], across: int, *, zoom: int = 1) -> ByteArr
 
 def png_uri(pixels: ByteArray) -> str:
     """Write colours, (H, W, 3), or colours with opacity, (H, W, 4), as a PNG in a data URI; 255 colours at most."""
-    from PIL import Image  # noqa: PLC0415 - only pages need it
-
     picture = Image.fromarray(np.ascontiguousarray(pixels[..., :3])).quantize(255)
     hidden = pixels.shape[-1] == 4 and bool((pixels[..., 3] == 0).any())
     if hidden:

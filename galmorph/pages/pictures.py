@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from galmorph.runs.gather import Galaxy, stamp_of
 from galmorph.sky.images import ImageSource
@@ -150,25 +150,23 @@ def _network_uri(galaxy: Galaxy, images: ImageSource, recipe: Recipe, up: float)
 
 def _uri(values: FloatArray, valid: BoolArray, up: float) -> str:
     """Write planes in [0, 1], (1 or 3, S, S), as a PNG of at most 256 colours; transparent where not `valid`."""
-    from PIL import Image  # noqa: PLC0415 - only pages need it
-
     flip = slice(None, None, -1 if up < 0 else 1)
     levels = np.round(np.clip(values, 0.0, 1.0) * 254.0 + 1.0).astype(np.uint8)[:, flip]
     hidden = ~valid[flip]
     if len(levels) == 1:
         picture = Image.fromarray(np.where(hidden, np.uint8(_NO_DATA), levels[0]))
     else:
-        picture = _with_palette(Image, levels, hidden)
+        picture = _with_palette(levels, hidden)
     stream = io.BytesIO()
     picture.save(stream, "PNG", optimize=True, **({"transparency": _NO_DATA} if hidden.any() else {}))
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def _with_palette(image: Any, levels: ByteArray, hidden: BoolArray) -> Any:
+def _with_palette(levels: ByteArray, hidden: BoolArray) -> Image.Image:
     """Reduce colours to a palette of 255, a third of the size; colour 0 is left free for pixels without data."""
-    reduced = image.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0))).quantize(255)
+    reduced = Image.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0))).quantize(255)
     numbers = np.asarray(reduced).astype(np.int32) + 1
-    picture = image.fromarray(np.where(hidden, _NO_DATA, numbers).astype(np.uint8))
+    picture = Image.fromarray(np.where(hidden, _NO_DATA, numbers).astype(np.uint8))
     picture.putpalette([128, 128, 128, *(reduced.getpalette() or [])][: 3 * 256])
     return picture
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import OutputError
+from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint
+from galmorph.nets.checkpoint.onnx_file import write_onnx
 from galmorph.runs.gather import Gathering, gather, stamp_of
 from galmorph.shipped import shipped
 from galmorph.sky.catalog import read_catalog
@@ -17,9 +19,6 @@ from galmorph.sky.formats.atomic import check_folder
 from galmorph.sky.images import open_images
 from galmorph.sky.survey import load_survey
 from galmorph.stamps.recipe import Recipe, stretch
-
-if TYPE_CHECKING:
-    from galmorph.nets.checkpoint.file import Checkpoint
 
 __all__ = ["export", "sample_stamps"]
 
@@ -52,9 +51,6 @@ def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite
     OutputError
         If the file exists already or cannot be written.
     """
-    from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint  # noqa: PLC0415 - torch
-    from galmorph.nets.checkpoint.onnx_file import write_onnx  # noqa: PLC0415
-
     loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
     path = Path(output)
     if path.exists() and not overwrite:
