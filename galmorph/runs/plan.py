@@ -152,7 +152,7 @@ class Plan:
         self.images.known_bands()  # says which survey and bands there are
         catalog = self.catalog.open()
         checkpoint, device = self._network() if self.network else (None, "cpu")
-        images = self._files.open()
+        images = self.images.open()
         half_width = (checkpoint.recipe if checkpoint is not None else _MEASURED).half_width_rpet
         how = self.settings
         gathering = Gathering(catalog, images, half_width, how.detect, how.backend, how.centroid)
@@ -164,11 +164,6 @@ class Plan:
             raise
         return run
 
-    @cached_property
-    def _files(self) -> ImageInput:
-        """The images with none of them in memory: files, which live as long as the plan is in use."""
-        return self.images.stored()
-
     def check(self) -> None:
         """Open all files and refuse what does not fit, before work starts; raises as :attr:`run`."""
         _ = self.run
@@ -177,10 +172,10 @@ class Plan:
         """Close what was opened; images that came open are left alone."""
         if (run := self.__dict__.pop("run", None)) is not None:
             self._close(run.images)
-        self.__dict__.pop("_files", None)
+        self.images.release()
 
     def __getstate__(self) -> Mapping[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)} | {"images": self._files}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def _network(self) -> tuple[Checkpoint, str]:
         """Load the checkpoint and choose the device."""

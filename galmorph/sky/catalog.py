@@ -21,7 +21,7 @@ from galmorph.sky.formats.atomic import check_folder, replacing
 from galmorph.sky.formats.column import Column, Provenance, noted, table_with
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.registry import Format, format_of_input, format_of_output
-from galmorph.sky.roles import Roles, find_roles, missing_position
+from galmorph.sky.roles import USUAL_NAMES, ColumnNames, Roles, find_roles, missing_position
 from galmorph.sky.table_like import TableLike, as_table
 
 __all__ = [
@@ -168,7 +168,7 @@ def read_catalog(
     source = Path(path)
     form = format_of_input(source)
     table, index = form.read(source, hdu)
-    names = {"id": id, "ra": ra, "dec": dec, "x": x, "y": y, "file": file}
+    names = ColumnNames(ra, dec, x, y, id, file)
     return _catalog(table, names, positions, source, index, form.name)
 
 
@@ -176,23 +176,26 @@ def catalog_from(
     table: TableLike,
     *,
     hdu: int | str | None = None,
-    ra: str | None = None,
-    dec: str | None = None,
-    x: str | None = None,
-    y: str | None = None,
-    id: str | None = None,
-    file: str | None = None,
+    columns: ColumnNames = USUAL_NAMES,
     positions: bool = True,
 ) -> Catalog:
     """Make a catalogue of what a script holds, which is not changed: see :mod:`galmorph.sky.table_like`.
+
+    Parameters
+    ----------
+    hdu
+        Number or name of the table in an HDUList.
+    columns
+        Columns that are not called as usual.
+    positions
+        Whether rows must have positions.
 
     Raises
     ------
     CatalogError
         If it is no table, or lacks a named column or positions.
     """
-    names = {"id": id, "ra": ra, "dec": dec, "x": x, "y": y, "file": file}
-    return _catalog(as_table(table, hdu), names, positions, None, None, "memory")
+    return _catalog(as_table(table, hdu), columns, positions, None, None, "memory")
 
 
 def check_columns(catalog: Catalog, names: Iterable[str]) -> None:
@@ -289,7 +292,7 @@ def _write(catalog: Catalog, columns: Sequence[Column], form: Format, provenance
 
 def _catalog(
     table: Table,
-    names: dict[str, str | None],
+    names: ColumnNames,
     positions: bool,
     path: Path | None,
     hdu: int | None,

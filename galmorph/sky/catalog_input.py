@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from galmorph.errors import CatalogError
 from galmorph.sky.catalog import Catalog, catalog_from, read_catalog
+from galmorph.sky.roles import USUAL_NAMES, ColumnNames
 from galmorph.sky.table_like import TableLike
 
 __all__ = ["CatalogInput", "ColumnNames"]
-
-
-@dataclass(frozen=True)
-class ColumnNames:
-    """Names of columns that are asked for; those that are None are found by their UCDs and usual names.
-
-    Parameters
-    ----------
-    ra, dec
-        Of right ascension and declination.
-    x, y
-        Of positions in pixels.
-    id
-        Of the names of rows.
-    file
-        Of the names of display stamps.
-    """
-
-    ra: str | None = None
-    dec: str | None = None
-    x: str | None = None
-    y: str | None = None
-    id: str | None = None
-    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +32,7 @@ class CatalogInput:
 
     catalog: str | os.PathLike[str] | Catalog | TableLike
     hdu: int | str | None = None
-    columns: ColumnNames = ColumnNames()
+    columns: ColumnNames = USUAL_NAMES
 
     def open(self) -> Catalog:
         """Read the catalogue; one that was read is returned as it is.
@@ -76,16 +52,15 @@ class CatalogInput:
         return catalog
 
     def _catalog(self) -> Catalog:
-        names = asdict(self.columns)
         if isinstance(self.catalog, str | os.PathLike):
-            return read_catalog(os.fspath(self.catalog), hdu=self.hdu, **names)
+            return read_catalog(os.fspath(self.catalog), hdu=self.hdu, **asdict(self.columns))
         if not isinstance(self.catalog, Catalog):
-            return catalog_from(self.catalog, hdu=self.hdu, **names)
-        self._check_nothing_asked(names)
+            return catalog_from(self.catalog, hdu=self.hdu, columns=self.columns)
+        self._check_nothing_asked()
         return self.catalog
 
-    def _check_nothing_asked(self, names: Mapping[str, str | None]) -> None:
-        asked = {"hdu": self.hdu, **{f"column {role}": name for role, name in names.items()}}
+    def _check_nothing_asked(self) -> None:
+        asked = {"hdu": self.hdu, **{f"column {role}": name for role, name in asdict(self.columns).items()}}
         for what, value in asked.items():
             if value is not None:
                 raise CatalogError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from astropy.table import Table
@@ -11,7 +11,7 @@ from astropy.table import Table
 from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.formats.column import ucd_of
 
-__all__ = ["Roles", "find_roles", "missing_position"]
+__all__ = ["USUAL_NAMES", "ColumnNames", "Roles", "find_roles", "missing_position"]
 
 _PAIRS_SKY = (
     ("ra", "dec"),
@@ -70,6 +70,34 @@ _NOT_A_POSITION = ("arith.", "stat.")
 
 
 @dataclass(frozen=True)
+class ColumnNames:
+    """Names of columns that are asked for; those that are None are found by their UCDs and usual names.
+
+    Parameters
+    ----------
+    ra, dec
+        Of right ascension and declination.
+    x, y
+        Of positions in pixels.
+    id
+        Of the names of rows.
+    file
+        Of the names of display stamps.
+    """
+
+    ra: str | None = None
+    dec: str | None = None
+    x: str | None = None
+    y: str | None = None
+    id: str | None = None
+    file: str | None = None
+
+
+USUAL_NAMES = ColumnNames()
+"""No column is named: all are found."""
+
+
+@dataclass(frozen=True)
 class Roles:
     """Names of the columns that have a role; None where there is none."""
 
@@ -88,7 +116,7 @@ class Roles:
         return bool((self.ra and self.dec) or (self.x and self.y) or self.file)
 
 
-def find_roles(table: Table, names: dict[str, str | None], title: str) -> Roles:
+def find_roles(table: Table, names: ColumnNames, title: str) -> Roles:
     """Find the columns with a role: those that are named in `names`, then by UCD, then by usual names.
 
     Main positions (``pos.eq.ra;meta.main``) come first, then usual names, then any column whose first UCD
@@ -100,7 +128,7 @@ def find_roles(table: Table, names: dict[str, str | None], title: str) -> Roles:
     table
         The catalogue.
     names
-        Column names for ``id``, ``ra``, ``dec``, ``x``, ``y``, ``file``, or None.
+        Those that are asked for by name.
     title
         What to call the catalogue in messages.
 
@@ -109,7 +137,7 @@ def find_roles(table: Table, names: dict[str, str | None], title: str) -> Roles:
     CatalogError
         If a named column does not exist.
     """
-    named = {role: _named(table.colnames, name, title) for role, name in names.items() if name}
+    named = {role: _named(table.colnames, name, title) for role, name in asdict(names).items() if name}
     sky = _pair(table, named, ("ra", "dec"), _PAIRS_SKY, _sky_ucds)
     pixel = _pair(table, named, ("x", "y"), _PAIRS_PIXEL, _pixel_ucds)
     lone = next(((n, r) for n, r in zip((*sky, *pixel), ("ra", "dec", "x", "y"), strict=True) if n), None)

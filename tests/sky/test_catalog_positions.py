@@ -11,6 +11,7 @@ from astropy.table import MaskedColumn, QTable, Table
 from galmorph.errors import CatalogError
 from galmorph.sky.angles import dec_degrees, ra_degrees
 from galmorph.sky.catalog import catalog_from
+from galmorph.sky.roles import ColumnNames
 
 
 def _with_ucd(**ucds: str) -> Table:
@@ -71,19 +72,19 @@ def test_exact_case_wins_where_two_names_differ_only_in_case():
 
 def test_named_columns_win_over_everything():
     table = _with_ucd(ra="pos.eq.ra;meta.main", dec="pos.eq.dec;meta.main", alpha1="", delta1="")
-    found = catalog_from(table, ra="alpha1", dec="DELTA1")
+    found = catalog_from(table, columns=ColumnNames(ra="alpha1", dec="DELTA1"))
     assert (found.ra_column, found.dec_column) == ("alpha1", "delta1")
 
 
 def test_one_named_column_finds_its_partner():
     table = Table({"RAJ2000": [1.0], "DEJ2000": [2.0], "ra": [3.0], "dec": [4.0]})
-    found = catalog_from(table, ra="RAJ2000")
+    found = catalog_from(table, columns=ColumnNames(ra="RAJ2000"))
     assert (found.ra_column, found.dec_column) == ("RAJ2000", "DEJ2000")
 
 
 def test_a_named_column_that_is_absent_is_an_error_with_the_nearest_name():
     with pytest.raises(CatalogError, match=r"unknown column 'alpa'.*did you mean 'alpha'"):
-        catalog_from(Table({"alpha": [1.0], "delta": [2.0]}), ra="alpa")
+        catalog_from(Table({"alpha": [1.0], "delta": [2.0]}), columns=ColumnNames(ra="alpa"))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_ids_are_text_whole_floats_without_a_point_and_row_numbers_where_there_i
     assert catalog_from(Table(base | {"ID": [2**60 + 1, 5]})).ids.tolist() == [str(2**60 + 1), "5"]
     assert catalog_from(Table(base | {"objid": [1237.0, np.nan]})).ids.tolist() == ["1237", ""]
     assert catalog_from(Table(base | {"NUMBER": [b"a", b"b"]})).ids.tolist() == ["a", "b"]
-    assert catalog_from(Table(base | {"mine": ["p", "q"]}), id="mine").ids.tolist() == ["p", "q"]
+    assert catalog_from(Table(base | {"mine": ["p", "q"]}), columns=ColumnNames(id="mine")).ids.tolist() == ["p", "q"]
 
 
 def test_a_column_of_sky_coordinates_is_a_position():

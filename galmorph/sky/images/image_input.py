@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,8 @@ class ImageInput:
     Parameters
     ----------
     images
-        As :func:`galmorph.sky.images.open_images` takes them, or an open source.
+        As :func:`galmorph.sky.images.open_images` takes them, or an open source. What is in memory is put into files
+        once, on first use; they go away with this input and the sources that it opened.
     weight, rms, segmentation
         Inverse variances, or noise, and maps of labels, on the grids of the images.
     survey
@@ -59,20 +61,20 @@ class ImageInput:
         if is_open(images):
             self._check_open(images, survey)
             return images
+        files = self.stored
         return open_images(
-            images,
-            weight=self.weight,
-            rms=self.rms,
-            segmentation=self.segmentation,
+            files.images,
+            weight=files.weight,
+            rms=files.rms,
+            segmentation=files.segmentation,
             survey=survey,
             band=self.band,
             hdu=self.hdu,
         )
 
+    @cached_property
     def stored(self) -> ImageInput:
-        """Return the same images with none of them in memory: those that were are in files, for as long as it lives.
-
-        Pickled, it is small, and another process opens the files.
+        """The same images with none of them in memory: those that were are in files, for as long as this input lives.
 
         Raises
         ------
@@ -83,6 +85,22 @@ class ImageInput:
             return self
         files = store(self.images, self.weight, self.rms, self.segmentation)
         return replace(self, images=files.images, weight=files.weight, rms=files.rms, segmentation=files.segmentation)
+
+    def release(self) -> None:
+        """Let go of the files of images in memory: once no source reads them, they are removed."""
+        self.__dict__.pop("stored", None)
+
+    def __reduce__(self) -> tuple[type[ImageInput], tuple[Any, ...]]:
+        """Pickle paths: another process opens the files of images that are in memory here.
+
+        Raises
+        ------
+        ImageError
+            If the images are open.
+        """
+        if is_open(self.images):
+            raise ImageError("images that are open cannot be handed to another process: give their files instead")
+        return type(self), tuple(getattr(self.stored, field.name) for field in fields(self))
 
     def known_survey(self) -> Survey | None:
         """Return the survey that is asked for, or else that of an open source; None for none.

@@ -53,7 +53,7 @@ class Stored:
     rms: Paths
     segmentation: Paths
     files: tuple[ImageFile, ...] = ()
-    """The handles among them."""
+    """The handles among them: whoever reads the files keeps these."""
 
 
 def store(images: Images, weight: Images = (), rms: Images = (), segmentation: Images = ()) -> Stored:
@@ -127,6 +127,8 @@ class _Shelf:
 
     def path_of(self, image: Any, band: str, kind: str) -> Any:
         """Put an image into a file, unless it is the path of one."""
+        if isinstance(image, ImageFile):
+            self.files.append(image)
         if isinstance(image, str | os.PathLike):
             return image
         if id(image) not in self._known:

@@ -240,25 +240,38 @@ def _sum_of(asked: ImageInput) -> tuple[int, float]:
         return os.getpid(), float(source.cutout(0, 40.0, 52.0, 20).planes.sum())
 
 
-def test_a_stored_input_is_small_and_opened_in_another_process(temporary):
-    asked = ImageInput((PIXELS, HEADER), weight=SIGMA, survey="candels", band="H").stored()
+def test_an_input_with_pixels_is_small_and_opened_in_another_process(temporary):
+    asked = ImageInput((PIXELS, HEADER), weight=SIGMA, survey="candels", band="H")
     assert len(pickle.dumps(asked)) < 2000
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         process, total = pool.apply(_sum_of, (asked,))
     assert process != os.getpid()
     assert (os.getpid(), total) == _sum_of(asked)
     assert len(list(temporary.iterdir())) == 2
-    assert asked.stored() == asked
     del asked
     assert list(temporary.iterdir()) == []
 
 
-def test_paths_and_open_images_are_stored_already(tmp_path):
-    source = from_file(tmp_path)
-    with closing(source):
-        assert ImageInput(source).stored().images is source
+def test_pixels_are_put_into_a_file_once_and_stay_while_a_source_reads_them(temporary):
+    asked = ImageInput((PIXELS, HEADER), survey="candels", band="H")
+    first, second = asked.open(), asked.open()
+    assert len(list(temporary.iterdir())) == 1
+    first.close()
+    asked.release()
+    assert second.cutout(0, 40.0, 52.0, 20).shape == (41, 41)
+    second.close()
+    assert list(temporary.iterdir()) == []
+    asked.open().close()
+    assert len(list(temporary.iterdir())) == 1
+
+
+def test_paths_stay_paths_and_open_images_stay_here(tmp_path):
+    with closing(from_file(tmp_path)) as source:
+        assert ImageInput(source).stored.images is source
+        with pytest.raises(ImageError, match="cannot be handed to another process"):
+            pickle.dumps(ImageInput(source))
     asked = ImageInput([tmp_path / "image.fits"], survey="candels", band="H")
-    assert asked.stored() == asked
+    assert asked.stored == asked == pickle.loads(pickle.dumps(asked))
 
 
 @pytest.mark.parametrize(
