@@ -29,7 +29,7 @@ from galmorph.sky.catalog import read_catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.formats.atomic import check_folder, replacing
 from galmorph.sky.formats.registry import FORMATS, ending
-from galmorph.sky.images import ImageInput, ImageSource, Paths, is_open
+from galmorph.sky.images import ImageInput, Images, ImageSource, is_open
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import Survey, load_survey
 
@@ -68,14 +68,14 @@ Inputs = Mapping[str, str | Sequence[str]]
 
 def classify(
     catalog: Any,
-    images: Paths | ImageSource,
+    images: Images,
     *,
     survey: str | Survey | None = None,
     band: str | None = None,
     checkpoint: str | Path | Checkpoint | None = None,
-    weight: Paths = (),
-    rms: Paths = (),
-    segmentation: Paths = (),
+    weight: Images = (),
+    rms: Images = (),
+    segmentation: Images = (),
     image_hdu: int | str | None = None,
     hdu: int | str | None = None,
     ra: str | None = None,
@@ -108,10 +108,12 @@ def classify(
     Parameters
     ----------
     catalog
-        A file (FITS, VOTable, ECSV, CSV, Parquet), an astropy table or a pandas frame; never changed.
+        A file (FITS, VOTable, ECSV, CSV, Parquet), an astropy table, a pandas frame, a SkyCoord or a table HDU; never
+        changed. Results of a QTable are quantities.
     images
         FITS files, a folder or a glob; ``{"g": ..., "r": ..., "i": ...}`` for colour; a zip or folder of JPEG or PNG
-        stamps (rows then have a column ``file``); or what :func:`open_images` returned, which stays open.
+        stamps (rows then have a column ``file``); what :func:`open_images` returned, which stays open; or, in place of
+        FITS files, an array, ``(array, WCS)``, an HDU or HDUList, or NDData, whose uncertainty is the weight.
     survey, band
         Names as in ``galmorph list surveys``; three bands (``gri``) or ``RGB`` make colour stamps.
     checkpoint
@@ -214,13 +216,13 @@ def classify(
 
 def measure(
     catalog: Any,
-    images: Paths | ImageSource,
+    images: Images,
     *,
     survey: str | Survey | None = None,
     band: str | None = None,
-    weight: Paths = (),
-    rms: Paths = (),
-    segmentation: Paths = (),
+    weight: Images = (),
+    rms: Images = (),
+    segmentation: Images = (),
     image_hdu: int | str | None = None,
     hdu: int | str | None = None,
     ra: str | None = None,
@@ -318,15 +320,15 @@ def _carried_out(
 
 def train(
     labels: Any,
-    images: Paths | ImageSource,
+    images: Images,
     pipeline: str | Path | TrainPipeline,
     output: str | Path,
     *,
     survey: str | Survey | None = None,
     band: str | None = None,
-    weight: Paths = (),
-    rms: Paths = (),
-    segmentation: Paths = (),
+    weight: Images = (),
+    rms: Images = (),
+    segmentation: Images = (),
     image_hdu: int | str | None = None,
     hdu: int | str | None = None,
     ra: str | None = None,
@@ -541,13 +543,13 @@ def tune(
 def evaluate(
     checkpoint: str | Path | Checkpoint,
     labels: Any,
-    images: Paths | ImageSource,
+    images: Images,
     *,
     survey: str | Survey | None = None,
     band: str | None = None,
-    weight: Paths = (),
-    rms: Paths = (),
-    segmentation: Paths = (),
+    weight: Images = (),
+    rms: Images = (),
+    segmentation: Images = (),
     image_hdu: int | str | None = None,
     hdu: int | str | None = None,
     ra: str | None = None,
@@ -615,14 +617,14 @@ def evaluate(
 def calibrate(
     checkpoint: str | Path,
     labels: Any,
-    images: Paths | ImageSource,
+    images: Images,
     output: str | Path,
     *,
     survey: str | Survey | None = None,
     band: str | None = None,
-    weight: Paths = (),
-    rms: Paths = (),
-    segmentation: Paths = (),
+    weight: Images = (),
+    rms: Images = (),
+    segmentation: Images = (),
     image_hdu: int | str | None = None,
     hdu: int | str | None = None,
     ra: str | None = None,
@@ -771,14 +773,14 @@ def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite
 def inspect(
     checkpoint: str | Path,
     labels: Any = None,
-    images: Paths | ImageSource = (),
+    images: Images = (),
     *,
     output: str | Path,
     survey: str | Survey | None = None,
     band: str | None = None,
-    weight: Paths = (),
-    rms: Paths = (),
-    segmentation: Paths = (),
+    weight: Images = (),
+    rms: Images = (),
+    segmentation: Images = (),
     image_hdu: int | str | None = None,
     hdu: int | str | None = None,
     ra: str | None = None,
@@ -908,13 +910,13 @@ def simulate(
 
 
 def open_images(
-    images: Paths,
+    images: Images,
     *,
     survey: str | Survey | None = None,
     band: str | None = None,
-    weight: Paths = (),
-    rms: Paths = (),
-    segmentation: Paths = (),
+    weight: Images = (),
+    rms: Images = (),
+    segmentation: Images = (),
     image_hdu: int | str | None = None,
 ) -> ImageSource:
     """Open images once, for several calls of :func:`classify` and the others; the caller closes them.

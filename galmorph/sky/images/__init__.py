@@ -10,7 +10,7 @@ interface, :class:`ImageSource`:
 
 from galmorph.sky.images.flux_units import filter_of, zero_point_of
 from galmorph.sky.images.image_input import ImageInput, is_open
-from galmorph.sky.images.image_like import Images, Paths
+from galmorph.sky.images.image_like import Images
 from galmorph.sky.images.opening import colour_bands, open_images
 from galmorph.sky.images.source import ImageSource, Located
 
@@ -19,7 +19,6 @@ __all__ = [
     "ImageSource",
     "Images",
     "Located",
-    "Paths",
     "colour_bands",
     "filter_of",
     "is_open",
