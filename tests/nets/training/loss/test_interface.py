@@ -12,6 +12,7 @@ from galmorph.errors import PipelineError
 from galmorph.nets.training.loss import LOSSES
 from galmorph.nets.training.loss.interface import make_loss
 from galmorph.nets.training.settings import TrainingSettings
+from galmorph.shipped import shipped
 
 
 def test_the_losses_are_these():
@@ -37,3 +38,10 @@ def test_an_unknown_loss_names_the_nearest():
         make_loss("dirchlet", tiny.TREE)
     with pytest.raises(PipelineError, match="did you mean 'mse'"):
         TrainingSettings(loss="msse")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_document_names_every_loss(name):
+    text = (shipped("catalogs").parent / "docs" / "training.md").read_text(encoding="utf-8")
+    paragraph = text.partition("**Loss.**")[2].partition("\n\n")[0]
+    assert f'"{name}"' in paragraph
