@@ -30,8 +30,8 @@ MARGIN_PX = 256
 """Detected around a block, so that the largest cutout about any of its rows lies inside."""
 CROSSOVER_PER_MPX = 60.0
 """Rows per million pixels above which a block is cheaper than its rows' cutouts (tests/benchmarks/bench_blocks.py)."""
-_KEPT = 4
-_MESH_PX = 64
+_KEPT = 4  # of 12 MB each
+_MESH_PX = 64  # as SExtractor's BACK_SIZE by default
 
 
 def block_of(where: Located) -> npt.NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,7 @@ IntArray = npt.NDArray[np.intp]
 
 # The network waits for the first stamps of each part, and measuring for its last probabilities: little of so many rows.
 _PART_ROWS = 8192
-_PROGRESS_ROWS = 32
+_PROGRESS_ROWS = 32  # some ten times a second
 
 
 def classify(
@@ -160,8 +161,8 @@ def _check_apart(output: Path, images: Any) -> None:
     """Refuse an output that would replace one of the images."""
     if isinstance(images, Mapping):
         _check_apart(output, list(images.values()))
-    elif isinstance(images, str | Path):
-        path = Path(str(images).rpartition("=")[2])
+    elif isinstance(images, str | os.PathLike):
+        path = Path(os.fspath(images).rpartition("=")[2])
         if output.exists() and path.exists() and output.samefile(path):
             raise OutputError(
                 f"Output '{output}' is one of the images: a result never replaces its input; choose another"

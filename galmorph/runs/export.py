@@ -22,7 +22,7 @@ from galmorph.stamps.recipe import Recipe, stretch
 
 __all__ = ["export", "sample_stamps"]
 
-_GALAXIES = 12
+_GALAXIES = 12  # beside random stamps: enough to show values that those do not have
 
 
 def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite: bool = False) -> float:

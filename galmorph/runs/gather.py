@@ -14,7 +14,7 @@ import numpy.typing as npt
 from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import MEANINGS, Flag
 from galmorph.runs.blas import one_blas_thread
-from galmorph.runs.blocks import CROSSOVER_PER_MPX, Blocks, block_of
+from galmorph.runs.blocks import CROSSOVER_PER_MPX, MARGIN_PX, Blocks, block_of
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
@@ -41,12 +41,12 @@ log = logging.getLogger(__name__)
 IntArray = npt.NDArray[np.intp]
 
 _FIRST_HALF_PX = 64
-_LARGEST_HALF_PX = 256
+_LARGEST_HALF_PX = MARGIN_PX  # so that the cutout about any row of a block lies in what was detected of it
 # The sky must be seen beside the galaxy: in a cutout of 1.5 Petrosian radii the wings of an exponential disk raise the
 # sky so much that its radius comes out 6 % too small and its S/N four times; at 3 radii the radius is 1 % too small.
 _ROOM_RPET = 3.0
 _MOSTLY = 0.5
-_NEAR_PX = 4
+_NEAR_PX = 4  # to each side: wider than the point-spread function of every survey that ships
 _LOST = (Flag.NO_POSITION, Flag.NO_IMAGE, Flag.FETCH_FAILED)
 
 

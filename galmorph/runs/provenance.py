@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["provenance_of"]
 
 _SOFTWARE = ("numpy", "astropy", "sep", "torch")
-_IMAGES_NAMED = 20
+_IMAGES_NAMED = 20  # a mosaic may have thousands of tiles, which no header should list
 
 
 def provenance_of(run: Run, command: str) -> Provenance:
