@@ -210,11 +210,11 @@ def _tagged(kinds: Sequence[Any], table: Mapping[str, Any], place: _Place) -> An
         return kinds[0]
     hints = [typing.get_type_hints(kind) for kind in kinds]
     tag = next(n for n in _fields(kinds[0]) if all(len(_words(of.get(n))) == 1 for of in hints))
-    known = {_words(of[tag])[0]: kind for of, kind in zip(hints, kinds, strict=True)}
-    chosen = str(table.get(tag, next(iter(known))))
-    if chosen not in known:
-        raise place.complaint(unknown_name(tag, chosen, known))
-    return known[chosen]
+    by_word = {_words(of[tag])[0]: kind for of, kind in zip(hints, kinds, strict=True)}
+    word = str(table.get(tag, next(iter(by_word))))
+    if word not in by_word:
+        raise place.complaint(unknown_name(tag, word, by_word))
+    return by_word[word]
 
 
 def _words(hint: Any) -> tuple[Any, ...]:

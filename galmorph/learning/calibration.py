@@ -72,13 +72,13 @@ def fit_checkpoint(
         rows = table.rows(split)
         if split == "train" and len(rows) > _ENOUGH:
             rows = rows[np.linspace(0, len(rows) - 1, _ENOUGH).astype(np.intp)]
-        seen = view_rows(raw, table.gathering, rows, observation=table.observation, device=device, progress=progress)
-        if not len(seen.rows):
+        answers = view_rows(raw, table.gathering, rows, observation=table.observation, device=device, progress=progress)
+        if not len(answers.rows):
             raise PipelineError(
                 f"the {split} part of the labels has no image: checkpoint '{checkpoint.name}' is fitted on the parts "
                 "that its split sets apart; give the labels and images that it was trained on"
             )
-        return seen
+        return answers
 
     held, training = viewed("validation"), viewed("train")
     votes = table.labels.take(held.rows)
@@ -98,7 +98,7 @@ def fit_checkpoint(
     return Fitted(fitted, held, _about(fitted, calibration, settings))
 
 
-def _ranges(envelope: Envelope, observation: Observation | None, *seen: Viewed) -> Envelope:
+def _ranges(envelope: Envelope, observation: Observation | None, *parts: Viewed) -> Envelope:
     """Find the ranges of S/N and size: those of the images, or those that they were degraded to."""
     if observation is not None:
         stars, (low, high) = observation.star_rpet_arcsec, observation.rpet_arcsec
@@ -109,7 +109,7 @@ def _ranges(envelope: Envelope, observation: Observation | None, *seen: Viewed) 
             rpet_px=_in_units(sizes, observation.scale_arcsec),
             rpet_psf=_in_units(sizes, observation.psf_fwhm_arcsec),
         )
-    snr, rpet_px, scale = (np.concatenate([getattr(v, n) for v in seen]) for n in ("snr", "rpet_px", "scale_arcsec"))
+    snr, rpet_px, scale = (np.concatenate([getattr(v, n) for v in parts]) for n in ("snr", "rpet_px", "scale_arcsec"))
     # Pixels of display stamps, whose scale is not known, are no measure of size.
     sized = np.where(np.isfinite(scale), rpet_px, np.nan)
     psf = _psf_fwhm_arcsec(envelope)

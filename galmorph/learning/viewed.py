@@ -56,7 +56,7 @@ def observation_of(checkpoint: Checkpoint) -> Observation | None:
     return build(Observation, checkpoint.observation, f"checkpoint '{checkpoint.name}'", "observation")
 
 
-def check_views(seen: Views, observation: Observation | None) -> None:
+def check_views(views: Views, observation: Observation | None) -> None:
     """Refuse several views of degraded images.
 
     Raises
@@ -64,9 +64,9 @@ def check_views(seen: Views, observation: Observation | None) -> None:
     PipelineError
         Each view would have noise of its own, whose average is less.
     """
-    if observation is not None and len(seen) > 1:
+    if observation is not None and len(views) > 1:
         raise PipelineError(
-            f"{len(seen)} views of images that are degraded to another survey: expected views = 'one', since each view "
+            f"{len(views)} views of images that are degraded to another survey: expected views = 'one', since each view "
             "would have noise of its own; leave out the views or the observation"
         )
 
@@ -93,16 +93,16 @@ def view_rows(
     PipelineError
         If several views are asked of degraded images.
     """
-    found = [checkpoint.answer(np.zeros((0, 1, *_shape(checkpoint.recipe)), np.float32))]
+    answers = [checkpoint.answer(np.zeros((0, 1, *_shape(checkpoint.recipe)), np.float32))]
     kept = [np.zeros((4, 0))]
     batches = stamps_of_rows(checkpoint, gathering, rows, observation=observation, views=views, progress=progress)
     for batch in batches:
-        found.append(checkpoint.answer(batch.stamps, batch.shares, device=device))
+        answers.append(checkpoint.answer(batch.stamps, batch.shares, device=device))
         kept.append(np.stack([batch.rows.astype(np.float64), batch.snr, batch.rpet_px, batch.scale_arcsec]))
     columns = np.concatenate(kept, axis=1)
-    found = found[1:] or found
+    answers = answers[1:] or answers
     conditional, features = (
-        np.concatenate(part) for part in zip(*((f.conditional, f.features) for f in found), strict=True)
+        np.concatenate(part) for part in zip(*((f.conditional, f.features) for f in answers), strict=True)
     )
     return Viewed(columns[0].astype(np.intp), conditional, features, *columns[1:])
 
@@ -145,9 +145,9 @@ def stamps_of_rows(
     progress: Progress = silent,
 ) -> Iterator[StampBatch]:
     """Cut the stamps of those rows that have an image; the arguments and errors as for :func:`view_rows`."""
-    seen = read_views(checkpoint.recipe.views if views is None else views)
-    check_views(seen, observation)
-    matrices, shares = checkpoint.distinct_views(seen)
+    wanted = read_views(checkpoint.recipe.views if views is None else views)
+    check_views(wanted, observation)
+    matrices, shares = checkpoint.distinct_views(wanted)
     waiting: list[Stamp] = []
     kept: list[tuple[int, float, float, float]] = []
     for done, galaxy in enumerate(gather(gathering, rows), 1):
