@@ -17,7 +17,7 @@ from galmorph.learning.pipeline import TrainPipeline
 from galmorph.learning.record import RECORD, check_record, record_of
 from galmorph.learning.scoring import evaluate_checkpoint
 from galmorph.learning.split import SPLITS
-from galmorph.learning.training import Observer, check_settings, named_errors, named_progress, train, unobserved
+from galmorph.learning.training import Observer, check_settings, named_progress, train, unobserved
 from galmorph.nets.checkpoint.card import add_to_card, read_card
 from galmorph.progress import Progress, silent
 from galmorph.sky.formats.atomic import replacing
@@ -107,7 +107,7 @@ def _one(
         if card.get(split, {}).get("sha256", "") == card.get("sha256"):
             return card
     report = named_progress(progress, pipeline.name)
-    with opened(*pipeline.named_inputs()) as (catalog, images), named_errors(f"pipeline '{pipeline.name}'"):
+    with opened(*pipeline.named_inputs()) as (catalog, images):
         run = train(
             catalog,
             images,

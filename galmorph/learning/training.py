@@ -162,7 +162,7 @@ def train(
     """
     config, start = check_settings(pipeline)
     course = _Course(pipeline, folder, config, start, resume, resolve_device(device))
-    with opened(catalog, images) as (rows, source):
+    with opened(catalog, images) as (rows, source), named_errors(f"pipeline '{pipeline.name}'"):
         table = divided(pipeline, rows, source)
         prepare_folder(folder, record_of(pipeline), resume=resume)
         sets, snr = build_sets(table, pipeline, _weights(table, pipeline), progress, kept)

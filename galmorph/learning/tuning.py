@@ -144,6 +144,7 @@ def tune(
             _clear(trial)
             table, ranking = _ranked(search, drawn[: trial.number + 1])
             write_table(table, folder / "trials.ecsv")
+        _check_enough(ranking, blend, folder)
         joined = None
         if blend is not None:
             joined = folder / f"{pipeline.name}.safetensors"
@@ -191,6 +192,16 @@ def _check(trials: Sequence[Trial], folder: Path, blend: Blend | None, *, resume
         raise PipelineError(
             "the trials differ in their recipe or observation, and checkpoints for different stamps cannot be joined: "
             "leave out the blend or those ranges"
+        )
+
+
+def _check_enough(ranking: Sequence[int], blend: Blend | None, folder: Path) -> None:
+    """Refuse to name a best trial, or to join some, where too few kept their numbers."""
+    wanted = 1 if blend is None else blend.best
+    if len(ranking) < wanted:
+        raise DivergedError(
+            f"{len(ranking)} trials kept their numbers, expected at least {wanted}: see '{folder / _TRIALS}' for what "
+            "became of the others, and draw from lower learning rates"
         )
 
 

@@ -66,8 +66,8 @@ def check_views(views: Views, observation: Observation | None) -> None:
     """
     if observation is not None and len(views) > 1:
         raise PipelineError(
-            f"{len(views)} views of images that are degraded to another survey: expected views = 'one', since each view "
-            "would have noise of its own; leave out the views or the observation"
+            f"{len(views)} views of images that are degraded to another survey: expected views = 'one', since each "
+            "view would have noise of its own; leave out the views or the observation"
         )
 
 

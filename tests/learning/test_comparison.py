@@ -10,7 +10,7 @@ import pytest
 from astropy.table import Table
 
 from galmorph.cli import main
-from galmorph.errors import OutputError, PipelineError
+from galmorph.errors import DivergedError, OutputError, PipelineError
 from galmorph.learning.comparison import compare, least_loss, side_by_side
 from galmorph.learning.pipeline import load_training
 from galmorph.nets.checkpoint.file import load_checkpoint
@@ -120,6 +120,15 @@ def test_what_cannot_run_is_refused_before_anything_is_trained(folder, tmp_path)
     with pytest.raises(PipelineError, match="did you mean 'test'"):
         compare([good], tmp_path / "out", split="tests")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_training_that_loses_its_numbers_is_named(folder, tmp_path):
+    """Of several pipelines the one whose loss is no number any more."""
+    good, bad = loaded(folder, "named")[0], loaded(folder, "slow")[0].changed("bad", {"train": {"learning_rate": 1e30}})
+    with pytest.raises(DivergedError, match=r"^pipeline 'bad': network 1: the"):
+        compare([good, bad], tmp_path)
+    assert (tmp_path / "named" / "named.safetensors").exists()
+    assert Table.read(tmp_path / "comparison.ecsv").colnames == ["question", "measure", "named"]
 
 
 def test_a_folder_in_use_is_refused(ran, folder):

@@ -18,7 +18,7 @@ from astropy.table import Table
 
 import galmorph
 from galmorph.cli import main
-from galmorph.errors import OutputError, PipelineError
+from galmorph.errors import DivergedError, OutputError, PipelineError
 from galmorph.learning.pipeline import load_training
 from galmorph.learning.scoring import calibrate_checkpoint
 from galmorph.learning.tuning import Blend, tune
@@ -238,3 +238,15 @@ def test_a_trial_that_loses_its_numbers_is_ranked_last_and_the_search_goes_on(fo
     again = tune(wide, tmp_path / "out", resume=True)
     assert [str(v) for v in again.table["checkpoint"]] == [str(v) for v in tuned.table["checkpoint"]]
     assert caplog.text == ""
+    too_few = int((~lost).sum()) + 1
+    with pytest.raises(DivergedError, match=f"{too_few - 1} trials kept their numbers, expected at least {too_few}"):
+        tune(wide, tmp_path / "out", blend=Blend(too_few), resume=True)
+
+
+def test_a_search_that_loses_all_its_trials_says_so(folder, tmp_path):
+    """There is no best one; the table is there, and no traceback."""
+    text = SEARCH.replace("{ low = 3e-3, high = 3e-2, log = true }", "1e30").replace("epochs = 3", "epochs = 1")
+    (folder / "lost.toml").write_text(drawn.PIPELINE + text)
+    with pytest.raises(DivergedError, match="0 trials kept their numbers"):
+        tune(load_training(folder / "lost.toml"), tmp_path / "out", trials=2)
+    assert len(Table.read(tmp_path / "out" / "trials.ecsv")) == 2
