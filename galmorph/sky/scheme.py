@@ -6,7 +6,6 @@ One class reads them all: a decision tree (Galaxy Zoo), a list of exclusive clas
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +19,7 @@ from galmorph.errors import SchemeError, unknown_name
 from galmorph.notebook import html_table
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.rules import LIKELIEST, Rule, read_rule
+from galmorph.toml import read_file
 
 __all__ = ["Answer", "Labels", "Question", "Scheme", "load_scheme", "scheme_names"]
 
@@ -393,9 +393,4 @@ def load_scheme(name: str | Path) -> Scheme:
     path = files.get(str(name)) or (Path(name) if str(name).endswith(".toml") else None)
     if path is None:
         raise SchemeError(unknown_name("scheme", str(name), files))
-    try:
-        with open(path, "rb") as stream:
-            contents = tomllib.load(stream)
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SchemeError(f"scheme file '{path}' cannot be read: {error}") from error
-    return Scheme.from_dict({"name": path.name.removesuffix(".toml"), **contents})
+    return Scheme.from_dict({"name": path.name.removesuffix(".toml"), **read_file(path, "scheme file", SchemeError)})

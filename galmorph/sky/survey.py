@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from galmorph.errors import SurveyError, unknown_name
 from galmorph.notebook import html_table
 from galmorph.shipped import named_files, shipped
+from galmorph.toml import apart, build, read_file
 
 __all__ = [
     "COLOUR",
@@ -29,6 +29,7 @@ __all__ = [
     "survey_names",
 ]
 
+T = TypeVar("T")
 ARCSEC2_SR = (math.pi / 180 / 3600) ** 2
 """Solid angle of a square arcsecond in steradians."""
 COLOUR = "RGB"
@@ -205,10 +206,10 @@ class Survey:
     name: str
     title: str
     reference: str
-    bands: tuple[Band, ...]
+    bands: tuple[Band, ...] = apart(())
     aliases: tuple[str, ...] = ()
     drop_sip: bool = False
-    fields: tuple[Field, ...] = ()
+    fields: tuple[Field, ...] = apart(())
     colour: ColourParams | None = None
     jpeg: JpegStretch | None = None
     checkpoints: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -308,51 +309,32 @@ def _by_lower_name(bands: Iterable[Band]) -> dict[str, Band]:
 
 
 def _read(path: Path) -> Survey:
-    where = f"survey file '{path}'"
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SurveyError(f"{where} cannot be read ({error.strerror}): give the path of an existing file") from error
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
-        raise SurveyError(f"{where} is not valid TOML ({error}): correct it") from error
-    return _survey_from(table, where)
-
-
-def _survey_from(table: Mapping[str, Any], where: str) -> Survey:
-    nested = dict(table)
-    nested["bands"] = _named(Band, nested.get("bands"), f"{where}, bands")
-    nested["fields"] = _named(Field, nested.get("fields", {}), f"{where}, fields")
-    for key, kind in (("colour", ColourParams), ("jpeg", JpegStretch)):
-        if key in nested:
-            nested[key] = _build(kind, nested[key], f"{where}, {key}")
-    survey: Survey = _build(Survey, nested, where)
-    _check(survey, where)
+    what = f"survey file '{path}'"
+    table = read_file(path, "survey file", SurveyError)
+    keys = [field.name for field in dataclasses.fields(Survey)]
+    if strange := [key for key in table if key not in keys]:
+        raise SurveyError(f"{what}: {unknown_name('key', strange[0], keys)}")
+    plain = {key: value for key, value in table.items() if key not in ("bands", "fields")}
+    survey = dataclasses.replace(
+        build(Survey, plain, what, error=SurveyError),
+        bands=_named(Band, table.get("bands"), what, "bands"),
+        fields=_named(Field, table.get("fields", {}), what, "fields"),
+    )
+    _check(survey, what)
     return survey
 
 
-def _named(kind: type[Any], rows: Any, where: str) -> tuple[Any, ...]:
+def _named(kind: type[T], rows: Any, what: str, section: str) -> tuple[T, ...]:
+    """Build a dataclass of each table in a table, named by its key."""
     if not isinstance(rows, dict):
-        raise SurveyError(f"{where}: expected a table for each name, such as [bands.F160W]; add one")
-    return tuple(_build(kind, row, f"{where}.{name}", name=name) for name, row in rows.items())
+        raise SurveyError(f"{what}, {section}: expected a table for each name, such as [{section}.F160W]; add one")
+    return tuple(_one(kind, row, name, what, f"{section}.{name}") for name, row in rows.items())
 
 
-def _build(kind: type[Any], row: Any, where: str, **extra: str) -> Any:
-    """Make a frozen dataclass of a TOML table; lists become tuples, unknown and missing keys are errors."""
-    if not isinstance(row, dict):
-        raise SurveyError(f"{where}: expected a table, got {row!r}; write it as [{where.rpartition(' ')[2]}]")
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    unknown = [key for key in row if key not in fields or key in extra]
-    if unknown:
-        raise SurveyError(f"{where}: {unknown_name('key', unknown[0], fields)}")
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in (row | extra).items()}
-    missing = [k for k, f in fields.items() if k not in values and _required(f)]
-    if missing:
-        raise SurveyError(f"{where}: the key '{missing[0]}' is missing; add it")
-    return kind(**values)
-
-
-def _required(spec: dataclasses.Field[Any]) -> bool:
-    return spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
+def _one(kind: type[T], row: Any, name: str, what: str, section: str) -> T:
+    if not isinstance(row, dict) or "name" in row:
+        raise SurveyError(f"{what}: expected a table, got {row!r}; write it as [{section}], and its name nowhere else")
+    return build(kind, row | {"name": name}, what, section, error=SurveyError)
 
 
 def _check(survey: Survey, where: str) -> None:
@@ -364,7 +346,7 @@ def _check(survey: Survey, where: str) -> None:
     for band in survey.bands:
         for key in ("scale_arcsec", "psf_fwhm_arcsec", "zero_point_ab"):
             value = getattr(band, key)
-            if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+            if not 0 < value < math.inf:
                 raise SurveyError(
                     f"{where}, bands.{band.name}: {key} = {value!r} must be a positive number; correct it"
                 )
@@ -375,12 +357,9 @@ def _check(survey: Survey, where: str) -> None:
 
 
 def _check_checkpoints(survey: Survey, where: str) -> None:
-    checkpoints = survey.checkpoints
-    if not isinstance(checkpoints, dict):
-        raise SurveyError(f"{where}, checkpoints: expected a table, got {checkpoints!r}; write it as [checkpoints]")
     names = [*(band.name for band in survey.bands), *([COLOUR] if survey.colour is not None else [])]
-    for name, checkpoint in checkpoints.items():
+    for name, checkpoint in survey.checkpoints.items():
         if name not in names:
             raise SurveyError(f"{where}, checkpoints: {unknown_name('band', name, names)}")
-        if not isinstance(checkpoint, str) or not checkpoint:
-            raise SurveyError(f"{where}, checkpoints: {name} = {checkpoint!r}, expected the name of one; correct it")
+        if not checkpoint:
+            raise SurveyError(f"{where}, checkpoints: {name} = '', expected the name of one; correct it")

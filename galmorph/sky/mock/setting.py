@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from galmorph.errors import SurveyError, unknown_name
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.survey import Band, Survey, load_survey
+from galmorph.toml import read_file
 
 __all__ = ["Conditions", "Population", "Setting", "read_setting"]
 
@@ -137,7 +137,8 @@ def read_setting(survey_name: str, band: str) -> Setting:
     files = named_files(shipped("catalogs") / "mocks", ".toml")
     if observed.name not in files:
         raise SurveyError(unknown_name("simulated survey", observed.name, files))
-    return _setting(observed, _bands(observed, band), tomllib.loads(files[observed.name].read_text("utf-8")))
+    table = read_file(files[observed.name], "file of a simulated survey", SurveyError)
+    return _setting(observed, _bands(observed, band), table)
 
 
 def _bands(observed: Survey, name: str) -> tuple[Band, ...]:
