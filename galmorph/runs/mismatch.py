@@ -60,13 +60,19 @@ def warn_of_mismatches(results: Results, checkpoint: Checkpoint, images: ImageSo
 
 
 def _outside(results: Results, envelope: Envelope, psf_fwhm_arcsec: float) -> npt.NDArray[np.bool_]:
-    """Tell which rows lie outside a range or far from the training stamps; what is not known (NaN) is not outside."""
+    """Tell which rows lie outside a range or far from the training stamps; what is not known (NaN) is not outside.
+
+    A galaxy that is seen better than those of the training, with less noise or on more pixels, is no reason for doubt:
+    the ranges of both have no upper end here. One that is larger in widths of the PSF shows what they did not.
+    """
     # Pixels of display stamps, whose scale is not known, are no measure of size.
     size = np.where(np.isfinite(results.scale_arcsec), results.rpet_px, np.nan)
     widths = size * results.scale_arcsec / psf_fwhm_arcsec
     outside = np.zeros(len(results), dtype=np.bool_)
-    for values, (low, high) in ((results.snr, envelope.snr), (size, envelope.rpet_px), (widths, envelope.rpet_psf)):
-        outside |= (values < low) | (values > high)
+    for values, (low, _) in ((results.snr, envelope.snr), (size, envelope.rpet_px)):
+        outside |= values < low
+    low, high = envelope.rpet_psf
+    outside |= (widths < low) | (widths > high)
     return outside if envelope.embedding is None else outside | (results.distance > envelope.embedding.limit)
 
 

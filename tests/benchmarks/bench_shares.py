@@ -1,0 +1,248 @@
+"""Benchmark: shares of CANDELS classifiers by five folds of sky cells, beside simpler predictors and people themselves.
+
+Usage: ``python tests/benchmarks/bench_shares.py fold K`` for K from 0 to 4, which may run side by side, then
+``python tests/benchmarks/bench_shares.py report``. A fold trains what the pipeline says on its own training cells, by
+the product's own function, and classifies its test cells from their FITS files as ``galmorph classify`` does; so that
+each galaxy is predicted once, by networks that never saw its cell. With it go
+
+- the constant answer: the mean of the training cells;
+- a random forest (scikit-learn) on what ``galmorph measure`` says: sizes, shape, concentration, asymmetry, S/N;
+- the plain recipe: EfficientNet-lite0 from ImageNet on 64 native pixels about the catalogue's position, enlarged to
+  ``--plain-size``, arcsinh, flips and quarter turns, ``--plain-epochs`` epochs; none of our measuring.
+
+Needs ../shared/data/candels_h_stamps. ``--out`` holds the runs, which go on where they were stopped; the report is
+docs/benchmarks/shares.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from astropy.io import fits
+from astropy.table import Table
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
+import galmorph
+from galmorph.learning.pipeline import TrainPipeline, load_pipeline
+from galmorph.nets.architecture.network import Network, load_network
+from galmorph.nets.evaluate import expected_calibration_error
+from galmorph.nets.training.start import load_start
+from galmorph.sky.scheme import load_scheme
+from galmorph.stamps.recipe import Recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+STAMPS = ROOT.parent / "shared" / "data" / "candels_h_stamps"
+RESULT = ROOT / "docs" / "benchmarks" / "shares.json"
+SCHEME = load_scheme("candels-shares")
+FOLDS = 5
+VALIDATION = 0.14
+MEASURED = ("rpet", "r20", "r50", "r80", "conc", "asym", "ell", "snr")
+BOOTSTRAPS = 2000
+# People about people (see the scheme's file): RMSE of one panel, and how often two name the same class.
+HUMAN = {"rmse": 0.155, "same_class": 0.70}
+FloatArray = npt.NDArray[np.float64]
+
+
+def labelled() -> Table:
+    """Galaxies with shares, in the order of the table."""
+    table = Table.read(STAMPS / "catalog.csv")
+    return table[~np.ma.getmaskarray(table["spheroid"])]
+
+
+def shares_of(table: Table) -> FloatArray:
+    """Labels, (N, 5)."""
+    return np.stack([np.asarray(table[k], np.float64) for k in SCHEME.keys], axis=1)
+
+
+def fold_pipeline(name: str, fold: int) -> TrainPipeline:
+    """The pipeline with the cells of one fold for its test."""
+    after = (fold + 1) % FOLDS / FOLDS
+    split = {"test": [fold / FOLDS, (fold + 1) / FOLDS], "validation": [after, after + VALIDATION]}
+    pipeline = load_pipeline(name, {"split": split})
+    assert isinstance(pipeline, TrainPipeline)
+    return pipeline
+
+
+def run_fold(options: argparse.Namespace) -> None:
+    """Train and predict one fold by all predictors; what was done before is kept."""
+    fold, out = options.fold, options.out
+    table = labelled()[: options.rows]
+    pipeline = fold_pipeline(options.pipeline, fold)
+    parts = pipeline.split.divide([str(i) for i in table["id"]], table)
+    test, files = np.flatnonzero(parts == "test"), [str(STAMPS / str(name)) for name in table["image"]]
+    truth = shares_of(table)
+    found = {"rows": test, "constant": np.repeat(truth[parts == "train"].mean(axis=0)[None], len(test), axis=0)}
+    folder = out / f"fold-{fold}"
+    path = folder / f"{pipeline.name}.safetensors"
+    if not path.exists():
+        resume = (folder / "state.safetensors").exists()
+        galmorph.train(table, files, pipeline, folder, resume=resume, device=options.device, epochs=options.epochs)
+    answers = galmorph.classify(table[test], files, survey="candels", band="H", checkpoint=path, device=options.device)
+    found["ours"] = np.stack([np.asarray(answers[f"gm_p_{k}"], np.float64) for k in SCHEME.keys], axis=1)
+    found["sets"] = np.asarray(answers["gm_set"]).astype(str)
+    found["flags"] = np.asarray(answers["gm_flags"])
+    if options.forest:
+        found["forest"] = forest(measured(table, files, out / "measured.fits"), parts, truth)
+    if options.plain_epochs:
+        found["plain"] = plain(files, parts, truth, options)
+    np.savez(out / f"fold-{fold}.npz", **found)
+
+
+def measured(table: Table, files: list[str], path: Path) -> Table:
+    """Measure all galaxies, once for all folds."""
+    if not path.exists():
+        galmorph.measure(table, files, survey="candels", band="H", output=path)
+    return Table.read(path)
+
+
+def forest(table: Table, parts: npt.NDArray[np.str_], truth: FloatArray) -> FloatArray:
+    """Shares by a random forest on measured features, (T, 5)."""
+    from sklearn.ensemble import RandomForestRegressor  # noqa: PLC0415 - for this predictor alone
+
+    names = [name for name in table.colnames if name.removeprefix("gm_") in MEASURED]
+    values = np.stack([np.ma.filled(np.ma.asarray(table[name], np.float64), np.nan) for name in names], axis=1)
+    values = np.where(np.isfinite(values), values, -1.0)
+    trees = RandomForestRegressor(500, min_samples_leaf=5, max_features=0.4, n_jobs=-1, random_state=1)
+    trees.fit(values[parts == "train"], truth[parts == "train"])
+    return np.asarray(trees.predict(values[parts == "test"]))
+
+
+def native(files: list[str], side: int = 64) -> torch.Tensor:
+    """Middle pixels of all stamps, (N, 1, 64, 64), arcsinh of their noise; nothing past their edges."""
+    stamps = np.zeros((len(files), side, side), np.float32)
+    for stamp, file in zip(stamps, files, strict=True):
+        pixels = np.nan_to_num(fits.getdata(file).astype(np.float32))
+        noise = 1.4826 * np.median(np.abs(pixels - np.median(pixels)))
+        pixels = np.arcsinh((pixels - np.median(pixels)) / max(noise, 1e-9)) / 3.0
+        height, width = pixels.shape
+        rows, columns = (slice(max((n - side) // 2, 0), max((n - side) // 2, 0) + side) for n in (height, width))
+        middle = pixels[rows, columns]
+        top, left = (side - middle.shape[0]) // 2, (side - middle.shape[1]) // 2
+        stamp[top : top + middle.shape[0], left : left + middle.shape[1]] = middle
+    return torch.from_numpy(stamps[:, None])
+
+
+def plain(files: list[str], parts: npt.NDArray[np.str_], truth: FloatArray, options: argparse.Namespace) -> FloatArray:
+    """Shares by the plain recipe, (T, 5), averaged over the eight orientations of the square."""
+    torch.manual_seed(options.fold)
+    device, size = options.device, options.plain_size
+    stamps, wanted = native(files).to(device), torch.from_numpy(truth).float().to(device)
+    recipe, config = Recipe(size=size), load_network("lite0")
+    network = Network(config, recipe, SCHEME)
+    network.load_state_dict({**network.state_dict(), **load_start("imagenet", config, recipe, SCHEME).member(1)})
+    network = network.to(device, memory_format=torch.channels_last).train()
+    rows = torch.from_numpy(np.flatnonzero(parts == "train"))
+    steps = options.plain_epochs * (len(rows) // 32)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, total_steps=steps, pct_start=0.1)
+    for _ in range(options.plain_epochs):
+        for batch in rows[torch.randperm(len(rows))].split(32)[: len(rows) // 32]:
+            seen = turned_at_random(stamps[batch])
+            loss = F.cross_entropy(network(enlarged(seen, size)).float(), wanted[batch])
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    network.eval()
+    with torch.inference_mode():
+        test = stamps[np.flatnonzero(parts == "test")]
+        views = [torch.rot90(v, k, (2, 3)) for v in (test, test.flip(3)) for k in range(4)]
+        answers = [torch.cat([network(enlarged(p, size)).float().softmax(1) for p in v.split(64)]) for v in views]
+    return torch.stack(answers).mean(dim=0).double().cpu().numpy()
+
+
+def turned_at_random(stamps: torch.Tensor) -> torch.Tensor:
+    """Turn a batch by a random quarter, and mirror it or not."""
+    stamps = torch.rot90(stamps, int(torch.randint(4, ())), (2, 3))
+    return stamps.flip(3) if torch.rand(()) < 0.5 else stamps
+
+
+def enlarged(stamps: torch.Tensor, size: int) -> torch.Tensor:
+    """Interpolate stamps to another size, linearly."""
+    return F.interpolate(stamps, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def scores(guess: FloatArray, truth: FloatArray, constant: FloatArray) -> dict[str, float]:
+    """Figures of one predictor."""
+    hit = truth[np.arange(len(truth)), guess.argmax(axis=1)] >= truth.max(axis=1) - 1e-6
+    clear = truth.max(axis=1) >= 0.75
+    mean2, base2 = ((guess - truth) ** 2).mean(), ((constant - truth) ** 2).mean()
+    spread = np.ptp(guess, axis=0) > 1e-9
+    r = {
+        f"r_{k}": float(np.corrcoef(guess[:, i], truth[:, i])[0, 1]) if spread[i] else float("nan")
+        for i, k in enumerate(SCHEME.keys)
+    }
+    return {
+        "rmse": float(mean2**0.5),
+        "S": float(1.0 - (mean2 - SCHEME.noise**2) / (base2 - SCHEME.noise**2)),
+        "likeliest": float(hit.mean()),
+        "clear": float(hit[clear].mean()),
+        "calibration_error": expected_calibration_error(guess.ravel(), truth.ravel()),
+        **r,
+    }
+
+
+def report(options: argparse.Namespace) -> None:
+    """Pool the folds, and compare on the same galaxies; errors by bootstrap."""
+    truth = shares_of(labelled())
+    folds = [dict(np.load(file)) for file in sorted(options.out.glob("fold-*.npz"))]
+    rows = np.concatenate([fold["rows"] for fold in folds])
+    names = [n for n in ("constant", "forest", "plain", "ours") if all(n in fold for fold in folds)]
+    guesses = {n: np.concatenate([fold[n] for fold in folds]) for n in names}
+    answered = np.isfinite(np.stack(list(guesses.values()))).all(axis=(0, 2))
+    guesses, label = {n: g[answered] for n, g in guesses.items()}, truth[rows][answered]
+    drawn = np.random.default_rng(1).integers(0, len(label), (BOOTSTRAPS, len(label)))
+    result: dict[str, Any] = {"folds": len(folds), "galaxies": len(rows), "answered": len(label), "human": HUMAN}
+    result["plain_recipe"] = {"size": options.plain_size, "epochs": options.plain_epochs} if "plain" in names else None
+    for name, guess in guesses.items():
+        result[name] = with_errors(guess, label, guesses["constant"], drawn)
+    for other in names[:-1]:
+        error2 = ((guesses["ours"] - label) ** 2).mean(axis=1) - ((guesses[other] - label) ** 2).mean(axis=1)
+        away = [float(error2[d].mean()) for d in drawn]
+        result[f"ours_less_{other}"] = {"mean_square": float(error2.mean()), "err": float(np.std(away))}
+    sets = np.concatenate([fold["sets"] for fold in folds])[answered]
+    held = [sum(y[SCHEME.keys.index(k)] for k in s.split("|") if k) for s, y in zip(sets, label, strict=True)]
+    result["sets"] = {"coverage": float(np.mean(held)), "err": float(np.std(held) / len(held) ** 0.5)}
+    flags = np.concatenate([fold["flags"] for fold in folds])
+    outside = (flags & int(galmorph.Flag.OUT_OF_ENVELOPE)) != 0
+    result["out_of_envelope"] = float(outside.mean())
+    text = json.dumps(result, indent=1)
+    print(text)
+    RESULT.write_text(text + "\n")
+
+
+def with_errors(
+    guess: FloatArray, truth: FloatArray, constant: FloatArray, drawn: npt.NDArray[np.intp]
+) -> dict[str, list[float]]:
+    """Each figure with its standard error."""
+    value = scores(guess, truth, constant)
+    again = [scores(guess[d], truth[d], constant[d]) for d in drawn[:400]]
+    return {k: [round(v, 4), round(float(np.std([a[k] for a in again])), 4)] for k, v in value.items()}
+
+
+def main() -> None:
+    """Run one fold, or report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("fold", "report"))
+    parser.add_argument("fold", type=int, nargs="?", default=0, help="0 to 4")
+    parser.add_argument("--pipeline", default="candels-shares")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "shares")
+    parser.add_argument("--rows", type=int, help="only the first galaxies, for a trial")
+    parser.add_argument("--epochs", type=int, help="of ours, instead of the pipeline's, for a trial")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--forest", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--plain-size", type=int, default=128)
+    parser.add_argument("--plain-epochs", type=int, default=60, help="0 leaves the plain recipe out")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    run_fold(options) if options.what == "fold" else report(options)
+
+
+if __name__ == "__main__":
+    main()
