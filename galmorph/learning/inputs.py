@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,17 @@ class _Inputs:
     id: str | None = None
     file: str | None = None
 
-    def _table(self, path: str) -> CatalogInput:
-        names = {f.name: getattr(self, f.name) for f in fields(ColumnNames)}
-        return CatalogInput(path, _hdu(self.hdu), ColumnNames(**names))
-
-    def _pixels(self, survey: str | None, band: str | None) -> ImageInput:
+    def _named(self, what: str, table: str, survey: str | None, band: str | None) -> tuple[CatalogInput, ImageInput]:
+        """Return the table of this key and the images; refuse where one is not named."""
+        if missing := next((name for name in (table, "images") if not getattr(self, name)), None):
+            raise PipelineError(
+                f"{what}: nothing says where to find the {missing}: expected --input {missing}=FILE, or '{missing}' "
+                "in a section [inputs] of the pipeline; name them so"
+            )
+        columns = ColumnNames(**{f.name: getattr(self, f.name) for f in fields(ColumnNames)})
         files = {name: list(getattr(self, name)) for name in _LISTS}
-        return ImageInput(**files, survey=survey or None, band=band or None, hdu=_hdu(self.image_hdu))
+        images = ImageInput(**files, survey=survey, band=band, hdu=_hdu(self.image_hdu))
+        return CatalogInput(getattr(self, table), _hdu(self.hdu), columns), images
 
 
 @dataclass(frozen=True)
@@ -70,20 +74,15 @@ class LabelInputs(_Inputs):
 
     labels: str = field(default="", metadata=_FILE)
 
-    def named(self, survey: str, band: str) -> tuple[CatalogInput, ImageInput]:
-        """Return the labels and images that are named.
+    def named(self, what: str, survey: str, band: str) -> tuple[CatalogInput, ImageInput]:
+        """Return the labels and images that are named; `what` names them, for a message.
 
         Raises
         ------
         PipelineError
             If labels or images are not.
         """
-        if missing := next((name for name in ("labels", "images") if not getattr(self, name)), None):
-            raise PipelineError(
-                f"nothing says where the {missing} are: name them with --input {missing}=FILE, or in a section "
-                "[inputs] of the pipeline"
-            )
-        return self._table(self.labels), self._pixels(survey, band)
+        return self._named(what, "labels", survey, band)
 
 
 @dataclass(frozen=True)
@@ -102,25 +101,27 @@ class CatalogInputs(_Inputs):
     survey: str | None = None
     band: str | None = None
 
-    def named(self) -> tuple[CatalogInput, ImageInput]:
-        """Return the catalogue and images that are named.
+    def named(self, what: str) -> tuple[CatalogInput, ImageInput]:
+        """Return the catalogue and images that are named; `what` names them, for a message.
 
         Raises
         ------
         PipelineError
             If they are not.
         """
-        if missing := next((name for name in ("catalog", "images") if not getattr(self, name)), None):
-            raise PipelineError(
-                f"nothing says where the {missing} is: name it with --input {missing}=FILE, or in a section [inputs] "
-                "of the pipeline"
-            )
-        return self._table(self.catalog), self._pixels(self.survey, self.band)
+        return self._named(what, "catalog", self.survey, self.band)
 
 
 @contextmanager
-def opened(catalog: CatalogInput | Catalog, images: ImageInput | ImageSource) -> Iterator[tuple[Catalog, ImageSource]]:
+def opened(
+    catalog: CatalogInput | Catalog, images: ImageInput | ImageSource, survey: str = "", band: str = ""
+) -> Iterator[tuple[Catalog, ImageSource]]:
     """Open a catalogue and images; close the images unless they were open before.
+
+    Parameters
+    ----------
+    survey, band
+        Of images that do not say of which they are.
 
     Raises
     ------
@@ -128,12 +129,14 @@ def opened(catalog: CatalogInput | Catalog, images: ImageInput | ImageSource) ->
         If they cannot be read.
     """
     table = catalog.open() if isinstance(catalog, CatalogInput) else catalog
-    source = images.open() if isinstance(images, ImageInput) else images
-    try:
-        yield table, source
-    finally:
-        if isinstance(images, ImageInput) and not is_open(images.images):
-            source.close()
+    if not isinstance(images, ImageInput):
+        yield table, images
+    elif is_open(images.images):
+        yield table, images.open()
+    else:
+        usual = replace(images, survey=images.survey or survey or None, band=images.band or band or None)
+        with closing(usual.open()) as source:
+            yield table, source
 
 
 def _hdu(name: int | str | None) -> int | str | None:

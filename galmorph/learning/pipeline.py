@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, cast
 
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.learning.inputs import CatalogInputs, LabelInputs, beside
@@ -42,8 +42,27 @@ _FILES = (
 )
 
 
+class _Whole:
+    """What pipelines of every kind can: be changed, and be written down whole."""
+
+    def changed(self, name: str, above: Mapping[str, Any]) -> Self:
+        """Return a pipeline of another name with these sections merged into its own, key by key.
+
+        Raises
+        ------
+        PipelineError
+            If a setting is unknown or impossible.
+        """
+        pipeline: Any = build(type(self), _merged(to_table(self), above), f"pipeline '{name}'")
+        return cast("Self", replace(pipeline, name=name))
+
+    def to_toml(self) -> str:
+        """Write the whole pipeline as the text of one file, which does not extend others."""
+        return to_text(to_table(self))
+
+
 @dataclass(frozen=True)
-class TrainPipeline:
+class TrainPipeline(_Whole):
     """A pipeline that trains; each section of its file is a dataclass.
 
     Parameters
@@ -108,21 +127,7 @@ class TrainPipeline:
         PipelineError
             If it does not.
         """
-        return _named(self.name, lambda: self.inputs.named(self.images.survey, self.images.band))
-
-    def changed(self, name: str, above: Mapping[str, Any]) -> TrainPipeline:
-        """Return a pipeline of another name with these sections merged into its own, key by key.
-
-        Raises
-        ------
-        PipelineError
-            If a setting is unknown or impossible.
-        """
-        return replace(build(TrainPipeline, _merged(to_table(self), above), f"pipeline '{name}'"), name=name)
-
-    def to_toml(self) -> str:
-        """Write the whole pipeline as the text of one file, which does not extend others."""
-        return to_text(to_table(self))
+        return self.inputs.named(f"pipeline '{self.name}'", self.images.survey, self.images.band)
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ class ClassifySettings(Settings):
 
 
 @dataclass(frozen=True)
-class ClassifyPipeline:
+class ClassifyPipeline(_Whole):
     """A pipeline that classifies.
 
     Parameters
@@ -179,26 +184,10 @@ class ClassifyPipeline:
         PipelineError
             If it does not.
         """
-        return _named(self.name, self.inputs.named)
-
-    def changed(self, name: str, above: Mapping[str, Any]) -> ClassifyPipeline:
-        """Return a pipeline of another name with these sections merged into its own; raises as of the other kind."""
-        return replace(build(ClassifyPipeline, _merged(to_table(self), above), f"pipeline '{name}'"), name=name)
-
-    def to_toml(self) -> str:
-        """Write the whole pipeline as the text of one file, which does not extend others."""
-        return to_text(to_table(self))
+        return self.inputs.named(f"pipeline '{self.name}'")
 
 
 Pipeline = TrainPipeline | ClassifyPipeline
-
-
-def _named(pipeline: str, inputs: Callable[[], tuple[CatalogInput, ImageInput]]) -> tuple[CatalogInput, ImageInput]:
-    """Find the inputs of a pipeline, and name it where they are missing."""
-    try:
-        return inputs()
-    except PipelineError as error:
-        raise PipelineError(f"pipeline '{pipeline}': {error}") from error
 
 
 def _files() -> dict[str, Path]:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from galmorph.errors import OutputError, PipelineError
+from galmorph.errors import PipelineError
 from galmorph.learning.calibration import fit_checkpoint, score_viewed
 from galmorph.learning.inputs import opened
 from galmorph.learning.labelled_table import LabelledTable, divided_again
 from galmorph.learning.sections import CalibrationSettings
 from galmorph.learning.split import ALL, SPLITS
 from galmorph.learning.viewed import view_rows
-from galmorph.nets.checkpoint.card import read_card
-from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint, save_checkpoint
+from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.nets.evaluate import evaluate
 from galmorph.progress import Progress, silent
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.catalog_input import CatalogInput
-from galmorph.sky.formats.atomic import check_folder
-from galmorph.sky.images import ImageInput, ImageSource, is_open
+from galmorph.sky.images import ImageInput, ImageSource
 
-__all__ = ["calibrate_checkpoint", "calibrate_file", "evaluate_checkpoint", "labelled_table"]
+__all__ = ["calibrate_checkpoint", "evaluate_checkpoint", "labelled_table"]
 
 
 def evaluate_checkpoint(
@@ -51,7 +47,8 @@ def evaluate_checkpoint(
     PipelineError
         If the part is unknown or empty, or the views are.
     """
-    with opened(catalog, _as_trained(images, checkpoint)) as inputs:
+    envelope = checkpoint.envelope
+    with opened(catalog, images, envelope.survey, envelope.band) as inputs:
         table = labelled_table(checkpoint, *inputs, split)
         rows = table.rows(split)
         viewed = view_rows(
@@ -111,52 +108,11 @@ def calibrate_checkpoint(
     PipelineError
         If a part is empty or has no image.
     """
-    with opened(catalog, _as_trained(images, checkpoint)) as inputs:
+    envelope = checkpoint.envelope
+    with opened(catalog, images, envelope.survey, envelope.band) as inputs:
         table = divided_again(checkpoint, *inputs, "validation")
         fitted = fit_checkpoint(checkpoint, table, settings or CalibrationSettings(), progress=progress)
     held = fitted.held
     scores = evaluate(held.conditional, table.labels.take(held.rows), checkpoint.scheme, table.constant)
     kept = {name: entry for name, entry in (card or {}).items() if name not in (*SPLITS, ALL)}
     return fitted.checkpoint, {**kept, "validation": scores, "calibration": dict(fitted.about)}
-
-
-def calibrate_file(
-    checkpoint: str | Path,
-    catalog: CatalogInput,
-    images: ImageInput,
-    output: Path,
-    settings: CalibrationSettings | None = None,
-    *,
-    overwrite: bool = False,
-    progress: Progress = silent,
-) -> Path:
-    """Fit a checkpoint anew as :func:`calibrate_checkpoint` does, and write it with its card.
-
-    Parameters
-    ----------
-    checkpoint
-        Name or file.
-    output
-        File to write, ``.safetensors``; the card lies beside it.
-    overwrite
-        Whether an existing one is replaced.
-
-    Raises
-    ------
-    OutputError
-        If the file exists or cannot be written; before anything is read.
-    """
-    if output.suffix != ".safetensors" or (output.exists() and not overwrite):
-        raise OutputError(f"Output '{output}': expected a new file .safetensors, or an old one with --overwrite")
-    check_folder(output)
-    old, card = load_checkpoint(checkpoint), read_card(checkpoint)
-    fitted, card = calibrate_checkpoint(old, catalog, images, settings, card=card, progress=progress)
-    return save_checkpoint(fitted, output, card)
-
-
-def _as_trained(images: ImageInput | ImageSource, checkpoint: Checkpoint) -> ImageInput | ImageSource:
-    """Let images that do not say so be of the survey and band that a checkpoint was trained on."""
-    if not isinstance(images, ImageInput) or is_open(images.images):
-        return images
-    envelope = checkpoint.envelope
-    return replace(images, survey=images.survey or envelope.survey or None, band=images.band or envelope.band or None)

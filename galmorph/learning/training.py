@@ -132,7 +132,7 @@ def train(
     catalog
         Labels, and file names or positions.
     images
-        Of the galaxies.
+        Of the galaxies; where they do not say of which survey and band they are, of the pipeline's.
     pipeline
         From :func:`galmorph.learning.pipeline.load_training`.
     folder
@@ -162,7 +162,8 @@ def train(
     """
     config, start = check_settings(pipeline)
     course = _Course(pipeline, folder, config, start, resume, resolve_device(device))
-    with opened(catalog, images) as (rows, source), named_errors(f"pipeline '{pipeline.name}'"):
+    usual, name = pipeline.images, f"pipeline '{pipeline.name}'"
+    with opened(catalog, images, usual.survey, usual.band) as (rows, source), named_errors(name):
         table = divided(pipeline, rows, source)
         prepare_folder(folder, record_of(pipeline), resume=resume)
         sets, snr = build_sets(table, pipeline, _weights(table, pipeline), progress, kept)

@@ -110,7 +110,7 @@ def test_what_cannot_run_is_refused_before_anything_is_trained(folder, tmp_path)
     good = loaded(folder, "named")[0]
     refused = {
         "does not exist": good.changed("b", {"inputs": {"labels": "none.csv"}}),
-        r"pipeline 'tiny': nothing says.*--input labels=FILE": load_training(folder / "tiny.toml"),
+        r"pipeline 'tiny': nothing says.*labels.*--input labels=FILE": load_training(folder / "tiny.toml"),
         "no labelled row in the test part": good.changed("b", {"split": {"test": 0}}),
         "names that differ": good,
     }

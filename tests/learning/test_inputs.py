@@ -55,7 +55,7 @@ def test_wrong_sections_are_refused(section, expected):
 def test_what_is_not_named_is_asked_for(given):
     """The message shows the option and the section."""
     with pytest.raises(PipelineError, match=r"--input (labels|images)=FILE.*\[inputs\]"):
-        build(LabelInputs, given, "p").named("sdss", "r")
+        build(LabelInputs, given, "p").named("p", "sdss", "r")
 
 
 @pytest.mark.parametrize(

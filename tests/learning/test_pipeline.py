@@ -189,7 +189,7 @@ def test_a_pipeline_may_classify(pipeline, tmp_path):
     """Files lie beside it, and the result goes where the run puts it."""
     made = pipeline(CLASSIFY, {"inputs": {"catalog": "/far/other.fits"}})
     assert isinstance(made, ClassifyPipeline)
-    catalog, images = made.inputs.named()
+    catalog, images = made.named_inputs()
     assert catalog.catalog == "/far/other.fits"
     assert images.images == [str(tmp_path / "*_f160w.fits")]
     assert (images.survey, images.band) == ("candels", "H")
@@ -199,8 +199,8 @@ def test_a_pipeline_may_classify(pipeline, tmp_path):
         load_training(tmp_path / "mine.toml")
     with pytest.raises(PipelineError, match=r"unknown key 'train'"):
         pipeline(CLASSIFY, {"train": {"epochs": 3}})
-    with pytest.raises(PipelineError, match=r"catalog is: name it with --input catalog=FILE"):
-        pipeline(CLASSIFY.replace("catalog =", "id =")).inputs.named()
+    with pytest.raises(PipelineError, match=r"where to find the catalog: expected --input catalog=FILE"):
+        pipeline(CLASSIFY.replace("catalog =", "id =")).named_inputs()
 
 
 def test_another_way_to_divide_leaves_nothing_of_the_one_below(pipeline, tmp_path):
