@@ -1,4 +1,4 @@
-"""Agreement: how alike a network and its running average answer about two views of the same galaxies."""
+"""Consistency: how alike a network and its running average answer about two views of the same galaxies."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class TrainingSettings:
     Parameters
     ----------
     epochs, batch, learning_rate, weight_decay
-        As usual; an epoch shows every labelled galaxy once.
+        As usual; an epoch shows every labelled galaxy once, but for those of a last batch that would not be full.
     loss
         One of the modules of :mod:`galmorph.nets.training.loss`.
     class_weights
