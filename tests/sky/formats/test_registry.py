@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from conformance.formats import FormatTests
 
 from galmorph.sky.formats.ecsv import Ecsv
@@ -36,6 +39,14 @@ class TestText(FormatTests):
     keeps_units = False
     keeps_types = False
     can_be_cut_short = True
+
+
+def test_the_documents_list_the_formats_and_their_endings():
+    text = (Path(__file__).parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", text, flags=re.MULTILINE))
+    assert {name: tuple(re.findall(r"`([^`]+)`", cell)) for name, cell in rows.items()} == {
+        form.name: form.endings for form in FORMATS
+    }
 
 
 def test_every_format_is_tested():
