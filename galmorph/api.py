@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from astropy.table import Table
 
-from galmorph.errors import OutputError, PipelineError
+from galmorph.errors import CatalogError, OutputError, PipelineError
 from galmorph.learning.pipeline import ClassifyPipeline, Pipeline, TrainPipeline, load_training
 from galmorph.learning.pipeline import load_pipeline as read_pipeline
 from galmorph.learning.sections import CalibrationSettings
-from galmorph.nets.checkpoint.card import add_to_card, read_card
+from galmorph.nets.checkpoint.card import add_to_card, read_card, read_card_file
 from galmorph.pages import descriptions
 from galmorph.pages.losses import draw_losses
 from galmorph.progress import Progress, reporting
@@ -599,9 +599,11 @@ def evaluate(
     """
     from galmorph.learning import scoring  # noqa: PLC0415 - torch
 
-    scored = load_checkpoint(checkpoint)
     if output is not None:
         check_folder(Path(output))
+    if card is not None:
+        read_card_file(card)  # rather now than after all the work
+    scored = load_checkpoint(checkpoint)
     table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
     asked, usual = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu), scored.envelope
     with _opened(asked, usual.survey, usual.band) as source, reporting(progress) as report_to:
@@ -773,7 +775,7 @@ def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite
 def inspect(
     checkpoint: str | Path,
     labels: Any = None,
-    images: Images = (),
+    images: Images | None = None,
     *,
     output: str | Path,
     survey: str | Survey | None = None,
@@ -842,15 +844,16 @@ def inspect(
     from galmorph.pages import inspection  # noqa: PLC0415 - torch
 
     usual = _checkpoint_files().read_envelope(checkpoint)
-    has_labels, has_images = labels is not None, is_open(images) or bool(images)
-    inspection.check_asked(labels=has_labels, images=has_images, part=split, rows=rows)
+    inspection.check_asked(labels=labels is not None, images=images is not None, part=split, rows=rows)
     inspection.check_page(output, Path(checkpoint).stem, overwrite=overwrite)
-    asked = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu)
+    catalog = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file))
+    asked = ImageInput(() if images is None else images, weight, rms, segmentation, survey, band, image_hdu)
     table = source = None
     with ExitStack() as stack:
-        if has_labels:
-            table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
-            source = stack.enter_context(_opened(asked, usual.survey, usual.band))
+        if labels is None:
+            _check_idle(catalog, asked)
+        else:
+            table, source = catalog.open(), stack.enter_context(_opened(asked, usual.survey, usual.band))
         return inspection.inspect_checkpoint(
             checkpoint,
             table,
@@ -1068,6 +1071,15 @@ def _opened(images: ImageInput, survey: str, band: str) -> Iterator[ImageSource]
         yield it
 
 
+def _check_idle(labels: CatalogInput, images: ImageInput) -> None:
+    """Refuse what says where in labels and images things are, where there are none."""
+    if labels != CatalogInput(None) or images != ImageInput(()):
+        raise CatalogError(
+            "columns, an HDU, or survey, band or weights of images were given without labels: expected labels and "
+            "images; add them, or leave the others out"
+        )
+
+
 def _pipeline(pipeline: str | Path | Pipeline, overrides: Mapping[str, Any]) -> Pipeline:
     if isinstance(pipeline, str | Path):
         return read_pipeline(pipeline, overrides)
@@ -1142,6 +1154,8 @@ def _draw_losses(state: TrainingState) -> None:
 def _limited(threads: int | None) -> AbstractContextManager[None]:
     from galmorph.nets.threads import limited  # noqa: PLC0415 - torch
 
+    if threads is not None and threads < 1:
+        raise PipelineError(f"{threads} threads: expected at least 1; leave them out for torch's choice")
     return limited(threads)
 
 

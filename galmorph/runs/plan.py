@@ -201,10 +201,6 @@ class Plan:
             return checkpoint
         from galmorph.nets.checkpoint.onnx_file import with_onnx  # noqa: PLC0415 - torch
 
-        if self.settings.device == "cuda":
-            raise CheckpointError(
-                "ONNX files run on the processor, and device 'cuda' was asked for: leave out one of them"
-            )
         return with_onnx(checkpoint, self.settings.runtime)
 
     def _close(self, images: ImageSource) -> None:

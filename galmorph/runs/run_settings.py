@@ -80,6 +80,10 @@ class Settings:
             raise CatalogError(unknown_name("centroid", self.centroid, CENTROIDS))
         if self.views is not None:
             read_views(self.views)  # says what is wrong with them
+        if self.runtime != TORCH and self.device == "cuda":
+            raise CheckpointError(
+                "ONNX files run on the processor, and device 'cuda' was asked for: leave out one of them"
+            )
         if idle := self._without_use(network=network):
             what = "classifying" if network else "measuring"
             raise CheckpointError(f"{idle} {getattr(self, idle)!r}: {what} has no use for it; leave it out")
