@@ -13,6 +13,7 @@ __all__ = ["dec_degrees", "ra_degrees"]
 
 FloatArray = npt.NDArray[np.float64]
 
+# As catalogues spell them: "h" is an hour of right ascension, where astropy's unit is an hour of time.
 _FACTORS = {
     "h": 15.0,
     "hr": 15.0,

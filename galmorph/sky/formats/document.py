@@ -32,6 +32,7 @@ __all__ = [
     "spliced",
 ]
 
+# Bytes copied at once: few enough for any memory, many enough that Python's loop costs nothing.
 _PIECE = 1 << 20
 _DATATYPES = {"f4": "float", "f8": "double", "i4": "int", "i8": "long"}
 _BINARY = ("BINARY", "BINARY2", "FITS")

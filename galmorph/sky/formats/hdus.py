@@ -25,7 +25,9 @@ __all__ = [
 ]
 
 BLOCK = 2880
+"""Bytes of a FITS block: headers and data fill whole ones (FITS standard 4.0, section 3.1)."""
 _CARD = 80
+# Bytes copied at once.
 _PIECE = 1 << 22
 _COLUMN_KEY = re.compile(
     r"T(?:TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM|UCD|COMM|BCOL|LMIN|LMAX|DMIN|DMAX|CTYP|CUNI|CRPX|CRVL|CDLT|RPOS)"
@@ -185,6 +187,7 @@ def header_bytes(cards: list[str]) -> bytes:
     return text.ljust(padded(len(text))).encode("latin-1")
 
 
+# Between the digits and the capitals, and between these and the small letters: a checksum has none of them.
 _PUNCTUATION = frozenset(range(0x3A, 0x41)) | frozenset(range(0x5B, 0x61))
 
 

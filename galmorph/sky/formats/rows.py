@@ -32,6 +32,8 @@ from galmorph.sky.formats.hdus import (
 __all__ = ["MAX_FIELDS", "append_rows", "provenance_cards", "with_longstrn"]
 
 MAX_FIELDS = 999
+"""Columns that FITS can number (FITS standard 4.0, section 7.3.1)."""
+# Rows are copied in pieces of about so many bytes.
 _BLOCK_BYTES = 1 << 22
 _LETTERS = {"f4": "E", "f8": "D", "i2": "I", "i4": "J", "i8": "K"}
 

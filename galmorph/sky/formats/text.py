@@ -27,6 +27,7 @@ _INTEGER = r"[+-]?(?:0|[1-9]\d{0,18})"
 _CODE = r"[+-]?(?:0\d+|\d{20,})"  # leading zeros or too long for an integer: a name made of digits
 _REAL = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|[nN]a[nN]|NAN|[iI]nf(?:inity)?|INF)"
 _BOOL = {"true": True, "false": False}
+# Rows written at once: the text of a whole column would take several times the memory of its numbers.
 _ROWS = 16384
 
 

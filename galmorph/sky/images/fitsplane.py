@@ -37,6 +37,7 @@ from galmorph.sky.images.pixels import (
 __all__ = ["FitsPlane", "open_plane", "split_extension"]
 
 _DECOMPRESSORS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+# Of each BITPIX; FITS is big-endian.
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 

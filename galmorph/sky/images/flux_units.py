@@ -20,6 +20,7 @@ CARDS = (
 
 _ZERO_POINT_CARDS = ("ABMAGZP", "ABZP", "MAGZERO", "ZEROPNT", "MAGZPT", "PHOTZP")
 _FILTER_CARDS = ("FILTER", "FILTER1", "FILTER2", "FILTNAM", "FILTNAM1", "BAND")
+# A maggy is the flux of AB magnitude 0.
 _JY_PER_UNIT = {"Jy": 1.0, "mJy": 1e-3, "uJy": 1e-6, "nJy": 1e-9, "nanomaggy": 3.631e-6, "maggy": 3631.0}
 _SPELLINGS = (
     (r"(?i:jansky|janskys)\b", "Jy"),

@@ -35,6 +35,7 @@ __all__ = ["MockField", "simulate"]
 
 Pixels = npt.NDArray[np.float32]
 
+# Below, a stamp does not fit; above, a field does not fit into the memory of a usual machine.
 _SMALLEST_SIDE_PX, _LARGEST_SIDE_PX = 32, 20_000
 
 

@@ -16,6 +16,7 @@ __all__ = ["FloatArray", "Light", "Point", "Shape", "Smooth", "Texture", "half_l
 
 FloatArray = npt.NDArray[np.float64]
 
+# Points on a sunflower's spiral stand for the light of a component: so many give a half-light radius good to 0.5 %.
 _PHOTONS = 2500
 _GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
 

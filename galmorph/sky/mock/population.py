@@ -17,7 +17,9 @@ FloatArray = npt.NDArray[np.float64]
 Rng = np.random.Generator
 
 _CLUSTERED = 0.2
+"""Share of galaxies that lie beside another, close enough that deblending has work to do."""
 _TRIES = 60
+"""Attempts to find a free place; a field so crowded that none helps gets overlapping galaxies."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ Pixels = npt.NDArray[np.float32]
 _INVISIBLE = 0.05
 """A stamp ends where the surface brightness falls below this part of the noise of a pixel."""
 _LARGEST_HALF_PX = 420
+"""Half-width at which the image of a source ends in any case: the cost of convolving grows with its area."""
 _SKY_RESIDUAL = 0.03
 """Amplitude of what sky subtraction leaves, in units of the noise of a pixel."""
 

@@ -13,7 +13,9 @@ from scipy.ndimage import gaussian_filter
 __all__ = ["HALF_WIDTH", "spiral_arms", "tidal_tail"]
 
 HALF_WIDTH = 4.0
+"""Half-light radii from the middle of a picture to its side: an exponential disc has 99 % of its light within."""
 _SIDE = 160
+"""Pixels along a picture; 20 to the half-light radius are finer than any survey sees it."""
 
 Picture = npt.NDArray[np.float32]
 FloatArray = npt.NDArray[np.float64]

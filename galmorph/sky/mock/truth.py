@@ -23,6 +23,8 @@ FloatArray = npt.NDArray[np.float64]
 _STEPS = 8
 """Steps of the radius per factor 1.25."""
 _ETA = 0.2
+"""Petrosian ratio at the radius, as SDSS defines it (Blanton et al. 2001)."""
+# Errors of a usual catalogue: a detection at S/N 20 or so.
 _POSITION_ERROR_ARCSEC = 0.05
 _MAG_ERROR = 0.05
 
@@ -90,6 +92,7 @@ def candels_fractions(shape: Shape, snr: float) -> dict[str, float]:
 
 
 _ANSWERS = ("spheroid", "disk", "irregular", "point_source")
+# Fractions of careful people who would tick each answer, by kind; what the bulge adds is left out.
 _VOTES: dict[str, tuple[float, float, float, float]] = {
     "spheroid": (1.0, 0.05, 0.0, 0.03),
     "disk": (0.1, 1.0, 0.05, 0.0),
