@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,11 @@ _FEWEST = 128
 # Share of a Gaussian more than one sigma below its middle.
 _BELOW = 0.1587
 _FIELD_PX = 512
+# Three sigma keep 99.7 % of the sky; what is brighter is a source. From the second round on little changes.
+_CLIP, _CLIP_ROUNDS = 3.0, 5
+_DENSITY = np.exp(-0.5 * _CLIP**2) / np.sqrt(2.0 * np.pi)
+# Standard deviation of a unit Gaussian clipped there: 1.4 % less than one.
+_CLIPPED_WIDTH = float(np.sqrt(1.0 - 2.0 * _CLIP * _DENSITY / special.erf(_CLIP / np.sqrt(2.0))))
 _SIGN, _ALL_BITS, _DIGIT = np.uint32(0x80000000), np.uint32(0xFFFFFFFF), np.uint32(0x7FF)
 
 
@@ -38,8 +42,11 @@ class Sky:
     n_pixels: int
 
 
-def clipped_sky(pixels: FloatArray, usable: BoolArray | None, *, clip: float = 3.0, rounds: int = 5) -> Sky:
+def clipped_sky(pixels: FloatArray, usable: BoolArray | None) -> Sky:
     """Measure the sky as the clipped mean, its noise as the clipped standard deviation, both about the median.
+
+    Pixels further than three sigma from the median are dropped, up to five times; what that takes of the width of a
+    Gaussian is put back. Of large images every n-th pixel is used.
 
     Parameters
     ----------
@@ -47,9 +54,6 @@ def clipped_sky(pixels: FloatArray, usable: BoolArray | None, *, clip: float = 3
         Image, (H, W).
     usable
         True where a pixel counts, (H, W); None where all do.
-    clip
-        Pixels further than this many sigma from the median are dropped, up to `rounds` times. Of large images
-        every n-th pixel is used.
 
     Returns
     -------
@@ -59,10 +63,10 @@ def clipped_sky(pixels: FloatArray, usable: BoolArray | None, *, clip: float = 3
     values = _some(pixels, usable)
     if values.size == 0:
         return Sky(float("nan"), 0.0, 0)
-    level, sigma, count = _clipped(values, max(values.size // _ENOUGH_TO_CLIP, 1), clip, rounds)
+    level, sigma, count = _clipped(values, max(values.size // _ENOUGH_TO_CLIP, 1))
     if not sigma > 0:
         return Sky(float(np.median(values)), float(values.std(dtype=np.float64)), int(values.size))
-    return Sky(level, sigma / _truncated_width(clip), count)
+    return Sky(level, sigma / _CLIPPED_WIDTH, count)
 
 
 def _some(pixels: FloatArray, usable: BoolArray | None) -> FloatArray:
@@ -91,15 +95,15 @@ def _every(pixels: FloatArray, usable: BoolArray, count: int, every: int) -> Flo
 
 
 @compiled
-def _clipped(values: FloatArray, every: int, clip: float, rounds: int) -> tuple[float, float, int]:
-    """Mean and standard deviation of the values within so many sigma of the median, and their number.
+def _clipped(values: FloatArray, every: int) -> tuple[float, float, int]:
+    """Mean and standard deviation of the values near the median, and their number.
 
     The sigma is 0 where that is no sky. The median and the range come from one of so many pixels.
     """
-    low, high = _clipped_range(_ordered(values, every), clip, rounds)
+    low, high = _clipped_range(_ordered(values, every))
     if not high > low:
         return math.nan, 0.0, 0
-    middle, scale = 0.5 * (low + high), 2.0 * clip / (high - low)
+    middle, scale = 0.5 * (low + high), 2.0 * _CLIP / (high - low)
     count, total, square = _moments(values, np.float32(low), np.float32(high), np.float32(middle), scale)
     if count < 2:
         return math.nan, 0.0, 0
@@ -149,27 +153,20 @@ def _moments(
 
 
 @inner
-def _clipped_range(ordered: FloatArray, clip: float, rounds: int) -> tuple[float, float]:
-    """Return the range within so many sigma of the median, from values in order."""
+def _clipped_range(ordered: FloatArray) -> tuple[float, float]:
+    """Return the range within three sigma of the median, from values in order."""
     first, end = 0, len(ordered)
     low, high = 0.0, 0.0
-    for _ in range(rounds):
+    for _ in range(_CLIP_ROUNDS):
         level = float(ordered[(first + end) // 2])
         # From the fainter half alone: sources are positive.
         sigma = level - ordered[first + int(_BELOW * (end - first))] if end > first else 0.0
-        low, high = level - clip * sigma, level + clip * sigma
+        low, high = level - _CLIP * sigma, level + _CLIP * sigma
         start, stop = int(np.searchsorted(ordered, low)), int(np.searchsorted(ordered, high, side="right"))
         if (start == first and stop == end) or stop - start < 8:
             break
         first, end = start, stop
     return low, high
-
-
-@lru_cache(maxsize=8)
-def _truncated_width(clip: float) -> float:
-    """Return the standard deviation of a unit Gaussian clipped symmetrically."""
-    density = np.exp(-0.5 * clip**2) / np.sqrt(2.0 * np.pi)
-    return float(np.sqrt(1.0 - 2.0 * clip * density / special.erf(clip / np.sqrt(2.0))))
 
 
 def correlation_px(pixels: FloatArray, usable: BoolArray, sky: Sky, *, longest: int = 8) -> float:

@@ -17,7 +17,7 @@ SCALE = 0.396
 def colour(galmorph, tmp_path, rgb_checkpoint):
     """Write g, r and i of the small sky, the i band's grid shifted, and classify its rows."""
 
-    def command(shift_px: float = 0.0, *more: object, bands: str = "gri"):
+    def command(shift_px: float = 0.0, *more: object, bands: str = "gri", unweighted: str = ""):
         for band, gain in (("g", 0.6), ("r", 1.0), ("i", 1.3)):
             moved = shift_px if band == "i" else 0.0
             header = small_sky.header(SCALE, band, moved)
@@ -25,6 +25,8 @@ def colour(galmorph, tmp_path, rgb_checkpoint):
             pixels = np.roll(small_sky.field(seed=ord(band), gain=gain), (int(moved), int(moved)), (0, 1))
             fits.writeto(tmp_path / f"{band}.fits", pixels, header, overwrite=True)
             weight = np.full(pixels.shape, small_sky.SIGMA**-2, np.float32)
+            if band == unweighted:
+                weight[118:121, 122:126] = 0.0  # beside the middle of the third galaxy, at (120, 120)
             fits.writeto(tmp_path / f"{band}_w.fits", weight, header, overwrite=True)
         path = tmp_path / "cat.fits"
         if not path.exists():
@@ -57,9 +59,24 @@ def test_rgb_means_the_survey_s_own_three_bands(colour):
     np.testing.assert_array_equal(chances(colour(bands="RGB")), chances(colour(bands="gri")))
 
 
-def test_weights_of_three_bands_are_used(colour, tmp_path):
-    weights = [f"{b}={tmp_path / b}_w.fits" for b in "gri"]
-    np.testing.assert_allclose(chances(colour(0.0, "--weight", *weights)), chances(colour()), atol=0.02)
+def weights(folder) -> list[str]:
+    return ["--weight", *(f"{b}={folder / b}_w.fits" for b in "gri")]
+
+
+def test_weights_of_three_bands_that_are_the_same_everywhere_change_next_to_nothing(colour, tmp_path):
+    np.testing.assert_allclose(chances(colour(0.0, *weights(tmp_path))), chances(colour()), atol=0.02)
+
+
+@pytest.mark.parametrize("band", ["g", "r", "i"])
+def test_weights_of_three_bands_are_used(colour, tmp_path, band):
+    """Pixels without weight in any of the bands are missed in the galaxy that they belong to, and in no other."""
+    table, plain = (colour(0.0, *weights(tmp_path), unweighted=b) for b in (band, ""))
+    missed = (np.asarray(table["gm_flags"]) & int(Flag.ZERO_WEIGHT)) > 0
+    assert missed.tolist() == [number == 2 for number in range(len(small_sky.XY))]
+    assert not (plain["gm_flags"] & int(Flag.ZERO_WEIGHT)).any()
+    assert np.hypot(*(np.subtract(table[n][2], plain[n][2]) * 3600 for n in ("gm_racen", "gm_deccen"))) > 0
+    np.testing.assert_allclose(chances(table)[~missed], chances(plain)[~missed], atol=0.02)
+    assert not np.array_equal(chances(table)[missed], chances(plain)[missed])
 
 
 def test_a_band_on_another_grid_is_brought_to_the_first(colour):

@@ -111,7 +111,7 @@ def test_noisy_galaxies_are_unbiased_and_their_errors_honest():
         found = measure(image, 64, 64)
         bias.append(found.rpet_px / truth - 1)
         pulls.append((found.rpet_px - truth) / found.rpet_err_px)
-    # Measured: median -1.7 %, scatter 5.6 %, pulls of width 0.95.
+    # Measured: median -1.7 % with an error of .9 %, scatter 5.6 %, pulls of width 0.95, known to 12 %.
     assert abs(np.median(bias)) < 0.03
     assert 1.4826 * np.median(np.abs(bias - np.median(bias))) < 0.08
-    assert 0.5 < 1.4826 * np.median(np.abs(pulls)) < 2.0
+    assert 1.4826 * np.median(np.abs(pulls)) == pytest.approx(1.0, abs=0.25)

@@ -33,7 +33,7 @@ def test_a_map_of_its_own_detection_gives_the_same_objects():
 
 
 def test_the_sky_of_a_map_is_that_outside_its_labels():
-    """The level is right to a tenth of the noise however bright the objects are."""
+    """Level and noise are right to four errors of a few thousand pixels, however bright the objects are."""
     image, usable = pair()
     detected = segment(image, usable)
     described = segmentation_of(image + np.float32(100), usable, detected.labels)

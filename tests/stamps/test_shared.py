@@ -34,7 +34,6 @@ ARRAYS = {
 }
 # Those of this wing that keep something else.
 OTHERS = {
-    "galmorph.stamps.background._truncated_width",
     "galmorph.stamps.compiled.cache_folder",
     "galmorph.stamps.extractor._own_library",
     "galmorph.stamps.extractor.object_dtype",
@@ -100,7 +99,7 @@ def test_the_others_keep_no_arrays():
     """What they return for arguments that tests give elsewhere."""
     for name in OTHERS - {"galmorph.stamps.views.read_views"}:
         module, _, function = name.rpartition(".")
-        arguments = {"_truncated_width": (3.0,), "intrinsic_ratio": (1.0, 0.6)}.get(function, ())
+        arguments = {"intrinsic_ratio": (1.0, 0.6)}.get(function, ())
         assert list(arrays_of(getattr(importlib.import_module(module), function)(*arguments))) == []
 
 
