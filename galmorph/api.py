@@ -7,8 +7,8 @@ the work. Nothing here imports torch before a network is needed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from astropy.table import Table
 
 from galmorph.errors import CatalogError, OutputError, PipelineError
+from galmorph.learning.inputs import opened
 from galmorph.learning.pipeline import ClassifyPipeline, Pipeline, TrainPipeline, load_training
 from galmorph.learning.pipeline import load_pipeline as read_pipeline
 from galmorph.learning.sections import CalibrationSettings
@@ -29,7 +30,7 @@ from galmorph.sky.catalog import read_catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.formats.atomic import check_folder, replacing
 from galmorph.sky.formats.registry import FORMATS, ending
-from galmorph.sky.images import ImageInput, Images, ImageSource, is_open
+from galmorph.sky.images import ImageInput, Images, ImageSource
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import Survey, load_survey
 
@@ -386,13 +387,10 @@ def train(
 
     overrides = _overrides(epochs=epochs, seed=seed) | ({"scheme": scheme} if scheme else {})
     chosen = _training(pipeline, overrides)
-    table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
-    asked = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu)
-    opened = _opened(asked, chosen.images.survey, chosen.images.band)
-    with opened as source, reporting(progress) as report_to, _limited(threads):
+    with reporting(progress) as report_to, _limited(threads):
         return training.train(
-            table,
-            source,
+            CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)),
+            ImageInput(images, weight, rms, segmentation, survey, band, image_hdu),
             chosen,
             Path(output),
             resume=resume,
@@ -604,10 +602,10 @@ def evaluate(
     if card is not None:
         read_card_file(card)  # rather now than after all the work
     scored = load_checkpoint(checkpoint)
-    table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
-    asked, usual = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu), scored.envelope
-    with _opened(asked, usual.survey, usual.band) as source, reporting(progress) as report_to:
-        scores = scoring.evaluate_checkpoint(scored, table, source, split=split, views=views, progress=report_to)
+    table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file))
+    asked = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu)
+    with reporting(progress) as report_to:
+        scores = scoring.evaluate_checkpoint(scored, table, asked, split=split, views=views, progress=report_to)
     if card is not None:
         add_to_card(card, split, scores)
     if output is not None:
@@ -685,12 +683,10 @@ def calibrate(
     path = _new_file(output, ".safetensors", overwrite=overwrite)
     settings = CalibrationSettings(method, sets, coverage, by_class, false_alarms)
     former = load_checkpoint(checkpoint)
-    table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)).open()
-    asked, usual = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu), former.envelope
-    with _opened(asked, usual.survey, usual.band) as source, reporting(progress) as report_to:
-        fitted, card = scoring.calibrate_checkpoint(
-            former, table, source, settings, card=read_card(checkpoint), progress=report_to
-        )
+    table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file))
+    asked, card = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu), read_card(checkpoint)
+    with reporting(progress) as report_to:
+        fitted, card = scoring.calibrate_checkpoint(former, table, asked, settings, card=card, progress=report_to)
     written: Path = _checkpoint_files().save_checkpoint(fitted, path, card)
     return written
 
@@ -853,7 +849,7 @@ def inspect(
         if labels is None:
             _check_idle(catalog, asked)
         else:
-            table, source = catalog.open(), stack.enter_context(_opened(asked, usual.survey, usual.band))
+            table, source = stack.enter_context(opened(catalog, asked, usual.survey, usual.band))
         return inspection.inspect_checkpoint(
             checkpoint,
             table,
@@ -1057,18 +1053,6 @@ def _new_file(output: str | Path, suffix: str, *, overwrite: bool) -> Path:
         raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
     check_folder(path)
     return path
-
-
-@contextmanager
-def _opened(images: ImageInput, survey: str, band: str) -> Iterator[ImageSource]:
-    """Open images, by default of this survey and band, and close them at the end; leave open what was."""
-    if is_open(images.images):
-        yield images.open()
-        return
-    with closing(
-        replace(images, survey=images.survey or survey or None, band=images.band or band or None).open()
-    ) as it:
-        yield it
 
 
 def _check_idle(labels: CatalogInput, images: ImageInput) -> None:

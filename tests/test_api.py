@@ -169,8 +169,9 @@ def at(name: str, value: object, position: int) -> dict[str, Any]:
 
 
 OF_PLAN = images_and_columns(lambda call: call.arguments[0].catalog, lambda call: call.arguments[0].images)
-OF_LABELS = images_and_columns(lambda call: call.arguments[0], lambda call: call.arguments[1].input)
-OF_CHECKPOINT = images_and_columns(lambda call: call.arguments[1], lambda call: call.arguments[2].input)
+OF_LABELS = images_and_columns(lambda call: call.arguments[0], lambda call: call.arguments[1])
+OF_CHECKPOINT = images_and_columns(lambda call: call.arguments[1], lambda call: call.arguments[2])
+OF_PAGE = images_and_columns(lambda call: call.arguments[1], lambda call: call.arguments[2].input)
 PIPELINE = {
     "epochs": (7, lambda call: pipeline_in(call).train.loop.epochs),
     "threads": (3, lambda call: call.besides["threads"][0][0]),
@@ -286,7 +287,7 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
         "output": ("o.safetensors", lambda call: str(call.besides["save"][0][1])),
     },
     "inspect": {
-        **OF_CHECKPOINT,
+        **OF_PAGE,
         **REPORTS,
         **at("checkpoint", "other", 0),
         **named("split", "all", "part"),
@@ -346,11 +347,9 @@ def test_what_is_not_asked_for_is_not_there(name, parameter, calls):
 
 
 def test_images_of_labels_are_by_default_those_of_the_training(calls):
-    for name in ("evaluate", "calibrate", "inspect"):
-        images = calls(name, **LEAST[name]).arguments[2].input
-        assert (images.survey, images.band) == ("the usual survey", "the usual band")
-    images = calls("train", **LEAST["train"]).arguments[1].input
-    assert (images.survey, images.band) == ("sdss", "RGB")
+    """Of a page; training, scoring and calibrating see to it themselves: tests/learning/test_inputs.py."""
+    images = calls("inspect", **LEAST["inspect"]).arguments[2].input
+    assert (images.survey, images.band) == ("the usual survey", "the usual band")
 
 
 def test_shares_of_a_blend_are_fitted_where_asked(calls):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import drawn
@@ -10,8 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from galmorph.errors import PipelineError
-from galmorph.learning.inputs import LabelInputs, beside
-from galmorph.learning.pipeline import load_pipeline
+from galmorph.learning.inputs import LabelInputs, beside, opened
+from galmorph.learning.pipeline import load_pipeline, load_training
+from galmorph.learning.scoring import calibrate_checkpoint, evaluate_checkpoint
+from galmorph.learning.training import train
+from galmorph.sky.catalog_input import CatalogInput
+from galmorph.sky.images import ImageInput
 from galmorph.toml import build
 
 NAMES = st.text(st.characters(whitelist_categories=("L", "N")), min_size=1, max_size=9)
@@ -67,3 +72,37 @@ def test_a_wrong_section_is_refused(tmp_path, text, expected):
     (tmp_path / "p.toml").write_text(drawn.PIPELINE + f"[inputs]\n{text}\n")
     with pytest.raises(PipelineError, match=expected):
         load_pipeline(tmp_path / "p.toml")
+
+
+def test_images_that_do_not_say_so_are_of_the_usual_survey_and_band(tmp_path):
+    """What they say of themselves goes before; what was opened here is closed, what was open stays so."""
+    root = drawn.write(tmp_path)
+    catalog, images = CatalogInput(root / "labels.csv"), ImageInput(root / "images.zip")
+    with opened(catalog, images, "sdss", "RGB") as (table, source):
+        assert len(table) == drawn.ROWS
+        assert (source.survey.name, source.bands) == ("sdss", ("i", "r", "g"))
+        with opened(table, source, "nircam", "F200W") as again:
+            assert again == (table, source)
+        assert source.cutout(0, 32.0, 32.0, 8).planes.shape[0] == 3
+        with opened(table, ImageInput(source), "nircam", "F200W") as again:
+            assert again[1] is source
+        assert source.cutout(0, 32.0, 32.0, 8).planes.shape[0] == 3
+    with opened(catalog, replace(images, survey="nircam", band="F200W"), "sdss", "RGB") as (_, source):
+        assert source.survey.name == "nircam"
+    with opened(catalog, images) as (_, source):
+        assert source.survey is None
+
+
+def test_what_trains_scores_and_calibrates_takes_files_as_well_as_what_is_open(tmp_path):
+    """With the same results; the survey is the pipeline's or the checkpoint's."""
+    root = drawn.write(tmp_path)
+    pipeline = load_training(root / "tiny.toml", {"train": {"epochs": 1}})
+    files = CatalogInput(root / "labels.csv"), ImageInput(root / "images.zip")
+    with opened(*files, "sdss", "RGB") as inputs:
+        one = train(*inputs, pipeline, tmp_path / "open").checkpoint
+        scores = evaluate_checkpoint(one, *inputs)
+        fitted, _ = calibrate_checkpoint(one, *inputs)
+    other = train(*files, pipeline, tmp_path / "files").checkpoint
+    assert other.sha256 == one.sha256
+    assert evaluate_checkpoint(other, *files) == scores
+    assert calibrate_checkpoint(other, *files)[0].sets == fitted.sets
