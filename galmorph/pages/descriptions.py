@@ -104,7 +104,7 @@ def _network(name: str) -> str:
     from galmorph.nets.architecture.network import load_network, outline  # noqa: PLC0415 - torch
 
     network = load_network(name)
-    settings = ", ".join(f"{k} = {v}" for k, v in network.settings.items())
+    settings = ", ".join(f"{k} = {v}" for k, v in network.to_dict()["settings"].items())
     recipe = Recipe(size=network.size or Recipe().size, planes=network.planes, stretch="display")
     rows, weights = outline(network, recipe, load_scheme(network.scheme))
     width = max(len(text) for text, *_ in rows)

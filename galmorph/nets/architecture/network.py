@@ -23,7 +23,6 @@ there.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -39,6 +38,7 @@ from galmorph.nets.precision import single, uncast
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
+from galmorph.toml import build, read_file
 
 __all__ = [
     "DEFAULT",
@@ -57,6 +57,8 @@ __all__ = [
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 DEFAULT = "galmorph"
+Setting = float | tuple[float, ...]
+"""What a setting of a network may be."""
 _VIEWS = ("eight", "one")
 _OPENING = re.compile(r"""^[ \t]*layers[ \t]*=[ \t]*(?:\"{3}|'{3})(.*)$""", flags=re.MULTILINE)
 
@@ -106,23 +108,27 @@ class NetworkConfig:
     size: int = 0
     planes: int = 3
     scheme: str = "gz2-simple"
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Setting] = field(default_factory=dict)
     _first_line: int = field(default=1, repr=False, compare=False)
     _file: str = field(default="", repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.views not in _VIEWS:
             raise PipelineError(f"network '{self.name}': {unknown_name('views', str(self.views), _VIEWS)}")
+        # Lists, which JSON and scripts have, could be changed behind the back of a frozen text.
+        frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in self.settings.items()}
+        object.__setattr__(self, "settings", frozen)
         for key, value in self.settings.items():
-            if not all(_is_number(v) for v in (value if isinstance(value, list) else [value])):
+            if not all(_is_number(v) for v in (value if isinstance(value, tuple) else [value])):
                 raise PipelineError(
                     f"network '{self.name}', setting '{key}' is {value!r}: expected a number or a list of numbers"
                 )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values: all that is needed to build it again."""
+        settings = {key: list(value) if isinstance(value, tuple) else value for key, value in self.settings.items()}
         return {f.name: getattr(self, f.name) for f in fields(self) if not f.name.startswith("_")} | {
-            "settings": dict(self.settings)
+            "settings": settings
         }
 
     @classmethod
@@ -137,21 +143,14 @@ class NetworkConfig:
         if "layers" not in table:
             settings = {k: v for k, v in table.items() if k != "name"}
             return load_network(str(table.get("name", DEFAULT))).with_settings(settings)
-        types = {f.name: _PLAIN[str(f.type)] for f in fields(cls) if not f.name.startswith("_")}
-        name = str(table.get("name", "unnamed"))
-        if unknown := sorted(set(table) - set(types)):
-            raise PipelineError(f"network '{name}': {unknown_name('key', unknown[0], types)}")
-        for key, value in table.items():
-            if not isinstance(value, types[key]) or isinstance(value, bool):
-                raise PipelineError(f"network '{name}': '{key}' is {value!r}, expected {_WORDS[types[key]]}")
-        return cls(**table)
+        return build(cls, table, f"network '{table.get('name', 'unnamed')}'")
 
     def with_settings(self, settings: Mapping[str, Any]) -> NetworkConfig:
         """Return the same text with other values of some of its settings."""
         if unknown := sorted(set(settings) - set(self.settings)):
             raise PipelineError(unknown_name(f"setting of the network '{self.name}'", unknown[0], self.settings))
         for key, value in settings.items():
-            old, new = (len(v) if isinstance(v, list) else None for v in (self.settings[key], value))
+            old, new = (len(v) if isinstance(v, list | tuple) else None for v in (self.settings[key], value))
             if old != new:
                 raise PipelineError(
                     f"network '{self.name}': setting '{key}' is {value!r}, expected "
@@ -177,8 +176,8 @@ class NetworkConfig:
         if key not in self.settings:
             raise PipelineError(f"{self.where(line)}: {unknown_name('setting', key, self.settings)}")
         value = self.settings[key]
-        values = value if isinstance(value, list) else [value]
-        if not place and not isinstance(value, list):
+        values = value if isinstance(value, tuple) else (value,)
+        if not place and not isinstance(value, tuple):
             return str(value)
         if not place.isdecimal() or not 1 <= int(place) <= len(values):
             raise PipelineError(f"{self.where(line)}: '{key}' has {len(values)} values: expected ${key}.1 and so on")
@@ -187,10 +186,6 @@ class NetworkConfig:
     def where(self, line: Line) -> str:
         """Say where a line stands."""
         return f"network '{self.name}'{self._file and f' ({self._file})'}, line {line.number} ('{line.text}')"
-
-
-_PLAIN: dict[str, type] = {"str": str, "int": int, "Mapping[str, Any]": Mapping}
-_WORDS: dict[type, str] = {str: "a text", int: "a whole number", Mapping: "a table of numbers"}
 
 
 def _is_number(value: object) -> bool:
@@ -218,15 +213,11 @@ def load_network(name: str | Path) -> NetworkConfig:
     path = files.get(str(name)) or Path(name)
     if not path.is_file():
         raise PipelineError(unknown_name("network", str(name), files))
-    try:
-        text = path.read_text(encoding="utf-8")
-        contents = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PipelineError(f"network '{path}' cannot be read ({error}): correct the file") from error
+    contents = read_file(path, "network")
     if "layers" not in contents:
         raise PipelineError(f"network '{path}' lacks 'layers': write them as lines of text")
     config = NetworkConfig.from_dict({"name": path.name.removesuffix(".toml"), **contents})
-    return replace(config, _first_line=_first_line(text), _file=path.name)
+    return replace(config, _first_line=_first_line(path.read_text(encoding="utf-8")), _file=path.name)
 
 
 def _first_line(text: str) -> int:

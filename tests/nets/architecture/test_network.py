@@ -278,7 +278,7 @@ def test_settings_stand_for_words():
     assert [line.text for line in config.lines()] == ["conv 8 3", "dropout 0.25"]
     other = config.with_settings({"maps": [4, 16], "d": 0})
     assert [line.text for line in other.lines()] == ["conv 16 3", "dropout 0"]
-    assert config.settings["maps"] == [4, 8]
+    assert config.settings["maps"] == (4, 8)
 
 
 def test_a_network_survives_its_dictionary():
@@ -292,7 +292,7 @@ def test_a_name_alone_or_none_is_what_ships():
     """With other values of settings, if any are given."""
     assert NetworkConfig.from_dict({}) == load_network(DEFAULT)
     made = NetworkConfig.from_dict({"name": "plain", "dropout": 0.5, "channels": [8, 8, 8, 8]})
-    assert made.settings == {"dropout": 0.5, "channels": [8, 8, 8, 8]}
+    assert made.settings == {"dropout": 0.5, "channels": (8, 8, 8, 8)}
     assert made.layers == load_network("plain").layers
 
 
@@ -410,7 +410,7 @@ def test_stamps_of_another_size_are_refused():
         ({"layers": ["dense answers"]}, "expected a text"),
         ({"layers": "dense answers", "size": "x"}, "expected a whole number"),
         ({"layers": "dense answers", "settings": 3}, "expected a table"),
-        ({"layers": "dense answers", "settings": {"a": {}}}, "setting 'a'"),
+        ({"layers": "dense answers", "settings": {"a": {}}}, r"\[settings\]: a = {}, expected a number or a list"),
     ],
 )
 def test_a_wrong_table_is_explained(given, words):
