@@ -1000,7 +1000,7 @@ def names(kind: str) -> dict[str, str]:
     >>> "candels" in galmorph.names("surveys")
     True
     """
-    return {name: describe(name).partition("\n")[0] for name, describe in descriptions.describers(kind).items()}
+    return descriptions.titles(kind)
 
 
 def show(name: str) -> str:

@@ -12,7 +12,7 @@ from galmorph.errors import GalmorphError, UnknownNameError, unknown_name
 from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag, flag_names
 from galmorph.nets.checkpoint.file import read_envelope
 from galmorph.nets.checkpoint.lookup import checkpoint_names
-from galmorph.pages.descriptions import KINDS, describers, show
+from galmorph.pages.descriptions import KINDS, describers, show, titles
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.survey import load_survey, survey_names
 
@@ -85,8 +85,22 @@ def test_everything_that_ships_can_be_shown(kind):
     assert known
     for name in known:
         text = show(f"{kind}/{name}")
-        assert text.startswith(f"{kind.removesuffix('s')} {name}: ")
+        # A pipeline is printed as a file that can be run, its title as a comment.
+        first = f"{kind.removesuffix('s')} {name}: {titles(kind)[name]}"
+        assert text.removeprefix("# ").partition("\n")[0] == first
         assert len(text.splitlines()) > 2
+
+
+def test_a_kind_of_nothing_says_which_kinds_there_are():
+    with pytest.raises(UnknownNameError, match="unknown kind 'galaxies': known are checkpoints, networks"):
+        titles("galaxies")
+    with pytest.raises(UnknownNameError, match="unknown kind 'survey'"):
+        show("survey/candels")
+
+
+def test_a_file_that_is_not_there_is_no_name():
+    with pytest.raises(UnknownNameError, match=r"file 'mine.toml' does not exist"):
+        show("mine.toml")
 
 
 def test_showing_nothing_says_what_there_is():

@@ -16,9 +16,10 @@ from galmorph.sky.survey import load_survey, survey_names
 from galmorph.stamps.recipe import Recipe
 from galmorph.toml import read_file
 
-__all__ = ["KINDS", "describers", "show"]
+__all__ = ["KINDS", "describers", "show", "titles"]
 
 KINDS = ("surveys", "schemes", "networks", "checkpoints", "pipelines")
+_ENDINGS = (".toml", ".safetensors")
 
 
 def show(name: str) -> str:
@@ -36,7 +37,11 @@ def show(name: str) -> str:
     if Path(name).is_file():
         return _file(Path(name))
     wanted, _, short = name.rpartition("/")
-    kinds = [(kind, describers(kind)) for kind in KINDS if not wanted or kind == wanted]
+    if Path(name).suffix in _ENDINGS:
+        raise UnknownNameError(
+            f"file '{name}' does not exist: expected the file of a pipeline, survey, ...; correct it"
+        )
+    kinds = [(kind, describers(kind)) for kind in ([wanted] if wanted else KINDS)]
     texts = [_titled(kind, short, by_name[short](short)) for kind, by_name in kinds if short in by_name]
     if not texts:
         raise UnknownNameError(unknown_name("name", name, {n for _, by_name in kinds for n in by_name}))
@@ -59,7 +64,15 @@ def _file(path: Path) -> str:
 
 
 def describers(kind: str) -> dict[str, Callable[[str], str]]:
-    """Map the names of one kind of shipped thing to functions that describe them; the first line is a title."""
+    """Map the names of one kind of shipped thing to functions that describe them; the first line is a title.
+
+    Raises
+    ------
+    UnknownNameError
+        If nothing of this kind ships.
+    """
+    if kind not in KINDS:
+        raise UnknownNameError(unknown_name("kind", kind, KINDS))
     if kind == "surveys":
         return dict.fromkeys(survey_names(), _survey)
     if kind == "schemes":
@@ -67,8 +80,27 @@ def describers(kind: str) -> dict[str, Callable[[str], str]]:
     if kind == "pipelines":
         return dict.fromkeys(pipeline_names(), _pipeline)
     if kind == "networks":
-        return dict.fromkeys(named_files(shipped("catalogs") / "networks", ".toml"), _network)
+        return dict.fromkeys(_network_files(), _network)
     return dict.fromkeys(checkpoint_names(), _checkpoint)
+
+
+def titles(kind: str) -> dict[str, str]:
+    """Map the names of one kind of shipped thing to a line about each; needs no torch.
+
+    Raises
+    ------
+    UnknownNameError
+        If nothing of this kind ships.
+    """
+    if kind == "networks":
+        return {name: str(read_file(path, "network").get("title", "")) for name, path in _network_files().items()}
+    if kind == "checkpoints":
+        return {name: str(read_card(name).get("title", "")) for name in checkpoint_names()}
+    return {name: describe(name).partition("\n")[0] for name, describe in describers(kind).items()}
+
+
+def _network_files() -> dict[str, Path]:
+    return named_files(shipped("catalogs") / "networks", ".toml")
 
 
 def _survey(name: str) -> str:
