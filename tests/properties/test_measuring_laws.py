@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 from galmorph.flags import Flag
 from galmorph.stamps.measure import Measurement, measure
+from galmorph.stamps.recipe import Recipe, make_views, stretch
+from galmorph.stamps.segment import relative_noise, segment
+from galmorph.stamps.views import ONE
 
 few = settings(max_examples=15, deadline=None)
 SIZE = 97
@@ -174,3 +177,78 @@ def test_a_weight_that_is_the_same_everywhere_is_no_weight(profile, weight):
     names = (*LENGTHS, *PURE, *ERRORS)
     assert np.array_equal(of(one, names), of(other, names))
     assert (one.x, one.y, one.flags) == (other.x, other.y, other.flags)
+
+
+FLUXES = "flux", "flux_err", "mean_brightness", "sky_level", "sky_sigma"
+
+
+def uneven(seed: int) -> np.ndarray:
+    """Weights of an image that saw four times as long on one side, and nothing in one corner."""
+    weight = np.where(np.arange(SIZE) < SIZE / 3, np.float32(4.0), np.float32(1.0)) * np.ones((SIZE, 1), np.float32)
+    weight *= np.random.default_rng(seed).uniform(0.9, 1.1, weight.shape).astype(np.float32)
+    weight[:12, :12] = 0.0
+    return weight
+
+
+@few
+@given(profiles, st.integers(-60, 60))
+def test_flux_times_k_with_weight_over_k_squared_changes_nothing_but_the_fluxes(profile, power):
+    """For powers of two to the last bit: nothing that is measured knows the unit of the image."""
+    weight, k = uneven(profile["seed"]), np.float32(2.0**power)
+    image = (sersic((SIZE, SIZE), MIDDLE, MIDDLE, **{n: v for n, v in profile.items() if n != "seed"})) + noise(
+        (SIZE, SIZE), 1.0, profile["seed"]
+    ) / np.sqrt(np.maximum(weight, np.float32(0.1)))
+    one = measure(image, MIDDLE, MIDDLE, weight=weight, saturation=1e9, psf_fwhm_px=2.0)
+    other = measure(k * image, MIDDLE, MIDDLE, weight=weight / (k * k), saturation=1e9 * k, psf_fwhm_px=2.0)
+    names = ("x", "y", *LENGTHS, *PURE, *ERRORS, "intrinsic_rpet_px", "position_angle_deg")
+    np.testing.assert_array_equal(of(other, names), of(one, names))
+    np.testing.assert_array_equal(of(other, FLUXES), float(k) * of(one, FLUXES))
+    np.testing.assert_array_equal(other.segmentation.labels, one.segmentation.labels)
+    assert other.flags == one.flags
+
+
+@few
+@given(profiles, st.floats(0.01, 100.0), st.sampled_from(["fill", "keep"]), st.booleans())
+def test_a_colour_stamp_is_the_same_in_every_unit(profile, k, neighbours, softened):
+    """Three planes times k, with the brightness of a unit over k, look to the network as they did."""
+    gains = np.array([0.6, 1.0, 1.3], np.float32)[:, None, None]
+    image = galaxy(SIZE, **profile) + sersic((SIZE, SIZE), 70.0, 60.0, re=3.0, flux=3000.0)
+    recipe = Recipe(size=24, planes=3, neighbours=neighbours, softening_mjysr=2.0 * softened, display_top=0.9)
+    stamps = []
+    for scale in (1.0, k):
+        planes = (gains * image * np.float64(scale)).astype(np.float32)
+        measured = measure(planes[1], MIDDLE, MIDDLE)
+        views = make_views(
+            planes, measured, recipe, ONE.matrices, x=MIDDLE, y=MIDDLE, mjysr_per_unit=1.0 / scale, seed=profile["seed"]
+        )
+        stamps.append(stretch(views.pixels, np.float32(views.brightness), recipe))
+    # Radii of images in other units differ by 1e-5, and a pixel at the rim of the galaxy may be filled or not.
+    np.testing.assert_allclose(stamps[1], stamps[0], atol=0.01)
+    assert np.abs(stamps[1] - stamps[0]).mean() < 1e-3
+
+
+@few
+@given(st.integers(0, 1000), st.sampled_from([0.25, 4.0, 9.0]))
+def test_a_weight_times_four_lets_objects_half_as_bright_be_detected(seed, factor):
+    """Both halves of an image have the same noise in units of their own; one has so many times the weight.
+
+    A disc of which half is detected in one is, so many times fainter, half detected in the other.
+    """
+    quiet = np.float32(factor**-0.5)
+    half = noise((80, 80), 1.0, seed)
+    image = np.concatenate([half, quiet * half], axis=1)
+    weight = np.concatenate([np.ones_like(half), np.full_like(half, factor)], axis=1)
+    usable = np.ones(image.shape, np.bool_)
+
+    def faintest(x: int) -> float:
+        low, high = 0.1, 10.0
+        rows, columns = np.indices(image.shape)
+        disc = np.hypot(columns - x, rows - 40) < 10
+        for _ in range(12):
+            middle = np.sqrt(low * high)
+            objects = segment(image + np.float32(middle) * disc, usable, relative_noise=relative_noise(weight, usable))
+            low, high = (low, middle) if (objects.labels[disc] > 0).mean() > 0.5 else (middle, high)
+        return high
+
+    # The level of the sky is that of both halves together, off by some per cent of the noise of one: 5 %, measured.
+    assert faintest(120) / faintest(40) == pytest.approx(quiet, rel=0.1)
