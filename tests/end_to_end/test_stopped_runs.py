@@ -99,6 +99,7 @@ def test_interrupting_while_the_result_is_written_leaves_nothing(sky, h_checkpoi
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_a_real_interrupt_stops_the_command_with_130(sky, h_checkpoint, tmp_path):
     many = small_sky.write_table(small_sky.table(np.tile(small_sky.XY, (3000, 1))), tmp_path / "many.csv")
     process = python(

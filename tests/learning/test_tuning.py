@@ -143,6 +143,7 @@ def test_more_trials_leave_those_that_are_done(tuned, pipeline, tmp_path):
     assert (tmp_path / "trials.ecsv").read_bytes() == (tuned / "trials.ecsv").read_bytes()
 
 
+@pytest.mark.long
 def test_killed_and_gone_on_equals_one_go(tuned, folder, tmp_path):
     """Killed without warning in the second trial."""
     root = str(Path(galmorph.__file__).parents[1])

@@ -75,7 +75,8 @@ def test_columns_metadata_and_row_groups_survive_and_ours_are_added(tmp_path):
         assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [2, 1]
         assert file.metadata.row_group(0).column(0).compression == "GZIP"
         got = file.read()
-    assert got.select(_arrow().column_names).equals(_arrow())
+    # As the input is read back: pyarrow before 20 widens the indices of dictionaries.
+    assert got.select(_arrow().column_names).equals(pq.ParquetFile(tmp_path / "in.parquet").read())
     for name in _arrow().column_names:
         told = _arrow().schema.field(name).metadata or {}
         assert told.items() <= (got.schema.field(name).metadata or {}).items()
