@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.formats.column import ucd_of
 
 __all__ = ["USUAL_NAMES", "ColumnNames", "Roles", "find_roles", "missing_position"]
+
+log = logging.getLogger(__name__)
 
 _PAIRS_SKY = (
     ("ra", "dec"),
@@ -121,7 +124,8 @@ def find_roles(table: Table, names: ColumnNames, title: str) -> Roles:
 
     Main positions (``pos.eq.ra;meta.main``) come first, then usual names, then any column whose first UCD
     word is a position: our own ``gm_racen`` is one, and must not win over the ``ra`` of the catalogue it was
-    added to. Among names, one that is spelt exactly as usual wins over one that differs in case.
+    added to. Among names, one that is spelt exactly as usual wins over one that differs in case. UCDs count for
+    nothing where one of them contradicts a name that leaves no doubt.
 
     Parameters
     ----------
@@ -138,12 +142,15 @@ def find_roles(table: Table, names: ColumnNames, title: str) -> Roles:
         If a named column does not exist.
     """
     named = {role: _named(table.colnames, name, title) for role, name in asdict(names).items() if name}
-    sky = _pair(table, named, ("ra", "dec"), _PAIRS_SKY, _sky_ucds)
-    pixel = _pair(table, named, ("x", "y"), _PAIRS_PIXEL, _pixel_ucds)
+    moved = _are_ucds_moved(table)
+    if moved:
+        log.warning("Catalog '%s': its UCDs are left out, since one contradicts the name of a position", title)
+    sky = _pair(table, named, ("ra", "dec"), _PAIRS_SKY, _no_ucds if moved else _sky_ucds)
+    pixel = _pair(table, named, ("x", "y"), _PAIRS_PIXEL, _no_ucds if moved else _pixel_ucds)
     lone = next(((n, r) for n, r in zip((*sky, *pixel), ("ra", "dec", "x", "y"), strict=True) if n), None)
     whole_sky, whole_pixel = all(sky), all(pixel)
     return Roles(
-        id=named.get("id") or _single(table, _id_ucds, _IDS),
+        id=named.get("id") or (None if moved else _id_ucds(table)) or _usual(table, _IDS),
         ra=sky[0] if whole_sky else None,
         dec=sky[1] if whole_sky else None,
         x=pixel[0] if whole_pixel else None,
@@ -268,6 +275,19 @@ def _id_ucds(table: Table) -> str | None:
     return _by_ucd(table, "meta.id", "id", main=True)
 
 
+def _no_ucds(table: Table, main: bool) -> tuple[None, None]:  # noqa: ARG001 - as the others
+    return None, None
+
+
+def _are_ucds_moved(table: Table) -> bool:
+    """Whether UCDs are about other columns than they were: programs that do not know them leave them by number."""
+    for name in table.colnames:
+        role, ucd = name.lower(), ucd_of(table[name]).lower()
+        if role in ("ra", "dec") and ucd and not ucd.replace("_", ".").startswith(f"pos.eq.{role}"):
+            return True
+    return False
+
+
 def _by_ucd(table: Table, word: str, old: str, *, main: bool) -> str | None:
     """Return the first column whose UCD1+ begins with `word` or whose UCD1 is `old`; perhaps a main one."""
     for name in table.colnames:
@@ -288,8 +308,8 @@ def _ucd_says(column: Any, word: str, old: str, *, main: bool) -> bool:
     return "meta.main" in rest or not main
 
 
-def _single(table: Table, ucd: Callable[[Table], str | None], usual: Iterable[str]) -> str | None:
-    return ucd(table) or next((c for name in usual if (c := _spelt(table.colnames, name))), None)
+def _usual(table: Table, usual: Iterable[str]) -> str | None:
+    return next((c for name in usual if (c := _spelt(table.colnames, name))), None)
 
 
 def _file(table: Table) -> str | None:

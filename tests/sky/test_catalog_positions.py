@@ -212,3 +212,12 @@ def test_masked_coordinates_are_nan():
     found = catalog_from(table)
     np.testing.assert_array_equal(found.ra_deg, [np.nan, 2.0])
     np.testing.assert_array_equal(found.dec_deg, [np.nan, 2.0])
+
+
+@pytest.mark.parametrize("ucds", [{"ra": "meta.id;meta.main", "dec": "pos.eq.ra;meta.main"}, {"ra": "pos.eq.dec"}])
+def test_ucds_that_contradict_names_without_doubt_mean_nothing(ucds, caplog):
+    """Programs that do not know them leave them by number when columns move."""
+    table = _with_ucd(id="", ra=ucds["ra"], dec=ucds.get("dec", ""), mag="pos.eq.dec;meta.main")
+    source = catalog_from(table)
+    assert (source.id_column, source.ra_column, source.dec_column) == ("id", "ra", "dec")
+    assert "UCDs are left out" in caplog.text

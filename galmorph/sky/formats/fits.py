@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import lzma
 import warnings
 import zlib
@@ -23,6 +24,8 @@ from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.rows import append_rows
 
 __all__ = ["Fits", "table_of"]
+
+log = logging.getLogger(__name__)
 
 _BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, lzma.LZMAError)
 
@@ -156,13 +159,26 @@ def table_of(hdu: Any, empty: Container[int] = ()) -> apt.Table:
     ]
     out = apt.Table(columns, copy=False)
     told = _serialized(header)
+    ucds, comments = (_about_columns(header, key, len(names)) for key in ("TUCD", "TCOMM"))
+    if ucds is None:
+        log.warning("UCDs are left out: the header has more than the table has columns, so that some have moved")
     for number, name in enumerate(names, start=1):
         column = out[name]
-        column.description = header.get(f"TCOMM{number}") or told.get(name) or None
-        if ucd := header.get(f"TUCD{number}"):
-            column.meta["ucd"] = str(ucd)
+        column.description = (comments or {}).get(number) or told.get(name) or None
+        if ucd := (ucds or {}).get(number):
+            column.meta["ucd"] = ucd
     out.meta = _meta(header, len(names))
     return out
+
+
+def _about_columns(header: fits.Header, key: str, fields: int) -> dict[int, str] | None:
+    """Read cards by the number of their column; None where there are more of them than columns.
+
+    Astropy does not know these cards: those of a table from which it removed a column stay, and are about others then.
+    """
+    numbers = {name: name.removeprefix(key) for name in header if name.startswith(key)}
+    cards = {int(number): str(header[name]) for name, number in numbers.items() if number.isdigit()}
+    return cards if max(cards, default=0) <= fields else None
 
 
 def _unique(names: Sequence[str | None]) -> list[str]:

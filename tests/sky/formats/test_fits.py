@@ -15,6 +15,7 @@ from astropy.table import MaskedColumn, Table
 from catalog_samples import LONG, PROVENANCE, ROWS, assert_same_values, columns, fits_with_everything, table
 
 from galmorph.errors import CatalogError
+from galmorph.shipped import shipped
 from galmorph.sky.catalog import catalog_from, read_catalog, write_catalog
 
 
@@ -296,3 +297,31 @@ def test_stilts_shows_names_units_ucds_and_descriptions(extended):
     assert len(lines) == 6
     assert f'gm_p_smooth,,"{LONG}",stat.probability;src.morph.type' in lines
     assert "gm_rpet,arcsec,Petrosian radius,phys.angSize;src.morph" in lines
+
+
+@pytest.mark.parametrize(
+    ("change", "positions", "moved"),
+    [
+        (lambda t: t.remove_column("id"), ("ra", "dec"), True),
+        (lambda t: t.remove_column("mag"), ("ra", "dec"), True),
+        (lambda t: t.add_column([0.0] * len(t), name="z", index=0), ("ra", "dec"), True),
+        (lambda t: t.rename_columns(["ra", "dec"], ["p", "q"]), ("p", "q"), False),
+    ],
+)
+def test_ucds_that_astropy_left_behind_mean_nothing(change, positions, moved, tmp_path, caplog):
+    """It writes TUCD cards again by number, whatever column has that number now; galmorph's catalogues have them."""
+    changed = Table.read(shipped("catalogs") / "samples" / "candels-h" / "catalog.fits")
+    change(changed)
+    changed.write(tmp_path / "changed.fits")
+    source = read_catalog(tmp_path / "changed.fits")
+    assert (source.ra_column, source.dec_column) == positions
+    assert ("UCDs are left out" in caplog.text) == moved
+
+
+def test_a_column_that_astropy_removed_is_missed(tmp_path):
+    """Its UCD is not taken for that of the column beside it."""
+    changed = Table.read(shipped("catalogs") / "samples" / "candels-h" / "catalog.fits")
+    changed.remove_column("dec")
+    changed.write(tmp_path / "changed.fits")
+    with pytest.raises(CatalogError, match="no column for declination beside 'ra'"):
+        read_catalog(tmp_path / "changed.fits")
