@@ -765,7 +765,7 @@ def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite
     """
     from galmorph.runs import export as exports  # noqa: PLC0415 - torch
 
-    return exports.export(checkpoint, output, overwrite=overwrite)
+    return exports.export(checkpoint, _new_file(output, ".onnx", overwrite=overwrite), overwrite=overwrite)
 
 
 def inspect(

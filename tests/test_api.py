@@ -305,7 +305,11 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
         **named("name", "both"),
         "output": ("b.safetensors", lambda call: str(call.arguments[1])),
     },
-    "export": {**at("checkpoint", "other", 0), **at("output", "other.onnx", 1), **named("overwrite", True)},
+    "export": {
+        **at("checkpoint", "other", 0),
+        **named("overwrite", True),
+        "output": ("other.onnx", lambda call: str(call.arguments[1])),
+    },
     "simulate": {
         **at("survey", "sdss", 0),
         **at("band", "gri", 1),

@@ -13,7 +13,8 @@ __all__ = ["add_options", "do"]
 
 def add_options(command: Parser) -> None:
     """Add what the command takes."""
-    command.add_argument("kind", choices=("surveys", "schemes", "networks", "checkpoints", "pipelines"))
+    kinds = ("surveys", "schemes", "networks", "checkpoints", "pipelines")
+    command.add_argument("kind", choices=kinds, metavar="|".join(kinds), help="of what ships")
 
 
 def do(options: Namespace) -> None:

@@ -256,6 +256,8 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
         return contents
     if not isinstance(base, str):
         raise PipelineError(f"pipeline '{path}': extends = {base!r}, expected the name of a file beside it")
+    if not (path.parent / base).is_file():
+        raise PipelineError(f"pipeline '{path}' extends '{base}', which is not beside it: correct its 'extends'")
     if depth > _DEEPEST:
         raise PipelineError(f"pipeline '{path}' extends itself: remove one 'extends'")
     return _merged(_read(path.parent / base, depth + 1), contents)

@@ -57,6 +57,11 @@ def _file(path: Path) -> str:
     """Describe a file: a checkpoint by its ending, others by a section that only their kind has."""
     if path.suffix == ".safetensors":
         return _titled("checkpoints", path.stem, _checkpoint(str(path)))
+    if path.suffix not in _ENDINGS:
+        raise UnknownNameError(
+            f"file '{path}': expected a .toml file of a survey, scheme, network or pipeline, or a .safetensors "
+            "checkpoint; give one of these"
+        )
     sections = read_file(path, "file")
     kinds = {"bands": ("surveys", _survey), "questions": ("schemes", _scheme), "layers": ("networks", _network)}
     kind, describe = next((kinds[key] for key in kinds if key in sections), ("pipelines", _pipeline))

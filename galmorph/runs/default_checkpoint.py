@@ -25,6 +25,12 @@ def default_checkpoint(survey: Survey | None, bands: tuple[str, ...], band: str)
         If none fits, or several do.
     """
     ship = ", ".join(checkpoint_names()) or "none"
+    if survey is not None and not bands:
+        names = ", ".join(" = ".join([each.name, *each.aliases]) for each in survey.bands)
+        raise CheckpointError(
+            f"survey '{survey.name}' without a band to choose a checkpoint by: name the --band ({names}), or give "
+            f"--checkpoint (known are {ship})"
+        )
     if survey is None or not bands:
         raise CheckpointError(
             f"no checkpoint, and no survey and band to choose it by: give --checkpoint (known are {ship}), or --survey "

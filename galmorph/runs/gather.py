@@ -174,11 +174,20 @@ def gather(gathering: Gathering, rows: IntArray | None = None) -> Iterator[Galax
     warn_of_lost(np.array(flags, np.int32))
 
 
+_REMEDIES = {
+    Flag.NO_POSITION: "; name the columns with --ra and --dec, or --x and --y",
+    Flag.NO_IMAGE: "; are these the images of this catalogue, and are --ra and --dec its columns, in degrees?",
+    Flag.FETCH_FAILED: "; are the images whole?",
+}
+
+
 def warn_of_lost(flags: npt.NDArray[np.int32]) -> None:
     """Log how many of the rows with these flags, (N,), have no position or image, once for each reason."""
     for flag in _LOST:
         if count := np.count_nonzero(flags & int(flag)):
-            log.warning("%d of %d rows: %s", count, len(flags), MEANINGS[flag])
+            # A row may be lost for many reasons; all of them are for one that can be mended.
+            remedy = _REMEDIES[flag] if count == len(flags) else ""
+            log.warning("%d of %d rows: %s%s", count, len(flags), MEANINGS[flag], remedy)
 
 
 def _segmentation(gathering: Gathering, cutout: Cutout) -> Segmentation | None:
