@@ -840,7 +840,7 @@ def inspect(
     from galmorph.pages import inspection  # noqa: PLC0415 - torch
 
     usual = _checkpoint_files().read_envelope(checkpoint)
-    inspection.check_asked(labels=labels is not None, images=images is not None, part=split, rows=rows)
+    inspection.check_asked(labels=labels is not None, images=images is not None, split=split, rows=rows)
     inspection.check_page(output, Path(checkpoint).stem, overwrite=overwrite)
     catalog = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file))
     asked = ImageInput(() if images is None else images, weight, rms, segmentation, survey, band, image_hdu)
@@ -855,7 +855,7 @@ def inspect(
             table,
             source,
             output=output,
-            part=split,
+            split=split,
             rows=rows,
             pictures=pictures,
             overwrite=overwrite,

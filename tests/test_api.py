@@ -290,7 +290,7 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
         **OF_PAGE,
         **REPORTS,
         **at("checkpoint", "other", 0),
-        **named("split", "all", "part"),
+        **named("split", "all"),
         **named("rows", 12),
         **named("pictures", "none"),
         **named("seed", 5),

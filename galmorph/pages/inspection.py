@@ -53,7 +53,7 @@ def inspect_checkpoint(
     images: ImageSource | None = None,
     *,
     output: str | Path,
-    part: str | None = None,
+    split: str | None = None,
     rows: int | None = None,
     pictures: str = "all",
     overwrite: bool = False,
@@ -76,7 +76,7 @@ def inspect_checkpoint(
         Labels and the images of their galaxies; both or none.
     output
         The page if it ends with ``.html``, else a folder for ``NAME.html``, made where it does not exist.
-    part
+    split
         ``'train'``, ``'validation'`` (default), ``'test'`` or ``'all'`` of the labels, divided as for training.
     rows
         At most so many galaxies of the part, drawn by lot; it holds all their stamps in memory.
@@ -111,15 +111,15 @@ def inspect_checkpoint(
     """
     if pictures not in PICTURES:
         raise PipelineError(unknown_name("choice of pictures", pictures, PICTURES))
-    check_asked(labels=catalog is not None, images=images is not None, part=part, rows=rows)
+    check_asked(labels=catalog is not None, images=images is not None, split=split, rows=rows)
     opened = load_checkpoint(checkpoint)
     page = check_page(output, find_checkpoint(checkpoint).stem, overwrite=overwrite)
     if card is not None:
         read_card_file(card)  # rather now than after all the work
     labelled = shown = None
-    chosen = part or "validation"
+    chosen = split or "validation"
     if catalog is not None and images is not None:
-        labelled = labelled_sample(opened, catalog, images, part=chosen, rows=rows, seed=seed, progress=progress)
+        labelled = labelled_sample(opened, catalog, images, split=chosen, rows=rows, seed=seed, progress=progress)
         shown = labelled if pictures == "all" else None
     if pictures == "simulated":
         shown = simulated_sample(opened, seed=seed)
@@ -130,7 +130,7 @@ def inspect_checkpoint(
     return page
 
 
-def check_asked(*, labels: bool, images: bool, part: str | None, rows: int | None) -> None:
+def check_asked(*, labels: bool, images: bool, split: str | None, rows: int | None) -> None:
     """Refuse labels without images, images without labels, and what means nothing without either.
 
     Raises
@@ -141,8 +141,8 @@ def check_asked(*, labels: bool, images: bool, part: str | None, rows: int | Non
     if labels != images:
         present, missing = ("labels", "images") if labels else ("images", "labels")
         raise CatalogError(f"{present} came without {missing}: expected both or none; add the {missing}")
-    if part is not None and not labels:
-        raise CatalogError(f"part '{part}' was asked for without labels: expected labels and images; add them")
+    if split is not None and not labels:
+        raise CatalogError(f"split '{split}' was asked for without labels: expected labels and images; add them")
     if rows is not None and rows < 1:
         raise PipelineError(f"{rows} rows were asked for: expected at least 1; give more or leave out --rows")
 

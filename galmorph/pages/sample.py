@@ -68,7 +68,7 @@ def labelled_sample(
     catalog: Catalog,
     images: ImageSource,
     *,
-    part: str,
+    split: str,
     rows: int | None = None,
     seed: int = 0,
     progress: Progress = silent,
@@ -77,7 +77,7 @@ def labelled_sample(
 
     Parameters
     ----------
-    part
+    split
         ``'train'``, ``'validation'``, ``'test'`` or ``'all'``, as the table was divided for training.
     rows
         At most so many rows, drawn by lot.
@@ -91,8 +91,8 @@ def labelled_sample(
     ImageError
         If no row has an image.
     """
-    table = labelled_table(checkpoint, catalog, images, part)
-    wanted = table.rows(part)
+    table = labelled_table(checkpoint, catalog, images, split)
+    wanted = table.rows(split)
     if rows is not None:
         wanted = np.sort(np.random.default_rng(seed).permutation(wanted)[:rows])
     stamps, conditional, kept = _shown_to(
@@ -100,8 +100,8 @@ def labelled_sample(
     )
     if len(kept) == 0:
         raise ImageError(
-            f"none of the {len(wanted)} rows of part '{part}' has an image: expected images of the labelled galaxies; "
-            "check --image"
+            f"none of the {len(wanted)} rows of split '{split}' has an image: expected images of the labelled "
+            "galaxies; check --image"
         )
     labels = table.labels.take(kept)
     return Sample(

@@ -132,7 +132,7 @@ OF_GALAXIES = {"through", "units", "saliency"}
 
 def test_page_with_labels_is_one_well_formed_document_that_requests_nothing(case):
     _, _, inspect = case
-    page = inspect(part="all")
+    page = inspect(split="all")
     found = parsed(page)
     assert sections(page) == ALWAYS | OF_LABELS | OF_GALAXIES | {"worst", "certain"}
     without_images = re.sub(r"data:image/png;base64,[\w+/=]+", "", page)
@@ -166,7 +166,7 @@ def test_page_without_labels_has_what_the_file_and_card_know(case):
 
 def test_page_without_pictures_names_the_worst_and_shows_no_galaxy(case):
     _, _, inspect = case
-    page = inspect(part="all", pictures="none")
+    page = inspect(split="all", pictures="none")
     assert sections(page) == ALWAYS | OF_LABELS | {"worst"}
     worst = page.split('id="worst"')[1].partition("</section>")[0]
     assert "&lt;i&gt;.png" in worst
@@ -177,13 +177,13 @@ def test_page_without_pictures_names_the_worst_and_shows_no_galaxy(case):
 
 def test_the_same_seed_gives_the_same_page(case):
     _, _, inspect = case
-    assert inspect("a.html", part="all", rows=10, seed=5) == inspect("b.html", part="all", rows=10, seed=5)
-    assert "10 galaxies of the all part" in inspect("c.html", part="all", rows=10)
+    assert inspect("a.html", split="all", rows=10, seed=5) == inspect("b.html", split="all", rows=10, seed=5)
+    assert "10 galaxies of the all part" in inspect("c.html", split="all", rows=10)
 
 
 def test_scores_on_the_page_are_those_of_evaluating(case):
     folder, path, inspect = case
-    page = inspect(part="validation")
+    page = inspect(split="validation")
     made = load_checkpoint(path)
     with closing(opened(folder, path)) as images:
         catalog = galmorph.read_catalog(folder / "labels.csv")
@@ -197,10 +197,10 @@ def test_scores_on_the_page_are_those_of_evaluating(case):
 
 def test_confusion_and_mistakes_agree_with_the_probabilities(case):
     folder, path, inspect = case
-    page = inspect(part="all")
+    page = inspect(split="all")
     made = load_checkpoint(path)
     with closing(opened(folder, path)) as images:
-        sample = labelled_sample(made, galmorph.read_catalog(folder / "labels.csv"), images, part="all")
+        sample = labelled_sample(made, galmorph.read_catalog(folder / "labels.csv"), images, split="all")
     counts = sample.judged.confusion(0)
     matrix = page.split('class="confusion"')[1].partition("</table>")[0]
     shown = [int(n) for n in re.findall(r'class="cell"[^>]*>(\d+)', matrix)]
@@ -219,7 +219,7 @@ def test_a_sample_has_the_answers_of_all_views_and_the_stamps_of_the_first(tmp_p
     several = replace(made, recipe=replace(made.recipe, views=views))
     with closing(opened(tmp_path, path)) as images:
         catalog = galmorph.read_catalog(tmp_path / "labels.csv")
-        sample = labelled_sample(several, catalog, images, part="all")
+        sample = labelled_sample(several, catalog, images, split="all")
         table = labelled_table(several, catalog, images, "all")
         expected = view_rows(several, table.gathering, table.rows("all")).conditional
         (unturned,) = stamps_of_rows(made, table.gathering, table.rows("all"))
@@ -253,7 +253,7 @@ def test_a_score_that_the_card_has_is_not_shown_twice(case):
         scores = evaluate_checkpoint(load_checkpoint(path), catalog, images, split="validation")
     card = json.loads(path.with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps({**card, "validation": scores}))
-    page = inspect(part="validation")
+    page = inspect(split="validation")
     assert "scored again for this page, with the same result" in page
     assert page.count('class="scores"') == 2
 
@@ -261,7 +261,7 @@ def test_a_score_that_the_card_has_is_not_shown_twice(case):
 def test_a_checkpoint_without_a_card_has_a_page(case):
     _, path, inspect = case
     path.with_suffix(".json").unlink()
-    page = inspect(part="all")
+    page = inspect(split="all")
     assert 'id="losses"' not in page
     assert "not said" in page
     assert sections(inspect("b.html", labels=False)) == ALWAYS - {"scores"}
@@ -283,7 +283,7 @@ def test_simulated_galaxies_need_no_labels(case, monkeypatch):
     page = inspect(labels=False, pictures="simulated")
     assert sections(page) == ALWAYS | OF_GALAXIES
     assert "no pixel of them is an observation" in page
-    page = inspect("b.html", part="all", pictures="simulated")
+    page = inspect("b.html", split="all", pictures="simulated")
     assert sections(page) == ALWAYS | OF_GALAXIES | OF_LABELS | {"worst"}
     pictures = parsed(page).all("img")
     assert pictures
@@ -300,12 +300,12 @@ def test_what_cannot_work_is_refused(case):
         with pytest.raises(CatalogError, match="images came without labels"):
             inspect_checkpoint(path, None, images, **out)
         with pytest.raises(PipelineError, match="did you mean 'validation'"):
-            inspect_checkpoint(path, catalog, images, part="validatoin", **out)
+            inspect_checkpoint(path, catalog, images, split="validatoin", **out)
         away = galmorph.read_catalog(_renamed(folder / "labels.csv"))
-        with pytest.raises(ImageError, match=r"none of the .* rows of part 'all' has an image"):
-            inspect_checkpoint(path, away, images, part="all", **out)
-    with pytest.raises(CatalogError, match="part 'test' was asked for without labels"):
-        inspect(labels=False, part="test")
+        with pytest.raises(ImageError, match=r"none of the .* rows of split 'all' has an image"):
+            inspect_checkpoint(path, away, images, split="all", **out)
+    with pytest.raises(CatalogError, match="split 'test' was asked for without labels"):
+        inspect(labels=False, split="test")
     with pytest.raises(PipelineError, match="0 rows were asked for"):
         inspect(rows=0)
     with pytest.raises(PipelineError, match="did you mean 'none'"):
