@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.stamps.compiled import compiled, inner
-from galmorph.stamps.frame import Frame
+from galmorph.stamps.frame import WHOLE, Frame
 
 __all__ = ["APERTURE", "asymmetry"]
 
@@ -17,11 +17,14 @@ FloatArray = npt.NDArray[np.float32]
 
 APERTURE = 1.5
 """Radius of the aperture in Petrosian radii (Conselice 2003; Lotz et al. 2004)."""
+# Pixels at a frame's border that have no three pixels around the point opposite them.
 _MARGIN = 2
+# Between the aperture and so many of its radii, and in the corners, differences are those of the noise.
 _AROUND = 1.15
+# From so many pixels a mean difference is known to 8 %: enough to tell noise that is correlated.
 _ENOUGH = 100
+# Mean of |x| of a unit Gaussian.
 _MEAN_ABSOLUTE = math.sqrt(2.0 / math.pi)
-_WHOLE = 0.99
 
 
 def asymmetry(frame: Frame, radius_px: float, noise: float, n_sky: int) -> tuple[float, float]:
@@ -111,7 +114,7 @@ def _row(frame: Frame, i: int, reach: int, radius: float, right: _Slide, up: _Sl
     half, good = frame.rings.half, frame.good
     inside, flux, difference, outside, beyond = sums
     for j in range(half - reach, half + reach + 1):
-        if good.size and (good[i, j] <= _WHOLE or _turned(good, i, j, right, up) <= _WHOLE):
+        if good.size and (good[i, j] <= WHOLE or _turned(good, i, j, right, up) <= WHOLE):
             continue
         differs = abs(frame.flux[i, j] - _turned(frame.flux, i, j, right, up))
         if (j - half - frame.offset[0]) ** 2 + (i - half - frame.offset[1]) ** 2 <= radius * radius:

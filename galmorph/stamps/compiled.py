@@ -29,6 +29,7 @@ __all__ = ["cache_folder", "compiled", "inner", "inner_sum", "uninterrupted"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NAMED = "compiled-"
+# A day: who starts a process so often finds its machine code again, and old versions do not pile up.
 _UNUSED_S = 86400.0
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.rings import Rings, phase_of, rings
 
-__all__ = ["ALL_GOOD", "HALVES", "Frame", "frame_about", "frame_size", "square_about"]
+__all__ = ["ALL_GOOD", "HALVES", "WHOLE", "Frame", "frame_about", "frame_size", "square_about"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -20,6 +20,9 @@ HALVES = (12, 16, 24, 32, 48, 64)
 """Half-widths of frames, in frame pixels."""
 ALL_GOOD = np.ones((0, 0), np.float32)
 """Stands for the shares of good pixels where all are good."""
+WHOLE = 0.99
+"""Share from which on a pixel counts as wholly good: shares are sums in single precision."""
+# Stands for a mask without bad pixels.
 _NONE_BAD = np.zeros((0, 0), np.bool_)
 
 

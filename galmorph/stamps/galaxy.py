@@ -23,20 +23,20 @@ FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
 # Window of the centroid: Gaussian of so many half-light radii, at least so many widths of the point-spread function.
-_WINDOW = 0.8
-_LEAST_FWHM = 0.5
+_WINDOW, _LEAST_FWHM = 0.8, 0.5
+# A window whose width comes out so much different is fitted again: at .02 centres move by up to .03 px, at .2 by .05.
 _SAME_WIDTH = 0.08
 # Windows for the position alone: below these sizes there is the core of the point-spread function, and pixels.
-_NARROWEST_FWHM = 0.5
-_NARROWEST_PX = 1.5
-# Largest r_P in isophotal radii, of bright galaxies and of faint ones.
-_FARTHEST = 5.0, 9.0
+_NARROWEST_FWHM, _NARROWEST_PX = 0.5, 1.5
+# Largest r_P in isophotal radii, of bright galaxies and of faint ones, of whose light less lies above the threshold.
+_FARTHEST_BRIGHT, _FARTHEST_FAINT = 5.0, 9.0
 # A radius that is known no better than this is not known.
 _WORST = 0.6
 # The sky next to a galaxy is not that of the whole cutout: error of its level in units of the noise per pixel.
 _SKY_SYSTEMATIC = 0.005
-# First guess of a frame's half-width in isophotal radii, of bright galaxies and of faint ones.
-_FIRST_FRAME = 0.8, 5.0
+# First guess of a frame's half-width in isophotal radii, of bright galaxies and of faint ones; a radius that does not
+# fit makes it larger.
+_SMALLEST_FRAME, _LARGEST_FRAME = 0.8, 5.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Source:
     @property
     def farthest_px(self) -> float:
         """Largest Petrosian radius that the isophote allows."""
-        return min(max(2.0 * self._expected, _FARTHEST[0]), _FARTHEST[1]) * self.isophotal_px
+        return min(max(2.0 * self._expected, _FARTHEST_BRIGHT), _FARTHEST_FAINT) * self.isophotal_px
 
     @property
     def _expected(self) -> float:
@@ -182,7 +182,8 @@ class Source:
 
     def radii(self, window: Window) -> tuple[Frame, Radii | None]:
         """Measure the radii on a frame that is large enough for them."""
-        reach = max(min(max(2.7 * self._expected, _FIRST_FRAME[0]), _FIRST_FRAME[1]) * self.isophotal_px, 12.0)
+        isophotes = min(max(2.7 * self._expected, _SMALLEST_FRAME), _LARGEST_FRAME)
+        reach = max(isophotes * self.isophotal_px, 12.0)
         farthest = self.farthest_px
         settings = self.noise, self.sky_error, self.sky_px, self.psf_fwhm_px, window.ellipse.axis_ratio
         while True:

@@ -16,9 +16,11 @@ FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int32]
 
+# Side of the square that labels are grown by before the sky is measured: two pixels of wings on each side.
 _SKY_MARGIN_PX = 5
-_LEAST_SKY = 0.05
-_FEWEST_SKY = 100
+# Share and number of pixels that are enough sky: a hundred fix the level to a tenth of the noise.
+_LEAST_SKY, _FEWEST_SKY = 0.05, 100
+# Of light that is spread evenly over a pixel, px² along an axis.
 _PIXEL_VARIANCE = 1.0 / 12.0
 
 

@@ -24,13 +24,14 @@ FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
 LOW_SNR = 10.0
-"""Signal-to-noise ratio below which a row is marked."""
+"""Signal-to-noise ratio below which a row is marked: that of the faintest mocks on which measuring was tested."""
 # Neighbours are masked to so many of their semi-axes, and less where that hides the galaxy.
 _NEIGHBOUR_EXTENTS = NEIGHBOUR_EXTENT, 4.0, 3.0
 # Largest r_P in isophotal radii, and largest relative error of it, where masks had to shrink.
 _BLENDED_FARTHEST, _BLENDED_WORST = 4.0, 0.3
 # Largest intrinsic r_P, in widths of the point-spread function, of what looks like a point.
 _POINT_LIKE = 0.6
+# Stands for a mask without missing pixels.
 _ALL = np.zeros((0, 0), np.bool_)
 
 

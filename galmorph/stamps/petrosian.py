@@ -32,9 +32,13 @@ Definition = Literal["sdss", "local"]
 ETA = 0.2
 """Petrosian ratio of the SDSS definition (Blanton et al. 2001; Petrosian 1976)."""
 INNER, OUTER = 0.8, 1.25
+"""Edges of the annulus about a radius, in radii (SDSS; Strauss et al. 2002)."""
 # The ring of the local definition is thin.
 _THIN = 0.05
+# Logarithmic step between radii, over which the ratio is interpolated: half of it changes radii of the benchmark's
+# mocks by .05 %, twice by .1 %.
 _STEP = 0.02
+# The smallest radius that is looked at: half of it changes radii by .03 %.
 _FIRST_PX = 1.0
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.stamps.compiled import compiled, inner
-from galmorph.stamps.frame import Frame, frame_about
+from galmorph.stamps.frame import WHOLE, Frame, frame_about
 from galmorph.stamps.rings import FINE_PX, ring_sums
 
 __all__ = ["Profile", "profile_of", "radial_profile"]
@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-_WHOLE = 0.99
+# A ring with less of a pixel has no mean: the quotient of two numbers that are all rounding.
 _LEAST_USED = 1e-3
 
 
@@ -74,7 +74,7 @@ def ring_means(frame: Frame) -> tuple[Array, Array]:
 def _core_is_whole(frame: Frame) -> bool:
     for i in range(frame.rings.half - FINE_PX, frame.rings.half + FINE_PX + 1):
         for j in range(frame.rings.half - FINE_PX, frame.rings.half + FINE_PX + 1):
-            if frame.good[i, j] <= _WHOLE:
+            if frame.good[i, j] <= WHOLE:
                 return False
     return True
 

@@ -35,13 +35,18 @@ IntArray = npt.NDArray[np.intp]
 _UNLIKE = 0.1
 # Accuracy that a template's Petrosian radius is never credited with beyond.
 _FLOOR = 0.05
+# Least fall of the ratio per unit of ln r that an error is propagated with. At r_P that of a Sérsic profile is .38
+# (n = 1), .22 (n = 2) and .12 (n = 4) before the point-spread function, which makes it steeper.
 _LEAST_SLOPE = 0.15
 # The first crossing of a profile with a smaller relative error than this is no accident of noise.
 _CLEAR = 0.08
 # Share of the aperture that must be seen: half a galaxy can be measured, a quarter of one cannot.
 _LEAST_SEEN = 0.45
+# Noise of an image without any, relative to its brightest ring: some rounding of single precision.
 _EXACT = 1e-6
+# Width in ln r of a difference quotient from .9 r to 1.1 r.
 _TENTH = float(np.log(1.1 / 0.9))
+# Noise of a black image: its square is not yet zero.
 _TINY = 1e-120
 # What linear propagation leaves out (the choice of the first crossing, the centre, the rings' interpolation), as
 # measured on noisy Sérsic galaxies: ratios of the true scatter to the propagated errors.

@@ -39,6 +39,7 @@ _STRETCHES = ("asinh", "display")
 _NEIGHBOURS = ("fill", "keep")
 _OUTSIDES = ("zero", "sky")
 _REFERENCES = ("galaxy", "noise")
+# Prepared around a stamp: the memory of the warp's spline, 12 px, and what it interpolates between.
 _MARGIN_PX = 16
 # Of 409 SDSS galaxies: median .63, 5 to 95 % from .46 to .77 (tests/science/test_other_codes.py).
 _RPET_PER_EXTENT = 0.63

@@ -15,6 +15,7 @@ __all__ = ["Scene", "object_at"]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
+# Deblending contrast at which a smaller source is looked for: a tenth of SExtractor's default.
 _FINEST_CONTRAST = 0.0005
 
 

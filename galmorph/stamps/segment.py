@@ -33,11 +33,16 @@ DoubleArray = npt.NDArray[np.float64]
 # Isophotal extent of an ellipse in units of SEP's semi-axes (second moments): Bertin & Arnouts 1996, sec. 10.
 _EXTENT = 3.0
 NEIGHBOUR_EXTENT = 6.0
+"""Semi-axes that neighbours are masked to: twice their isophotal extent. More would hide the galaxies themselves."""
 SKY_EXTENT = 8.0
+"""Semi-axes that the sky is measured outside of: at 6.5 or 10 radii of the benchmark's mocks change by .2 %."""
+# Share of a cutout that must be left for the sky; else objects are grown by less.
 _ENOUGH_SKY = 0.2
 # Catalogues are no worse than this; a position further from the middle may mean another, smaller source.
 _MISPLACED_PX = 4.0
+# Of images with more pixels than this a quarter fixes the sky before detection: all would change radii by .05 %.
 _PLENTY = 8_000
+# Side of an image from which on half of it is still a cutout with a sky around its galaxy.
 _WORTH_BINNING = 160
 # Correlation length in pixels from which on noise is smooth: then every other pixel says as much.
 _SMOOTH = 2.0

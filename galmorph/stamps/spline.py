@@ -24,11 +24,16 @@ __all__ = ["MEMORY_PX", "comb", "filled", "interpolated", "interval_weights"]
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 
+# Of the prefilter of a cubic B-spline (Unser 1999, IEEE Signal Proc. Mag. 16, 22).
 _POLE = np.sqrt(3.0) - 2.0
 # The prefilter forgets by a factor of 0.27 per pixel: a dozen leave 1.4e-7.
 MEMORY_PX = 12
+# Pixels that the weights of one position extend over.
 _BAND = 2 * MEMORY_PX - 1
+# Steps towards the surface that bends least: 3 × 3 pixels of a galaxy 4 px wide come within .2 % of its peak, 5 × 5
+# within 1.4 %; twice as many steps gain a per cent there.
 _ROUNDS = 32
+# Pixels further inside a hole keep the brightness of its edge: so few steps do not reach them.
 _RELAXED_PX = 4.0
 
 # Cubic B-splines centred on -1, 0, 1 and 2 as polynomials in the position t in [0, 1]; rows are powers of t.

@@ -55,6 +55,7 @@ Matrix = DoubleArray
 _UPRIGHT = 1e-8
 # Boxes of more pixels than twice this are sampled on averages of whole pixels, of which they span at least so many.
 _COARSEST = 8
+# Least step between stamp pixels, in cutout pixels: a stamp of no size is one point, and nothing is divided by zero.
 _LEAST = 1e-12
 # Stamps whose weights are computed together: more would not fit into the processor's cache.
 _TOGETHER = 4

@@ -17,8 +17,8 @@ from galmorph.stamps.segment import Segmentation
 __all__ = ["Growth", "Plain", "growth_of", "measurement"]
 
 DoubleArray = npt.NDArray[np.float64]
-_STEPS = 60
-_FIRST_PX = 1.0
+# Circles of the curve of growth, from one pixel on: on a cutout of 128 pixels each is 7 % larger than the one before.
+_STEPS, _FIRST_PX = 60, 1.0
 _NAN = float("nan")
 
 

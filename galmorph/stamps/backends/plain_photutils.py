@@ -19,8 +19,8 @@ from galmorph.stamps.segment import Segmentation, pick, usable_pixels
 
 __all__ = ["measure_with_photutils"]
 
-_THRESHOLD = 1.5
-_LEAST_PX = 5
+# SExtractor's defaults: 1.5 sigma, five pixels.
+_THRESHOLD, _LEAST_PX = 1.5, 5
 
 
 def measure_with_photutils(

@@ -15,10 +15,11 @@ from galmorph.stamps.segment import Segmentation, pick, usable_pixels
 
 __all__ = ["measure_with_sep"]
 
-_MESH_PX = 64
-_THRESHOLD = 1.5
+# SEP's default mesh, and the threshold of its tutorial.
+_MESH_PX, _THRESHOLD = 64, 1.5
 # SExtractor's window: a Gaussian whose full width at half maximum is the half-light diameter.
 _WINDOW = 2.0 / 2.3548
+# Semi-axes of the aperture whose light the half-light radius is of, as in SEP's documentation.
 _APERTURE = 6.0
 
 
