@@ -1,4 +1,4 @@
-"""Inputs of a training run: where files lie, and words of the command line."""
+"""Inputs of a training run: where files lie, and what is opened of them."""
 
 from __future__ import annotations
 
