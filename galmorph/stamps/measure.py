@@ -56,7 +56,7 @@ class Measurement:
     flags
         Bits of :class:`galmorph.flags.Flag`.
     reach_px
-        Distance from the centroid to the nearest edge of the cutout.
+        Distance from the centroid to the nearest edge of the cutout, be that the image's or not.
     extent_px
         Isophotal extent along the major axis (three times SEP's semi-axis).
     segmentation
@@ -153,7 +153,8 @@ def measure(
     -------
     Measurement
         May set MASKED_PIXELS, ZERO_WEIGHT, SATURATED, NO_SOURCE, NO_CENTROID, CENTROID_MOVED, NO_PETROSIAN, BLEND,
-        LOW_SNR, UNRESOLVED. Without a source at the position, position and radius are NaN.
+        LOW_SNR, UNRESOLVED. Without a source at the position, position and radius are NaN. OFF_EDGE is about the
+        stamp, whose width a recipe chooses: it is set where a row is classified.
 
     References
     ----------

@@ -1,4 +1,8 @@
-"""Recipe: how a cutout becomes a stamp."""
+"""Recipe: how a cutout becomes a stamp.
+
+:func:`half_width_px` chooses its field, :func:`prepare` subtracts the sky and fills neighbours and missing pixels,
+:func:`make_views` resamples the pixels once for every view, and :func:`stretch` compresses them for the network.
+"""
 
 from __future__ import annotations
 
@@ -369,7 +373,12 @@ def _around(
 
 
 def half_width_px(measured: Measurement, recipe: Recipe, scale_arcsec: float = float("nan")) -> float:
-    """Half-width of the stamp in cutout pixels: fixed on the sky, or that of the (likeliest) Petrosian radius."""
+    """Choose the half-width of the stamp in cutout pixels.
+
+    The first of these that is there: the recipe's fixed width on the sky, where the pixel scale is known; so many of
+    the galaxy's Petrosian radii; of the Petrosian radius that its isophotal extent makes likeliest (NO_PETROSIAN); of
+    the recipe's default (NO_SOURCE).
+    """
     if recipe.half_width_arcsec > 0.0 and np.isfinite(scale_arcsec):
         return recipe.half_width_arcsec / scale_arcsec
     return recipe.half_width_rpet * _radius(measured, recipe.default_rpet_px)
