@@ -9,25 +9,35 @@ import numpy as np
 import numpy.typing as npt
 from astropy import units as u
 
-__all__ = ["dec_degrees", "ra_degrees"]
+from galmorph.errors import CatalogError
+
+__all__ = ["check_unit", "dec_degrees", "ra_degrees"]
 
 FloatArray = npt.NDArray[np.float64]
 
-# As catalogues spell them: "h" is an hour of right ascension, where astropy's unit is an hour of time.
-_FACTORS = {
+# As catalogues spell what astropy's units do not know, or know as a time: "h" is an hour of right ascension.
+_SPELT = {
     "h": 15.0,
     "hr": 15.0,
     "hour": 15.0,
     "hours": 15.0,
     "hourangle": 15.0,
-    "rad": 180.0 / np.pi,
-    "radian": 180.0 / np.pi,
     "radians": 180.0 / np.pi,
-    "arcsec": 1.0 / 3600.0,
-    "mas": 1.0 / 3.6e6,
+    "d": 1.0,
+    "degs": 1.0,
+    "degrees": 1.0,
+    "decimal degrees": 1.0,
+    "arcsecs": 1.0 / 3600.0,
+    "arcseconds": 1.0 / 3600.0,
+    "asec": 1.0 / 3600.0,
+    "arcminutes": 1.0 / 60.0,
 }
+# Sexagesimal text: "h:m:s", "hms", "HH:MM:SS.ss", "d:m:s", "DD MM SS", "sexagesimal".
+_SEXAGESIMAL_UNIT = re.compile(r"(h{1,2}|d{1,2})[\s:]*m{1,2}[\s:]*s{1,2}(\.s+)?|sexagesimal", re.IGNORECASE)
+# Characters of a cell or of a unit: no angle needs more, and what follows reads them more than once.
+_LONGEST = 64
 _SEXAGESIMAL = re.compile(
-    r"""\s*(?P<sign>[+\-\u2212]?)\s*(?P<first>\d{1,3})
+    r"""(?P<sign>[+\-\u2212]?)\s*(?P<first>\d{1,3})
         (?:\s*(?P<mark>[hd°:])\s*|\s+) (?P<minutes>\d{1,2}(?:\.\d*)?)
         (?:(?:\s*[m':\u2032]\s*|\s+) (?P<seconds>\d{1,2}(?:\.\d*)?)? \s*(?:s|"|\u2033|'')?
           | \s*[m'\u2032])? \s*$""",
@@ -61,18 +71,57 @@ def dec_degrees(values: npt.ArrayLike, unit: str = "") -> FloatArray:
     return np.where(inside, degrees, np.nan)
 
 
+def check_unit(unit: str, column: str, title: str) -> None:
+    """Refuse a unit of a position that is no angle, instead of taking the numbers for degrees.
+
+    Raises
+    ------
+    CatalogError
+        If it is none.
+    """
+    try:
+        _factor(unit)
+    except CatalogError as error:
+        raise CatalogError(f"Catalog '{title}', column '{column}': {error}") from error
+
+
 def _is_hours(unit: str) -> bool:
-    return _factor(unit) == 15.0
+    """Say whether a unit is that of right ascension, which tables copy to their declinations."""
+    return _SPELT.get(_word(unit), 0.0) == 15.0 or _word(unit).startswith("h")
+
+
+def _word(unit: str) -> str:
+    return unit.strip().strip("\"'").strip().lower()
 
 
 def _factor(unit: str) -> float:
-    """Return the degrees in a unit; 1 where it is no angle."""
-    word = unit.strip()
-    if word.lower() in _FACTORS:
-        return _FACTORS[word.lower()]
-    # Catalogues name hours of right ascension as if they were hours of time: what is none of these is astropy's.
-    parsed = u.Unit(word, parse_strict="silent") if word else u.deg
-    return float(parsed.to(u.deg)) if parsed.is_equivalent(u.deg) else 1.0
+    """Return the degrees in a unit.
+
+    Raises
+    ------
+    CatalogError
+        If it is no angle.
+    """
+    word = _word(unit)
+    if len(word) > _LONGEST:
+        raise CatalogError(f"unit of {len(word)} characters, expected an angle such as deg, hourangle or mas")
+    if not word or _SEXAGESIMAL_UNIT.fullmatch(word):
+        return 15.0 if word.startswith("h") else 1.0
+    return _SPELT[word] if word in _SPELT else _astropy_factor(unit.strip())
+
+
+def _astropy_factor(unit: str) -> float:
+    """Return the degrees in a unit of astropy's; those of time count as right ascension."""
+    for spelling in dict.fromkeys((unit, unit.lower())):
+        parsed = u.Unit(spelling, parse_strict="silent")
+        if parsed.is_equivalent(u.deg) and not parsed.is_equivalent(u.dimensionless_unscaled):
+            return float(parsed.to(u.deg))
+        if parsed.is_equivalent(u.s):
+            return float(parsed.to(u.hour)) * 15.0
+    raise CatalogError(
+        f"unit '{unit}' was given for a position, expected an angle such as deg, hourangle, arcmin or mas; correct it, "
+        "or name another column"
+    )
 
 
 def _degrees(values: npt.ArrayLike, unit: str, per_hour: float) -> FloatArray:
@@ -80,7 +129,7 @@ def _degrees(values: npt.ArrayLike, unit: str, per_hour: float) -> FloatArray:
     filled = values.filled(_null(values)) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
     factor = _factor(unit)
     if filled.dtype.kind not in "fiub":
-        first = 1.0 if unit.strip().lower().startswith("d") else per_hour
+        first = 1.0 if _word(unit).startswith("d") else per_hour
         return np.array([_angle(v, factor, first) for v in filled.tolist()], dtype=np.float64).reshape(-1)
     degrees = filled.astype(np.float64) * factor
     if isinstance(values, np.ma.MaskedArray):
@@ -95,7 +144,9 @@ def _null(values: np.ma.MaskedArray[Any, Any]) -> Any:
 
 def _angle(value: object, factor: float, first: float) -> float:
     """Return one cell in degrees."""
-    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    text = (value.decode("latin-1") if isinstance(value, bytes) else str(value)).strip()
+    if len(text) > _LONGEST:
+        return np.nan
     try:
         number = float(text)
     except ValueError:

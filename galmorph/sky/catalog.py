@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from astropy import units as u
-from astropy.io.fits import VerifyError
 from astropy.table import Table
 
-from galmorph.errors import CatalogError, GalmorphError, OutputError
+from galmorph.errors import CatalogError, OutputError
 from galmorph.notebook import html_table
-from galmorph.sky.angles import dec_degrees, ra_degrees
+from galmorph.sky.angles import check_unit, dec_degrees, ra_degrees
 from galmorph.sky.formats.atomic import check_folder, replacing
 from galmorph.sky.formats.column import Column, Provenance, noted, table_with
+from galmorph.sky.formats.parsing import serialising
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.registry import Format, format_of_input, format_of_output
 from galmorph.sky.roles import USUAL_NAMES, ColumnNames, Roles, find_roles, missing_position
@@ -36,7 +37,10 @@ __all__ = [
     "write_catalog",
 ]
 
-_UNWRITABLE = (ValueError, TypeError, KeyError, NotImplementedError, EOFError, VerifyError)
+# Tables that are looked at for positions, where none is named.
+_TABLES_TRIED = 50
+# X_IMAGE, XWIN_IMAGE, XPSF_IMAGE, X_IMAGE_DBL, X_IMAGE_1 and X_IMAGE_DBL_F160W after a match of two tables.
+_COUNTS_FROM_ONE = re.compile(r"(?:_IMAGE|(?:^|_)[XY][A-Z]*_IMAGE(?:_DBL)?(?:_\w+)?)$", re.IGNORECASE)
 _TYPES = ("f4", "f8", "i4", "i8")
 
 log = logging.getLogger(__name__)
@@ -120,8 +124,8 @@ class Catalog:
     def xy(self) -> FloatArray | None:
         """Pixel positions, (N, 2), 0-based; NaN where missing; None without such columns.
 
-        Columns named like SExtractor's ``X_IMAGE`` count from 1, as FITS does, and are shifted; all others
-        are taken to count from 0.
+        Columns named like those of SExtractor (``X_IMAGE``, ``XWIN_IMAGE_DBL``, ``X_IMAGE_1`` after a match) count
+        from 1, as FITS does, and are shifted; all others are taken to count from 0.
         """
         if self.x_column is None or self.y_column is None:
             return None
@@ -130,7 +134,7 @@ class Catalog:
     @property
     def files(self) -> list[str] | None:
         """File name of each row, empty where missing; None without such a column."""
-        return None if self.file_column is None else as_text(self.table[self.file_column]).tolist()
+        return None if self.file_column is None else _names(self.table[self.file_column]).tolist()
 
 
 def read_catalog(
@@ -167,9 +171,14 @@ def read_catalog(
     """
     source = Path(path)
     form = format_of_input(source)
-    table, index = form.read(source, hdu)
     names = ColumnNames(ra, dec, x, y, id, file)
-    return _catalog(table, names, positions, source, index, form.name)
+    table, index = form.read(source, hdu)
+    try:
+        return _catalog(table, names, positions, source, index, form.name)
+    except CatalogError as error:
+        if hdu is not None:
+            raise
+        return _of_another_table(form, names, positions, source, index, error)
 
 
 def catalog_from(
@@ -271,14 +280,8 @@ def write_catalog(
     target = Path(path)
     form = format_of_output(target)
     check_output(target, overwrite=overwrite)
-    try:
-        with replacing(target) as temporary:
-            _write(catalog, columns, form, provenance, temporary)
-    except GalmorphError:
-        raise
-    except _UNWRITABLE as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise OutputError(f"Output '{target}' cannot hold this table ({reason}): choose another format") from error
+    with replacing(target) as temporary, serialising(target):
+        _write(catalog, columns, form, provenance, temporary)
 
 
 def _write(catalog: Catalog, columns: Sequence[Column], form: Format, provenance: Provenance, path: Path) -> None:
@@ -288,6 +291,23 @@ def _write(catalog: Catalog, columns: Sequence[Column], form: Format, provenance
             return
         log.info("'%s' is written anew: its table cannot be extended as it is", catalog.path)
     form.write(table_with(catalog.table, columns), provenance, path)
+
+
+def _of_another_table(
+    form: Format, names: ColumnNames, positions: bool, path: Path, read: int | None, reason: CatalogError
+) -> Catalog:
+    """Return the first other table that has positions: SExtractor puts the images' headers before its sources."""
+    tables = form.tables(path)
+    others = [number for number, _ in tables if number != read][:_TABLES_TRIED]
+    for number in others:
+        try:
+            return _catalog(form.read(path, number)[0], names, positions, path, number, form.name)
+        except CatalogError as error:
+            log.debug("table %d of '%s': %s", number, path, error)
+    if not others:
+        raise reason
+    listed = ", ".join(f"{number} ({name})" if name else str(number) for number, name in tables[:_TABLES_TRIED])
+    raise CatalogError(f"{reason} None of its tables has them: {listed}. Choose one with --hdu.") from reason
 
 
 def _catalog(
@@ -302,6 +322,9 @@ def _catalog(
     roles = find_roles(table, names, title)
     if positions and not roles.position:
         raise CatalogError(missing_position(roles, title))
+    for axis, name in (("ra", roles.ra), ("dec", roles.dec)):
+        if name is not None:
+            check_unit(_values(table[name], axis)[1], name, title)
     return Catalog(table, **_columns(roles), path=path, hdu=hdu, format=form, stamp=_stamp(path))
 
 
@@ -374,7 +397,7 @@ def _pixels(column: Any, name: str) -> FloatArray:
     degrees = np.array([_number(c) for c in cells]) if text else np.ma.filled(np.ma.asarray(cells, dtype=float), np.nan)
     pixels = np.array(degrees, dtype=np.float64)
     pixels[~np.isfinite(pixels)] = np.nan
-    return pixels - 1.0 if name.upper().endswith("_IMAGE") else pixels
+    return pixels - 1.0 if _COUNTS_FROM_ONE.search(name) else pixels
 
 
 def _number(text: str) -> float:

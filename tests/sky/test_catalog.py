@@ -224,7 +224,7 @@ def test_a_catalogue_can_be_written_over_itself_and_gets_usual_permissions(tmp_p
         ("text.vot", b"ra,dec\n1,2\n", "no readable VOTable"),
         ("what.xyz", b"ra,dec\n1,2\n", "unknown ending '.xyz'"),
         ("ends.fits", b"SIMPLE  =                    T", "a header has no end"),
-        ("cut.csv.gz", b"\x1f\x8b\x08\x00\x00\x00", "cannot be read"),
+        ("cut.csv.gz", b"\x1f\x8b\x08\x00\x00\x00", "is no readable file"),
     ],
 )
 def test_files_that_are_no_catalogues_are_errors_of_one_line(tmp_path, name, content, said):

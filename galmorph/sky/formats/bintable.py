@@ -17,6 +17,7 @@ from astropy.io import fits
 from galmorph.errors import OutputError
 from galmorph.sky.formats.column import Provenance, ucd_of
 from galmorph.sky.formats.hdus import (
+    MAX_FIELDS,
     about_column,
     card_text,
     checksum_cards,
@@ -26,7 +27,7 @@ from galmorph.sky.formats.hdus import (
     word_sum,
 )
 from galmorph.sky.formats.plain import plain, ragged_arrays
-from galmorph.sky.formats.rows import MAX_FIELDS, provenance_cards
+from galmorph.sky.formats.rows import provenance_cards
 
 __all__ = ["STRUCTURE", "write_bintable"]
 

@@ -7,7 +7,14 @@ import gzip
 from pathlib import Path
 from typing import IO, cast
 
-__all__ = ["opened"]
+from galmorph.errors import CatalogError
+
+__all__ = ["check_expanded", "opened"]
+
+# Bytes that any compressed table may expand to, and how often its own size: real tables shrink to a fiftieth at
+# best, and what is made to fill a memory to a thousandth.
+_EXPANDED = 1 << 28
+_RATIO = 200
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -17,3 +24,27 @@ def opened(path: Path) -> IO[bytes]:
     if magic[:2] == b"\x1f\x8b":
         return cast("IO[bytes]", gzip.open(path))
     return bz2.open(path) if magic == b"BZh" else path.open("rb")
+
+
+def check_expanded(path: Path) -> None:
+    """Refuse a compressed file that holds far more than tables do; a plain one is not looked at.
+
+    Raises
+    ------
+    CatalogError
+        If it is one.
+    """
+    with path.open("rb") as stream:
+        magic = stream.read(3)
+    if magic[:2] != b"\x1f\x8b" and magic != b"BZh":
+        return
+    limit = max(_EXPANDED, _RATIO * path.stat().st_size)
+    with opened(path) as stream:
+        size = 0
+        while size <= limit and (piece := stream.read(1 << 20)):
+            size += len(piece)
+    if size > limit:
+        raise CatalogError(
+            f"Catalog '{path}' expands to more than {limit >> 20} MiB, {_RATIO} times its size or 256 MiB at most "
+            "expected: unpack it, if it is what it should be"
+        )

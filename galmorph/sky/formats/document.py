@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
+from galmorph.errors import CatalogError
 from galmorph.sky.formats.column import Column, Provenance
 from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.plain import cells_text
@@ -35,6 +36,8 @@ __all__ = [
 # Bytes copied at once: few enough for any memory, many enough that Python's loop costs nothing.
 _PIECE = 1 << 20
 _DATATYPES = {"f4": "float", "f8": "double", "i4": "int", "i8": "long"}
+# Elements of one another: standards nest RESOURCE two or three deep, and readers recurse.
+_MAX_DEPTH = 100
 _BINARY = ("BINARY", "BINARY2", "FITS")
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _BEFORE_INFO = ("DESCRIPTION", "INFO")
@@ -119,6 +122,13 @@ class _Scanner:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         prefix, _, local = name.rpartition(":")
+        if len(self._open) > _MAX_DEPTH:
+            raise CatalogError(f"its elements are nested more than {_MAX_DEPTH} deep, expected a VOTable; flatten it")
+        if "href" in attributes and local == "STREAM":
+            raise CatalogError(
+                f"its rows are in another place (STREAM href='{attributes['href'][:80]}'), expected them in the file; "
+                "put them there, as stilts does: tpipe ofmt=votable"
+            )
         parent = self._open[-1] if self._open else ""
         self._open.append(local)
         if "ID" in attributes:
@@ -165,7 +175,10 @@ class _Scanner:
 def places_of(path: Path) -> list[TablePlaces]:
     """Return the places of all tables of a file; see `places_in`."""
     with opened(path) as stream:
-        return places_in(stream)
+        try:
+            return places_in(stream)
+        except CatalogError as error:
+            raise CatalogError(f"Catalog '{path}' is no readable VOTable: {error}") from error
 
 
 def places_in(stream: IO[bytes]) -> list[TablePlaces]:

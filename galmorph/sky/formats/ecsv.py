@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from astropy.table import Table
 
 from galmorph.errors import CatalogError
 from galmorph.sky.formats.column import Column, Provenance, noted
+from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import settled
 
 __all__ = ["Ecsv"]
@@ -31,13 +31,13 @@ class Ecsv:
         """Read the one table of the file."""
         if hdu is not None:
             raise CatalogError(f"Catalog '{path}' is an ECSV file with one table: leave --hdu away")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return settled(Table.read(path, format="ascii.ecsv")), None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise CatalogError(f"Catalog '{path}' is no readable ECSV file ({reason}): repair it") from error
+        with parsing(path, "ECSV file", "repair it"):
+            return settled(Table.read(path, format="ascii.ecsv")), None
+
+    def tables(self, path: Path) -> list[tuple[int, str]]:
+        """Return nothing: a file has one table."""
+        del path
+        return []
 
     def write(self, table: Table, provenance: Provenance, path: Path) -> None:
         """Write units, descriptions, UCDs and provenance into the YAML header."""

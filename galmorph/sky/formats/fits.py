@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import lzma
-import warnings
-import zlib
-from collections.abc import Container, Sequence
+import math
+import re
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +19,17 @@ from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.formats.bintable import STRUCTURE, write_bintable
 from galmorph.sky.formats.column import Column, Provenance, parsed_unit
 from galmorph.sky.formats.compressed import opened
-from galmorph.sky.formats.hdus import HeaderDataUnit, about_column, padded, units
+from galmorph.sky.formats.hdus import (
+    BLOCK,
+    HeaderDataUnit,
+    about_column,
+    card_text,
+    copied,
+    header_bytes,
+    padded,
+    units,
+)
+from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.rows import append_rows
 
@@ -27,7 +37,9 @@ __all__ = ["Fits", "table_of"]
 
 log = logging.getLogger(__name__)
 
-_BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, lzma.LZMAError)
+# Values of the cards that describe columns, by what they must be.
+_TEXT_CARDS = re.compile(r"T(?:TYPE|FORM|UNIT|DISP|DIM|UCD|COMM)[1-9]\d{0,2}")
+_NUMBER_CARDS = re.compile(r"T(?:SCAL|ZERO|NULL|BCOL)[1-9]\d{0,2}")
 
 
 class Fits:
@@ -43,21 +55,17 @@ class Fits:
 
     def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
         """Read the table of HDU number or name `hdu`, or the first table of the file."""
-        try:
+        with _reading(path):
             index = _chosen(_checked_units(path), hdu, path)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                with fits.open(path, memmap=False, character_as_bytes=True) as hdus:
-                    empty = _without_width(hdus[index].header)
-                    _check_width(hdus[index], path)
-                    return table_of(hdus[index], empty), index
-        except CatalogError:
-            raise
-        except (*_BROKEN, fits.VerifyError) as error:
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
-            raise CatalogError(
-                f"Catalog '{path}' is no readable FITS table ({reason}): check that it is whole"
-            ) from error
+            unit = _table_unit(path, index)
+            empty = _without_width(unit.header)
+            _check_width(unit, path)
+            return table_of(unit, empty), index
+
+    def tables(self, path: Path) -> list[tuple[int, str]]:
+        """Return number and name of each table."""
+        with _reading(path):
+            return [(unit.index, unit.value("EXTNAME")) for unit in _checked_units(path) if unit.is_table]
 
     def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
         """Make a file with an empty primary unit and one binary table."""
@@ -70,13 +78,26 @@ class Fits:
         return hdu is not None and append_rows(source, hdu, columns, provenance, path)
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Have every error of the block say which file it is about."""
+    try:
+        with parsing(path, "FITS table", "check that it is whole"):
+            yield
+    except CatalogError as error:
+        if str(path) in str(error):
+            raise
+        raise CatalogError(f"Catalog '{path}', {error}") from error
+
+
 def _checked_units(path: Path) -> list[HeaderDataUnit]:
-    """Return the units of a file; refuse one that is shorter than its headers say."""
+    """Return the units of a file; refuse one that is shorter than its headers say, or whose numbers are absurd."""
     hdus: list[HeaderDataUnit] = []
     with opened(path) as stream:
         for unit in units(stream):
             hdus.append(unit)
-            if not _skipped(stream, unit.size):
+            # A file of 2**60 bytes is on no disk, and no seek goes further.
+            if unit.size >= 1 << 60 or not _skipped(stream, unit.size):
                 raise CatalogError(
                     f"Catalog '{path}' is truncated: HDU {unit.index} should have {unit.size} bytes of data. "
                     "Copy or download it again."
@@ -115,6 +136,77 @@ def _numbered(tables: dict[int, str], hdu: int | str | None, path: Path) -> int:
         return named[0]
     choices = [f"{i} ({name})" if name else str(i) for i, name in tables.items()]
     raise CatalogError(f"Catalog '{path}': {unknown_name('table HDU', str(hdu), choices)}")
+
+
+def _table_unit(path: Path, index: int) -> Any:
+    """Return a table of a file, by itself: astropy reads neither the other units nor cards that it cannot parse."""
+    with opened(path) as stream:
+        for unit in units(stream):
+            if unit.index == index:
+                return _over(unit, _content(stream, unit))
+            for _ in copied(stream, unit.size):
+                pass
+            stream.read(padded(unit.size) - unit.size)
+    raise CatalogError(f"Catalog '{path}' has changed while it was read: try again")
+
+
+def _content(stream: IO[bytes], unit: HeaderDataUnit) -> bytearray:
+    """Return the data of a unit, padded by a block or more: astropy takes an empty buffer for none."""
+    content = bytearray()
+    for piece in copied(stream, unit.size):
+        content += piece
+    content += bytes(padded(unit.size) - unit.size + BLOCK)
+    return content
+
+
+def _over(unit: HeaderDataUnit, content: bytearray) -> Any:
+    """Return astropy's table over bytes that are its own and can be written to, unlike those of `fromstring`."""
+    kind = fits.TableHDU if unit.value("XTENSION").upper() == "TABLE" else fits.BinTableHDU
+    table = kind.fromstring(header_bytes(_parsable(unit)), character_as_bytes=True)
+    table._buffer, table._data_offset = content, 0  # noqa: SLF001  (it has no other way in)
+    return table
+
+
+def _parsable(unit: HeaderDataUnit) -> list[str]:
+    """Return the cards of a header, those without a value that FITS knows as text.
+
+    IDL writes NaN without quotes, others words and dates.
+    """
+    cards = list(unit.cards)
+    ends = [n for n in range(1, len(cards) + 1) if n == len(cards) or not cards[n].startswith("CONTINUE")]
+    pieces = [cards[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+    return [card for piece in pieces for card in _parsable_card(unit, piece)]
+
+
+def _parsable_card(unit: HeaderDataUnit, piece: list[str]) -> Iterable[str]:
+    """Return one card, with its CONTINUE cards, as it is or with its value as text."""
+    key, value = piece[0][:8].rstrip(), piece[0][10:].partition("/")[0].strip()
+    if piece[0][8:10] != "= " or key in ("COMMENT", "HISTORY", ""):
+        return piece
+    if _NUMBER_CARDS.fullmatch(key) and not _is_number(value):
+        raise CatalogError(f"HDU {unit.index}: {key} is {value[:40]!r}, expected a number; repair the header")
+    is_text = piece[0][10:].lstrip().startswith("'")
+    if (_TEXT_CARDS.fullmatch(key) and not is_text) or not _is_value(piece, value, is_text):
+        return card_text(key, value) if value or not is_text else ()
+    return piece
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return math.isfinite(float(value.replace("D", "E").replace("d", "e")))
+    except ValueError:
+        return False
+
+
+def _is_value(piece: list[str], value: str, is_text: bool) -> bool:
+    """Say whether astropy can parse a card."""
+    if not is_text and (value in ("", "T", "F") or value.isdecimal()):
+        return True
+    try:
+        with_value = fits.Card.fromstring("".join(piece))
+        return with_value.value is not None and bool(with_value.keyword)
+    except (fits.VerifyError, ValueError):
+        return False
 
 
 def _without_width(header: fits.Header) -> set[int]:

@@ -11,8 +11,11 @@ from typing import IO
 import numpy as np
 from astropy.io.fits import Card
 
+from galmorph.errors import CatalogError
+
 __all__ = [
     "BLOCK",
+    "MAX_FIELDS",
     "HeaderDataUnit",
     "about_column",
     "card_text",
@@ -26,6 +29,14 @@ __all__ = [
 
 BLOCK = 2880
 """Bytes of a FITS block: headers and data fill whole ones (FITS standard 4.0, section 3.1)."""
+MAX_FIELDS = 999
+"""Columns that FITS can number (FITS standard 4.0, section 7.3.1)."""
+# Axes that FITS can number (section 4.4.1).
+_MAX_AXES = 999
+# Cards of one header: seventy times what a table of 999 columns with ten cards each has, 56 MB.
+_MAX_CARDS = 700_000
+# FITS standard 4.0, table 8.
+_BITPIX = (8, 16, 32, 64, -32, -64)
 _CARD = 80
 # Bytes copied at once.
 _PIECE = 1 << 22
@@ -62,10 +73,50 @@ class HeaderDataUnit:
 
         Raises
         ------
-        ValueError
+        CatalogError
             If it is none.
         """
-        return int(self.value(keyword, str(default)))
+        text = self.value(keyword, str(default))
+        # No FITS integer has more digits than a 64-bit one.
+        if len(text) > 20 or not re.fullmatch(r"[+-]?\d+", text):
+            raise CatalogError(f"HDU {self.index}: {keyword} is {text[:40]!r}, expected an integer; repair the header")
+        return int(text)
+
+    def check(self) -> None:
+        """Refuse numbers of the header that no FITS file has, before a loop or an allocation follows them.
+
+        Raises
+        ------
+        CatalogError
+            If there are any.
+        """
+        self._check_between("NAXIS", 0, _MAX_AXES)
+        axes = self.number("NAXIS")
+        for keyword in (*(f"NAXIS{n + 1}" for n in range(axes)), "PCOUNT", "THEAP"):
+            self._check_between(keyword, 0, 2**63 - 1)
+        self._check_between("GCOUNT", 0, 2**63 - 1, default=1)
+        self._check_between("TFIELDS", 0, MAX_FIELDS)
+        if self.number("BITPIX", 8) not in _BITPIX:
+            raise CatalogError(f"HDU {self.index}: BITPIX is {self.number('BITPIX')}, expected one of {_BITPIX}")
+        if self.is_table:
+            self._check_table()
+
+    def _check_table(self) -> None:
+        if (axes := self.number("NAXIS")) != 2:
+            raise CatalogError(f"HDU {self.index}: a table with NAXIS = {axes}, expected 2; repair the header")
+        if (bits := self.number("BITPIX", 8)) != 8:
+            raise CatalogError(f"HDU {self.index}: a table with BITPIX = {bits}, expected 8; repair the header")
+        rows = self.number("NAXIS1") * self.number("NAXIS2")
+        if self.number("THEAP", rows) < rows or self.number("THEAP", rows) > rows + self.number("PCOUNT"):
+            raise CatalogError(
+                f"HDU {self.index}: THEAP is {self.number('THEAP')}, expected a place between the end of the rows, "
+                f"{rows}, and that of the data, {rows + self.number('PCOUNT')}; repair the header"
+            )
+
+    def _check_between(self, keyword: str, low: int, high: int, default: int = 0) -> None:
+        number = self.number(keyword, default)
+        if not low <= number <= high:
+            raise CatalogError(f"HDU {self.index}: {keyword} is {number}, expected {low} to {high}; repair the header")
 
     @property
     def size(self) -> int:
@@ -97,12 +148,14 @@ def units(stream: IO[bytes]) -> Iterator[HeaderDataUnit]:
 
     Raises
     ------
-    ValueError
-        If a header has no end.
+    CatalogError
+        If a header has no end, or numbers that no FITS file has.
     """
     index = 0
     while (cards := _header(stream)) is not None:
-        yield HeaderDataUnit(index, cards)
+        unit = HeaderDataUnit(index, cards)
+        unit.check()
+        yield unit
         index += 1
 
 
@@ -115,8 +168,8 @@ def _header(stream: IO[bytes]) -> tuple[str, ...] | None:
             if block:
                 stream.seek(-len(block), 1)
             return None
-        if len(block) < BLOCK:
-            raise ValueError("a header has no end")
+        if len(block) < BLOCK or len(cards) > _MAX_CARDS:
+            raise CatalogError(f"a header has no end: no END card after {len(cards)} others; copy the file again")
         text = block.decode("latin-1")
         for start in range(0, BLOCK, _CARD):
             card = text[start : start + _CARD]

@@ -6,6 +6,7 @@ import bz2
 import csv
 import gzip
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from galmorph.errors import CatalogError
 __all__ = ["Layout", "Record", "layout_of", "opened", "records"]
 
 _DELIMITERS = (",", "\t", ";", "|")
+# As wide as pandas reads them: two parsers of one file must agree.
+csv.field_size_limit(sys.maxsize)
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 

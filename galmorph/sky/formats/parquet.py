@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from astropy import table as apt
 from astropy.table import meta as apt_meta
 
 from galmorph.errors import CatalogError
 from galmorph.sky.formats.column import Column, Provenance, free_keyword, parsed_unit, ucd_of
+from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import plain, unit_text
 from galmorph.sky.formats.votable import described_fields, extended_document, header_document
 
@@ -40,12 +42,13 @@ class Parquet:
         if hdu is not None:
             raise CatalogError(f"Catalog '{path}' is a Parquet file with one table: leave --hdu away")
         pa = _arrow()
-        try:
-            with pa.parquet.ParquetFile(path) as file:
-                return _table(file.read()), None
-        except (pa.ArrowException, OSError, ValueError, TypeError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise CatalogError(f"Catalog '{path}' is no readable Parquet file ({reason}): copy it again") from error
+        with parsing(path, "Parquet file", "copy it again"), pa.parquet.ParquetFile(path) as file:
+            return _table(file.read()), None
+
+    def tables(self, path: Path) -> list[tuple[int, str]]:
+        """Return nothing: a file has one table."""
+        del path
+        return []
 
     def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
         """Write all rows in one go, zstd-compressed."""
@@ -90,6 +93,10 @@ def _arrow() -> Any:
 
 def _told_astropy(text: bytes, columns: Sequence[Column]) -> dict[bytes, bytes]:
     """Return what astropy's reader wants to know: columns in its YAML, and the widths of text."""
+    try:
+        apt_meta.get_header_from_yaml(text.decode().split("\n"))
+    except _NO_YAML:
+        return {_YAML: text}
     lines = text.decode().split("\n")
     begin = lines.index("datatype:") + 1 if "datatype:" in lines else len(lines)
     end = next((i for i in range(begin, len(lines)) if not lines[i].startswith(("-", " "))), len(lines))
@@ -181,6 +188,8 @@ def _noted(metadata: dict[Any, Any], provenance: Provenance) -> dict[bytes, byte
     return out
 
 
+# What a header that is none raises: its YAML is parsed, then its nodes are made objects of.
+_NO_YAML = (apt_meta.YamlParseError, yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 _LINES = ("HISTORY", "COMMENTS")
 
 
@@ -230,9 +239,14 @@ def _yaml(text: bytes | None) -> dict[str, dict[str, str]]:
         return {}
     try:
         columns = apt_meta.get_header_from_yaml(text.decode().split("\n"))["datatype"]
-        return {c["name"]: c | {"ucd": c.get("meta", {}).get("ucd", "")} for c in columns}
-    except (apt_meta.YamlParseError, AttributeError, KeyError, TypeError, ValueError):
+        return {str(c["name"]): _texts(c | {"ucd": (c.get("meta") or {}).get("ucd", "")}) for c in columns}
+    except _NO_YAML:
         return {}
+
+
+def _texts(told: dict[str, Any]) -> dict[str, str]:
+    """Return what is text: YAML may hold anything."""
+    return {k: v for k, v in told.items() if isinstance(v, str)}
 
 
 def _column(chunked: Any, field: Any) -> apt.Column:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,9 +11,11 @@ from astropy.table import Table
 
 from galmorph.errors import CatalogError, OutputError, unknown_name
 from galmorph.sky.formats.column import Column, Provenance
+from galmorph.sky.formats.compressed import check_expanded, opened
 from galmorph.sky.formats.ecsv import Ecsv
 from galmorph.sky.formats.fits import Fits
 from galmorph.sky.formats.parquet import Parquet
+from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.text import Text
 from galmorph.sky.formats.votable import VoTable
 
@@ -40,6 +42,9 @@ class Format(Protocol):
         CatalogError
             If the file holds no such table or is damaged.
         """
+
+    def tables(self, path: Path) -> list[tuple[int, str]]:
+        """Return number and name of each table of a file; none where a file has but one."""
 
     def write(self, table: Table, provenance: Provenance, path: Path) -> None:
         """Make a new file from a table whose columns are all to be written."""
@@ -123,15 +128,25 @@ def _by_ending(path: Path) -> Format:
 def _head(path: Path) -> bytes:
     """Return the first bytes of a file, uncompressed."""
     try:
-        with path.open("rb") as stream:
-            head = stream.read(2048)
-        if head[:2] == b"\x1f\x8b":
-            with gzip.open(path) as stream:
+        _check_regular(path)
+        with parsing(path, "file", "copy or download it again"):
+            check_expanded(path)
+            with opened(path) as stream:
                 head = stream.read(2048)
     except IsADirectoryError as error:
         raise CatalogError(f"Catalog '{path}' is a folder: name the file in it") from error
     except FileNotFoundError as error:
         raise CatalogError(f"Catalog '{path}' does not exist: check the path") from error
-    except (OSError, EOFError) as error:
+    except OSError as error:
         raise CatalogError(f"Catalog '{path}' cannot be read ({error}): check the file") from error
     return head
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse what may never end, or can be read but once."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(path)
+    if not stat.S_ISREG(mode):
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
+        raise CatalogError(f"Catalog '{path}' is {kind}, expected a file: write it to one first")

@@ -18,6 +18,7 @@ from galmorph.sky.formats.column import Column, Provenance, free_keyword
 from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.hdus import (
     BLOCK,
+    MAX_FIELDS,
     HeaderDataUnit,
     about_column,
     card_text,
@@ -29,10 +30,8 @@ from galmorph.sky.formats.hdus import (
     word_sum,
 )
 
-__all__ = ["MAX_FIELDS", "append_rows", "provenance_cards", "with_longstrn"]
+__all__ = ["append_rows", "provenance_cards", "with_longstrn"]
 
-MAX_FIELDS = 999
-"""Columns that FITS can number (FITS standard 4.0, section 7.3.1)."""
 # Rows are copied in pieces of about so many bytes.
 _BLOCK_BYTES = 1 << 22
 _LETTERS = {"f4": "E", "f8": "D", "i2": "I", "i4": "J", "i8": "K"}

@@ -15,6 +15,7 @@ from astropy import table as apt
 from galmorph.errors import CatalogError
 from galmorph.sky.formats.column import Column, Provenance
 from galmorph.sky.formats.lines import Layout, Record, layout_of, opened, records
+from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import cells_text, plain
 
 if TYPE_CHECKING:
@@ -51,11 +52,18 @@ class Text:
         """
         if hdu is not None:
             raise CatalogError(f"Catalog '{path}' is a text file with one table: leave --hdu away")
-        if _is_sextractor(path):
-            return _sextractor(path), None
-        layout = layout_of(path)
-        frame = _cells(path, layout)
-        return apt.Table([typed(frame[n], n) for n in frame.columns], names=list(layout.names), copy=False), None
+        with parsing(path, "table", "repair it"):
+            if _is_sextractor(path):
+                return apt.Table.read(path, format="ascii.sextractor"), None
+            layout = layout_of(path)
+            frame = _cells(path, layout)
+            columns = [typed(frame[n], n) for n in frame.columns]
+            return apt.Table(columns, names=list(layout.names), copy=False), None
+
+    def tables(self, path: Path) -> list[tuple[int, str]]:
+        """Return nothing: a file has one table."""
+        del path
+        return []
 
     def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
         """Write a header line and one line per row; units and provenance have no place here."""
@@ -221,13 +229,3 @@ def _is_sextractor(path: Path) -> bool:
     """Say whether a file is an ASCII_HEAD catalogue of SExtractor: a comment line for each column."""
     with opened(path, "latin-1") as stream:
         return bool(_SEXTRACTOR.match(stream.readline()))
-
-
-def _sextractor(path: Path) -> apt.Table:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return apt.Table.read(path, format="ascii.sextractor")
-    except (ValueError, OSError, EOFError, IndexError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise CatalogError(f"Catalog '{path}' is no readable SExtractor catalogue ({reason}): repair it") from error

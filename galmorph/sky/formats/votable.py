@@ -5,11 +5,9 @@ from __future__ import annotations
 import io
 import itertools
 import warnings
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from xml.parsers.expat import ExpatError
 
 import numpy as np
 from astropy import table as apt
@@ -28,21 +26,11 @@ from galmorph.sky.formats.document import (
     places_of,
     spliced,
 )
+from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import cell_text, plain, ragged_arrays, settled, unit_text
 
 __all__ = ["VoTable", "described_fields", "extended_document", "header_document"]
 
-_BROKEN = (
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    ExpatError,
-    zlib.error,
-)
 _SKY = ("pos.eq.ra", "pos.eq.dec")
 
 
@@ -63,20 +51,20 @@ class VoTable:
 
     def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
         """Read the table number, ID or name `hdu`, or the first one that has rows."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = _parsed(path)
-                tables = list(tree.iter_tables())
-                index = _chosen(tables, hdu, path)
-                table = _described(tables[index].to_table(use_names_over_ids=True))
-                table.meta = _told(tree, tables[index])
-                return table, index
-        except CatalogError:
-            raise
-        except _BROKEN as error:
-            reason = " ".join(str(error).split())[:160]
-            raise CatalogError(f"Catalog '{path}' is no readable VOTable ({reason}): repair it") from error
+        with parsing(path, "VOTable", "repair it"):
+            # As writing will: two parsers of one document must agree before the work, not after it.
+            places_of(path)
+            tree = _parsed(path)
+            tables = list(tree.iter_tables())
+            index = _chosen(tables, hdu, path)
+            table = _described(tables[index].to_table(use_names_over_ids=True))
+            table.meta = _told(tree, tables[index])
+            return table, index
+
+    def tables(self, path: Path) -> list[tuple[int, str]]:
+        """Return number and name of each table."""
+        with parsing(path, "VOTable", "repair it"):
+            return [(i, t.name or t.ID or "") for i, t in enumerate(_parsed(path).iter_tables())]
 
     def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
         """Make a document with one table; meta and provenance become INFO elements."""
@@ -120,7 +108,11 @@ def header_document(table: apt.Table, provenance: Provenance) -> bytes:
 
 def extended_document(text: bytes, columns: Sequence[Column], provenance: Provenance) -> bytes | None:
     """Return such a document with FIELD and INFO elements put in; None where it has no table."""
-    tables = places_in(io.BytesIO(text))
+    try:
+        with parsing(Path("description"), "VOTable", "repair it"):
+            tables = places_in(io.BytesIO(text))
+    except CatalogError:
+        return None
     if not tables:
         return None
     inserts = _head(columns, provenance, tables[0], any_length=False)
@@ -129,12 +121,12 @@ def extended_document(text: bytes, columns: Sequence[Column], provenance: Proven
 
 def described_fields(text: bytes) -> dict[str, dict[str, str]]:
     """Return unit, UCD and description of the fields of a document, by name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
+    try:
+        with parsing(Path("description"), "VOTable", "repair it"):
+            places_in(io.BytesIO(text))
             fields = list(votable.parse(io.BytesIO(text), verify="ignore").iter_fields_and_params())
-        except _BROKEN:
-            return {}
+    except CatalogError:
+        return {}
     return {
         f.name: {
             "unit": "" if f.unit is None else str(f.unit),
