@@ -48,7 +48,7 @@ def one_line(path: Path) -> str:
 
 @pytest.mark.parametrize("error", [AssertionError, RecursionError, MemoryError, OverflowError, struct.error, KeyError])
 def test_whatever_a_parser_raises_is_an_error_of_one_line(error, tmp_path):
-    with pytest.raises(CatalogError, match="two.*lines|out of memory"), parsing(tmp_path, "table", "repair it"):
+    with pytest.raises(CatalogError, match=r"two.*lines|out of memory"), parsing(tmp_path, "table", "repair it"):
         raise error("two\nlines")
     with pytest.raises(OutputError, match="choose another format"), serialising(tmp_path):
         raise error("two\nlines")
