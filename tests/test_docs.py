@@ -125,6 +125,26 @@ def test_the_readme_quotes_the_cards():
         assert f"{scores['rmse']:.3f}" in text
 
 
+def test_the_readme_quotes_the_benchmarks_and_names_them():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    results = {
+        name: json.loads((ROOT / f"docs/benchmarks/{name}.json").read_text()) for name in ("candels", "transfer")
+    }
+    quoted = {float(n) for n in re.findall(r"\b0\.\d{3}\b", text)}
+    for value in (
+        results["candels"]["simulated_h_to_24.5"]["rmse"],
+        results["transfer"]["sdss-gz1"]["its_own_classes"]["as they are"]["accuracy"],
+    ):
+        assert any(abs(value - n) <= 0.0005 + 1e-9 for n in quoted), value
+    assert all(f"`make bench-{name}`" in text for name in results)
+
+
+def test_every_recorded_benchmark_has_a_script_that_writes_it():
+    scripts = {p.stem: p.read_text(encoding="utf-8") for p in (ROOT / "tests" / "benchmarks").glob("bench_*.py")}
+    for path in (ROOT / "docs" / "benchmarks").iterdir():
+        assert f"docs/benchmarks/{path.stem}." in scripts[f"bench_{path.stem}"], path.name
+
+
 def test_no_document_mentions_a_private_path():
     for path in [*DOCS, ROOT / "CHANGELOG.md", *ROOT.glob("catalogs/checkpoints/*.json")]:
         assert not re.search(r"/(work|tmp|root|home)/", path.read_text(encoding="utf-8")), path
