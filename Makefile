@@ -9,7 +9,7 @@ DEMO := demo
 WORKERS ?= auto
 PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
-.PHONY: demo test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines clean
+.PHONY: demo test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -85,6 +85,9 @@ bench-rotation: $(VENV)/.tested
 
 bench-engines: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_engines.py
+
+bench-shares: $(VENV)/.tested
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_shares.py
 
 bench-networks: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_networks.py
