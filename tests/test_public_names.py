@@ -25,7 +25,7 @@ def python(code: str, *arguments: str) -> str:
         text=True,
         check=False,
         cwd=REPOSITORY,
-        timeout=120,
+        timeout=300,  # the first run that measures compiles
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
