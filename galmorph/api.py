@@ -85,7 +85,7 @@ def classify(
     y: str | None = None,
     id: str | None = None,
     file: str | None = None,
-    detect: str = "auto",
+    detect: str = "blocks",
     centroid: str = "windowed",
     views: str | None = None,
     errors: bool = False,
@@ -132,8 +132,9 @@ def classify(
         Columns of the catalogue: position in degrees, or in pixels from 0; names of the rows; files of stamps. By
         default they are found by their UCDs and usual names.
     detect
-        Where objects are detected: on ``'cutouts'``, on whole pieces of ``'tiles'``, or by ``'auto'`` on what is
-        cheaper.
+        Where objects are detected on images of one band: on a fixed grid of ``'blocks'`` of 512 pixels, or on the
+        galaxies' own ``'cutouts'``, which is cheaper where there are less than 40 rows per million pixels. Pictures and
+        colour images are always looked at cutout by cutout.
     centroid
         Which centre is a galaxy's position: ``'windowed'``, of its light in a Gaussian window, the more exact one; or
         ``'isophotal'``, the barycentre of its segment, as most catalogues list it.
@@ -232,7 +233,7 @@ def measure(
     y: str | None = None,
     id: str | None = None,
     file: str | None = None,
-    detect: str = "auto",
+    detect: str = "blocks",
     centroid: str = "windowed",
     backend: str = "galmorph",
     prefix: str = "gm_",

@@ -73,8 +73,8 @@ def add_detection(command: Parser) -> None:
     """Add what decides about measuring."""
     command.add_argument(
         "--detect",
-        choices=("auto", "cutouts", "tiles"),
-        help="where objects are detected if there is no --segmentation (default: where it is cheaper)",
+        choices=("blocks", "cutouts"),
+        help="where objects are detected if there is no --segmentation (default: blocks of the tiles)",
     )
     command.add_argument(
         "--centroid",

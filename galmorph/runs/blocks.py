@@ -1,7 +1,8 @@
-"""Blocks: detection on whole pieces of a tile, where a catalogue is so dense that this is cheaper than cutouts."""
+"""Blocks: detection on a fixed grid of pieces of each tile, so that a row's answer does not depend on other rows."""
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import sep
 
+from galmorph.errors import ImageError
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.stamps.background import clipped_sky
@@ -22,15 +24,18 @@ from galmorph.stamps.segment import (
     usable_pixels,
 )
 
-__all__ = ["BLOCK_PX", "CROSSOVER_PER_MPX", "Blocks", "block_of"]
+__all__ = ["BLOCK_PX", "MARGIN_PX", "Blocks", "block_of"]
 
-BLOCK_PX = 1024
+log = logging.getLogger(__name__)
+
+# A lone row pays for its whole block, a dense catalogue for the margins: with 512 and 128 a row costs a third more than
+# on cutouts at 40 rows per million pixels, and half as much at 300 (tests/benchmarks/bench_blocks.py).
+BLOCK_PX = 512
 """Side of a block."""
-MARGIN_PX = 256
-"""Detected around a block, so that the largest cutout about any of its rows lies inside."""
-CROSSOVER_PER_MPX = 60.0
-"""Rows per million pixels above which a block is cheaper than its rows' cutouts (tests/benchmarks/bench_blocks.py)."""
-_KEPT = 4  # of 12 MB each
+MARGIN_PX = 128
+"""Detected around a block, so that a cutout of this half-width about any of its rows lies inside."""
+_KEPT = 4  # of 5 MB each
+_Block = tuple[Segmentation, tuple[int, int]]  # and the column and row of its first pixel
 _MESH_PX = 64  # as SExtractor's BACK_SIZE by default
 
 
@@ -39,8 +44,9 @@ def block_of(where: Located) -> npt.NDArray[np.int64]:
     on = where.tile >= 0
     place = np.full((len(where.tile), 3), -1, np.int64)
     place[on, 0] = where.tile[on]
-    place[on, 1] = where.y[on] // BLOCK_PX
-    place[on, 2] = where.x[on] // BLOCK_PX
+    # Half of the first pixel lies left of zero.
+    place[on, 1] = np.maximum(where.y[on], 0.0) // BLOCK_PX
+    place[on, 2] = np.maximum(where.x[on], 0.0) // BLOCK_PX
     return place
 
 
@@ -52,38 +58,31 @@ class Blocks:
     ----------
     images
         FITS images of one band.
-    dense
-        Tile, block row and block column of the blocks worth detecting as a whole.
     """
 
     images: ImageSource
-    dense: frozenset[tuple[int, int, int]]
-    _kept: OrderedDict[tuple[int, int, int], tuple[Segmentation, tuple[int, int]]] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[tuple[int, int, int], _Block | None] = field(default_factory=OrderedDict)
 
-    @classmethod
-    def where_dense(cls, images: ImageSource, where: Located, *, per_mpx: float = CROSSOVER_PER_MPX) -> Blocks:
-        """Choose the blocks with at least so many rows per million pixels."""
-        places, rows = np.unique(block_of(where), axis=0, return_counts=True)
-        worth = (places[:, 0] >= 0) & (rows >= per_mpx * BLOCK_PX**2 / 1e6)
-        return cls(images, frozenset((int(t), int(r), int(c)) for t, r, c in places[worth]))
+    def segmentation(self, cutout: Cutout, half_px: int, usable: npt.NDArray[np.bool_]) -> Segmentation | None:
+        """Return the segmentation of a cutout from its block; None where it is to be detected on the cutout itself.
 
-    def segmentation(self, cutout: Cutout, usable: npt.NDArray[np.bool_]) -> Segmentation | None:
-        """Return the segmentation of a cutout from its block; None where the block is not dense."""
+        That is so where the cutout is larger than the margin, wherever in the block it lies; where another object may
+        be meant; and where some other part of the block cannot be read.
+        """
+        if half_px > MARGIN_PX:
+            return None
         x, y = cutout.x + cutout.origin[0], cutout.y + cutout.origin[1]
-        key = (cutout.tile, int(y // BLOCK_PX), int(x // BLOCK_PX))
-        if key not in self.dense:
+        block = self._whole((cutout.tile, int(max(y, 0.0) // BLOCK_PX), int(max(x, 0.0) // BLOCK_PX)))
+        if block is None:
             return None
-        whole, (left, top) = self._whole(key)
-        column, row = cutout.origin[0] - left, cutout.origin[1] - top
-        height, width = cutout.shape
-        if column < 0 or row < 0 or row + height > whole.labels.shape[0] or column + width > whole.labels.shape[1]:
-            return None
-        window = window_of(whole, (row, column), cutout.detection, usable)
+        whole, (left, top) = block
+        corner = cutout.origin[1] - top, cutout.origin[0] - left
+        window = window_of(whole, corner, cutout.detection, usable)
         # Where another, smaller source may be meant, its cutout is looked at more closely.
         chosen = pick(window, cutout.x, cutout.y)
         return None if is_misplaced(window, chosen, cutout.x, cutout.y) else window
 
-    def _whole(self, key: tuple[int, int, int]) -> tuple[Segmentation, tuple[int, int]]:
+    def _whole(self, key: tuple[int, int, int]) -> _Block | None:
         if key not in self._kept:
             self._kept[key] = self._detect(key)
             if len(self._kept) > _KEPT:
@@ -91,10 +90,15 @@ class Blocks:
         self._kept.move_to_end(key)
         return self._kept[key]
 
-    def _detect(self, key: tuple[int, int, int]) -> tuple[Segmentation, tuple[int, int]]:
+    def _detect(self, key: tuple[int, int, int]) -> _Block | None:
         tile, row, column = key
-        middle = (BLOCK_PX - 1) // 2
-        block = self.images.cutout(tile, column * BLOCK_PX + middle, row * BLOCK_PX + middle, BLOCK_PX // 2 + MARGIN_PX)
+        middle = BLOCK_PX // 2  # a position in the last half pixel of a block has its cutout about the next pixel
+        half = BLOCK_PX // 2 + MARGIN_PX
+        try:
+            block = self.images.cutout(tile, column * BLOCK_PX + middle, row * BLOCK_PX + middle, half)
+        except (ImageError, OSError) as error:
+            log.debug("block %s: %s", key, error)
+            return None
         pixels, weight = block.detection, block.weight
         usable = usable_pixels(pixels, weight)
         level = _background(pixels, usable)

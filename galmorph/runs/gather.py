@@ -14,7 +14,7 @@ import numpy.typing as npt
 from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import MEANINGS, Flag
 from galmorph.runs.blas import one_blas_thread
-from galmorph.runs.blocks import CROSSOVER_PER_MPX, MARGIN_PX, Blocks, block_of
+from galmorph.runs.blocks import Blocks, block_of
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 IntArray = npt.NDArray[np.intp]
 
 _FIRST_HALF_PX = 64
-_LARGEST_HALF_PX = MARGIN_PX  # so that the cutout about any row of a block lies in what was detected of it
+_LARGEST_HALF_PX = 256
 # The sky must be seen beside the galaxy: in a cutout of 1.5 Petrosian radii the wings of an exponential disk raise the
 # sky so much that its radius comes out 6 % too small and its S/N four times; at 3 radii the radius is 1 % too small.
 _ROOM_RPET = 3.0
@@ -67,7 +67,7 @@ class Gathering:
     catalog: Catalog
     images: ImageSource
     half_width_rpet: float = 2.0
-    detect: str = "auto"
+    detect: str = "blocks"
     backend: str = "galmorph"
     centroid: str = "windowed"
 
@@ -94,8 +94,7 @@ class Gathering:
         """Pieces of tiles on which objects are detected as a whole; None for none."""
         if not self.images.is_linear or self.images.n_planes > 1 or self.detect == "cutouts":
             return None
-        where, _ = self.where
-        return Blocks.where_dense(self.images, where, per_mpx=0.0 if self.detect == "tiles" else CROSSOVER_PER_MPX)
+        return Blocks(self.images)
 
     def in_order(self, rows: IntArray) -> IntArray:
         """Sort rows, (N,), by tile and block, so that each block is read once; display stamps stay as they are."""
@@ -190,14 +189,14 @@ def warn_of_lost(flags: npt.NDArray[np.int32]) -> None:
             log.warning("%d of %d rows: %s%s", count, len(flags), MEANINGS[flag], remedy)
 
 
-def _segmentation(gathering: Gathering, cutout: Cutout) -> Segmentation | None:
+def _segmentation(gathering: Gathering, cutout: Cutout, half_px: int) -> Segmentation | None:
     """Return the segmentation that exists before a cutout is looked at: from a map, or from its block."""
     if cutout.labels is None and gathering.blocks is None:
         return None
     usable = usable_pixels(cutout.detection, cutout.weight)
     if cutout.labels is not None:
         return segmentation_of(cutout.detection, usable, cutout.labels)
-    return gathering.blocks.segmentation(cutout, usable) if gathering.blocks is not None else None
+    return gathering.blocks.segmentation(cutout, half_px, usable) if gathering.blocks is not None else None
 
 
 @one_blas_thread
@@ -229,7 +228,7 @@ def _measured(gathering: Gathering, row: int, tile: int, x: float, y: float) -> 
             weight=cutout.weight,
             saturation=images.saturation,
             psf_fwhm_px=images.psf_fwhm_px,
-            segmentation=_segmentation(gathering, cutout),
+            segmentation=_segmentation(gathering, cutout, half),
             centroid=gathering.centroid,
         )
         if not images.has_edges or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET):

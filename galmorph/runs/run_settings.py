@@ -11,7 +11,7 @@ from galmorph.stamps.views import read_views
 
 __all__ = ["DEFAULT_SETTINGS", "DETECT", "TORCH", "Settings"]
 
-DETECT = ("auto", "cutouts", "tiles")
+DETECT = ("blocks", "cutouts")
 """Where objects are detected."""
 TORCH = "torch"
 """What runs networks unless an exported file does."""
@@ -24,8 +24,8 @@ class Settings:
     Parameters
     ----------
     detect
-        Where objects are detected: on ``'cutouts'``, on whole pieces of ``'tiles'``, or, with ``'auto'``, there where
-        rows are so dense that this is cheaper. A segmentation map that comes with the images goes before.
+        Where objects are detected on images of one band: on a fixed grid of ``'blocks'`` of each tile, or on the
+        ``'cutouts'``. A segmentation map that comes with the images goes before.
     centroid
         What a position is: one of :data:`galmorph.stamps.centroid.CENTROIDS`.
     backend
@@ -46,7 +46,7 @@ class Settings:
         What runs the networks: ``'torch'``, or the file to which the checkpoint was exported as ONNX.
     """
 
-    detect: str = "auto"
+    detect: str = "blocks"
     centroid: str = "windowed"
     backend: str = "galmorph"
     prefix: str = "gm_"

@@ -37,13 +37,13 @@ def seconds(catalog: Table, image: Path, weight: Path, detect: str) -> float:
 def compare(catalog: Table, image: Path, weight: Path, rows: int) -> dict[str, float]:
     """Time both ways on the same rows, one after the other, several times; medians."""
     chosen = catalog[np.sort(np.random.default_rng(rows).permutation(len(catalog))[:rows])]
-    both = [[seconds(chosen, image, weight, how) for how in ("cutouts", "tiles")] for _ in range(REPEATS)]
-    cutouts, tiles = (statistics.median(times) for times in zip(*both, strict=True))
+    both = [[seconds(chosen, image, weight, how) for how in ("cutouts", "blocks")] for _ in range(REPEATS)]
+    cutouts, blocks = (statistics.median(times) for times in zip(*both, strict=True))
     return {
         "rows_per_mpx": round(rows / (SIDE**2 / 1e6), 1),
         "cutouts_ms_per_row": round(1e3 * cutouts / rows, 2),
-        "tiles_ms_per_row": round(1e3 * tiles / rows, 2),
-        "ratio": round(tiles / cutouts, 2),
+        "blocks_ms_per_row": round(1e3 * blocks / rows, 2),
+        "ratio": round(blocks / cutouts, 2),
     }
 
 

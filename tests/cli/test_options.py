@@ -30,7 +30,7 @@ COLUMNS: dict[str, Check] = {
     "--hdu": (["2"], "hdu", 2),
 }
 DETECTION: dict[str, Check] = {
-    "--detect": (["tiles"], "detect", "tiles"),
+    "--detect": (["cutouts"], "detect", "cutouts"),
     "--centroid": (["isophotal"], "centroid", "isophotal"),
 }
 RESULT: dict[str, Check] = {

@@ -89,7 +89,7 @@ def test_a_plan_is_carried_out_in_another_process(plan, tmp_path):
     assert_equal(elsewhere, classify_part(plan, rows))
 
 
-@pytest.mark.parametrize("detect", ["cutouts", "tiles"])
+@pytest.mark.parametrize("detect", ["cutouts", "blocks"])
 @pytest.mark.parametrize("network", [True, False])
 def test_the_pieces_are_the_whole(plan, monkeypatch, detect, network):
     """Three parts and a bit, whichever way objects are detected; in each the rows stay where they were."""
@@ -214,7 +214,7 @@ def test_another_backend_is_refused_in_classifying(folder):
         ({"rule": "huertas"}, GalmorphError, "huertas-company-2015"),
         ({"prefix": "gm-"}, CatalogError, "prefix 'gm-'"),
         ({"prefix": ""}, CatalogError, "already has"),
-        ({"detect": "tile"}, CatalogError, "did you mean 'tiles'"),
+        ({"detect": "tiles"}, CatalogError, "blocks, cutouts"),
         ({"centroid": "isofotal"}, CatalogError, "did you mean 'isophotal'"),
         ({"views": "turns3"}, GalmorphError, "turns2"),
     ],

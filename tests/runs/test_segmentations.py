@@ -11,7 +11,7 @@ from galmorph import measure
 from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import Flag
 from galmorph.runs import blocks as module
-from galmorph.runs.blocks import Blocks, block_of
+from galmorph.runs.blocks import block_of
 from galmorph.sky.images import Located, open_images
 from galmorph.stamps.segment import segment
 
@@ -40,10 +40,10 @@ def labels_of(sky):
     return segment(image, np.ones(image.shape, bool)).labels
 
 
-@pytest.mark.parametrize("how", ["tiles", "map"])
+@pytest.mark.parametrize("how", ["blocks", "map"])
 def test_detection_elsewhere_measures_the_same_galaxies(sky, how):
     """Isolated galaxies on white noise: centres to .1 px and radii to 5 % whatever made the segmentation."""
-    given = {"detect": "tiles"} if how == "tiles" else {"segmentation": [map_file(sky, labels_of(sky))]}
+    given = {"detect": "blocks"} if how == "blocks" else {"segmentation": [map_file(sky, labels_of(sky))]}
     one, other = measured(sky, detect="cutouts"), measured(sky, **given)
     offset = np.hypot(
         (one["gm_racen"] - other["gm_racen"]) * np.cos(np.radians(52.9)), one["gm_deccen"] - other["gm_deccen"]
@@ -90,26 +90,25 @@ def test_a_map_for_display_stamps_is_refused(tmp_path):
 
 
 def test_an_unknown_way_to_detect_is_explained(sky):
-    """A misspelt word names the nearest one."""
-    with pytest.raises(CatalogError, match="did you mean 'tiles'"):
-        measured(sky, detect="tile")
+    """A misspelt word names the nearest one, and a former one those that there are."""
+    with pytest.raises(CatalogError, match="did you mean 'blocks'"):
+        measured(sky, detect="block")
+    with pytest.raises(CatalogError, match="known are blocks, cutouts"):
+        measured(sky, detect="tiles")
 
 
-def test_only_dense_blocks_are_detected_as_a_whole(sky):
-    """A block counts from the given number of rows on; rows without a tile belong to none."""
+def test_a_block_holds_the_half_pixel_before_its_first():
+    """Positions begin at -0.5; rows without a tile belong to no block."""
     tile = np.array([0, 0, 0, 1, -1])
-    where = Located(tile, np.array([3.0, 1500.0, 1501.0, 7.0, np.nan]), np.array([3.0, 2.0, 2.0, 7.0, np.nan]))
-    assert block_of(where).tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 1], [1, 0, 0], [-1, -1, -1]]
-    source = open_images(sky.image)
-    assert Blocks.where_dense(source, where, per_mpx=2 / 1.048576).dense == {(0, 0, 1)}
-    source.close()
+    where = Located(tile, np.array([-0.4, 511.9, 512.0, 7.0, np.nan]), np.array([3.0, 2.0, -0.5, 1100.0, np.nan]))
+    assert block_of(where).tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1], [1, 2, 0], [-1, -1, -1]]
 
 
 def test_rows_of_many_blocks_come_back_in_their_order(sky, monkeypatch):
     """Blocks of 64 px cut the field into pieces; the table's rows stay where they were."""
-    whole = measured(sky, detect="tiles")
+    whole = measured(sky, detect="blocks")
     monkeypatch.setattr(module, "BLOCK_PX", 64)
     monkeypatch.setattr(module, "MARGIN_PX", 130)
-    pieces = measured(sky, detect="tiles")
+    pieces = measured(sky, detect="blocks")
     assert pieces["id"].tolist() == whole["id"].tolist()
     assert np.allclose(pieces["gm_deccen"], whole["gm_deccen"], atol=0.1 * 0.06 / 3600)

@@ -13,12 +13,10 @@ from plans import plan_of
 from galmorph.flags import Flag
 from galmorph.nets.checkpoint.embedding import Embedding
 from galmorph.runs import gather as module
-from galmorph.runs.blocks import BLOCK_PX, CROSSOVER_PER_MPX, Blocks
 from galmorph.runs.classify import _with_edge
 from galmorph.runs.gather import Galaxy, gather
 from galmorph.runs.mismatch import mark_mismatches
 from galmorph.runs.results import Results
-from galmorph.sky.images import Located
 from galmorph.stamps.recipe import half_width_px
 
 
@@ -127,12 +125,3 @@ def test_a_cutout_is_wide_enough_for_so_many_radii_and_no_fewer(galaxy):
     assert not module._fits(hidden, 64, 3.0)
     assert module._fits(replace(hidden, extent_px=below(64.0 / 3.0)), 64, 3.0)
     assert module._fits(replace(at, flags=Flag.NO_SOURCE), 64, 3.0)
-
-
-def test_a_block_is_dense_from_the_number_of_rows_on_at_which_it_is_cheaper(run):
-    """60 rows per million pixels are 62.9 rows in 1024 x 1024."""
-    needed = int(np.ceil(CROSSOVER_PER_MPX * BLOCK_PX**2 / 1e6))
-    assert needed == 63
-    for rows, dense in ((needed - 1, set()), (needed, {(0, 0, 0)})):
-        spread = np.linspace(1.0, 200.0, rows)
-        assert Blocks.where_dense(run.images, Located(np.zeros(rows, np.int32), spread, spread)).dense == dense
