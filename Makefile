@@ -87,7 +87,8 @@ bench-engines: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_engines.py
 
 bench-shares: $(VENV)/.tested
-	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_shares.py
+	for fold in 0 1 2 3 4; do OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_shares.py fold $$fold || exit 1; done
+	$(BIN)/python tests/benchmarks/bench_shares.py report
 
 bench-networks: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_networks.py
