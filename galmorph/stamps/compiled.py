@@ -31,6 +31,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _NAMED = "compiled-"
 # A day: who starts a process so often finds its machine code again, and old versions do not pile up.
 _UNUSED_S = 86400.0
+# Set while a block keeps signals back: asking for their handler takes as long as cutting a frame.
+_waiting = threading.Event()
 
 
 def compiled(function: F) -> F:
@@ -64,9 +66,9 @@ def uninterrupted() -> Iterator[None]:
     Whoever handles it then is who would have handled it at once: Python, with a KeyboardInterrupt (whose context is the
     error, if the block ended with one), a handler of the caller's own, or the block around this one.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        # Signals come to the main thread alone; what is ignored, or ends the process, never reaches Python.
+    handler = None if _waiting.is_set() or not _in_main_thread() else signal.getsignal(signal.SIGINT)
+    if not callable(handler):
+        # Within another block; in a thread to which no signals come; or what is ignored, or ends the process.
         yield
         return
     signals: list[tuple[int, FrameType | None]] = []
@@ -76,13 +78,21 @@ def uninterrupted() -> Iterator[None]:
 
     signal.signal(signal.SIGINT, remember)
     try:
+        # Set and cleared while nothing is raised by a signal, so that it is never left behind.
+        _waiting.set()
         yield
     finally:
-        # A handler that the block itself has set stays.
-        if signal.getsignal(signal.SIGINT) is remember:
-            signal.signal(signal.SIGINT, handler)
+        _waiting.clear()
+        replaced = signal.signal(signal.SIGINT, handler)
+        if replaced is not remember:
+            # The block itself has set another: that one stays.
+            signal.signal(signal.SIGINT, replaced)
         for number, frame in signals:
             handler(number, frame)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 @lru_cache(maxsize=1)

@@ -248,6 +248,24 @@ def test_a_handler_that_is_set_meanwhile_stays(handled_by):
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
+def test_a_block_that_was_interrupted_leaves_the_next_one_as_safe(handled_by):
+    """Nothing of it is left: in the next block an interrupt waits again."""
+    handled_by(signal.default_int_handler)
+    steps = []
+
+    @uninterrupted()
+    def interrupted(error: Exception | None = None):
+        interrupt(error=error)
+        steps.append("after")
+
+    for error in (None, ZeroDivisionError()):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(error)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert steps == ["after", "after"]
+
+
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL])
 def test_an_interrupt_that_python_does_not_handle_is_left_to_the_system(handled_by, handler):
     """A process that ignores Ctrl-C, as one started in the background does, goes on ignoring it."""
