@@ -21,6 +21,7 @@ from galmorph.sky.formats.atomic import check_folder, replacing
 from galmorph.sky.formats.column import Column, Provenance, noted, table_with
 from galmorph.sky.formats.parsing import serialising
 from galmorph.sky.formats.plain import as_text
+from galmorph.sky.formats.readback import check_reread, sample_rows
 from galmorph.sky.formats.registry import Format, format_of_input, format_of_output
 from galmorph.sky.roles import USUAL_NAMES, ColumnNames, Roles, find_roles, missing_position
 from galmorph.sky.table_like import TableLike, as_table
@@ -281,16 +282,23 @@ def write_catalog(
     form = format_of_output(target)
     check_output(target, overwrite=overwrite)
     with replacing(target) as temporary, serialising(target):
-        _write(catalog, columns, form, provenance, temporary)
+        index = _write(catalog, columns, form, provenance, temporary)
+        rows = sample_rows(len(catalog))
+        try:
+            reread = form.reread(temporary, index, rows, columns)
+        except CatalogError as error:
+            raise OutputError(f"Output '{target}' cannot be read back ({error}): choose another format") from error
+        check_reread(reread, catalog.table, columns, rows, form)
 
 
-def _write(catalog: Catalog, columns: Sequence[Column], form: Format, provenance: Provenance, path: Path) -> None:
-    """Extend a copy of the file that the catalogue came from, or else make a new one of its table."""
+def _write(catalog: Catalog, columns: Sequence[Column], form: Format, provenance: Provenance, path: Path) -> int | None:
+    """Extend a copy of the file that the catalogue came from, or else make a new one; return the table's number."""
     if _same_file(catalog, form.name) and catalog.path is not None:
         if form.append(catalog.path, catalog.hdu, columns, provenance, path):
-            return
+            return catalog.hdu
         log.info("'%s' is written anew: its table cannot be extended as it is", catalog.path)
     form.write(table_with(catalog.table, columns), provenance, path)
+    return None
 
 
 def _of_another_table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from astropy import units as u
 from astropy.io import fits
 
 from galmorph.errors import OutputError
-from galmorph.sky.formats.column import Provenance, ucd_of
+from galmorph.sky.formats.column import Provenance, escaped, ucd_of
 from galmorph.sky.formats.hdus import (
     MAX_FIELDS,
     about_column,
@@ -29,7 +30,9 @@ from galmorph.sky.formats.hdus import (
 from galmorph.sky.formats.plain import plain, ragged_arrays
 from galmorph.sky.formats.rows import provenance_cards
 
-__all__ = ["STRUCTURE", "write_bintable"]
+log = logging.getLogger(__name__)
+
+__all__ = ["STRUCTURE", "ascii_name", "write_bintable"]
 
 STRUCTURE = frozenset((
     "SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT", "TFIELDS", "THEAP",
@@ -53,7 +56,9 @@ def write_bintable(table: apt.Table, provenance: Provenance, path: Path) -> None
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        unit = _binary_table(plain(table))
+        flat = plain(table)
+        _warn_of_escapes(flat)
+        unit = _binary_table(flat)
         for card in (*_meta_cards(table.meta), *_provenance(table, provenance)):
             unit.header.append(card, end=True)
         if "CONTINUE" in str(unit.header):
@@ -107,6 +112,26 @@ def _binary_table(table: apt.Table) -> fits.BinTableHDU:
     return unit
 
 
+def ascii_name(name: str) -> str:
+    r"""Return a column's name in the letters that FITS has for names.
+
+    Examples
+    --------
+    >>> ascii_name("gr\u00f6\u00dfe")
+    'gr_xf6_xdfe'
+    """
+    return name if name.isascii() else escaped(name).replace("\\", "_")
+
+
+def _warn_of_escapes(table: apt.Table) -> None:
+    """Say how much text FITS, which has but ASCII, holds as escapes."""
+    names = sum(not name.isascii() for name in table.colnames)
+    texts = [table[n] for n in table.colnames if table[n].dtype.kind == "U"]
+    cells = sum(sum(not v.isascii() for v in np.ma.getdata(c).ravel().tolist()) for c in texts)
+    if names or cells:
+        log.warning("%d cells and %d names have letters that FITS lacks: written as escapes (\\u03b1)", cells, names)
+
+
 def _unit(unit: Any) -> str:
     """Return a unit as FITS spells it, or as it was spelt."""
     if isinstance(unit, u.UnrecognizedUnit):
@@ -119,7 +144,7 @@ def _unit(unit: Any) -> str:
 
 def _fits_column(column: apt.Column) -> fits.Column:
     """Return one column in FITS's types; null integers get a TNULL outside the values."""
-    name, shape = column.name, column.shape[1:]
+    name, shape = ascii_name(column.name), column.shape[1:]
     values, null = _nulled(column)
     if values.dtype.kind == "O":
         return _variable(name, values)
@@ -129,7 +154,7 @@ def _fits_column(column: apt.Column) -> fits.Column:
         extra["dim"] = str(tuple(reversed(shape)))
     kind = values.dtype
     if kind.kind in "US":
-        text = np.array([v.encode("ascii", "replace") for v in values.ravel().tolist()], np.bytes_)
+        text = np.array([escaped(v).encode() for v in values.ravel().tolist()], np.bytes_)
         # As wide as the array's type, so that the column does not depend on its values.
         width = max(1, text.dtype.itemsize, kind.itemsize // 4 if kind.kind == "U" else kind.itemsize)
         if shape:
@@ -222,7 +247,7 @@ def _is_card(word: str, value: Any) -> bool:
 
 def _lines(keyword: str, lines: Any) -> Iterator[fits.Card]:
     for line in lines:
-        text = line.encode("ascii", "replace").decode("ascii").replace("\n", " ").replace("\t", " ")
+        text = escaped(line).replace("\n", " ").replace("\t", " ")
         for part in textwrap.wrap(text, 72, drop_whitespace=False) or [""]:
             yield fits.Card.fromstring(f"{keyword:8}{part}".ljust(80))
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from astropy import table as apt
 from astropy import units as u
 
-__all__ = ["Column", "Provenance", "free_keyword", "noted", "parsed_unit", "table_with", "ucd_of"]
+__all__ = ["Column", "Provenance", "escaped", "free_keyword", "noted", "parsed_unit", "table_with", "ucd_of"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,17 @@ def parsed_unit(text: str | None) -> u.UnitBase | None:
     if not text or not text.strip():
         return None
     return u.Unit(text, parse_strict="silent")
+
+
+def escaped(text: str) -> str:
+    r"""Return text in ASCII, other letters as escapes, so that two names stay two.
+
+    Examples
+    --------
+    >>> escaped("\u03b1Cen")
+    '\\u03b1Cen'
+    """
+    return text.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def ucd_of(column: Any) -> str:

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Column as AstropyColumn
 from astropy.table import Table
 
 from galmorph.errors import CatalogError
 from galmorph.sky.formats.column import Column, Provenance, noted
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import settled
+from galmorph.sky.formats.readback import Reread, whole_reread
 
 __all__ = ["Ecsv"]
+
+# Rows written at once.
+_ROWS = 16384
+_TO_QUOTE = re.compile(r"[\s\"]|^#|^$")
+
+
+def _is_simple(column: Any) -> bool:
+    return isinstance(column, AstropyColumn) and column.ndim == 1 and column.dtype.kind in "biufU"
+
+
+def _cells(column: Any) -> list[str]:
+    """Return cells as they stand in a row: null is an empty pair of quotes, which readers mask."""
+    mask = np.ma.getmaskarray(column) if isinstance(column, np.ma.MaskedArray) else None
+    values = np.ma.getdata(column)
+    cells: list[str] = values.tolist() if values.dtype.kind == "U" else values.astype(np.str_).tolist()
+    if values.dtype.kind == "U":
+        cells = [_quoted(cell) for cell in cells]
+    return cells if mask is None else ['""' if m else c for c, m in zip(cells, mask.tolist(), strict=True)]
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if _TO_QUOTE.search(cell) else cell
 
 
 class Ecsv:
@@ -43,7 +71,17 @@ class Ecsv:
         """Write units, descriptions, UCDs and provenance into the YAML header."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            noted(table, provenance).write(path, format="ascii.ecsv", overwrite=True)
+            whole = noted(table, provenance)
+            if any(not _is_simple(whole[n]) for n in whole.colnames):
+                whole.write(path, format="ascii.ecsv", overwrite=True)
+                return
+            # Its header is astropy's; its rows are ours, in blocks, since astropy holds the text of all of them, and
+            # leaves a first cell as it is that every reader takes for a comment.
+            whole[:0].write(path, format="ascii.ecsv", overwrite=True)
+        with path.open("a", encoding="utf-8", newline="") as stream:
+            for start in range(0, len(whole), _ROWS):
+                block = [_cells(whole[n][start : start + _ROWS]) for n in whole.colnames]
+                stream.writelines(" ".join(row) + "\n" for row in zip(*block, strict=True))
 
     def append(
         self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
@@ -51,3 +89,16 @@ class Ecsv:
         """Leave it to `write`, which writes numbers with all their digits."""
         del source, hdu, columns, provenance, path
         return False
+
+    def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
+        """Read it whole."""
+        del hdu
+        return whole_reread(self.read(path, None)[0], rows, columns)
+
+    def spelt(self, text: str) -> str:
+        """Return it without the blanks at its ends, which astropy does not read."""
+        return text.strip()
+
+    def spelt_name(self, name: str) -> str:
+        """Return it as it is."""
+        return name

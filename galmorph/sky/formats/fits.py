@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy import table as apt
 from astropy.io import fits
 from astropy.table import meta as apt_meta
 
 from galmorph.errors import CatalogError, unknown_name
-from galmorph.sky.formats.bintable import STRUCTURE, write_bintable
-from galmorph.sky.formats.column import Column, Provenance, parsed_unit
+from galmorph.sky.formats.bintable import STRUCTURE, ascii_name, write_bintable
+from galmorph.sky.formats.column import Column, Provenance, escaped, parsed_unit
 from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.hdus import (
     BLOCK,
@@ -31,6 +32,7 @@ from galmorph.sky.formats.hdus import (
 )
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import as_text
+from galmorph.sky.formats.readback import Reread
 from galmorph.sky.formats.rows import append_rows
 
 __all__ = ["Fits", "table_of"]
@@ -39,6 +41,10 @@ log = logging.getLogger(__name__)
 
 # Values of the cards that describe columns, by what they must be.
 _TEXT_CARDS = re.compile(r"T(?:TYPE|FORM|UNIT|DISP|DIM|UCD|COMM)[1-9]\d{0,2}")
+# A column of arrays of different lengths: its cells point into the heap.
+_POINTER = re.compile(r"([01]?)([PQ])[A-Z].*")
+# Bytes read at once.
+_PIECE = 1 << 22
 _NUMBER_CARDS = re.compile(r"T(?:SCAL|ZERO|NULL|BCOL)[1-9]\d{0,2}")
 
 
@@ -76,6 +82,18 @@ class Fits:
     ) -> bool:
         """Copy the file row by row with the bytes of the new columns after each row."""
         return hdu is not None and append_rows(source, hdu, columns, provenance, path)
+
+    def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
+        """Read it in pieces: a table of a million rows is in memory already."""
+        return _reread(path, 1 if hdu is None else hdu, rows, columns)
+
+    def spelt(self, text: str) -> str:
+        """Return it in ASCII."""
+        return escaped(text)
+
+    def spelt_name(self, name: str) -> str:
+        """Return it in ASCII."""
+        return ascii_name(name)
 
 
 @contextmanager
@@ -157,6 +175,70 @@ def _content(stream: IO[bytes], unit: HeaderDataUnit) -> bytearray:
         content += piece
     content += bytes(padded(unit.size) - unit.size + BLOCK)
     return content
+
+
+def _reread(path: Path, index: int, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
+    """Return some rows of a table, and all of its last columns."""
+    with opened(path) as stream:
+        unit = next(u for u in _passed(stream) if u.index == index)
+        fields = _last_fields(unit, len(columns))
+        added = {name: np.empty(unit.number("NAXIS2"), dtype=kind) for name, (kind, _) in fields.items()}
+        sample = bytearray()
+        for start, block in _blocks(stream, unit):
+            stop = start + len(block)
+            for name, (kind, at) in fields.items():
+                cells = np.ascontiguousarray(block[:, at : at + kind.itemsize])
+                added[name][start:stop] = cells.view(kind)[:, 0]
+            sample += block[rows[(rows >= start) & (rows < stop)] - start].tobytes()
+    table = _over(_cut(unit, len(rows)), sample + bytes(BLOCK))
+    return Reread(unit.number("NAXIS2"), table_of(table, _without_width(table.header)), added)
+
+
+def _passed(stream: IO[bytes]) -> Iterator[HeaderDataUnit]:
+    """Yield units, passing over the data of each before the next."""
+    for unit in units(stream):
+        yield unit
+        for _ in copied(stream, padded(unit.size)):
+            pass
+
+
+def _blocks(stream: IO[bytes], unit: HeaderDataUnit) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+    """Yield the rows of a table as bytes, (rows, width), in pieces, each with the number of its first."""
+    width, count = unit.number("NAXIS1"), unit.number("NAXIS2")
+    step = max(1, _PIECE // max(1, width))
+    for start in range(0, count, step):
+        rows = min(step, count - start)
+        yield start, np.frombuffer(b"".join(copied(stream, rows * width)), np.uint8).reshape(rows, width)
+
+
+def _last_fields(unit: HeaderDataUnit, count: int) -> dict[str, tuple[np.dtype[Any], int]]:
+    """Return type and place in the row of the last columns, by name."""
+    header = _cut(unit, 0)
+    table = _over(header, bytearray(BLOCK))
+    _without_width(table.header)
+    layout = table.columns.dtype
+    names = [header.value(f"TTYPE{n + 1}") for n in range(header.number("TFIELDS"))]
+    places = [(layout.fields[n][0].newbyteorder(">"), layout.fields[n][1]) for n in layout.names]
+    return dict(list(zip(names, places, strict=True))[len(names) - count :])
+
+
+def _cut(unit: HeaderDataUnit, rows: int) -> HeaderDataUnit:
+    """Return a header for so many rows without a heap: where cells point into it, there are the pointers."""
+    cards = []
+    for card in unit.cards:
+        key = card[:8].rstrip()
+        form = _POINTER.fullmatch(_text(card)) if key.startswith("TFORM") else None
+        if key in ("NAXIS2", "PCOUNT"):
+            cards += card_text(key, rows if key == "NAXIS2" else 0)
+        elif form:
+            cards += card_text(key, "0B" if form[1] == "0" else "2J" if form[2] == "P" else "2K")
+        elif key != "THEAP":
+            cards.append(card)
+    return HeaderDataUnit(unit.index, tuple(cards))
+
+
+def _text(card: str) -> str:
+    return card[10:].partition("/")[0].strip().strip("'").strip()
 
 
 def _over(unit: HeaderDataUnit, content: bytearray) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from astropy.io.fits import Card
 
 from galmorph.errors import CatalogError
+from galmorph.sky.formats.column import escaped
 
 __all__ = [
     "BLOCK",
@@ -202,8 +203,8 @@ def copied(source: IO[bytes], size: int) -> Iterator[bytes]:
 def card_text(keyword: str, value: str | float | bool, comment: str = "") -> Iterable[str]:
     """Return the card, or the cards with CONTINUE, of a value; a comment that does not fit is cut."""
     if isinstance(value, str):
-        value = value.encode("ascii", "replace").decode("ascii").replace("\n", " ")
-    comment = comment.encode("ascii", "replace").decode("ascii").replace("\n", " ")
+        value = escaped(value).replace("\n", " ")
+    comment = escaped(comment).replace("\n", " ")
     if isinstance(value, str) and len(value.replace("'", "''")) <= 67:
         room = _CARD - len(f"{keyword:8}= '{value.replace(chr(39), chr(39) * 2):8}' / ")
         comment = comment[: max(0, room)]

@@ -44,7 +44,9 @@ def serialising(path: Path) -> Iterator[None]:
         lambda reason: OutputError(f"Output '{path}' cannot hold this table ({reason}): choose another format")
     ):
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
         except OSError as error:
             of_disk.append(error)
     if of_disk:

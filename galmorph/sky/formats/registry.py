@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 from astropy.table import Table
 
 from galmorph.errors import CatalogError, OutputError, unknown_name
@@ -16,6 +18,7 @@ from galmorph.sky.formats.ecsv import Ecsv
 from galmorph.sky.formats.fits import Fits
 from galmorph.sky.formats.parquet import Parquet
 from galmorph.sky.formats.parsing import parsing
+from galmorph.sky.formats.readback import Reread
 from galmorph.sky.formats.text import Text
 from galmorph.sky.formats.votable import VoTable
 
@@ -53,6 +56,15 @@ class Format(Protocol):
         self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
     ) -> bool:
         """Copy `source` to `path` with columns added to its table `hdu`; False where that is impossible."""
+
+    def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
+        """Read some rows of a written file, and all of the columns that were added."""
+
+    def spelt(self, text: str) -> str:
+        """Return what a cell of text is when it is read again."""
+
+    def spelt_name(self, name: str) -> str:
+        """Return what the name of a column is when it is read again."""
 
 
 FORMATS: tuple[Format, ...] = (Fits(), VoTable(), Ecsv(), Parquet(), Text())

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.sky.formats.column import Column, Provenance, free_keyword
+from galmorph.sky.formats.column import Column, Provenance, escaped, free_keyword
 from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.hdus import (
     BLOCK,
@@ -30,7 +30,7 @@ from galmorph.sky.formats.hdus import (
     word_sum,
 )
 
-__all__ = ["append_rows", "provenance_cards", "with_longstrn"]
+__all__ = ["append_rows", "provenance_cards", "stored", "with_longstrn"]
 
 # Rows are copied in pieces of about so many bytes.
 _BLOCK_BYTES = 1 << 22
@@ -73,7 +73,7 @@ def provenance_cards(provenance: Provenance, taken: set[str]) -> list[str]:
 
 def _history(line: str) -> Iterator[str]:
     """Yield the HISTORY cards of a line of any length, broken between words."""
-    text = " ".join(line.encode("ascii", "replace").decode("ascii").split())
+    text = " ".join(escaped(line).split())
     for part in textwrap.wrap(text, 72, subsequent_indent="  ") or [""]:
         yield f"HISTORY {part}".ljust(80)
 
@@ -93,7 +93,7 @@ def _extend(
     stream: IO[bytes], target: IO[bytes], unit: HeaderDataUnit, columns: Sequence[Column], provenance: Provenance
 ) -> None:
     """Write the table `unit` with its new columns; the header twice, the second time with the checksum."""
-    ours = [_stored(c.values) for c in columns]
+    ours = [stored(c.values) for c in columns]
     added = sum(a.dtype.itemsize for a in ours)
     cards = _patched(unit, columns, ours, added, provenance)
     begin = target.tell()
@@ -154,11 +154,11 @@ def _rows(stream: IO[bytes], unit: HeaderDataUnit, ours: Sequence[npt.NDArray[An
         yield out.tobytes()
 
 
-def _stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return values as FITS stores them: big-endian numbers, ASCII text."""
     array = np.asarray(values)
     if array.dtype.kind in "US":
-        text = np.array([str(v).encode("ascii", "replace") for v in array.tolist()], dtype=np.bytes_)
+        text = np.array([escaped(str(v)).encode() for v in array.tolist()], dtype=np.bytes_)
         return text if text.dtype.itemsize else text.astype("S1")
     return array.astype(array.dtype.newbyteorder(">"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy import table as apt
 
 from galmorph.errors import CatalogError
@@ -17,6 +17,7 @@ from galmorph.sky.formats.column import Column, Provenance
 from galmorph.sky.formats.lines import Layout, Record, layout_of, opened, records
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import cells_text, plain
+from galmorph.sky.formats.readback import Reread, whole_reread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,11 +71,11 @@ class Text:
         del provenance
         flat = plain(table)
         with path.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, delimiter=_delimiter(path), lineterminator="\n")
-            writer.writerow(flat.colnames)
+            stream.write(_joined(flat.colnames, _delimiter(path)) + "\n")
             for start in range(0, len(flat), _ROWS):
                 block = [cells_text(flat[n][start : start + _ROWS]) for n in flat.colnames]
-                writer.writerows(zip(*block, strict=True))
+                block = [_quoted_cells(cells, _delimiter(path)) for cells in block]
+                stream.writelines(_delimiter(path).join(cells) + "\n" for cells in zip(*block, strict=True))
 
     def append(
         self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
@@ -87,6 +88,19 @@ class Text:
         if layout.delimiter == _delimiter(path):
             return _extend(source, layout, columns, path)
         return _rewrite(source, layout, columns, path)
+
+    def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
+        """Read it whole."""
+        del hdu
+        return whole_reread(self.read(path, None)[0], rows, columns)
+
+    def spelt(self, text: str) -> str:
+        """Return it as it is."""
+        return text
+
+    def spelt_name(self, name: str) -> str:
+        """Return it as it is."""
+        return name
 
 
 def typed(cells: pd.Series[str], name: str) -> apt.Column:
@@ -177,8 +191,17 @@ def _joined(cells: Sequence[str], delimiter: str) -> str:
     return delimiter.join(_quoted(cell, delimiter) for cell in cells)
 
 
+def _quoted_cells(cells: list[str], delimiter: str) -> list[str]:
+    """Return cells as they stand in a line; most columns have none to quote."""
+    together = "".join(cells)
+    if not any(c in together for c in (delimiter, '"', "\n", "\r", "#", " ", "\t")):
+        return cells
+    return [_quoted(cell, delimiter) for cell in cells]
+
+
 def _quoted(cell: str, delimiter: str) -> str:
-    if any(c in cell for c in (delimiter, '"', "\n", "\r")):
+    """Return a cell, in quotes where it would be parted, taken for a comment, or lose a blank."""
+    if any(c in cell for c in (delimiter, '"', "\n", "\r")) or cell[:1] == "#" or cell.strip() != cell:
         return '"' + cell.replace('"', '""') + '"'
     return cell
 
@@ -214,11 +237,11 @@ def _rewrite(source: Path, layout: Layout, columns: Sequence[Column], path: Path
     if not columns or len(frame) != len(columns[0].values):
         return False
     with path.open("w", encoding="utf-8", newline="") as target:
-        writer = csv.writer(target, delimiter=_delimiter(path), lineterminator="\n")
-        writer.writerow([*layout.names, *(c.name for c in columns)])
+        delimiter = _delimiter(path)
+        target.write(_joined([*layout.names, *(c.name for c in columns)], delimiter) + "\n")
         ours = _columns_text(columns)
         theirs = frame.itertuples(index=False, name=None)
-        writer.writerows((*a, *b) for a, b in zip(theirs, ours, strict=True))
+        target.writelines(_joined((*a, *b), delimiter) + "\n" for a, b in zip(theirs, ours, strict=True))
     return True
 
 

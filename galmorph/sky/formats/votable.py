@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy import table as apt
 from astropy.io import votable
 
@@ -28,6 +29,7 @@ from galmorph.sky.formats.document import (
 )
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import cell_text, plain, ragged_arrays, settled, unit_text
+from galmorph.sky.formats.readback import Reread, whole_reread
 
 __all__ = ["VoTable", "described_fields", "extended_document", "header_document"]
 
@@ -92,6 +94,18 @@ class VoTable:
             return False
         _copy(source, path, itertools.chain(_head(columns, provenance, places), _cells(columns, places)))
         return True
+
+    def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
+        """Read it whole."""
+        return whole_reread(self.read(path, hdu)[0], rows, columns)
+
+    def spelt(self, text: str) -> str:
+        """Return it without what XML forbids."""
+        return legal(text).strip()
+
+    def spelt_name(self, name: str) -> str:
+        """Return it as it is."""
+        return name
 
 
 def header_document(table: apt.Table, provenance: Provenance) -> bytes:

@@ -1,0 +1,165 @@
+"""Readback: what was written is what was to be written, or it is no output.
+
+A writer that drops a line, cuts a name or shifts a column raises nothing. So each file is read again before it gets
+its name: the number of its rows, the names of its columns, cells of every column of the catalogue, all of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from astropy import table as apt
+
+from galmorph.errors import OutputError
+from galmorph.sky.formats.column import Column
+from galmorph.sky.formats.plain import as_text, plain
+
+__all__ = ["Reread", "check_reread", "sample_rows", "whole_reread"]
+
+# Writers fill pieces of so many rows: where one ends and the next begins, rows are looked at.
+_BORDERS = 4096
+# Rows looked at between the first and the last, and borders.
+_SAMPLES = 64
+
+
+class Spelling(Protocol):
+    """What a format makes of text and names."""
+
+    def spelt(self, text: str) -> str:
+        """Return what a cell of text is when it is read again."""
+
+    def spelt_name(self, name: str) -> str:
+        """Return what the name of a column is when it is read again."""
+
+
+@dataclass(frozen=True)
+class Reread:
+    """What a written file holds.
+
+    Parameters
+    ----------
+    rows
+        Number of rows.
+    sample
+        All columns of the rows that were asked for.
+    added
+        All rows of the columns that were added, by name.
+    """
+
+    rows: int
+    sample: apt.Table
+    added: dict[str, Any]
+
+
+def sample_rows(count: int) -> npt.NDArray[np.int64]:
+    """Return the numbers of rows to look at: the first and last, those at borders of pieces, some between."""
+    borders = np.linspace(1, max(1, count // _BORDERS), _SAMPLES).astype(np.int64) * _BORDERS
+    between = np.linspace(0, max(0, count - 1), _SAMPLES).astype(np.int64)
+    rows = np.unique(np.concatenate([between, borders - 1, borders]))
+    return rows[(rows >= 0) & (rows < count)]
+
+
+def whole_reread(table: apt.Table, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
+    """Return what a file holds that was read whole."""
+    names = table.colnames[len(table.colnames) - len(columns) :]
+    return Reread(len(table), table[rows[rows < len(table)]], {n: table[n] for n in names})
+
+
+def check_reread(
+    reread: Reread,
+    table: apt.Table,
+    columns: Sequence[Column],
+    rows: npt.NDArray[np.int64],
+    form: Spelling,
+) -> None:
+    """Compare a written file with what was to be written.
+
+    Parameters
+    ----------
+    reread
+        What it holds.
+    table, columns
+        The catalogue's own columns, and those that were added.
+    rows
+        Those of the sample.
+    form
+        The format: what it makes of text and of names.
+
+    Raises
+    ------
+    OutputError
+        If they differ.
+    """
+    expected = plain(table[rows])
+    names = [form.spelt_name(n) for n in (*expected.colnames, *(c.name for c in columns))]
+    if reread.rows != len(table):
+        raise _changed("rows", reread.rows, len(table))
+    written = plain(reread.sample)
+    if list(map(str.strip, written.colnames)) != list(map(str.strip, names)):
+        missing = next((n for n in names if n not in written.colnames), f"{len(names)} columns")
+        raise _changed("columns", written.colnames[:5], missing)
+    for before, after in zip(expected.colnames, written.colnames, strict=False):
+        _check_cells(before, expected[before], written[after], rows, form.spelt)
+    for column in columns:
+        every = np.arange(len(table))
+        _check_cells(
+            column.name, apt.Column(column.values), reread.added[form.spelt_name(column.name)], every, form.spelt
+        )
+
+
+def _changed(what: str, after: object, before: object) -> OutputError:
+    return OutputError(
+        f"The output was read back with other {what} {after}, expected {before}: the format does not hold this table; "
+        "choose another format"
+    )
+
+
+def _check_cells(name: str, before: Any, after: Any, rows: npt.NDArray[np.int64], spelt: Callable[[str], str]) -> None:
+    equal = _equal(before, after, spelt)
+    if not equal.all():
+        place = int(np.flatnonzero(~equal)[0])
+        where = f"cells, row {int(rows[place]) + 1} of '{name}':"
+        raise _changed(where, repr(after[place])[:60], repr(before[place])[:60])
+
+
+def _equal(before: Any, after: Any, spelt: Callable[[str], str]) -> npt.NDArray[np.bool_]:
+    """Say which cells are the same, nulls of any kind being one; arrays in cells are left to the writers' tests."""
+    if before.ndim > 1 or after.ndim > 1 or {before.dtype.kind, after.dtype.kind} & set("OcV"):
+        return np.ones(len(before), dtype=bool)
+    texts = [c.dtype.kind in "SU" for c in (before, after)]
+    if all(texts):
+        theirs = [_settled(spelt(v)) for v in as_text(before).tolist()]
+        return np.array([a == _settled(b) for a, b in zip(theirs, as_text(after).tolist(), strict=True)], dtype=bool)
+    if not any(texts) and before.dtype.kind in "iu" and after.dtype.kind in "iu":
+        masks = [np.ma.getmaskarray(np.ma.asarray(c)) for c in (before, after)]
+        same = np.ma.getdata(before) == np.ma.getdata(after)
+        return np.asarray((same & ~masks[0] & ~masks[1]) | (masks[0] & masks[1]))
+    a, b = _reals(before), _reals(after)
+    if before.dtype.kind == "f" and before.dtype.itemsize == 4:
+        with np.errstate(over="ignore"):
+            a, b = a.astype(np.float32), b.astype(np.float32)
+    return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
+
+
+def _settled(text: str) -> str:
+    """Return text without what all formats leave open: blanks at its end, kinds of line ends."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip()
+
+
+def _reals(column: Any) -> npt.NDArray[np.float64]:
+    """Return cells as numbers, NaN where null or none."""
+    if column.dtype.kind in "SU":
+        return np.array([_real(v) for v in as_text(column).tolist()], dtype=np.float64)
+    return np.ma.filled(np.ma.asarray(column).astype(np.float64), np.nan)
+
+
+def _real(text: str) -> float:
+    word = text.strip().lower()
+    try:
+        return {"true": 1.0, "false": 0.0}[word] if word in ("true", "false") else float(word.replace("d", "e"))
+    except ValueError:
+        return np.nan

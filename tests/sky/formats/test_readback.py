@@ -1,0 +1,100 @@
+"""Readback: rows and values come out as they went in, or the output is refused."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, Table
+
+from galmorph.errors import OutputError
+from galmorph.sky.catalog import Column, Provenance, catalog_from, read_catalog, write_catalog
+from galmorph.sky.formats.ecsv import Ecsv
+from galmorph.sky.formats.fits import Fits
+from galmorph.sky.formats.parquet import Parquet
+from galmorph.sky.formats.text import Text
+from galmorph.sky.formats.votable import VoTable
+
+ENDINGS = ("fits", "vot", "ecsv", "csv", "tsv", "parquet")
+NAMES = ["#1", "# 2", " led by a blank", 'has "quotes"', "a,b", "tab\tbed", "", "#", "NA", "x"]
+
+
+def table(names: list[str]) -> Table:
+    count = len(names)
+    return Table({"id": names, "ra": np.linspace(10, 20, count), "dec": np.linspace(-1, 1, count)})
+
+
+def new(count: int) -> list[Column]:
+    return [Column("new", np.arange(count) + 0.5), Column("word", np.array([f"w{n}" for n in range(count)]))]
+
+
+def written(source: Table, path) -> Table:
+    write_catalog(catalog_from(source), new(len(source)), path, provenance=Provenance())
+    return read_catalog(path).table
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_first_cells_that_look_like_comments_keep_their_rows(ending, tmp_path):
+    after = written(table(NAMES), tmp_path / f"out.{ending}")
+    blanks_at_ends = str.strip if ending in ("vot", "ecsv") else str.rstrip  # as astropy reads cells
+    assert [v.rstrip() for v in after["id"]] == list(map(blanks_at_ends, NAMES))
+    assert after["new"].tolist() == (np.arange(len(NAMES)) + 0.5).tolist()
+
+
+@pytest.mark.parametrize("ending", ["ecsv", "csv"])
+def test_other_readers_find_those_rows_too(ending, tmp_path):
+    written(table(["#1", "b", "#c"]), tmp_path / f"out.{ending}")
+    after = Table.read(tmp_path / f"out.{ending}", format=f"ascii.{ending}")
+    assert after["id"].tolist() == ["#1", "b", "#c"]
+
+
+def test_ecsv_keeps_nulls_types_and_digits(tmp_path):
+    source = table(["a", "", "c"])
+    source["n"] = MaskedColumn([1, 2, 3], mask=[0, 1, 0])
+    source["f"] = np.array([1 / 3, np.nan, np.inf], dtype="f4")
+    source["b"] = [True, False, True]
+    after = written(source, tmp_path / "out.ecsv")
+    assert after["n"].mask.tolist() == [False, True, False]
+    assert after["f"].dtype == np.float32
+    np.testing.assert_array_equal(after["f"], source["f"])
+    assert after["b"].tolist() == [True, False, True]
+    assert after["ra"].tolist() == source["ra"].tolist()
+
+
+def test_letters_that_fits_lacks_are_escaped_said_once_and_stay_two_names(tmp_path, caplog):
+    source = table(["αCen", "βCen", "NGC 1"])
+    source["größe"] = [1, 2, 3]
+    with caplog.at_level(logging.WARNING):
+        after = written(source, tmp_path / "out.fits")
+    assert after["id"].tolist() == ["\\u03b1Cen", "\\u03b2Cen", "NGC 1"]
+    assert after["gr_xf6_xdfe"].tolist() == [1, 2, 3]
+    assert [r.getMessage() for r in caplog.records if "escapes" in r.getMessage()] == [
+        "2 cells and 1 names have letters that FITS lacks: written as escapes (\\u03b1)"
+    ]
+
+
+FORMATS = {"fits": Fits, "vot": VoTable, "ecsv": Ecsv, "csv": Text, "parquet": Parquet}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("fault", ["a row less", "a name", "a cell", "our cell"])
+def test_what_a_writer_loses_is_noticed_and_no_file_is_left(ending, fault, tmp_path, monkeypatch):
+    write = FORMATS[ending].write
+
+    def faulty(self, whole, provenance, path):
+        whole = whole.copy()
+        if fault == "a row less":
+            whole = whole[:-1]
+        elif fault == "a name":
+            whole.rename_column("dec", "dex")
+        elif fault == "a cell":
+            whole["ra"][-1] += 1e-9
+        else:
+            whole["new"][1] = 99.0
+        write(self, whole, provenance, path)
+
+    monkeypatch.setattr(FORMATS[ending], "write", faulty)
+    with pytest.raises(OutputError, match="read back"):
+        written(table(["a", "b", "c"]), tmp_path / f"out.{ending}")
+    assert list(tmp_path.iterdir()) == []
