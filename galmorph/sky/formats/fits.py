@@ -224,7 +224,7 @@ def _last_fields(unit: HeaderDataUnit, count: int) -> dict[str, tuple[np.dtype[A
 
 def _cut(unit: HeaderDataUnit, rows: int) -> HeaderDataUnit:
     """Return a header for so many rows without a heap: where cells point into it, there are the pointers."""
-    cards = []
+    cards: list[str] = []
     for card in unit.cards:
         key = card[:8].rstrip()
         form = _POINTER.fullmatch(_text(card)) if key.startswith("TFORM") else None
