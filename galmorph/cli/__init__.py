@@ -11,9 +11,12 @@ import importlib
 import logging
 import os
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 
 from galmorph import __version__
 from galmorph.cli.parser import Parser, refuse_unknown
@@ -48,8 +51,9 @@ def main(arguments: Sequence[str]) -> int:
     SystemExit
         With 2 for wrong usage, with 0 for ``--help`` and ``--version``.
     """
+    _replace_closed_streams()
     options = parse(arguments)
-    with _messages():
+    with _messages(), _stopped_by_signals():
         try:
             options.do(options)
             sys.stdout.flush()
@@ -59,9 +63,17 @@ def main(arguments: Sequence[str]) -> int:
             return _complain(options, error, 3)
         except (GalmorphError, OSError) as error:
             return _complain(options, error, 1)
-        except KeyboardInterrupt:
+        except MemoryError as error:
+            return _complain(
+                options, error, 1, "there is not enough memory: expected room for the input; use less of it"
+            )
+        except RecursionError as error:
+            return _complain(
+                options, error, 1, "the input is nested too deep: expected a few levels; use a plainer file"
+            )
+        except KeyboardInterrupt as stop:
             sys.stderr.write("galmorph: stopped\n")
-            return 130
+            return 128 + (stop.number if isinstance(stop, _Stop) else signal.SIGINT)
         return 0
 
 
@@ -107,10 +119,43 @@ def _messages() -> Iterator[None]:
         log.removeHandler(handler)
 
 
-def _complain(options: argparse.Namespace, error: Exception, status: int) -> int:
+class _Stop(KeyboardInterrupt):
+    """A signal that ends the process: what is unfinished is cleaned up as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise _Stop(number)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into an exception; only the main thread may, and what was ignored (nohup) stays so."""
+    former = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        former = {n: signal.signal(n, _stop) for n in numbers if signal.getsignal(n) is signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _replace_closed_streams() -> None:
+    """Let messages go nowhere where a standard stream is closed (``>&-``)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
+
+
+def _complain(options: argparse.Namespace, error: Exception, status: int, message: str = "") -> int:
     if options.debug:
         raise error
-    sys.stderr.write(f"galmorph: {' '.join(str(error).split())}\n")
+    sys.stderr.write(f"galmorph: {' '.join((message or str(error)).split())}\n")
     return status
 
 

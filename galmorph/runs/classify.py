@@ -25,6 +25,8 @@ from galmorph.runs.predictor import Predictor
 from galmorph.runs.provenance import provenance_of
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import check_output, write_catalog
+from galmorph.sky.images.fitsplane import split_extension
+from galmorph.sky.images.paths import expand
 from galmorph.stamps.recipe import half_width_px
 
 __all__ = ["classify", "classify_part", "parts_of"]
@@ -65,8 +67,7 @@ def classify(
     """
     if output is not None:
         check_output(output, overwrite=overwrite)
-        inputs = plan.images
-        _check_apart(Path(output), [inputs.images, inputs.weight, inputs.rms, inputs.segmentation])
+        _check_apart(Path(output), plan)
     run = plan.run
     if len(run.catalog) == 0:
         log.warning("the catalogue has no rows: the output will have none either")
@@ -157,16 +158,28 @@ def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
     return replace(galaxy, flags=galaxy.flags | Flag.OFF_EDGE) if past else galaxy
 
 
-def _check_apart(output: Path, images: Any) -> None:
-    """Refuse an output that would replace one of the images."""
-    if isinstance(images, Mapping):
-        _check_apart(output, list(images.values()))
-    elif isinstance(images, str | os.PathLike):
-        path = Path(os.fspath(images).rpartition("=")[2])
-        if output.exists() and path.exists() and output.samefile(path):
+def _check_apart(output: Path, plan: Plan) -> None:
+    """Refuse an output that would replace one of the files that are read, however these are named."""
+    if not output.exists():
+        return
+    asked = plan.images
+    images = (name for each in (asked.images, asked.weight, asked.rms, asked.segmentation) for name in _names(each))
+    files = [split_extension(file)[0] for name in images for file in [name, *expand([name])]]
+    others = [name for each in (plan.catalog.catalog, plan.checkpoint, plan.settings.runtime) for name in _names(each)]
+    for path in (*files, *map(Path, others)):
+        if path.exists() and output.samefile(path):
             raise OutputError(
-                f"Output '{output}' is one of the images: a result never replaces its input; choose another"
+                f"Output '{output}' is one of the images or another input: a result never replaces its input; choose "
+                "another"
             )
-    elif isinstance(images, list | tuple):
-        for image in images:
-            _check_apart(output, image)
+
+
+def _names(inputs: Any) -> Iterator[str]:
+    """List the paths in what may stand for images, a catalogue or a checkpoint, without the bands before them."""
+    if isinstance(inputs, str | os.PathLike):
+        text = os.fspath(inputs)
+        yield text if Path(text).exists() else text.rpartition("=")[2]
+    elif isinstance(inputs, Mapping):
+        yield from (name for each in inputs.values() for name in _names(each))
+    elif isinstance(inputs, list | tuple):
+        yield from (name for each in inputs for name in _names(each))

@@ -281,7 +281,7 @@ def write_catalog(
     target = Path(path)
     form = format_of_output(target)
     check_output(target, overwrite=overwrite)
-    with replacing(target) as temporary, serialising(target):
+    with replacing(target, overwrite=overwrite) as temporary, serialising(target):
         index = _write(catalog, columns, form, provenance, temporary)
         rows = sample_rows(len(catalog))
         try:

@@ -129,3 +129,46 @@ def test_a_reader_that_goes_away_is_no_error():
     process.stderr.close()
     assert process.wait(timeout=60) == 0
     assert err == ""
+
+
+@pytest.mark.parametrize(("error", "words"), [(MemoryError, "not enough memory"), (RecursionError, "nested too deep")])
+def test_what_python_cannot_hold_ends_in_one_line(classified, tmp_path, monkeypatch, error, words):
+    def failing(*_arguments):
+        raise error
+
+    monkeypatch.setattr(TileSource, "cutout", failing)
+    done = classified(tmp_path / "out.fits")
+    assert done.status == 1
+    assert done.err.count("\n") == 1
+    assert words in done.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_being_told_to_stop_while_the_result_is_written_leaves_nothing(
+    classified, tmp_path, monkeypatch, number, status
+):
+    monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), number))
+    before = signal.getsignal(number)
+    done = classified(tmp_path / "out.fits")
+    assert (done.status, done.err) == (status, "galmorph: stopped\n")
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("named", ["folder", "hdu", "link", "catalogue"])
+def test_no_input_is_replaced_however_it_is_named(galmorph, tmp_path, named):
+    mine = small_sky.write_sky(tmp_path / "sky")
+    image, output = {
+        "folder": (mine.folder, mine.image),
+        "hdu": (f"{mine.image}[0]", mine.image),
+        "link": (mine.image, tmp_path / "link.fits"),
+        "catalogue": (mine.image, mine.catalog),
+    }[named]
+    if named == "link":
+        output.symlink_to(mine.image)
+    before = output.read_bytes()
+    done = galmorph("measure", mine.catalog, "--image", image, "-o", output, "--overwrite")
+    assert done.status == 1
+    assert "a result never replaces its input" in done.err
+    assert output.read_bytes() == before
