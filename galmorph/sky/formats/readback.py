@@ -22,6 +22,8 @@ __all__ = ["Reread", "check_reread", "sample_rows", "whole_reread"]
 
 # Writers fill pieces of so many rows: where one ends and the next begins, rows are looked at.
 _BORDERS = 4096
+# Cells compared at once: the text of a million would take more memory than the table.
+_CELLS = 1 << 15
 # Rows looked at between the first and the last, and borders.
 _SAMPLES = 64
 
@@ -119,6 +121,12 @@ def _changed(what: str, after: object, before: object) -> OutputError:
 
 
 def _check_cells(name: str, before: Any, after: Any, rows: npt.NDArray[np.int64], spelt: Callable[[str], str]) -> None:
+    for start in range(0, len(before), _CELLS):
+        stop = start + _CELLS
+        _check_piece(name, before[start:stop], after[start:stop], rows[start:stop], spelt)
+
+
+def _check_piece(name: str, before: Any, after: Any, rows: npt.NDArray[np.int64], spelt: Callable[[str], str]) -> None:
     equal = _equal(before, after, spelt)
     if not equal.all():
         place = int(np.flatnonzero(~equal)[0])
