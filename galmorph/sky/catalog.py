@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from galmorph.notebook import html_table
 from galmorph.sky.angles import check_unit, dec_degrees, ra_degrees
 from galmorph.sky.formats.atomic import check_folder, replacing
 from galmorph.sky.formats.column import Column, Provenance, noted, table_with
+from galmorph.sky.formats.hdus import MAX_FIELDS
 from galmorph.sky.formats.parsing import serialising
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.readback import check_reread, sample_rows
@@ -35,6 +37,7 @@ __all__ = [
     "check_columns",
     "check_output",
     "read_catalog",
+    "rehearse",
     "write_catalog",
 ]
 
@@ -283,12 +286,75 @@ def write_catalog(
     check_output(target, overwrite=overwrite)
     with replacing(target, overwrite=overwrite) as temporary, serialising(target):
         index = _write(catalog, columns, form, provenance, temporary)
-        rows = sample_rows(len(catalog))
-        try:
-            reread = form.reread(temporary, index, rows, columns)
-        except CatalogError as error:
-            raise OutputError(f"Output '{target}' cannot be read back ({error}): choose another format") from error
-        check_reread(reread, catalog.table, columns, rows, form)
+        _check_written(temporary, index, form, catalog.table, columns, target)
+
+
+def rehearse(catalog: Catalog, columns: Sequence[Column], path: str | Path, provenance: Provenance) -> None:
+    """Write none and one of the rows as `write_catalog` will write all, elsewhere, and read them back.
+
+    So what the format cannot hold is said before the work: too many columns, their names, characters, the metadata.
+
+    Parameters
+    ----------
+    catalog
+        What is to be written.
+    columns
+        Columns as they will be; their values may be missing.
+    path
+        The output; nothing is written there.
+    provenance
+        As it will be.
+
+    Raises
+    ------
+    OutputError
+        If the format cannot hold them.
+    """
+    form, target = format_of_output(Path(path)), Path(path)
+    total = len(catalog.table.colnames) + len(columns)
+    if _is_extended(catalog, form.name) and not (form.name == "fits" and total > MAX_FIELDS):
+        return
+    with tempfile.TemporaryDirectory() as folder, serialising(target):
+        for rows in range(min(2, len(catalog) + 1)):
+            few = [replace(c, values=np.zeros(rows, dtype=np.asarray(c.values).dtype)) for c in columns]
+            temporary = Path(folder) / f"{rows}{form.endings[0]}"
+            form.write(table_with(catalog.table[:rows], few), provenance, temporary)
+            _check_written(temporary, None, form, catalog.table[:rows], few, target)
+
+
+def _is_extended(catalog: Catalog, form: str) -> bool:
+    """Say whether the output will be a copy of the catalogue's file, whose own contents are not written anew."""
+    return catalog.format == form and catalog.path is not None and form != "ecsv"
+
+
+def _check_written(
+    path: Path, hdu: int | None, form: Format, table: Table, columns: Sequence[Column], target: Path
+) -> None:
+    """Read a written file back and compare it with what it should hold."""
+    rows = sample_rows(len(table))
+    try:
+        reread = form.reread(path, hdu, rows, columns)
+    except CatalogError as error:
+        raise OutputError(f"Output '{target}' cannot be read back ({error}): choose another format") from error
+    check_reread(reread, table, columns, rows, form)
+
+
+def _warn_of_spelling(table: Table, form: Format) -> None:
+    """Say how much text the format holds otherwise than it is."""
+    names = sum(form.spelt_name(n) != n for n in table.colnames)
+    texts = (as_text(table[n]).ravel().tolist() for n in table.colnames if _is_text(table[n]))
+    cells = sum(form.spelt(v).strip() != v.strip() for column in texts for v in column)
+    if names or cells:
+        log.warning(
+            "%d cells and %d names have characters that %s lacks: written as escapes (\\u03b1), or without them",
+            cells,
+            names,
+            form.name,
+        )
+
+
+def _is_text(column: Any) -> bool:
+    return getattr(getattr(column, "dtype", None), "kind", "") in ("S", "U")
 
 
 def _write(catalog: Catalog, columns: Sequence[Column], form: Format, provenance: Provenance, path: Path) -> int | None:
@@ -297,6 +363,7 @@ def _write(catalog: Catalog, columns: Sequence[Column], form: Format, provenance
         if form.append(catalog.path, catalog.hdu, columns, provenance, path):
             return catalog.hdu
         log.info("'%s' is written anew: its table cannot be extended as it is", catalog.path)
+    _warn_of_spelling(catalog.table, form)
     form.write(table_with(catalog.table, columns), provenance, path)
     return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -30,8 +29,6 @@ from galmorph.sky.formats.hdus import (
 from galmorph.sky.formats.plain import plain, ragged_arrays
 from galmorph.sky.formats.rows import provenance_cards
 
-log = logging.getLogger(__name__)
-
 __all__ = ["STRUCTURE", "ascii_name", "write_bintable"]
 
 STRUCTURE = frozenset((
@@ -57,7 +54,6 @@ def write_bintable(table: apt.Table, provenance: Provenance, path: Path) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         flat = plain(table)
-        _warn_of_escapes(flat)
         unit = _binary_table(flat)
         for card in (*_meta_cards(table.meta), *_provenance(table, provenance)):
             unit.header.append(card, end=True)
@@ -121,15 +117,6 @@ def ascii_name(name: str) -> str:
     'gr_xf6_xdfe'
     """
     return name if name.isascii() else escaped(name).replace("\\", "_")
-
-
-def _warn_of_escapes(table: apt.Table) -> None:
-    """Say how much text FITS, which has but ASCII, holds as escapes."""
-    names = sum(not name.isascii() for name in table.colnames)
-    texts = [table[n] for n in table.colnames if table[n].dtype.kind == "U"]
-    cells = sum(sum(not v.isascii() for v in np.ma.getdata(c).ravel().tolist()) for c in texts)
-    if names or cells:
-        log.warning("%d cells and %d names have letters that FITS lacks: written as escapes (\\u03b1)", cells, names)
 
 
 def _unit(unit: Any) -> str:

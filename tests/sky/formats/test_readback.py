@@ -9,7 +9,7 @@ import pytest
 from astropy.table import MaskedColumn, Table
 
 from galmorph.errors import OutputError
-from galmorph.sky.catalog import Column, Provenance, catalog_from, read_catalog, write_catalog
+from galmorph.sky.catalog import Column, Provenance, catalog_from, read_catalog, rehearse, write_catalog
 from galmorph.sky.formats.ecsv import Ecsv
 from galmorph.sky.formats.fits import Fits
 from galmorph.sky.formats.parquet import Parquet
@@ -69,9 +69,9 @@ def test_letters_that_fits_lacks_are_escaped_said_once_and_stay_two_names(tmp_pa
         after = written(source, tmp_path / "out.fits")
     assert after["id"].tolist() == ["\\u03b1Cen", "\\u03b2Cen", "NGC 1"]
     assert after["gr_xf6_xdfe"].tolist() == [1, 2, 3]
-    assert [r.getMessage() for r in caplog.records if "escapes" in r.getMessage()] == [
-        "2 cells and 1 names have letters that FITS lacks: written as escapes (\\u03b1)"
-    ]
+    said = [r.getMessage() for r in caplog.records if "escapes" in r.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith("2 cells and 1 names have characters that fits lacks")
 
 
 FORMATS = {"fits": Fits, "vot": VoTable, "ecsv": Ecsv, "csv": Text, "parquet": Parquet}
@@ -98,3 +98,41 @@ def test_what_a_writer_loses_is_noticed_and_no_file_is_left(ending, fault, tmp_p
     with pytest.raises(OutputError, match="read back"):
         written(table(["a", "b", "c"]), tmp_path / f"out.{ending}")
     assert list(tmp_path.iterdir()) == []
+
+
+def circular() -> dict[str, object]:
+    meta: dict[str, object] = {}
+    meta["itself"] = meta
+    return meta
+
+
+def wide(count: int) -> Table:
+    return Table({"ra": [1.0], "dec": [2.0]} | {f"c{n}": [n] for n in range(count - 2)})
+
+
+def test_a_rehearsal_says_before_the_work_that_a_table_is_too_wide(tmp_path):
+    blank = [Column(c.name, c.values[:0]) for c in new(1)]
+    rehearse(catalog_from(wide(997)), blank, tmp_path / "out.fits", Provenance())
+    with pytest.raises(OutputError, match="1000 columns is too wide for FITS"):
+        rehearse(catalog_from(wide(998)), blank, tmp_path / "out.fits", Provenance())
+    rehearse(catalog_from(wide(998)), blank, tmp_path / "out.csv", Provenance())
+    wide(998).write(tmp_path / "in.fits")
+    with pytest.raises(OutputError, match="too wide"):
+        rehearse(read_catalog(tmp_path / "in.fits"), blank, tmp_path / "out.fits", Provenance())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.fits"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("meta", [circular(), {"A": "\0\ud800"}, {"LONG KEY": {"a": [1]}}, {"größe": "µ"}, {"": None}])
+def test_what_passes_the_rehearsal_can_be_written_and_what_does_not_is_one_line(ending, meta, tmp_path):
+    source = table(["a", "b"])
+    source.meta = meta
+    catalog, path = catalog_from(source), tmp_path / f"out.{ending}"
+    try:
+        rehearse(catalog, new(2), path, Provenance())
+    except OutputError:
+        with pytest.raises(OutputError):
+            write_catalog(catalog, new(2), path, provenance=Provenance())
+    else:
+        write_catalog(catalog, new(2), path, provenance=Provenance())
+        assert read_catalog(path).table["new"].tolist() == [0.5, 1.5]
