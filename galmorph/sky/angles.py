@@ -11,7 +11,7 @@ from astropy import units as u
 
 from galmorph.errors import CatalogError
 
-__all__ = ["check_unit", "dec_degrees", "ra_degrees"]
+__all__ = ["check_unit", "dec_degrees", "ra_degrees", "sexagesimal_degrees"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -83,6 +83,27 @@ def check_unit(unit: str, column: str, title: str) -> None:
         _factor(unit)
     except CatalogError as error:
         raise CatalogError(f"Catalog '{title}', column '{column}': {error}") from error
+
+
+def sexagesimal_degrees(
+    first: FloatArray, minutes: FloatArray, seconds: FloatArray, *, per_first: float, negative: npt.NDArray[np.bool_]
+) -> FloatArray:
+    """Return angles whose parts stand in columns of their own, in degrees, (N,); NaN where one makes no sense.
+
+    Parameters
+    ----------
+    first, minutes, seconds
+        Hours or degrees, and their parts, all (N,).
+    per_first
+        Degrees in one of the first part: 15 for hours.
+    negative
+        Whether the sign says so: "-00" is no number.
+    """
+    degrees = (np.abs(first) + minutes / 60.0 + seconds / 3600.0) * per_first
+    with np.errstate(invalid="ignore"):
+        sound = (minutes >= 0.0) & (minutes < 60.0) & (seconds >= 0.0) & (seconds <= 60.0)
+        sound &= degrees <= (360.0 if per_first == 15.0 else 90.0)
+    return np.where(sound, np.where(negative, -degrees, degrees), np.nan)
 
 
 def _is_hours(unit: str) -> bool:

@@ -17,7 +17,7 @@ from astropy.table import Table
 
 from galmorph.errors import CatalogError, OutputError
 from galmorph.notebook import html_table
-from galmorph.sky.angles import check_unit, dec_degrees, ra_degrees
+from galmorph.sky.angles import check_unit, dec_degrees, ra_degrees, sexagesimal_degrees
 from galmorph.sky.formats.atomic import check_folder, replacing
 from galmorph.sky.formats.column import Column, Provenance, noted, table_with
 from galmorph.sky.formats.hdus import MAX_FIELDS
@@ -25,7 +25,7 @@ from galmorph.sky.formats.parsing import serialising
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.readback import check_reread, sample_rows
 from galmorph.sky.formats.registry import Format, format_of_input, format_of_output
-from galmorph.sky.roles import USUAL_NAMES, ColumnNames, Roles, find_roles, missing_position
+from galmorph.sky.roles import USUAL_NAMES, ColumnNames, Roles, find_roles, missing_position, split_position
 from galmorph.sky.table_like import TableLike, as_table
 
 __all__ = [
@@ -115,6 +115,8 @@ class Catalog:
         """Right ascension in degrees, [0, 360), (N,); NaN where missing or impossible."""
         if self.ra_column is None:
             return np.full(len(self), np.nan)
+        if (parts := split_position(self.table.colnames, self.ra_column)) is not None:
+            return _joined_parts(self.table, parts, per_first=15.0)
         return ra_degrees(*_values(self.table[self.ra_column], "ra"))
 
     @property
@@ -122,6 +124,8 @@ class Catalog:
         """Declination in degrees, [-90, 90], (N,); NaN where missing or impossible."""
         if self.dec_column is None:
             return np.full(len(self), np.nan)
+        if (parts := split_position(self.table.colnames, self.dec_column)) is not None:
+            return _joined_parts(self.table, parts, per_first=1.0)
         return dec_degrees(*_values(self.table[self.dec_column], "dec"))
 
     @property
@@ -398,7 +402,7 @@ def _catalog(
     if positions and not roles.position:
         raise CatalogError(missing_position(roles, title))
     for axis, name in (("ra", roles.ra), ("dec", roles.dec)):
-        if name is not None:
+        if name is not None and split_position(table.colnames, name) is None:
             check_unit(_values(table[name], axis)[1], name, title)
     return Catalog(table, **_columns(roles), path=path, hdu=hdu, format=form, stamp=_stamp(path))
 
@@ -464,15 +468,29 @@ def _values(column: Any, axis: str) -> tuple[Any, str]:
     return (values if plain is column else np.ma.array(values, mask=column.mask)), unit
 
 
+def _joined_parts(table: Table, parts: Sequence[str | None], *, per_first: float) -> FloatArray:
+    """Return positions whose sign, hours or degrees, minutes and seconds are columns of their own, in degrees."""
+    sign, *numbers = parts
+    zero = np.zeros(len(table))
+    first, minutes, seconds = (zero if name is None else _reals(table[name]) for name in numbers)
+    signs = np.full(len(table), "+") if sign is None else as_text(table[sign])
+    negative = np.char.strip(signs).astype("U1") == "-"
+    return sexagesimal_degrees(first, minutes, seconds, per_first=per_first, negative=negative)
+
+
 def _pixels(column: Any, name: str) -> FloatArray:
     """Return pixel positions, (N,), 0-based; NaN where missing."""
-    values, _ = _values(column, "")
-    text = np.ma.getdata(values).dtype.kind not in "fiub"
-    cells = as_text(values) if text else values
-    degrees = np.array([_number(c) for c in cells]) if text else np.ma.filled(np.ma.asarray(cells, dtype=float), np.nan)
-    pixels = np.array(degrees, dtype=np.float64)
+    pixels = _reals(column)
     pixels[~np.isfinite(pixels)] = np.nan
     return pixels - 1.0 if _COUNTS_FROM_ONE.search(name) else pixels
+
+
+def _reals(column: Any) -> FloatArray:
+    """Return cells as numbers, (N,), NaN where missing."""
+    values, _ = _values(column, "")
+    if np.ma.getdata(values).dtype.kind not in "fiub":
+        return np.array([_number(c) for c in as_text(values)], dtype=np.float64)
+    return np.array(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan), dtype=np.float64)
 
 
 def _number(text: str) -> float:

@@ -12,7 +12,7 @@ from astropy.table import Table
 from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.formats.column import ucd_of
 
-__all__ = ["USUAL_NAMES", "ColumnNames", "Roles", "find_roles", "missing_position"]
+__all__ = ["USUAL_NAMES", "ColumnNames", "Roles", "find_roles", "missing_position", "split_position"]
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,10 @@ _PAIRS_SKY = (
     ("xwin_world", "ywin_world"),
     ("alpha", "delta"),
     ("ra_1", "dec_1"),
+    ("rah", "ded"),  # with RAm, RAs, DE-, DEm and DEs, as CDS and AAS tables have them
 )
+# Sign, first part, minutes and seconds of positions in columns of their own; the seconds may be missing.
+_SPLIT = {"rah": (None, "rah", "ram", "ras"), "ded": ("de-", "ded", "dem", "des")}
 _PAIRS_PIXEL = (
     ("x", "y"),
     ("xwin_image", "ywin_image"),
@@ -166,6 +169,19 @@ def find_roles(table: Table, names: ColumnNames, title: str) -> Roles:
     )
 
 
+def split_position(names: Sequence[str], name: str) -> tuple[str | None, str, str, str | None] | None:
+    """Return the columns of sign, first part, minutes and seconds of a position that begins in column `name`.
+
+    None where it is whole, as it is without minutes or, in declination, without the sign: "-00" is no number.
+    """
+    if name.lower() not in _SPLIT:
+        return None
+    sign, first, minutes, seconds = (None if part is None else _spelt(names, part) for part in _SPLIT[name.lower()])
+    if first is None or minutes is None or (sign is None and name.lower() == "ded"):
+        return None
+    return sign, first, minutes, seconds
+
+
 def missing_position(roles: Roles, title: str) -> str:
     """Say which position column a catalogue lacks and how to name it."""
     if roles.lone is None:
@@ -242,7 +258,12 @@ def _partner(
 
 def _usual_pair(table: Table, usual: Iterable[tuple[str, str]]) -> tuple[str | None, str | None]:
     pairs = ((_spelt(table.colnames, a), _spelt(table.colnames, b)) for a, b in usual)
-    return next((pair for pair in pairs if all(pair)), (None, None))
+    return next((pair for pair in pairs if all(pair) and not _lacks_parts(table, pair)), (None, None))
+
+
+def _lacks_parts(table: Table, pair: tuple[str | None, ...]) -> bool:
+    """Say whether these are the hours and degrees of positions whose other parts are nowhere."""
+    return any(str(n).lower() in _SPLIT and split_position(table.colnames, str(n)) is None for n in pair)
 
 
 def _lone(table: Table, usual: Iterable[tuple[str, str]]) -> tuple[str | None, str | None]:

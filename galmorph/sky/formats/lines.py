@@ -21,6 +21,8 @@ _DELIMITERS = (",", "\t", ";", "|")
 csv.field_size_limit(sys.maxsize)
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -36,12 +38,18 @@ class Layout:
         Number of the line with the column names, from 0.
     names
         Column names, made unique.
+    closed
+        Whether each row ends with a delimiter that the names lack.
+    decimal
+        What parts the digits of a number: a comma where the cells are parted otherwise and the first rows have such.
     """
 
     encoding: str
     delimiter: str
     header: int
     names: tuple[str, ...]
+    closed: bool = False
+    decimal: str = "."
 
     @property
     def first(self) -> int:
@@ -100,7 +108,10 @@ def layout_of(path: Path) -> Layout:
             f"Catalog '{path}' has no line of column names: its first line is '{head.strip()[:60]}'. Add one."
         )
     header = len(comments) - 1 if commented else len(comments)
-    return Layout(encoding, delimiter, header, _unique(names))
+    rows = [_split(line, delimiter) for line in (lines if commented else lines[1:])]
+    closed = bool(rows) and all(len(row) == len(names) + 1 and not row[-1] for row in rows)
+    comma = delimiter != "," and any(_DECIMAL_COMMA.fullmatch(cell) for row in rows for cell in row)
+    return Layout(encoding, delimiter, header, _unique(names), closed, "," if comma else ".")
 
 
 def records(path: Path, layout: Layout) -> Iterator[Record]:

@@ -16,7 +16,7 @@ from galmorph.errors import CatalogError
 from galmorph.sky.formats.column import Column, Provenance
 from galmorph.sky.formats.lines import Layout, Record, layout_of, opened, records
 from galmorph.sky.formats.parsing import parsing
-from galmorph.sky.formats.plain import cells_text, plain
+from galmorph.sky.formats.plain import cells_text, plain, settled
 from galmorph.sky.formats.readback import Reread, whole_reread
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class Text:
     """Delimited text; commas on output, tabs for ``.tsv``."""
 
     name = "csv"
-    endings: tuple[str, ...] = (".csv", ".tsv", ".dat", ".txt", ".cat")
-    read_only: tuple[str, ...] = (".dat", ".txt", ".cat")
+    endings: tuple[str, ...] = (".csv", ".tsv", ".dat", ".txt", ".cat", ".tbl", ".mrt")
+    read_only: tuple[str, ...] = (".dat", ".txt", ".cat", ".tbl", ".mrt")
 
     def knows(self, head: bytes) -> bool:
         """Never certain: any text may be a table."""
@@ -54,11 +54,11 @@ class Text:
         if hdu is not None:
             raise CatalogError(f"Catalog '{path}' is a text file with one table: leave --hdu away")
         with parsing(path, "table", "repair it"):
-            if _is_sextractor(path):
-                return apt.Table.read(path, format="ascii.sextractor"), None
+            if layout_name := _fixed_layout(path):
+                return _told(apt.Table.read(path, format=layout_name)), None
             layout = layout_of(path)
             frame = _cells(path, layout)
-            columns = [typed(frame[n], n) for n in frame.columns]
+            columns = [typed(_pointed(frame[n], layout), n) for n in frame.columns]
             return apt.Table(columns, names=list(layout.names), copy=False), None
 
     def tables(self, path: Path) -> list[tuple[int, str]]:
@@ -82,9 +82,11 @@ class Text:
     ) -> bool:
         """Copy every line with cells added at its end."""
         del hdu, provenance
-        if _is_sextractor(source):
+        if _fixed_layout(source):
             return False
         layout = layout_of(source)
+        if layout.decimal == ",":
+            return False
         if layout.delimiter == _delimiter(path):
             return _extend(source, layout, columns, path)
         return _rewrite(source, layout, columns, path)
@@ -151,11 +153,11 @@ def _cells(path: Path, layout: Layout) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             with opened(path, layout.encoding) as stream:
-                return pd.read_csv(
+                frame = pd.read_csv(
                     _after(stream, layout.first),
                     sep=r"\s+" if layout.delimiter == " " else layout.delimiter,
                     header=None,
-                    names=list(range(len(layout.names))),
+                    names=list(range(len(layout.names) + layout.closed)),
                     index_col=False,
                     dtype=str,
                     keep_default_na=False,
@@ -165,7 +167,32 @@ def _cells(path: Path, layout: Layout) -> pd.DataFrame:
         return pd.DataFrame({i: pd.Series([], dtype=str) for i in range(len(layout.names))})
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError, EOFError, OSError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise CatalogError(f"Catalog '{path}' is no readable table ({reason}): repair that line") from error
+        where = _odd_line(path, layout) or f" ({reason})"
+        raise CatalogError(f"Catalog '{path}' is no readable table{where}: repair that line") from error
+    if layout.closed and frame.pop(len(layout.names)).str.strip().any():
+        raise CatalogError(f"Catalog '{path}' is no readable table{_odd_line(path, layout)}: repair that line")
+    return frame
+
+
+def _odd_line(path: Path, layout: Layout) -> str:
+    """Say which row is the first that has more cells than the table has names; nothing where there is none."""
+    if layout.delimiter == " ":
+        return ""
+    line = 1
+    for record in records(path, layout):
+        if record.kind == "row" and record.cells > len(layout.names):
+            return f": line {line} has {record.cells} cells, expected {len(layout.names)} as there are names"
+        line += record.text.count("\n")
+    return ""
+
+
+def _pointed(cells: pd.Series[str], layout: Layout) -> pd.Series[str]:
+    """Return cells with points for decimal commas, if all that are filled are numbers then."""
+    if layout.decimal == ".":
+        return cells
+    stripped = cells.str.strip()
+    pointed = stripped.str.replace(",", ".", n=1)
+    return pointed if (pointed.str.fullmatch(_REAL) | stripped.isin(_NULLS)).all() else cells
 
 
 def _after(stream: IO[str], lines: int) -> IO[str]:
@@ -224,7 +251,9 @@ def _extended(record: Record, cells: Sequence[str], layout: Layout) -> str:
     """Return a line with cells added before its end, if it is one of a header or a row."""
     body = record.text.rstrip("\r\n")
     line_end = record.text[len(body) :] or "\n"
-    if record.kind == "row":
+    if layout.closed and record.kind == "row" and record.cells > len(layout.names):
+        body = body.rstrip()[: -len(layout.delimiter)]
+    elif record.kind == "row":
         body += layout.delimiter * (len(layout.names) - record.cells)
     if record.kind in ("row", "header"):
         body += layout.delimiter + _joined(cells, layout.delimiter)
@@ -246,9 +275,29 @@ def _rewrite(source: Path, layout: Layout, columns: Sequence[Column], path: Path
 
 
 _SEXTRACTOR = re.compile(r"#\s+1\s+[A-Z0-9_]+\b")
+_IPAC = re.compile(r"(?:\\[^\n]*\n)*\|[^\n]*\|[ \r]*\n\|[^\n]*\|[ \r]*\n")
+_MRT = re.compile(r"^Byte-by-byte Description of file", re.MULTILINE)
+# Characters in which the layout of a table says what it is: keywords of IPAC tables, titles of those of the AAS.
+_OPENING = 1 << 16
 
 
-def _is_sextractor(path: Path) -> bool:
-    """Say whether a file is an ASCII_HEAD catalogue of SExtractor: a comment line for each column."""
+def _fixed_layout(path: Path) -> str | None:
+    """Return astropy's name of a layout that is not one of delimited cells, known by how the file begins.
+
+    ASCII_HEAD of SExtractor has a comment line for each column; IPAC has names and types between bars, and columns
+    below them; tables of the AAS and CDS describe their bytes.
+    """
     with opened(path, "latin-1") as stream:
-        return bool(_SEXTRACTOR.match(stream.readline()))
+        head = stream.read(_OPENING)
+    if _SEXTRACTOR.match(head):
+        return "ascii.sextractor"
+    if _IPAC.match(head):
+        return "ascii.ipac"
+    return "ascii.mrt" if _MRT.search(head) else None
+
+
+def _told(table: apt.Table) -> apt.Table:
+    """Return a table with its keywords as meta, as other formats have them."""
+    keywords = table.meta.pop("keywords", {})
+    table.meta |= {key: told["value"] for key, told in keywords.items()}
+    return settled(table)

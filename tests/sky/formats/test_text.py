@@ -9,7 +9,7 @@ import pytest
 from catalog_samples import PROVENANCE, assert_same_values, columns, fits_with_everything, table
 
 from galmorph.errors import CatalogError
-from galmorph.sky.catalog import Column, catalog_from, read_catalog, write_catalog
+from galmorph.sky.catalog import Column, Provenance, catalog_from, read_catalog, write_catalog
 
 WILD = (
     "\ufeff#made by hand\r\n"
@@ -214,3 +214,44 @@ def test_the_real_sdss_labels_are_extended_line_by_line(shared_data, tmp_path):
 def test_rows_of_comments_only_have_no_positions(tmp_path):
     source = read_catalog(_written(tmp_path, "# ra dec\n", "a.dat"))
     assert (len(source), source.ra_column) == (0, "ra")
+
+
+POSITIONS = ([150.1, 150.25], [2.25, -0.5])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "ipac.txt",
+            "| id|    ra|   dec|\n|int|double|double|\n|   |   deg|   deg|\n   1 150.1   2.25\n   2 150.25 -0.5\n",
+        ),
+        ("ipac.tbl", "\\RA='x'\n| id|    ra|   dec|\n|int|double|double|\n   1 150.1   2.25\n   2 150.25 -0.5\n"),
+        ("parts.csv", "RAh,RAm,RAs,DE-,DEd,DEm,DEs\n10,00,24.0,+,02,15,00\n10,01,00.0,-,00,30,00\n"),
+        ("numbers.csv", "RAh,RAm,DE-,DEd,DEm\n10,0.4,,2,15\n10,1.0,-,0,30\n"),
+        ("closed.csv", "ra,dec,n\n150.1,2.25,a,\n150.25,-0.5,b,\n"),
+        ("decimal.csv", "ra;dec;n\n150,1;2,25;a\n150,25;-0,5;b,c\n"),
+        ("decimal.tsv", "ra\tdec\tn\n150,1\t2,25\t1\n150,25\t-0,5\t2\n"),
+    ],
+)
+def test_layouts_of_archives_and_other_countries_have_their_positions(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    catalog = read_catalog(tmp_path / name)
+    np.testing.assert_allclose([catalog.ra_deg, catalog.dec_deg], POSITIONS, rtol=1e-12)
+    write_catalog(catalog, [Column("new", np.arange(2.0))], tmp_path / "out.csv", provenance=Provenance())
+    after = read_catalog(tmp_path / "out.csv")
+    np.testing.assert_allclose([after.ra_deg, after.dec_deg], POSITIONS, rtol=1e-12)
+    assert after.table["new"].tolist() == [0.0, 1.0]
+    assert after.table.colnames == [*catalog.table.colnames, "new"]
+
+
+def test_hours_without_minutes_and_degrees_without_a_sign_are_no_position(tmp_path):
+    (tmp_path / "a.csv").write_text("RAh,RAm,RAs,DEd,DEm,DEs\n10,00,24.0,00,15,00\n")
+    with pytest.raises(CatalogError, match="no column for declination beside"):
+        read_catalog(tmp_path / "a.csv")
+
+
+def test_a_line_with_too_many_cells_is_named(tmp_path):
+    (tmp_path / "a.csv").write_text("# about\nra,dec\n1,2\n3,4\n5,6,7\n")
+    with pytest.raises(CatalogError, match="line 5 has 3 cells, expected 2"):
+        read_catalog(tmp_path / "a.csv")
