@@ -169,9 +169,9 @@ def _cells(path: Path, layout: Layout) -> pd.DataFrame:
         reason = " ".join(str(error).split())[:160]
         where = _odd_line(path, layout) or f" ({reason})"
         raise CatalogError(f"Catalog '{path}' is no readable table{where}: repair that line") from error
-    if layout.closed and frame.pop(len(layout.names)).str.strip().any():
+    if layout.closed and frame.iloc[:, -1].str.strip().any():
         raise CatalogError(f"Catalog '{path}' is no readable table{_odd_line(path, layout)}: repair that line")
-    return frame
+    return frame.iloc[:, : len(layout.names)]
 
 
 def _odd_line(path: Path, layout: Layout) -> str:
