@@ -24,7 +24,7 @@ from galmorph.runs.plan import Plan, Run
 from galmorph.runs.predictor import Predictor
 from galmorph.runs.provenance import provenance_of
 from galmorph.runs.results import Results
-from galmorph.sky.catalog import check_output, write_catalog
+from galmorph.sky.catalog import check_output, rehearse, write_catalog
 from galmorph.sky.images.fitsplane import split_extension
 from galmorph.sky.images.paths import expand
 from galmorph.stamps.recipe import half_width_px
@@ -69,6 +69,10 @@ def classify(
         check_output(output, overwrite=overwrite)
         _check_apart(Path(output), plan)
     run = plan.run
+    provenance = provenance_of(run, command)
+    if output is not None:
+        none = new_columns(run.blank(0), run.images, run.settings, run.checkpoint)
+        rehearse(run.catalog, none, output, provenance)
     if len(run.catalog) == 0:
         log.warning("the catalogue has no rows: the output will have none either")
     results = _in_parts(plan, progress)
@@ -76,9 +80,9 @@ def classify(
     if run.checkpoint is not None:
         warn_of_mismatches(results, run.checkpoint, run.images)
     columns = new_columns(results, run.images, run.settings, run.checkpoint)
-    outcome = Outcome(plan, results, columns, provenance_of(run, command))
+    outcome = Outcome(plan, results, columns, provenance)
     if output is not None:
-        write_catalog(run.catalog, columns, output, provenance=outcome.provenance, overwrite=overwrite)
+        write_catalog(run.catalog, columns, output, provenance=provenance, overwrite=overwrite)
     return outcome
 
 
