@@ -136,3 +136,11 @@ def test_what_passes_the_rehearsal_can_be_written_and_what_does_not_is_one_line(
     else:
         write_catalog(catalog, new(2), path, provenance=Provenance())
         assert read_catalog(path).table["new"].tolist() == [0.5, 1.5]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_table_with_arrays_in_cells_passes_the_rehearsal(ending, tmp_path):
+    source = table(["a", "b"])
+    source["flux"] = [[1.0, 2.0], [3.0, 4.0]]
+    rehearse(catalog_from(source), [Column("new", np.zeros(0))], tmp_path / f"out.{ending}", Provenance())
+    assert written(source, tmp_path / f"out.{ending}")["new"].tolist() == [0.5, 1.5]
