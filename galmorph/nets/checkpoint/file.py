@@ -140,8 +140,8 @@ class Checkpoint:
     def predict(self, stamps: npt.NDArray[np.float32], *, device: str = "cpu") -> FloatArray:
         """Predict calibrated probabilities.
 
-        Flips and quarter turns of the input change nothing: the network is invariant to them, or sees each stamp in the
-        eight orientations of the square and their probabilities are averaged.
+        Flips and quarter turns of the input change nothing where a network is invariant to them, or sees each stamp in
+        the eight orientations of the square and their probabilities are averaged.
 
         Parameters
         ----------
