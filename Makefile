@@ -110,7 +110,7 @@ pages: $(VENV)/.tested
 	$(PAGE) --card catalogs/checkpoints/sdss-rgb.json sdss-rgb $(STAMPS)/sdss_gz2/labels.csv --image $(STAMPS)/sdss_gz2/images.zip
 	$(PAGE) --card catalogs/checkpoints/sdss-gz1.json sdss-gz1 $(STAMPS)/sdss_gz1/labels.csv --image $(STAMPS)/sdss_gz1/images.zip
 	$(PAGE) --card catalogs/checkpoints/nircam-f200w.json nircam-f200w $(STAMPS)/ceers_f200w/votes.csv --image $(STAMPS)/ceers_f200w/images.zip
-	$(PAGE) --card catalogs/checkpoints/candels-h.json candels-h $(STAMPS)/ceers_f200w/votes.csv --image $(STAMPS)/ceers_f200w/images.zip
+	$(PAGE) --card catalogs/checkpoints/candels-h.json candels-h $(STAMPS)/candels_h_stamps/catalog.csv --image '$(STAMPS)/candels_h_stamps/*.fits.gz'
 
 clean:
 	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest $(DEMO) .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -65,7 +65,7 @@ def test_a_scheme_names_its_answers():
 def test_a_checkpoint_names_what_it_was_trained_on():
     text = words_of(galmorph.load_checkpoint("candels-h")).text
     assert "candels F160W" in text
-    assert "candels-visual" in text
+    assert "candels-shares" in text
 
 
 def test_images_name_their_survey_and_scale(images):

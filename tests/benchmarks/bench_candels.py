@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 RESULT = ROOT / "docs" / "benchmarks" / "candels.json"
 SEED = 101
-SCHEME = load_scheme("candels-visual")
+SCHEME = load_scheme("candels-shares")
 FloatArray = npt.NDArray[np.float64]
 
 

@@ -231,7 +231,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("fold", "report"))
     parser.add_argument("fold", type=int, nargs="?", default=0, help="0 to 4")
-    parser.add_argument("--pipeline", default="candels-shares")
+    parser.add_argument("--pipeline", default="candels-h")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "shares")
     parser.add_argument("--rows", type=int, help="only the first galaxies, for a trial")
     parser.add_argument("--epochs", type=int, help="of ours, instead of the pipeline's, for a trial")

@@ -63,7 +63,7 @@ def test_what_cannot_work_is_one_line_and_leaves_nothing(galmorph, tmp_path, sky
         ("candels-h", "-o", page, "--rows", "0"): "expected at least 1",
         ("candels-h", sky.catalog, "-o", page): "labels came without images",
         ("candels-h", "--image", sky.image, "-o", page): "images came without labels",
-        ("candels-h", sky.catalog, "--image", sky.image, "-o", page): "smooth_or_featured",
+        ("candels-h", sky.catalog, "--image", sky.image, "-o", page): "columns of votes (spheroid",
         ("candels-h", sky.folder / "absent.csv", "--image", sky.image, "-o", page): "absent.csv",
         ("candels-h", "--card", tmp_path / "absent.json", "-o", page): "absent.json",
     }
