@@ -76,6 +76,7 @@ def classify(
     checkpoint: str | Path | Checkpoint | None = None,
     weight: Images = (),
     rms: Images = (),
+    variance: Images = (),
     segmentation: Images = (),
     image_hdu: int | str | None = None,
     hdu: int | str | None = None,
@@ -119,13 +120,13 @@ def classify(
         Names as in ``galmorph list surveys``; three bands (``gri``) or ``RGB`` make colour stamps.
     checkpoint
         A name, a file or a loaded one; by default the one that ships for the survey and band.
-    weight, rms
-        Inverse variances, or noise, on the grids of the images.
+    weight, rms, variance
+        Inverse variances, noise (rms) or variances on the pixels of the images; one of the three.
     segmentation
         Maps of labels on the grids of the images of one band: 0 for the sky, a number for each object. Without them
         galmorph detects and deblends.
     image_hdu
-        Number or name of the HDU in every image; by default ``SCI``, or the first image of two dimensions.
+        Number or name of the HDU in every image; by default all images in it that are no maps.
     hdu
         Number or name of the table in a catalogue of several; by default the first one.
     ra, dec, x, y, id, file
@@ -203,7 +204,7 @@ def classify(
     with reporting(progress) as report_to:
         table, _ = _carried_out(
             CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
-            ImageInput(images, weight, rms, segmentation, survey, band, image_hdu),
+            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu),
             settings,
             checkpoint,
             output=output,
@@ -224,6 +225,7 @@ def measure(
     band: str | None = None,
     weight: Images = (),
     rms: Images = (),
+    variance: Images = (),
     segmentation: Images = (),
     image_hdu: int | str | None = None,
     hdu: int | str | None = None,
@@ -248,7 +250,7 @@ def measure(
     ----------
     backend
         ``'galmorph'``, or ``'sep'`` or ``'photutils'`` for the textbook values of those libraries.
-    catalog, images, survey, band, weight, rms, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
+    catalog, images, survey, band, weight, rms, variance, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
         As for :func:`classify`.
     detect, centroid, prefix, output, overwrite, progress, command
         As for :func:`classify`.
@@ -279,7 +281,7 @@ def measure(
     with reporting(progress) as report_to:
         table, _ = _carried_out(
             CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
-            ImageInput(images, weight, rms, segmentation, survey, band, image_hdu),
+            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu),
             Settings(detect=detect, centroid=centroid, backend=backend, prefix=prefix),
             network=False,
             output=output,
@@ -330,6 +332,7 @@ def train(
     band: str | None = None,
     weight: Images = (),
     rms: Images = (),
+    variance: Images = (),
     segmentation: Images = (),
     image_hdu: int | str | None = None,
     hdu: int | str | None = None,
@@ -353,7 +356,7 @@ def train(
     ----------
     labels
         Table of votes, fractions or classes, with positions or files: whatever :func:`classify` takes as a catalogue.
-    images, weight, rms, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
+    images, weight, rms, variance, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
         As for :func:`classify`.
     pipeline
         Name, file, or what :func:`load_pipeline` returned.
@@ -391,7 +394,7 @@ def train(
     with reporting(progress) as report_to, _limited(threads):
         return training.train(
             CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)),
-            ImageInput(images, weight, rms, segmentation, survey, band, image_hdu),
+            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu),
             chosen,
             Path(output),
             resume=resume,
@@ -426,8 +429,8 @@ def run(
         Folder for ``comparison.ecsv`` and a folder for each pipeline; or for the results of pipelines that classify.
     inputs
         Instead of the pipelines' ``[inputs]``: ``{"labels": "votes.csv", "images": "stamps.zip"}``, ``weight``,
-        ``rms``, ``segmentation``, ``hdu``, ``image_hdu``, ``ra``, ``dec``, ``x``, ``y``, ``id``, ``file``; to classify
-        ``catalog`` instead of ``labels``, ``survey`` and ``band``.
+        ``rms``, ``variance``, ``segmentation``, ``hdu``, ``image_hdu``, ``ra``, ``dec``, ``x``, ``y``, ``id``,
+        ``file``; to classify ``catalog`` instead of ``labels``, ``survey`` and ``band``.
     split
         Which labels are scored: ``'test'`` or ``'validation'``.
     epochs, seed, resume
@@ -548,6 +551,7 @@ def evaluate(
     band: str | None = None,
     weight: Images = (),
     rms: Images = (),
+    variance: Images = (),
     segmentation: Images = (),
     image_hdu: int | str | None = None,
     hdu: int | str | None = None,
@@ -569,7 +573,7 @@ def evaluate(
     ----------
     checkpoint
         A name, a file or a loaded one.
-    labels, images, weight, rms, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
+    labels, images, weight, rms, variance, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
         As for :func:`train`.
     survey, band
         Of the images; by default those of the checkpoint's training images.
@@ -604,7 +608,7 @@ def evaluate(
         read_card_file(card)  # rather now than after all the work
     scored = load_checkpoint(checkpoint)
     table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file))
-    asked = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu)
+    asked = ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu)
     with reporting(progress) as report_to:
         scores = scoring.evaluate_checkpoint(scored, table, asked, split=split, views=views, progress=report_to)
     if card is not None:
@@ -625,6 +629,7 @@ def calibrate(
     band: str | None = None,
     weight: Images = (),
     rms: Images = (),
+    variance: Images = (),
     segmentation: Images = (),
     image_hdu: int | str | None = None,
     hdu: int | str | None = None,
@@ -648,7 +653,7 @@ def calibrate(
     ----------
     checkpoint
         Name or file.
-    labels, images, survey, band, weight, rms, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
+    labels, images, survey, band, weight, rms, variance, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
         The labels and images that it was trained on, as for :func:`evaluate`.
     output
         File of the result, ending in ``.safetensors``; its card lies beside it.
@@ -685,7 +690,10 @@ def calibrate(
     settings = CalibrationSettings(method, sets, coverage, by_class, false_alarms)
     former = load_checkpoint(checkpoint)
     table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file))
-    asked, card = ImageInput(images, weight, rms, segmentation, survey, band, image_hdu), read_card(checkpoint)
+    asked, card = (
+        ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu),
+        read_card(checkpoint),
+    )
     with reporting(progress) as report_to:
         fitted, card = scoring.calibrate_checkpoint(former, table, asked, settings, card=card, progress=report_to)
     written: Path = _checkpoint_files().save_checkpoint(fitted, path, card)
@@ -779,6 +787,7 @@ def inspect(
     band: str | None = None,
     weight: Images = (),
     rms: Images = (),
+    variance: Images = (),
     segmentation: Images = (),
     image_hdu: int | str | None = None,
     hdu: int | str | None = None,
@@ -802,7 +811,7 @@ def inspect(
     ----------
     checkpoint
         Name or file.
-    labels, images, survey, band, weight, rms, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
+    labels, images, survey, band, weight, rms, variance, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
         Labels and the images of their galaxies, as for :func:`evaluate`; both or none.
     output
         The page if it ends with ``.html``, else a folder for ``NAME.html``, made where it does not exist.
@@ -844,7 +853,7 @@ def inspect(
     inspection.check_asked(labels=labels is not None, images=images is not None, split=split, rows=rows)
     inspection.check_page(output, Path(checkpoint).stem, overwrite=overwrite)
     catalog = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file))
-    asked = ImageInput(() if images is None else images, weight, rms, segmentation, survey, band, image_hdu)
+    asked = ImageInput(() if images is None else images, weight, rms, variance, segmentation, survey, band, image_hdu)
     table = source = None
     with ExitStack() as stack:
         if labels is None:
@@ -916,6 +925,7 @@ def open_images(
     band: str | None = None,
     weight: Images = (),
     rms: Images = (),
+    variance: Images = (),
     segmentation: Images = (),
     image_hdu: int | str | None = None,
 ) -> ImageSource:
@@ -923,7 +933,7 @@ def open_images(
 
     Parameters
     ----------
-    images, survey, band, weight, rms, segmentation, image_hdu
+    images, survey, band, weight, rms, variance, segmentation, image_hdu
         As for :func:`classify`.
 
     Raises
@@ -943,7 +953,7 @@ def open_images(
     1
     >>> images.close()
     """
-    return ImageInput(images, weight, rms, segmentation, survey, band, image_hdu).open()
+    return ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu).open()
 
 
 def load_checkpoint(checkpoint: str | Path | Checkpoint) -> Checkpoint:

@@ -134,6 +134,7 @@ def images_and_columns(catalog: Callable[[Call], CatalogInput], images: Callable
             ("images", "i.fits"),
             ("weight", "w.fits"),
             ("rms", "r.fits"),
+            ("variance", "v.fits"),
             ("segmentation", "s.fits"),
             ("survey", "nircam"),
             ("band", "F115W"),
@@ -405,6 +406,7 @@ H = {"survey": "candels", "band": "H"}
     [
         ({"weight": "w.fits"}, ImageError, "open already"),
         ({"rms": "r.fits"}, ImageError, "open already"),
+        ({"variance": "v.fits"}, ImageError, "open already"),
         ({"segmentation": "s.fits"}, ImageError, "open already"),
         ({"image_hdu": 0}, ImageError, "open already"),
         ({"survey": "sdss"}, SurveyError, "opened with"),

@@ -40,6 +40,7 @@ def add_images(command: Parser, *, required: bool = True) -> None:
     )
     group.add_argument("--weight", nargs="+", metavar="W", help="inverse-variance images on the same grids")
     group.add_argument("--rms", nargs="+", metavar="R", help="noise images on the same grids")
+    group.add_argument("--variance", nargs="+", metavar="V", help="variance images on the same grids")
     group.add_argument("--segmentation", nargs="+", metavar="SEG", help="maps of labels on the same grids (one band)")
     group.add_argument("--image-hdu", type=_hdu, metavar="HDU", help="number or name of the HDU in the images")
     group.add_argument("--survey", metavar="S", help="survey of the images; see 'galmorph list surveys'")

@@ -16,7 +16,7 @@ from galmorph.toml import expecting
 
 __all__ = ["CatalogInputs", "LabelInputs", "beside", "opened"]
 
-_LISTS = ("images", "weight", "rms", "segmentation")
+_LISTS = ("images", "weight", "rms", "variance", "segmentation")
 _FILES = ("labels", "catalog", *_LISTS)
 _LIST = expecting("a file or a list of files, or BAND=FILE for images of colour")
 _FILE = expecting("a file")
@@ -28,7 +28,7 @@ class _Inputs:
 
     Parameters
     ----------
-    images, weight, rms, segmentation
+    images, weight, rms, variance, segmentation
         As :func:`galmorph.sky.images.open_images` takes them, with ``BAND=FILE`` for colour.
     hdu, image_hdu
         Number or name of the table and of the HDU in the images.
@@ -39,6 +39,7 @@ class _Inputs:
     images: tuple[str, ...] = field(default=(), metadata=_LIST)
     weight: tuple[str, ...] = field(default=(), metadata=_LIST)
     rms: tuple[str, ...] = field(default=(), metadata=_LIST)
+    variance: tuple[str, ...] = field(default=(), metadata=_LIST)
     segmentation: tuple[str, ...] = field(default=(), metadata=_LIST)
     hdu: int | str | None = None
     image_hdu: int | str | None = None

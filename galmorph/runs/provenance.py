@@ -48,6 +48,7 @@ def provenance_of(run: Run, command: str) -> Provenance:
         f"galmorph {galmorph.__version__}: {command}",
         f"catalog: {_described(run.catalog)}",
         *(f"image: {name}" for name in _named(run.images)),
+        *(f"images: {remark}" for remark in run.images.remarks),
         *(f"flag {int(f)} {f.name}: {meaning}" for f, meaning in MEANINGS.items()),
         f"software: {', '.join(f'{n} {_version(n)}' for n in _SOFTWARE)}, Python {platform.python_version()}",
     ]

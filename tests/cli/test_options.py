@@ -20,6 +20,7 @@ Check = tuple[list[str], str, object]
 IMAGES: dict[str, Check] = {
     "--weight": (["w1.fits", "w2.fits"], "weight", ["w1.fits", "w2.fits"]),
     "--rms": (["r1.fits", "r2.fits"], "rms", ["r1.fits", "r2.fits"]),
+    "--variance": (["v1.fits", "v2.fits"], "variance", ["v1.fits", "v2.fits"]),
     "--segmentation": (["s1.fits", "s2.fits"], "segmentation", ["s1.fits", "s2.fits"]),
     "--image-hdu": (["3"], "image_hdu", 3),
     "--survey": (["sdss"], "survey", "sdss"),

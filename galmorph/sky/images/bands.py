@@ -81,6 +81,11 @@ class ColourSource:
         if any(None in twins for twins in self._same_grid):
             _check_reproject()
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Those of all bands, each once."""
+        return tuple(dict.fromkeys(remark for source in self._sources for remark in source.remarks))
+
     def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
         """Find the tile of the middle band that covers each sky position best, as `TileSource` does."""
         return self._middle.locate(ra_deg, dec_deg)

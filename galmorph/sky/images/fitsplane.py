@@ -2,43 +2,62 @@
 
 from __future__ import annotations
 
-import bz2
 import dataclasses
-import gzip
-import itertools
-import lzma
-import os
-import re
-import shutil
-import tempfile
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 from astropy.io import fits
 
 from galmorph.errors import ImageError
-from galmorph.sky.images.flux_units import CARDS
-from galmorph.sky.images.grid import SkyGrid, sky_grid
-from galmorph.sky.images.pixels import (
-    CompressedPixels,
-    MappedPixels,
-    Pixels,
-    Scaling,
-    damaged,
-    no_room,
-    quiet_headers,
+from galmorph.sky.boundary import boundary
+from galmorph.sky.images.extension import (
+    Extension,
+    Place,
+    chosen,
+    extensions_of,
+    plane_named,
+    split_extension,
+    text_card,
 )
+from galmorph.sky.images.flux_units import CARDS, softening_of
+from galmorph.sky.images.grid import SkyGrid, sky_grid
+from galmorph.sky.images.map_roles import Role
+from galmorph.sky.images.pixels import CompressedPixels, MappedPixels, Pixels, Scaling, quiet_headers
+from galmorph.sky.images.plain_file import open_again, plain_file
+from galmorph.sky.images.structure import check_structure
 
-__all__ = ["FitsPlane", "open_plane", "split_extension"]
+__all__ = ["FitsPlane", "open_planes", "path_and_place"]
 
-_DECOMPRESSORS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 # Of each BITPIX; FITS is big-endian.
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where the numbers of a plane lie in its file.
+
+    Parameters
+    ----------
+    offset, dtype
+        First byte and type; of a compressed plane they mean nothing.
+    scaling
+        How they become pixel values; of a compressed plane its reader has applied BSCALE, BZERO and BLANK.
+    leading
+        Which plane of the further axes, slowest first.
+    is_compressed
+        Whether it lies in compressed tiles.
+    """
+
+    offset: int
+    dtype: str
+    scaling: Scaling
+    leading: tuple[int, ...]
+    is_compressed: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +67,9 @@ class FitsPlane:
     Parameters
     ----------
     name
-        File name, with the HDU in brackets where one was asked for.
-    path, hdu
-        Where it is.
+        File name, with the HDU in brackets where one was asked for or the file has several.
+    path, hdu, version, plane
+        Where it is: file, HDU, its EXTVER, and plane of a cube or None.
     shape
         Rows and columns.
     cards
@@ -58,33 +77,43 @@ class FitsPlane:
         them.
     grid
         Sky grid, or None without celestial WCS.
+    storage
+        Where its numbers lie.
+    remarks
+        What of the header was not taken as it stands.
     """
 
     name: str
     path: Path
     hdu: int
+    version: int
+    plane: int | None
     shape: tuple[int, int]
     cards: dict[str, Any]
     grid: SkyGrid | None
+    storage: Storage
+    remarks: tuple[str, ...] = ()
     _ready: list[Pixels] = dataclasses.field(default_factory=list, repr=False)
 
     def pixels(self) -> Pixels:
-        """Open the plane for reading; the caller closes it."""
+        """Open the plane for reading; the caller closes it.
+
+        Raises
+        ------
+        ImageError
+            If the file is gone or shorter than it was.
+        """
         if self._ready:
             return self._ready.pop()
-        return self.pixels_of(*_opened(self.path, self.name))
+        return self.pixels_of(plain_file(self.path, self.name))
 
-    def pixels_of(self, hdus: fits.HDUList, file: IO[bytes]) -> Pixels:
+    def pixels_of(self, file: IO[bytes]) -> Pixels:
         """Take the plane from its open file, which is closed here or with the plane."""
-        hdu = hdus[self.hdu]
-        if isinstance(hdu, fits.CompImageHDU):
-            leading = hdu.header["NAXIS"] - 2
-            close = partial(_close, hdus, file)
-            return CompressedPixels(self.name, hdu.section, self.shape, leading, close=close)
-        with file, hdus:
-            header = hdu.header
-            scaling = Scaling(header.get("BSCALE", 1.0), header.get("BZERO", 0.0), header.get("BLANK"))
-            return MappedPixels(file, hdu.fileinfo()["datLoc"], self.shape, _DTYPES[header["BITPIX"]], scaling)
+        where = self.storage
+        if where.is_compressed:
+            return CompressedPixels(self.name, file, self.hdu, self.shape, where.leading, where.scaling)
+        with file:
+            return MappedPixels(file, where.offset, self.shape, where.dtype, where.scaling, self.name)
 
     def keep(self, pixels: Pixels) -> None:
         """Keep an open plane for the next call of :meth:`pixels`."""
@@ -95,32 +124,41 @@ class FitsPlane:
         while self._ready:
             self._ready.pop().close()
 
+    def is_same(self, other: FitsPlane) -> bool:
+        """Tell whether another has the very same pixels."""
+        return (self.hdu, self.plane) == (other.hdu, other.plane) and self.path.samefile(other.path)
 
-def split_extension(text: str) -> tuple[Path, int | str | None]:
+
+def path_and_place(text: str) -> tuple[Path, Place | None]:
     """Split ``image.fits[SCI]`` into the path and the HDU; a path that exists as it stands is left alone."""
-    match = re.fullmatch(r"(.+)\[(\w+)\]", text)
-    if match is None or Path(text).exists():
+    path, place = split_extension(text)
+    if place is None or Path(text).exists():
         return Path(text), None
-    return Path(match[1]), int(match[2]) if match[2].isdigit() else match[2]
+    return Path(path), place
 
 
-def open_plane(
+def open_planes(
     image: str | Path,
+    role: Role = "image",
     *,
-    hdu: int | str | None = None,
-    prefer: Sequence[str] = ("SCI",),
+    hdu: Place | None = None,
+    band: Sequence[str] = (),
     drop_sip: bool = False,
     keep_open: bool = False,
-) -> FitsPlane:
-    """Look into a FITS file and check that it has an image plane of full length.
+) -> list[FitsPlane]:
+    """Look into a FITS file and check that it has image planes of full length.
 
     Parameters
     ----------
     image
-        Path, with the HDU in brackets or not: ``image.fits[SCI]``.
+        Path, with the HDU in brackets or not: ``image.fits[SCI]``, ``image.fits[SCI,2]``.
+    role
+        What is looked for: an image, or a map that goes with one.
     hdu
-        Number or name of the HDU; by default the first image of two dimensions, if possible with one of the
-        names in `prefer`. Further axes may have length one.
+        Number or name of the HDU; by default all of the role: of images those called ``SCI`` or another name of
+        images, or else those that have no name of a map.
+    band
+        Spellings of the band, which choose among the planes of a cube.
     drop_sip
         Ignore distortion terms (SIP) of the header.
     keep_open
@@ -131,137 +169,66 @@ def open_plane(
     ImageError
         If the file is missing, truncated, not FITS, or has no such image.
     """
-    path, extension = split_extension(str(image))
+    path, place = path_and_place(str(image))
     name = Path(str(image)).name
-    hdus, file = _opened(path, name)
-    with ExitStack() as closing:
-        closing.callback(_close, hdus, file)
-        with _explained(name), quiet_headers():
-            number = _choose(hdus, hdu if extension is None else extension, prefer, name)
-        plane = _described(hdus, number, path, name, drop_sip=drop_sip)
-        if keep_open:
-            closing.pop_all()
-            plane.keep(plane.pixels_of(hdus, file))
-    return plane
-
-
-def _close(hdus: fits.HDUList, file: IO[bytes]) -> None:
-    hdus.close()
-    file.close()
-
-
-def _described(hdus: fits.HDUList, number: int, path: Path, name: str, *, drop_sip: bool) -> FitsPlane:
-    header = hdus[number].header
-    with _explained(name), quiet_headers():
-        cards = {card: h[card] for card in CARDS for h in (hdus[0].header, header) if card in h}
-        grid = sky_grid(header, _plane_shape(header), hdus, drop_sip=drop_sip, name=name)
-    return FitsPlane(name, path, number, _plane_shape(header), cards, grid)
-
-
-def _opened(path: Path, name: str) -> tuple[fits.HDUList, IO[bytes]]:
-    """Open a FITS file of full length and read its headers; explain what is wrong with any other."""
-    file = _plain_file(path, name)
+    file = plain_file(path, name)
     with ExitStack() as closing:
         closing.callback(file.close)
-        with _explained(name), quiet_headers():
-            hdus = fits.open(file, mode="readonly")
-            _check_length(hdus, os.fstat(file.fileno()).st_size, name)
-        closing.pop_all()
-    return hdus, file
+        check_structure(file, name)
+        with boundary(partial(_unreadable, name)), quiet_headers():
+            hdus = closing.enter_context(fits.open(file, mode="readonly", memmap=False, ignore_missing_simple=False))
+            extensions = chosen(extensions_of(hdus), role, hdu if place is None else place, name)
+            planes = [_described(hdus, e, path, _title(name, e, extensions), band, drop_sip) for e in extensions]
+        if keep_open:
+            _keep(planes, file)
+    return planes
 
 
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn what astropy raises for unreadable headers into an ImageError."""
-    try:
-        yield
-    except ImageError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, fits.VerifyError) as error:
-        reason = " ".join(str(error).split())
-        raise ImageError(f"image '{name}' is not readable as FITS ({reason}): give a FITS image") from error
+def _keep(planes: list[FitsPlane], file: IO[bytes]) -> None:
+    for plane in planes:
+        plane.keep(plane.pixels_of(open_again(file)))
 
 
-def _plain_file(path: Path, name: str) -> IO[bytes]:
-    """Open a file; one compressed as a whole is decompressed into a temporary one, gone when closed."""
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise ImageError(f"image '{path}' cannot be opened ({error.strerror}): give an existing FITS file") from error
-    start = file.read(6)
-    file.seek(0)
-    for magic, decompressor in _DECOMPRESSORS.items():
-        if start.startswith(magic):
-            with file:
-                return _decompressed(decompressor(file), name)
-    return file
+def _title(name: str, each: Extension, chosen_ones: list[Extension]) -> str:
+    """Return the name of a plane, which is that of the file unless it has several."""
+    return name if len(chosen_ones) == 1 else f"{name}[{each.place}]"
 
 
-def _decompressed(stream: IO[bytes], name: str) -> IO[bytes]:
-    try:
-        with tempfile.TemporaryFile(prefix="galmorph-") as plain:
-            shutil.copyfileobj(stream, plain, 1 << 20)
-            plain.seek(0)
-            return os.fdopen(os.dup(plain.fileno()), "rb")  # astropy wants a file that cannot be written
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise no_room(name, error) from error
-        raise damaged(name, error) from error
+def _unreadable(name: str, reason: str) -> ImageError:
+    return ImageError(f"image '{name}' is not readable as FITS ({reason}): give a FITS image")
 
 
-def _check_length(hdus: fits.HDUList, size: int, name: str) -> None:
-    """Read all headers, one by one: a negative length in one would send astropy round in circles."""
-    for hdu in _one_by_one(hdus):
-        place = hdu.fileinfo() if hasattr(hdu, "fileinfo") else {"datLoc": 0, "datSpan": -1}
-        if place["datSpan"] < 0:
-            raise ImageError(f"image '{name}' has an HDU with a damaged header: fetch the file again")
-        end = place["datLoc"] + _bytes_of(hdu, place["datSpan"])
-        if end > size:
-            raise ImageError(
-                f"image '{name}' is truncated: expected {end} bytes by its headers, it has {size}; fetch the file again"
-            )
+def _described(
+    hdus: fits.HDUList, each: Extension, path: Path, name: str, band: Sequence[str], drop_sip: bool
+) -> FitsPlane:
+    headers = (hdus[0].header, each.header)
+    cards = {card: text_card(header, card) for card in CARDS for header in headers if card in header}
+    inherits = hdus[0].header.get("NAXIS", 0) == 0 and text_card(each.header, "INHERIT") is not False
+    plane = plane_named(each, band, name)
+    grid, remarks = sky_grid(
+        each.header,
+        each.shape,
+        hdus,
+        primary=hdus[0].header if inherits and each.number > 0 else None,
+        drop_sip=drop_sip,
+        name=name,
+    )
+    storage = _storage(hdus[each.number], plane, softening_of(cards))
+    return FitsPlane(name, path, each.number, each.version, plane, each.shape, cards, grid, storage, remarks)
 
 
-def _one_by_one(hdus: fits.HDUList) -> Iterator[Any]:
-    for number in itertools.count():
-        try:
-            hdu = hdus[number]
-        except IndexError:
-            return
-        yield hdu
-
-
-def _bytes_of(hdu: Any, padded: int) -> int:
-    """Bytes of data in an HDU, without the padding that careless writers leave out."""
-    if padded and hdu.is_image and not isinstance(hdu, fits.CompImageHDU):
-        return int(hdu.size)
-    return max(padded - 2879, 0)
-
-
-def _choose(hdus: fits.HDUList, hdu: int | str | None, prefer: Sequence[str], name: str) -> int:
-    planes = [n for n, h in enumerate(hdus) if h.is_image and _plane_shape(h.header) != (0, 0)]
-    if hdu is not None:
-        return _asked(hdus, hdu, planes, name)
-    if not planes:
-        raise ImageError(f"image '{name}' has no image of two dimensions in its {len(hdus)} HDUs: give another file")
-    named = [n for wanted in prefer for n in planes if hdus[n].name == wanted]
-    return (named or planes)[0]
-
-
-def _asked(hdus: fits.HDUList, hdu: int | str, planes: list[int], name: str) -> int:
-    try:
-        number = hdus.index_of(hdu) if isinstance(hdu, str) else range(len(hdus))[hdu]
-    except (KeyError, IndexError):
-        number = -1
-    if number not in planes:
-        choices = ", ".join(f"{n} {hdus[n].name}".strip() for n in planes) or "none"
-        raise ImageError(f"image '{name}' has no image of two dimensions in HDU '{hdu}': such are {choices}; name one")
-    return number
-
-
-def _plane_shape(header: fits.Header) -> tuple[int, int]:
-    """Rows and columns; (0, 0) if this is not one plane."""
-    axes = [header[f"NAXIS{n + 1}"] for n in range(header.get("NAXIS", 0))]
-    if len(axes) < 2 or min(axes) < 1 or max(axes[2:], default=1) > 1:
-        return 0, 0
-    return axes[1], axes[0]
+def _storage(hdu: Any, plane: int | None, softening: tuple[float, float] | None) -> Storage:
+    header = hdu.header
+    further = [header[f"NAXIS{n}"] for n in range(header["NAXIS"], 2, -1)]
+    leading = tuple(int(n) for n in np.unravel_index(plane or 0, further)) if further else ()
+    if isinstance(hdu, fits.CompImageHDU):
+        return Storage(0, "", Scaling(softening=softening), leading, is_compressed=True)
+    dtype = _DTYPES[header["BITPIX"]]
+    skipped = (plane or 0) * header["NAXIS1"] * header["NAXIS2"] * abs(header["BITPIX"]) // 8
+    scaling = Scaling(
+        float(header.get("BSCALE", 1.0)),
+        float(header.get("BZERO", 0.0)),
+        None if header.get("BLANK") is None else int(header["BLANK"]),
+        softening,
+    )
+    return Storage(hdu.fileinfo()["datLoc"] + skipped, dtype, scaling, leading, is_compressed=False)

@@ -4,38 +4,58 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
+
+from astropy import units as u
 
 from galmorph.sky.survey import Band, surface_brightness_mjysr
 
-__all__ = ["CARDS", "filter_of", "is_flux_unit", "zero_point_of"]
+__all__ = ["CARDS", "filter_of", "is_flux_unit", "softening_of", "unit_remark", "zero_point_of"]
 
+_ZERO_POINT_CARDS = (
+    *("ABMAGZP", "ABZP", "MAGZERO", "ZEROPNT", "MAGZPT", "PHOTZP", "MAGZP", "ZEROPOINT", "MAGZEROP", "ZEROPT"),
+    *("MAGZPAB", "ZPAB", "AB_ZP", "ZP_AB", "ZPT", "ZP"),
+)
+_FILTER_CARDS = ("FILTER", "FILTER1", "FILTER2", "FILTNAM", "FILTNAM1", "BAND")
 CARDS = (
-    *("BUNIT", "EXPTIME", "PHOTFNU", "PHOTFLAM", "PHOTPLAM", "PHOTMJSR"),
-    *("ABMAGZP", "ABZP", "MAGZERO", "ZEROPNT", "MAGZPT", "PHOTZP"),
-    *("FILTER", "FILTER1", "FILTER2", "FILTNAM", "FILTNAM1", "BAND"),
+    *("BUNIT", "EXPTIME", "PHOTFNU", "PHOTFLAM", "PHOTPLAM", "PHOTMJSR", "FLUXMAG0", "ABMAGFAC", "BSOFTEN", "BOFFSET"),
+    *_ZERO_POINT_CARDS,
+    *_FILTER_CARDS,
 )
 """Header cards that say what the pixels are."""
 
-_ZERO_POINT_CARDS = ("ABMAGZP", "ABZP", "MAGZERO", "ZEROPNT", "MAGZPT", "PHOTZP")
-_FILTER_CARDS = ("FILTER", "FILTER1", "FILTER2", "FILTNAM", "FILTNAM1", "BAND")
 # A maggy is the flux of AB magnitude 0.
 _JY_PER_UNIT = {"Jy": 1.0, "mJy": 1e-3, "uJy": 1e-6, "nJy": 1e-9, "nanomaggy": 3.631e-6, "maggy": 3631.0}
 _SPELLINGS = (
     (r"(?i:jansky|janskys)\b", "Jy"),
-    (r"(?i:micro|µ)(?=Jy)", "u"),
+    (r"(?i:micro|µ|μ)(?=Jy)", "u"),
     (r"(?i:nano)(?=Jy)", "n"),
     (r"(?i:milli)(?=Jy)", "m"),
     (r"(?i:mega)(?=Jy)", "M"),
+    (r"(?<![A-Za-z])([munMUNk]?)J[Yy](?![a-z])", lambda match: match[1].replace("U", "u").replace("N", "n") + "Jy"),
     (r"(?i:nmgy|nanomaggie)s?\b", "nanomaggy"),
     (r"(?i:nanomaggies|nanomaggys)\b", "nanomaggy"),
     (r"(?i:maggies|mgy)\b", "maggy"),
-    (r"\s*[./]?\s*sr(-1|\^-1|\*\*-1)?$", "/sr"),
+    (r"\s*[./]?\s*(?i:sr)(-1|\^-1|\*\*-1)?$", "/sr"),
     (r"\s*/\s*(pixel|pix)$", ""),
 )
 _UNIT = re.compile(r"(?P<factor>\d[\d.]*(?:[eE][+-]?\d+)?)?\s*\*?\s*(?P<unit>[A-Za-z]+(?:/sr)?)")
-_COUNTS = re.compile(r"(?i)^(electrons?|e-?|counts?|adu|dn)$")
+_COUNTS = re.compile(r"(?i)^(electrons?|e-?|counts?|cts?|adu|dn|photons?)$")
+_RATES = re.compile(
+    r"(?i)^(electrons?|e-?|counts?|cts?|adu|dn|photons?)\s*(/|\.|\*)?\s*(s|sec|second)(-1|\^-1|\*\*-1)?$"
+)
+# What astropy would read as another unit, or not at all.
+_WORDS = (
+    (r"(?<![A-Za-z])(ANGSTROMS?|angstroms?|Ang|ang|A)(?![A-Za-z])", "Angstrom"),
+    (r"(?i)\bsqarcsec\b|\barcsec\s*sq\b|\bsq\.?\s*arcsec\b", "arcsec2"),
+    (r"(?i)\bergs\b", "erg"),
+    (r"(?<=[\d.])(?=[munk]?Jy)", " "),
+    (r"\s*(/|\.)?\s*(?i:pixel|pix)(-1|\^-1|\*\*-1)?\b", ""),
+)
+_LONGEST_UNIT = 68  # characters that a card holds
 
 
 def zero_point_of(header: Mapping[str, Any], band: Band | None, scale_arcsec: float) -> float:
@@ -43,8 +63,9 @@ def zero_point_of(header: Mapping[str, Any], band: Band | None, scale_arcsec: fl
 
     In this order: the unit (BUNIT) where it is a flux or a surface brightness; PHOTFNU (jansky per unit);
     PHOTFLAM with PHOTPLAM (HST: ``-2.5 log10 PHOTFLAM - 5 log10 PHOTPLAM - 2.408``); PHOTMJSR (JWST count
-    rates); a card with the zero point itself; the band's nominal value. Images in total counts are divided by
-    EXPTIME where the calibration is one of count rates.
+    rates); the flux of magnitude 0 (FLUXMAG0), or of one unit in maggies (ABMAGFAC); a card with the zero point
+    itself; the band's nominal value. Images in total counts are divided by EXPTIME where the calibration is one of
+    count rates. Fluxes per wavelength need PHOTPLAM, in angstrom.
 
     Parameters
     ----------
@@ -63,7 +84,7 @@ def zero_point_of(header: Mapping[str, Any], band: Band | None, scale_arcsec: fl
     28.9
     """
     for zero_point in (
-        _from_unit(str(header.get("BUNIT", "")), scale_arcsec),
+        _from_unit(_bunit(header), scale_arcsec, _number(header, "PHOTPLAM")),
         _from_rates(header, scale_arcsec) + _exposure_mag(header),
         _from_cards(header),
     ):
@@ -88,22 +109,85 @@ def is_flux_unit(text: str) -> bool:
 
     Examples
     --------
-    >>> [is_flux_unit(text) for text in ("10 nJy", "MJy / sr", "erg / (s cm2 Hz)", "electron / s")]
-    [True, True, False, False]
+    >>> [is_flux_unit(text) for text in ("10 nJy", "uJy/arcsec2", "erg / (s cm2 Hz)", "electron / s", "nonsense")]
+    [True, True, True, False, False]
     """
     return math.isfinite(_from_unit(text, 1.0))
 
 
-def _from_unit(text: str, scale_arcsec: float) -> float:
+def unit_remark(header: Mapping[str, Any]) -> str | None:
+    """Say that a unit is not understood, if it is neither a flux nor counts; None where there is nothing to say.
+
+    Examples
+    --------
+    >>> unit_remark({"BUNIT": "Jy/beam"})
+    "BUNIT 'Jy/beam' is not understood: other cards or the survey say what a unit is"
+    >>> unit_remark({"BUNIT": "electron/s"})
+    """
+    text = _bunit(header)
+    is_known = (
+        _COUNTS.match(text) or _RATES.match(text) or text.lower() in ("", "none", "unknown", "1", "dimensionless")
+    )
+    if is_known or math.isfinite(_from_unit(text, 1.0, _number(header, "PHOTPLAM"))):
+        return None
+    return f"BUNIT '{text}' is not understood: other cards or the survey say what a unit is"
+
+
+def softening_of(header: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return BOFFSET and BSOFTEN of pixels that are inverse hyperbolic sines of a flux; None of linear ones."""
+    softening, offset = _number(header, "BSOFTEN"), _number(header, "BOFFSET")
+    if not (math.isfinite(softening) and softening > 0):
+        return None
+    return (offset if math.isfinite(offset) else 0.0), softening
+
+
+def _bunit(header: Mapping[str, Any]) -> str:
+    return str(header.get("BUNIT", "")).strip()[:_LONGEST_UNIT]
+
+
+def _from_unit(text: str, scale_arcsec: float, pivot_angstrom: float = math.nan) -> float:
+    spelled = text.strip()
     for pattern, spelling in _SPELLINGS:
-        text = re.sub(pattern, spelling, text.strip())
-    match = _UNIT.fullmatch(text)
-    if match is None:
-        return math.nan
+        spelled = re.sub(pattern, spelling, spelled.strip())
+    match = _UNIT.fullmatch(spelled)
+    if match is None or (match["unit"] not in _JY_PER_UNIT and match["unit"] != "MJy/sr"):
+        return _mag_of_flux(*_parsed(spelled), scale_arcsec, pivot_angstrom)
     factor = float(match["factor"] or 1)
     if match["unit"] == "MJy/sr":
         return _mag_of_mjysr(factor, scale_arcsec)
-    return _mag_of_jy(factor * _JY_PER_UNIT.get(match["unit"], math.nan))
+    return _mag_of_jy(factor * _JY_PER_UNIT[match["unit"]])
+
+
+@cache
+def _parsed(text: str) -> tuple[float, str]:
+    """Return a unit as a number of Jy, MJy/sr, or erg/s/cm2/A, by itself or per sr; and which: '' for none of them."""
+    for pattern, spelling in _WORDS:
+        text = re.sub(pattern, spelling, text)
+    maggies = re.findall(r"\b(?:nano)?maggy\b", text)
+    plain = re.sub(r"\b(?:nano)?maggy\b", "Jy", text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", u.UnitsWarning)
+        try:
+            unit = u.Unit(plain)
+        except (ValueError, TypeError, OverflowError, ZeroDivisionError, RecursionError):
+            return math.nan, ""
+    factor = _JY_PER_UNIT[maggies[0]] if len(maggies) == 1 else 1.0
+    for name, physical in _PHYSICAL.items():
+        if isinstance(unit, u.UnitBase) and unit.is_equivalent(physical):
+            return factor * float(unit.to(physical)), name
+    return math.nan, ""
+
+
+_PER_WAVELENGTH = u.erg / (u.s * u.cm**2 * u.AA)
+_PHYSICAL = {"nu": u.Jy, "nu/sr": u.MJy / u.sr, "lambda": _PER_WAVELENGTH, "lambda/sr": _PER_WAVELENGTH / u.sr}
+_JY_PER_LAMBDA2 = 1e23 / 2.99792458e18
+"""Jansky of one erg/s/cm2/A at a pivot wavelength of one angstrom: the wavelength squared over the speed of light."""
+
+
+def _mag_of_flux(value: float, kind: str, scale_arcsec: float, pivot_angstrom: float) -> float:
+    if kind.startswith("lambda"):
+        value *= _JY_PER_LAMBDA2 * pivot_angstrom**2 * (1e-6 if kind.endswith("/sr") else 1.0)
+    return _mag_of_mjysr(value, scale_arcsec) if kind.endswith("/sr") else _mag_of_jy(value)
 
 
 def _from_rates(header: Mapping[str, Any], scale_arcsec: float) -> float:
@@ -120,13 +204,24 @@ def _from_rates(header: Mapping[str, Any], scale_arcsec: float) -> float:
 def _exposure_mag(header: Mapping[str, Any]) -> float:
     """Magnitudes to add where the pixels are total counts: 2.5 log10 of the exposure time in seconds."""
     seconds = _number(header, "EXPTIME")
-    if _COUNTS.match(str(header.get("BUNIT", "")).strip()) and seconds > 0:
+    if _COUNTS.match(_bunit(header)) and seconds > 0:
         return 2.5 * math.log10(seconds)
     return 0.0
 
 
+_PS1_ZERO_POINT = 25.0
+"""AB magnitude of one count per second in Pan-STARRS stacks (Waters et al. 2020, ApJS 251, 4)."""
+
+
 def _from_cards(header: Mapping[str, Any]) -> float:
     values = [_number(header, card) for card in _ZERO_POINT_CARDS]
+    if (flux := _number(header, "FLUXMAG0")) > 0:  # HSC and LSST
+        values.append(2.5 * math.log10(flux))
+    if 0 < (maggies := _number(header, "ABMAGFAC")) < 1:
+        values.append(-2.5 * math.log10(maggies))
+    seconds = _number(header, "EXPTIME")
+    if softening_of(header) is not None and seconds > 0:
+        values.append(_PS1_ZERO_POINT + 2.5 * math.log10(seconds))
     return next((value for value in values if 0 < value < 60), math.nan)
 
 
@@ -141,5 +236,11 @@ def _mag_of_mjysr(brightness_mjysr: float, scale_arcsec: float) -> float:
 
 
 def _number(header: Mapping[str, Any], card: str) -> float:
+    """Return the number of a card, also of one that is written as text; NaN where there is none."""
     value = header.get(card)
-    return float(value) if isinstance(value, (int, float)) else math.nan
+    if isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value) if isinstance(value, (int, float, str)) else math.nan
+    except (ValueError, OverflowError):
+        return math.nan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,25 @@ from astropy.wcs import WCS, FITSFixedWarning
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from galmorph.errors import ImageError
+from galmorph.sky.boundary import boundary
+from galmorph.sky.images.extension import text_card
 
 __all__ = ["SkyGrid", "sky_grid", "unit_vectors"]
 
 DoubleArray = npt.NDArray[np.float64]
 
 _SIP_CARD = re.compile(r"(A|B|AP|BP)_(ORDER|DMAX|\d+_\d+)")
+_SQUARE, _LEAST_SQUARE = 0.99, 0.9
+"""Below the first ratio of sides, images are measured with a warning, below the second not at all."""
+_SAME_SCALE = 5e-3
+"""Relative difference up to which the scale of the reference pixel stands for the middle of the image."""
 _MARGIN_DEG = 1e-3
 """Added to the radius within which positions are projected: more than rounding, less than an image."""
+
+
+def _scales(jacobians: DoubleArray) -> DoubleArray:
+    """Return the square root of the area of pixels."""
+    return np.asarray(np.sqrt(np.abs(np.linalg.det(jacobians))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +55,52 @@ class SkyGrid:
 
     @cached_property
     def scale_arcsec(self) -> float:
-        """Pixel scale in arcsec: the square root of the area of the reference pixel."""
-        return float(np.sqrt(self.wcs.proj_plane_pixel_area().to_value("arcsec2")))
+        """Pixel scale in arcsec: the square root of the area of the middle pixel.
+
+        That of the reference pixel is taken where both agree, as they do but for projections whose reference is far
+        from the image.
+        """
+        nominal = float(np.sqrt(self.wcs.proj_plane_pixel_area().to_value("arcsec2")))
+        middle = float(_scales(self._jacobians[-1:])[0])
+        return nominal if abs(middle - nominal) < _SAME_SCALE * nominal else middle
+
+    @cached_property
+    def squareness(self) -> float:
+        """Ratio of the shorter to the longer axis of a circle on the sky, in pixels, where the image is worst.
+
+        It is 1 for square pixels, however they are turned.
+        """
+        sides = np.linalg.svd(self._jacobians, compute_uv=False)
+        return float((sides[:, 1] / sides[:, 0]).min())
+
+    @cached_property
+    def is_even(self) -> bool:
+        """Whether the pixel scale is the same all over the image."""
+        return bool(np.all(np.abs(_scales(self._jacobians) / self.scale_arcsec - 1) < _SAME_SCALE))
+
+    def scale_at(self, x: float, y: float) -> float:
+        """Return the pixel scale in arcsec at a 0-based pixel position."""
+        return self.scale_arcsec if self.is_even else float(_scales(self.jacobians([x], [y]))[0])
+
+    def jacobians(self, x: npt.ArrayLike, y: npt.ArrayLike) -> DoubleArray:
+        """Return arcsec towards (east, north) per pixel along (x, y) at 0-based pixel positions, (N, 2, 2)."""
+        columns, rows = np.ravel(x).astype(np.float64), np.ravel(y).astype(np.float64)
+        step = np.array([[-0.5, 0.5, 0.0, 0.0], [0.0, 0.0, -0.5, 0.5]])
+        directions = unit_vectors(*self.to_sky(columns[:, None] + step[0], rows[:, None] + step[1]))
+        ends = directions.reshape(-1, 4, 3)
+        ra, dec = (np.radians(angle)[:, None] for angle in self.to_sky(columns, rows))
+        east = np.concatenate([-np.sin(ra), np.cos(ra), np.zeros_like(ra)], axis=1)
+        north = np.concatenate([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)], axis=1)
+        along = np.stack([ends[:, 1] - ends[:, 0], ends[:, 3] - ends[:, 2]], axis=2)  # (N, 3, 2)
+        return np.degrees(np.stack([east, north], axis=1) @ along) * 3600
+
+    @cached_property
+    def _jacobians(self) -> DoubleArray:
+        """Those of the corner pixels and, last, of the middle."""
+        height, width = self.shape
+        x = np.array([0.0, width - 1.0, 0.0, width - 1.0, (width - 1) / 2])
+        y = np.array([0.0, 0.0, height - 1.0, height - 1.0, (height - 1) / 2])
+        return self.jacobians(x, y)
 
     def to_sky(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
         """Return ICRS degrees of 0-based pixel positions; NaN outside the projection."""
@@ -122,43 +177,129 @@ class SkyGrid:
 
 
 def sky_grid(
-    header: fits.Header, shape: tuple[int, int], hdus: fits.HDUList, *, drop_sip: bool, name: str
-) -> SkyGrid | None:
-    """Read the celestial WCS of a header; None if it has none.
+    header: fits.Header,
+    shape: tuple[int, int],
+    hdus: fits.HDUList,
+    *,
+    primary: fits.Header | None = None,
+    drop_sip: bool,
+    name: str,
+) -> tuple[SkyGrid | None, tuple[str, ...]]:
+    """Read the celestial WCS of a header, None if it has none; and say what was not taken as it stands.
 
     Distortion terms (SIP) are left out where `drop_sip` says so, and where CTYPE does not announce them:
     drizzled images often carry those of an exposure.
+
+    Parameters
+    ----------
+    primary
+        Header of the primary HDU, where it holds for an extension that has no WCS itself.
 
     Raises
     ------
     ImageError
         If the header has a WCS that cannot be understood.
     """
-    announced = all(str(header.get(f"CTYPE{n}", "")).strip().endswith("-SIP") for n in (1, 2))
-    cleaned = header if announced and not drop_sip else _without_sip(header)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FITSFixedWarning)
-            warnings.filterwarnings("ignore", "The WCS transformation has more axes", AstropyUserWarning)
-            wcs = WCS(cleaned, fobj=hdus, naxis=2)
-    except (ValueError, KeyError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    own = header if primary is None or "CTYPE1" in header else _inherited(header, primary)
+    announced = all(str(text_card(own, f"CTYPE{n}")).strip().endswith("-SIP") for n in (1, 2))
+    cleaned = own if announced and not drop_sip else _without_sip(own)
+    cleaned, remarks = _with_known_frame(cleaned)
+    _check_numbers(cleaned, name)
+    with boundary(partial(_not_understood, name)), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        warnings.filterwarnings("ignore", "The WCS transformation has more axes", AstropyUserWarning)
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="astropy.wcs")
+        wcs = _celestial(cleaned, hdus)
+        if wcs is None:
+            return None, remarks
+        grid = SkyGrid(wcs, shape)
+        sound = bool(np.isfinite(grid.scale_arcsec) and grid.scale_arcsec > 0)
+    if sound and not grid.squareness > _LEAST_SQUARE:
         raise ImageError(
-            f"image '{name}' has a WCS that cannot be understood ({reason}): correct its header"
-        ) from error
-    return SkyGrid(wcs, shape) if wcs.has_celestial else None
+            f"image '{name}' has pixels that are not square on the sky, {grid.squareness:.2f} times as wide as long: "
+            "expected square ones, or galaxies change their shape and size; resample it, with reproject or SWarp"
+        )
+    if sound and grid.squareness < _SQUARE:
+        remarks = (
+            *remarks,
+            "pixels are not square on the sky, by more than 1 %: ellipticities and sizes are off by that",
+        )
+    return (grid, remarks) if sound else (None, (*remarks, "the WCS has pixels without an area: taken as none"))
+
+
+_NUMBER_CARD = re.compile(r"(CRPIX|CRVAL|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|EQUINOX|LONPOLE|LATPOLE")
+
+
+def _check_numbers(header: fits.Header, name: str) -> None:
+    """Refuse cards of the WCS without the number that they should have, which its reader would take for their default.
+
+    Raises
+    ------
+    ImageError
+        If there is one.
+    """
+    for card in (card for card in header if _NUMBER_CARD.fullmatch(card)):
+        value = text_card(header, card)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+            raise _not_understood(name, f"{card} = {value!r} is no number")
+
+
+def _not_understood(name: str, reason: str) -> ImageError:
+    reason = reason.replace("ERROR ", "").rpartition(": ")[2] if reason.startswith("ERROR") else reason
+    return ImageError(f"image '{name}' has a WCS that cannot be understood ({reason}): correct its header")
+
+
+def _celestial(header: fits.Header, hdus: fits.HDUList) -> WCS | None:
+    """Read a whole WCS, which mends spellings, and keep its axes on the sky; None where the pixels have none."""
+    wcs = WCS(header, fobj=hdus)
+    if not wcs.has_celestial or {wcs.wcs.lng, wcs.wcs.lat} != {0, 1}:
+        return None
+    return wcs if wcs.naxis == 2 else wcs.celestial
+
+
+_WCS_CARD = re.compile(
+    r"(CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CROTA|PC|CD|PV|PS|LONPOLE|LATPOLE|RADESYS|EQUINOX|A_|B_|AP_|BP_)"
+)
+
+
+def _inherited(header: fits.Header, primary: fits.Header) -> fits.Header:
+    """Add the WCS of the primary HDU to the header of an extension that has none."""
+    merged = header.copy()
+    for card in primary:
+        if _WCS_CARD.match(card) and card not in merged:
+            merged[card] = text_card(primary, card)
+    return merged
+
+
+# Of the FITS standard 4.0, table 24.
+_FRAMES = ("ICRS", "FK5", "FK4", "FK4-NO-E", "GAPPT")
+
+
+def _with_known_frame(header: fits.Header) -> tuple[fits.Header, tuple[str, ...]]:
+    """Spell the frame as the standard does; what is no frame counts as ICRS, and is told."""
+    card = next((card for card in ("RADESYS", "RADECSYS") if card in header), None)
+    if card is None:
+        return header, ()
+    text = str(text_card(header, card)).strip()
+    if text in _FRAMES or not text:
+        return header, ()
+    mended = header.copy()
+    mended[card] = text.upper() if text.upper() in _FRAMES else "ICRS"
+    if text.upper() in _FRAMES:
+        return mended, ()
+    return mended, (f"{card} '{text}' is no frame of the FITS standard: taken as ICRS",)
 
 
 def _without_sip(header: fits.Header) -> fits.Header:
     terms = [card for card in header if _SIP_CARD.fullmatch(card)]
-    ctypes = [c for c in ("CTYPE1", "CTYPE2") if str(header.get(c, "")).strip().endswith("-SIP")]
+    ctypes = [c for c in ("CTYPE1", "CTYPE2") if str(text_card(header, c)).strip().endswith("-SIP")]
     if not terms and not ctypes:
         return header
     cleaned = header.copy()
     for card in terms:
         del cleaned[card]
     for card in ctypes:
-        cleaned[card] = str(header[card]).strip().removesuffix("-SIP")
+        cleaned[card] = str(text_card(header, card)).strip().removesuffix("-SIP")
     return cleaned
 
 

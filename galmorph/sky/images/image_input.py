@@ -28,8 +28,8 @@ class ImageInput:
     images
         As :func:`galmorph.sky.images.open_images` takes them, or an open source. What is in memory is put into files
         once, on first use; they go away with this input and the sources that it opened.
-    weight, rms, segmentation
-        Inverse variances, or noise, and maps of labels, on the grids of the images.
+    weight, rms, variance, segmentation
+        Inverse variances, or noise, or variances, and maps of labels, on the grids of the images.
     survey
         A name, the path of a file, or a survey that was read; for an open source the one that it was opened with.
     band
@@ -41,6 +41,7 @@ class ImageInput:
     images: Images
     weight: Images = ()
     rms: Images = ()
+    variance: Images = ()
     segmentation: Images = ()
     survey: str | Path | Survey | None = None
     band: str | None = None
@@ -66,6 +67,7 @@ class ImageInput:
             files.images,
             weight=files.weight,
             rms=files.rms,
+            variance=files.variance,
             segmentation=files.segmentation,
             survey=survey,
             band=self.band,
@@ -83,8 +85,15 @@ class ImageInput:
         """
         if is_open(self.images):
             return self
-        files = store(self.images, self.weight, self.rms, self.segmentation)
-        return replace(self, images=files.images, weight=files.weight, rms=files.rms, segmentation=files.segmentation)
+        files = store(self.images, self.weight, self.rms, self.variance, self.segmentation)
+        return replace(
+            self,
+            images=files.images,
+            weight=files.weight,
+            rms=files.rms,
+            variance=files.variance,
+            segmentation=files.segmentation,
+        )
 
     def release(self) -> None:
         """Let go of the files of images in memory: once no source reads them, they are removed."""
@@ -129,8 +138,8 @@ class ImageInput:
         return band_names(self.known_survey(), self.band)
 
     def _check_open(self, source: ImageSource, survey: Survey | None) -> None:
-        for name, value in (("weight", self.weight), ("rms", self.rms), ("segmentation", self.segmentation)):
-            if not _is_nothing(value):
+        for name in ("weight", "rms", "variance", "segmentation"):
+            if not _is_nothing(getattr(self, name)):
                 raise ImageError(_too_late(name))
         if self.hdu is not None:
             raise ImageError(_too_late("hdu"))

@@ -23,6 +23,7 @@ from galmorph.errors import ImageError
 from galmorph.sky.images.flux_units import CARDS
 from galmorph.sky.images.image_file import ImageFile
 from galmorph.sky.images.image_header import header_of, unit_card
+from galmorph.sky.images.map_roles import Role
 
 __all__ = ["ACCEPTED", "AnyPath", "ImageFile", "Images", "Paths", "Stored", "store"]
 
@@ -51,12 +52,25 @@ class Stored:
     images: Paths
     weight: Paths
     rms: Paths
+    variance: Paths
     segmentation: Paths
     files: tuple[ImageFile, ...] = ()
     """The handles among them: whoever reads the files keeps these."""
 
+    @property
+    def maps(self) -> dict[Role, Paths]:
+        """The maps of each role."""
+        return {
+            "weight": self.weight,
+            "rms": self.rms,
+            "variance": self.variance,
+            "segmentation": self.segmentation,
+        }
 
-def store(images: Images, weight: Images = (), rms: Images = (), segmentation: Images = ()) -> Stored:
+
+def store(
+    images: Images, weight: Images = (), rms: Images = (), variance: Images = (), segmentation: Images = ()
+) -> Stored:
     """Put what is in memory into files; paths stay as they are.
 
     Parameters
@@ -64,7 +78,7 @@ def store(images: Images, weight: Images = (), rms: Images = (), segmentation: I
     images
         One or several images, or one or several for each band in a mapping; :data:`ACCEPTED` says what an image is.
         Masked pixels become NaN, the uncertainty of NDData its weight.
-    weight, rms, segmentation
+    weight, rms, variance, segmentation
         Likewise; no uncertainty is looked for in them.
 
     Raises
@@ -75,11 +89,17 @@ def store(images: Images, weight: Images = (), rms: Images = (), segmentation: I
     shelf = _Shelf()
     stored = {
         kind: _each(of_kind, partial(shelf.path_of, kind=kind))
-        for kind, of_kind in (("image", images), ("weight", weight), ("rms", rms), ("segmentation", segmentation))
+        for kind, of_kind in (
+            ("image", images),
+            ("weight", weight),
+            ("rms", rms),
+            ("variance", variance),
+            ("segmentation", segmentation),
+        )
     }
     weights = _each(images, shelf.weight_of)
     if _any(weights):
-        if _any(stored["weight"]) or _any(stored["rms"]):
+        if any(_any(stored[kind]) for kind in ("weight", "rms", "variance")):
             raise ImageError("an image has an uncertainty, and weights were given too: expected one; leave one out")
         if not _all(weights):
             raise ImageError("some of the images have an uncertainty and some have none: expected it for all or none")
@@ -243,8 +263,8 @@ def _nddata_header(image: Any) -> fits.Header:
     return header
 
 
-def _inverse_variance(image: Any) -> npt.NDArray[np.float32]:
-    """Return the inverse variance of NDData in its unit, float32, 0 where it is not known or masked."""
+def _inverse_variance(image: Any) -> npt.NDArray[np.floating[Any]]:
+    """Return the inverse variance of NDData in its unit, 0 where it is not known or masked."""
     uncertainty = image.uncertainty
     kind = _UNCERTAINTIES.get(uncertainty.uncertainty_type)
     if kind is None:
@@ -255,11 +275,13 @@ def _inverse_variance(image: Any) -> npt.NDArray[np.float32]:
     # In single precision first, as weights of files are read.
     values = np.asarray(uncertainty.array).astype(np.float32)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        weight = kind(values) * np.float32(_factor(image))
+        weight: npt.NDArray[Any] = kind(values) * np.float32(_factor(image))
+        if not np.isfinite(weight[values > 0]).all():  # of CGS fluxes the inverse square leaves single precision
+            weight = kind(values.astype(np.float64)) * _factor(image)
     good = np.isfinite(weight) & (values > 0)
     if image.mask is not None:
         good &= ~np.broadcast_to(image.mask, good.shape)
-    return np.where(good, weight, np.float32(0))
+    return np.where(good, weight, weight.dtype.type(0))
 
 
 def _factor(image: Any) -> float:

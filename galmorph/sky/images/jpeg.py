@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import math
-import struct
+import unicodedata
 import warnings
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from galmorph.errors import ImageError
+from galmorph.sky.boundary import boundary
 from galmorph.sky.colour import linear_intensity
 from galmorph.sky.cutout import Cutout, FloatArray
 from galmorph.sky.images.source import DoubleArray, Located, nowhere, source_html
@@ -29,18 +29,10 @@ __all__ = ["DISPLAY_SUFFIXES", "JpegSource", "open_stamps"]
 DISPLAY_SUFFIXES = (".jpg", ".jpeg", ".png")
 """File names of display stamps end in one of these."""
 
-_DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-    RuntimeError,
-    EOFError,
-)
-"""What Pillow and zipfile raise for damaged, encrypted or unknown files."""
-
+MOST_STAMP_BYTES = 1 << 26
+"""Bytes of a file of a stamp, packed or not: pictures of the limit of pixels have fewer."""
+MOST_STAMP_PIXELS = 1 << 24
+"""Pixels of a stamp, 4096 x 4096: more is a mosaic, and takes 16 bytes each while it is read."""
 
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 
@@ -61,14 +53,16 @@ class _Zip:
     """Files in a zip archive, read one by one."""
 
     def __init__(self, path: Path) -> None:
-        try:
+        with boundary(
+            lambda reason: ImageError(f"'{path}' cannot be opened as a zip file ({reason}): give a sound one")
+        ):
             self._zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise ImageError(f"'{path}' cannot be opened as a zip file ({error}): give a sound archive") from error
         self.names = [name for name in self._zip.namelist() if is_stamp(name)]
 
     def read(self, name: str) -> bytes:
-        return self._zip.read(name)
+        _check_bytes(self._zip.getinfo(name).file_size)
+        with self._zip.open(name) as stream:
+            return stream.read(MOST_STAMP_BYTES)
 
     def close(self) -> None:
         self._zip.close()
@@ -81,19 +75,32 @@ class _Files:
         self._paths: dict[str, Path] = {}
         for path in paths:
             inside = [p for p in sorted(path.rglob("*")) if is_stamp(p.name)] if path.is_dir() else [path]
+            inside = [p for p in inside if p.is_file()]  # reading a pipe would wait for ever
             self._paths |= {(p.relative_to(path).as_posix() if path.is_dir() else p.name): p for p in inside}
         self.names = list(self._paths)
 
     def read(self, name: str) -> bytes:
+        _check_bytes(self._paths[name].stat().st_size)
         return self._paths[name].read_bytes()
 
     def close(self) -> None:
         """Nothing is open."""
 
 
+def _check_bytes(size: int) -> None:
+    if size > MOST_STAMP_BYTES:
+        raise ValueError(f"it has {size} bytes, more than {MOST_STAMP_BYTES} (MOST_STAMP_BYTES)")
+
+
+def _check_pixels(size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MOST_STAMP_PIXELS:
+        raise ValueError(f"it has {width} x {height} pixels, more than {MOST_STAMP_PIXELS} (MOST_STAMP_PIXELS)")
+
+
 def is_stamp(name: str) -> bool:
     """Tell whether a file name is that of a display stamp."""
-    parts = PurePosixPath(name).parts
+    parts = PurePosixPath(_spelled(name)).parts
     hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
     return not hidden and name.lower().endswith(DISPLAY_SUFFIXES)
 
@@ -152,6 +159,7 @@ class JpegSource:
     psf_fwhm_px: float | None = None
     saturation: float | None = math.inf
     has_wcs = False
+    remarks: tuple[str, ...] = ()
     _repr_html_ = source_html
 
     def __init__(self, store: _Store, survey: Survey | None, bands: tuple[str, ...] = ()) -> None:
@@ -207,12 +215,19 @@ class JpegSource:
         """
         located = nowhere(len(names))
         for row, name in enumerate(names):
-            spelled = (spelling(str(name).strip()) for spelling in _SPELLINGS)
-            located.tile[row] = next((self._numbers[s] for s in spelled if s in self._numbers), -1)
+            located.tile[row] = self._number_of(str(name).strip())
         for row in np.flatnonzero(located.tile >= 0).tolist():
             width, height = self._size_or_nan(int(located.tile[row]))
             located.x[row], located.y[row] = (width - 1) / 2, (height - 1) / 2
         return located
+
+    def _number_of(self, name: str) -> int:
+        """Find a stamp by name; whole numbers that a table made floats ("17.0") last."""
+        for text in dict.fromkeys((name, name.removesuffix(".0"))):
+            for spelling in _SPELLINGS:
+                if (number := self._numbers.get(spelling(_spelled(text)))) is not None:
+                    return number
+        return -1
 
     def cutout(self, tile: int, x: float, y: float, half_px: int) -> Cutout:
         """Read a whole stamp; `half_px` only decides which edges count as clipped.
@@ -285,15 +300,14 @@ class JpegSource:
     def _decoded(self, tile: int, use: Callable[[Any], Any]) -> Any:
         """Open a stamp with Pillow and return what `use` makes of it."""
         name = self.tile_names[tile]
-        bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(io.BytesIO(self._store.read(name))) as picture:
-                    return use(picture)
-        except (*_DAMAGED, *bombs) as error:
-            reason = str(error) or type(error).__name__
-            raise ImageError(f"stamp '{name}' cannot be read ({reason}): give a sound JPEG or PNG") from error
+        with (
+            boundary(lambda reason: ImageError(f"stamp '{name}' cannot be read ({reason}): give a sound JPEG or PNG")),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")  # what Pillow says of large or odd files is said by us, or of no use
+            with Image.open(io.BytesIO(self._store.read(name))) as picture:
+                _check_pixels(picture.size)
+                return use(picture)
 
 
 def _grey_or_rgb(picture: Any) -> Any:
@@ -307,12 +321,17 @@ def _numbers(names: Sequence[str]) -> dict[str, int]:
     """Map names, with or without folder and suffix where that leaves no doubt, to numbers of files."""
     numbers: dict[str, int] = {}
     for spelling in _SPELLINGS:
-        spelled = [spelling(name) for name in names]
+        spelled = [spelling(_spelled(name)) for name in names]
         count = Counter(spelled)
         for number, text in enumerate(spelled):
             if count[text] == 1:
                 numbers.setdefault(text, number)
     return numbers
+
+
+def _spelled(name: str) -> str:
+    """Spell a name as most systems do: macOS divides letters and accents, Windows parts folders by backslashes."""
+    return unicodedata.normalize("NFC", name).replace("\\", "/")
 
 
 def _without_suffix(name: str) -> str:

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from galmorph.errors import ImageError, SurveyError
 from galmorph.sky.images.bands import ColourSource
-from galmorph.sky.images.fitsplane import FitsPlane, open_plane
+from galmorph.sky.images.extension import Place, place_of
+from galmorph.sky.images.fitsplane import FitsPlane, open_planes
+from galmorph.sky.images.flux_units import filter_of
 from galmorph.sky.images.image_like import AnyPath, Images, Paths, Stored, store
 from galmorph.sky.images.jpeg import open_stamps
+from galmorph.sky.images.map_roles import Role, titles
 from galmorph.sky.images.paths import are_stamps, expand, matching
 from galmorph.sky.images.source import ImageSource
 from galmorph.sky.images.tiles import OPEN_PLANES, Tile, TileSource, as_labels
-from galmorph.sky.survey import COLOUR, ColourParams, Survey, survey_names
+from galmorph.sky.survey import COLOUR, Band, ColourParams, Survey, survey_names
 
 __all__ = ["band_names", "colour_bands", "open_images"]
 
-_WEIGHT_HDUS = ("WHT", "WEIGHT", "IVAR", "INVVAR")
-_RMS_HDUS = ("RMS", "ERR", "ERROR")
-_LABEL_HDUS = ("SEG", "SEGM", "SEGMAP", "SEGMENTATION")
+log = logging.getLogger(__name__)
+
+GRID_TOLERANCE_PX = 0.1
+"""How well the pixels of a map and its image must agree on the sky."""
+
+_NOISE: tuple[Role, ...] = ("weight", "rms", "variance")
+_LISTED = 8
+"""Images named in a message."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of every image file: its HDU, its band as the planes of a cube may spell it."""
+
+    hdu: Place | None
+    spellings: tuple[str, ...] = ()
+    drop_sip: bool = False
+
+    @classmethod
+    def of(cls, hdu: int | str | None, band: Band | None, survey: Survey | None) -> _Asked:
+        place = place_of(hdu) if isinstance(hdu, str) else hdu
+        spellings = () if band is None else (band.name, *band.aliases)
+        return cls(place, spellings, survey is not None and survey.drop_sip)
 
 
 def open_images(
@@ -31,6 +54,7 @@ def open_images(
     *,
     weight: Images = (),
     rms: Images = (),
+    variance: Images = (),
     segmentation: Images = (),
     survey: Survey | None = None,
     band: str | None = None,
@@ -46,8 +70,9 @@ def open_images(
         ..., "r": ..., "i": ...}`` or ``["g=FILE", "r=FILE", "i=FILE"]``. In place of a FITS file also what a script
         holds: an array, an array and its WCS, an HDUList or HDU, NDData; see
         :mod:`galmorph.sky.images.image_like`.
-    weight, rms
-        Inverse-variance or noise images on the same grids, one for each image; by band for colour.
+    weight, rms, variance
+        Images of inverse variance, noise, or variance on the same grids, one kind of them, one for each image; by band
+        for colour. Of a file of several HDUs the one is taken whose name or header says that it is such a map.
     segmentation
         Maps of labels on the same grids, one for each image of one band: 0 for the sky, a number for each object.
     survey
@@ -56,7 +81,8 @@ def open_images(
         One band of the survey, three of them (``gri``), or ``RGB`` for those the survey makes its pictures
         of.
     hdu
-        Number or name of the HDU in every file; by default ``SCI``, or the first image of two dimensions.
+        Number or name of the HDU in every file, or both its name and version (``SCI,2``); by default all images that
+        are no maps, of which each is a tile.
 
     Raises
     ------
@@ -65,7 +91,7 @@ def open_images(
     SurveyError
         If the survey has no such band or makes no colour pictures.
     """
-    stored = store(images, weight, rms, segmentation)
+    stored = store(images, weight, rms, variance, segmentation)
     by_band = _by_band(stored.images)
     if by_band is not None:
         _check_no_map(stored.segmentation, "colour images")
@@ -78,11 +104,22 @@ def open_images(
         _check_bare(stored, hdu)
         return open_stamps([Path(path) for path in paths], survey, names)
     if len(names) > 1:
-        bands = ", ".join(f"{name}=FILE" for name in names)
-        raise ImageError(f"band '{band}' needs three images by band: expected {bands}; name them so with --image")
+        _check_cubes(paths, names, _known(survey), hdu, band or "")
+        _check_no_map(stored.segmentation, "colour images")
+        return _open_colour(dict.fromkeys(names, paths), stored, _known(survey), hdu)
     one = survey.band(names[0]) if survey is not None and names else None
-    tiles = _open_tiles(paths, stored.weight, stored.rms, survey, hdu)
-    return TileSource(_with_labels(tiles, paths, stored.segmentation), one, survey, stored.files)
+    tiles = _open_tiles(paths, _Asked.of(hdu, one, survey), stored.maps)
+    return TileSource(tiles, one, survey, stored.files)
+
+
+def _check_cubes(paths: Sequence[str], names: Sequence[str], survey: Survey, hdu: int | str | None, band: str) -> None:
+    """Refuse files for a colour picture of which each has only one plane."""
+    asked = _Asked.of(hdu, survey.band(names[0]), survey)
+    for path in paths:
+        planes = open_planes(path, hdu=asked.hdu, band=asked.spellings, drop_sip=asked.drop_sip)
+        if any(plane.plane is None for plane in planes):
+            bands = ", ".join(f"{name}=FILE" for name in names)
+            raise ImageError(f"band '{band}' needs three images by band: expected {bands}; name them so with --image")
 
 
 def colour_bands(survey: Survey | None, band: str) -> tuple[str, str, str] | None:
@@ -185,24 +222,151 @@ def _by_band(paths: Paths) -> dict[str, list[AnyPath]] | None:
     return by_band or None
 
 
-def _open_tiles(
-    paths: Sequence[str], weight: Paths, rms: Paths, survey: Survey | None, hdu: int | str | None
-) -> list[Tile]:
-    if weight and rms:
-        raise ImageError("both weight and rms images were given: expected one kind; leave the other out")
-    weights = _listed(weight or rms)
-    matched = matching(paths, expand(weights, "weight image")) if weights else []
-    drop_sip = survey is not None and survey.drop_sip
-    look = partial(open_plane, drop_sip=drop_sip, keep_open=len(paths) < OPEN_PLANES)
+def _open_tiles(paths: Sequence[str], asked: _Asked, maps: Mapping[Role, Paths]) -> list[Tile]:
+    """Open images, and the maps of those roles that there are."""
+    roles = [role for role, of_role in maps.items() if of_role]
+    noise = [role for role in roles if role in _NOISE]
+    if len(noise) > 1:
+        raise ImageError(f"both {' and '.join(noise)} images were given: expected one kind; leave the other out")
     opened: list[FitsPlane] = []
     try:
-        opened.extend(look(path, hdu=hdu) for path in paths)
-        opened.extend(look(path, prefer=_RMS_HDUS if rms else _WEIGHT_HDUS) for path in matched)
-        return _paired(opened[: len(paths)], opened[len(paths) :], bool(rms))
+        images = _one_per_grid([_images_of(path, asked, opened, len(paths)) for path in paths], asked.spellings)
+        with_images = [path for path, of_path in zip(paths, images, strict=True) if of_path]
+        images = [of_path for of_path in images if of_path]
+        of_role = {role: _maps_of(role, maps[role], with_images, images, opened) for role in roles}
+        for plane in of_role.get("segmentation", ()):
+            _check_labels(plane)
     except ImageError:
         for plane in opened:
             plane.discard()
         raise
+    flat = [image for of_path in images for image in of_path]
+    kind = noise[0] if noise else "weight"
+    weights, labels = ([*of_role.get(role, ()), *([None] * len(flat))] for role in (kind, "segmentation"))
+    return [Tile(image, weights[n], kind, labels[n]) for n, image in enumerate(flat)]
+
+
+def _images_of(path: str, asked: _Asked, opened: list[FitsPlane], files: int) -> list[FitsPlane]:
+    """Open the images of a file: with a WCS all of them, without one the only one."""
+    planes = open_planes(
+        path, hdu=asked.hdu, band=asked.spellings, drop_sip=asked.drop_sip, keep_open=files < OPEN_PLANES
+    )
+    opened.extend(planes)
+    on_sky = [plane for plane in planes if plane.grid is not None]
+    if len(planes) > 1 and not on_sky:
+        raise ImageError(
+            f"{_listed_names(planes)} have no celestial WCS: expected one, or a single image; name one HDU in brackets"
+        )
+    return on_sky if len(planes) > 1 else planes
+
+
+def _maps_of(
+    role: Role, of_role: Paths, paths: Sequence[str], images: list[list[FitsPlane]], opened: list[FitsPlane]
+) -> list[FitsPlane]:
+    """Open the maps of a role, one for each image."""
+    maps: list[FitsPlane] = []
+    for path, of_path in zip(matching(paths, expand(_listed(of_role), role), role), images, strict=True):
+        planes = open_planes(path, role, keep_open=len(paths) < OPEN_PLANES)
+        opened.extend(planes)
+        maps.extend(_map_of(role, planes, image) for image in of_path)
+    return maps
+
+
+def _map_of(role: Role, maps: list[FitsPlane], image: FitsPlane) -> FitsPlane:
+    """Find the map of a file that lies on the grid of an image.
+
+    Raises
+    ------
+    ImageError
+        If there is none, or the map is the image itself.
+    """
+    if any(each.is_same(image) for each in maps):
+        raise ImageError(
+            f"{titles[role]} '{maps[0].name}' is the image itself: expected another file or HDU; name it, or leave "
+            f"--{role} out"
+        )
+    if len(maps) == 1:
+        _check_same_grid(role, maps[0], image)
+        return maps[0]
+    fitting = [each for each in maps if _disagreement(each, image) is None]
+    of_version = [each for each in fitting if each.version == image.version] or fitting
+    if len(of_version) == 1:
+        return of_version[0]
+    raise ImageError(
+        f"{len(fitting)} of {_listed_names(maps)} have the pixels of image '{image.name}': expected one "
+        f"{titles[role]}; name one in brackets"
+    )
+
+
+def _check_same_grid(role: Role, each: FitsPlane, image: FitsPlane) -> None:
+    if (reason := _disagreement(each, image)) is not None:
+        raise ImageError(f"{titles[role]} '{each.name}' {reason}; give the one that belongs to it")
+
+
+def _disagreement(each: FitsPlane, image: FitsPlane) -> str | None:
+    """Say why a map does not lie on the pixels of an image; None where it does, or has no WCS to tell."""
+    if image.shape != each.shape:
+        have, want = ("{1} x {0}".format(*plane.shape) for plane in (each, image))
+        return f"has {have} pixels: expected the {want} of image '{image.name}'"
+    if each.grid is None or image.grid is None or each.grid.matches(image.grid, GRID_TOLERANCE_PX):
+        return None
+    return f"lies elsewhere on the sky than image '{image.name}': expected the same pixels to {GRID_TOLERANCE_PX}"
+
+
+def _one_per_grid(images: list[list[FitsPlane]], spellings: Sequence[str]) -> list[list[FitsPlane]]:
+    """Keep of images with the same pixels on the sky the one of the band; which else is meant only the user knows.
+
+    Raises
+    ------
+    ImageError
+        If there are several.
+    """
+    places: dict[tuple[object, ...], list[FitsPlane]] = {}
+    dropped: set[FitsPlane] = set()
+    for image in (image for of_path in images for image in of_path if image.grid is not None):
+        places.setdefault(_place_on_sky(image), []).append(image)
+    for alike in (alike for alike in places.values() if len(alike) > 1):
+        for twins in _twins(alike):
+            of_band = [image for image in twins if _is_of_band(image, spellings)]
+            if len(of_band) != 1:
+                raise ImageError(
+                    f"{_listed_names(twins)} lie on the same pixels of the sky: expected one of them; name the one to "
+                    "measure, as FILE or FILE[HDU]"
+                )
+            log.info("%s: of the same pixels, '%s' is of the band", _listed_names(twins), of_band[0].name)
+            dropped |= {image for image in twins if image is not of_band[0]}
+    for image in dropped:
+        image.discard()
+    return [[image for image in of_path if image not in dropped] for of_path in images]
+
+
+def _place_on_sky(image: FitsPlane) -> tuple[object, ...]:
+    """Shape and rounded position of the first pixel: images that agree in it may have the same pixels."""
+    ra, dec = image.grid.to_sky(0.0, 0.0) if image.grid is not None else ([0.0], [0.0])
+    return (*image.shape, round(float(ra[0]), 3), round(float(dec[0]), 3))
+
+
+def _twins(images: list[FitsPlane]) -> list[list[FitsPlane]]:
+    """Sort images into groups with the same pixels; return those of several."""
+    groups: list[list[FitsPlane]] = []
+    for image in images:
+        group = next((g for g in groups if g[0].grid and image.grid and g[0].grid.matches(image.grid)), None)
+        if group is None:
+            groups.append([image])
+        else:
+            group.append(image)
+    return [group for group in groups if len(group) > 1]
+
+
+def _is_of_band(image: FitsPlane, spellings: Sequence[str]) -> bool:
+    wanted = {spelling.lower() for spelling in spellings}
+    words = {word for word in re.split(r"[^a-z0-9]+", image.name.lower()) if word}
+    return bool(wanted & words) or (filter_of(image.cards) or "").lower() in wanted
+
+
+def _listed_names(planes: Sequence[FitsPlane]) -> str:
+    names = ", ".join(f"'{plane.name}'" for plane in planes[:_LISTED])
+    return f"images {names}" + (f" and {len(planes) - _LISTED} more" if len(planes) > _LISTED else "")
 
 
 def _check_no_map(segmentation: Paths, what: str) -> None:
@@ -214,47 +378,11 @@ def _check_no_map(segmentation: Paths, what: str) -> None:
 
 
 def _check_bare(stored: Stored, hdu: int | str | None) -> None:
-    extra = {"weight": stored.weight, "rms": stored.rms, "hdu": () if hdu is None else [hdu]}
+    extra: dict[str, object] = {role: stored.maps[role] for role in _NOISE}
+    extra["hdu"] = () if hdu is None else [hdu]
     name = next((name for name, value in extra.items() if value), None)
     if name is not None:
         raise ImageError(f"{name} was given for display stamps: expected FITS images, which have one; leave it out")
-
-
-def _with_labels(tiles: list[Tile], paths: Sequence[str], segmentation: Paths) -> list[Tile]:
-    """Add segmentation maps to tiles."""
-    if not segmentation:
-        return tiles
-    planes: list[FitsPlane] = []
-    try:
-        matched = matching(paths, expand(_listed(segmentation), "segmentation map"), "segmentation map")
-        for tile, path in zip(tiles, matched, strict=True):
-            planes.append(open_plane(path, prefer=_LABEL_HDUS, keep_open=len(paths) < OPEN_PLANES))
-            _check_shapes(tile.image, planes[-1], "segmentation map")
-            _check_labels(planes[-1])
-    except ImageError:
-        for tile in tiles:
-            tile.discard()
-        for plane in planes:
-            plane.discard()
-        raise
-    return [replace(tile, labels=plane) for tile, plane in zip(tiles, planes, strict=True)]
-
-
-def _paired(images: list[FitsPlane], weights: list[FitsPlane], are_rms: bool) -> list[Tile]:
-    if not weights:
-        return [Tile(image) for image in images]
-    for image, weight in zip(images, weights, strict=True):
-        _check_shapes(image, weight)
-    return [Tile(image, weight, are_rms) for image, weight in zip(images, weights, strict=True)]
-
-
-def _check_shapes(image: FitsPlane, weight: FitsPlane, kind: str = "weight image") -> None:
-    if image.shape != weight.shape:
-        have, want = ("{1} x {0}".format(*plane.shape) for plane in (weight, image))
-        raise ImageError(
-            f"{kind} '{weight.name}' has {have} pixels: expected the {want} of image '{image.name}'; "
-            "give the one that belongs to it"
-        )
 
 
 def _check_labels(plane: FitsPlane) -> None:
@@ -262,9 +390,11 @@ def _check_labels(plane: FitsPlane) -> None:
     pixels = plane.pixels()
     (y0, y1), (x0, x1) = ((max(n // 2 - 128, 0), min(n // 2 + 128, n)) for n in plane.shape)
     try:
-        as_labels(pixels.window(y0, y1, x0, x1), plane.name)
-    finally:
+        as_labels(pixels.stored(y0, y1, x0, x1), pixels.scaling, plane.name)
+    except ImageError:
         pixels.close()
+        raise
+    plane.keep(pixels)
 
 
 def _open_colour(
@@ -272,14 +402,14 @@ def _open_colour(
 ) -> ColourSource:
     colour = _colour_params(survey, COLOUR)
     of_image = _by_colour(survey, colour, images, "colour")
-    of_weight = _by_colour(survey, colour, stored.weight, "weight")
-    of_rms = _by_colour(survey, colour, stored.rms, "rms")
+    of_role = {role: _by_colour(survey, colour, stored.maps[role], role) for role in _NOISE}
     sources: list[TileSource] = []
     try:
         for name in colour.bands:
-            paths = expand(of_image[name])
-            tiles = _open_tiles(paths, of_weight.get(name, ()), of_rms.get(name, ()), survey, hdu)
-            sources.append(TileSource(tiles, survey.band(name), survey))
+            band = survey.band(name)
+            maps: dict[Role, Paths] = {role: of_band.get(name, ()) for role, of_band in of_role.items()}
+            tiles = _open_tiles(expand(of_image[name]), _Asked.of(hdu, band, survey), maps)
+            sources.append(TileSource(tiles, band, survey))
         return ColourSource(sources, [survey.band(name) for name in colour.bands], colour, survey, stored.files)
     except ImageError:
         for source in sources:

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from galmorph.errors import ImageError
-from galmorph.sky.images.fitsplane import split_extension
+from galmorph.sky.images.fitsplane import path_and_place
 from galmorph.sky.images.jpeg import DISPLAY_SUFFIXES
+from galmorph.sky.images.map_roles import Role, role_of_file, titles
 
-__all__ = ["Kind", "are_stamps", "expand", "matching"]
+__all__ = ["are_stamps", "expand", "matching"]
 
-Kind = Literal["image", "weight image", "segmentation map"]
+log = logging.getLogger(__name__)
 
 _FITS_NAME = re.compile(r"\.(fits|fit|fts|fz|ftz)(\.(gz|bz2|xz|fz))?$", re.IGNORECASE)
-_SCIENCE = {"sci", "science", "drz", "drc", "i2d", "img", "image", "mosaic"}
-_WEIGHT = {"wht", "weight", "weights", "ivar", "invvar", "rms", "err", "error", "sigma"}
-_LABELS = {"seg", "segm", "segmap", "segmentation"}
-_OTHER = {"mask", "dq", "exp", "psf"}
+_LISTED = 8
+"""Files named in a message."""
 
 
-def expand(items: Sequence[str | os.PathLike[str]], kind: Kind = "image") -> list[str]:
+def expand(items: Sequence[str | os.PathLike[str]], role: Role = "image") -> list[str]:
     """List the files meant by file names, folders and globs; in the order given, each once.
 
-    A name may end in an HDU in brackets. Of a folder, the FITS files of this kind are taken (rms images are weight
-    images) as far as their names tell; a folder of JPEG or PNG stamps is returned itself.
+    A name may end in an HDU in brackets. Of a folder, the FITS files of this role are taken, as their names
+    tell; a folder of JPEG or PNG stamps is returned itself.
 
     Raises
     ------
@@ -37,7 +36,7 @@ def expand(items: Sequence[str | os.PathLike[str]], kind: Kind = "image") -> lis
     """
     files: dict[str, None] = {}
     for item in items:
-        files |= dict.fromkeys(_expand_one(os.fspath(item), kind))
+        files |= dict.fromkeys(_expand_one(os.fspath(item), role))
     if not files:
         raise ImageError("no image was given: expected FITS files, folders, or a zip of stamps; name one with --image")
     return list(files)
@@ -58,7 +57,7 @@ def are_stamps(paths: Sequence[str]) -> bool:
     return bool(stamps)
 
 
-def matching(images: Sequence[str], others: Sequence[str], kind: Kind = "weight image") -> list[str]:
+def matching(images: Sequence[str], others: Sequence[str], role: Role = "weight") -> list[str]:
     """Put weight images or segmentation maps in the order of the images.
 
     They match by name, after words such as ``sci`` and ``wht`` are removed; if the names do not tell and
@@ -79,50 +78,61 @@ def matching(images: Sequence[str], others: Sequence[str], kind: Kind = "weight 
         return list(others)
     lonely = next((i for i, key in zip(images, keys, strict=True) if len(by_key.get(key, ())) != 1), images[0])
     raise ImageError(
-        f"{len(others)} {kind}s for {len(images)} images, and none matches '{Path(lonely).name}' by "
+        f"{len(others)} {titles[role]}s for {len(images)} images, and none matches '{Path(lonely).name}' by "
         "name: expected one for each image; give as many, in the same order"
     )
 
 
-def _expand_one(text: str, kind: Kind) -> list[str]:
-    path, _ = split_extension(text)
+def _expand_one(text: str, role: Role) -> list[str]:
+    path, _ = path_and_place(text)
     if path.is_dir():
-        return _of_folder(path, kind)
+        return _of_folder(path, role)
     if path.exists():
         return [text]
     entries = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     if not entries:
         raise ImageError(f"image '{text}' does not exist: expected a file, a folder or a glob; correct the path")
-    return [name for entry in entries for name in _expand_one(entry, kind)]
+    return [name for entry in entries for name in _expand_one(entry, role)]
 
 
-def _of_folder(folder: Path, kind: Kind) -> list[str]:
+def _of_folder(folder: Path, role: Role) -> list[str]:
     fits = sorted(str(path) for path in folder.iterdir() if _FITS_NAME.search(path.name) and path.is_file())
-    wanted = [name for name in fits if _kind(name) == kind]
     if fits:
-        return wanted or fits
+        return _of_role(fits, role, folder)
     if any(path.suffix.lower() in DISPLAY_SUFFIXES for path in folder.rglob("*")):
         return [str(folder)]
     raise ImageError(f"folder '{folder}' holds no FITS image and no JPEG or PNG stamp: give another folder")
+
+
+def _of_role(names: list[str], role: Role, folder: Path) -> list[str]:
+    """Choose the files of a folder whose names say that they have a role; of images those that say nothing else."""
+    roles = {name: role_of_file(_words(name)) for name in names}
+    wanted = [name for name in names if roles[name] == role]
+    nameless = [name for name in names if roles[name] is None]
+    if role == "image" and not wanted:
+        wanted, nameless = nameless, []
+    if not wanted:
+        listed = ", ".join(Path(name).name for name in names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+        raise ImageError(f"no name in folder '{folder}' is that of a {titles[role]}: it holds {listed}; name the files")
+    if role == "image" and nameless:
+        log.warning("folder '%s': %s left out, since others are called images", folder, _first(nameless))
+    return wanted
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - 1} more are" if len(names) > 1 else " is"
+    return f"{Path(names[0]).name}{more}"
 
 
 def _is_stamps(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() in (*DISPLAY_SUFFIXES, ".zip")
 
 
-def _kind(name: str) -> Kind | None:
-    words = set(_words(name))
-    if words & _OTHER:
-        return None
-    if words & _LABELS:
-        return "segmentation map"
-    return "weight image" if words & _WEIGHT else "image"
-
-
 def _key(name: str) -> tuple[str, ...]:
-    return tuple(t for t in _words(name) if t not in _SCIENCE | _WEIGHT | _LABELS)
+    """Return the words of a name that say which image it belongs to."""
+    return tuple(word for word in _words(name) if role_of_file([word]) is None)
 
 
 def _words(name: str) -> list[str]:
-    path, _ = split_extension(name)
+    path, _ = path_and_place(name)
     return re.split(r"[^a-z0-9]+", _FITS_NAME.sub("", path.name).lower())

@@ -1,34 +1,43 @@
 """Pixels: windows of one image plane, read from disk without reading the plane.
 
 Uncompressed planes are mapped into memory: a window of 128 x 128 pixels costs 0.02 ms, and pages are given
-back, so that memory stays constant. Tile-compressed planes (``.fz``) are decompressed window by window at
-first, and once as a whole into a temporary file when many windows are asked for, because row-wise tiles cost
-tens of milliseconds each.
+back, so that memory stays constant. Small ones are read as a whole. Tile-compressed planes (``.fz``) are
+decompressed window by window at first, and once as a whole into a temporary file when many windows are asked
+for, because row-wise tiles cost tens of milliseconds each; a process of its own does that, since the decoders
+trust what they read.
 """
 
 from __future__ import annotations
 
+import math
 import mmap
+import os
 import tempfile
 import warnings
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
 from galmorph.errors import ImageError
+from galmorph.sky.boundary import reason_of
 from galmorph.sky.cutout import FloatArray
+from galmorph.sky.tile_decoder import DecodingError, TileDecoder
 
 __all__ = ["CompressedPixels", "MappedPixels", "Pixels", "Scaling", "damaged", "no_room", "quiet_headers"]
 
 WINDOWS_BEFORE_DECOMPRESSING = 200
 """Compressed windows read one by one, before the whole plane is decompressed (row tiles: at about 240)."""
+
+BYTES_READ_WHOLE = 1 << 24
+"""Planes of up to this size are read as a whole: windows of them cost no page faults, and 16 are open at once."""
+
+MOST_DECOMPRESSED_BYTES = 1 << 36
+"""Compressed planes beyond this are always read window by window."""
 
 BYTES_BEFORE_RELEASE = 1 << 26
 """Bytes of a mapped file in use before they are given back to the system."""
@@ -39,14 +48,21 @@ FAULT_BYTES = 1 << 16
 ROWS_AT_ONCE = 256
 """Rows decompressed in one step."""
 
+_MAG_PER_E = 2.5 / math.log(10)
+_SHORTER = "it has become shorter than its headers say"
+
 
 class Pixels(Protocol):
     """An image plane of which windows can be read."""
 
     shape: tuple[int, int]
+    scaling: Scaling
 
     def window(self, y0: int, y1: int, x0: int, x1: int) -> FloatArray:
         """Return ``[y0:y1, x0:x1]`` as native float32, NaN where there is no finite value."""
+
+    def stored(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
+        """Return ``[y0:y1, x0:x1]`` as it is stored."""
 
     def points(self, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp]) -> FloatArray:
         """Return single pixels, (N,)."""
@@ -57,26 +73,63 @@ class Pixels(Protocol):
 
 @dataclass(frozen=True)
 class Scaling:
-    """How stored numbers become pixel values: ``bzero + bscale * stored``, stored ``blank`` means no data."""
+    """How stored numbers become pixel values.
+
+    That is ``bzero + bscale * stored``, linear in flux where `softening` says that it is not yet, times `factor`. What
+    stands for no data becomes NaN.
+
+    Parameters
+    ----------
+    bscale, bzero
+        Of the header.
+    blank
+        The integer that stands for no data; None for none.
+    softening
+        ``(BOFFSET, BSOFTEN)`` of images that store an inverse hyperbolic sine: flux is ``BOFFSET + 2 BSOFTEN
+        sinh(stored / 1.0857)`` (Pan-STARRS stacks: Waters et al. 2020, ApJS 251, 4); None for all others.
+    factor
+        A power of two that brings pixels into the range of single precision, which the inverse square of CGS fluxes
+        leaves.
+    no_data
+        Values, as single precision holds them after the factor, that stand for no data.
+    """
 
     bscale: float = 1.0
     bzero: float = 0.0
     blank: int | None = None
+    softening: tuple[float, float] | None = None
+    factor: float = 1.0
+    no_data: tuple[float, ...] = ()
 
     def apply(self, stored: npt.NDArray[Any]) -> FloatArray:
         """Return the pixel values as native float32, NaN where there is no finite value; a copy."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = stored.astype(np.float32)
-            if (self.bscale, self.bzero) != (1.0, 0.0):
-                values = (stored * np.float64(self.bscale) + self.bzero).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            if self._is_plain:
+                values = stored.astype(np.float32)
+            else:
+                values = (self.linear(stored) * self.factor).astype(np.float32)
+        for value in self.no_data:
+            values[values == np.float32(value)] = np.nan
         if self.blank is not None and stored.dtype.kind in "iu":
             values[stored == self.blank] = np.nan
         values[~np.isfinite(values)] = np.nan
         return values
 
+    def linear(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return the flux that numbers store, in double precision and without the factor; blanks as they are."""
+        values = stored * np.float64(self.bscale) + self.bzero
+        if self.softening is None:
+            return values
+        offset, softening = self.softening
+        return offset + 2.0 * softening * np.sinh(values / _MAG_PER_E)
+
+    @property
+    def _is_plain(self) -> bool:
+        return (self.bscale, self.bzero, self.factor, self.softening) == (1.0, 0.0, 1.0, None)
+
 
 class MappedPixels:
-    """A plane mapped from an uncompressed file.
+    """A plane of an uncompressed file: read as a whole where it is small, mapped where it is large.
 
     Parameters
     ----------
@@ -88,40 +141,106 @@ class MappedPixels:
         Rows and columns.
     dtype
         Type of the stored numbers.
+    name
+        Of the file, for messages.
+
+    Raises
+    ------
+    ImageError
+        If the file ends before the plane does.
     """
 
     def __init__(
-        self, file: IO[bytes], offset: int, shape: tuple[int, int], dtype: npt.DTypeLike, scaling: Scaling
+        self,
+        file: IO[bytes],
+        offset: int,
+        shape: tuple[int, int],
+        dtype: npt.DTypeLike,
+        scaling: Scaling,
+        name: str,
     ) -> None:
-        self.shape = shape
-        self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._plane: npt.NDArray[Any] = np.ndarray(shape, dtype, buffer=self._map, offset=offset)
-        self._scaling = scaling
-        self._in_use = 0
+        self.shape, self.scaling = shape, scaling
+        self._name, self._in_use = name, 0
+        self._map: mmap.mmap | None = None
+        self._file = os.dup(file.fileno())
+        size = shape[0] * shape[1] * np.dtype(dtype).itemsize
+        self._end = offset + size
+        try:
+            self._check_length()
+            self._plane = self._whole(offset, size, dtype) if size <= BYTES_READ_WHOLE else self._mapped(offset, dtype)
+        except ImageError:
+            self.close()
+            raise
 
     def window(self, y0: int, y1: int, x0: int, x1: int) -> FloatArray:
         """Return ``[y0:y1, x0:x1]`` as native float32."""
-        values = self._scaling.apply(self._plane[y0:y1, x0:x1])
+        return self.scaling.apply(self.stored(y0, y1, x0, x1))
+
+    def stored(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
+        """Return the numbers that are stored, ``[y0:y1, x0:x1]``.
+
+        Raises
+        ------
+        ImageError
+            If somebody has cut the file short.
+        """
+        if self._map is None:
+            return self._plane[y0:y1, x0:x1]
+        self._check_length()
+        stored = self._plane[y0:y1, x0:x1].copy()  # at once, while the file is known to be whole
         self._release((y1 - y0) * ((x1 - x0) * self._plane.itemsize + FAULT_BYTES))
-        return values
+        return stored
 
     def points(self, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp]) -> FloatArray:
         """Return single pixels, (N,)."""
-        values = self._scaling.apply(self._plane[y, x])
+        if self._map is not None:
+            self._check_length()
+        values = self.scaling.apply(self._plane[y, x])
         self._release(len(y) * FAULT_BYTES)
         return values
 
     def close(self) -> None:
         """Let go of the file; windows already read stay valid."""
         self._plane = np.empty((0, 0))
-        self._map.close()
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _whole(self, offset: int, size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        data = bytearray(size)
+        view = memoryview(data)
+        while view:
+            count = os.preadv(self._file, [view], offset)
+            if count == 0:
+                raise damaged(self._name, _SHORTER)
+            view, offset = view[count:], offset + count
+        os.close(self._file)
+        self._file = -1
+        return np.frombuffer(data, dtype).reshape(self.shape)
+
+    def _mapped(self, offset: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        self._map = mmap.mmap(self._file, 0, access=mmap.ACCESS_READ)
+        return np.ndarray(self.shape, dtype, buffer=self._map, offset=offset)
+
+    def _check_length(self) -> None:
+        """Refuse to touch a mapped file that somebody has cut short: the system would end the process."""
+        if os.fstat(self._file).st_size < self._end:
+            raise damaged(self._name, _SHORTER)
 
     def _release(self, touched: int) -> None:
         """Give the pages back when many are in use, so that memory does not grow with the image."""
+        if self._map is None:
+            return
         self._in_use += touched
         if self._in_use > BYTES_BEFORE_RELEASE and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
             self._in_use = 0
+
+
+_DECODER = TileDecoder()
 
 
 class CompressedPixels:
@@ -131,57 +250,72 @@ class CompressedPixels:
     ----------
     name
         Name of the file, for messages.
-    section
-        What astropy gives for windows of a compressed HDU: it knows scaling and blanks, which fitsio leaves
-        in integer images, and is no slower.
-    shape
-        Rows and columns.
-    leading
-        Number of axes of length one before them.
-    close
-        Called when the plane is closed.
+    file
+        Open file, closed with the plane.
+    hdu, shape, leading
+        Number of the HDU, rows and columns, and which plane of further axes.
     """
 
     def __init__(
-        self, name: str, section: Any, shape: tuple[int, int], leading: int, close: Callable[[], object]
+        self,
+        name: str,
+        file: IO[bytes],
+        hdu: int,
+        shape: tuple[int, int],
+        leading: tuple[int, ...],
+        scaling: Scaling,
     ) -> None:
-        self.shape = shape
-        self._name = name
-        self._section = section
-        self._first = (0,) * leading
-        self._close_file = close
+        self.shape, self.scaling = shape, scaling
+        self._name, self._file, self._hdu, self._leading = name, file, hdu, leading
+        self._number = _DECODER.number()
         self._windows = 0
         self._whole: MappedPixels | None = None
+        self._is_damaged = shape[0] * shape[1] * 8 > MOST_DECOMPRESSED_BYTES
 
     def window(self, y0: int, y1: int, x0: int, x1: int) -> FloatArray:
         """Return ``[y0:y1, x0:x1]`` as native float32."""
         self._windows += 1
-        if self._windows > WINDOWS_BEFORE_DECOMPRESSING:
-            return self._decompressed().window(y0, y1, x0, x1)
+        return self.scaling.apply(self.stored(y0, y1, x0, x1))
+
+    def stored(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
+        """Return ``[y0:y1, x0:x1]``, scaled by BSCALE and BZERO already."""
+        if self._windows > WINDOWS_BEFORE_DECOMPRESSING and (whole := self._decompressed()) is not None:
+            return whole.stored(y0, y1, x0, x1)
         return self._read(y0, y1, x0, x1)
 
     def points(self, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp]) -> FloatArray:
-        """Return single pixels, (N,)."""
-        return self._decompressed().points(y, x)
+        """Return single pixels, (N,); NaN in tiles that are damaged."""
+        if (whole := self._decompressed()) is not None:
+            whole.scaling = self.scaling
+            return whole.points(y, x)
+        return np.array([self._point(row, column) for row, column in zip(y, x, strict=True)], np.float32)
 
     def close(self) -> None:
         """Let go of the file and of what was decompressed."""
-        self._close_file()
+        _DECODER.forget(self._number)
+        self._file.close()
         if self._whole is not None:
             self._whole.close()
 
-    def _read(self, y0: int, y1: int, x0: int, x1: int) -> FloatArray:
+    def _point(self, row: int, column: int) -> float:
         try:
-            with quiet_headers():
-                window = self._section[(*self._first, slice(y0, y1), slice(x0, x1))]
-        except (OSError, KeyError, ValueError, TypeError, fits.VerifyError, zlib.error) as error:
-            raise damaged(self._name, error) from error
-        return Scaling().apply(np.asarray(window))
+            return float(self.window(int(row), int(row) + 1, int(column), int(column) + 1)[0, 0])
+        except ImageError:
+            return np.nan
 
-    def _decompressed(self) -> MappedPixels:
-        if self._whole is None:
+    def _read(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
+        try:
+            return _DECODER.window(self._number, self._file, self._hdu, (*self._leading, (y0, y1), (x0, x1)))
+        except DecodingError as error:
+            raise damaged(self._name, error) from error
+
+    def _decompressed(self) -> MappedPixels | None:
+        """Return the whole plane; None where a tile of it is damaged, and the others are read one by one."""
+        if self._whole is None and not self._is_damaged:
             try:
                 self._whole = self._decompress()
+            except ImageError:
+                self._is_damaged = True
             except OSError as error:
                 raise no_room(self._name, error) from error
         return self._whole
@@ -190,9 +324,10 @@ class CompressedPixels:
         rows, columns = self.shape
         with tempfile.TemporaryFile(prefix="galmorph-") as file:
             for y0 in range(0, rows, ROWS_AT_ONCE):
-                file.write(self._read(y0, min(y0 + ROWS_AT_ONCE, rows), 0, columns).tobytes())
+                pixels = self._read(y0, min(y0 + ROWS_AT_ONCE, rows), 0, columns)
+                file.write(pixels.tobytes())
             file.flush()
-            return MappedPixels(file, 0, self.shape, np.float32, Scaling())
+            return MappedPixels(file, 0, self.shape, pixels.dtype, Scaling(), self._name)
 
 
 @contextmanager
@@ -203,9 +338,9 @@ def quiet_headers() -> Iterator[None]:
         yield
 
 
-def damaged(name: str, error: Exception) -> ImageError:
+def damaged(name: str, error: Exception | str) -> ImageError:
     """Say that a file is not what it should be; the reason in one line."""
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = error if isinstance(error, str) else reason_of(error)
     return ImageError(f"image '{name}' is truncated or damaged ({reason}): fetch the file again")
 
 

@@ -84,6 +84,8 @@ class ImageSource(Protocol):
         Whether sky positions can be located.
     tile_names
         What each tile is called: file names.
+    remarks
+        What of the files was not taken as it stands, a line for each kind; for the provenance.
     """
 
     survey: Survey | None
@@ -97,6 +99,10 @@ class ImageSource(Protocol):
     saturation: float | None
     has_wcs: bool
     tile_names: list[str]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What of the files was not taken as it stands."""
 
     def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
         """Find the tile that covers each sky position best; ImageError without WCS."""

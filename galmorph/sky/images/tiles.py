@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import collections
+import logging
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +16,21 @@ import numpy.typing as npt
 from galmorph.errors import ImageError
 from galmorph.sky.cutout import Cutout, FloatArray, IntArray
 from galmorph.sky.images.fitsplane import FitsPlane
-from galmorph.sky.images.flux_units import filter_of, zero_point_of
+from galmorph.sky.images.flux_units import filter_of, unit_remark, zero_point_of
 from galmorph.sky.images.grid import unit_vectors
 from galmorph.sky.images.image_like import ImageFile
-from galmorph.sky.images.pixels import Pixels
+from galmorph.sky.images.map_roles import Role
+from galmorph.sky.images.no_data import PixelSample, factor_of, no_data_values, sample_of
+from galmorph.sky.images.pixels import Pixels, Scaling
 from galmorph.sky.images.source import DoubleArray, Located, nowhere, source_html
 from galmorph.sky.survey import Band, Survey, surface_brightness_mjysr
 
 __all__ = ["LARGEST_LABEL", "CutoutBox", "Tile", "TileSource", "as_labels"]
 
-LARGEST_LABEL = 1 << 24
-"""Windows are read in single precision, which holds whole numbers up to here."""
+log = logging.getLogger(__name__)
+
+LARGEST_LABEL = np.iinfo(np.int32).max
+"""Labels up to here are kept as they are."""
 
 OPEN_PLANES = 16
 """Planes kept open at once."""
@@ -37,13 +44,13 @@ class Tile:
     ----------
     image, weight, labels
         Planes of the same shape.
-    weight_is_rms
-        True where `weight` is the noise (rms) instead of the inverse variance.
+    weight_kind
+        What `weight` is: ``weight`` (inverse variance), ``rms`` or ``variance``.
     """
 
     image: FitsPlane
     weight: FitsPlane | None = None
-    weight_is_rms: bool = False
+    weight_kind: Role = "weight"
     labels: FitsPlane | None = None
 
     def discard(self) -> None:
@@ -89,22 +96,74 @@ class CutoutBox:
         return inside if inside.y0 < inside.y1 and inside.x0 < inside.x1 else None
 
 
-def as_labels(stored: FloatArray, name: str) -> IntArray:
-    """Turn pixels of a segmentation map into labels; NaN and negative numbers are sky.
+def as_labels(stored: npt.NDArray[Any], scaling: Scaling, name: str) -> IntArray:
+    """Turn the numbers of a segmentation map into labels, (H, W) int32; NaN and negative numbers are sky.
+
+    Labels beyond the range of 32 bits, as those that are identifiers of a catalogue, are numbered anew from 1 within
+    the window: only which pixels have the same one means anything.
 
     Raises
     ------
     ImageError
-        If they are no labels: fractions, or numbers that single precision does not hold.
+        If they are no labels, but fractions.
     """
-    whole = np.maximum(np.nan_to_num(stored, nan=0.0), 0)
-    labels = np.minimum(whole, LARGEST_LABEL).astype(np.int32)
-    if (labels >= LARGEST_LABEL).any() or (labels != whole).any():
+    if stored.dtype.kind in "iu" and scaling.bscale == 1 and float(scaling.bzero).is_integer():
+        return _dense(_whole_numbers(stored, int(scaling.bzero)))
+    values = np.maximum(np.nan_to_num(scaling.linear(stored), nan=0.0, posinf=0.0, neginf=0.0), 0.0)
+    if (values != np.floor(values)).any():
         raise ImageError(
-            f"segmentation map '{name}' holds values that are no labels: expected whole numbers below "
-            f"{LARGEST_LABEL}, 0 for the sky; number its objects anew"
+            f"segmentation map '{name}' holds values that are no labels: expected whole numbers, 0 for the sky; number "
+            "its objects anew"
         )
-    return labels
+    return _dense(values)
+
+
+def _whole_numbers(stored: npt.NDArray[Any], zero: int) -> npt.NDArray[Any]:
+    """Add BZERO to stored integers without leaving 64 bits; what is negative is sky."""
+    if zero == 1 << 63 and stored.dtype.itemsize == 8:
+        return stored.astype(np.int64).view(np.uint64) ^ np.uint64(1 << 63)
+    return np.maximum(stored.astype(np.int64) + zero, 0)
+
+
+def _dense(labels: npt.NDArray[Any]) -> IntArray:
+    if labels.size == 0 or labels.max() <= LARGEST_LABEL:
+        return labels.astype(np.int32)
+    present, number = np.unique(labels, return_inverse=True)
+    dense: IntArray = (number.reshape(labels.shape) + (present[0] > 0)).astype(np.int32)
+    return dense
+
+
+_INVERSE_VARIANCE: dict[Role, Callable[[FloatArray], npt.NDArray[Any]]] = {
+    "weight": lambda weight: weight,
+    "rms": lambda sigma: 1 / np.square(sigma),
+    "variance": lambda variance: 1 / variance,
+}
+
+
+_POWER: dict[Role, int] = {"weight": -2, "rms": 1, "variance": 2}
+"""How each changes with the unit of the image."""
+_PSF_PX = (0.05, 500.0)
+"""Widths in pixels between which a point-spread function may be believed: outside, the image is of another sky."""
+
+
+def examined(pixels: Pixels, scaling: Scaling) -> Scaling:
+    """Return the scaling of an image with what its pixels say: a factor, and the values that stand for no data."""
+
+    def rows(y0: int, y1: int) -> npt.NDArray[np.float64]:
+        stored = pixels.stored(y0, y1, 0, pixels.shape[1])
+        values = scaling.linear(stored)
+        return values if scaling.blank is None else np.where(stored == scaling.blank, np.nan, values)
+
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        sample = sample_of(rows, pixels.shape)
+        factor = factor_of(sample)
+        single = PixelSample(tuple((strip * factor).astype(np.float32) for strip in sample.strips))
+    return replace(scaling, factor=factor, no_data=no_data_values(single))
+
+
+def _remarks_on(tile: Tile) -> list[str]:
+    unit = unit_remark(tile.image.cards)
+    return [*tile.image.remarks, *([unit] if unit else [])]
 
 
 class TileSource:
@@ -145,6 +204,16 @@ class TileSource:
         self.saturation = None if band is None else band.saturation
         self._files = tuple(files)
         self._open: OrderedDict[FitsPlane, Pixels] = OrderedDict()
+        self._scalings: dict[FitsPlane, Scaling] = {}
+        self._remarks = collections.Counter(remark for tile in tiles for remark in _remarks_on(tile))
+        for remark in self.remarks:
+            log.warning("images: %s", remark)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What of the images was not taken as it stands, with the number of images."""
+        total = len(self.tiles)
+        return tuple(f"{remark} ({n} of {total})" if total > 1 else remark for remark, n in self._remarks.items())
 
     def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
         """Find the tile that covers each sky position best.
@@ -226,7 +295,7 @@ class TileSource:
             y=y - window.y0,
             origin=(window.x0, window.y0),
             clipped=window.clipped,
-            scale_arcsec=self.scale_of(tile),
+            scale_arcsec=self._scale_at(tile, x, y),
             tile=tile,
             labels=self.read_labels(tile, window),
         )
@@ -247,7 +316,8 @@ class TileSource:
         scale = self.scale_of(tile)
         if not math.isfinite(scale):
             scale = self.band.scale_arcsec if self.band is not None else math.nan
-        return surface_brightness_mjysr(zero_point_of(self.tiles[tile].image.cards, self.band, scale), scale)
+        one = surface_brightness_mjysr(zero_point_of(self.tiles[tile].image.cards, self.band, scale), scale)
+        return one / self._scaling_of(self.tiles[tile].image).factor
 
     def filter_name(self) -> str | None:
         """Return the filter that the headers name; several joined by ``+``; None where they name none."""
@@ -293,7 +363,7 @@ class TileSource:
         plane = self.tiles[tile].weight
         if plane is None:
             return None
-        stored = self._pixels(plane).window(*window.ranges)
+        stored = self._map_pixels(tile, plane).window(*window.ranges)
         return np.where(np.isfinite(image), self._inverse_variance(tile, stored), np.float32(0))
 
     def read_labels(self, tile: int, window: CutoutBox) -> IntArray | None:
@@ -301,19 +371,47 @@ class TileSource:
         plane = self.tiles[tile].labels
         if plane is None:
             return None
-        return as_labels(self._pixels(plane).window(*window.ranges), plane.name)
+        pixels = self._opened(plane)
+        return as_labels(pixels.stored(*window.ranges), pixels.scaling, plane.name)
 
     def _psf_fwhm_px(self) -> float | None:
         if self.band is None or not math.isfinite(self.scale_arcsec):
             return None
-        return self.band.psf_fwhm_arcsec / self.scale_arcsec
+        width = self.band.psf_fwhm_arcsec / self.scale_arcsec
+        return width if _PSF_PX[0] < width < _PSF_PX[1] else None
 
     def _inverse_variance(self, tile: int, stored: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            weight = 1 / np.square(stored) if self.tiles[tile].weight_is_rms else stored
+            weight = _INVERSE_VARIANCE[self.tiles[tile].weight_kind](stored)
             return np.where(np.isfinite(weight) & (stored > 0), weight, 0).astype(np.float32)
 
-    def _pixels(self, plane: FitsPlane) -> Pixels:
+    def _pixels(self, image: FitsPlane) -> Pixels:
+        """Open an image, with what its pixels are found to need."""
+        scaling = self._scaling_of(image)
+        pixels = self._opened(image)
+        pixels.scaling = scaling
+        return pixels
+
+    def _map_pixels(self, tile: int, plane: FitsPlane) -> Pixels:
+        """Open a map of noise, in the unit of its image."""
+        factor = self._scaling_of(self.tiles[tile].image).factor
+        pixels = self._opened(plane)
+        if factor != 1.0:
+            power = _POWER[self.tiles[tile].weight_kind]
+            pixels.scaling = replace(plane.storage.scaling, factor=factor**power)
+        return pixels
+
+    def _scaling_of(self, image: FitsPlane) -> Scaling:
+        """Look at an image once: which of its values stand for no data, and whether single precision holds them."""
+        if image not in self._scalings:
+            self._scalings[image] = examined(self._opened(image), image.storage.scaling)
+            if values := self._scalings[image].no_data:
+                listed = ", ".join(f"{value:g}" for value in values)
+                log.info("image '%s': pixels of exactly %s are taken as no data", image.name, listed)
+                self._remarks[f"pixels of exactly {listed} are taken as no data"] += 1
+        return self._scalings[image]
+
+    def _opened(self, plane: FitsPlane) -> Pixels:
         """Open a plane, or find it open; the one used longest ago is closed where there are many."""
         if plane not in self._open:
             self._open[plane] = plane.pixels()
@@ -321,6 +419,10 @@ class TileSource:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(plane)
         return self._open[plane]
+
+    def _scale_at(self, tile: int, x: float, y: float) -> float:
+        grid = self.tiles[tile].image.grid
+        return math.nan if grid is None else grid.scale_at(x, y)
 
     def _coverings(self, ra: DoubleArray, dec: DoubleArray) -> _Coverings:
         """List every position on every tile that covers it."""
@@ -362,7 +464,7 @@ class TileSource:
         plane = self.tiles[tile].weight
         if plane is None:
             return ~np.isfinite(self._pixels(self.tiles[tile].image).points(row, column))
-        weight = self._inverse_variance(tile, self._pixels(plane).points(row, column))
+        weight = self._inverse_variance(tile, self._map_pixels(tile, plane).points(row, column))
         return np.asarray(weight == 0)
 
     def _edge_distance(self, tile: int, x: DoubleArray, y: DoubleArray) -> DoubleArray:

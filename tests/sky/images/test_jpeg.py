@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import unicodedata
 import zipfile
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from PIL import Image
 
 from galmorph.errors import ImageError, SurveyError
 from galmorph.sky.colour import compose, scaled_sum
-from galmorph.sky.images import open_images
+from galmorph.sky.images import jpeg, open_images
 from galmorph.sky.survey import load_survey
 
 SDSS = load_survey("sdss")
@@ -191,13 +194,47 @@ def test_damaged_stamps_fail_by_themselves(tmp_path):
 
 
 def test_a_picture_too_large_to_be_a_stamp_is_an_error(tmp_path, monkeypatch):
-    path = _zip(tmp_path / "s.zip", {"a.png": _png(np.zeros((40, 40), np.uint8))})
-    for limit in (1000, 100):
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        source = open_images(path, survey=NIRCAM)
-        with pytest.raises(ImageError, match="decompression bomb"):
-            source.cutout(0, 1, 1, 1)
-        source.close()
+    path = tmp_path / "a.png"
+    Image.new("L", (40, 30)).save(path)
+    monkeypatch.setattr(jpeg, "MOST_STAMP_PIXELS", 1199)
+    with (
+        closing(open_images(path, survey=NIRCAM)) as source,
+        pytest.raises(ImageError, match=r"40 x 30 .*\(MOST_STAMP_P"),
+    ):
+        source.cutout(0, 1, 1, 1)
+    monkeypatch.setattr(jpeg, "MOST_STAMP_PIXELS", 1200)
+    monkeypatch.setattr(jpeg, "MOST_STAMP_BYTES", 50)
+    with pytest.raises(ImageError, match=r"more than 50 \(MOST_STAMP_BYTES\)"):
+        open_images(path)
+
+
+def test_a_member_of_a_zip_that_expands_too_far_is_not_expanded(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "s.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", _png(np.zeros((8, 8), np.uint8)))
+        archive.writestr("b.png", bytes(1 << 20))
+    monkeypatch.setattr(jpeg, "MOST_STAMP_BYTES", 1 << 16)
+    with closing(open_images(tmp_path / "s.zip")) as source:
+        assert source.cutout(0, 4, 4, 4).shape == (8, 8)
+        with pytest.raises(ImageError, match="1048576 bytes, more than 65536"):
+            source.cutout(1, 4, 4, 4)
+
+
+def test_pipes_in_a_folder_of_stamps_are_left_alone(tmp_path):
+    (tmp_path / "a.png").write_bytes(_png(np.zeros((8, 8), np.uint8)))
+    os.mkfifo(tmp_path / "b.png")
+    with closing(open_images(tmp_path)) as source:
+        assert source.tile_names == ["a.png"]
+
+
+def test_names_are_the_same_however_systems_and_tables_spell_them(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "Gödel.png")
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        for name in (decomposed, "fields\\b.png", "100008.png", "17.0.png"):
+            archive.writestr(name, _png(np.zeros((8, 8), np.uint8)))
+    with closing(open_images(tmp_path / "s.zip")) as source:
+        names = ["Gödel", "fields/b.png", "b", "100008.0", "17.0", "17", "G\u00f6del.png", "8.0"]
+        numbers = source.locate_files(names).tile.tolist()
+    assert numbers == [0, 1, 1, 2, 3, -1, 0, -1]
 
 
 def test_bad_archives_and_bands_are_explained_in_one_line(tmp_path):

@@ -1,0 +1,105 @@
+"""PlainFile: the bytes of a FITS file, decompressed into a temporary one where it is compressed as a whole."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import stat
+import tempfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+from galmorph.errors import ImageError
+from galmorph.sky.images.pixels import damaged, no_room
+
+__all__ = ["MOST_EXPANDED_BYTES", "check_regular", "open_again", "plain_file"]
+
+MOST_EXPANDED_BYTES = 1 << 36
+"""Bytes into which a file may decompress, 64 GB: four times the largest mosaics that are published as one file."""
+
+_DECOMPRESSORS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_LZW = b"\x1f\x9d"
+_ZIP = b"PK\x03\x04"
+_PIECE = 1 << 20
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is no file with an end: a pipe, a device, a socket.
+
+    Raises
+    ------
+    ImageError
+        If the path is missing, or none.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"image '{path}' cannot be opened ({reason}): give an existing FITS file") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, a device or a socket"
+        raise ImageError(f"image '{path}' is {kind}: expected a file; write it to one first")
+
+
+def plain_file(path: Path, name: str) -> IO[bytes]:
+    """Open a file; one compressed as a whole is decompressed into a temporary one, gone when closed.
+
+    Raises
+    ------
+    ImageError
+        If it is missing, no regular file, damaged, or expands beyond a limit.
+    """
+    check_regular(path)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ImageError(f"image '{path}' cannot be opened ({error.strerror}): give an existing FITS file") from error
+    start = file.read(6)
+    file.seek(0)
+    if start.startswith((_LZW, _ZIP)):
+        file.close()
+        raise ImageError(
+            f"image '{path}' is compressed by {'compress (.Z)' if start.startswith(_LZW) else 'zip'}: expected FITS, "
+            "plain, .gz, .bz2, .xz or .fz; uncompress it"
+        )
+    for magic, decompressor in _DECOMPRESSORS.items():
+        if start.startswith(magic):
+            with file:
+                return _decompressed(decompressor(file), name)
+    return file
+
+
+def open_again(file: IO[bytes]) -> IO[bytes]:
+    """Return another handle of an open file, which may have no name any more."""
+    return os.fdopen(os.dup(file.fileno()), "rb")
+
+
+def _decompressed(stream: IO[bytes], name: str) -> IO[bytes]:
+    try:
+        with tempfile.TemporaryFile(prefix="galmorph-") as plain:
+            _expand(stream, plain, name)
+            plain.seek(0)
+            return open_again(plain)  # astropy wants a file that cannot be written
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise no_room(name, error) from error
+        raise damaged(name, error) from error
+
+
+def _expand(stream: IO[bytes], plain: IO[bytes], name: str) -> None:
+    """Decompress a file as far as it goes, or as a limit allows."""
+    total = 0
+    while piece := stream.read(_PIECE):
+        total += len(piece)
+        if total > MOST_EXPANDED_BYTES:
+            raise ImageError(
+                f"image '{name}' expands to more than {MOST_EXPANDED_BYTES >> 30} GB (MOST_EXPANDED_BYTES): expected "
+                "less; uncompress it yourself"
+            )
+        plain.write(piece)
+    plain.flush()
