@@ -25,8 +25,7 @@ from galmorph.runs.predictor import Predictor
 from galmorph.runs.provenance import provenance_of
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import check_output, rehearse, write_catalog
-from galmorph.sky.images.fitsplane import split_extension
-from galmorph.sky.images.paths import expand
+from galmorph.sky.images.paths import files_of
 from galmorph.stamps.recipe import half_width_px
 
 __all__ = ["classify", "classify_part", "parts_of"]
@@ -167,8 +166,8 @@ def _check_apart(output: Path, plan: Plan) -> None:
     if not output.exists():
         return
     asked = plan.images
-    images = (name for each in (asked.images, asked.weight, asked.rms, asked.segmentation) for name in _names(each))
-    files = [split_extension(file)[0] for name in images for file in [name, *expand([name])]]
+    images = (asked.images, asked.weight, asked.rms, asked.variance, asked.segmentation)
+    files = [file for each in images for name in _names(each) for file in files_of(name)]
     others = [name for each in (plan.catalog.catalog, plan.checkpoint, plan.settings.runtime) for name in _names(each)]
     for path in (*files, *map(Path, others)):
         if path.exists() and output.samefile(path):

@@ -14,7 +14,7 @@ from galmorph.sky.images.fitsplane import path_and_place
 from galmorph.sky.images.jpeg import DISPLAY_SUFFIXES
 from galmorph.sky.images.map_roles import Role, role_of_file, titles
 
-__all__ = ["are_stamps", "expand", "matching"]
+__all__ = ["are_stamps", "expand", "files_of", "matching"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,17 @@ def expand(items: Sequence[str | os.PathLike[str]], role: Role = "image") -> lis
     if not files:
         raise ImageError("no image was given: expected FITS files, folders, or a zip of stamps; name one with --image")
     return list(files)
+
+
+def files_of(text: str) -> list[Path]:
+    """List all files that a name, a folder or a glob may mean, of whatever role; none where nothing is there."""
+    path, _ = path_and_place(text)
+    if path.is_dir():
+        return sorted(each for each in path.rglob("*") if each.is_file())
+    if path.exists():
+        return [path]
+    entries = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+    return [file for entry in entries for file in files_of(entry)]
 
 
 def are_stamps(paths: Sequence[str]) -> bool:
