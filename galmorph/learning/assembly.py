@@ -210,8 +210,9 @@ def _field_canvases(
             progress("simulating", first + galaxy.row + 1, simulated.rows)
             if galaxy.measured is not None and galaxy.cutout is not None:
                 canvases[galaxy.row] = _canvas(galaxy, gathering.images, recipe)
-    truth = scheme.labels(field.truth).take(np.array(list(canvases), np.intp))
-    return list(canvases.values()), Labels(truth.counts * simulated.votes, truth.totals * simulated.votes)
+    order = sorted(canvases)  # galaxies come in the order of the blocks that they lie in
+    truth = scheme.labels(field.truth).take(np.array(order, np.intp))
+    return [canvases[row] for row in order], Labels(truth.counts * simulated.votes, truth.totals * simulated.votes)
 
 
 def _joined(labels: Sequence[Labels]) -> Labels:

@@ -221,22 +221,30 @@ def _measured(gathering: Gathering, row: int, tile: int, x: float, y: float) -> 
             return Galaxy(row, Flag.FETCH_FAILED)
         if blank := _blank(cutout):
             return Galaxy(row, Flag.NO_IMAGE | blank, cutout)
-        measured = gathering.measure(
-            cutout.detection,
-            cutout.x,
-            cutout.y,
-            weight=cutout.weight,
-            saturation=images.saturation,
-            psf_fwhm_px=images.psf_fwhm_px,
-            segmentation=_segmentation(gathering, cutout, half),
-            centroid=gathering.centroid,
-        )
+        measured = _measure(gathering, cutout, _segmentation(gathering, cutout, half))
+        if Flag.NO_SOURCE in measured.flags and cutout.labels is None and gathering.blocks is not None:
+            # The sky of a whole block is less exact than the sky about one row, and hides the faintest.
+            measured = _measure(gathering, cutout, None)
         if not images.has_edges or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET):
             return Galaxy(row, measured.flags, cutout, measured)
         if half >= _LARGEST_HALF_PX:
             limit = Flag(0) if _fits(measured, half, gathering.half_width_rpet) else Flag.CUTOUT_LIMIT
             return Galaxy(row, measured.flags | limit, cutout, measured)
         half *= 2
+
+
+def _measure(gathering: Gathering, cutout: Cutout, segmentation: Segmentation | None) -> Measurement:
+    """Measure the galaxy in the middle of a cutout; without a segmentation, objects are detected in the cutout."""
+    return gathering.measure(
+        cutout.detection,
+        cutout.x,
+        cutout.y,
+        weight=cutout.weight,
+        saturation=gathering.images.saturation,
+        psf_fwhm_px=gathering.images.psf_fwhm_px,
+        segmentation=segmentation,
+        centroid=gathering.centroid,
+    )
 
 
 def _fits(measured: Measurement, half: int, rpet: float) -> bool:
