@@ -198,12 +198,13 @@ def test_results_are_named_after_the_catalogue(galmorph, sky, tmp_path, monkeypa
     assert len(read_catalog(tmp_path / result).table) == len(small_sky.XY)
 
 
-def test_a_result_can_be_written_over_its_own_catalogue(classified, tmp_path):
+def test_a_result_is_never_written_over_its_own_catalogue(galmorph, sky, tmp_path):
     path = small_sky.write_table(small_sky.table(), tmp_path / "cat.fits")
-    assert classified(path, "--overwrite", catalog=path).status == 0
-    after = fits.getdata(path, 1)
-    assert after["id"].tolist() == small_sky.table()["id"].tolist()
-    assert np.isfinite(after["gm_conf"]).all()
+    before = path.read_bytes()
+    done = galmorph("measure", path, "--image", sky.image, "-o", path, "--overwrite")
+    assert done.status == 1
+    assert "never replaces its input" in done.err
+    assert path.read_bytes() == before
 
 
 def test_pandas_in_pandas_out(sky, h_checkpoint):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import re
 import warnings
 from collections.abc import Sequence
@@ -23,15 +25,28 @@ __all__ = ["Ecsv"]
 
 # Rows written at once.
 _ROWS = 16384
+_COMMA = re.compile(r"#\s*delimiter:\s*['\"]?,")
 _TO_QUOTE = re.compile(r"[\s\"]|^#|^$")
 
 
 def _read(path: Path) -> Table:
     """Read by way of pandas, in a fifth of the memory; what it does not take, by astropy's own parser."""
     try:
-        return Table.read(path, format="ecsv", engine="pandas")
-    except (ValueError, TypeError, LookupError, OSError):
-        return Table.read(path, format="ascii.ecsv")
+        if _is_even(path):
+            return Table.read(path, format="ecsv", engine="pandas")
+    except (ValueError, TypeError, LookupError, OSError, csv.Error):
+        pass
+    return Table.read(path, format="ascii.ecsv")
+
+
+def _is_even(path: Path) -> bool:
+    """Say whether all rows have as many cells: pandas takes those that are missing at the end of a row for nulls."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        head = list(itertools.takewhile(lambda line: line.startswith("#"), stream))
+        delimiter = "," if any(_COMMA.match(line) for line in head) else " "
+        stream.seek(0)
+        rows = csv.reader((line for line in stream if not line.startswith("#")), delimiter=delimiter)
+        return len({len(row) for row in rows if row}) <= 1
 
 
 def _is_simple(column: Any) -> bool:
