@@ -187,7 +187,7 @@ def liveliest(network: Network, sample: Sample, rows: Sequence[int]) -> int:
 def layer_exhibits(network: Network, sample: Sample, row: int, recipe: Recipe) -> Iterator[Exhibit]:
     """Show a galaxy on its way through the network: the stamp, then maps or numbers after each layer but the last."""
     stamp = np.kron(_stamp(sample, row, recipe), np.ones((2, 2, 1), np.uint8))
-    note = f"{_size(sample.stamps[row].shape)} pixels, {2 * recipe.half_width_rpet:g} Petrosian radii across"
+    note = f"{_size(sample.stamps[row].shape)} pixels, {recipe.reach} to each side"
     yield _exhibit("the stamp", stamp, f"Stamp of {sample.names[row]}", note)
     *inner, _ = activations(network, sample.stamps[row])
     for activation in inner:

@@ -96,7 +96,7 @@ def picture_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Picture |
         uri=_uri(values, valid, up),
         network_uri=_network_uri(galaxy, images, recipe, up),
         partly=not valid.all(),
-        radius=_HALF / recipe.half_width_rpet if np.isfinite(measured.rpet_px) else None,
+        radius=_HALF * measured.rpet_px / half if np.isfinite(measured.rpet_px) else None,
         catalog_x=_HALF * (cutout.x - centre[0]) / half,
         catalog_y=_HALF * (cutout.y - centre[1]) / half * up,
         bar=bar,

@@ -98,7 +98,7 @@ def _ratio(value: float) -> str:
 def _stamps(recipe: Recipe) -> str:
     planes = f"{recipe.planes} plane{'s' if recipe.planes > 1 else ''}"
     return (
-        f"{recipe.size} x {recipe.size} pixels, {planes}, reaching {recipe.half_width_rpet:g} Petrosian radii; "
+        f"{recipe.size} x {recipe.size} pixels, {planes}, reaching {recipe.reach}; "
         f"{recipe.stretch} stretch; neighbours {_NEIGHBOURS[recipe.neighbours]}"
     )
 

@@ -120,6 +120,13 @@ class Recipe:
                 "expected at least 8 pixels, 1 or 3 planes and a positive half-width"
             )
 
+    @property
+    def reach(self) -> str:
+        """How far a stamp reaches to each side, in words."""
+        if self.half_width_arcsec > 0.0:
+            return f"{self.half_width_arcsec:g}\u2033"
+        return f"{self.half_width_rpet:g} Petrosian radii"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
         return asdict(self)

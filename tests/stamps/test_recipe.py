@@ -227,3 +227,8 @@ def test_the_asinh_stretch_is_what_the_recipe_says():
 def test_display_stamps_are_not_stretched():
     pixels = np.linspace(0, 1, 8, dtype=np.float32).reshape(1, 1, 1, 8)
     assert stretch(pixels, 1.0, Recipe(stretch="display")) is pixels
+
+
+def test_a_recipe_says_how_far_its_stamps_reach():
+    assert Recipe(half_width_rpet=2.5).reach == "2.5 Petrosian radii"
+    assert Recipe(half_width_arcsec=1.38).reach == "1.38\u2033"
