@@ -968,7 +968,7 @@ def load_checkpoint(checkpoint: str | Path | Checkpoint) -> Checkpoint:
     --------
     >>> import galmorph
     >>> galmorph.load_checkpoint("candels-h").scheme.name
-    'candels-visual'
+    'candels-shares'
     """
     files = _checkpoint_files()
     loaded: Checkpoint = checkpoint if isinstance(checkpoint, files.Checkpoint) else files.load_checkpoint(checkpoint)
@@ -987,7 +987,7 @@ def load_pipeline(name: str | Path) -> Pipeline:
     --------
     >>> import galmorph
     >>> galmorph.load_pipeline("candels-h").scheme
-    'candels-visual'
+    'candels-shares'
     """
     return read_pipeline(name)
 

@@ -318,6 +318,18 @@ def rehearse(catalog: Catalog, columns: Sequence[Column], path: str | Path, prov
     total = len(catalog.table.colnames) + len(columns)
     if _is_extended(catalog, form.name) and not (form.name == "fits" and total > MAX_FIELDS):
         return
+    try:
+        _write_elsewhere(catalog, columns, target, form, provenance)
+    except OutputError:
+        raise
+    except OSError as error:
+        log.debug("no rehearsal of '%s': %s", target, error)  # a full disk elsewhere says nothing of the output's
+
+
+def _write_elsewhere(
+    catalog: Catalog, columns: Sequence[Column], target: Path, form: Format, provenance: Provenance
+) -> None:
+    """Write one row, if there is any, into a folder that goes away again, and read it back."""
     rows = min(1, len(catalog))  # with none, astropy's ECSV cannot be read that has arrays in cells
     with tempfile.TemporaryDirectory() as folder, serialising(target):
         few = [replace(c, values=np.zeros(rows, dtype=np.asarray(c.values).dtype)) for c in columns]

@@ -26,19 +26,15 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from galmorph.errors import GalmorphError
+from galmorph.errors import ImageError
 from galmorph.sky.boundary import boundary
 
-__all__ = ["DecodingError", "TileDecoder", "decoded", "serve"]
+__all__ = ["TileDecoder", "decoded", "serve"]
 
 _LENGTH = struct.Struct("<Q")
 _MOST_TEXT = 1 << 24  # bytes of a request or the head of an answer
 _SECONDS = 600.0
 """Longest wait for a window: whole mosaics of one tile take a minute."""
-
-
-class DecodingError(GalmorphError):
-    """A window that could not be decoded; the message says why."""
 
 
 class TileDecoder:
@@ -73,7 +69,7 @@ class TileDecoder:
 
         Raises
         ------
-        DecodingError
+        ImageError
             If the bytes are damaged.
         """
         with self._lock:
@@ -82,7 +78,7 @@ class TileDecoder:
                 return self._ask(number, file, hdu, index)
             except (OSError, EOFError, struct.error) as error:
                 self._stop()
-                raise DecodingError("its compressed tiles crash their decoder") from error
+                raise ImageError("its compressed tiles crash their decoder") from error
 
     def forget(self, number: int) -> None:
         """Close a file in the process."""
@@ -132,7 +128,7 @@ class TileDecoder:
         _send(self._socket, json.dumps({"window": number, "hdu": hdu, "index": index}).encode())
         answer = json.loads(_received(self._socket, _MOST_TEXT))
         if "error" in answer:
-            raise DecodingError(str(answer["error"]))
+            raise ImageError(str(answer["error"]))
         shape = tuple(int(n) for n in answer["shape"])
         return np.frombuffer(_received(self._socket), np.dtype(str(answer["dtype"]))).reshape(shape)
 
@@ -214,9 +210,9 @@ def _answer(channel: socket.socket, files: dict[int, fits.HDUList], request: dic
 
 def _answer_window(channel: socket.socket, hdus: fits.HDUList, request: dict[str, Any]) -> None:
     try:
-        with boundary(DecodingError):
+        with boundary(ImageError):
             pixels = decoded(hdus, request["hdu"], request["index"])
-    except DecodingError as error:
+    except ImageError as error:
         _send(channel, json.dumps({"error": str(error)}).encode())
         return
     _send(channel, json.dumps({"dtype": pixels.dtype.str, "shape": pixels.shape}).encode())

@@ -26,7 +26,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from galmorph.errors import ImageError
 from galmorph.sky.boundary import reason_of
 from galmorph.sky.cutout import FloatArray
-from galmorph.sky.tile_decoder import DecodingError, TileDecoder
+from galmorph.sky.tile_decoder import TileDecoder
 
 __all__ = ["CompressedPixels", "MappedPixels", "Pixels", "Scaling", "damaged", "no_room", "quiet_headers"]
 
@@ -306,7 +306,7 @@ class CompressedPixels:
     def _read(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
         try:
             return _DECODER.window(self._number, self._file, self._hdu, (*self._leading, (y0, y1), (x0, x1)))
-        except DecodingError as error:
+        except ImageError as error:
             raise damaged(self._name, error) from error
 
     def _decompressed(self) -> MappedPixels | None:
