@@ -27,7 +27,7 @@ from galmorph.sky.images.extension import (
 from galmorph.sky.images.flux_units import CARDS, softening_of
 from galmorph.sky.images.grid import SkyGrid, sky_grid
 from galmorph.sky.images.map_roles import Role
-from galmorph.sky.images.pixels import CompressedPixels, MappedPixels, Pixels, Scaling, quiet_headers
+from galmorph.sky.images.pixels import CompressedPixels, Pixels, PlainPixels, Scaling, quiet_headers
 from galmorph.sky.images.plain_file import open_again, plain_file
 from galmorph.sky.images.structure import check_structure
 
@@ -113,7 +113,7 @@ class FitsPlane:
         if where.is_compressed:
             return CompressedPixels(self.name, file, self.hdu, self.shape, where.leading, where.scaling)
         with file:
-            return MappedPixels(file, where.offset, self.shape, where.dtype, where.scaling, self.name)
+            return PlainPixels(file, where.offset, self.shape, where.dtype, where.scaling, self.name)
 
     def keep(self, pixels: Pixels) -> None:
         """Keep an open plane for the next call of :meth:`pixels`."""

@@ -1,7 +1,7 @@
 """Pixels: windows of one image plane, read from disk without reading the plane.
 
-Uncompressed planes are mapped into memory: a window of 128 x 128 pixels costs 0.02 ms, and pages are given
-back, so that memory stays constant. Small ones are read as a whole. Tile-compressed planes (``.fz``) are
+Of uncompressed planes the rows of a window are read, 128 x 128 pixels in 0.2 ms: a file that was mapped into memory and
+then cut short by somebody would end the process. Small ones are read as a whole. Tile-compressed planes (``.fz``) are
 decompressed window by window at first, and once as a whole into a temporary file when many windows are asked
 for, because row-wise tiles cost tens of milliseconds each; a process of its own does that, since the decoders
 trust what they read.
@@ -10,11 +10,10 @@ trust what they read.
 from __future__ import annotations
 
 import math
-import mmap
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
@@ -28,22 +27,19 @@ from galmorph.sky.boundary import reason_of
 from galmorph.sky.cutout import FloatArray
 from galmorph.sky.tile_decoder import TileDecoder
 
-__all__ = ["CompressedPixels", "MappedPixels", "Pixels", "Scaling", "damaged", "no_room", "quiet_headers"]
+__all__ = ["CompressedPixels", "Pixels", "PlainPixels", "Scaling", "damaged", "no_room", "quiet_headers"]
 
 WINDOWS_BEFORE_DECOMPRESSING = 200
 """Compressed windows read one by one, before the whole plane is decompressed (row tiles: at about 240)."""
 
 BYTES_READ_WHOLE = 1 << 24
-"""Planes of up to this size are read as a whole: windows of them cost no page faults, and 16 are open at once."""
+"""Planes of up to this size are read as a whole: windows of them cost no calls, and 16 are open at once."""
 
 MOST_DECOMPRESSED_BYTES = 1 << 36
 """Compressed planes beyond this are always read window by window."""
 
-BYTES_BEFORE_RELEASE = 1 << 26
-"""Bytes of a mapped file in use before they are given back to the system."""
-
-FAULT_BYTES = 1 << 16
-"""What the system maps around each byte that is touched."""
+BYTES_READ_BETWEEN = 1 << 12
+"""Rows of a window are read in one piece where no more lies between them: less than another call costs."""
 
 ROWS_AT_ONCE = 256
 """Rows decompressed in one step."""
@@ -128,8 +124,8 @@ class Scaling:
         return (self.bscale, self.bzero, self.factor, self.softening) == (1.0, 0.0, 1.0, None)
 
 
-class MappedPixels:
-    """A plane of an uncompressed file: read as a whole where it is small, mapped where it is large.
+class PlainPixels:
+    """A plane of an uncompressed file: read as a whole where it is small, window by window where it is large.
 
     Parameters
     ----------
@@ -160,14 +156,15 @@ class MappedPixels:
         name: str,
     ) -> None:
         self.shape, self.scaling = shape, scaling
-        self._name, self._in_use = name, 0
-        self._map: mmap.mmap | None = None
+        self._name, self._offset, self._dtype = name, offset, np.dtype(dtype)
+        self._whole: npt.NDArray[Any] | None = None
         self._file = os.dup(file.fileno())
-        size = shape[0] * shape[1] * np.dtype(dtype).itemsize
-        self._end = offset + size
+        size = shape[0] * shape[1] * self._dtype.itemsize
         try:
-            self._check_length()
-            self._plane = self._whole(offset, size, dtype) if size <= BYTES_READ_WHOLE else self._mapped(offset, dtype)
+            if os.fstat(self._file).st_size < offset + size:
+                raise damaged(name, _SHORTER)
+            if size <= BYTES_READ_WHOLE:
+                self._whole = self._rows(0, shape[0], 0, shape[1])
         except ImageError:
             self.close()
             raise
@@ -184,60 +181,49 @@ class MappedPixels:
         ImageError
             If somebody has cut the file short.
         """
-        if self._map is None:
-            return self._plane[y0:y1, x0:x1]
-        self._check_length()
-        stored = self._plane[y0:y1, x0:x1].copy()  # at once, while the file is known to be whole
-        self._release((y1 - y0) * ((x1 - x0) * self._plane.itemsize + FAULT_BYTES))
-        return stored
+        return self._rows(y0, y1, x0, x1) if self._whole is None else self._whole[y0:y1, x0:x1]
 
     def points(self, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp]) -> FloatArray:
         """Return single pixels, (N,)."""
-        if self._map is not None:
-            self._check_length()
-        values = self.scaling.apply(self._plane[y, x])
-        self._release(len(y) * FAULT_BYTES)
-        return values
+        if self._whole is not None:
+            return self.scaling.apply(self._whole[y, x])
+        size = self._dtype.itemsize
+        starts = (self._offset + (np.asarray(y, np.int64) * self.shape[1] + x) * size).tolist()
+        return self.scaling.apply(self._pieces(starts, size).reshape(-1))
 
     def close(self) -> None:
         """Let go of the file; windows already read stay valid."""
-        self._plane = np.empty((0, 0))
-        if self._map is not None:
-            self._map.close()
-            self._map = None
+        self._whole = None
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
-    def _whole(self, offset: int, size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    def _rows(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
+        """Read ``[y0:y1, x0:x1]``: row by row, or in one piece where little lies between."""
+        size, row = (x1 - x0) * self._dtype.itemsize, self.shape[1] * self._dtype.itemsize
+        start = self._offset + y0 * row + x0 * self._dtype.itemsize
+        if row - size > BYTES_READ_BETWEEN:
+            return self._pieces(range(start, start + (y1 - y0) * row, row), size)
+        data = np.frombuffer(self._read(start, max((y1 - y0 - 1) * row + size, 0)), self._dtype)
+        strides = (row, self._dtype.itemsize)
+        return np.lib.stride_tricks.as_strided(data, (y1 - y0, x1 - x0), strides, writeable=False)
+
+    def _pieces(self, starts: Sequence[int], size: int) -> npt.NDArray[Any]:
+        """Read as many bytes from each of some places, (N, size / itemsize)."""
+        data = b"".join([os.pread(self._file, size, start) for start in starts])
+        if len(data) != len(starts) * size:
+            raise damaged(self._name, _SHORTER)
+        return np.frombuffer(data, self._dtype).reshape(len(starts), -1)
+
+    def _read(self, start: int, size: int) -> bytearray:
         data = bytearray(size)
         view = memoryview(data)
-        while view:
-            count = os.preadv(self._file, [view], offset)
+        while view:  # one call reads no more than 2 GB
+            count = os.preadv(self._file, [view], start)
             if count == 0:
                 raise damaged(self._name, _SHORTER)
-            view, offset = view[count:], offset + count
-        os.close(self._file)
-        self._file = -1
-        return np.frombuffer(data, dtype).reshape(self.shape)
-
-    def _mapped(self, offset: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        self._map = mmap.mmap(self._file, 0, access=mmap.ACCESS_READ)
-        return np.ndarray(self.shape, dtype, buffer=self._map, offset=offset)
-
-    def _check_length(self) -> None:
-        """Refuse to touch a mapped file that somebody has cut short: the system would end the process."""
-        if os.fstat(self._file).st_size < self._end:
-            raise damaged(self._name, _SHORTER)
-
-    def _release(self, touched: int) -> None:
-        """Give the pages back when many are in use, so that memory does not grow with the image."""
-        if self._map is None:
-            return
-        self._in_use += touched
-        if self._in_use > BYTES_BEFORE_RELEASE and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
-            self._in_use = 0
+            view, start = view[count:], start + count
+        return data
 
 
 _DECODER = TileDecoder()
@@ -269,7 +255,7 @@ class CompressedPixels:
         self._name, self._file, self._hdu, self._leading = name, file, hdu, leading
         self._number = _DECODER.number()
         self._windows = 0
-        self._whole: MappedPixels | None = None
+        self._whole: PlainPixels | None = None
         self._is_damaged = shape[0] * shape[1] * 8 > MOST_DECOMPRESSED_BYTES
 
     def window(self, y0: int, y1: int, x0: int, x1: int) -> FloatArray:
@@ -309,7 +295,7 @@ class CompressedPixels:
         except ImageError as error:
             raise damaged(self._name, error) from error
 
-    def _decompressed(self) -> MappedPixels | None:
+    def _decompressed(self) -> PlainPixels | None:
         """Return the whole plane; None where a tile of it is damaged, and the others are read one by one."""
         if self._whole is None and not self._is_damaged:
             try:
@@ -320,14 +306,14 @@ class CompressedPixels:
                 raise no_room(self._name, error) from error
         return self._whole
 
-    def _decompress(self) -> MappedPixels:
+    def _decompress(self) -> PlainPixels:
         rows, columns = self.shape
         with tempfile.TemporaryFile(prefix="galmorph-") as file:
             for y0 in range(0, rows, ROWS_AT_ONCE):
                 pixels = self._read(y0, min(y0 + ROWS_AT_ONCE, rows), 0, columns)
                 file.write(pixels.tobytes())
             file.flush()
-            return MappedPixels(file, 0, self.shape, pixels.dtype, Scaling(), self._name)
+            return PlainPixels(file, 0, self.shape, pixels.dtype, Scaling(), self._name)
 
 
 @contextmanager

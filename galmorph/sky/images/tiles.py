@@ -457,10 +457,17 @@ class TileSource:
         return located
 
     def _is_empty(self, tile: int, x: DoubleArray, y: DoubleArray) -> npt.NDArray[np.bool_]:
-        """Tell where a tile has no data: no weight, or a value that is not finite."""
+        """Tell where a tile has no data: no weight, or a value that is not finite; everywhere if it is damaged."""
         height, width = self.tiles[tile].image.shape
         row = np.clip(np.floor(y + 0.5), 0, height - 1).astype(np.intp)
         column = np.clip(np.floor(x + 0.5), 0, width - 1).astype(np.intp)
+        try:
+            return self._lacks_data(tile, row, column)
+        except ImageError as error:
+            log.debug("image '%s': %s", self.tile_names[tile], error)
+            return np.ones(len(x), bool)
+
+    def _lacks_data(self, tile: int, row: npt.NDArray[np.intp], column: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
         plane = self.tiles[tile].weight
         if plane is None:
             return ~np.isfinite(self._pixels(self.tiles[tile].image).points(row, column))

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import tempfile
 
 import numpy as np
@@ -173,3 +174,33 @@ def test_the_real_uds_image_is_the_same_when_compressed(shared_data, tmp_path):
         assert source.mjysr_per_unit(0) == pytest.approx(sources[0].mjysr_per_unit(0))
     for source in sources:
         source.close()
+
+
+@pytest.mark.parametrize("between", [0, 1 << 30], ids=["row by row", "in one piece"])
+def test_windows_of_a_large_plane_are_those_of_one_that_is_read_whole(tmp_path, image, monkeypatch, between):
+    monkeypatch.setattr(pixels, "BYTES_READ_WHOLE", 0)
+    monkeypatch.setattr(pixels, "BYTES_READ_BETWEEN", between)
+    fits.PrimaryHDU(image).writeto(tmp_path / "plain.fits")
+    source = open_images(tmp_path / "plain.fits")
+    plane = source._pixels(source.tiles[0].image)
+    for window in ((0, 300, 0, 200), (0, 1, 199, 200), (299, 300, 0, 1), (17, 40, 3, 181)):
+        y0, y1, x0, x1 = window
+        assert np.array_equal(plane.window(*window), image[y0:y1, x0:x1])
+    y, x = np.array([299, 0, 7]), np.array([0, 199, 100])
+    assert np.array_equal(plane.points(y, x), image[y, x])
+    source.close()
+
+
+def test_a_file_cut_short_while_it_is_read_loses_only_what_is_gone(tmp_path, image, monkeypatch):
+    monkeypatch.setattr(pixels, "BYTES_READ_WHOLE", 0)
+    monkeypatch.setattr(pixels, "BYTES_READ_BETWEEN", 0)
+    path = tmp_path / "plain.fits"
+    fits.PrimaryHDU(image).writeto(path)
+    source = open_images(path)
+    plane = source._pixels(source.tiles[0].image)
+    os.truncate(path, 2880 + 4 * 200 * 100)
+    assert np.array_equal(plane.window(90, 100, 0, 200), image[90:100])
+    for read in (plane.window, lambda *_: plane.points(np.array([5, 200]), np.array([1, 1]))):
+        with pytest.raises(ImageError, match=r"^image 'plain\.fits' is truncated or damaged \(it has become shorter"):
+            read(95, 105, 10, 20)
+    source.close()
