@@ -13,15 +13,18 @@ from astropy import units as u
 
 from galmorph.sky.survey import Band, surface_brightness_mjysr
 
-__all__ = ["CARDS", "filter_of", "is_flux_unit", "softening_of", "unit_remark", "zero_point_of"]
+__all__ = ["CARDS", "filter_of", "is_flux_unit", "is_magnitude", "softening_of", "unit_remark", "zero_point_of"]
 
 _ZERO_POINT_CARDS = (
-    *("ABMAGZP", "ABZP", "MAGZERO", "ZEROPNT", "MAGZPT", "PHOTZP", "MAGZP", "ZEROPOINT", "MAGZEROP", "ZEROPT"),
+    *("ABMAGZP", "ABZP", "MAGZERO", "ZEROPNT", "PHOTZP", "MAGZP", "ZEROPOINT", "MAGZEROP", "ZEROPT"),
     *("MAGZPAB", "ZPAB", "AB_ZP", "ZP_AB", "ZPT", "ZP"),
 )
 _FILTER_CARDS = ("FILTER", "FILTER1", "FILTER2", "FILTNAM", "FILTNAM1", "BAND")
+_UNUSED_CARD = "ABMAGFAC"
+"""Some headers have it; no publication was found that says whether it is a flux, its inverse, or of which unit."""
 CARDS = (
-    *("BUNIT", "EXPTIME", "PHOTFNU", "PHOTFLAM", "PHOTPLAM", "PHOTMJSR", "FLUXMAG0", "ABMAGFAC", "BSOFTEN", "BOFFSET"),
+    *("BUNIT", "EXPTIME", "PHOTFNU", "PHOTFLAM", "PHOTPLAM", "PHOTMJSR", "FLUXMAG0", "BSOFTEN", "BOFFSET", "MAGZPT"),
+    _UNUSED_CARD,
     *_ZERO_POINT_CARDS,
     *_FILTER_CARDS,
 )
@@ -49,9 +52,12 @@ _RATES = re.compile(
 )
 # What astropy would read as another unit, or not at all.
 _WORDS = (
-    (r"(?<![A-Za-z])(ANGSTROMS?|angstroms?|Ang|ang|A)(?![A-Za-z])", "Angstrom"),
+    (r"(?<![A-Za-z])(ANGSTROMS?|angstroms?|ANG|Ang|ang|A)(?![A-Za-z])", "Angstrom"),
     (r"(?i)\bsqarcsec\b|\barcsec\s*sq\b|\bsq\.?\s*arcsec\b", "arcsec2"),
-    (r"(?i)\bergs\b", "erg"),
+    (r"(?i)\bergs?\b", "erg"),
+    (r"(?<![A-Za-z])CM(?![A-Za-z])", "cm"),
+    (r"(?<![A-Za-z])(S|SEC|sec)(?![A-Za-z])", "s"),
+    (r"(?<![A-Za-z])HZ(?![A-Za-z])", "Hz"),
     (r"(?<=[\d.])(?=[munk]?Jy)", " "),
     (r"\s*(/|\.)?\s*(?i:pixel|pix)(-1|\^-1|\*\*-1)?\b", ""),
 )
@@ -63,9 +69,10 @@ def zero_point_of(header: Mapping[str, Any], band: Band | None, scale_arcsec: fl
 
     In this order: the unit (BUNIT) where it is a flux or a surface brightness; PHOTFNU (jansky per unit);
     PHOTFLAM with PHOTPLAM (HST: ``-2.5 log10 PHOTFLAM - 5 log10 PHOTPLAM - 2.408``); PHOTMJSR (JWST count
-    rates); the flux of magnitude 0 (FLUXMAG0), or of one unit in maggies (ABMAGFAC); a card with the zero point
-    itself; the band's nominal value. Images in total counts are divided by EXPTIME where the calibration is one of
-    count rates. Fluxes per wavelength need PHOTPLAM, in angstrom.
+    rates); a card with the zero point itself; the flux of magnitude 0 (FLUXMAG0); the zero point of Pan-STARRS stacks;
+    MAGZPT, which is one of counts per second (Irwin et al. 2004, SPIE 5493, 411); the band's nominal value. Images in
+    total counts are divided by EXPTIME where the calibration is one of count rates. Fluxes per wavelength need
+    PHOTPLAM, in angstrom.
 
     Parameters
     ----------
@@ -124,6 +131,8 @@ def unit_remark(header: Mapping[str, Any]) -> str | None:
     "BUNIT 'Jy/beam' is not understood: other cards or the survey say what a unit is"
     >>> unit_remark({"BUNIT": "electron/s"})
     """
+    if _UNUSED_CARD in header and not math.isfinite(zero_point_of(header, None, 1.0)):
+        return f"card {_UNUSED_CARD} has no published meaning and is not used: give the zero point in MAGZERO"
     text = _bunit(header)
     is_known = (
         _COUNTS.match(text) or _RATES.match(text) or text.lower() in ("", "none", "unknown", "1", "dimensionless")
@@ -131,6 +140,17 @@ def unit_remark(header: Mapping[str, Any]) -> str | None:
     if is_known or math.isfinite(_from_unit(text, 1.0, _number(header, "PHOTPLAM"))):
         return None
     return f"BUNIT '{text}' is not understood: other cards or the survey say what a unit is"
+
+
+def is_magnitude(header: Mapping[str, Any]) -> bool:
+    """Tell whether pixels are logarithms of a flux, whose sums mean nothing.
+
+    Examples
+    --------
+    >>> [is_magnitude({"BUNIT": text}) for text in ("mag/arcsec2", "MAG", "dex(mJy)", "mJy", "")]
+    [True, True, True, False, False]
+    """
+    return re.match(r"(?i)(mag|magnitudes?|(mag|dex|dB)\(.*\))\s*([/.*]|$)", _bunit(header)) is not None
 
 
 def softening_of(header: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -203,10 +223,11 @@ def _from_rates(header: Mapping[str, Any], scale_arcsec: float) -> float:
 
 def _exposure_mag(header: Mapping[str, Any]) -> float:
     """Magnitudes to add where the pixels are total counts: 2.5 log10 of the exposure time in seconds."""
-    seconds = _number(header, "EXPTIME")
-    if _COUNTS.match(_bunit(header)) and seconds > 0:
-        return 2.5 * math.log10(seconds)
-    return 0.0
+    return _mag_of_seconds(_number(header, "EXPTIME")) if _COUNTS.match(_bunit(header)) else 0.0
+
+
+def _mag_of_seconds(seconds: float) -> float:
+    return 2.5 * math.log10(seconds) if seconds > 0 else 0.0
 
 
 _PS1_ZERO_POINT = 25.0
@@ -217,11 +238,10 @@ def _from_cards(header: Mapping[str, Any]) -> float:
     values = [_number(header, card) for card in _ZERO_POINT_CARDS]
     if (flux := _number(header, "FLUXMAG0")) > 0:  # HSC and LSST
         values.append(2.5 * math.log10(flux))
-    if 0 < (maggies := _number(header, "ABMAGFAC")) < 1:
-        values.append(-2.5 * math.log10(maggies))
     seconds = _number(header, "EXPTIME")
     if softening_of(header) is not None and seconds > 0:
         values.append(_PS1_ZERO_POINT + 2.5 * math.log10(seconds))
+    values.append(_number(header, "MAGZPT") + (0.0 if _RATES.match(_bunit(header)) else _mag_of_seconds(seconds)))
     return next((value for value in values if 0 < value < 60), math.nan)
 
 

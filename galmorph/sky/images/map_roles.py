@@ -25,17 +25,17 @@ titles: dict[Role, str] = {
 
 # The words of releases: HST (DRZ, WHT, CTX), JWST (SCI, ERR, CON, WHT, VAR_*), HSC and LSST (MASK, VARIANCE), DES (MSK,
 # WGT), DESI Legacy Surveys (image, invvar, chi2, model, nexp, maskbits, depth, psfsize), KiDS (wei, msk), Spitzer
-# (maic, cov, unc), Euclid (RMS, FLG, BKG), astropy (UNCERT), SExtractor and SCAMP.
+# (maic, mcov, munc), Euclid (RMS, FLG, BKG), PS1 (wt, num, expwt), CASU (conf), astropy (UNCERT), SExtractor and SCAMP.
 _LISTS: dict[Role, str] = {
     "image": "sci science drz drc i2d img image mosaic maic mosaics",
-    "weight": "wht weight weights weightmap wgt wei ivar invvar invvariance inversevariance",
-    "rms": "rms err error errors sigma unc uncert uncertainty stddev std noise rmsmap errmap",
+    "weight": "wht wt weight weights weightmap wgt wei ivar invvar invvariance inversevariance",
+    "rms": "rms err error errors sigma unc munc uncert uncertainty stddev std noise rmsmap errmap",
     "variance": "var variance variances varmap",
     "segmentation": "seg segm segmap segmentation",
     "other": """
-        mask msk maskbits dq bpm badpix flag flags flg quality con ctx context exp nexp expmap exposure cov coverage
-        chi2 model blobmodel resid residual depth galdepth psfdepth psfsize psf bkg background area rnoise poisson flat
-        dark hdrlet
+        mask msk maskbits dq bpm badpix flag flags flg quality con ctx context exp nexp expmap exposure expwt num cov
+        mcov coverage conf confidence chi2 model blobmodel resid residual depth galdepth psfdepth psfsize psf bkg
+        background area rnoise poisson flat dark hdrlet
     """,
 }
 _WORDS: dict[Role, frozenset[str]] = {role: frozenset(words.split()) for role, words in _LISTS.items()}
@@ -106,6 +106,8 @@ def plain_words(text: str) -> list[str]:
 
 def _role_of(words: list[str]) -> Role | None:
     present = set(words)
+    if {"skycell", "wt"} <= present:  # what PS1 calls a weight (Waters et al. 2020, ApJS 251, 4, section 3)
+        return "variance"
     roles = [role for role in _ORDER if present & _WORDS[role]]
     if present & _PLAINLY_IMAGE and set(roles) <= {"other", "image"}:
         return "image"

@@ -40,9 +40,14 @@ _PLATEAU_PX, _COARSE_PLATEAU_PX = (3, 3), (4, 16)
 """Sides of plateaus of equal pixels that chance does not make: of continuous values, and of few whole numbers."""
 _CONTINUOUS = 0.5
 """Share of different values above which values are continuous."""
+_RARE = 0.02
+"""Share of pixels away from plateaus above which a value is one of few, as in stamps whose sky is quantised."""
 _BRIGHT = 0.99
 """Share of values below those that tell the range of an image."""
 _EITHER_SIDE = 0.1
+"""Least share of pixels on each side of a value that lies within the noise."""
+_CLEAR_JUMP = 3.0
+"""From a plateau to what lies beside it, in scatters, where values are whole numbers, some of which chance repeats."""
 _MOSTLY = 0.5
 _SMALLEST, _LARGEST = 1e-12, 1e12
 """Bright pixels within which squares, inverse squares and their sums stay in single precision."""
@@ -64,8 +69,9 @@ class PixelSample:
     def has_repeats(self) -> bool:
         """Whether some value occurs often; of continuous values none does."""
         equal = self.values[_FEWEST_EQUAL - 1 :] == self.values[: -_FEWEST_EQUAL + 1]
-        ends = self.values[[0, 1, -2, -1]] if self.values.size > 1 else self.values
-        return bool(equal.any() or (ends.size and (ends[0] == ends[1] or ends[-1] == ends[-2])))
+        if self.values.size < 2:
+            return False
+        return bool(equal.any() or self.values[0] == self.values[1] or self.values[-1] == self.values[-2])
 
 
 def sample_of(linear: Callable[[int, int], npt.NDArray[Any]], shape: tuple[int, int]) -> PixelSample:
@@ -167,16 +173,20 @@ def _is_no_data(value: float, sample: PixelSample, light: _Light) -> bool:
     largest = max(abs(float(light.values[0])), abs(float(light.values[-1])))
     if value > _ABSURD * largest or distance < -_FAR_SIGMA:
         return True
-    side = _PLATEAU_PX if light.is_continuous else _COARSE_PLATEAU_PX
-    around = _surroundings(value, sample, side)
+    around = _surroundings(value, sample, _PLATEAU_PX)
+    if not light.is_continuous or around.loose > _RARE:
+        around = _surroundings(value, sample, _COARSE_PLATEAU_PX)
     if around.near.size == 0 or not around.has_plateau or around.loose > _MOSTLY:
         return False
     above = float(np.mean(around.near > value))
     if _EITHER_SIDE <= above <= 1 - _EITHER_SIDE:
         return float(np.mean(light.values > value)) > _EITHER_SIDE
+    if value > light.middle and abs(float(np.median(around.near)) - light.middle) < light.scatter:
+        return True  # beside saturated pixels are other bright ones, not the sky
     # All about it is brighter: the sky of a mock from which galaxies rise smoothly, or a footprint in a bright sky.
     jump = float(np.percentile(around.near, 25)) - value
-    return above > _EITHER_SIDE and light.is_continuous and around.share < _MOSTLY and jump > light.scatter
+    clear = light.scatter * (1.0 if light.is_continuous else _CLEAR_JUMP)
+    return above > _EITHER_SIDE and around.share < _MOSTLY and jump > clear
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from galmorph.errors import ImageError, SurveyError
 from galmorph.sky.images.bands import ColourSource
 from galmorph.sky.images.extension import Place, place_of
 from galmorph.sky.images.fitsplane import FitsPlane, open_planes
-from galmorph.sky.images.flux_units import filter_of
+from galmorph.sky.images.flux_units import filter_of, is_magnitude
 from galmorph.sky.images.image_like import AnyPath, Images, Paths, Stored, store
 from galmorph.sky.images.jpeg import open_stamps
 from galmorph.sky.images.map_roles import Role, titles
@@ -252,6 +252,12 @@ def _images_of(path: str, asked: _Asked, opened: list[FitsPlane], files: int) ->
         path, hdu=asked.hdu, band=asked.spellings, drop_sip=asked.drop_sip, keep_open=files < OPEN_PLANES
     )
     opened.extend(planes)
+    for plane in planes:
+        if is_magnitude(plane.cards):
+            raise ImageError(
+                f"image '{plane.name}' is in {plane.cards['BUNIT']}: expected flux, whose sums mean something; "
+                "convert it"
+            )
     on_sky = [plane for plane in planes if plane.grid is not None]
     if len(planes) > 1 and not on_sky:
         raise ImageError(

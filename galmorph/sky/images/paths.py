@@ -14,7 +14,7 @@ from galmorph.sky.images.fitsplane import path_and_place
 from galmorph.sky.images.jpeg import DISPLAY_SUFFIXES
 from galmorph.sky.images.map_roles import Role, role_of_file, titles
 
-__all__ = ["are_stamps", "expand", "files_of", "matching"]
+__all__ = ["are_stamps", "expand", "files_of", "matching", "role_of_name"]
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,17 @@ def matching(images: Sequence[str], others: Sequence[str], role: Role = "weight"
     )
 
 
+def role_of_name(name: str) -> Role | None:
+    """Return what a file is for, as its name says it; None where it does not.
+
+    Examples
+    --------
+    >>> role_of_name("legacysurvey-1500p020-chi2-r.fits.fz"), role_of_name("field_r.fits")
+    ('other', None)
+    """
+    return role_of_file(_words(name))
+
+
 def _expand_one(text: str, role: Role) -> list[str]:
     path, _ = path_and_place(text)
     if path.is_dir():
@@ -117,7 +128,7 @@ def _of_folder(folder: Path, role: Role) -> list[str]:
 
 def _of_role(names: list[str], role: Role, folder: Path) -> list[str]:
     """Choose the files of a folder whose names say that they have a role; of images those that say nothing else."""
-    roles = {name: role_of_file(_words(name)) for name in names}
+    roles = {name: role_of_name(name) for name in names}
     wanted = [name for name in names if roles[name] == role]
     nameless = [name for name in names if roles[name] is None]
     if role == "image" and not wanted:
