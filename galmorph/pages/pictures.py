@@ -27,6 +27,8 @@ _SIZE_PX = 128
 _HALF = 100.0
 _ROUND_ARCSEC = np.array([1, 2, 5])[None, :] * 10.0 ** np.arange(-3, 4)[:, None]
 _NO_DATA = 0
+_CENTRAL = 0.5
+"""Radius of the galaxy's brightest pixels, in half-widths of the stamp, where it has no Petrosian radius."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def picture_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Picture |
     half = half_width_px(measured, recipe, cutout.scale_arcsec)
     centre = (measured.x, measured.y) if np.isfinite(measured.x) else (cutout.x, cutout.y)
     valid = _valid(cutout.planes, stamp_matrix(*centre, half))
-    values = _shown(galaxy, images, recipe, valid)
+    radius = measured.rpet_px / half if np.isfinite(measured.rpet_px) else None
+    values = _shown(galaxy, images, recipe, valid, radius if radius is not None else _CENTRAL)
     up = -1.0 if images.is_linear else 1.0
     bar, bar_title = _scale_bar(half * cutout.scale_arcsec)
     north, east = _directions(images, cutout.tile, centre[0] + cutout.origin[0], centre[1] + cutout.origin[1], up)
@@ -96,7 +99,7 @@ def picture_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Picture |
         uri=_uri(values, valid, up),
         network_uri=_network_uri(galaxy, images, recipe, up),
         partly=not valid.all(),
-        radius=_HALF * measured.rpet_px / half if np.isfinite(measured.rpet_px) else None,
+        radius=None if radius is None else _HALF * radius,
         catalog_x=_HALF * (cutout.x - centre[0]) / half,
         catalog_y=_HALF * (cutout.y - centre[1]) / half * up,
         bar=bar,
@@ -112,14 +115,14 @@ def _valid(planes: FloatArray, matrix: npt.NDArray[np.float64]) -> BoolArray:
     return np.asarray(warp(finite, matrix, _SIZE_PX)[0] > 0.5)
 
 
-def _shown(galaxy: Galaxy, images: ImageSource, recipe: Recipe, valid: BoolArray) -> FloatArray:
+def _shown(galaxy: Galaxy, images: ImageSource, recipe: Recipe, valid: BoolArray, radius: float) -> FloatArray:
     """Cut the stamp with its neighbours, as planes in [0, 1]."""
     linear = images.is_linear and images.n_planes == 1
     kept = replace(
         recipe, size=_SIZE_PX, neighbours="keep", stretch="asinh" if linear else "display", softening_mjysr=0.0
     )
     pixels = stamp_of(galaxy, images, kept).pixels
-    return _stretched(pixels[0], valid, 1.0 / recipe.half_width_rpet)[None] if linear else pixels
+    return _stretched(pixels[0], valid, radius)[None] if linear else pixels
 
 
 def _stretched(flux: FloatArray, valid: BoolArray, radius: float) -> FloatArray:
