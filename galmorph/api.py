@@ -22,15 +22,17 @@ from galmorph.learning.pipeline import ClassifyPipeline, Pipeline, TrainPipeline
 from galmorph.learning.pipeline import load_pipeline as read_pipeline
 from galmorph.learning.sections import CalibrationSettings
 from galmorph.nets.checkpoint.card import add_to_card, read_card, read_card_file
+from galmorph.nets.checkpoint.lookup import find_checkpoint
 from galmorph.pages import descriptions
 from galmorph.pages.losses import draw_losses
 from galmorph.progress import Progress, reporting
 from galmorph.runs.run_settings import Settings
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
-from galmorph.sky.formats.atomic import check_folder, replacing
+from galmorph.sky.formats.atomic import make_folder, replacing
 from galmorph.sky.formats.registry import FORMATS, ending
 from galmorph.sky.images import ImageInput, Images, ImageSource
+from galmorph.sky.outputs import check_outputs
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import Survey, load_survey
 
@@ -311,9 +313,9 @@ def _carried_out(
     from galmorph.runs import classify as runs  # noqa: PLC0415 - numba
     from galmorph.runs import plan as plans  # noqa: PLC0415 - numba
 
-    if report is not None:
-        pages.check_report(report, overwrite=overwrite)
     with closing(plans.Plan(catalog, images, checkpoint, settings, network)) as plan:
+        if report is not None:
+            pages.check_report(report, *plan.inputs, overwrite=overwrite)
         outcome = runs.classify(plan, output=output, overwrite=overwrite, progress=progress, command=command)
         if report is not None:
             pages.write_report(plan.run, outcome.results, report, overwrite=overwrite)
@@ -460,6 +462,7 @@ def run(
     classifying = [each for each in chosen if isinstance(each, ClassifyPipeline)]
     if classifying:
         _check_all_classify(chosen, epochs=epochs, seed=seed, resume=resume, split=split)
+        _check_results(classifying, Path(output), overwrite=overwrite)
         with reporting(progress) as report_to, _limited(threads):
             rows = [_classified(each, Path(output), device, overwrite, report_to, command) for each in classifying]
         return Table(rows)
@@ -564,6 +567,7 @@ def evaluate(
     split: str = "test",
     views: str | None = None,
     output: str | Path | None = None,
+    overwrite: bool = False,
     card: str | Path | None = None,
     progress: Progress | bool | None = None,
 ) -> dict[str, Any]:
@@ -581,8 +585,8 @@ def evaluate(
         Which labels: ``'train'``, ``'validation'``, ``'test'`` or ``'all'``.
     views
         Over which probabilities are averaged; by default as the checkpoint's recipe says.
-    output
-        JSON file for the scores.
+    output, overwrite
+        JSON file for the scores; whether an existing one may be replaced.
     card
         The scores are entered into this card of a checkpoint.
     progress
@@ -602,19 +606,18 @@ def evaluate(
     """
     from galmorph.learning import scoring  # noqa: PLC0415 - torch
 
-    if output is not None:
-        check_folder(Path(output))
-    if card is not None:
-        read_card_file(card)  # rather now than after all the work
-    scored = load_checkpoint(checkpoint)
     table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file))
     asked = ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu)
+    inputs = (table, asked, *_files_of(checkpoint))
+    check_outputs([output], *inputs, card, overwrite=overwrite)
+    _check_card(card, *inputs[:3])
+    scored = load_checkpoint(checkpoint)
     with reporting(progress) as report_to:
         scores = scoring.evaluate_checkpoint(scored, table, asked, split=split, views=views, progress=report_to)
     if card is not None:
         add_to_card(card, split, scores)
     if output is not None:
-        with replacing(Path(output)) as temporary:
+        with replacing(Path(output), overwrite=overwrite) as temporary:
             temporary.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
     return scores
 
@@ -686,17 +689,14 @@ def calibrate(
     """
     from galmorph.learning import scoring  # noqa: PLC0415 - torch
 
-    path = _new_file(output, ".safetensors", overwrite=overwrite)
-    settings = CalibrationSettings(method, sets, coverage, by_class, false_alarms)
-    former = load_checkpoint(checkpoint)
     table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file))
-    asked, card = (
-        ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu),
-        read_card(checkpoint),
-    )
+    asked = ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu)
+    path = _new_checkpoint(output, table, asked, *_files_of(checkpoint), overwrite=overwrite)
+    settings = CalibrationSettings(method, sets, coverage, by_class, false_alarms)
+    former, card = load_checkpoint(checkpoint), read_card(checkpoint)
     with reporting(progress) as report_to:
         fitted, card = scoring.calibrate_checkpoint(former, table, asked, settings, card=card, progress=report_to)
-    written: Path = _checkpoint_files().save_checkpoint(fitted, path, card)
+    written: Path = _checkpoint_files().save_checkpoint(fitted, path, card, overwrite=overwrite)
     return written
 
 
@@ -741,8 +741,9 @@ def ensemble(
     """
     from galmorph.nets.checkpoint import ensemble as ensembles  # noqa: PLC0415 - torch
 
-    path = None if output is None else _new_file(output, ".safetensors", overwrite=overwrite)
-    return ensembles.ensemble(checkpoints, path, shares=shares, name=name)
+    read = [_files_of(each) for each in checkpoints]
+    path = None if output is None else _new_checkpoint(output, *read, overwrite=overwrite)
+    return ensembles.ensemble(checkpoints, path, shares=shares, name=name, overwrite=overwrite)
 
 
 def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite: bool = False) -> float:
@@ -774,7 +775,9 @@ def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite
     """
     from galmorph.runs import export as exports  # noqa: PLC0415 - torch
 
-    return exports.export(checkpoint, _new_file(output, ".onnx", overwrite=overwrite), overwrite=overwrite)
+    path = _with_ending(output, ".onnx")
+    check_outputs([path], *_files_of(checkpoint), overwrite=overwrite)
+    return exports.export(checkpoint, path, overwrite=overwrite)
 
 
 def inspect(
@@ -851,9 +854,11 @@ def inspect(
 
     usual = _checkpoint_files().read_envelope(checkpoint)
     inspection.check_asked(labels=labels is not None, images=images is not None, split=split, rows=rows)
-    inspection.check_page(output, Path(checkpoint).stem, overwrite=overwrite)
     catalog = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file))
     asked = ImageInput(() if images is None else images, weight, rms, variance, segmentation, survey, band, image_hdu)
+    inputs = (catalog, asked, *_files_of(checkpoint))
+    inspection.check_page(output, Path(checkpoint).stem, *inputs, card, overwrite=overwrite)
+    _check_card(card, *inputs[:3])
     table = source = None
     with ExitStack() as stack:
         if labels is None:
@@ -882,6 +887,8 @@ def simulate(
     rows: int = 300,
     seed: int = 1,
     side: int | None = None,
+    output: str | Path | None = None,
+    overwrite: bool = False,
 ) -> MockField:
     """Simulate a field of a survey with a catalogue and known truth; needs GalSim.
 
@@ -895,6 +902,8 @@ def simulate(
         The same seed gives the same field.
     side
         Of the image in pixels; by default as the rows need.
+    output, overwrite
+        Folder for the field as FITS files, which ``field.files(folder)`` lists; whether existing ones may be replaced.
 
     Returns
     -------
@@ -905,6 +914,8 @@ def simulate(
     ------
     SurveyError, PipelineError
         If there is no such survey or band, GalSim is missing, or the field would not hold the rows.
+    OutputError
+        Before work starts, if a file exists and may not be replaced, or the folder cannot be written.
 
     Examples
     --------
@@ -915,7 +926,12 @@ def simulate(
     """
     from galmorph.sky import mock  # noqa: PLC0415 - scipy's statistics, half a second
 
-    return mock.simulate(survey, band, rows=rows, seed=seed, side_px=side)
+    if output is not None:
+        mock.check_field(output, survey, band, overwrite=overwrite)
+    field = mock.simulate(survey, band, rows=rows, seed=seed, side_px=side)
+    if output is not None:
+        field.write(output, overwrite=overwrite)
+    return field
 
 
 def open_images(
@@ -1055,15 +1071,33 @@ def default_output(catalog: str | Path) -> Path:
     return Path(f"{path.name[: len(path.name) - len(last)]}.galmorph{plain if plain in writable else '.fits'}")
 
 
-def _new_file(output: str | Path, suffix: str, *, overwrite: bool) -> Path:
-    """Return the path of a file that can be written; refuse another kind, and an existing one without `overwrite`."""
+def _with_ending(output: str | Path, suffix: str) -> Path:
     path = Path(output)
     if path.suffix != suffix:
         raise OutputError(f"Output '{path}': expected a file that ends in {suffix}; name it so")
-    if path.exists() and not overwrite:
-        raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
-    check_folder(path)
     return path
+
+
+def _new_checkpoint(output: str | Path, *inputs: Any, overwrite: bool) -> Path:
+    """Return the path of a checkpoint that can be written with its card, and is none of the inputs."""
+    path = _with_ending(output, ".safetensors")
+    check_outputs([path, path.with_suffix(".json")], *inputs, overwrite=overwrite)
+    return path
+
+
+def _files_of(checkpoint: str | Path | Checkpoint) -> tuple[Path, ...]:
+    """Return the file of a checkpoint and its card; none of one that is loaded."""
+    if not isinstance(checkpoint, str | Path):
+        return ()
+    path = find_checkpoint(checkpoint)
+    return path, path.with_suffix(".json")
+
+
+def _check_card(card: str | Path | None, *inputs: Any) -> None:
+    """Refuse a card that cannot be changed, rather now than after all the work."""
+    if card is not None:
+        read_card_file(card)
+        check_outputs([card], *inputs, overwrite=True)
 
 
 def _check_idle(labels: CatalogInput, images: ImageInput) -> None:
@@ -1104,14 +1138,30 @@ def _check_all_classify(
         raise PipelineError(f"{idle} is for pipelines that train, and '{kinds['classify']}' classifies: leave it out")
 
 
+def _check_results(pipelines: Sequence[ClassifyPipeline], folder: Path, *, overwrite: bool) -> None:
+    """Refuse results that are in the way or replace an input or each other, before the first pipeline runs."""
+    inputs = [(*p.named_inputs(), p.classify.checkpoint, p.classify.runtime, *p.files) for p in pipelines]
+    results = [_result(pipeline, folder) for pipeline in pipelines]
+    if twice := next((path for path in results if results.count(path) > 1), None):
+        raise OutputError(
+            f"Output '{twice}' would be the result of several pipelines: expected one each; name them by 'output' in "
+            "[classify], or run them with other folders"
+        )
+    check_outputs(results, *inputs, overwrite=overwrite, is_made=True)
+
+
+def _result(pipeline: ClassifyPipeline, folder: Path) -> Path:
+    return folder / (pipeline.classify.output or default_output(pipeline.inputs.catalog))
+
+
 def _classified(
     pipeline: ClassifyPipeline, folder: Path, device: str, overwrite: bool, progress: Progress, command: str
 ) -> dict[str, Any]:
     """Classify as a pipeline says, and say what came out."""
     catalog, images = pipeline.named_inputs()
     settings = pipeline.classify if device == "auto" else replace(pipeline.classify, device=device)
-    output = folder / (settings.output or default_output(pipeline.inputs.catalog))
-    _make_folder(folder)
+    output = _result(pipeline, folder)
+    make_folder(folder)
     _, results = _carried_out(
         catalog,
         images,
@@ -1126,13 +1176,6 @@ def _classified(
     )
     counts = {"rows": len(results), "classified": int(results.classified.sum())}
     return {"pipeline": pipeline.name, **counts, "output": str(output)}
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"folder '{folder}' cannot be made ({error.strerror}): choose another with -o") from error
 
 
 def _overrides(*, epochs: int | None = None, seed: int | None = None, inputs: Inputs | None = None) -> dict[str, Any]:

@@ -64,9 +64,9 @@ def others() -> Any:
     return dataclasses.field(default_factory=dict, metadata={"others": "true"})
 
 
-def apart(default: Any) -> Any:
-    """Make the field of a dataclass that is no key of its table."""
-    return dataclasses.field(default=default, metadata={"apart": "true"})
+def apart(default: Any, *, compare: bool = True) -> Any:
+    """Make the field of a dataclass that is no key of its table, and may not matter where two are compared."""
+    return dataclasses.field(default=default, compare=compare, metadata={"apart": "true"})
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -102,6 +103,7 @@ def calls(monkeypatch, tmp_path):
     replace(inspection, "inspect_checkpoint", "page")
     replace(mock, "simulate", "field")
     aside(files, "save_checkpoint", "save", "saved")
+    aside(api, "find_checkpoint", "find_checkpoint", tmp_path / "net.safetensors")
     aside(api, "read_card", "card", {"former": 1})
     aside(api, "add_to_card", "add_to_card")
     aside(api, "read_card_file", "read_card_file")
@@ -323,8 +325,10 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
 ELSEWHERE = {
     "run": {"overwrite", "command"},
     "tune": {"fit_shares"},
+    "evaluate": {"overwrite"},
     "calibrate": {"overwrite"},
     "ensemble": {"overwrite"},
+    "simulate": {"output", "overwrite"},
 }
 
 
@@ -373,6 +377,23 @@ def test_an_existing_checkpoint_is_replaced_only_where_asked(name, calls, tmp_pa
     calls(name, **{**LEAST[name], "output": path}, overwrite=True)
     with pytest.raises(OutputError, match=r"ends in \.safetensors"):
         calls(name, **{**LEAST[name], "output": tmp_path / "old.onnx"}, overwrite=True)
+
+
+def test_existing_scores_are_replaced_only_where_asked(calls, tmp_path):
+    path = tmp_path / "scores.json"
+    path.write_text("old")
+    with pytest.raises(OutputError, match="exists already"):
+        calls("evaluate", **LEAST["evaluate"], output=path)
+    assert path.read_text() == "old"
+    calls("evaluate", **LEAST["evaluate"], output=path, overwrite=True)
+    assert json.loads(path.read_text()) == {"rows": 3}
+
+
+def test_a_field_is_refused_before_it_is_simulated(calls, tmp_path):
+    (tmp_path / "g_weight.fits").write_text("old")
+    with pytest.raises(OutputError, match="exists already"):
+        calls("simulate", survey="sdss", band="gri", output=tmp_path)
+    assert calls("simulate").named == {"rows": 300, "seed": 1, "side_px": None}
 
 
 def test_a_pipeline_that_was_loaded_is_changed_too(calls):

@@ -26,6 +26,6 @@ def add_options(command: Parser) -> None:
 def do(options: Namespace) -> None:
     """Simulate, write, and print the names of the files."""
     chosen = arguments(options)
-    output, overwrite = chosen.pop("output"), chosen.pop("overwrite", False)
-    for path in galmorph.simulate(**chosen).write(output, overwrite=overwrite):
+    field = galmorph.simulate(**chosen)
+    for path in field.files(chosen["output"]):
         sys.stdout.write(f"{path}\n")

@@ -14,16 +14,18 @@ from galmorph.learning.assembly import KeptSets
 from galmorph.learning.inputs import opened
 from galmorph.learning.labelled_table import divided
 from galmorph.learning.pipeline import TrainPipeline
-from galmorph.learning.record import RECORD, check_record, record_of
+from galmorph.learning.record import RECORD, check_absent, check_record, check_training, read_by, record_of
 from galmorph.learning.scoring import evaluate_checkpoint
 from galmorph.learning.split import SPLITS
 from galmorph.learning.training import Observer, check_settings, named_progress, train, unobserved
 from galmorph.nets.checkpoint.card import add_to_card, read_card
 from galmorph.progress import Progress, silent
-from galmorph.sky.formats.atomic import replacing
+from galmorph.sky.formats.atomic import alone_in, make_folder, replacing
+from galmorph.sky.outputs import check_outputs
 
 __all__ = ["compare", "least_loss", "side_by_side", "write_table"]
 
+_TABLE = "comparison.ecsv"
 _SCORES = ("rmse", "signal_explained", "calibration_error")
 
 
@@ -66,13 +68,19 @@ def compare(
         raise PipelineError(f"pipelines {', '.join(names)}: expected one or more with names that differ")
     if split not in SPLITS:
         raise PipelineError(unknown_name("split", split, SPLITS))
+    check_absent([folder / _TABLE], resume=resume)
+    inputs = [(*p.named_inputs(), *read_by(p)) for p in pipelines]
+    check_outputs([folder / _TABLE], inputs, overwrite=True, is_made=True)
     for pipeline in pipelines:
         _check(pipeline, folder / pipeline.name, split, resume=resume)
     cards, kept = {}, KeptSets()
-    for pipeline in pipelines:
-        cards[pipeline.name] = _one(pipeline, folder / pipeline.name, split, resume, device, progress, on_epoch, kept)
-        table = side_by_side(cards, split)
-        write_table(table, folder / "comparison.ecsv")
+    make_folder(folder)
+    with alone_in(folder):
+        for pipeline in pipelines:
+            place = folder / pipeline.name
+            cards[pipeline.name] = _one(pipeline, place, split, resume, device, progress, on_epoch, kept)
+            table = side_by_side(cards, split)
+            write_table(table, folder / _TABLE)
     return table
 
 
@@ -81,6 +89,7 @@ def _check(pipeline: TrainPipeline, folder: Path, split: str, *, resume: bool) -
     if folder.exists() and any(folder.iterdir()) and not resume:
         raise OutputError(f"folder '{folder}' is not empty: go on with --resume or choose another with -o")
     check_record(folder, record_of(pipeline))
+    check_training(folder, pipeline, *pipeline.named_inputs(), resume=resume)
     with opened(*pipeline.named_inputs()) as (catalog, images):
         table = divided(pipeline, catalog, images)
     if not len(table.rows(split)):

@@ -43,7 +43,15 @@ _FILES = (
 
 
 class _Whole:
-    """What pipelines of every kind can: be changed, and be written down whole."""
+    """What pipelines of every kind can: be changed, and be written down whole.
+
+    Parameters
+    ----------
+    files
+        From which the pipeline was read.
+    """
+
+    files: tuple[Path, ...]
 
     def changed(self, name: str, above: Mapping[str, Any]) -> Self:
         """Return a pipeline of another name with these sections merged into its own, key by key.
@@ -54,7 +62,7 @@ class _Whole:
             If a setting is unknown or impossible.
         """
         pipeline: Any = build(type(self), _merged(to_table(self), above), f"pipeline '{name}'")
-        return cast("Self", replace(pipeline, name=name))
+        return cast("Self", replace(pipeline, name=name, files=self.files))
 
     def to_toml(self) -> str:
         """Write the whole pipeline as the text of one file, which does not extend others."""
@@ -114,6 +122,7 @@ class TrainPipeline(_Whole):
     inputs: LabelInputs = field(default_factory=LabelInputs)
     tune: Search | None = None
     name: str = apart("unnamed")
+    files: tuple[Path, ...] = apart((), compare=False)
 
     def settings(self) -> dict[str, Any]:
         """Return, as plain values, what decides about the weights: all but name, title, inputs and the search."""
@@ -175,6 +184,7 @@ class ClassifyPipeline(_Whole):
     inputs: CatalogInputs = field(default_factory=CatalogInputs)
     classify: ClassifySettings = field(default_factory=ClassifySettings)
     name: str = apart("unnamed")
+    files: tuple[Path, ...] = apart((), compare=False)
 
     def named_inputs(self) -> tuple[CatalogInput, ImageInput]:
         """Return the catalogue and images that the pipeline names.
@@ -221,12 +231,13 @@ def load_pipeline(name: str | Path, overrides: Mapping[str, Any] | None = None) 
     above = dict(overrides or {})
     if "network" in above:
         above["network"] = _network(above["network"])
-    contents = _merged(_read(path), above)
+    read: list[Path] = []
+    contents = _merged(_read(path, read), above)
     kinds: dict[Any, type[TrainPipeline | ClassifyPipeline]] = {"train": TrainPipeline, "classify": ClassifyPipeline}
     what, kind = f"pipeline '{path.name}'", str(contents.get("kind", "train"))
     if kind not in kinds:
         raise PipelineError(f"{what}: {unknown_name('kind', kind, kinds)}")
-    return replace(build(kinds[kind], contents, what), name=path.name.removesuffix(".toml"))
+    return replace(build(kinds[kind], contents, what), name=path.name.removesuffix(".toml"), files=tuple(read))
 
 
 def load_training(name: str | Path, overrides: Mapping[str, Any] | None = None) -> TrainPipeline:
@@ -243,8 +254,10 @@ def load_training(name: str | Path, overrides: Mapping[str, Any] | None = None) 
     return pipeline
 
 
-def _read(path: Path, depth: int = 0) -> dict[str, Any]:
+def _read(path: Path, read: list[Path]) -> dict[str, Any]:
+    """Read a file and those that it extends, which are added to those that were read."""
     contents = read_file(path, "pipeline")
+    read.append(path)
     if "network" in contents:
         contents["network"] = _network(contents["network"])
     if "inputs" in contents:
@@ -258,9 +271,9 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
         raise PipelineError(f"pipeline '{path}': extends = {base!r}, expected the name of a file beside it")
     if not (path.parent / base).is_file():
         raise PipelineError(f"pipeline '{path}' extends '{base}', which is not beside it: correct its 'extends'")
-    if depth > _DEEPEST:
+    if len(read) > _DEEPEST + 1:
         raise PipelineError(f"pipeline '{path}' extends itself: remove one 'extends'")
-    return _merged(_read(path.parent / base, depth + 1), contents)
+    return _merged(_read(path.parent / base, read), contents)
 
 
 def _network(section: Any) -> Any:

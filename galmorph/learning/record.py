@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,30 @@ from galmorph.learning.sections import CalibrationSettings
 from galmorph.nets.architecture.network import NetworkConfig
 from galmorph.nets.training.settings import Augmentation, EnsembleSettings
 from galmorph.nets.training.start import mark_of
-from galmorph.sky.formats.atomic import replacing
+from galmorph.sky.formats.atomic import alone_in, make_folder, replacing
+from galmorph.sky.outputs import check_outputs
 from galmorph.stamps.recipe import Recipe
 from galmorph.toml import to_table
 
-__all__ = ["RECORD", "STATE", "check_record", "prepare_folder", "record_of", "state_path"]
+__all__ = [
+    "LOSSES",
+    "RECORD",
+    "SPLIT",
+    "STATE",
+    "check_absent",
+    "check_record",
+    "check_training",
+    "log_path",
+    "prepared_folder",
+    "read_by",
+    "record_of",
+    "state_path",
+]
 
 RECORD = "pipeline.json"
 STATE = "state.safetensors"
+SPLIT = "split.csv"
+LOSSES = "losses.svg"
 
 # What a record says that leaves a setting out, because there was none yet or because it was the default.
 _DEFAULTS = {
@@ -48,28 +65,81 @@ def state_path(folder: Path, number: int) -> Path:
     return folder / (STATE if number == 1 else f"state-{number}.safetensors")
 
 
-def prepare_folder(folder: Path, record: Mapping[str, Any], *, resume: bool) -> None:
-    """Make the folder and write down what runs there; refuse another run's.
+def log_path(folder: Path, number: int) -> Path:
+    """Return the file of the losses of network `number`, from 1."""
+    return folder / ("log.csv" if number == 1 else f"log-{number}.csv")
+
+
+def check_training(folder: Path, pipeline: TrainPipeline, *inputs: Any, resume: bool) -> None:
+    """Refuse a folder whose files a training would replace though they are not its own, or are read by it.
+
+    Parameters
+    ----------
+    folder
+        That it is to write into; it need not exist yet.
+    pipeline
+        What is trained.
+    inputs
+        Labels and images.
+    resume
+        Whether files of an earlier run with the same settings are taken up.
 
     Raises
     ------
     OutputError
-        If it cannot be made, or holds a run that is not to be resumed.
+        If so, or if it cannot be written.
+    """
+    results = [folder / f"{pipeline.name}{suffix}" for suffix in (".safetensors", ".json")]
+    numbers = range(1, pipeline.train.members + 1)
+    steps = [path for n in numbers for path in (state_path(folder, n), log_path(folder, n))]
+    others = [folder / name for name in (RECORD, SPLIT, LOSSES)]
+    is_run = any((folder / name).exists() for name in (STATE, RECORD))
+    check_absent((*steps, *results), resume=resume and is_run)
+    check_outputs([*results, *steps, *others], inputs, read_by(pipeline), overwrite=True, is_made=True)
+
+
+def check_absent(paths: Iterable[Path], *, resume: bool) -> None:
+    """Refuse files of an earlier run that is not taken up.
+
+    Raises
+    ------
+    OutputError
+        If there are any.
+    """
+    if not resume and (path := next((path for path in paths if path.exists()), None)):
+        raise OutputError(
+            f"folder '{path.parent}' holds a training run already, or '{path.name}' of another: continue it with "
+            "--resume or choose another"
+        )
+
+
+def read_by(pipeline: TrainPipeline) -> list[str | Path]:
+    """List the files that a pipeline was read from, and those that its settings name, among names of what ships."""
+    return [*pipeline.files, pipeline.scheme, pipeline.network.name, pipeline.train.start, pipeline.images.survey]
+
+
+@contextmanager
+def prepared_folder(folder: Path, record: Mapping[str, Any], *, resume: bool) -> Iterator[None]:
+    """Make the folder, write down what runs there, and keep other runs out; refuse another run's.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made, or holds a run that is not to be resumed, or one that is going on.
     PipelineError
         If it holds a run with other settings.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"folder '{folder}' cannot be made: {error.strerror}; choose another with -o") from error
-    if (folder / STATE).exists() and not resume:
-        raise OutputError(
-            f"folder '{folder}' holds a training run already: continue it with --resume or choose another"
-        )
-    if resume:
-        check_record(folder, record)
-    with replacing(folder / RECORD) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    make_folder(folder)
+    with alone_in(folder):
+        if (folder / STATE).exists() and not resume:
+            raise OutputError(
+                f"folder '{folder}' holds a training run already: continue it with --resume or choose another"
+            )
+        if resume:
+            check_record(folder, record)
+        with replacing(folder / RECORD) as temporary:
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        yield
 
 
 def check_record(folder: Path, record: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from galmorph.learning.calibration import Fitted, fit_checkpoint
 from galmorph.learning.inputs import opened
 from galmorph.learning.labelled_table import LabelledTable, divided, names_of
 from galmorph.learning.pipeline import TrainPipeline
-from galmorph.learning.record import prepare_folder, record_of, state_path
+from galmorph.learning.record import SPLIT, check_training, log_path, prepared_folder, record_of, state_path
 from galmorph.learning.split import SPLITS, rows_with
 from galmorph.learning.viewed import check_views
 from galmorph.nets.architecture.network import Ensemble, NetworkConfig, n_weights, outline
@@ -37,6 +37,7 @@ from galmorph.nets.training.training_set import TrainingSet
 from galmorph.progress import Progress, silent
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.catalog_input import CatalogInput
+from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.images import ImageInput, ImageSource, colour_bands
 from galmorph.sky.scheme import Scheme, load_scheme
 from galmorph.sky.survey import load_survey
@@ -160,12 +161,15 @@ def train(
     PipelineError, SchemeError, CatalogError, CheckpointError, ImageError, OutputError
         Before training starts, if anything does not fit.
     """
+    check_training(folder, pipeline, catalog, images, resume=resume)
     config, start = check_settings(pipeline)
     course = _Course(pipeline, folder, config, start, resume, resolve_device(device))
     usual, name = pipeline.images, f"pipeline '{pipeline.name}'"
-    with opened(catalog, images, usual.survey, usual.band) as (rows, source), named_errors(name):
+    with ExitStack() as stack:
+        rows, source = stack.enter_context(opened(catalog, images, usual.survey, usual.band))
+        stack.enter_context(named_errors(name))
         table = divided(pipeline, rows, source)
-        prepare_folder(folder, record_of(pipeline), resume=resume)
+        stack.enter_context(prepared_folder(folder, record_of(pipeline), resume=resume))
         sets, snr = build_sets(table, pipeline, _weights(table, pipeline), progress, kept)
         trainers: list[Trainer] = []
         for number in range(1, pipeline.train.members + 1):
@@ -175,11 +179,11 @@ def train(
                 progress("training", epoch.number, pipeline.train.epochs, f"network {number}: {_remark(epoch)}")
         raw = _checkpoint(pipeline, trainers, table, snr)
         fitted = fit_checkpoint(raw, table, pipeline.calibration, device=course.device, progress=progress)
-    card = _card(pipeline, fitted, trainers, table)
-    if start is not None:
-        card["start"] = start.about(pipeline.train.members)
-    path = save_checkpoint(fitted.checkpoint, folder / f"{pipeline.name}.safetensors", card)
-    _write_split(folder / "split.csv", names_of(rows), table.splits)
+        card = _card(pipeline, fitted, trainers, table)
+        if start is not None:
+            card["start"] = start.about(pipeline.train.members)
+        _write_split(folder / SPLIT, names_of(rows), table.splits)
+        path = save_checkpoint(fitted.checkpoint, folder / f"{pipeline.name}.safetensors", card)
     return TrainingRun(load_checkpoint(path), path, card)
 
 
@@ -249,7 +253,7 @@ class _Course:
         with self._events(trainer, number) as events:
             for epoch in trainer.epochs():
                 trainer.save(state)
-                _write_log(state.with_name(state.stem.replace("state", "log") + ".csv"), trainer.history)
+                _write_log(log_path(self.folder, number), trainer.history)
                 if events is not None:
                     events.add(epoch)
                 yield epoch
@@ -292,14 +296,14 @@ def _remark(epoch: Epoch) -> str:
 
 
 def _write_log(path: Path, history: list[dict[str, float]]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(history[0]))
         writer.writeheader()
         writer.writerows(history)
 
 
 def _write_split(path: Path, names: Sequence[str], splits: npt.NDArray[np.str_]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([["name", "split"], *zip(names, splits.tolist(), strict=True)])
 
 

@@ -19,7 +19,7 @@ from galmorph.learning.inputs import opened
 from galmorph.learning.labelled_table import divided
 from galmorph.learning.pipeline import TrainPipeline
 from galmorph.learning.ranges import MEASURES, Search, draw_trial, nested
-from galmorph.learning.record import check_record, record_of
+from galmorph.learning.record import check_absent, check_record, read_by, record_of
 from galmorph.learning.scoring import calibrate_checkpoint, evaluate_checkpoint
 from galmorph.learning.training import Observer, check_settings, named_errors, named_progress, train, unobserved
 from galmorph.learning.viewed import view_rows
@@ -29,13 +29,16 @@ from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint
 from galmorph.progress import Progress, silent
 from galmorph.sky.catalog import Catalog
+from galmorph.sky.formats.atomic import alone_in, make_folder, replacing
 from galmorph.sky.images import ImageSource
+from galmorph.sky.outputs import check_outputs
 from galmorph.toml import to_table
 
 __all__ = ["Blend", "Trial", "Tuned", "tune"]
 
 log = logging.getLogger(__name__)
 _TRIALS = "trials"
+_TABLE = "trials.ecsv"
 _DIVERGED = "diverged.txt"
 
 
@@ -76,7 +79,8 @@ class Trial:
             training(self.pipeline, self.folder, progress=progress)
         except DivergedError as error:
             log.warning("%s is ranked last: %s", self.about, error)
-            (self.folder / _DIVERGED).write_text(f"{error}\n", encoding="utf-8")
+            with replacing(self.folder / _DIVERGED) as temporary:
+                temporary.write_text(f"{error}\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,10 @@ def tune(
     search = _search(pipeline, trials, seed)
     drawn = [_trial(pipeline, search, number, folder / _TRIALS) for number in range(search.trials)]
     _check(drawn, folder, blend, resume=resume)
+    _check_files(pipeline, folder, blend, resume=resume)
     kept = KeptSets()
-    with opened(*pipeline.named_inputs()) as (catalog, images):
+    make_folder(folder)
+    with alone_in(folder), opened(*pipeline.named_inputs()) as (catalog, images):
         training = partial(train, catalog, images, resume=resume, device=device, on_epoch=on_epoch, kept=kept)
         for trial in drawn:
             name = f"trial {trial.number} of {search.trials - 1}:"
@@ -143,7 +149,7 @@ def tune(
                 trial.run(training, named_progress(progress, name))
             _clear(trial)
             table, ranking = _ranked(search, drawn[: trial.number + 1])
-            write_table(table, folder / "trials.ecsv")
+            write_table(table, folder / _TABLE)
         _check_enough(ranking, blend, folder)
         joined = None
         if blend is not None:
@@ -193,6 +199,14 @@ def _check(trials: Sequence[Trial], folder: Path, blend: Blend | None, *, resume
             "the trials differ in their recipe or observation, and checkpoints for different stamps cannot be joined: "
             "leave out the blend or those ranges"
         )
+
+
+def _check_files(pipeline: TrainPipeline, folder: Path, blend: Blend | None, *, resume: bool) -> None:
+    """Refuse what is in the way, and to replace what is read."""
+    joined = [f"{pipeline.name}{suffix}" for suffix in (".safetensors", ".json")] if blend is not None else []
+    outputs = [folder / name for name in (_TABLE, *joined)]
+    check_absent(outputs, resume=resume)
+    check_outputs(outputs, *pipeline.named_inputs(), *read_by(pipeline), overwrite=True, is_made=True)
 
 
 def _check_enough(ranking: Sequence[int], blend: Blend | None, folder: Path) -> None:

@@ -29,7 +29,7 @@ from galmorph.pages.exhibits import (
     saliency_exhibits,
     unit_exhibits,
 )
-from galmorph.pages.look import check_place, write_page
+from galmorph.pages.look import write_page
 from galmorph.pages.portrait import portrait
 from galmorph.pages.sample import Sample, labelled_sample, simulated_sample
 from galmorph.pages.score_tables import score_tables
@@ -37,6 +37,7 @@ from galmorph.progress import Progress, silent
 from galmorph.shipped import shipped
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource
+from galmorph.sky.outputs import check_outputs
 
 __all__ = ["PICTURES", "check_asked", "check_page", "inspect_checkpoint"]
 
@@ -124,7 +125,7 @@ def inspect_checkpoint(
     if pictures == "simulated":
         shown = simulated_sample(opened, seed=seed)
     inspection = _Inspection(opened, read_card(checkpoint), find_checkpoint(checkpoint), labelled, shown, chosen, seed)
-    write_page(page, "inspection.html.j2", inspection.contents(), option="-o")
+    write_page(page, "inspection.html.j2", inspection.contents(), option="-o", overwrite=overwrite)
     if card is not None:
         add_to_card(card, "page", _link(page, Path(card)))
     return page
@@ -147,8 +148,8 @@ def check_asked(*, labels: bool, images: bool, split: str | None, rows: int | No
         raise PipelineError(f"{rows} rows were asked for: expected at least 1; give more or leave out --rows")
 
 
-def check_page(output: str | Path, name: str, *, overwrite: bool) -> Path:
-    """Return the path of the page of a checkpoint called `name`; leaves nothing behind.
+def check_page(output: str | Path, name: str, *inputs: Any, overwrite: bool) -> Path:
+    """Return the path of the page of a checkpoint called `name`, which is none of the inputs; leaves nothing behind.
 
     Raises
     ------
@@ -157,7 +158,7 @@ def check_page(output: str | Path, name: str, *, overwrite: bool) -> Path:
     """
     path = Path(output)
     page = path if path.suffix.lower() in (".html", ".htm") else path / (re.sub(r"[^\w.-]", "_", name) + ".html")
-    check_place(page, option="-o", overwrite=overwrite)
+    check_outputs([page], *inputs, overwrite=overwrite, is_made=True)
     return page
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from galmorph.errors import OutputError
 from galmorph.pages.figures import count_text
 from galmorph.sky.formats.atomic import replacing
 
-__all__ = ["check_place", "environment", "style_sheet", "write_page"]
+__all__ = ["environment", "style_sheet", "write_page"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -38,47 +37,13 @@ def environment() -> Environment:
     return pages
 
 
-def check_place(page: Path, *, option: str, overwrite: bool) -> None:
-    """Make sure that a page can be written, whose folder need not exist yet; leaves nothing behind.
-
-    Parameters
-    ----------
-    page
-        The file.
-    option
-        By which another place is chosen, for the message.
-    overwrite
-        Whether an earlier page may be replaced.
-
-    Raises
-    ------
-    OutputError
-        If it exists and may not be replaced, or cannot be written.
-    """
-    try:
-        taken = page.is_dir() or (page.exists() and not overwrite)
-        root = next(p for p in (page.parent, *page.absolute().parents) if p.exists())
-        if root.is_dir():
-            tempfile.TemporaryDirectory(prefix=".galmorph-", dir=root).cleanup()
-    except OSError as error:
-        raise _unwritable(page, option, error) from error
-    if not root.is_dir():
-        raise OutputError(
-            f"page '{page}' cannot be written: '{root}' is a file, expected a folder; choose another with {option}"
-        )
-    if taken:
-        raise OutputError(
-            f"page '{page}' exists already: expected none; choose another place with {option}, or --overwrite"
-        )
-
-
 def _unwritable(page: Path, option: str, error: OSError) -> OutputError:
     return OutputError(
         f"page '{page}' cannot be written ({error.strerror}): expected a folder that can; choose another with {option}"
     )
 
 
-def write_page(page: Path, template: str, contents: dict[str, Any], *, option: str) -> None:
+def write_page(page: Path, template: str, contents: dict[str, Any], *, option: str, overwrite: bool) -> None:
     """Render a page into a file; an earlier one stays untouched where that fails.
 
     Parameters
@@ -90,7 +55,9 @@ def write_page(page: Path, template: str, contents: dict[str, Any], *, option: s
     contents
         What it shows.
     option
-        As of :func:`check_place`.
+        By which another place is chosen, for the message.
+    overwrite
+        Whether an earlier page may be replaced.
 
     Raises
     ------
@@ -102,5 +69,8 @@ def write_page(page: Path, template: str, contents: dict[str, Any], *, option: s
     except OSError as error:
         raise _unwritable(page, option, error) from error
     rendered = environment().get_template(template).stream(contents)
-    with replacing(page) as temporary, open(temporary, "w", encoding="utf-8", errors="replace") as stream:
+    with (
+        replacing(page, overwrite=overwrite) as temporary,
+        open(temporary, "w", encoding="utf-8", errors="replace") as stream,
+    ):
         stream.writelines(rendered)

@@ -22,11 +22,12 @@ from galmorph.pages.contact import (
     short_names,
 )
 from galmorph.pages.figures import MOST_POINTS, N_COLOURS, Axis, Mark, colour_of, count_text, histogram, scatter
-from galmorph.pages.look import check_place, write_page
+from galmorph.pages.look import write_page
 from galmorph.runs.gather import Gathering
 from galmorph.runs.plan import Run
 from galmorph.runs.results import Results
 from galmorph.sky.images import ImageSource
+from galmorph.sky.outputs import check_outputs
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
 
@@ -39,15 +40,24 @@ _PAGE = "index.html"
 _OPTION = "--report"
 
 
-def check_report(folder: str | Path, *, overwrite: bool) -> None:
+def check_report(folder: str | Path, *inputs: Any, overwrite: bool) -> None:
     """Make sure that a report can be written into `folder`, which need not exist yet; leaves nothing behind.
+
+    Parameters
+    ----------
+    folder
+        Of the report.
+    inputs
+        What is read, as :func:`galmorph.sky.outputs.check_outputs` takes it.
+    overwrite
+        Whether an earlier report may be replaced.
 
     Raises
     ------
     OutputError
         If it is a file, cannot be made or written, or holds a report that may not be overwritten.
     """
-    check_place(Path(folder) / _PAGE, option=_OPTION, overwrite=overwrite)
+    check_outputs([Path(folder) / _PAGE], *inputs, overwrite=overwrite, is_made=True)
 
 
 def write_report(run: Run, results: Results, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -78,7 +88,7 @@ def write_report(run: Run, results: Results, folder: str | Path, *, overwrite: b
     """
     check_report(folder, overwrite=overwrite)
     page = Path(folder) / _PAGE
-    write_page(page, "report.html.j2", _contents(run, results), option=_OPTION)
+    write_page(page, "report.html.j2", _contents(run, results), option=_OPTION, overwrite=overwrite)
     return page
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.errors import OutputError
 from galmorph.flags import UNCLASSIFIABLE, Flag
 from galmorph.progress import Progress, silent
 from galmorph.runs.blas import one_blas_thread
@@ -25,7 +22,7 @@ from galmorph.runs.predictor import Predictor
 from galmorph.runs.provenance import provenance_of
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import check_output, rehearse, write_catalog
-from galmorph.sky.images.paths import files_of
+from galmorph.sky.outputs import check_apart
 from galmorph.stamps.recipe import half_width_px
 
 __all__ = ["classify", "classify_part", "parts_of"]
@@ -66,7 +63,7 @@ def classify(
     """
     if output is not None:
         check_output(output, overwrite=overwrite)
-        _check_apart(Path(output), plan)
+        check_apart([Path(output)], *plan.inputs)
     run = plan.run
     provenance = provenance_of(run, command)
     if output is not None:
@@ -159,30 +156,3 @@ def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
     past = (left and x - reach < -0.5) or (right and x + reach > width - 0.5)
     past = past or (bottom and y - reach < -0.5) or (top and y + reach > height - 0.5)
     return replace(galaxy, flags=galaxy.flags | Flag.OFF_EDGE) if past else galaxy
-
-
-def _check_apart(output: Path, plan: Plan) -> None:
-    """Refuse an output that would replace one of the files that are read, however these are named."""
-    if not output.exists():
-        return
-    asked = plan.images
-    images = (asked.images, asked.weight, asked.rms, asked.variance, asked.segmentation)
-    files = [file for each in images for name in _names(each) for file in files_of(name)]
-    others = [name for each in (plan.catalog.catalog, plan.checkpoint, plan.settings.runtime) for name in _names(each)]
-    for path in (*files, *map(Path, others)):
-        if path.exists() and output.samefile(path):
-            raise OutputError(
-                f"Output '{output}' is one of the images or another input: a result never replaces its input; choose "
-                "another"
-            )
-
-
-def _names(inputs: Any) -> Iterator[str]:
-    """List the paths in what may stand for images, a catalogue or a checkpoint, without the bands before them."""
-    if isinstance(inputs, str | os.PathLike):
-        text = os.fspath(inputs)
-        yield text if Path(text).exists() else text.rpartition("=")[2]
-    elif isinstance(inputs, Mapping):
-        yield from (name for each in inputs.values() for name in _names(each))
-    elif isinstance(inputs, list | tuple):
-        yield from (name for each in inputs for name in _names(each))

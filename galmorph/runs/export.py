@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.errors import OutputError
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint
+from galmorph.nets.checkpoint.lookup import find_checkpoint
 from galmorph.nets.checkpoint.onnx_file import write_onnx
 from galmorph.runs.gather import Gathering, gather, stamp_of
 from galmorph.shipped import shipped
 from galmorph.sky.catalog import read_catalog
-from galmorph.sky.formats.atomic import check_folder
 from galmorph.sky.images import open_images
+from galmorph.sky.outputs import check_outputs
 from galmorph.sky.survey import load_survey
 from galmorph.stamps.recipe import Recipe, stretch
 
@@ -53,10 +53,8 @@ def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite
     """
     loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
     path = Path(output)
-    if path.exists() and not overwrite:
-        raise OutputError(f"'{path}' exists already: choose another or give --overwrite")
-    check_folder(path)
-    _, worst = write_onnx(loaded, path, sample_stamps(loaded.recipe))
+    check_outputs([path], None if checkpoint is loaded else find_checkpoint(str(checkpoint)), overwrite=overwrite)
+    _, worst = write_onnx(loaded, path, sample_stamps(loaded.recipe), overwrite=overwrite)
     return worst
 
 

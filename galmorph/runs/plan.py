@@ -137,6 +137,11 @@ class Plan:
     settings: Settings = DEFAULT_SETTINGS
     network: bool = True
 
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """All that is read, as it was named."""
+        return self.catalog, self.images, self.checkpoint, self.settings.runtime
+
     @cached_property
     def run(self) -> Run:
         """The plan with its files open and everything checked.

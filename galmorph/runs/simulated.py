@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 from galmorph.runs.gather import Gathering
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.images import open_images
 from galmorph.sky.mock import MockField
+from galmorph.sky.scratch import scratch_folder
 from galmorph.sky.survey import load_survey
 
 __all__ = ["field_gathering"]
@@ -28,11 +27,11 @@ def field_gathering(field: MockField, survey: str, band: str, half_width_rpet: f
     half_width_rpet
         Of the stamps to be cut, in Petrosian radii.
     """
-    with tempfile.TemporaryDirectory(prefix="galmorph-") as folder:
+    with scratch_folder() as folder:
         field.write(folder)
-        images: Any = Path(folder) / "image.fits"
+        images: Any = folder / "image.fits"
         if len(field.images) > 1:
-            images = {b: Path(folder) / f"{b}.fits" for b in field.images}
+            images = {b: folder / f"{b}.fits" for b in field.images}
         with closing(open_images(images, survey=load_survey(survey), band=band)) as source:
-            catalog = read_catalog(Path(folder) / "catalog.fits")
+            catalog = read_catalog(folder / "catalog.fits")
             yield Gathering(catalog, source, half_width_rpet)

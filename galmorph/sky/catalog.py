@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from astropy.table import Table
 from galmorph.errors import CatalogError, OutputError
 from galmorph.notebook import html_table
 from galmorph.sky.angles import check_unit, dec_degrees, ra_degrees, sexagesimal_degrees
-from galmorph.sky.formats.atomic import check_folder, replacing
+from galmorph.sky.formats.atomic import check_target, replacing
 from galmorph.sky.formats.column import Column, Provenance, noted, table_with
 from galmorph.sky.formats.hdus import MAX_FIELDS
 from galmorph.sky.formats.parsing import serialising
@@ -26,6 +25,7 @@ from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.readback import check_reread, sample_rows
 from galmorph.sky.formats.registry import Format, format_of_input, format_of_output
 from galmorph.sky.roles import USUAL_NAMES, ColumnNames, Roles, find_roles, missing_position, split_position
+from galmorph.sky.scratch import scratch_folder
 from galmorph.sky.table_like import TableLike, as_table
 
 __all__ = [
@@ -244,11 +244,7 @@ def check_output(path: str | Path, *, overwrite: bool) -> str:
     """
     target = Path(path)
     form = format_of_output(target)
-    if target.is_dir():
-        raise OutputError(f"Output '{target}' is a folder: give the name of a file")
-    if target.exists() and not overwrite:
-        raise OutputError(f"Output '{target}' exists already: choose another name or --overwrite")
-    check_folder(target)
+    check_target(target, overwrite=overwrite)
     return form.name
 
 
@@ -331,9 +327,9 @@ def _write_elsewhere(
 ) -> None:
     """Write one row, if there is any, into a folder that goes away again, and read it back."""
     rows = min(1, len(catalog))  # with none, astropy's ECSV cannot be read that has arrays in cells
-    with tempfile.TemporaryDirectory() as folder, serialising(target):
+    with scratch_folder() as folder, serialising(target):
         few = [replace(c, values=np.zeros(rows, dtype=np.asarray(c.values).dtype)) for c in columns]
-        temporary = Path(folder) / f"rehearsal{form.endings[0]}"
+        temporary = folder / f"rehearsal{form.endings[0]}"
         form.write(table_with(catalog.table[:rows], few), provenance, temporary)
         _check_written(temporary, None, form, catalog.table[:rows], few, target)
 

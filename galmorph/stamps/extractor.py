@@ -12,13 +12,14 @@ import shutil
 from functools import lru_cache
 from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from importlib.util import module_from_spec
-from tempfile import TemporaryDirectory
 from threading import Lock
 from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 import sep
+
+from galmorph.sky.scratch import scratch_folder
 
 __all__ = ["extract", "object_dtype"]
 
@@ -102,8 +103,8 @@ def _own_library() -> ModuleType:
         return sep  # type: ignore[no-any-return]
     try:
         # What is loaded needs its file no more; Windows keeps it all the same.
-        with TemporaryDirectory(prefix="galmorph-sep-", ignore_cleanup_errors=True) as folder:
-            return _loaded(shutil.copy(sep.__spec__.origin, folder))
+        with scratch_folder() as folder:
+            return _loaded(shutil.copy(sep.__spec__.origin, str(folder)))
     except (ImportError, OSError):
         return sep  # type: ignore[no-any-return]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,3 +176,47 @@ def test_no_input_is_replaced_however_it_is_named(galmorph, tmp_path, named):
     assert done.status == 1
     assert "a result never replaces its input" in done.err
     assert output.read_bytes() == before
+
+
+def test_no_command_replaces_what_it_reads(galmorph, h_checkpoint, sky, tmp_path):
+    mine, card = tmp_path / "net.safetensors", tmp_path / "net.json"
+    shutil.copy(h_checkpoint, mine)
+    shutil.copy(h_checkpoint.with_suffix(".json"), card)
+    labels = tmp_path / "labels.json"
+    shutil.copy(sky.catalog, labels)
+    link = tmp_path / "link.safetensors"
+    os.link(mine, link)
+    before = {path: path.read_bytes() for path in (mine, card, labels)}
+    pixels = ("--image", sky.image, "--survey", "candels", "--band", "H")
+    for command in (
+        ("calibrate", mine, sky.catalog, *pixels, "-o", link),
+        ("ensemble", mine, "candels-h", "-o", link),
+        ("ensemble", "candels-h", link, "-o", mine),
+        ("evaluate", mine, labels, *pixels, "-o", labels),
+        ("evaluate", mine, labels, *pixels, "-o", card),
+    ):
+        done = galmorph(*command, "--overwrite")
+        assert (done.status, done.out, done.err.count("\n")) == (1, "", 1), done
+        assert "a result never replaces its input" in done.err
+    assert {path: path.read_bytes() for path in before} == before
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_what_is_in_the_way_is_refused_before_work(galmorph, h_checkpoint, sky, tmp_path):
+    old = {name: tmp_path / name for name in ("s.json", "net.onnx", "two.safetensors", "three.json", "image.fits")}
+    for path in old.values():
+        path.write_text("old")
+    pixels = (sky.catalog, "--image", sky.image, "--survey", "candels", "--band", "H")
+    for command in (
+        ("evaluate", h_checkpoint, *pixels, "-o", old["s.json"]),
+        ("export", h_checkpoint, "-o", old["net.onnx"]),
+        ("ensemble", h_checkpoint, h_checkpoint, "-o", old["two.safetensors"]),
+        ("ensemble", h_checkpoint, h_checkpoint, "-o", tmp_path / "three.safetensors"),
+        ("calibrate", h_checkpoint, *pixels, "-o", old["two.safetensors"]),
+        ("simulate", "--rows", 3, "-o", tmp_path),
+    ):
+        done = galmorph(*command)
+        assert (done.status, done.out, done.err.count("\n")) == (1, "", 1), done
+        assert "exists already" in done.err
+    assert sorted(tmp_path.iterdir()) == sorted(old.values())
+    assert {path.read_text() for path in old.values()} == {"old"}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 
 import drawn
 import pytest
 
 from galmorph.errors import OutputError, PipelineError
 from galmorph.learning.pipeline import load_training
-from galmorph.learning.record import check_record, prepare_folder, record_of
+from galmorph.learning.record import check_record, check_training, prepared_folder, record_of
+from galmorph.sky.catalog_input import CatalogInput
 
 
 @pytest.fixture
@@ -65,12 +67,54 @@ def test_what_is_looked_at_while_learning_does_not_matter(pipeline):
 
 def test_a_folder_is_made_or_refused(pipeline, tmp_path):
     record = record_of(pipeline)
-    prepare_folder(tmp_path / "a" / "b", record, resume=False)
+    with prepared_folder(tmp_path / "a" / "b", record, resume=False):
+        pass
     assert json.loads((tmp_path / "a" / "b" / "pipeline.json").read_text()) == record
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be made"):
-        prepare_folder(tmp_path / "file" / "b", record, resume=False)
+    with (
+        pytest.raises(OutputError, match="cannot be made"),
+        prepared_folder(tmp_path / "file" / "b", record, resume=False),
+    ):
+        pass
     (tmp_path / "a" / "b" / "state.safetensors").write_text("")
+    with pytest.raises(OutputError, match="--resume"), prepared_folder(tmp_path / "a" / "b", record, resume=False):
+        pass
+    with prepared_folder(tmp_path / "a" / "b", record, resume=True):
+        pass
+
+
+def test_one_run_at_a_time_writes_into_a_folder(pipeline, tmp_path):
+    record = record_of(pipeline)
+    with (
+        prepared_folder(tmp_path / "run", record, resume=False),
+        pytest.raises(OutputError, match="another run is writing there"),
+        prepared_folder(tmp_path / "run", record, resume=True),
+    ):
+        pass
+    with prepared_folder(tmp_path / "run", record, resume=True):
+        pass
+
+
+@pytest.mark.parametrize("name", ["tiny.safetensors", "tiny.json", "log.csv", "state.safetensors"])
+def test_files_of_another_run_are_not_replaced(pipeline, tmp_path, name):
+    mine = pipeline.changed("tiny", {})
+    (tmp_path / name).write_text("somebody else's")
     with pytest.raises(OutputError, match="--resume"):
-        prepare_folder(tmp_path / "a" / "b", record, resume=False)
-    prepare_folder(tmp_path / "a" / "b", record, resume=True)
+        check_training(tmp_path, mine, resume=False)
+    if not name.startswith("state"):
+        with pytest.raises(OutputError, match=name):
+            check_training(tmp_path, mine, resume=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, "tiny.toml"])
+
+
+@pytest.mark.parametrize("name", ["split.csv", "tiny.safetensors", "log.csv"])
+def test_a_training_never_replaces_what_it_reads(pipeline, tmp_path, name):
+    (tmp_path / "state.safetensors").write_text("of a run that was stopped")
+    (tmp_path / name).write_text("labels, or the weights to start from")
+    os.link(tmp_path / name, tmp_path / "link.csv")
+    start = {"train": {"start": str(tmp_path / name)}}
+    with pytest.raises(OutputError, match="never replaces its input"):
+        check_training(tmp_path, pipeline.changed("tiny", start), resume=True)
+    with pytest.raises(OutputError, match="never replaces its input"):
+        check_training(tmp_path, pipeline.changed("tiny", {}), CatalogInput(tmp_path / "link.csv"), resume=True)
+    check_training(tmp_path, pipeline.changed("tiny", {}), resume=True)

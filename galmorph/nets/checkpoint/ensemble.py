@@ -30,6 +30,7 @@ def ensemble(
     *,
     shares: Sequence[float] = (),
     name: str = "",
+    overwrite: bool = True,
 ) -> Checkpoint:
     """Join checkpoints for the same stamps and answers into one; their networks may differ.
 
@@ -47,6 +48,8 @@ def ensemble(
         One for each checkpoint, in any unit; equal by default.
     name
         Of the result; by default that of the file, or of the parts joined by ``+``.
+    overwrite
+        Whether existing files may be replaced.
 
     Raises
     ------
@@ -63,7 +66,7 @@ def ensemble(
     joint = _joined(parts, each, title)
     if output is None:
         return joint
-    path = save_checkpoint(joint, output, _card(joint, parts, each, checkpoints))
+    path = save_checkpoint(joint, output, _card(joint, parts, each, checkpoints), overwrite=overwrite)
     if (size_mb := path.stat().st_size / 1e6) > _LARGE_MB:
         log.warning("'%s' has %.1f MB: the checkpoints that ship have at most %g MB", path, size_mb, _LARGE_MB)
     return load_checkpoint(path)

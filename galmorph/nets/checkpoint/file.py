@@ -385,8 +385,10 @@ def rounded(network: Network) -> Network:
     return network
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None) -> Path:
-    """Write a checkpoint and its card, each atomically.
+def save_checkpoint(
+    checkpoint: Checkpoint, path: str | Path, card: Mapping[str, Any] | None = None, *, overwrite: bool = True
+) -> Path:
+    """Write a checkpoint and its card, each atomically; without `overwrite` files that are there are kept.
 
     Raises
     ------
@@ -405,14 +407,14 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path, card: Mapping[str,
     }
     if (embedding := checkpoint.envelope.embedding) is not None:
         weights |= {_EMBEDDING + k: torch.from_numpy(v).contiguous() for k, v in embedding.tensors().items()}
-    with replacing(path) as temporary:
+    with replacing(path, overwrite=overwrite) as temporary:
         try:
             # One entry only: their order in the file is not fixed, and equal checkpoints should have equal checksums.
             save_file(weights, temporary, {"galmorph": json.dumps(contents)})
         except SafetensorError as error:
             raise OutputError(f"checkpoint '{path}' cannot be written: {error}; free space") from error
     if card is not None:
-        with replacing(path.with_suffix(".json")) as temporary:
+        with replacing(path.with_suffix(".json"), overwrite=overwrite) as temporary:
             text = json.dumps({**card, "sha256": checksum(path)}, indent=1)
             temporary.write_text(text + "\n", encoding="utf-8")
     return path

@@ -71,15 +71,19 @@ def library(name: str) -> ModuleType:
         ) from error
 
 
-def write_onnx(checkpoint: Checkpoint, path: str | Path, stamps: FloatArray | None = None) -> tuple[Path, float]:
+def write_onnx(
+    checkpoint: Checkpoint, path: str | Path, stamps: FloatArray | None = None, *, overwrite: bool = True
+) -> tuple[Path, float]:
     """Write a checkpoint as an ONNX file and check it against torch.
 
     Parameters
     ----------
     path
-        Where; an existing file is replaced.
+        Where.
     stamps
         (N, C, S, S) real stamps to check it on, besides random ones.
+    overwrite
+        Whether an existing file may be replaced.
 
     Returns
     -------
@@ -105,7 +109,7 @@ def write_onnx(checkpoint: Checkpoint, path: str | Path, stamps: FloatArray | No
             f"checkpoint '{checkpoint.name}' as ONNX differs from torch by {worst:.2g} in a probability, expected at "
             f"most {TOLERANCE:g}: nothing was written; update onnxruntime"
         )
-    with replacing(Path(path)) as temporary:
+    with replacing(Path(path), overwrite=overwrite) as temporary:
         temporary.write_bytes(contents)
     return Path(path), worst
 

@@ -29,6 +29,7 @@ from galmorph.nets.training.consistency import disagreement, strength
 from galmorph.nets.training.loss.interface import make_loss
 from galmorph.nets.training.settings import Augmentation, TrainingSettings
 from galmorph.nets.training.training_set import TrainingSet
+from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.scheme import Scheme
 
 __all__ = ["Epoch", "Trainer"]
@@ -287,13 +288,11 @@ class Trainer:
             "history": self.history,
             "settings": self.settings.to_dict(),
         }
-        temporary = path.with_name(f".{path.name}.part")
-        try:
-            save_file(tensors, temporary, {"state": json.dumps(about)})
-            temporary.replace(path)
-        except (OSError, SafetensorError) as error:
-            temporary.unlink(missing_ok=True)
-            raise OutputError(f"state '{path}' of the training run cannot be written: {error}") from error
+        with replacing(path) as temporary:
+            try:
+                save_file(tensors, temporary, {"state": json.dumps(about)})
+            except SafetensorError as error:
+                raise OutputError(f"state '{path}' of the training run cannot be written: {error}") from error
 
     def resume(self, path: Path) -> None:
         """Continue from a file of :meth:`save`.

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import importlib
+import logging
 import os
 import re
 import shutil
-import socket
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from galmorph.errors import OutputError
+from galmorph.sky.scratch import mark, sweep
 
-__all__ = ["check_folder", "replacing"]
+__all__ = ["alone_in", "check_target", "make_folder", "replacing"]
+
+log = logging.getLogger(__name__)
+# There are no such locks on Windows.
+_LOCKS = importlib.import_module("fcntl") if os.name == "posix" else None
 
 
 @contextmanager
@@ -52,34 +60,107 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
             left.unlink(missing_ok=True)
 
 
-def check_folder(path: Path) -> None:
-    """Refuse an output that is no file, or whose folder is missing or cannot be written, by making a file there.
+def check_target(path: Path, *, overwrite: bool = True, is_made: bool = False) -> None:
+    """Refuse an output that cannot be written, or is in the way, by making a file in its folder.
 
-    What killed runs on this machine left in the folder is removed.
+    What killed runs on this machine left there, and among the temporary files, is removed.
+
+    Parameters
+    ----------
+    path
+        The output.
+    overwrite
+        Whether an existing file may be replaced. A folder, device or pipe never is.
+    is_made
+        Whether its folder may be missing, since it will be made.
 
     Raises
     ------
     OutputError
         If so.
     """
-    path = _resolved(path)
-    if path.exists() and not path.is_file():
-        raise OutputError(f"Output '{path}' is a folder, device or pipe: expected a file; name one")
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"Output '{path}': the folder '{folder}' does not exist: make it or choose another")
+    target = _resolved(path)
     try:
-        _beside(path, path.name).unlink()
-        _sweep(folder)
+        _check_absent(path, target, overwrite=overwrite)
+        folder = next(p for p in target.parents if p.exists()) if is_made else target.parent
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"Output '{path}' cannot be written ({error.strerror}): choose another name") from error
+    if not folder.is_dir():
+        kind = "is a file, no folder" if folder.exists() else "does not exist"
+        raise OutputError(f"Output '{path}' cannot be written: the folder '{folder}' {kind}: make it or choose another")
+    try:
+        _beside(folder / target.name, target.name).unlink()
     except OSError as error:
         raise OutputError(
-            f"Output '{path}': the folder '{folder}' cannot be written ({error.strerror}): choose another"
+            f"Output '{path}' cannot be written into folder '{folder}' ({error.strerror}): choose another"
         ) from error
+    sweep(folder)
+    sweep(Path(tempfile.gettempdir()))
+
+
+def _check_absent(path: Path, target: Path, *, overwrite: bool) -> None:
+    if path.name == "-":
+        raise OutputError("Output '-': expected the name of a file, since tables need one to be checked; name one")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"Output '{path}' is a folder, device or pipe: expected a file; name one")
+    if target.exists() and not overwrite:
+        raise OutputError(f"Output '{path}' exists already: choose another name or --overwrite")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it.
+
+    Raises
+    ------
+    OutputError
+        If that cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder '{folder}' cannot be made ({error.strerror}): choose another with -o") from error
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Let no other run write its files into a folder in which several belong together.
+
+    Where the file system knows no locks, nobody is told.
+
+    Raises
+    ------
+    OutputError
+        If another one does.
+    """
+    if _LOCKS is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(handle, folder, _LOCKS)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, folder: Path, locks: ModuleType) -> None:
+    try:
+        locks.flock(handle, locks.LOCK_EX | locks.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(
+            f"folder '{folder}': another run is writing there: expected one at a time; wait, or choose another"
+        ) from error
+    except OSError:
+        log.debug("folder '%s' cannot be locked", folder)
 
 
 def _beside(path: Path, name: str) -> Path:
     """Make an empty hidden file in the folder of `path` whose name ends like `name`."""
-    handle, temporary_path = tempfile.mkstemp(prefix=_prefix(), suffix=f"-{name[-60:]}", dir=path.parent)
+    # Short, and without what some libraries read as more than a name.
+    suffix = re.sub(r"[^A-Za-z0-9._-]", "_", name[-16:])
+    handle, temporary_path = tempfile.mkstemp(prefix=f".{mark()}", suffix=f"-{suffix}", dir=path.parent)
     os.close(handle)
     return Path(temporary_path)
 
@@ -88,41 +169,9 @@ def _resolved(path: Path) -> Path:
     try:
         return path.resolve(strict=path.is_symlink() and path.exists())
     except (OSError, RuntimeError) as error:
+        if getattr(error, "errno", None) == errno.ENAMETOOLONG:
+            raise OutputError(f"Output '{path}': its name is too long: give it a shorter one") from error
         raise OutputError(f"Output '{path}' is a link that leads nowhere: expected a file; name one") from error
-
-
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())[:60]
-
-
-def _started(pid: int) -> str:
-    """Say when a process started, since its number is used again; '0' where the system does not tell, '' if gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return ""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return "0"
-
-
-def _prefix() -> str:
-    """Begin the names of temporary files with whose they are: host, process, and when that started."""
-    return f".galmorph-{_host()}-{os.getpid()}-{_started(os.getpid())}-"
-
-
-def _sweep(folder: Path) -> None:
-    """Remove temporary files of processes of this host that are no more."""
-    owned = re.compile(rf"\.galmorph-{re.escape(_host())}-(\d+)-(\d+)-")
-    for left in folder.glob(".galmorph-*"):
-        owner = owned.match(left.name)
-        if owner is not None and left.is_file() and _started(int(owner[1])) != owner[2]:
-            left.unlink(missing_ok=True)
 
 
 def _compress(plain: Path, compressed: Path) -> None:
@@ -141,8 +190,17 @@ def _settle(temporary: Path, path: Path, *, overwrite: bool) -> None:
         temporary.replace(path)
         return
     try:
-        # Unlike a test beforehand, this fails where another process has taken the name in the meantime.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        temporary.replace(path)
+        _publish(temporary, path)
     except FileExistsError as error:
         raise OutputError(f"Output '{path}' exists already: choose another name or --overwrite") from error
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give a file its name. Unlike a test beforehand, this fails where another process has taken it in the meantime."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        temporary.replace(path)

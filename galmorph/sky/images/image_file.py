@@ -12,6 +12,7 @@ from astropy.io import fits
 
 from galmorph.errors import ImageError
 from galmorph.sky.images.pixels import quiet_headers
+from galmorph.sky.scratch import new_scratch_folder
 
 __all__ = ["ImageFile"]
 
@@ -35,9 +36,9 @@ class ImageFile(os.PathLike[str]):
     """
 
     def __init__(self, hdus: fits.HDUList, name: str) -> None:
-        folder = tempfile.mkdtemp(prefix="galmorph-")
+        folder = new_scratch_folder()
         self._finalizer = weakref.finalize(self, _remove, folder, os.getpid())
-        self.path = Path(folder) / name
+        self.path = folder / name
         try:
             # Through a stream, since astropy would compress a file whose name ends in .gz.
             with self.path.open("wb") as stream, quiet_headers():
@@ -62,7 +63,7 @@ class ImageFile(os.PathLike[str]):
         return Path, (str(self.path),)
 
 
-def _remove(folder: str, owner: int) -> None:
+def _remove(folder: Path, owner: int) -> None:
     # A forked process inherits the handle, and must leave the file to its owner.
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)

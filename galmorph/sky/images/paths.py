@@ -46,7 +46,7 @@ def files_of(text: str) -> list[Path]:
     """List all files that a name, a folder or a glob may mean, of whatever role; none where nothing is there."""
     path, _ = path_and_place(text)
     if path.is_dir():
-        return sorted(each for each in path.rglob("*") if each.is_file())
+        return sorted(each for each in path.rglob("*") if _is_pixels(each.name) and each.is_file())
     if path.exists():
         return [path]
     entries = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
@@ -144,6 +144,11 @@ def _of_role(names: list[str], role: Role, folder: Path) -> list[str]:
 def _first(names: list[str]) -> str:
     more = f" and {len(names) - 1} more are" if len(names) > 1 else " is"
     return f"{Path(names[0]).name}{more}"
+
+
+def _is_pixels(name: str) -> bool:
+    """Tell whether a file in a folder is read where the folder is named for images."""
+    return bool(_FITS_NAME.search(name)) or name.lower().endswith(DISPLAY_SUFFIXES)
 
 
 def _is_stamps(path: Path) -> bool:

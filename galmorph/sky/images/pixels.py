@@ -25,6 +25,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from galmorph.errors import ImageError
 from galmorph.sky.boundary import reason_of
 from galmorph.sky.cutout import FloatArray
+from galmorph.sky.scratch import scratch_file
 from galmorph.sky.tile_decoder import TileDecoder
 
 __all__ = ["CompressedPixels", "Pixels", "PlainPixels", "Scaling", "damaged", "no_room", "quiet_headers"]
@@ -308,7 +309,7 @@ class CompressedPixels:
 
     def _decompress(self) -> PlainPixels:
         rows, columns = self.shape
-        with tempfile.TemporaryFile(prefix="galmorph-") as file:
+        with scratch_file() as file:
             for y0 in range(0, rows, ROWS_AT_ONCE):
                 pixels = self._read(y0, min(y0 + ROWS_AT_ONCE, rows), 0, columns)
                 file.write(pixels.tobytes())

@@ -7,13 +7,13 @@ import gzip
 import lzma
 import os
 import stat
-import tempfile
 import zlib
 from pathlib import Path
 from typing import IO, Any
 
 from galmorph.errors import ImageError
 from galmorph.sky.images.pixels import damaged, no_room
+from galmorph.sky.scratch import scratch_file
 
 __all__ = ["MOST_EXPANDED_BYTES", "check_regular", "open_again", "plain_file"]
 
@@ -79,7 +79,7 @@ def open_again(file: IO[bytes]) -> IO[bytes]:
 
 def _decompressed(stream: IO[bytes], name: str) -> IO[bytes]:
     try:
-        with tempfile.TemporaryFile(prefix="galmorph-") as plain:
+        with scratch_file() as plain:
             _expand(stream, plain, name)
             plain.seek(0)
             return open_again(plain)  # astropy wants a file that cannot be written

@@ -5,6 +5,6 @@
 them into pixels with GalSim; ``truth`` measures the noiseless sources; ``field`` puts all together.
 """
 
-from galmorph.sky.mock.field import MockField, simulate
+from galmorph.sky.mock.field import MockField, check_field, simulate
 
-__all__ = ["MockField", "simulate"]
+__all__ = ["MockField", "check_field", "simulate"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
-from galmorph.errors import OutputError, PipelineError
+from galmorph.errors import PipelineError
+from galmorph.sky.formats.atomic import alone_in, check_target, make_folder, replacing
 from galmorph.sky.mock.headers import image_header, tangent_wcs
 from galmorph.sky.mock.population import MockSource, draw_neighbours, draw_rows
 from galmorph.sky.mock.render import (
@@ -31,7 +32,7 @@ from galmorph.sky.mock.setting import Setting, read_setting
 from galmorph.sky.mock.tables import table_hdus
 from galmorph.sky.mock.truth import catalog_table, truth_table
 
-__all__ = ["MockField", "simulate"]
+__all__ = ["MockField", "check_field", "field_files", "simulate"]
 
 Pixels = npt.NDArray[np.float32]
 
@@ -91,29 +92,58 @@ class MockField:
         OutputError
             If a file exists and `overwrite` is false, or the folder cannot be written.
         """
-        files = {Path(folder) / name: hdus for name, hdus in self._files()}
-        taken = [path for path in files if path.exists()]
-        if taken and not overwrite:
-            raise OutputError(f"'{taken[0]}' exists already: give another folder or --overwrite")
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            for path, hdus in files.items():
-                hdus.writeto(path, overwrite=overwrite)
-        except OSError as error:
-            raise OutputError(
-                f"the folder '{folder}' cannot be written ({error.strerror or error}): give another"
-            ) from error
-        return list(files)
+        paths = self.files(folder)
+        for path in paths:
+            check_target(path, overwrite=overwrite, is_made=True)
+        make_folder(Path(folder))
+        with alone_in(Path(folder)):
+            self._write(paths, overwrite=overwrite)
+        return paths
 
-    def _files(self) -> Iterator[tuple[str, fits.HDUList]]:
-        alone = len(self.images) == 1
+    def files(self, folder: str | Path) -> list[Path]:
+        """Name the files that :meth:`write` writes."""
+        return field_files(folder, list(self.images))
+
+    def _write(self, paths: list[Path], *, overwrite: bool) -> None:
+        for path, hdus in zip(paths, self._files(), strict=True):
+            with replacing(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
+                hdus.writeto(stream)
+
+    def _files(self) -> Iterator[fits.HDUList]:
+        """Make what goes into the files, in the order of :func:`field_files`."""
         for band, header in self.headers.items():
             kept = header.copy()
-            yield ("image.fits" if alone else f"{band}.fits"), _image_hdus(self.images[band], kept)
+            yield _image_hdus(self.images[band], kept)
             kept["BUNIT"] = (f"({header['BUNIT']})**-2", "inverse variance of the sky noise")
-            yield ("weight.fits" if alone else f"{band}_weight.fits"), _image_hdus(self.weights[band], kept)
-        yield "catalog.fits", table_hdus(self.catalog, "CATALOG")
-        yield "truth.fits", table_hdus(self.truth, "TRUTH")
+            yield _image_hdus(self.weights[band], kept)
+        yield table_hdus(self.catalog, "CATALOG")
+        yield table_hdus(self.truth, "TRUTH")
+
+
+def field_files(folder: str | Path, bands: Sequence[str]) -> list[Path]:
+    """Name the files of a field: image and weight of each band, catalogue and truth."""
+    alone = len(bands) == 1
+    images = [("image", "weight") if alone else (band, f"{band}_weight") for band in bands]
+    return [Path(folder) / f"{name}.fits" for name in (*(n for pair in images for n in pair), "catalog", "truth")]
+
+
+def check_field(folder: str | Path, survey: str, band: str, *, overwrite: bool) -> None:
+    """Refuse a folder into which the files of a field cannot be written, before it is simulated.
+
+    Raises
+    ------
+    OutputError
+        If one of them is there and may not be replaced, or the folder cannot be written.
+    SurveyError
+        If the survey or the band is not known.
+    """
+    for path in field_files(folder, field_bands(read_setting(survey, band), band)):
+        check_target(path, overwrite=overwrite, is_made=True)
+
+
+def field_bands(setting: Setting, band: str) -> list[str]:
+    """Name the bands of a field as its files are called."""
+    return [band] if len(setting.bands) == 1 else [each.band.name for each in setting.bands]
 
 
 def simulate(
@@ -165,7 +195,7 @@ def simulate(
     _check(rows, seed, side_px)
     galsim = load_galsim()
     side = side_px or _side_px(setting, rows)
-    names = [band] if len(setting.bands) == 1 else [each.band.name for each in setting.bands]
+    names = field_bands(setting, band)
     field = _simulate(galsim, setting, names, rows=rows, seed=seed, side_px=side)
     command = f"galmorph simulate --survey {setting.survey} --band {band} --rows {rows} --seed {seed} --side {side}"
     _say_how(field, command if mag_range is None else f"{command} (AB magnitudes {mag_range})", seed)

@@ -1,0 +1,88 @@
+"""Outputs: what is to be written is a file, new or one that may be replaced, and none of those that are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from galmorph.errors import OutputError
+from galmorph.sky.catalog import Catalog
+from galmorph.sky.catalog_input import CatalogInput
+from galmorph.sky.formats.atomic import check_target
+from galmorph.sky.images.image_input import ImageInput
+from galmorph.sky.images.paths import files_of
+
+__all__ = ["check_apart", "check_outputs"]
+
+_IMAGES = ("images", "weight", "rms", "variance", "segmentation", "survey")
+
+
+def check_outputs(
+    outputs: Iterable[str | Path | None], *inputs: Any, overwrite: bool = False, is_made: bool = False
+) -> None:
+    """Refuse outputs that are in the way, cannot be written or would replace an input, before any work.
+
+    Parameters
+    ----------
+    outputs
+        Files; None for none.
+    inputs
+        What is read: names, files, folders and globs, catalogues and images that are asked for, alone or in lists.
+    overwrite
+        Whether existing files may be replaced; an input never is.
+    is_made
+        Whether the folders of the outputs may be missing.
+
+    Raises
+    ------
+    OutputError
+        If so.
+    """
+    paths = [Path(output) for output in outputs if output is not None]
+    for path in paths:
+        check_target(path, overwrite=overwrite, is_made=is_made)
+    check_apart(paths, *inputs)
+
+
+def check_apart(outputs: Iterable[Path], *inputs: Any) -> None:
+    """Refuse outputs that are one of the inputs, however either is named: in a folder, with an HDU, by a link.
+
+    Raises
+    ------
+    OutputError
+        If so.
+    """
+    existing = {_identity(path): path for path in outputs if path.exists()}
+    if not existing:
+        return
+    for name in _names(inputs):
+        for file in files_of(name):
+            if (output := existing.get(_identity(file))) is not None:
+                raise OutputError(
+                    f"Output '{output}' is one of the images or another input, '{name}': a result never replaces its "
+                    "input; choose another"
+                )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _names(inputs: Any) -> Iterator[str]:
+    """List the files in what may stand for a catalogue, images or a checkpoint, without the bands before them."""
+    if isinstance(inputs, str | os.PathLike):
+        text = os.fspath(inputs)
+        yield text if Path(text).exists() else text.rpartition("=")[2]
+    elif isinstance(inputs, CatalogInput):
+        yield from _names(inputs.catalog)
+    elif isinstance(inputs, Catalog):
+        yield from _names(inputs.path)
+    elif isinstance(inputs, ImageInput):
+        yield from _names([getattr(inputs, name) for name in _IMAGES])
+    elif isinstance(inputs, Mapping):
+        yield from _names(list(inputs.values()))
+    elif isinstance(inputs, list | tuple):
+        yield from (name for each in inputs for name in _names(each))
