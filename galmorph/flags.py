@@ -38,6 +38,7 @@ class Flag(IntFlag):
     NO_SOURCE = 1 << 15
     CUTOUT_LIMIT = 1 << 16
     UNRESOLVED = 1 << 17
+    NO_ANSWER = 1 << 18
 
 
 MEANINGS: dict[Flag, str] = {
@@ -59,6 +60,7 @@ MEANINGS: dict[Flag, str] = {
     Flag.NO_SOURCE: "nothing is detected at the position",
     Flag.CUTOUT_LIMIT: "the galaxy does not fit into the largest cutout",
     Flag.UNRESOLVED: "the Petrosian radius is close to that of the point-spread function",
+    Flag.NO_ANSWER: "there is a stamp, but the network gave no finite probabilities for it",
 }
 
 UNCLASSIFIABLE = Flag.NO_POSITION | Flag.NO_IMAGE | Flag.FETCH_FAILED

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import tomllib
 import types
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 from galmorph.errors import GalmorphError, PipelineError, unknown_name
+from galmorph.text_file import check_keys, check_values, read_text
 
 __all__ = ["apart", "build", "expecting", "others", "read_file", "to_table", "to_text"]
 
@@ -45,13 +47,18 @@ def read_file(path: Path, what: str, error: type[GalmorphError] = PipelineError)
         What is raised if it cannot be read or is broken.
     """
     try:
-        with open(path, "rb") as stream:
-            return tomllib.load(stream)
+        text = read_text(path)
+        check_keys(text)
+        table = tomllib.loads(text)
+        check_values(table)
     except OSError as problem:
         reason = problem.strerror or problem
         raise error(f"{what} '{path}' cannot be read ({reason}): give the path of an existing file") from problem
     except ValueError as problem:  # TOMLDecodeError, UnicodeDecodeError
         raise error(f"{what} '{path}' cannot be read ({problem}): correct the file") from problem
+    except RecursionError as problem:
+        raise error(f"{what} '{path}' cannot be read (it is nested too deep): correct the file") from problem
+    return table
 
 
 def expecting(words: str) -> dict[str, str]:
@@ -183,7 +190,8 @@ def _fits(hint: Any, value: Any) -> bool:
     if hint is Any:
         return True
     if origin in (Union, types.UnionType):
-        return any(_fits(kind, value) for kind in _members(hint))
+        nothing = value is None and type(None) in typing.get_args(hint)
+        return nothing or any(_fits(kind, value) for kind in _members(hint))
     if origin is Literal:
         return any(type(value) is type(word) and value == word for word in _words(hint))
     if dataclasses.is_dataclass(hint) or origin is Mapping:
@@ -191,7 +199,7 @@ def _fits(hint: Any, value: Any) -> bool:
     if origin is tuple:
         return _fits_tuple(typing.get_args(hint), value)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return isinstance(value, hint) and isinstance(value, bool) == (hint is bool)
 
 

@@ -59,6 +59,7 @@ def test_bits_keep_their_meaning():
     assert int(Flag.OFF_EDGE) == 8
     assert int(Flag.BLEND) == 1024
     assert int(Flag.UNRESOLVED) == 131072
+    assert int(Flag.NO_ANSWER) == 262144
 
 
 def test_shipped_folders_are_found():

@@ -17,6 +17,7 @@ from galmorph.nets.training.start import mark_of
 from galmorph.sky.formats.atomic import alone_in, make_folder, replacing
 from galmorph.sky.outputs import check_outputs
 from galmorph.stamps.recipe import Recipe
+from galmorph.text_file import read_json, read_text
 from galmorph.toml import to_table
 
 __all__ = [
@@ -153,7 +154,7 @@ def check_record(folder: Path, record: Mapping[str, Any]) -> None:
     if not (path := folder / RECORD).exists():
         return
     try:
-        before = dict(json.loads(path.read_text(encoding="utf-8")))
+        before = dict(read_json(read_text(path)))
     except (OSError, ValueError, TypeError) as error:
         raise PipelineError(f"'{path}' holds no settings of a training run: remove it") from error
     for section in sorted({*before, *record}):

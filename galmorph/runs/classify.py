@@ -139,6 +139,7 @@ def classify_part(plan: Plan, rows: IntArray, *, progress: Progress = silent) ->
                 progress("rows", done, len(rows))
         predictor.finish()
     if checkpoint is not None:
+        results.mark_unanswered()
         mark_mismatches(results, checkpoint, run.images)
     return results
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.flags import Flag
+from galmorph.flags import UNCLASSIFIABLE, Flag
 from galmorph.runs.gather import Galaxy
 
 __all__ = ["Results"]
@@ -78,6 +78,12 @@ class Results:
         """Which rows have probabilities, (N,)."""
         finite: npt.NDArray[np.bool_] = np.isfinite(self.conditional).all(axis=1) & (self.conditional.shape[1] > 0)
         return finite
+
+    def mark_unanswered(self) -> None:
+        """Flag the rows whose stamps got no finite probabilities, and leave them none at all."""
+        unanswered = ~self.classified & ((self.flags & int(UNCLASSIFIABLE)) == 0)
+        self.mark(unanswered, Flag.NO_ANSWER)
+        self.conditional[unanswered] = self.spread[unanswered] = np.nan
 
     def put(self, row: int, galaxy: Galaxy) -> None:
         """Enter the measurement of a galaxy as the row of this number."""

@@ -23,12 +23,13 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import SchemeError, unknown_name
+from galmorph.toml import build
 
 __all__ = ["LIKELIEST", "Comparison", "Rule", "RuleClass", "read_rule"]
 
@@ -44,7 +45,6 @@ _SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
 }
 _COMPARISON = re.compile(r"(\w+)\s*(>=|<=|>|<)\s*(\d*\.?\d+)(?:\s*/\s*(\d*\.?\d+))?")
-_FRACTIONS = ("all", "asked")
 
 
 @dataclass(frozen=True)
@@ -120,55 +120,71 @@ class Rule:
         }
 
 
-def read_rule(table: Mapping[str, Any], keys: Sequence[str]) -> Rule:
+@dataclass(frozen=True)
+class _RuleTable:
+    """What a file says of a rule."""
+
+    name: str
+    classes: tuple[Mapping[str, Any], ...]
+    title: str = ""
+    reference: str = ""
+    of: Literal["all", "asked"] = "all"
+    otherwise: str = "unclassified"
+
+    def __post_init__(self) -> None:
+        if self.name == LIKELIEST or not self.classes:
+            raise SchemeError(
+                f"rule '{self.name}': expected another name than '{LIKELIEST}', and at least one class; change it"
+            )
+
+
+@dataclass(frozen=True)
+class _ClassTable:
+    """What it says of a class."""
+
+    name: str
+    when: str
+
+
+def read_rule(table: Mapping[str, Any], keys: Sequence[str], place: str = "scheme") -> Rule:
     """Read a rule from its table.
 
     Parameters
     ----------
     keys
         The answers that it may name.
+    place
+        What it is part of, for messages.
 
     Raises
     ------
     SchemeError
-        If something is missing, unknown or cannot be read.
+        If something is missing, unknown, of another type or cannot be read.
     """
-    _check_keys("rule", table, {"name", "classes"}, {"name", "title", "reference", "classes", "of", "otherwise"})
-    name = str(table["name"])
-    if name == LIKELIEST or not table["classes"]:
-        raise SchemeError(f"rule '{name}': expected another name than '{LIKELIEST}', and at least one class; change it")
-    if (of := table.get("of", "all")) not in _FRACTIONS:
-        raise SchemeError(f"rule '{name}': {unknown_name('fractions', str(of), _FRACTIONS)}")
+    section = f"rules.{table.get('name', '?')}"
+    rule = build(_RuleTable, table, place, section, error=SchemeError)
     classes = []
-    for kind in table["classes"]:
-        _check_keys(f"class of rule '{name}'", kind, {"name", "when"}, {"name", "when"})
+    for each in rule.classes:
+        kind = build(_ClassTable, each, place, f"{section}.classes", error=SchemeError)
         comparisons = tuple(
-            _comparison(words, kind, name, keys) for words in re.split(r"\s+and\s+", kind["when"].strip())
+            _comparison(words, kind, rule.name, keys) for words in re.split(r"\s+and\s+", kind.when.strip())
         )
-        classes.append(RuleClass(kind["name"], kind["when"], comparisons))
-    title, reference = str(table.get("title", name)), str(table.get("reference", ""))
-    return Rule(name, title, reference, tuple(classes), of, str(table.get("otherwise", "unclassified")))
+        classes.append(RuleClass(kind.name, kind.when, comparisons))
+    return Rule(rule.name, rule.title or rule.name, rule.reference, tuple(classes), rule.of, rule.otherwise)
 
 
-def _check_keys(what: str, table: Mapping[str, Any], needed: set[str], keys: set[str]) -> None:
-    if strange := sorted(set(table) - keys):
-        raise SchemeError(unknown_name(f"key of a {what}", strange[0], keys))
-    if missing := sorted(needed - set(table)):
-        raise SchemeError(f"{what} {table.get('name', '')!r} has no '{missing[0]}': add it")
-
-
-def _comparison(words: str, kind: Mapping[str, Any], rule: str, keys: Sequence[str]) -> Comparison:
+def _comparison(words: str, kind: _ClassTable, rule: str, keys: Sequence[str]) -> Comparison:
     match = _COMPARISON.fullmatch(words.strip())
     if match is None:
         raise SchemeError(
-            f"rule '{rule}', class '{kind['name']}': '{words}' cannot be read, expected an answer, one of > >= < <= "
+            f"rule '{rule}', class '{kind.name}': '{words}' cannot be read, expected an answer, one of > >= < <= "
             "and a number or fraction, as in 'disk > 2/3 and irregular < 0.1'; correct it"
         )
     key, sign, top, bottom = match.groups()
     if key not in keys:
-        raise SchemeError(f"rule '{rule}', class '{kind['name']}': {unknown_name('answer', key, keys)}")
+        raise SchemeError(f"rule '{rule}', class '{kind.name}': {unknown_name('answer', key, keys)}")
     if bottom is not None and float(bottom) == 0.0:
         raise SchemeError(
-            f"rule '{rule}', class '{kind['name']}': '{words}' divides by 0, expected a fraction; correct it"
+            f"rule '{rule}', class '{kind.name}': '{words}' divides by 0, expected a fraction; correct it"
         )
     return Comparison(key, sign, float(top) / float(bottom or 1.0))

@@ -19,13 +19,12 @@ from galmorph.errors import SchemeError, unknown_name
 from galmorph.notebook import html_table
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.rules import LIKELIEST, Rule, read_rule
-from galmorph.toml import read_file
+from galmorph.toml import build, read_file
 
 __all__ = ["Answer", "Labels", "Question", "Scheme", "load_scheme", "scheme_names"]
 
 FloatArray = npt.NDArray[np.float64]
 Kind = Literal["tree", "exclusive", "independent"]
-_KINDS = ("tree", "exclusive", "independent")
 
 
 @dataclass(frozen=True)
@@ -322,58 +321,80 @@ class Scheme:
         }
 
     @classmethod
-    def from_dict(cls, contents: Mapping[str, Any]) -> Scheme:
+    def from_dict(cls, contents: Mapping[str, Any], what: str = "") -> Scheme:
         """Build a scheme from the contents of its file.
+
+        Parameters
+        ----------
+        what
+            Where they stand, for messages; by default the scheme's name says so.
 
         Raises
         ------
         SchemeError
-            If a key is missing, unknown, or the tree contradicts itself.
+            If a key is missing, unknown or of another type, or the tree contradicts itself.
         """
-        allowed = {"name", "title", "reference", "kind", "questions", "rules", "default_rule", "noise"}
-        if strange := set(contents) - allowed:
-            raise SchemeError(unknown_name("key of a scheme", sorted(strange)[0], allowed))
-        try:
-            name, kind = contents["name"], contents["kind"]
-            if kind not in _KINDS:
-                raise SchemeError(unknown_name(f"kind of scheme '{name}'", str(kind), _KINDS))
-            questions = tuple(_question(q, keep_names=kind != "tree") for q in contents["questions"])
-            keys = [answer.key for question in questions for answer in question.answers]
-            rules = tuple(read_rule(rule, keys) for rule in contents.get("rules", ()))
-            default = str(contents.get("default_rule", ""))
-            return cls(
-                name,
-                contents["title"],
-                contents["reference"],
-                kind,
-                questions,
-                rules,
-                default,
-                float(contents.get("noise", 0.0)),
-            )
-        except KeyError as error:
-            raise SchemeError(f"scheme '{contents.get('name', '?')}' has no '{error.args[0]}'") from error
+        place = what or f"scheme '{contents.get('name', '?')}'"
+        file = build(_SchemeTable, contents, place, error=SchemeError)
+        questions = tuple(_question(q, n, file, place) for n, q in enumerate(file.questions, 1))
+        keys = [answer.key for question in questions for answer in question.answers]
+        rules = tuple(read_rule(rule, keys, place) for rule in file.rules)
+        return cls(file.name, file.title, file.reference, file.kind, questions, rules, file.default_rule, file.noise)
 
 
-def _question(contents: Mapping[str, Any], *, keep_names: bool) -> Question:
-    allowed = {"name", "title", "parents", "answers"}
-    if strange := set(contents) - allowed:
-        raise SchemeError(unknown_name("key of a question", sorted(strange)[0], allowed))
-    name = contents["name"]
+@dataclass(frozen=True)
+class _SchemeTable:
+    """What the file of a scheme says."""
 
-    def answer(entry: str | Mapping[str, str]) -> Answer:
-        if isinstance(entry, str):
-            entry = {"name": entry}
-        short = entry.get("name", "")
-        key = entry.get("key") or (short if keep_names else f"{name}__{short}")
-        return Answer(key, entry.get("title", short.replace("_", " ")), entry.get("source", key))
+    name: str
+    title: str
+    reference: str
+    kind: Kind
+    questions: tuple[Mapping[str, Any], ...]
+    rules: tuple[Mapping[str, Any], ...] = ()
+    default_rule: str = ""
+    noise: float = 0.0
 
-    return Question(
-        name,
-        contents.get("title", name),
-        tuple(answer(a) for a in contents["answers"]),
-        tuple(contents.get("parents", ())),
-    )
+    def __post_init__(self) -> None:
+        if not self.questions:
+            raise SchemeError(f"scheme '{self.name}' has no questions: write one as [[questions]]")
+        if not 0.0 <= self.noise < 1.0:
+            raise SchemeError(f"noise = {self.noise}, expected a number from 0 to less than 1")
+
+
+@dataclass(frozen=True)
+class _QuestionTable:
+    """What it says of a question."""
+
+    name: str
+    answers: tuple[str | Mapping[str, Any], ...]
+    title: str = ""
+    parents: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.answers:
+            raise SchemeError(f"question '{self.name}' has no answers: name two or more")
+
+
+@dataclass(frozen=True)
+class _AnswerTable:
+    """What it says of an answer that is more than a name."""
+
+    name: str = ""
+    key: str = ""
+    title: str = ""
+    source: str = ""
+
+
+def _question(contents: Mapping[str, Any], number: int, file: _SchemeTable, place: str) -> Question:
+    table = build(_QuestionTable, contents, place, f"questions.{number}", error=SchemeError)
+    answers = []
+    for entry in table.answers:
+        of = {"name": entry} if isinstance(entry, str) else entry
+        answer = build(_AnswerTable, of, place, f"questions.{number}.answers", error=SchemeError)
+        key = answer.key or (answer.name if file.kind != "tree" else f"{table.name}__{answer.name}")
+        answers.append(Answer(key, answer.title or answer.name.replace("_", " "), answer.source or key))
+    return Question(table.name, table.title or table.name, tuple(answers), table.parents)
 
 
 def scheme_names() -> list[str]:
@@ -393,4 +414,5 @@ def load_scheme(name: str | Path) -> Scheme:
     path = files.get(str(name)) or (Path(name) if str(name).endswith(".toml") else None)
     if path is None:
         raise SchemeError(unknown_name("scheme", str(name), files))
-    return Scheme.from_dict({"name": path.name.removesuffix(".toml"), **read_file(path, "scheme file", SchemeError)})
+    contents = {"name": path.name.removesuffix(".toml"), **read_file(path, "scheme file", SchemeError)}
+    return Scheme.from_dict(contents, f"scheme file '{path}'")

@@ -43,6 +43,16 @@ _STRETCHES = ("asinh", "display")
 _NEIGHBOURS = ("fill", "keep")
 _OUTSIDES = ("zero", "sky")
 _REFERENCES = ("galaxy", "noise")
+# A stamp with a side of 1024 pixels is 4 MB a plane; wider fields than these hold no one galaxy.
+_LIMITS = {
+    "size": (8, 1024),
+    "half_width_rpet": (0.01, 100.0),
+    "half_width_arcsec": (0.0, 3600.0),
+    "default_rpet_px": (0.1, 1000.0),
+    "gain": (1e-6, 1e6),
+    "softening_mjysr": (0.0, 1e12),
+    "display_top": (1e-6, 1.0),
+}
 # Prepared around a stamp: the memory of the warp's spline, 12 px, and what it interpolates between.
 _MARGIN_PX = 16
 # Of 409 SDSS galaxies: median .63, 5 to 95 % from .46 to .77 (tests/science/test_other_codes.py).
@@ -114,11 +124,13 @@ class Recipe:
             raise PipelineError(unknown_name("outside of a recipe", self.outside, _OUTSIDES))
         if self.reference not in _REFERENCES:
             raise PipelineError(unknown_name("reference of a recipe's stretch", self.reference, _REFERENCES))
-        if self.size < 8 or self.planes not in (1, 3) or self.half_width_rpet <= 0 or self.half_width_arcsec < 0:
-            raise PipelineError(
-                f"recipe with size {self.size}, planes {self.planes}, half_width_rpet {self.half_width_rpet}: "
-                "expected at least 8 pixels, 1 or 3 planes and a positive half-width"
-            )
+        if self.planes not in (1, 3):
+            raise PipelineError(f"recipe with planes = {self.planes}: expected 1 or 3")
+        for name, (least, most) in _LIMITS.items():
+            if not least <= getattr(self, name) <= most:
+                raise PipelineError(
+                    f"recipe with {name} = {getattr(self, name)}: expected a number from {least:g} to {most:g}"
+                )
 
     @property
     def reach(self) -> str:

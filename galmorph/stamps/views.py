@@ -33,6 +33,7 @@ orientations of the square, or gives the same answer for all of them."""
 _KEYS = ("angles", "zooms", "shifts", "flip", "matrices")
 # More views of one galaxy are a slip of the pen: the most that was ever worth it are 60 (Dieleman et al. 2015).
 _MOST = 1024
+_LONGEST = 100_000  # characters: so many matrices of four numbers with all their digits
 # Views whose linear parts differ by less are the same.
 _SAME = 1e-9
 _SQUARE = [np.array(rows, np.float64) for rows in ([[1, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]])]
@@ -136,6 +137,8 @@ def read_views(text: str) -> Views:
     48
     """
     plain = text.strip()
+    if len(plain) > _LONGEST:
+        raise PipelineError(f"views '{plain[:40]}...' have {len(plain)} characters: expected at most {_LONGEST}")
     if plain in NAMED:
         plain = NAMED[plain]
     elif "=" not in plain:
@@ -144,7 +147,7 @@ def read_views(text: str) -> Views:
         )
     try:
         settings = tomllib.loads(f"views = {{ {' '.join(plain.split())} }}")["views"]
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise PipelineError(
             f"views '{text}' cannot be read ({error}): expected text such as 'angles = 8, zooms = [0.9, 1, 1.1]'"
         ) from error

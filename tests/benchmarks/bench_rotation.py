@@ -78,7 +78,7 @@ def galaxies(checkpoint: Checkpoint, labels: Path, images: ImageSource, rows: in
 
 def raw(checkpoint: Checkpoint, stamps: npt.NDArray[np.float32]) -> FloatArray:
     """Predict uncalibrated conditional probabilities of each stamp, (B, A)."""
-    passes = checkpoint._passes(torch.from_numpy(stamps), "cpu")
+    passes = checkpoint.passes(torch.from_numpy(stamps), "cpu")
     return np.tensordot(passes.weights, passes.each, axes=1)
 
 

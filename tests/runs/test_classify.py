@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -249,3 +249,29 @@ def test_a_catalogue_of_nothing_but_files_does_not_go_with_fits(sky):
 def test_a_band_needs_its_survey(sky):
     with pytest.raises(SurveyError, match="band 'H' without a survey"):
         plan_of(sky.catalog, sky.image, band="H", network=False).check()
+
+
+def test_a_row_whose_probabilities_are_not_finite_is_flagged(sky):
+    """It has none at all then, also of the answers that came out finite; nothing else about it changes."""
+    sound = small_sky.checkpoint()
+
+    class Odd(type(sound)):
+        """Answers half of the stamps with a number that is none."""
+
+        def answer(self, stamps, *rest, **options):
+            answers = super().answer(stamps, *rest, **options)
+            answers.conditional[::2, 0] = np.nan
+            return answers
+
+    odd = Odd(**{each.name: getattr(sound, each.name) for each in fields(sound)})
+    with closing(plan_of(sky.catalog, sky.image, weight=sky.weight, checkpoint=odd, **H)) as plan:
+        outcome = classify(plan).results
+    with closing(plan_of(sky.catalog, sky.image, weight=sky.weight, checkpoint=sound, **H)) as plan:
+        usual = classify(plan).results
+    lost = usual.classified & ~outcome.classified
+    assert lost.any()
+    assert (outcome.flags[lost] & int(Flag.NO_ANSWER)).all()
+    assert not (outcome.flags[~lost] & int(Flag.NO_ANSWER)).any()
+    assert np.isnan(outcome.conditional[lost]).all()
+    assert (outcome.flags[~outcome.classified] != 0).all()
+    np.testing.assert_array_equal(outcome.rpet_px, usual.rpet_px)

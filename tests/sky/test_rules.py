@@ -133,11 +133,11 @@ def test_a_wrong_condition_is_named(when, words):
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"classes": []}, "has no 'name'"),
-        ({"name": "mine"}, "has no 'classes'"),
+        ({"classes": []}, "lacks 'name'"),
+        ({"name": "mine"}, r"\[rules.mine\]: lacks 'classes'"),
         ({"name": "mine", "classes": []}, "at least one class"),
         ({"name": "likeliest", "classes": [{"name": "a", "when": "disk > 0"}]}, "another name"),
-        ({"name": "mine", "classes": [{"name": "a"}]}, "has no 'when'"),
+        ({"name": "mine", "classes": [{"name": "a"}]}, r"\[rules.mine.classes\]: lacks 'when'"),
         ({"name": "mine", "klasses": []}, "did you mean 'classes'"),
         ({"name": "mine", "of": "some", "classes": [{"name": "a", "when": "disk > 0"}]}, "known are all, asked"),
     ],

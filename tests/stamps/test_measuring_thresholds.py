@@ -438,7 +438,7 @@ def test_a_recipe_has_eight_pixels(size):
     if size >= 8:
         assert Recipe(size=size).size == size
     else:
-        with pytest.raises(PipelineError, match="at least 8 pixels"):
+        with pytest.raises(PipelineError, match="size = 7: expected a number from 8"):
             Recipe(size=size)
 
 

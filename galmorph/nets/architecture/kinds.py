@@ -11,6 +11,7 @@ shape and returns the shape of what comes out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from typing import Any, TypeAlias
@@ -70,6 +71,10 @@ class LayerKind:
             If it cannot take such a shape.
         """
         raise NotImplementedError
+
+    def kernels(self, shape: FeatureShape, scheme: Scheme) -> int:  # noqa: ARG002
+        """Count the numbers in the kernels of the module, before there is one: norms and plain biases are left out."""
+        return 0
 
 
 def _maps(shape: FeatureShape, what: str) -> int:
@@ -145,7 +150,7 @@ class ConvKind(LayerKind):
         """Make the convolution, its normalisation and rectifier."""
         side = _maps(shape, "a convolution") if self.square else _plain_maps(shape, "a convolution")
         side = _after_window(side, self.width, self.stride, self.pad, fit=self.fit)
-        if shape.maps % self.groups or self.maps % self.groups or self.maps < 1:
+        if self.groups < 1 or shape.maps % self.groups or self.maps % self.groups or self.maps < 1:
             raise PipelineError(
                 f"{self.maps} maps from {shape.maps} in {self.groups} groups: expected numbers that the groups divide"
             )
@@ -156,6 +161,12 @@ class ConvKind(LayerKind):
         if self.relu or self.relu6:
             parts.append(nn.ReLU6(inplace=True) if self.relu6 else nn.ReLU(inplace=True))
         return nn.Sequential(*parts), replace(shape, maps=self.maps, side=side, square=self.square)
+
+    def kernels(self, shape: FeatureShape, scheme: Scheme) -> int:  # noqa: ARG002
+        """Count those of the convolution, and biases of each position."""
+        side = _after_window(shape.side, self.width, self.stride, self.pad, fit=self.fit) if self.untied else 0
+        shared = ORDER if self.square else max(self.groups, 1)
+        return self.maps * shape.maps * self.width**2 // shared + self.maps * side**2
 
     def _square(self, shape: FeatureShape) -> nn.Module:
         _check_square(shape, self.maps, self.width, self.stride, self.pad)
@@ -203,6 +214,12 @@ class ResidualKind(LayerKind):
         block = layers.ResidualBlock(shape.maps, self.maps, self.stride, square=self.square)
         return block, replace(shape, maps=self.maps, side=side // self.stride)
 
+    def kernels(self, shape: FeatureShape, scheme: Scheme) -> int:  # noqa: ARG002
+        """Count those of its three convolutions."""
+        first = 16 if self.square and self.stride > 1 else 9
+        widen = shape.maps != self.maps or self.stride > 1
+        return self.maps * ((first + widen) * shape.maps + 9 * self.maps) // (ORDER if self.square else 1)
+
 
 @dataclass(frozen=True)
 class InvertedKind(LayerKind):
@@ -232,6 +249,11 @@ class InvertedKind(LayerKind):
         )
         return block, replace(shape, maps=self.maps, side=-(-side // self.stride))
 
+    def kernels(self, shape: FeatureShape, scheme: Scheme) -> int:  # noqa: ARG002
+        """Count those that widen, convolve and narrow."""
+        widen = shape.maps if self.expand > 1 else 0
+        return shape.maps * self.expand * (widen + self.width**2 + self.maps)
+
 
 @dataclass(frozen=True)
 class ConvNextKind(LayerKind):
@@ -245,6 +267,10 @@ class ConvNextKind(LayerKind):
         if self.width % 2 == 0:
             raise PipelineError(f"a kernel of {self.width} x {self.width}: expected an odd side, which keeps the shape")
         return layers.ConvNextBlock(shape.maps, self.width), shape
+
+    def kernels(self, shape: FeatureShape, scheme: Scheme) -> int:  # noqa: ARG002
+        """Count those of the convolution and of the two dense layers."""
+        return shape.maps * (self.width**2 + 8 * shape.maps)
 
 
 @dataclass(frozen=True)
@@ -400,6 +426,11 @@ class DenseKind(LayerKind):
         modules += [nn.ReLU(inplace=True)] if self.relu else []
         return nn.Sequential(*modules) if len(modules) > 1 else linear, FeatureShape(numbers // self.maxout)
 
+    def kernels(self, shape: FeatureShape, scheme: Scheme) -> int:
+        """Count those of all numbers from all numbers."""
+        numbers = len(scheme.keys) if self.numbers == ANSWERS else self.numbers
+        return shape.maps * max(shape.side, 1) ** 2 * numbers
+
 
 @dataclass(frozen=True)
 class DropoutKind(LayerKind):
@@ -504,12 +535,18 @@ def _value(field: Field[Any], word: str) -> int | float:
     form = str(field.type)
     try:
         if form == "float":
-            return float(word)
+            return _finite(word)
         if form == "Width":
             return _width(word)
         return ANSWERS if form == "Count" and word == "answers" else int(word)
     except ValueError:
         raise PipelineError(f"{field.name} '{word}': expected {_FORMS[form]}") from None
+
+
+def _finite(word: str) -> float:
+    if not math.isfinite(number := float(word)):
+        raise ValueError(word)
+    return number
 
 
 def _width(word: str) -> int:

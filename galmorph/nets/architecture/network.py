@@ -38,10 +38,12 @@ from galmorph.nets.precision import single, uncast
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
+from galmorph.text_file import read_text
 from galmorph.toml import build, read_file
 
 __all__ = [
     "DEFAULT",
+    "MOST_WEIGHTS",
     "Ensemble",
     "Line",
     "Network",
@@ -60,6 +62,10 @@ DEFAULT = "galmorph"
 Setting = float | tuple[float, ...]
 """What a setting of a network may be."""
 _VIEWS = ("eight", "one")
+MOST_WEIGHTS = 2**28
+"""Numbers in the kernels of a network, 1 GB: ten times those of the largest convnets for images."""
+_MOST_LAYERS = 1000
+_MOST_FEATURES = 2**24  # between two layers, of one stamp: 64 MB, five times what the largest stamps need
 _OPENING = re.compile(r"""^[ \t]*layers[ \t]*=[ \t]*(?:\"{3}|'{3})(.*)$""", flags=re.MULTILINE)
 
 
@@ -165,6 +171,8 @@ class NetworkConfig:
             words = text.partition("#")[0].split()
             if words:
                 lines.append(Line(number, " ".join(self._word(w, Line(number, " ".join(words))) for w in words)))
+        if len(lines) > _MOST_LAYERS:
+            raise PipelineError(f"network '{self.name}' has {len(lines)} layers, expected at most {_MOST_LAYERS}")
         if not lines:
             raise PipelineError(f"network '{self.name}' has no layers: write one a line, 'dense answers' the last")
         return lines
@@ -217,7 +225,7 @@ def load_network(name: str | Path) -> NetworkConfig:
     if "layers" not in contents:
         raise PipelineError(f"network '{path}' lacks 'layers': write them as lines of text")
     config = NetworkConfig.from_dict({"name": path.name.removesuffix(".toml"), **contents})
-    return replace(config, _first_line=_first_line(path.read_text(encoding="utf-8")), _file=path.name)
+    return replace(config, _first_line=_first_line(read_text(path)), _file=path.name)
 
 
 def _first_line(text: str) -> int:
@@ -240,6 +248,8 @@ class Network(nn.Module):
         The text.
     recipe, scheme
         What stamps come in and which answers go out.
+    most_weights
+        How many numbers its kernels may have; more are refused before there is room for them.
 
     Raises
     ------
@@ -247,7 +257,9 @@ class Network(nn.Module):
         If a line cannot be read or does not fit what comes from above; the message names both.
     """
 
-    def __init__(self, config: NetworkConfig, recipe: Recipe, scheme: Scheme) -> None:
+    def __init__(
+        self, config: NetworkConfig, recipe: Recipe, scheme: Scheme, *, most_weights: int = MOST_WEIGHTS
+    ) -> None:
         super().__init__()
         if config.size not in (0, recipe.size):
             raise PipelineError(
@@ -260,7 +272,11 @@ class Network(nn.Module):
         shape = FeatureShape(recipe.planes, recipe.size)
         for line in config.lines():
             try:
-                module, shape = parse_line(line.text).build(shape, scheme)
+                layer = parse_line(line.text)
+                most_weights -= layer.kernels(shape, scheme)
+                _check_room(most_weights)
+                module, shape = layer.build(shape, scheme)
+                _check_features(shape)
             except PipelineError as error:
                 raise PipelineError(f"{config.where(line)}: {error}") from error
             self.layers.append(module)
@@ -314,6 +330,18 @@ class Network(nn.Module):
         for layer in self.layers[first:end]:
             x = layer(x)
         return x
+
+
+def _check_room(left: int) -> None:
+    if left < 0:
+        raise PipelineError(
+            "with this line its kernels have more numbers than they may: expected fewer maps or numbers"
+        )
+
+
+def _check_features(shape: FeatureShape) -> None:
+    if shape.maps * max(shape.side, 1) ** 2 * shape.parts > _MOST_FEATURES:
+        raise PipelineError(f"it gives {shape}: expected at most {_MOST_FEATURES} numbers for a stamp; make it smaller")
 
 
 def outline(config: NetworkConfig, recipe: Recipe, scheme: Scheme) -> tuple[list[tuple[str, str, int]], int]:

@@ -99,6 +99,8 @@ def checked_maps(values: list[list[list[list[float]]] | None], scheme: Scheme) -
         len(maps) != len(shapes) or any(m is not None and m.shape != s for m, s in zip(maps, shapes, strict=True))
     ):
         raise CheckpointError(f"its calibration does not fit the questions of scheme '{scheme.name}'")
+    if not all(np.isfinite(m).all() for m in maps if m is not None):
+        raise CheckpointError("its calibration holds numbers that are not finite")
     return maps
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from galmorph.errors import CheckpointError, OutputError
-from galmorph.nets.checkpoint.lookup import find_checkpoint
+from galmorph.nets.checkpoint.lookup import checksum, find_checkpoint
 from galmorph.sky.formats.atomic import replacing
+from galmorph.text_file import read_json, read_text
 
 __all__ = ["add_to_card", "read_card", "read_card_file"]
 
@@ -19,16 +20,31 @@ def read_card(name: str | Path) -> dict[str, Any]:
     Raises
     ------
     CheckpointError
-        If it is no JSON.
+        If it is no JSON, or that of another file.
     """
-    path = find_checkpoint(name).with_suffix(".json")
-    if not path.is_file():
+    path = find_checkpoint(name)
+    card_path = path.with_suffix(".json")
+    if not card_path.exists():
         return {}
     try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"card '{path}' is no JSON ({error}): fetch or train the checkpoint again") from error
+        card = _read(card_path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"card '{card_path}' is no JSON ({error}): fetch or train the checkpoint again"
+        ) from error
+    if (told := card.get("sha256")) is not None and told != checksum(path):
+        raise CheckpointError(
+            f"card '{card_path}' is that of a checkpoint with sha256 {str(told)[:8]}, '{path}' has "
+            f"{checksum(path)[:8]}: fetch both again, or remove the card"
+        )
     return card
+
+
+def _read(path: Path) -> dict[str, Any]:
+    card = read_json(read_text(path))
+    if isinstance(card, dict):
+        return card
+    raise ValueError(f"it holds a {type(card).__name__}, expected a table")
 
 
 def add_to_card(path: str | Path, entry: str, value: Any) -> None:
@@ -56,12 +72,9 @@ def read_card_file(path: str | Path) -> dict[str, Any]:
         If it cannot be read or is no card.
     """
     try:
-        card = json.loads(Path(path).read_text(encoding="utf-8"))
+        return _read(Path(path))
     except (OSError, ValueError) as error:
         raise _unchanged(path, error) from error
-    if not isinstance(card, dict):
-        raise _unchanged(path, f"it holds a {type(card).__name__}")
-    return card
 
 
 def _unchanged(path: str | Path, reason: object) -> CheckpointError:

@@ -80,7 +80,12 @@ class Embedding:
         mean, axes, variances = (np.asarray(tensors[n], np.float32) for n in ("mean", "axes", "variances"))
         if axes.shape != (len(mean), len(variances) - 1) or not (variances > 0).all():
             raise ValueError("the arrays of its embedding do not fit each other")
-        return cls(mean, axes, variances, float(header["limit"]), float(header["false_alarms"]))
+        limit, false_alarms = float(header["limit"]), float(header["false_alarms"])
+        if not (0.0 < limit < np.inf and 0.0 < false_alarms < 1.0):
+            raise ValueError(
+                f"its embedding has limit {limit} and false_alarms {false_alarms}, expected a positive one and a share"
+            )
+        return cls(mean, axes, variances, limit, false_alarms)
 
 
 def fit_embedding(training: FloatArray, calibration: FloatArray, *, false_alarms: float = 0.01) -> Embedding | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from galmorph.errors import CheckpointError
 from galmorph.nets.checkpoint.embedding import Embedding, Single
 from galmorph.sky.survey import COLOUR
 
@@ -61,28 +63,51 @@ class Envelope:
 
     @classmethod
     def from_dict(cls, header: Mapping[str, Any], tensors: Mapping[str, Single] | None = None) -> Envelope:
-        """Read the header of a checkpoint; the embedding only where its arrays are given."""
+        """Read the header of a checkpoint; the embedding only where its arrays are given.
+
+        Raises
+        ------
+        CheckpointError
+            If a figure is no number, or one that cannot be.
+        """
+        if not isinstance(header["survey"], str) or not all(isinstance(band, str) for band in header["bands"]):
+            raise CheckpointError("survey and bands of its envelope are no texts")
         embedding = None
         if tensors is not None and "embedding" in header:
             embedding = Embedding.from_dict(header["embedding"], tensors)
         return cls(
             survey=header["survey"],
             bands=tuple(header["bands"]),
-            scale_arcsec=_number(header["scale_arcsec"]),
-            snr=_limits(header["snr"]),
-            rpet_px=_limits(header.get("rpet_px", UNLIMITED)),
-            rpet_psf=_limits(header.get("rpet_psf", UNLIMITED)),
+            scale_arcsec=_scale(header["scale_arcsec"]),
+            snr=_limits("snr", header["snr"]),
+            rpet_px=_limits("rpet_px", header.get("rpet_px", (0.0, None))),
+            rpet_psf=_limits("rpet_psf", header.get("rpet_psf", (0.0, None))),
             embedding=embedding,
         )
 
 
-def _limits(pair: Sequence[float | None]) -> Limits:
+def _limits(name: str, pair: Sequence[float | None]) -> Limits:
+    """Read a range; without an upper end there is none, and without a lower one it is not known (NaN)."""
     low, high = pair
-    return _number(low), float("inf") if high is None else float(high)
+    ends = _number(low, float("nan")), _number(high, float("inf"))
+    if ends[0] > ends[1]:
+        raise CheckpointError(f"{name} of its envelope is from {low} to {high}, expected the lower end first")
+    return ends
 
 
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
+def _scale(value: float | None) -> float:
+    scale = _number(value, float("nan"))
+    if scale <= 0.0:
+        raise CheckpointError(f"scale_arcsec of its envelope is {value}, expected a positive number")
+    return scale
+
+
+def _number(value: float | None, default: float) -> float:
+    if value is None:
+        return default
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise CheckpointError(f"{value!r:.40} in its envelope, expected a finite number")
+    return float(value)
 
 
 def _plain(value: float) -> float | None:

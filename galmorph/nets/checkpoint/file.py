@@ -7,8 +7,10 @@ trained and how it scored. Neither can carry code.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
-from galmorph.errors import CheckpointError, OutputError
+from galmorph.errors import CheckpointError, GalmorphError, OutputError
 from galmorph.nets.answers import Answers, Passes, deviation
 from galmorph.nets.architecture.fused import plain
 from galmorph.nets.architecture.layers import ORDER, conditional_log_probabilities
@@ -39,12 +41,15 @@ from galmorph.nets.checkpoint.calibrate import Map, calibrated, checked_maps
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.lookup import checksum, find_checkpoint
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
+from galmorph.nets.checkpoint.tensor_file import TensorFile, read_tensors, read_texts
 from galmorph.nets.precision import single_precision
 from galmorph.notebook import html_table
+from galmorph.sky.boundary import boundary, reason_of
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import Views
+from galmorph.text_file import read_json
 from galmorph.toml import build
 
 __all__ = [
@@ -67,6 +72,10 @@ _READ_BY = {"1": "0.1.0"}  # the version of galmorph that reads a format which i
 _BATCH = 64
 _LARGE = 1_500_000
 _EMBEDDING = "embedding."  # begins the names of arrays that are no weights
+# Fits of temperatures stay between .3 and 3; one beyond these makes a certainty, or a coin, of every answer.
+_COLDEST, _HOTTEST = 0.01, 100.0
+_MOST_MEMBERS = 100  # far more networks than anybody waits for
+_VARIANCES = ("running_var", "variance")  # whose square roots normalise maps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +212,7 @@ class Checkpoint:
         return Answers.joined(parts, len(self.scheme.keys))
 
     def _answer(self, stamps: torch.Tensor, shares: FloatArray, device: str, *, normalised: bool) -> Answers:
-        passes = self._passes(stamps.flatten(0, 1), device).over_views(shares)
+        passes = self.passes(stamps.flatten(0, 1), device).over_views(shares)
         mean = self.calibrated(passes.mean)
         if len(passes.weights) == 1:
             return Answers(mean, np.full_like(mean, np.nan), passes.features)
@@ -211,7 +220,8 @@ class Checkpoint:
         chances = self.scheme.normalised(chances) if normalised else chances
         return Answers(mean, deviation(chances.reshape(passes.each.shape), passes.weights), passes.features)
 
-    def _passes(self, stamps: torch.Tensor, device: str) -> Passes:
+    def passes(self, stamps: torch.Tensor, device: str = "cpu") -> Passes:
+        """Show stamps, (B, C, S, S), to each network in each orientation."""
         if self.onnx is not None:
             each, first = self.onnx(stamps.numpy())
             return Passes(each.astype(np.float64), self.weights, first.astype(np.float64))
@@ -254,28 +264,77 @@ class Checkpoint:
 def read_envelope(name: str | Path) -> Envelope:
     """Read what a checkpoint's training images were like, without its weights."""
     path = find_checkpoint(name)
-    return Envelope.from_dict(_header(path)["envelope"])
+    contents = _contents(path, read_texts(path))
+    with _consistent(path):
+        return Envelope.from_dict(contents["envelope"])
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _contents(path: Path, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Read the header's JSON and check its format and the types in it."""
     try:
-        with safe_open(path, framework="pt") as stream:
-            header = stream.metadata() or {}
-        contents: dict[str, Any] = json.loads(header["galmorph"])
-    except (SafetensorError, KeyError, OSError, ValueError) as error:
+        contents = read_json(texts["galmorph"])
+        number = contents.get("format")
+    except (KeyError, ValueError, AttributeError) as error:
         raise CheckpointError(
-            f"checkpoint '{path}' is corrupt or not one of galmorph's ({type(error).__name__}): fetch or train it again"
+            f"checkpoint '{path}' is corrupt or not one of galmorph's ({reason_of(error)}): fetch or train it again"
         ) from error
-    if (number := contents.get("format")) in _READ_BY:
+    if str(number) in _READ_BY:
         raise CheckpointError(
             f"checkpoint '{path}' has format {number}, expected {_FORMAT} or {_MIXED}: use it with galmorph "
-            f"{_READ_BY[number]}, which reads it, or train it again"
+            f"{_READ_BY[str(number)]}, which reads it, or train it again"
         )
     if number not in (_FORMAT, _MIXED):
         raise CheckpointError(
-            f"checkpoint '{path}' has format {number}, expected {_FORMAT} or {_MIXED}: update galmorph"
+            f"checkpoint '{path}' has format {str(number)[:40]}, expected {_FORMAT} or {_MIXED}: update galmorph"
         )
-    return contents
+    with _consistent(path):
+        build(_Contents, contents, "its header", error=CheckpointError)
+    return dict(contents)
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """The types of what a header says; its parts are checked by those that read them."""
+
+    format: str
+    name: str
+    version: str
+    network: Mapping[str, Any]
+    scheme: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    envelope: Mapping[str, Any]
+    temperatures: tuple[float, ...]
+    members: int = 1
+    networks: tuple[Mapping[str, Any], ...] = ()
+    shares: tuple[float, ...] = ()
+    maps: tuple[Any, ...] = ()
+    calibration: tuple[Any, ...] = ()
+    sets: Mapping[str, Any] | None = None
+    split: Mapping[str, Any] = field(default_factory=dict)
+    fractions: Mapping[str, Any] = field(default_factory=dict)
+    observation: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not all(_COLDEST <= t <= _HOTTEST for t in self.temperatures):
+            raise CheckpointError(f"temperatures {self.temperatures}: expected numbers from {_COLDEST} to {_HOTTEST}")
+        if not 1 <= self.members <= _MOST_MEMBERS or len(self.networks) > _MOST_MEMBERS:
+            raise CheckpointError(f"members = {self.members}, expected a number from 1 to {_MOST_MEMBERS}")
+        if self.networks and len(self.networks) != self.members:
+            raise CheckpointError(f"{len(self.networks)} networks for {self.members} members")
+
+
+@contextmanager
+def _consistent(path: Path) -> Iterator[None]:
+    """Turn whatever the parts of a file raise about what they are given into one line."""
+
+    def explained(reason: str) -> CheckpointError:
+        return CheckpointError(f"checkpoint '{path}' contradicts itself ({reason}): fetch or train it again")
+
+    with boundary(explained):
+        try:
+            yield
+        except GalmorphError as error:
+            raise explained(reason_of(error)) from error
 
 
 def load_checkpoint(name: str | Path) -> Checkpoint:
@@ -284,38 +343,29 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        If it does not exist, is truncated or corrupt, or was written by a newer galmorph.
+        If it does not exist, is truncated or corrupt, holds numbers that are not finite, contradicts itself, or was
+        written by a newer galmorph.
     """
     path = find_checkpoint(name)
-    contents = _header(path)
-    try:
-        weights = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"checkpoint '{path}' is truncated or corrupt: fetch or train it again") from error
-    try:
-        return _assemble(contents, weights, checksum(path))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"checkpoint '{path}' contradicts itself ({reason}): fetch or train it again") from error
+    _contents(path, read_texts(path))  # rather than reading a large file of another kind
+    file = read_tensors(path)
+    contents = _contents(path, file.texts)
+    with _consistent(path):
+        return _assemble(contents, file)
 
 
-def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha256: str) -> Checkpoint:
+def _assemble(contents: Mapping[str, Any], file: TensorFile) -> Checkpoint:
     if "layers" not in contents["network"]:
         raise CheckpointError("its network has no layers")
     scheme, recipe = Scheme.from_dict(contents["scheme"]), build(Recipe, contents["recipe"], "its header", "recipe")
     if len(contents["temperatures"]) != len(scheme.questions):
         raise CheckpointError(f"{len(contents['temperatures'])} temperatures for {len(scheme.questions)} questions")
-    own = {k: v for k, v in weights.items() if not k.startswith(_EMBEDDING)}
-    arrays = {k.removeprefix(_EMBEDDING): v.numpy() for k, v in weights.items() if k.startswith(_EMBEDDING)}
-    texts = contents.get("networks") or [contents["network"]] * contents.get("members", 1)
-    members = [Network(NetworkConfig.from_dict(text), recipe, scheme) for text in texts]
-    shares = [float(share) for share in contents.get("shares", ())]
-    network = members[0] if len(members) == 1 else Ensemble(members, shares)
-    network.load_state_dict({k: v.float() for k, v in own.items()}, strict=True)
+    own = {k: v for k, v in file.tensors.items() if not k.startswith(_EMBEDDING)}
+    arrays = {k.removeprefix(_EMBEDDING): v.numpy() for k, v in file.tensors.items() if k.startswith(_EMBEDDING)}
     return Checkpoint(
         name=contents["name"],
         version=contents["version"],
-        network=channels_last(network.eval()),
+        network=channels_last(_network(contents, own, recipe, scheme).eval()),
         scheme=scheme,
         recipe=recipe,
         envelope=Envelope.from_dict(contents["envelope"], arrays),
@@ -325,12 +375,30 @@ def _assemble(contents: Mapping[str, Any], weights: dict[str, torch.Tensor], sha
         split=contents.get("split", {}),
         fractions=contents.get("fractions", {}),
         observation=contents.get("observation", {}),
-        sha256=sha256,
+        sha256=hashlib.sha256(file.content).hexdigest(),
     )
 
 
+def _network(
+    contents: Mapping[str, Any], weights: Mapping[str, torch.Tensor], recipe: Recipe, scheme: Scheme
+) -> Network | Ensemble:
+    """Build the networks, for which there is no more room than the file has weights, and give them theirs."""
+    texts = contents.get("networks") or [contents["network"]] * contents.get("members", 1)
+    room = sum(weight.numel() for weight in weights.values())
+    members = []
+    for text in texts:
+        members.append(Network(NetworkConfig.from_dict(text), recipe, scheme, most_weights=room))
+        room -= n_weights(members[-1])
+    network = members[0] if len(members) == 1 else Ensemble(members, contents.get("shares", ()))
+    network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=True)
+    for name, buffer in network.named_buffers():
+        if name.endswith(_VARIANCES) and bool((buffer < 0).any()):
+            raise CheckpointError(f"variances in '{name}' are negative")
+    return network
+
+
 def _sets(contents: Mapping[str, Any], scheme: Scheme) -> PredictionSets | None:
-    if "sets" not in contents:
+    if contents.get("sets") is None:
         return None
     sets = PredictionSets.from_dict(contents["sets"])
     if len(sets.thresholds) != len(scheme.questions[0].answers):

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.sky.scheme import Labels, Scheme
+from galmorph.toml import build
 
 __all__ = ["KINDS", "PredictionSets", "first_probabilities", "first_votes", "fit_sets"]
 
@@ -85,15 +86,29 @@ class PredictionSets:
 
     @classmethod
     def from_dict(cls, header: Mapping[str, Any]) -> PredictionSets:
-        """Read the header of a checkpoint."""
-        limits = tuple(float("inf") if t is None else float(t) for t in header["thresholds"])
-        return cls(
-            kind=_kind(header["kind"]),
-            coverage=float(header["coverage"]),
-            thresholds=limits,
-            by_class=bool(header["by_class"]),
-            rows=int(header["rows"]),
-        )
+        """Read the header of a checkpoint.
+
+        Raises
+        ------
+        PipelineError
+            If something is missing, of another type, or impossible.
+        """
+        table = build(_Header, header, "its header", "sets")
+        if not 0.0 < table.coverage < 1.0 or table.rows < 0:
+            raise PipelineError(f"sets for a coverage of {table.coverage}, of {table.rows} rows: expected a share")
+        limits = tuple(float("inf") if t is None else float(t) for t in table.thresholds)
+        return cls(_kind(table.kind), table.coverage, limits, table.by_class, table.rows)
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What the header of a checkpoint says; a threshold that is infinite is null."""
+
+    kind: str
+    coverage: float
+    thresholds: tuple[float | None, ...]
+    by_class: bool
+    rows: int
 
 
 def _kind(name: str) -> Kind:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from galmorph.errors import SurveyError, unknown_name
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.survey import Band, Survey, load_survey
-from galmorph.toml import read_file
+from galmorph.toml import build, others, read_file
 
 __all__ = ["Conditions", "Population", "Setting", "read_setting"]
 
@@ -42,6 +42,12 @@ class Population:
     r_e_slope: float
     r_e_scatter_dex: float
     kinds: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if not self.kinds or not all(share >= 0 for share in self.kinds.values()) or not self.r_e_arcsec > 0:
+            raise SurveyError(
+                f"kinds = {dict(self.kinds)}, r_e_arcsec = {self.r_e_arcsec}: expected positive shares and a radius"
+            )
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,63 @@ class Setting:
         return -step * (self.blue[side] + tint * (self.red[side] - self.blue[side]))
 
 
+@dataclass(frozen=True)
+class _Sky:
+    """The section ``[field]``: where the field lies, and what its images are like."""
+
+    ra_deg: float
+    dec_deg: float
+    rotation_deg: float
+    rows_per_arcmin2: float
+    psf: Literal["space", "ground"]
+    correlation: float
+
+    def __post_init__(self) -> None:
+        if not (self.rows_per_arcmin2 > 0 and abs(self.dec_deg) <= 90 and 0 <= self.correlation < 1):
+            raise SurveyError(
+                f"rows_per_arcmin2 = {self.rows_per_arcmin2}, dec_deg = {self.dec_deg}, correlation = "
+                f"{self.correlation}: expected some rows, a declination, and a weight from 0 to less than 1"
+            )
+
+
+@dataclass(frozen=True)
+class _Depth:
+    """The section ``[depth]``: magnitude of the noise of a square arcsecond, in some bands and in all others."""
+
+    default: float
+    bands: Mapping[str, float] = others()
+
+
+@dataclass(frozen=True)
+class _ExposureTable:
+    """The section ``[exposure]``."""
+
+    electrons_at_mag20: float
+
+    def __post_init__(self) -> None:
+        if not self.electrons_at_mag20 > 0:
+            raise SurveyError(f"electrons_at_mag20 = {self.electrons_at_mag20}, expected a positive number")
+
+
+@dataclass(frozen=True)
+class _Colour:
+    """The section ``[colour]``."""
+
+    blue: tuple[float, float]
+    red: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _MockTable:
+    """What a file of ``catalogs/mocks`` says."""
+
+    field: _Sky
+    depth: _Depth
+    exposure: _ExposureTable
+    population: Population
+    colour: _Colour
+
+
 def read_setting(survey_name: str, band: str) -> Setting:
     """Read how a field of a survey is simulated in a band, or in three.
 
@@ -137,8 +200,10 @@ def read_setting(survey_name: str, band: str) -> Setting:
     files = named_files(shipped("catalogs") / "mocks", ".toml")
     if observed.name not in files:
         raise SurveyError(unknown_name("simulated survey", observed.name, files))
-    table = read_file(files[observed.name], "file of a simulated survey", SurveyError)
-    return _setting(observed, _bands(observed, band), table)
+    what = "file of a simulated survey"
+    table = read_file(files[observed.name], what, SurveyError)
+    file = build(_MockTable, table, f"{what} '{files[observed.name]}'", error=SurveyError)
+    return _setting(observed, _bands(observed, band), file)
 
 
 def _bands(observed: Survey, name: str) -> tuple[Band, ...]:
@@ -150,26 +215,30 @@ def _bands(observed: Survey, name: str) -> tuple[Band, ...]:
     return (observed.band(name),)
 
 
-def _setting(observed: Survey, bands: tuple[Band, ...], table: Mapping[str, Any]) -> Setting:
-    depth = {observed.band(k).name: float(v) for k, v in table["depth"].items() if k != "default"}
-    rows = [_conditions(b, depth.get(b.name, table["depth"]["default"]), table["exposure"]) for b in bands]
-    population: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table["population"].items()}
+def _setting(observed: Survey, bands: tuple[Band, ...], file: _MockTable) -> Setting:
+    depth = {observed.band(name).name: mag for name, mag in file.depth.bands.items()}
+    rows = [_conditions(b, depth.get(b.name, file.depth.default), file.exposure.electrons_at_mag20) for b in bands]
     return Setting(
         survey=observed.name,
         bands=tuple(dataclasses.replace(c, band=_on_grid_of(bands[0], c.band)) for c in rows),
-        population=Population(**population, kinds=table["kinds"]),
-        blue=tuple(table["colour"]["blue"]),
-        red=tuple(table["colour"]["red"]),
-        **table["field"],
+        ra_deg=file.field.ra_deg,
+        dec_deg=file.field.dec_deg,
+        rotation_deg=file.field.rotation_deg,
+        rows_per_arcmin2=file.field.rows_per_arcmin2,
+        psf=file.field.psf,
+        correlation=file.field.correlation,
+        population=file.population,
+        blue=file.colour.blue,
+        red=file.colour.red,
     )
 
 
-def _conditions(band: Band, depth_mag_arcsec2: float, exposure: Mapping[str, float]) -> Conditions:
+def _conditions(band: Band, depth_mag_arcsec2: float, electrons_at_mag20: float) -> Conditions:
     noise_per_arcsec2 = 10 ** (0.4 * (band.zero_point_ab - depth_mag_arcsec2))
     return Conditions(
         band=band,
         sigma=float(noise_per_arcsec2 * band.scale_arcsec),  # noise grows as the side of an area
-        electrons_per_unit=exposure["electrons_at_mag20"] / 10 ** (0.4 * (band.zero_point_ab - 20)),
+        electrons_per_unit=electrons_at_mag20 / 10 ** (0.4 * (band.zero_point_ab - 20)),
         zero_point_ab=band.zero_point_ab,
     )
 

@@ -94,6 +94,59 @@ def test_a_file_of_another_checkpoint_is_refused(saved, tmp_path):
         onnx_runner(tmp_path / "bad.onnx")
 
 
+def changed(path, change):
+    """Write a copy of a file with another graph, whose metadata still name the sound checkpoint."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(path)
+    change(model)
+    other = path.with_name("changed.onnx")
+    other.write_bytes(model.SerializeToString())
+    return other
+
+
+def weights_of(model):
+    """Return the kernels in a graph, the largest first."""
+    kernels = [each for each in model.graph.initializer if len(each.raw_data) >= 64 and each.data_type == 1]
+    return sorted(kernels, key=lambda each: -len(each.raw_data))
+
+
+@pytest.mark.parametrize("largest", [0, 1, 2])
+@pytest.mark.parametrize("value", [0.0, float("nan"), 1e30])
+def test_a_file_with_other_weights_is_refused(saved, largest, value):
+    """Though its metadata name the checkpoint: what it answers decides."""
+
+    def change(model):
+        kernel = weights_of(model)[largest]
+        kernel.raw_data = np.full(len(kernel.raw_data) // 4, value, np.float32).tobytes()
+
+    with pytest.raises(CheckpointError, match=r"differs from checkpoint 'tiny' by .*export it again") as caught:
+        with_onnx(load_checkpoint(saved[0]), changed(saved[1], change))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_for_other_stamps_or_answers_is_refused(saved):
+    def wider(model):
+        model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 99
+
+    def without_features(model):
+        del model.graph.output[1:]
+
+    checkpoint = load_checkpoint(saved[0])
+    for change, said in ((wider, "as 'stamps', expected N x 1 x 16 x 16"), (without_features, "as 'passes'")):
+        with pytest.raises(CheckpointError, match=f"{said}|cannot be r"):
+            with_onnx(checkpoint, changed(saved[1], change))
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", "3", '{"sha256": [1]}'])
+def test_metadata_that_are_none_are_refused(saved, text):
+    def change(model):
+        (entry,) = [entry for entry in model.metadata_props if entry.key == "galmorph"]
+        entry.value = text
+
+    with pytest.raises(CheckpointError, match=r"changed.onnx'.*export"):
+        with_onnx(load_checkpoint(saved[0]), changed(saved[1], change))
+
+
 def test_a_file_that_would_answer_otherwise_is_not_written(saved, tmp_path, monkeypatch):
     """The difference from torch is checked before anything is written."""
     monkeypatch.setattr(exported, "TOLERANCE", -1.0)
