@@ -141,20 +141,49 @@ def _shape_column(shape: ShapeColumn, results: Results, images: ImageSource, pre
     unit, text = {"size": "arcsec" if sky else "pixel", "ratio": ""}.get(shape.kind, "deg"), shape.description
     if shape.kind == "size" and sky:
         values = values * results.scale_arcsec
+    elif shape.field == "ellipticity" and sky:
+        values = _on_sky(results, images)[0]
     elif shape.kind == "angle":
-        values = _from_north(values, results, images) if sky else values % 180.0
+        values = _on_sky(results, images)[1] if sky else values % 180.0
         text += ", from north through east" if sky else ", from the x axis towards y"
     return Column(prefix + shape.name, values.astype(np.float32), unit, text, shape.ucd)
 
 
-def _from_north(angle_deg: FloatArray, results: Results, images: ImageSource) -> FloatArray:
-    """Turn angles from the x axis, (N,), into position angles on the sky at each centroid, 0 to 180 degrees."""
-    turn = np.radians(angle_deg)
+_SQUARE_PIXELS = 0.998
+"""Ratio of sides from which on pixels are square: what is left changes a shape by less than its error."""
+
+
+def _on_sky(results: Results, images: ImageSource) -> tuple[FloatArray, FloatArray]:
+    """Return ellipticities on the sky, and position angles from north through east, 0 to 180 degrees.
+
+    Pixels that are not square make a round galaxy elliptical; the second moments are brought to the sky by the local
+    Jacobian, which undoes that for whatever has elliptical isophotes.
+    """
+    ellipticity, turn = results.shapes["ellipticity"], np.radians(results.shapes["position_angle_deg"])
+    sides = [_step(results, images, dx, dy) for dx, dy in ((1.0, 0.0), (0.0, 1.0))]
+    major = np.cos(turn) * sides[0] + np.sin(turn) * sides[1]
+    minor = np.cos(turn) * sides[1] - np.sin(turn) * sides[0]
+    ratio, angle = _ellipse_of(major, (1.0 - ellipticity) * minor)
+    is_square = _ellipse_of(*sides)[0] > _SQUARE_PIXELS
+    direct = np.degrees(np.arctan2(*major))
+    return np.where(is_square, ellipticity, 1.0 - ratio), np.where(is_square, direct, angle) % 180.0
+
+
+def _step(results: Results, images: ImageSource, dx: float, dy: float) -> FloatArray:
+    """Return degrees towards east and north, (2, N), from each centroid to a pixel beside it."""
     ra, dec = images.sky(results.tile, results.x, results.y)
-    ra1, dec1 = images.sky(results.tile, results.x + np.cos(turn), results.y + np.sin(turn))
+    ra1, dec1 = images.sky(results.tile, results.x + dx, results.y + dy)
     east = ((ra1 - ra + 180.0) % 360.0 - 180.0) * np.cos(np.radians(dec))
-    sky: FloatArray = np.degrees(np.arctan2(east, dec1 - dec)) % 180.0
-    return sky
+    return np.stack([east, dec1 - dec])
+
+
+def _ellipse_of(one: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return axis ratio, and degrees of the major axis, of ellipses with conjugate half-diameters (2, N)."""
+    (east2, north2), cross = one**2 + other**2, one[0] * one[1] + other[0] * other[1]
+    middle, half = (east2 + north2) / 2, np.hypot((east2 - north2) / 2, cross)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.sqrt(np.clip((middle - half) / (middle + half), 0.0, 1.0))
+    return ratio, np.degrees(np.arctan2(2.0 * cross, north2 - east2) / 2)
 
 
 def _positions(results: Results, images: ImageSource, prefix: str, centre: str) -> list[Column]:

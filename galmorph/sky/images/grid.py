@@ -27,6 +27,10 @@ DoubleArray = npt.NDArray[np.float64]
 _SIP_CARD = re.compile(r"(A|B|AP|BP)_(ORDER|DMAX|\d+_\d+)")
 _SQUARE, _LEAST_SQUARE = 0.99, 0.9
 """Below the first ratio of sides, images are measured with a warning, below the second not at all."""
+_UNEVEN = (
+    "pixels are not square on the sky, by more than 1 %: ellipticities and angles are corrected, radii are off by up "
+    "to 3 %, stamps are not corrected"
+)
 _SAME_SCALE = 5e-3
 """Relative difference up to which the scale of the reference pixel stands for the middle of the image."""
 _MARGIN_DEG = 1e-3
@@ -220,10 +224,7 @@ def sky_grid(
             "expected square ones, or galaxies change their shape and size; resample it, with reproject or SWarp"
         )
     if sound and grid.squareness < _SQUARE:
-        remarks = (
-            *remarks,
-            "pixels are not square on the sky, by more than 1 %: ellipticities and sizes are off by that",
-        )
+        remarks = (*remarks, _UNEVEN)
     return (grid, remarks) if sound else (None, (*remarks, "the WCS has pixels without an area: taken as none"))
 
 
