@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from galmorph.errors import ImageError
 
-__all__ = ["PixelSample", "factor_of", "no_data_values", "sample_of"]
+__all__ = ["PixelSample", "factor_of", "no_data_values", "sample_of", "sampled_rows"]
 
 DoubleArray = npt.NDArray[np.float64]
 
@@ -84,14 +84,23 @@ def sample_of(linear: Callable[[int, int], npt.NDArray[Any]], shape: tuple[int, 
     shape
         Rows and columns.
     """
+    return PixelSample(tuple(_rows(linear, y0, y1) for y0, y1 in sampled_rows(shape)))
+
+
+def sampled_rows(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return ranges of rows: all of a small plane in pieces, strips of a large one from its first row to its last.
+
+    Examples
+    --------
+    >>> sampled_rows((200, 10)), sampled_rows((100_000, 10_000))[-2:]
+    ([(0, 128), (128, 200)], [(96770, 96774), (99996, 100000)])
+    """
     height, width = shape
     if height * width <= SAMPLED_PIXELS:
-        return PixelSample(
-            tuple(_rows(linear, y, min(y + _ROWS_AT_ONCE, height)) for y in range(0, height, _ROWS_AT_ONCE))
-        )
+        return [(y, min(y + _ROWS_AT_ONCE, height)) for y in range(0, height, _ROWS_AT_ONCE)]
     strips = max(SAMPLED_PIXELS // (width * _STRIP_ROWS), _FEWEST_STRIPS)
     firsts = np.unique(np.linspace(0, height - _STRIP_ROWS, min(strips, height // _STRIP_ROWS)).astype(int))
-    return PixelSample(tuple(_rows(linear, int(y), int(y) + _STRIP_ROWS) for y in firsts))
+    return [(int(y), int(y) + _STRIP_ROWS) for y in firsts]
 
 
 def _rows(linear: Callable[[int, int], npt.NDArray[Any]], y0: int, y1: int) -> npt.NDArray[Any]:

@@ -8,6 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
 
 from galmorph.errors import ImageError, SurveyError
 from galmorph.sky.images.bands import ColourSource
@@ -17,7 +20,9 @@ from galmorph.sky.images.flux_units import filter_of, is_magnitude
 from galmorph.sky.images.image_like import AnyPath, Images, Paths, Stored, store
 from galmorph.sky.images.jpeg import open_stamps
 from galmorph.sky.images.map_roles import Role, titles
+from galmorph.sky.images.no_data import sampled_rows
 from galmorph.sky.images.paths import are_stamps, expand, matching
+from galmorph.sky.images.pixels import Pixels
 from galmorph.sky.images.source import ImageSource
 from galmorph.sky.images.tiles import OPEN_PLANES, Tile, TileSource, as_labels
 from galmorph.sky.survey import COLOUR, Band, ColourParams, Survey, survey_names
@@ -392,15 +397,24 @@ def _check_bare(stored: Stored, hdu: int | str | None) -> None:
 
 
 def _check_labels(plane: FitsPlane) -> None:
-    """Look at a window in the middle: what is no map of labels shows there, before work starts."""
+    """Look at rows of the whole map: what is no map of labels shows there, before work starts."""
     pixels = plane.pixels()
-    (y0, y1), (x0, x1) = ((max(n // 2 - 128, 0), min(n // 2 + 128, n)) for n in plane.shape)
     try:
-        as_labels(pixels.stored(y0, y1, x0, x1), pixels.scaling, plane.name)
+        for y0, y1 in sampled_rows(plane.shape):
+            if (stored := _whole_rows(pixels, y0, y1)) is not None:
+                as_labels(stored, pixels.scaling, plane.name)
     except ImageError:
         pixels.close()
         raise
     plane.keep(pixels)
+
+
+def _whole_rows(pixels: Pixels, y0: int, y1: int) -> npt.NDArray[Any] | None:
+    """Read rows; None where the file is damaged, which costs the galaxies there and not the run."""
+    try:
+        return pixels.stored(y0, y1, 0, pixels.shape[1])
+    except ImageError:
+        return None
 
 
 def _open_colour(
