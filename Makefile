@@ -9,7 +9,7 @@ DEMO := demo
 WORKERS ?= auto
 PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
-.PHONY: demo test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares clean
+.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -60,6 +60,12 @@ $(VENV)-newest/.tested: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-newest
 	$(VENV)-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade torch==2.13.0 -e '.[test]'
 	touch $@
+
+# Ten minutes of damaged inputs; another SEED makes others. What fails is put into FINDS.
+SEED ?= 0
+FINDS ?= fuzz-finds
+fuzz: $(VENV)/.tested
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --minutes 10 --count 1000000 --seed $(SEED) --finds $(FINDS)
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check --fix galmorph tests

@@ -41,8 +41,22 @@ __all__ = [
 ]
 
 
+_LONGEST = 1200
+"""Letters of a message: what is quoted from a file may be longer than any line."""
+
+
 class GalmorphError(Exception):
-    """Any failure that galmorph explains in one line."""
+    """Any failure that galmorph explains in one line, whatever of a file is quoted in it."""
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*(_one_line(part) if isinstance(part, str) else part for part in parts))
+
+
+def _one_line(text: str) -> str:
+    """Return text without line ends, without letters that would steer a terminal, and not endless."""
+    line = text if text.isprintable() else " ".join(part.strip() for part in text.splitlines() if part.strip())
+    line = line if line.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in line)
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST * 2 // 3]} … {line[-_LONGEST // 4 :]}"
 
 
 class CatalogError(GalmorphError, ValueError):

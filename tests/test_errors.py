@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pickle
 import re
 from pathlib import Path
 
@@ -54,3 +55,23 @@ def test_an_unknown_name_lists_what_exists(name, hint):
     text = unknown_name("band", name, ["F160W", "F125W"])
     assert hint in text
     assert "F125W, F160W" in text
+
+
+@pytest.mark.parametrize("kind", sorted(errors.__all__))
+def test_a_message_is_one_line_whatever_is_quoted_in_it(kind):
+    if not inspect.isclass(getattr(errors, kind)):
+        pytest.skip("a function")
+    error = getattr(errors, kind)("catalog 'a\nb\u2028c\x1b[2J\0\udce9' " + "long " * 2000 + "give another")
+    assert str(error).isprintable()
+    assert str(error).encode()
+    assert str(error).startswith("catalog 'a b c")
+    assert str(error).endswith("give another")
+    assert len(str(error)) < 1300
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_message_that_is_one_line_is_left_as_it_is():
+    assert (
+        str(errors.CatalogError("Catalog 'α  β.fits': 2 × 3 – expected  4"))
+        == "Catalog 'α  β.fits': 2 × 3 – expected  4"
+    )

@@ -59,6 +59,7 @@ class VoTable:
             tree = _parsed(path)
             tables = list(tree.iter_tables())
             index = _chosen(tables, hdu, path)
+            _rename(tables[index].fields)
             table = _described(tables[index].to_table(use_names_over_ids=True))
             table.meta = _told(tree, tables[index])
             return table, index
@@ -184,6 +185,19 @@ def _chosen(tables: Sequence[Any], hdu: int | str | None, path: Path) -> int:
         return named[0]
     choices = [f"{i} ({t.name or t.ID})" if t.name or t.ID else str(i) for i, t in enumerate(tables)]
     raise CatalogError(f"Catalog '{path}': {unknown_name('table', str(hdu), choices)}")
+
+
+def _rename(fields: Sequence[Any]) -> None:
+    """Give fields of one name numbers as astropy would, whose time grows with the cube of how many there are."""
+    taken: set[str | None] = set()
+    following: dict[str | None, int] = {}
+    for field in fields:
+        name, number = field.name, following.get(field.name, 2)
+        while field.name in taken:
+            field.name = f"{name}{number}"
+            number += 1
+        following[name] = number
+        taken.add(field.name)
 
 
 def _described(table: apt.Table) -> apt.Table:
