@@ -49,8 +49,7 @@ def files_of(text: str) -> list[Path]:
         return sorted(each for each in path.rglob("*") if _is_pixels(each.name) and each.is_file())
     if path.exists():
         return [path]
-    entries = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
-    return [file for entry in entries for file in files_of(entry)]
+    return [file for entry in _matches(text) for file in files_of(entry)]
 
 
 def are_stamps(paths: Sequence[str]) -> bool:
@@ -111,10 +110,16 @@ def _expand_one(text: str, role: Role) -> list[str]:
         return _of_folder(path, role)
     if path.exists():
         return [text]
-    entries = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+    entries = _matches(text)
     if not entries:
         raise ImageError(f"image '{text}' does not exist: expected a file, a folder or a glob; correct the path")
     return [name for entry in entries for name in _expand_one(entry, role)]
+
+
+def _matches(pattern: str) -> list[str]:
+    """List what a glob means; links that lead nowhere, or back to themselves, are nothing."""
+    entries = glob.glob(pattern, recursive=True)  # noqa: PTH207 - the pattern may be absolute
+    return sorted(entry for entry in entries if os.path.exists(entry))  # noqa: PTH110 - Path raises for such a circle
 
 
 def _of_folder(folder: Path, role: Role) -> list[str]:

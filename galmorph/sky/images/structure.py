@@ -170,7 +170,7 @@ def _columns(cards: _Cards) -> range:
 
 
 def _width(cards: _Cards, form: str) -> int:
-    match = re.match(r"(\d{0,9})([LXBIJKAEDCMPQ])", form)
+    match = re.match(r"(\d{0,9})([LXBIJKAEDCM]|[PQ](?=[LXBIJKAEDCM]))", form)
     if match is None:
         raise cards.error(f"has a column of type '{form}': expected one that FITS has")
     repeat = int(match[1] or 1)
