@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from galmorph.runs.simulated import field_gathering
 from galmorph.sky.images import ImageSource
 from galmorph.sky.mock import simulate
 from galmorph.sky.scheme import Labels, Scheme
+from galmorph.stamps.morphometry import morphometry
 from galmorph.stamps.recipe import Recipe, prepare_around
 from galmorph.toml import to_table
 
@@ -146,7 +147,8 @@ def _canvas(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Canvas:
         mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
         seed=seed_of(cutout, images),
     )
-    return canvas(ready.planes, ready.x, ready.y, ready.half_px, ready.brightness, recipe)
+    one = canvas(ready.planes, ready.x, ready.y, ready.half_px, ready.brightness, recipe)
+    return replace(one, morphometry=morphometry(measured, images.psf_fwhm_px))
 
 
 @dataclass(frozen=True)

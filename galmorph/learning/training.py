@@ -24,7 +24,7 @@ from galmorph.learning.pipeline import TrainPipeline
 from galmorph.learning.record import SPLIT, check_training, log_path, prepared_folder, record_of, state_path
 from galmorph.learning.split import SPLITS, rows_with
 from galmorph.learning.viewed import check_views
-from galmorph.nets.architecture.network import Ensemble, NetworkConfig, n_weights, outline
+from galmorph.nets.architecture.network import Ensemble, NetworkConfig, n_weights, outline, takes_morphometry
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint, rounded, save_checkpoint
 from galmorph.nets.device import resolve_device
@@ -207,6 +207,11 @@ def check_settings(pipeline: TrainPipeline) -> tuple[NetworkConfig, Start | None
         check_tensorboard()
     config = NetworkConfig.from_dict(pipeline.network.to_dict())
     outline(config, recipe, scheme)
+    if pipeline.augmentation.observation is not None and takes_morphometry(config, recipe, scheme):
+        raise PipelineError(
+            f"network '{config.name}' takes the morphometry, which [augmentation.observation] would have to degrade "
+            "together with the stamps: set morphometry = 0 in [network], or leave out the observation"
+        )
     start = load_start(pipeline.train.start, config, recipe, scheme) if pipeline.train.start else None
     return config, start
 

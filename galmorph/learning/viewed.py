@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from galmorph.nets.training.observation import degrade
 from galmorph.nets.training.settings import Observation
 from galmorph.progress import Progress, silent
 from galmorph.runs.gather import Gathering, gather, views_of
+from galmorph.stamps.morphometry import stacked
 from galmorph.stamps.recipe import Recipe, Stamp, stretch
 from galmorph.stamps.views import Views, read_views
 from galmorph.toml import build
@@ -97,7 +98,7 @@ def view_rows(
     kept = [np.zeros((4, 0))]
     batches = stamps_of_rows(checkpoint, gathering, rows, observation=observation, views=views, progress=progress)
     for batch in batches:
-        answers.append(checkpoint.answer(batch.stamps, batch.shares, device=device))
+        answers.append(checkpoint.answer(batch.stamps, batch.shares, morphometry=batch.morphometry, device=device))
         kept.append(np.stack([batch.rows.astype(np.float64), batch.snr, batch.rpet_px, batch.scale_arcsec]))
     columns = np.concatenate(kept, axis=1)
     answers = answers[1:] or answers
@@ -125,6 +126,8 @@ class StampBatch:
         Of the catalogue, (N,).
     snr, rpet_px, scale_arcsec
         As measured on their images, not on degraded ones, (N,); NaN where unknown.
+    morphometry
+        (N, K) as of :func:`galmorph.stamps.morphometry.morphometry`.
     """
 
     stamps: npt.NDArray[np.float32]
@@ -133,6 +136,7 @@ class StampBatch:
     snr: FloatArray
     rpet_px: FloatArray
     scale_arcsec: FloatArray
+    morphometry: npt.NDArray[np.float32]
 
 
 def stamps_of_rows(
@@ -158,17 +162,21 @@ def stamps_of_rows(
         kept.append((galaxy.row, galaxy.measured.snr, galaxy.measured.rpet_px, galaxy.cutout.scale_arcsec))
         # The noise that degrades images is drawn for all of them at once.
         if observation is None and len(waiting) * len(shares) >= _TOGETHER:
-            yield _batch(_stretched(waiting, checkpoint.recipe, None), shares, kept)
+            yield _batch(waiting, _stretched(waiting, checkpoint.recipe, None), shares, kept)
             waiting, kept = [], []
     if waiting:
-        yield _batch(_stretched(waiting, checkpoint.recipe, observation), shares, kept)
+        yield _batch(waiting, _stretched(waiting, checkpoint.recipe, observation), shares, kept)
 
 
 def _batch(
-    stamps: npt.NDArray[np.float32], shares: FloatArray, kept: list[tuple[int, float, float, float]]
+    stamps: Sequence[Stamp],
+    stretched: npt.NDArray[np.float32],
+    shares: FloatArray,
+    kept: list[tuple[int, float, float, float]],
 ) -> StampBatch:
-    rows, *measured = np.array(kept, dtype=np.float64).T
-    return StampBatch(stamps, shares, rows.astype(np.intp), *measured)
+    rows, snr, rpet_px, scale_arcsec = np.array(kept, dtype=np.float64).T
+    morphometry = stacked([stamp.morphometry for stamp in stamps])
+    return StampBatch(stretched, shares, rows.astype(np.intp), snr, rpet_px, scale_arcsec, morphometry)
 
 
 def _stretched(stamps: list[Stamp], recipe: Recipe, observation: Observation | None) -> npt.NDArray[np.float32]:

@@ -189,7 +189,7 @@ def layer_exhibits(network: Network, sample: Sample, row: int, recipe: Recipe) -
     stamp = np.kron(_stamp(sample, row, recipe), np.ones((2, 2, 1), np.uint8))
     note = f"{_size(sample.stamps[row].shape)} pixels, {recipe.reach} to each side"
     yield _exhibit("the stamp", stamp, f"Stamp of {sample.names[row]}", note)
-    *inner, _ = activations(network, sample.stamps[row])
+    *inner, _ = activations(network, sample.stamps[row], sample.morphometry[row])
     for activation in inner:
         if activation.values.ndim == 1:
             yield _numbers(activation)
@@ -287,7 +287,7 @@ def saliency_exhibits(
     """Show for some galaxies which pixels the log odds of their likeliest answer hang on."""
     for row in rows:
         likeliest = int(sample.conditional[row, _first(sample)].argmax())
-        gradients = smooth_gradients(network, sample.stamps[row], likeliest, seed=seed)
+        gradients = smooth_gradients(network, sample.stamps[row], likeliest, sample.morphometry[row], seed=seed)
         shown = np.asarray(_flipped(gradients, sample), np.float32)
         # Kernels that step over every second pixel leave their grid in gradients, which is nothing to read: smooth it
         # away. Single pixels would make all others dark (Smilkov et al. 2017, section 3.1): clip them.

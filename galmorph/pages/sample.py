@@ -20,10 +20,12 @@ from galmorph.runs.simulated import field_gathering
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource
 from galmorph.sky.mock import MockField, simulate
+from galmorph.stamps.morphometry import MORPHOMETRY
 
 __all__ = ["Sample", "labelled_sample", "simulated_sample"]
 
 FloatArray = npt.NDArray[np.float64]
+Single = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.intp]
 
 _SIMULATED_ROWS = 80
@@ -37,6 +39,8 @@ class Sample:
     ----------
     stamps
         (N, C, S, S) stretched stamps; of several views the first.
+    morphometry
+        (N, K) as of :func:`galmorph.stamps.morphometry.morphometry`.
     names
         What to call them.
     conditional
@@ -53,7 +57,8 @@ class Sample:
         (N,) whether they are simulated stars; None where that is not known.
     """
 
-    stamps: npt.NDArray[np.float32]
+    stamps: Single
+    morphometry: Single
     names: list[str]
     conditional: FloatArray
     n_first: int
@@ -95,7 +100,7 @@ def labelled_sample(
     wanted = table.rows(split)
     if rows is not None:
         wanted = np.sort(np.random.default_rng(seed).permutation(wanted)[:rows])
-    stamps, conditional, kept = _shown_to(
+    stamps, morphometry, conditional, kept = _shown_to(
         checkpoint, table.gathering, wanted, observation=table.observation, progress=progress
     )
     if len(kept) == 0:
@@ -106,6 +111,7 @@ def labelled_sample(
     labels = table.labels.take(kept)
     return Sample(
         stamps,
+        morphometry,
         _names(catalog, kept),
         conditional,
         len(checkpoint.scheme.questions[0].answers),
@@ -138,11 +144,12 @@ def simulated_sample(checkpoint: Checkpoint, *, seed: int = 0) -> Sample:
         raise CheckpointError(
             f"no galaxies can be simulated for checkpoint '{checkpoint.name}' ({error}): leave out --pictures simulated"
         ) from error
-    stamps, conditional, kept = _field_stamps(checkpoint, field, band)
+    stamps, morphometry, conditional, kept = _field_stamps(checkpoint, field, band)
     kinds = [str(k).replace("_", " ") for k in field.truth["type"]]
     names = [f"{kinds[row]} {row}" for row in kept.tolist()]
     return Sample(
         stamps,
+        morphometry,
         names,
         conditional,
         len(checkpoint.scheme.questions[0].answers),
@@ -153,22 +160,22 @@ def simulated_sample(checkpoint: Checkpoint, *, seed: int = 0) -> Sample:
 
 def _shown_to(
     checkpoint: Checkpoint, gathering: Gathering, rows: IntArray, **settings: Any
-) -> tuple[npt.NDArray[np.float32], FloatArray, IntArray]:
-    """Return stamps in their first view, (M, C, S, S), answers of all views, (M, A), and the M rows with an image."""
+) -> tuple[Single, Single, FloatArray, IntArray]:
+    """Return stamps in their first view, morphometry, answers of all views, (M, A), and the M rows with an image."""
     recipe = checkpoint.recipe
     stamps = [np.zeros((0, recipe.planes, recipe.size, recipe.size), np.float32)]
+    measured = [np.zeros((0, len(MORPHOMETRY)), np.float32)]
     conditional, kept = [np.zeros((0, len(checkpoint.scheme.keys)))], [np.zeros(0, np.intp)]
     for batch in stamps_of_rows(checkpoint, gathering, rows, **settings):
         # A copy, lest the other views stay in memory.
         stamps.append(batch.stamps[:, 0].copy())
-        conditional.append(checkpoint.answer(batch.stamps, batch.shares).conditional)
+        measured.append(batch.morphometry)
+        conditional.append(checkpoint.answer(batch.stamps, batch.shares, morphometry=batch.morphometry).conditional)
         kept.append(batch.rows)
-    return np.concatenate(stamps), np.concatenate(conditional), np.concatenate(kept)
+    return np.concatenate(stamps), np.concatenate(measured), np.concatenate(conditional), np.concatenate(kept)
 
 
-def _field_stamps(
-    checkpoint: Checkpoint, field: MockField, band: str
-) -> tuple[npt.NDArray[np.float32], FloatArray, IntArray]:
+def _field_stamps(checkpoint: Checkpoint, field: MockField, band: str) -> tuple[Single, Single, FloatArray, IntArray]:
     envelope, half_width = checkpoint.envelope, checkpoint.recipe.half_width_rpet
     with field_gathering(field, envelope.survey, band, half_width) as gathering:
         return _shown_to(checkpoint, gathering, np.arange(len(field.catalog)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,7 @@ from galmorph.sky.images import ImageSource, Located
 from galmorph.stamps.backends import Measure, backend
 from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import Measurement
+from galmorph.stamps.morphometry import morphometry
 from galmorph.stamps.recipe import Recipe, Stamp, WarpViews, make_views, warp_views
 from galmorph.stamps.segment import Segmentation, usable_pixels
 from galmorph.stamps.views import ONE
@@ -272,7 +273,7 @@ def _blank(cutout: Cutout) -> Flag:
 def stamp_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Stamp:
     """Cut the stamp of a gathered galaxy that has an image; not yet stretched."""
     views = views_of(galaxy, images, recipe, ONE.matrices)
-    return Stamp(views.pixels[0], views.brightness)
+    return replace(views, pixels=views.pixels[0])
 
 
 @one_blas_thread
@@ -294,7 +295,7 @@ def views_of(
     cutout, measured = galaxy.cutout, galaxy.measured
     if cutout is None or measured is None:
         raise ImageError(f"row {galaxy.row} has no image, so it has no stamp: leave out rows without a cutout")
-    return make_views(
+    stamp = make_views(
         cutout.planes,
         measured,
         recipe,
@@ -306,6 +307,7 @@ def views_of(
         seed=seed_of(cutout, images),
         warp=warp,
     )
+    return replace(stamp, morphometry=morphometry(measured, images.psf_fwhm_px)[0])
 
 
 def pixel_scale_of(cutout: Cutout, images: ImageSource) -> float:

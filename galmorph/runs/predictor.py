@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.runs.results import Results
+from galmorph.stamps.morphometry import stacked
 from galmorph.stamps.recipe import Stamp, stretch
 
 if TYPE_CHECKING:
@@ -101,7 +102,13 @@ class Predictor:
         stamps = stamps.reshape(len(rows), -1, *stamps.shape[-3:])
         brightness = np.array([stamp.brightness for _, stamp in waiting], np.float32)[:, None, None, None, None]
         stretched = np.asarray(stretch(stamps, brightness, checkpoint.recipe), dtype=np.float32)
-        answers = checkpoint.answer(stretched[full], self._shares, device=self._device, normalised=self._normalise)
+        answers = checkpoint.answer(
+            stretched[full],
+            self._shares,
+            morphometry=stacked([stamp.morphometry for _, stamp in waiting])[full],
+            device=self._device,
+            normalised=self._normalise,
+        )
         self._results.conditional[rows] = answers.conditional[: len(rows)]
         self._results.spread[rows] = answers.spread[: len(rows)]
         if (embedding := checkpoint.envelope.embedding) is not None:

@@ -146,10 +146,21 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Stamp:
-    """A stamp before stretching: pixels of its views, (V, C, S, S), or of one, (C, S, S), and the scale of these."""
+    """A stamp before stretching, and what a network may take beside it.
+
+    Parameters
+    ----------
+    pixels
+        Of its views, (V, C, S, S), or of one, (C, S, S).
+    brightness
+        Scale of the stretch.
+    morphometry
+        (K,) as of :func:`galmorph.stamps.morphometry.morphometry`; None where nothing was measured.
+    """
 
     pixels: FloatArray
     brightness: float
+    morphometry: FloatArray | None = None
 
 
 def prepare(

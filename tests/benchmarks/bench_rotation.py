@@ -31,6 +31,7 @@ from galmorph.runs.gather import Galaxy, Gathering, gather, views_of
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.images import ImageSource, open_images
 from galmorph.sky.survey import load_survey
+from galmorph.stamps.morphometry import stacked
 from galmorph.stamps.recipe import stretch
 from galmorph.stamps.views import read_views
 from galmorph.stamps.warp import compose, turn
@@ -78,7 +79,7 @@ def galaxies(checkpoint: Checkpoint, labels: Path, images: ImageSource, rows: in
 
 def raw(checkpoint: Checkpoint, stamps: npt.NDArray[np.float32]) -> FloatArray:
     """Predict uncalibrated conditional probabilities of each stamp, (B, A)."""
-    passes = checkpoint.passes(torch.from_numpy(stamps), "cpu")
+    passes = checkpoint.passes(stamps, stacked([None] * len(stamps)))
     return np.tensordot(passes.weights, passes.each, axes=1)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import small_sky
+import torch
 from plans import plan_of
 
 from galmorph.learning.assembly import KeptSets, build_sets
@@ -128,6 +129,7 @@ def test_evaluating_sees_the_stamps_that_classifying_sees(sample, classified, st
     for row, stamp in evaluated.items():
         assert np.array_equal(stamp.pixels, classified[row].pixels, equal_nan=True), row
         assert stamp.brightness == classified[row].brightness, row
+        assert np.array_equal(stamp.morphometry, classified[row].morphometry, equal_nan=True), row
 
 
 class Remembering(KeptSets):
@@ -156,3 +158,5 @@ def test_training_learns_from_the_galaxies_that_classifying_measures(sample, tmp
         assert np.array_equal(learnt[part].coefficients, measured[part].coefficients)
         assert np.array_equal(learnt[part].half_px, measured[part].half_px)
         assert np.array_equal(learnt[part].brightness, measured[part].brightness)
+        assert torch.equal(learnt[part].morphometry.nan_to_num(), measured[part].morphometry.nan_to_num())
+        assert torch.isfinite(learnt[part].morphometry[:, 0]).float().mean() > 0.5

@@ -34,6 +34,7 @@ from galmorph.pages.losses import loss_curves
 from galmorph.pages.mosaics import diverging, grey, mosaic, sequential, stamp_levels
 from galmorph.pages.sample import Sample, labelled_sample
 from galmorph.sky.scheme import Scheme, load_scheme
+from galmorph.stamps.morphometry import stacked
 from galmorph.stamps.recipe import Recipe
 
 ROWS = 24
@@ -335,7 +336,7 @@ def plain_sample(n: int = 12, answers: int = 3) -> Sample:
     rng = np.random.default_rng(2)
     conditional = rng.dirichlet(np.ones(answers), n)
     stamps = rng.normal(0, 1, (n, 1, 16, 16)).astype(np.float32)
-    return Sample(stamps, [str(i) for i in range(n)], conditional, answers, rows_up=True)
+    return Sample(stamps, stacked([None] * n), [str(i) for i in range(n)], conditional, answers, rows_up=True)
 
 
 def plain_network(layers: str = "conv 8 3x3 relu\nglobalpool mean\ndense answers") -> Network:

@@ -20,6 +20,7 @@ from torch import nn
 
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.nets.architecture import layers
+from galmorph.nets.architecture.fusion import LateFusion
 from galmorph.nets.architecture.layers import ORDER, PARTS
 from galmorph.sky.scheme import Scheme
 
@@ -446,6 +447,24 @@ class DropoutKind(LayerKind):
 
 
 @dataclass(frozen=True)
+class MorphometryKind(LayerKind):
+    """Set so many numbers made of what is measured of the galaxy beside the features of its stamp; 0 for none."""
+
+    numbers: int
+
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
+        """Make it."""
+        if self.numbers < 0 or shape.side or shape.parts > 1:
+            raise PipelineError(
+                f"{self.numbers} numbers of morphometry meet {shape}: expected 0 or more beside the plain numbers of a "
+                "whole stamp; put it right before 'dense answers'"
+            )
+        if self.numbers == 0:
+            return nn.Identity(), shape
+        return LateFusion(self.numbers), FeatureShape(shape.maps + self.numbers)
+
+
+@dataclass(frozen=True)
 class RectifyKind(LayerKind):
     """Probabilities relu(z) / sum of relu(z) in each question instead of a softmax."""
 
@@ -473,6 +492,7 @@ KINDS: dict[str, Callable[..., LayerKind]] = {
     "lrn": LocalResponseKind,
     "mask": MaskKind,
     "mbconv": InvertedKind,
+    "morphometry": MorphometryKind,
     "parts": PartsKind,
     "pool": PoolKind,
     "rectify": RectifyKind,

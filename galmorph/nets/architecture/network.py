@@ -32,6 +32,7 @@ import torch
 from torch import nn
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.nets.architecture.fusion import LateFusion
 from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.layers import ORDER, Rectify, conditional_log_probabilities, turned, weighted
 from galmorph.nets.precision import single, uncast
@@ -54,6 +55,7 @@ __all__ = [
     "network_names",
     "outline",
     "shares_of",
+    "takes_morphometry",
     "views",
 ]
 
@@ -288,11 +290,21 @@ class Network(nn.Module):
             )
         self.config = config
         dense = [number for number, (line, _) in enumerate(self.outline) if line.text.startswith("dense ")]
-        self._last = dense[-1] if dense else len(self.layers) - 1
+        fused = [number for number, layer in enumerate(self.layers) if isinstance(layer, LateFusion)]
+        self._last = (*fused[:1], *dense[-1:], len(self.layers) - 1)[0]
+        self.takes_morphometry = bool(fused)
 
-    def forward(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, A)
-        """Compute logits."""
-        return self.answers(self.features(stamps))
+    def forward(
+        self, stamps: torch.Tensor, morphometry: torch.Tensor | None = None
+    ) -> torch.Tensor:  # (B, C, S, S), (B, K) -> (B, A)
+        """Compute logits; NaN stands for what is not measured, and networks of stamps alone ignore all of it."""
+        return self.answers(self.features(stamps), morphometry)
+
+    def standardise(self, morphometry: torch.Tensor) -> None:
+        """Let what takes the morphometry of galaxies, (N, K), know what it is usually like."""
+        for layer in self.layers:
+            if isinstance(layer, LateFusion):
+                layer.standardise(morphometry)
 
     @property
     def invariant(self) -> bool:
@@ -301,34 +313,41 @@ class Network(nn.Module):
         return self.views == "eight" or all(maps)
 
     def features(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, F)
-        """Compute what the last dense layer sees."""
-        return self._through(stamps, 0, self._last)
+        """Compute what the last dense layer sees of the stamps."""
+        x = stamps
+        for layer in self.layers[: self._last]:
+            x = layer(x)
+        return x
 
-    def answers(self, features: torch.Tensor) -> torch.Tensor:  # (B, F) -> (B, A)
-        """Compute logits from features."""
-        return self._last_layers(features, len(self.layers))
+    def answers(
+        self, features: torch.Tensor, morphometry: torch.Tensor | None = None
+    ) -> torch.Tensor:  # (B, F), (B, K) -> (B, A)
+        """Compute logits from features, and from the morphometry where the network takes it."""
+        return self._last_layers(features, morphometry, len(self.layers))
 
     def is_answering(self, weight: str) -> bool:
         """Tell whether a weight, by its name, makes answers of features."""
         _, number, *_ = weight.split(".")
         return int(number) >= self._last
 
-    def columns(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, A)
+    def columns(
+        self, stamps: torch.Tensor, morphometry: torch.Tensor | None = None
+    ) -> torch.Tensor:  # (B, C, S, S), (B, K) -> (B, A)
         """Compute vote fractions among all people, as published tables have them: probabilities times their weights."""
         *_, last = self.layers
         if isinstance(last, Rectify):
-            return last.columns(self._last_layers(self.features(stamps), len(self.layers) - 1))
+            return last.columns(self._last_layers(self.features(stamps), morphometry, len(self.layers) - 1))
         independent = self.scheme.kind == "independent"
-        log_p = conditional_log_probabilities(self(stamps).float(), self.scheme.slices, independent=independent)
+        log_p = conditional_log_probabilities(
+            self(stamps, morphometry).float(), self.scheme.slices, independent=independent
+        )
         return weighted(log_p.exp(), self.scheme.slices, self.scheme.parents)
 
-    def _last_layers(self, features: torch.Tensor, end: int) -> torch.Tensor:
+    def _last_layers(self, features: torch.Tensor, morphometry: torch.Tensor | None, end: int) -> torch.Tensor:
+        x = single(features)
         with uncast(features.device):
-            return self._through(single(features), self._last, end)
-
-    def _through(self, x: torch.Tensor, first: int, end: int) -> torch.Tensor:
-        for layer in self.layers[first:end]:
-            x = layer(x)
+            for layer in self.layers[self._last : end]:
+                x = layer(x, morphometry) if isinstance(layer, LateFusion) else layer(x)
         return x
 
 
@@ -342,6 +361,12 @@ def _check_room(left: int) -> None:
 def _check_features(shape: FeatureShape) -> None:
     if shape.maps * max(shape.side, 1) ** 2 * shape.parts > _MOST_FEATURES:
         raise PipelineError(f"it gives {shape}: expected at most {_MOST_FEATURES} numbers for a stamp; make it smaller")
+
+
+def takes_morphometry(config: NetworkConfig, recipe: Recipe, scheme: Scheme) -> bool:
+    """Tell whether a network takes more than stamps, without making its weights."""
+    with torch.device("meta"):
+        return Network(config, recipe, scheme).takes_morphometry
 
 
 def outline(config: NetworkConfig, recipe: Recipe, scheme: Scheme) -> tuple[list[tuple[str, str, int]], int]:

@@ -47,6 +47,7 @@ from galmorph.notebook import html_table
 from galmorph.sky.boundary import boundary, reason_of
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.scheme import Scheme
+from galmorph.stamps.morphometry import NO_MORPHOMETRY
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import Views
 from galmorph.text_file import read_json
@@ -65,7 +66,7 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
-OnnxRunner = Callable[[Single], tuple[Single, Single]]
+OnnxRunner = Callable[[Single, Single], tuple[Single, Single]]
 _FORMAT = "2"
 _MIXED = "3"  # says for each network its text and its share; written only where these differ
 _READ_BY = {"1": "0.1.0"}  # the version of galmorph that reads a format which is no longer read
@@ -104,8 +105,8 @@ class Checkpoint:
     sha256
         Of the file; empty before it is saved.
     onnx
-        What computes in the networks' stead, from stamps, (B, C, S, S), to what each network makes of each
-        orientation, (P, B, A), and the features of the first, (B, F): see
+        What computes in the networks' stead, from stamps, (B, C, S, S), and morphometry, (B, K), to what each network
+        makes of each orientation, (P, B, A), and the features of the first, (B, F): see
         :func:`galmorph.nets.checkpoint.onnx_file.with_onnx`. None for torch.
     """
 
@@ -146,7 +147,7 @@ class Checkpoint:
         """Return the same network, calibrated by temperatures alone."""
         return replace(self, temperatures=temperatures, maps=())
 
-    def predict(self, stamps: npt.NDArray[np.float32], *, device: str = "cpu") -> FloatArray:
+    def predict(self, stamps: Single, morphometry: Single | None = None, *, device: str = "cpu") -> FloatArray:
         """Predict calibrated probabilities.
 
         Flips and quarter turns of the input change nothing where a network is invariant to them, or sees each stamp in
@@ -156,6 +157,8 @@ class Checkpoint:
         ----------
         stamps
             (N, C, S, S) stretched stamps.
+        morphometry
+            As of :meth:`answer`.
         device
             ``'cpu'`` or ``'cuda'``.
 
@@ -171,7 +174,7 @@ class Checkpoint:
         expected = (self.recipe.planes, self.recipe.size, self.recipe.size)
         if stamps.shape[1:] != expected:
             raise CheckpointError(f"stamps of shape {stamps.shape[1:]}: checkpoint '{self.name}' expects {expected}")
-        return self.answer(stamps[:, None], device=device).conditional
+        return self.answer(stamps[:, None], morphometry=morphometry, device=device).conditional
 
     def distinct_views(self, views: Views) -> tuple[FloatArray, FloatArray]:
         """Return the matrices of the views that the networks need to see, (V, 2, 3), and the share of each, (V,).
@@ -186,9 +189,10 @@ class Checkpoint:
 
     def answer(
         self,
-        stamps: npt.NDArray[np.float32],
+        stamps: Single,
         shares: FloatArray | None = None,
         *,
+        morphometry: Single | None = None,
         device: str = "cpu",
         normalised: bool = False,
     ) -> Answers:
@@ -200,19 +204,26 @@ class Checkpoint:
             (N, V, C, S, S) stretched stamps.
         shares
             Weight of each view, (V,), with a sum of 1; equal by default.
+        morphometry
+            (N, K) values of :func:`galmorph.stamps.morphometry.morphometry` for networks that take them; NaN, or None
+            for all, where there are none.
         normalised
             Whether the spread is that of fractions scaled to sum to 1.
         """
         shares = np.full(stamps.shape[1], 1.0 / stamps.shape[1]) if shares is None else shares
+        measured = np.tile(NO_MORPHOMETRY[:1], (len(stamps), 1)) if morphometry is None else morphometry
         step = max(_BATCH // stamps.shape[1], 1)
         parts = [
-            self._answer(torch.from_numpy(stamps[i : i + step]), shares, device, normalised=normalised)
+            self._answer(stamps[i : i + step], measured[i : i + step], shares, device, normalised=normalised)
             for i in range(0, len(stamps), step)
         ]
         return Answers.joined(parts, len(self.scheme.keys))
 
-    def _answer(self, stamps: torch.Tensor, shares: FloatArray, device: str, *, normalised: bool) -> Answers:
-        passes = self.passes(stamps.flatten(0, 1), device).over_views(shares)
+    def _answer(
+        self, stamps: Single, morphometry: Single, shares: FloatArray, device: str, *, normalised: bool
+    ) -> Answers:
+        each = stamps.reshape(-1, *stamps.shape[2:]), np.repeat(morphometry, stamps.shape[1], axis=0)
+        passes = self.passes(*each, device).over_views(shares)
         mean = self.calibrated(passes.mean)
         if len(passes.weights) == 1:
             return Answers(mean, np.full_like(mean, np.nan), passes.features)
@@ -220,35 +231,44 @@ class Checkpoint:
         chances = self.scheme.normalised(chances) if normalised else chances
         return Answers(mean, deviation(chances.reshape(passes.each.shape), passes.weights), passes.features)
 
-    def passes(self, stamps: torch.Tensor, device: str = "cpu") -> Passes:
-        """Show stamps, (B, C, S, S), to each network in each orientation."""
+    def passes(self, stamps: Single, morphometry: Single, device: str = "cpu") -> Passes:
+        """Show stamps, (B, C, S, S), with their morphometry, (B, K), to each network in each orientation."""
         if self.onnx is not None:
-            each, first = self.onnx(stamps.numpy())
+            each, first = self.onnx(stamps, morphometry)
             return Passes(each.astype(np.float64), self.weights, first.astype(np.float64))
         networks = [network.to(device) for network in self._written_out]
         with torch.inference_mode(), single_precision(device):
-            passes, features = self.through(networks, stamps.to(device))
+            inputs = (torch.from_numpy(array).to(device) for array in (stamps, morphometry))
+            passes, features = self.through(networks, *inputs)
         return Passes(passes.double().cpu().numpy(), self.weights, features.double().cpu().numpy())
 
     @cached_property
     def _written_out(self) -> list[Network]:
         return [plain(network) for network in members_of(self.network)]
 
-    def through(self, members: Iterable[Network], stamps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def through(
+        self, members: Iterable[Network], stamps: torch.Tensor, morphometry: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Show stamps, (B, C, S, S), to networks in each orientation: probabilities, (P, B, A), and features, (B, F).
 
-        The features are those of the first network, averaged over its orientations.
+        Those that take it see their morphometry, (B, K), too. The features are those of the first network, averaged
+        over its orientations.
         """
         independent = self.scheme.kind == "independent"
         each, first = [], []
         for number, network in enumerate(members):
             for view in views(network, stamps):
                 features = network.features(view.contiguous(memory_format=torch.channels_last))
-                logits = network.answers(features).float()
+                logits = network.answers(features, morphometry).float()
                 each.append(conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp())
                 if number == 0:
                     first.append(features.flatten(1).float())
         return torch.stack(each), torch.stack(first).mean(dim=0)
+
+    @property
+    def takes_morphometry(self) -> bool:
+        """Whether any of the networks does."""
+        return any(network.takes_morphometry for network in members_of(self.network))
 
     @property
     def weights(self) -> FloatArray:

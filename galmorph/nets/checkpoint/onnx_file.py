@@ -1,11 +1,13 @@
 """OnnxFile: a checkpoint as an ONNX file, which other programs and runtimes can use.
 
-The graph takes stretched stamps, ``stamps`` (batch, C, S, S), and gives ``conditional``, (batch, A): the probability of
-every answer given that its question is asked, averaged over the networks and over the orientations that they look at,
-before calibration; ``passes``, (P, batch, A): the same for each of these alone; and ``features``, (batch, F): what the
-last dense layer of the first network sees, averaged over its orientations, by which the envelope is judged. Everything
-else that a checkpoint holds (recipe, scheme, calibration, envelope) is JSON in the file's metadata under the key
-``galmorph``, as in the checkpoint's own header; only the arrays of the envelope's embedding are not.
+The graph takes stretched stamps, ``stamps`` (batch, C, S, S), and where a network takes it ``morphometry``, (batch, K),
+as :mod:`galmorph.stamps.morphometry` lists it, NaN where something is missing. It gives ``conditional``, (batch, A):
+the probability of every answer given that its question is asked, averaged over the networks and over the orientations
+that they look at, before calibration; ``passes``, (P, batch, A): the same for each of these alone; and ``features``,
+(batch, F): what the last dense layer of the first network sees of the stamp, averaged over its orientations, by which
+the envelope is judged. Everything else that a checkpoint holds (recipe, scheme, calibration, envelope) is JSON in the
+file's metadata under the key ``galmorph``, as in the checkpoint's own header; only the arrays of the envelope's
+embedding are not.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from galmorph.nets.architecture.network import members_of
 from galmorph.nets.checkpoint.file import Checkpoint, OnnxRunner, contents_of
 from galmorph.sky.boundary import boundary
 from galmorph.sky.formats.atomic import replacing
+from galmorph.stamps.morphometry import MORPHOMETRY, NO_MORPHOMETRY
 from galmorph.text_file import read_json
 
 __all__ = ["TOLERANCE", "Answering", "library", "onnx_runner", "with_onnx", "write_onnx"]
@@ -44,20 +47,26 @@ TOLERANCE = 1e-4
 # some .01; damage that matters is larger.
 _RUN_TOLERANCE = 1e-3
 _RANDOM = 8
+_INPUTS = ("stamps", "morphometry")
 _OUTPUTS = ("conditional", "passes", "features")
 
 
 class Answering(nn.Module):
-    """All between stamps, (B, C, S, S), and uncalibrated probabilities, (B, A) and (P, B, A), and features, (B, F)."""
+    """All between stamps, (B, C, S, S), and uncalibrated probabilities, (B, A) and (P, B, A), and features, (B, F).
+
+    Networks that take the morphometry, (B, K), get it too.
+    """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.members = nn.ModuleList(plain(m) for m in members_of(checkpoint.network))
         self.weights, self.through = checkpoint.weights.tolist(), checkpoint.through
 
-    def forward(self, stamps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(
+        self, stamps: torch.Tensor, morphometry: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Average over networks and orientations; return the mean, each alone, and features of the first network."""
-        passes, features = self.through(self.members, stamps)  # type: ignore[arg-type]
+        passes, features = self.through(self.members, stamps, morphometry)  # type: ignore[arg-type]
         return (passes * torch.tensor(self.weights)[:, None, None]).sum(dim=0), passes, features
 
 
@@ -78,7 +87,12 @@ def library(name: str) -> ModuleType:
 
 
 def write_onnx(
-    checkpoint: Checkpoint, path: str | Path, stamps: FloatArray | None = None, *, overwrite: bool = True
+    checkpoint: Checkpoint,
+    path: str | Path,
+    stamps: FloatArray | None = None,
+    morphometry: FloatArray | None = None,
+    *,
+    overwrite: bool = True,
 ) -> tuple[Path, float]:
     """Write a checkpoint as an ONNX file and check it against torch.
 
@@ -88,6 +102,8 @@ def write_onnx(
         Where.
     stamps
         (N, C, S, S) real stamps to check it on, besides random ones.
+    morphometry
+        (N, K) of the same galaxies.
     overwrite
         Whether an existing file may be replaced.
 
@@ -109,7 +125,7 @@ def write_onnx(
     entry.key, entry.value = "galmorph", json.dumps({**contents_of(checkpoint), "sha256": checkpoint.sha256})
     onnx.checker.check_model(proto)
     contents = proto.SerializeToString()
-    worst = _difference(model, contents, _examples(checkpoint, stamps))
+    worst = _difference(model, contents, *_examples(checkpoint, stamps, morphometry))
     if not worst <= TOLERANCE:
         raise CheckpointError(
             f"checkpoint '{checkpoint.name}' as ONNX differs from torch by {worst:.2g} in a probability, expected at "
@@ -122,19 +138,25 @@ def write_onnx(
 
 def _graph(model: Answering, checkpoint: Checkpoint) -> Any:
     recipe = checkpoint.recipe
-    example = torch.zeros(2, recipe.planes, recipe.size, recipe.size)
+    examples = (torch.zeros(2, recipe.planes, recipe.size, recipe.size), torch.zeros(2, len(MORPHOMETRY)))
+    inputs = _inputs_of(checkpoint)
+    batch = torch.export.Dim("batch")
     with _quietly(), torch.inference_mode():
         program = torch.onnx.export(
             model.eval(),
-            (example,),
+            examples[: len(inputs)],
             dynamo=True,
-            input_names=["stamps"],
+            input_names=list(inputs),
             output_names=list(_OUTPUTS),
-            dynamic_shapes={"stamps": {0: torch.export.Dim("batch")}},
+            dynamic_shapes={name: {0: batch} for name in inputs},
             verbose=False,
         )
     assert program is not None
     return program.model_proto
+
+
+def _inputs_of(checkpoint: Checkpoint) -> tuple[str, ...]:
+    return _INPUTS if checkpoint.takes_morphometry else _INPUTS[:1]
 
 
 @contextmanager
@@ -151,21 +173,28 @@ def _quietly() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _examples(checkpoint: Checkpoint, stamps: FloatArray | None) -> FloatArray:
-    """Return random stamps, and the real ones if given."""
-    recipe = checkpoint.recipe
+def _examples(
+    checkpoint: Checkpoint, stamps: FloatArray | None, morphometry: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Return random stamps and morphometry, in which some is missing, and the real ones if there are any."""
+    recipe, rng = checkpoint.recipe, np.random.default_rng(1)
     shape = (_RANDOM, recipe.planes, recipe.size, recipe.size)
-    drawn = np.random.default_rng(1).normal(0.3, 0.5, shape).astype(np.float32)
-    return drawn if stamps is None else np.concatenate([drawn, stamps])
+    drawn = rng.normal(0.3, 0.5, shape).astype(np.float32)
+    values = rng.normal(0.5, 1.0, (_RANDOM, len(MORPHOMETRY))).astype(np.float32)
+    values[: _RANDOM // 2, 0] = np.nan
+    if stamps is None:
+        return drawn, values
+    real = np.tile(NO_MORPHOMETRY[:1], (len(stamps), 1)) if morphometry is None else morphometry
+    return np.concatenate([drawn, stamps]), np.concatenate([values, real])
 
 
-def _difference(model: Answering, contents: bytes, stamps: FloatArray) -> float:
+def _difference(model: Answering, contents: bytes, stamps: FloatArray, morphometry: FloatArray) -> float:
     """Return the largest difference of any probability, in a batch and one by one."""
     run = onnx_runner(contents)
     with torch.inference_mode():
-        _, passes, _ = model(torch.from_numpy(stamps))
-    together, _ = run(stamps)
-    alone = np.concatenate([run(stamps[i : i + 1])[0] for i in range(len(stamps))], axis=1)
+        _, passes, _ = model(torch.from_numpy(stamps), torch.from_numpy(morphometry))
+    together, _ = run(stamps, morphometry)
+    alone = np.concatenate([run(stamps[i : i + 1], morphometry[i : i + 1])[0] for i in range(len(stamps))], axis=1)
     return float(max(np.abs(answers - passes.numpy()).max() for answers in (together, alone)))
 
 
@@ -174,7 +203,7 @@ def onnx_runner(file: str | Path | bytes) -> OnnxRunner:
 
     Returns
     -------
-    A function from stamps, (B, C, S, S), to passes, (P, B, A), and features, (B, F).
+    A function from stamps, (B, C, S, S), and morphometry, (B, K), to passes, (P, B, A), and features, (B, F).
 
     Raises
     ------
@@ -219,13 +248,15 @@ def _check_shapes(session: Any, checkpoint: Checkpoint, path: str | Path) -> Non
     """Refuse a graph for other stamps or answers, or one that takes or gives something else."""
     recipe, networks, answers = checkpoint.recipe, len(checkpoint.weights), len(checkpoint.scheme.keys)
     shapes = {each.name: (each.type, each.shape) for each in (*session.get_inputs(), *session.get_outputs())}
-    expected = {"stamps": (None, recipe.planes, recipe.size, recipe.size), "passes": (networks, None, answers)}
+    inputs = {"stamps": (None, recipe.planes, recipe.size, recipe.size), "morphometry": (None, len(MORPHOMETRY))}
+    inputs = {name: inputs[name] for name in _inputs_of(checkpoint)}
+    expected = inputs | {"passes": (networks, None, answers)}
     for name, shape in expected.items():
         kind, sides = shapes.get(name, ("nothing", ()))
         fitting = len(sides) == len(shape) and all(
             n is None or n == m or not isinstance(m, int) for n, m in zip(shape, sides, strict=True)
         )
-        if kind != "tensor(float)" or not fitting or len(session.get_inputs()) != 1:
+        if kind != "tensor(float)" or not fitting or len(session.get_inputs()) != len(inputs):
             words = " x ".join("N" if n is None else str(n) for n in shape)
             raise CheckpointError(
                 f"'{path}' has {kind} {list(sides)} as '{name}', expected {words} of single precision for checkpoint "
@@ -235,9 +266,9 @@ def _check_shapes(session: Any, checkpoint: Checkpoint, path: str | Path) -> Non
 
 def _check_answers(run: OnnxRunner, checkpoint: Checkpoint, path: str | Path) -> None:
     """Compare a file with the networks that it says it holds, on stamps with noise and with galaxies."""
-    stamps = np.concatenate([_examples(checkpoint, None), _drawn_galaxies(checkpoint)])
-    passes, features = run(stamps)
-    ours = replace(checkpoint, onnx=None).passes(torch.from_numpy(stamps))
+    examples = _examples(checkpoint, _drawn_galaxies(checkpoint), None)
+    passes, features = run(*examples)
+    ours = replace(checkpoint, onnx=None).passes(*examples)
     size = max(float(np.abs(ours.features).max(initial=0.0)), 1.0)
     for what, theirs, expected in (("a probability", passes, ours.each), ("a feature", features, ours.features / size)):
         scaled = theirs / size if what == "a feature" else theirs
@@ -270,8 +301,12 @@ def _session(file: str | Path | bytes) -> Any:
 
 
 def _runner(session: Any) -> OnnxRunner:
-    def run(stamps: FloatArray) -> tuple[FloatArray, FloatArray]:
-        passes, features = session.run(["passes", "features"], {"stamps": np.ascontiguousarray(stamps)})
+    names = [entry.name for entry in session.get_inputs()]
+
+    def run(stamps: FloatArray, morphometry: FloatArray) -> tuple[FloatArray, FloatArray]:
+        inputs = zip(_INPUTS, (stamps, morphometry), strict=True)
+        fed = {name: np.ascontiguousarray(array) for name, array in inputs if name in names}
+        passes, features = session.run(["passes", "features"], fed)
         return passes, features
 
     return run

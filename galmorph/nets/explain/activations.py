@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from galmorph.nets.architecture.fusion import LateFusion
 from galmorph.nets.architecture.layers import ORDER
 from galmorph.nets.architecture.network import Network
 
@@ -47,15 +48,16 @@ class Activation:
         return sorted((fields * self.per_field + spread[fields].argmax(axis=1)).tolist())
 
 
-def activations(network: Network, stamp: FloatArray) -> Iterator[Activation]:
-    """Show a stamp, (C, S, S), to a network and yield what each layer makes of it, in their order.
+def activations(network: Network, stamp: FloatArray, morphometry: FloatArray | None = None) -> Iterator[Activation]:
+    """Show a stamp, (C, S, S), and its morphometry, (K,), to a network; yield what each layer makes of it, in order.
 
     Layers that do nothing outside training (dropout) are left out.
     """
     x = torch.from_numpy(np.ascontiguousarray(stamp[None]))
+    beside = None if morphometry is None else torch.from_numpy(np.ascontiguousarray(morphometry[None]))
     with torch.inference_mode():
         for layer, (line, shape) in zip(network.layers, network.outline, strict=True):
-            x = layer(x)
+            x = layer(x, beside) if isinstance(layer, LateFusion) else layer(x)
             if isinstance(layer, nn.Dropout):
                 continue
             # A copy: the next layer may compute in place.
@@ -73,11 +75,14 @@ def unit_responses(network: Network, stamps: FloatArray) -> FloatArray:  # (N, C
 
 
 def last_weights(network: Network) -> FloatArray | None:
-    """Return the weights, (A, F), by which the last dense layer makes answers of its units.
+    """Return the weights, (A, F), by which the last dense layer makes answers of what it sees of a stamp.
 
-    None where that layer does not give one number per answer (such as after maxout).
+    Those of the morphometry, which follow, are left out. None where that layer does not give one number per answer
+    (such as after maxout).
     """
     linear = [m for layer in network.layers for m in layer.modules() if isinstance(m, nn.Linear)]
     if not linear or linear[-1].out_features != len(network.scheme.keys):
         return None
-    return np.ascontiguousarray(linear[-1].weight.detach().float().cpu().numpy())
+    fused = sum(layer.dense.out_features for layer in network.layers if isinstance(layer, LateFusion))
+    weights = linear[-1].weight.detach().float().cpu().numpy()
+    return np.ascontiguousarray(weights[:, : weights.shape[1] - fused])

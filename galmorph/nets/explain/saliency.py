@@ -44,6 +44,7 @@ def smooth_gradients(
     network: Network,
     stamp: FloatArray,
     answer: int,
+    morphometry: FloatArray | None = None,
     *,
     copies: int = COPIES,
     noise: float = NOISE,
@@ -59,6 +60,8 @@ def smooth_gradients(
         (C, S, S) stretched stamp.
     answer
         Number of the answer among the scheme's keys.
+    morphometry
+        (K,) of the galaxy, for networks that take it; None for none.
     copies, noise
         How many noisy copies, and their noise in units of the stamp's range.
     seed
@@ -73,13 +76,15 @@ def smooth_gradients(
     generator = torch.Generator().manual_seed(seed)
     total = torch.zeros_like(original)
     orientations = range(ORDER) if network.views == "eight" else range(1)
+    beside = None if morphometry is None else torch.from_numpy(np.ascontiguousarray(morphometry[None]))
     for element in orientations:
         batch = original + sigma * torch.randn(
             max(copies // len(orientations), 1), *original.shape, generator=generator
         )
         batch.requires_grad_()
         with torch.enable_grad():
-            odds = log_odds(network(turned_by(batch, element)).float(), answer, network.scheme)
+            logits = network(turned_by(batch, element), None if beside is None else beside.expand(len(batch), -1))
+            odds = log_odds(logits.float(), answer, network.scheme)
             (gradient,) = torch.autograd.grad(odds.sum(), batch)
         total += gradient.mean(dim=0)
     summed: FloatArray = (total / len(orientations)).abs().sum(dim=0).numpy()

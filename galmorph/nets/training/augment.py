@@ -9,7 +9,7 @@ import torch
 from galmorph.nets.training.observation import blur, white_noise
 from galmorph.nets.training.settings import Augmentation
 
-__all__ = ["random_turns", "vary"]
+__all__ = ["misread", "random_turns", "vary"]
 
 
 def random_turns(n: int, ranges: Augmentation, generator: torch.Generator) -> torch.Tensor:
@@ -39,3 +39,15 @@ def vary(pixels: torch.Tensor, ranges: Augmentation, generator: torch.Generator)
     if ranges.noise > 0:
         pixels = pixels + ranges.noise * white_noise(pixels, generator)
     return pixels
+
+
+def misread(
+    values: torch.Tensor, errors: torch.Tensor, ranges: Augmentation, generator: torch.Generator
+) -> torch.Tensor:  # (B, K), (B, K) -> (B, K)
+    """Jitter what is measured of galaxies by its errors, swap some values with other galaxies, and leave some out."""
+    jitter = torch.randn(values.shape, generator=generator) * errors.nan_to_num(0.0)
+    other = torch.randint(len(values), values.shape, generator=generator)
+    swapped, missing = (torch.rand(values.shape, generator=generator) for _ in range(2))
+    without = torch.rand(len(values), 1, generator=generator)
+    read = torch.where(swapped < ranges.wrong, values.gather(0, other), values + jitter)
+    return read.masked_fill((missing < ranges.absent) | (without < ranges.absent), torch.nan)

@@ -57,11 +57,24 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class _UnlabelledBatch:
-    """Galaxies without a label in one step: two views of each, (B, C, S, S), and how much their disagreement weighs."""
+class _Seen:
+    """What a network is shown of galaxies: stamps, (B, C, S, S), and their morphometry, (B, K), where it takes that."""
 
     stamps: torch.Tensor
-    again: torch.Tensor
+    morphometry: torch.Tensor | None
+
+    def with_others(self, other: _Seen) -> _Seen:
+        """Set further galaxies below these."""
+        read = [m for m in (self.morphometry, other.morphometry) if m is not None]
+        return _Seen(torch.cat([self.stamps, other.stamps]), torch.cat(read) if read else None)
+
+
+@dataclass(frozen=True)
+class _UnlabelledBatch:
+    """Galaxies without a label in one step: two views of each, and how much their disagreement weighs."""
+
+    view: _Seen
+    again: _Seen
     strength: float
 
 
@@ -100,6 +113,8 @@ class Trainer:
         self.loss = make_loss(settings.loss, scheme, smoothing=settings.smoothing)
         self.exact = make_loss(settings.loss, scheme)
         self.best = channels_last(Network(config, training.recipe, scheme)).eval()
+        if training.morphometry is not None:
+            self.best.standardise(training.morphometry[:, 0])
         self.network = copy.deepcopy(self.best).to(self.device).train()
         self.averaged = copy.deepcopy(self.best).to(self.device)
         self.answers = self._forward()
@@ -144,9 +159,9 @@ class Trainer:
             last = self.done >= self.settings.epochs or self.since_best >= self.settings.patience
             yield Epoch(self.done, loss, validation, self.optimiser.param_groups[0]["lr"], is_best, last, apart)
 
-    def _forward(self) -> Callable[[torch.Tensor], torch.Tensor]:
-        def answers(stamps: torch.Tensor) -> torch.Tensor:
-            return self.loss.outputs(self.network, stamps)
+    def _forward(self) -> Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]:
+        def answers(stamps: torch.Tensor, morphometry: torch.Tensor | None) -> torch.Tensor:
+            return self.loss.outputs(self.network, stamps, morphometry)
 
         return torch.compile(answers) if self.settings.compile else answers
 
@@ -181,7 +196,7 @@ class Trainer:
         steps = self.settings.epochs * self.steps_per_epoch
         batches = torch.cat(drawn).split(size)  # type: ignore[no-untyped-call]
         for step, rows in enumerate(batches, self.done * self.steps_per_epoch):
-            views = [self._stamps(self.training, rows, self.ranges, generator) for _ in range(2)]
+            views = [self._seen(self.training, rows, self.ranges, generator) for _ in range(2)]
             yield _UnlabelledBatch(views[0], views[1], strength(how, step, steps))
 
     def _learning_rate(self, step: int) -> float:
@@ -194,20 +209,23 @@ class Trainer:
         return self.settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
     @torch.no_grad()
-    def _stamps(
+    def _seen(
         self, part: TrainingSet, rows: torch.Tensor, ranges: Augmentation | None, generator: torch.Generator
-    ) -> torch.Tensor:
-        return part.stamps(rows, ranges, generator).contiguous(memory_format=torch.channels_last)
+    ) -> _Seen:
+        stamps = part.stamps(rows, ranges, generator).contiguous(memory_format=torch.channels_last)
+        # Networks of stamps alone draw the same random numbers as before there was anything else.
+        measured = part.measured(rows, ranges, generator) if self.network.takes_morphometry else None
+        return _Seen(stamps, measured)
 
     def _step(
         self, number: int, rows: torch.Tensor, generator: torch.Generator, others: _UnlabelledBatch | None
     ) -> tuple[float, float]:
         """Learn from labelled galaxies, and from others together with them; return the loss and the disagreement."""
         part = self.training
-        stamps = self._stamps(part, rows, self.ranges, generator)
-        together = stamps if others is None else torch.cat([stamps, others.stamps])
+        view = self._seen(part, rows, self.ranges, generator)
+        together = view if others is None else view.with_others(others.view)
         with half_convolutions(self.device, wanted=self.settings.bfloat16):
-            answers = self.answers(together)
+            answers = self.answers(together.stamps, together.morphometry)
         loss = self.loss(
             answers[: len(rows)],
             part.counts[rows],
@@ -241,7 +259,8 @@ class Trainer:
         if how is None:
             return torch.zeros(())
         with torch.no_grad(), half_convolutions(self.device, wanted=self.settings.bfloat16):
-            taught = self.loss.marginals(self.loss.outputs(self.averaged, others.again))
+            again = others.again
+            taught = self.loss.marginals(self.loss.outputs(self.averaged, again.stamps, again.morphometry))
         return disagreement(self.loss.marginals(answers), taught, self.scheme, how)
 
     @torch.no_grad()
@@ -266,7 +285,8 @@ class Trainer:
         total = 0.0
         part = self.validation
         for rows in torch.arange(len(part)).split(128):  # type: ignore[no-untyped-call]
-            answers = self.exact.outputs(self.averaged, self._stamps(part, rows, ranges, generator))
+            view = self._seen(part, rows, ranges, generator)
+            answers = self.exact.outputs(self.averaged, view.stamps, view.morphometry)
             total += float(self.exact(answers, part.counts[rows], part.totals[rows])) * len(rows)
         return total / max(len(self.validation), 1)
 

@@ -183,6 +183,11 @@ class Augmentation:
         Largest Gaussian blur; the standard deviation, in stamp pixels, is drawn from 0 up to it.
     noise
         Standard deviation of white noise added to display stamps.
+    absent
+        Share of the galaxies that are shown without any of their morphometry, and of the single values that are left
+        out; only for networks that take it. The others are jittered by their errors.
+    wrong
+        Share of the values that another galaxy's take the place of, so that no network relies on any of them.
     observation
         Degrade to another survey's resolution, pixels and depth.
     """
@@ -194,6 +199,8 @@ class Augmentation:
     tint: tuple[float, ...] = ()
     blur: float = 0.0
     noise: float = 0.0
+    absent: float = 0.2
+    wrong: float = 0.05
     observation: Observation | None = None
 
     def check(self, recipe: Recipe) -> None:

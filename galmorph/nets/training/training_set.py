@@ -11,10 +11,11 @@ import torch
 from scipy import ndimage
 
 from galmorph.nets.batch_warp import batch_warp
-from galmorph.nets.training.augment import random_turns, vary
+from galmorph.nets.training.augment import misread, random_turns, vary
 from galmorph.nets.training.observation import observe
 from galmorph.nets.training.settings import Augmentation
 from galmorph.sky.scheme import Labels
+from galmorph.stamps.morphometry import NO_MORPHOMETRY
 from galmorph.stamps.recipe import Recipe, stretch
 from galmorph.stamps.warp import binned, compose, stamp_matrix
 
@@ -41,11 +42,14 @@ class Canvas:
         Half-width of the stamp in canvas pixels; the galaxy is in the middle.
     brightness
         Scale of the stretch.
+    morphometry
+        (2, K) values and errors of :func:`galmorph.stamps.morphometry.morphometry`; None where nothing was measured.
     """
 
     coefficients: npt.NDArray[np.float16]
     half_px: float
     brightness: float
+    morphometry: FloatArray | None = None
 
 
 def canvas_side(recipe: Recipe) -> int:
@@ -93,6 +97,7 @@ class CanvasStack:
         self._all = np.empty((room, recipe.planes, side, side), np.float16)
         self.half_px: list[float] = []
         self.brightness: list[float] = []
+        self.morphometry: list[FloatArray] = []
 
     def __len__(self) -> int:
         """Return the number of canvases."""
@@ -103,6 +108,7 @@ class CanvasStack:
         self._all[len(self)] = one.coefficients
         self.half_px.append(one.half_px)
         self.brightness.append(one.brightness)
+        self.morphometry.append(NO_MORPHOMETRY if one.morphometry is None else one.morphometry)
 
     @property
     def coefficients(self) -> npt.NDArray[np.float16]:
@@ -130,6 +136,7 @@ class TrainingSet:
     recipe: Recipe
     is_star: torch.Tensor | None = None  # (N,) synthetic stars
     weight: torch.Tensor | None = None  # (N,) in the loss
+    morphometry: torch.Tensor | None = None  # (N, 2, K) values and errors
     device: torch.device = _CPU  # of the stamps
 
     @classmethod
@@ -151,6 +158,7 @@ class TrainingSet:
             torch.from_numpy(labels.totals).float(),
             recipe,
             torch.arange(len(stack)) >= len(stack) - stars,
+            morphometry=torch.from_numpy(np.stack(stack.morphometry)) if len(stack) else None,
         )
 
     def weighted(self, weight: npt.NDArray[np.float64]) -> TrainingSet:
@@ -208,6 +216,15 @@ class TrainingSet:
             pixels = vary(pixels, ranges, generator)
         stamps: torch.Tensor = stretch(pixels, brightness, self.recipe, asinh=torch.asinh)
         return stamps
+
+    def measured(
+        self, rows: torch.Tensor, ranges: Augmentation | None, generator: torch.Generator
+    ) -> torch.Tensor | None:
+        """Take the morphometry of rows, (B, K): misread at random, or as it is without `ranges`."""
+        if self.morphometry is None:
+            return None
+        values, errors = self.morphometry[rows].unbind(dim=1)
+        return (values if ranges is None else misread(values, errors, ranges, generator)).to(self.device)
 
     def _canvases(self, rows: torch.Tensor) -> torch.Tensor:
         chosen = self.coefficients[rows]

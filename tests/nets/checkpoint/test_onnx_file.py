@@ -167,5 +167,5 @@ def test_a_file_takes_the_place_of_the_networks():
     made = tiny.checkpoint()
     with torch.inference_mode():
         _, passes, features = Answering(made)(torch.from_numpy(tiny.stamps(3)))
-    fake = replace(made, onnx=lambda s: (passes.numpy()[:, : len(s)], features.numpy()[: len(s)]))
+    fake = replace(made, onnx=lambda s, _: (passes.numpy()[:, : len(s)], features.numpy()[: len(s)]))
     np.testing.assert_allclose(fake.predict(tiny.stamps(3)), made.predict(tiny.stamps(3)), atol=1e-6)

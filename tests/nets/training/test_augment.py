@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from galmorph.nets.training.augment import random_turns
+from galmorph.nets.training.augment import misread, random_turns
 from galmorph.nets.training.settings import Augmentation
 
 
@@ -36,3 +36,22 @@ def test_no_ranges_leave_only_rotations():
     views = random_turns(50, Augmentation(zoom=1.0, shift=0.0), seeded()).double()
     square = views[:, :, :2] @ views[:, :, :2].transpose(1, 2)
     assert torch.allclose(square, torch.eye(2).double().expand(50, 2, 2), atol=1e-6)
+
+
+def test_misread_values_are_jittered_by_their_errors_alone():
+    ranges = Augmentation(absent=0.0, wrong=0.0)
+    values, errors = torch.ones(2000, 2), torch.tensor([0.1, torch.nan]).expand(2000, 2)
+    read = misread(values, errors, ranges, seeded())
+    assert abs(float(read[:, 0].std()) - 0.1) < 0.01
+    assert torch.equal(read[:, 1], values[:, 1])
+
+
+def test_misread_values_are_left_out_and_swapped_as_often_as_is_said():
+    """A galaxy has none with the share `absent`, and each value of the others is missing with the same share."""
+    values, errors = torch.arange(4000.0)[:, None].repeat(1, 3), torch.zeros(4000, 3)
+    read = misread(values, errors, Augmentation(absent=0.2, wrong=0.1), seeded())
+    assert abs(float(read.isnan().all(dim=1).float().mean()) - (0.2 + 0.8 * 0.2**3)) < 0.03
+    assert abs(float(read.isnan().float().mean()) - (1 - 0.8 * 0.8)) < 0.03
+    swapped = (read != values) & ~read.isnan()
+    assert abs(float(swapped.sum() / (~read.isnan()).sum()) - 0.1) < 0.02
+    assert torch.equal(read.nan_to_num(), misread(values, errors, Augmentation(wrong=0.1), seeded()).nan_to_num())

@@ -37,9 +37,11 @@ class Loss(ABC):
         self.scheme, self.smoothing = scheme, smoothing
         self.independent = scheme.kind == "independent"
 
-    def outputs(self, network: Network, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, A)
+    def outputs(
+        self, network: Network, stamps: torch.Tensor, morphometry: torch.Tensor | None = None
+    ) -> torch.Tensor:  # (B, C, S, S), (B, K) -> (B, A)
         """Compute what the loss compares with labels."""
-        logits: torch.Tensor = network(stamps)
+        logits: torch.Tensor = network(stamps, morphometry)
         return logits
 
     def marginals(self, outputs: torch.Tensor) -> torch.Tensor:  # (B, A) -> (B, A)

@@ -20,9 +20,9 @@ __all__ = ["LOSS", "SquaredError"]
 class SquaredError(Loss):
     """Mean squared error of fractions among all people."""
 
-    def outputs(self, network: Network, stamps: torch.Tensor) -> torch.Tensor:
+    def outputs(self, network: Network, stamps: torch.Tensor, morphometry: torch.Tensor | None = None) -> torch.Tensor:
         """Compute fractions among all people."""
-        return network.columns(stamps)
+        return network.columns(stamps, morphometry)
 
     def marginals(self, outputs: torch.Tensor) -> torch.Tensor:
         """Return the outputs."""
