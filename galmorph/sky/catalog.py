@@ -26,7 +26,7 @@ from galmorph.sky.formats.readback import check_reread, sample_rows
 from galmorph.sky.formats.registry import Format, format_of_input, format_of_output
 from galmorph.sky.roles import USUAL_NAMES, ColumnNames, Roles, find_roles, missing_position, split_position
 from galmorph.sky.scratch import scratch_folder
-from galmorph.sky.table_like import TableLike, as_table
+from galmorph.sky.table_like import TableLike, as_table, table_numbers
 
 __all__ = [
     "Catalog",
@@ -212,7 +212,11 @@ def catalog_from(
     CatalogError
         If it is no table, or lacks a named column or positions.
     """
-    return _catalog(as_table(table, hdu), columns, positions, None, None, "memory")
+    try:
+        return _catalog(as_table(table, hdu), columns, positions, None, None, "memory")
+    except CatalogError as error:
+        others = table_numbers(table)[1:_TABLES_TRIED] if hdu is None else []
+        return _of_another_hdu(table, others, columns, positions, error)
 
 
 def check_columns(catalog: Catalog, names: Iterable[str]) -> None:
@@ -378,6 +382,18 @@ def _write(catalog: Catalog, columns: Sequence[Column], form: Format, provenance
     _warn_of_spelling(catalog.table, form)
     form.write(table_with(catalog.table, columns), provenance, path)
     return None
+
+
+def _of_another_hdu(
+    table: TableLike, others: Sequence[int], columns: ColumnNames, positions: bool, reason: CatalogError
+) -> Catalog:
+    """Return the first of some tables of an HDUList that has positions."""
+    for number in others:
+        try:
+            return _catalog(as_table(table, number), columns, positions, None, None, "memory")
+        except CatalogError as error:
+            log.debug("table %d of an HDUList: %s", number, error)
+    raise reason
 
 
 def _of_another_table(

@@ -12,7 +12,7 @@ from astropy.table import QTable, Table
 from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.formats.fits import table_of
 
-__all__ = ["ACCEPTED", "TableLike", "as_table", "is_frame"]
+__all__ = ["ACCEPTED", "TableLike", "as_table", "is_frame", "table_numbers"]
 
 TableLike: TypeAlias = Any
 """What may stand for a table, as :data:`ACCEPTED` says: astropy and pandas, whose it is, have no types here."""
@@ -55,6 +55,13 @@ def as_table(catalog: TableLike, hdu: int | str | None = None) -> Table:
     raise CatalogError(f"catalog of type {type(catalog).__name__}: expected a path, {ACCEPTED}; give one of these")
 
 
+def table_numbers(catalog: TableLike) -> list[int]:
+    """List the numbers of the tables in an HDUList; none for anything else."""
+    if not isinstance(catalog, fits.HDUList):
+        return []
+    return [number for number, each in enumerate(catalog) if isinstance(each, fits.BinTableHDU | fits.TableHDU)]
+
+
 def is_frame(catalog: Any) -> bool:
     """Tell whether this is a pandas frame."""
     # pandas takes half a second to import, and whoever gives a frame has done so.
@@ -68,7 +75,7 @@ def _of_hdu(hdu: Any) -> Table:
 
 def _chosen(hdus: fits.HDUList, hdu: int | str | None) -> Any:
     """Return the table of an HDUList that is meant."""
-    tables = {number: each for number, each in enumerate(hdus) if isinstance(each, fits.BinTableHDU | fits.TableHDU)}
+    tables = {number: hdus[number] for number in table_numbers(hdus)}
     if not tables:
         raise CatalogError("an HDUList without a table was given as catalogue: expected the one that lists the sources")
     if hdu is None:

@@ -6,6 +6,7 @@ digits of every number.
 
 from __future__ import annotations
 
+import base64
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from galmorph.errors import CatalogError
+from galmorph.sky.formats.binary_rows import BinaryField, bytes_left_over
 from galmorph.sky.formats.column import Column, Provenance
 from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.plain import cells_text
@@ -65,6 +67,8 @@ class TablePlaces:
         Coordinate system (``ref``) by UCD of the fields.
     ids
         All IDs in the document.
+    nrows
+        How many rows it says it has; None where it does not.
     """
 
     infos: int = -1
@@ -75,6 +79,7 @@ class TablePlaces:
     prefix: str = ""
     systems: dict[str, str] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
+    nrows: int | None = None
 
 
 @dataclass
@@ -105,6 +110,8 @@ class _Scanner:
         self._resources = [self._root]
         self._table: TablePlaces | None = None
         self._ids: set[str] = set()
+        self._cells: list[BinaryField] = []
+        self._stream: list[str] = []
         self._begin = 0
         self.wide = False
 
@@ -139,6 +146,8 @@ class _Scanner:
             self._resources[-2].inner.append(self._resources[-1])
         elif local == "TABLE":
             self._table = TablePlaces(prefix=f"{prefix}:" if prefix else "")
+            self._cells, nrows = [], attributes.get("nrows", "").strip()
+            self._table.nrows = int(nrows) if nrows.isdecimal() and len(nrows) < 19 else None
             self._resources[-1].tables.append(self._table)
         elif self._table is not None:
             self._inside(self._table, parent, local, attributes)
@@ -151,8 +160,13 @@ class _Scanner:
     def _inside(self, table: TablePlaces, parent: str, local: str, attributes: dict[str, str]) -> None:
         if parent == "TABLE" and local in ("LINK", "DATA") and table.fields < 0:
             table.fields = self._parser.CurrentByteIndex
-        elif parent == "TABLE" and local == "FIELD" and attributes.get("ref"):
-            table.systems.setdefault(attributes.get("ucd", "").lower().split(";")[0], attributes["ref"])
+        elif parent == "TABLE" and local == "FIELD":
+            self._cells.append(BinaryField(attributes.get("datatype", ""), attributes.get("arraysize", "").strip()))
+            if attributes.get("ref"):
+                table.systems.setdefault(attributes.get("ucd", "").lower().split(";")[0], attributes["ref"])
+        elif local == "STREAM" and parent in ("BINARY", "BINARY2"):
+            self._stream = []
+            self._parser.CharacterDataHandler = self._stream.append
         elif parent == "DATA" and (local in _BINARY or local == "TABLEDATA"):
             table.serialisation = local
             self._begin = self._parser.CurrentByteIndex
@@ -160,6 +174,9 @@ class _Scanner:
     def _end(self, name: str) -> None:
         local = name.rpartition(":")[2]
         self._open.pop()
+        if local == "STREAM":
+            self._parser.CharacterDataHandler = None
+            self._check_stream()
         if local == "TR" and self._table is not None:
             self._table.row_ends.append(self._parser.CurrentByteIndex)
         elif self._table is not None and local == self._table.serialisation:
@@ -170,6 +187,18 @@ class _Scanner:
             self._table = None
         elif local == "RESOURCE":
             self._resources.pop()
+
+    def _check_stream(self) -> None:
+        """Refuse binary rows the last of which is cut."""
+        text, self._stream = "".join(self._stream), []
+        if not text or self._table is None:
+            return
+        data = base64.b64decode(text)
+        rows, left = bytes_left_over(data, self._cells, null_bits=self._table.serialisation == "BINARY2")
+        if left:
+            raise CatalogError(
+                f"its binary rows end inside row {rows}, {left} bytes after the last whole one: copy the file again"
+            )
 
 
 def places_of(path: Path) -> list[TablePlaces]:

@@ -17,9 +17,11 @@ from astropy.table import Table
 
 from galmorph.errors import CatalogError
 from galmorph.sky.formats.column import Column, Provenance, noted
+from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import settled
 from galmorph.sky.formats.readback import Reread, whole_reread
+from galmorph.sky.formats.yaml_text import check_yaml
 
 __all__ = ["Ecsv"]
 
@@ -31,12 +33,19 @@ _TO_QUOTE = re.compile(r"[\s\"]|^#|^$")
 
 def _read(path: Path) -> Table:
     """Read by way of pandas, in a fifth of the memory; what it does not take, by astropy's own parser."""
+    _check_header(path)
     try:
         if _is_even(path):
             return Table.read(path, format="ecsv", engine="pandas")
     except (ValueError, TypeError, LookupError, OSError, csv.Error):
         pass
     return Table.read(path, format="ascii.ecsv")
+
+
+def _check_header(path: Path) -> None:
+    with opened(path) as stream:
+        head = list(itertools.takewhile(lambda line: line.startswith(b"#"), stream))
+    check_yaml([line.decode("utf-8", "replace").strip("\r\n").removeprefix("#").removeprefix(" ") for line in head])
 
 
 def _is_even(path: Path) -> bool:

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 from astropy import table as apt
 from astropy.io import fits
 from astropy.table import meta as apt_meta
@@ -30,10 +31,12 @@ from galmorph.sky.formats.hdus import (
     padded,
     units,
 )
+from galmorph.sky.formats.heap import check_pointers
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.readback import Reread
 from galmorph.sky.formats.rows import append_rows
+from galmorph.sky.formats.yaml_text import check_yaml
 
 __all__ = ["Fits", "table_of"]
 
@@ -161,7 +164,9 @@ def _table_unit(path: Path, index: int) -> Any:
     with opened(path) as stream:
         for unit in units(stream):
             if unit.index == index:
-                return _over(unit, _content(stream, unit))
+                content = _content(stream, unit)
+                check_pointers(unit, content)
+                return _over(unit, content)
             for _ in copied(stream, unit.size):
                 pass
             stream.read(padded(unit.size) - unit.size)
@@ -395,8 +400,9 @@ def _serialized(header: fits.Header) -> dict[str, str]:
         else:
             joined.append(line)
     try:
+        check_yaml(joined)
         columns = apt_meta.get_header_from_yaml(joined)["datatype"]
-    except (apt_meta.YamlParseError, KeyError, TypeError, ValueError):
+    except (apt_meta.YamlParseError, yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError):
         return {}
     return {c["name"]: c["description"] for c in columns if c.get("description")}
 

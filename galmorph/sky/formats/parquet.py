@@ -20,6 +20,7 @@ from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import plain, unit_text
 from galmorph.sky.formats.readback import Reread, whole_reread
 from galmorph.sky.formats.votable import described_fields, extended_document, header_document
+from galmorph.sky.formats.yaml_text import check_yaml
 
 __all__ = ["Parquet"]
 
@@ -109,7 +110,7 @@ def _arrow() -> Any:
 def _told_astropy(text: bytes, columns: Sequence[Column]) -> dict[bytes, bytes]:
     """Return what astropy's reader wants to know: columns in its YAML, and the widths of text."""
     try:
-        apt_meta.get_header_from_yaml(text.decode().split("\n"))
+        _header(text)
     except _NO_YAML:
         return {_YAML: text}
     lines = text.decode().split("\n")
@@ -253,10 +254,16 @@ def _yaml(text: bytes | None) -> dict[str, dict[str, str]]:
     if text is None:
         return {}
     try:
-        columns = apt_meta.get_header_from_yaml(text.decode().split("\n"))["datatype"]
+        columns = _header(text)["datatype"]
         return {str(c["name"]): _texts(c | {"ucd": (c.get("meta") or {}).get("ucd", "")}) for c in columns}
     except _NO_YAML:
         return {}
+
+
+def _header(text: bytes) -> Any:
+    lines = text.decode().split("\n")
+    check_yaml(lines)
+    return apt_meta.get_header_from_yaml(lines)
 
 
 def _texts(told: dict[str, Any]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ from galmorph.sky.formats.readback import Reread, whole_reread
 
 __all__ = ["VoTable", "described_fields", "extended_document", "header_document"]
 
+log = logging.getLogger(__name__)
+
 _SKY = ("pos.eq.ra", "pos.eq.dec")
 
 
@@ -55,13 +58,16 @@ class VoTable:
         """Read the table number, ID or name `hdu`, or the first one that has rows."""
         with parsing(path, "VOTable", "repair it"):
             # As writing will: two parsers of one document must agree before the work, not after it.
-            places_of(path)
+            places = places_of(path)
             tree = _parsed(path)
             tables = list(tree.iter_tables())
             index = _chosen(tables, hdu, path)
             _rename(tables[index].fields)
             table = _described(tables[index].to_table(use_names_over_ids=True))
             table.meta = _told(tree, tables[index])
+            told = places[index].nrows if index < len(places) else None
+            if told is not None and told != len(table):
+                log.warning("'%s' says that its table has %d rows (nrows), and holds %d", path, told, len(table))
             return table, index
 
     def tables(self, path: Path) -> list[tuple[int, str]]:
