@@ -6,6 +6,8 @@ the product's own function, and classifies its test cells from their FITS files 
 each galaxy is predicted once, by networks that never saw its cell. With it go
 
 - the constant answer: the mean of the training cells;
+- classes by the rule of `candels-shares` and by that of Huertas-Company et al. (2015), with the purity and completeness
+  of each against the largest share (where two tie, either counts);
 - a random forest (scikit-learn) on what ``galmorph measure`` says: sizes, shape, concentration, asymmetry, S/N;
 - the plain recipe: EfficientNet-lite0 from ImageNet on 64 native pixels about the catalogue's position, enlarged to
   ``--plain-size``, arcsinh, flips and quarter turns, ``--plain-epochs`` epochs; none of our measuring.
@@ -47,6 +49,9 @@ BOOTSTRAPS = 2000
 # People about people (see the scheme's file): RMSE of one panel, and how often two name the same class.
 HUMAN = {"rmse": 0.155, "same_class": 0.70}
 FloatArray = npt.NDArray[np.float64]
+# Rules beside the likeliest answer, each with the scheme that has it, and classes that stand for two answers.
+RULES = {"leading-share": "candels-shares", "huertas-company-2015": "candels-visual"}
+TWOFOLD = {"irregular_disk": ("irregular", "disk"), "disk_spheroid": ("disk", "spheroid")}
 
 
 def labelled() -> Table:
@@ -212,9 +217,31 @@ def report(options: argparse.Namespace) -> None:
     flags = np.concatenate([fold["flags"] for fold in folds])
     outside = (flags & int(galmorph.Flag.OUT_OF_ENVELOPE)) != 0
     result["out_of_envelope"] = float(outside.mean())
+    likeliest = np.array(SCHEME.keys)[guesses["ours"].argmax(axis=1)]
+    result["rules"] = {"likeliest": classes(likeliest, label)}
+    for name, scheme in RULES.items():
+        rule = load_scheme(scheme).rule(name)
+        assert rule is not None
+        result["rules"][name] = classes(rule.apply(guesses["ours"], guesses["ours"], SCHEME.keys), label)
     text = json.dumps(result, indent=1)
     print(text)
     RESULT.write_text(text + "\n")
+
+
+def classes(named: npt.NDArray[np.str_], truth: FloatArray) -> dict[str, Any]:
+    """Purity and completeness of each class with their binomial errors, how many it has, and the share of the rest."""
+    largest = truth >= truth.max(axis=1, keepdims=True) - 1e-6
+    result: dict[str, Any] = {}
+    chosen = np.array([[k in TWOFOLD.get(name, (name,)) for k in SCHEME.keys] for name in named.tolist()])
+    for answer, key in enumerate(SCHEME.keys):
+        is_named, alone = chosen[:, answer], largest[:, answer] & (largest.sum(axis=1) == 1)
+        pure = (largest & chosen).any(axis=1)[is_named]
+        complete = is_named[alone]
+        result[key] = {"named": int(is_named.sum()), "labelled": int(alone.sum())}
+        for what, hits in (("purity", pure), ("completeness", complete)):
+            p, n = float(hits.mean()) if len(hits) else float("nan"), max(len(hits), 1)
+            result[key][what] = [round(p, 3), round((p * (1 - p) / n) ** 0.5, 3)]
+    return result | {"in_no_class": float((~chosen.any(axis=1)).mean())}
 
 
 def with_errors(

@@ -99,6 +99,26 @@ def test_schemes_that_ship_have_rules_with_references(name):
     assert scheme.rule("likeliest") is None
 
 
+def test_shares_have_a_rule_of_their_own_by_default():
+    """Rarer classes lead at less; stars and what nobody can tell are classes of their own."""
+    scheme = load_scheme("candels-shares")
+    rule = scheme.rule()
+    assert rule is not None
+    shares = np.array(
+        [
+            [0.9, 0.1, 0.0, 0.0, 0.0],
+            [0.0, 0.6, 0.4, 0.0, 0.0],
+            [0.2, 0.6, 0.2, 0.0, 0.0],
+            [0.4, 0.1, 0.0, 0.5, 0.0],
+            [0.3, 0.1, 0.2, 0.0, 0.4],
+            [0.35, 0.3, 0.25, 0.05, 0.05],
+        ]
+    )
+    expected = ["spheroid", "irregular", "disk", "point_source", "unclassifiable", "mixed"]
+    assert rule.apply(shares, shares, scheme.keys).tolist() == expected
+    assert scheme.rule("likeliest") is None
+
+
 def test_an_older_checkpoint_finds_the_rules_that_ship():
     """A scheme that was stored before there were rules has those of its name, if its answers are the same."""
     contents = CANDELS.to_dict()
