@@ -8,6 +8,7 @@ each galaxy is predicted once, by networks that never saw its cell. With it go
 - the constant answer: the mean of the training cells;
 - classes by the rule of `candels-shares` and by that of Huertas-Company et al. (2015), with the purity and completeness
   of each against the largest share (where two tie, either counts);
+- with ``--alone`` the same pipeline without the morphometry, by stamps alone;
 - a random forest (scikit-learn) on what ``galmorph measure`` says: sizes, shape, concentration, asymmetry, S/N;
 - the plain recipe: EfficientNet-lite0 from ImageNet on 64 native pixels about the catalogue's position, enlarged to
   ``--plain-size``, arcsinh, flips and quarter turns, ``--plain-epochs`` epochs; none of our measuring.
@@ -65,11 +66,11 @@ def shares_of(table: Table) -> FloatArray:
     return np.stack([np.asarray(table[k], np.float64) for k in SCHEME.keys], axis=1)
 
 
-def fold_pipeline(name: str, fold: int) -> TrainPipeline:
-    """The pipeline with the cells of one fold for its test."""
+def fold_pipeline(name: str, fold: int, **network: int) -> TrainPipeline:
+    """The pipeline with the cells of one fold for its test, and other settings of its network."""
     after = (fold + 1) % FOLDS / FOLDS
     split = {"test": [fold / FOLDS, (fold + 1) / FOLDS], "validation": [after, after + VALIDATION]}
-    pipeline = load_pipeline(name, {"split": split})
+    pipeline = load_pipeline(name, {"split": split, "network": network})
     assert isinstance(pipeline, TrainPipeline)
     return pipeline
 
@@ -83,13 +84,11 @@ def run_fold(options: argparse.Namespace) -> None:
     test, files = np.flatnonzero(parts == "test"), [str(STAMPS / str(name)) for name in table["image"]]
     truth = shares_of(table)
     found = {"rows": test, "constant": np.repeat(truth[parts == "train"].mean(axis=0)[None], len(test), axis=0)}
-    folder = out / f"fold-{fold}"
-    path = folder / f"{pipeline.name}.safetensors"
-    if not path.exists():
-        resume = (folder / "state.safetensors").exists()
-        galmorph.train(table, files, pipeline, folder, resume=resume, device=options.device, epochs=options.epochs)
-    answers = galmorph.classify(table[test], files, survey="candels", band="H", checkpoint=path, device=options.device)
-    found["ours"] = np.stack([np.asarray(answers[f"gm_p_{k}"], np.float64) for k in SCHEME.keys], axis=1)
+    answers = classified(table, files, test, pipeline, out / f"fold-{fold}", options)
+    found["ours"] = predicted(answers)
+    if options.alone:
+        alone = fold_pipeline(options.pipeline, fold, morphometry=0)
+        found["alone"] = predicted(classified(table, files, test, alone, out / f"alone-{fold}", options))
     found["sets"] = np.asarray(answers["gm_set"]).astype(str)
     found["flags"] = np.asarray(answers["gm_flags"])
     if options.forest:
@@ -97,6 +96,27 @@ def run_fold(options: argparse.Namespace) -> None:
     if options.plain_epochs:
         found["plain"] = plain(files, parts, truth, options)
     np.savez(out / f"fold-{fold}.npz", **found)
+
+
+def classified(
+    table: Table,
+    files: list[str],
+    test: npt.NDArray[np.intp],
+    pipeline: TrainPipeline,
+    folder: Path,
+    options: argparse.Namespace,
+) -> Table:
+    """Train unless that was done before, and classify the test cells."""
+    path = folder / f"{pipeline.name}.safetensors"
+    if not path.exists():
+        resume = (folder / "state.safetensors").exists()
+        galmorph.train(table, files, pipeline, folder, resume=resume, device=options.device, epochs=options.epochs)
+    return galmorph.classify(table[test], files, survey="candels", band="H", checkpoint=path, device=options.device)
+
+
+def predicted(answers: Table) -> FloatArray:
+    """Shares that a classified table holds, (N, 5)."""
+    return np.stack([np.asarray(answers[f"gm_p_{k}"], np.float64) for k in SCHEME.keys], axis=1)
 
 
 def measured(table: Table, files: list[str], path: Path) -> Table:
@@ -198,7 +218,7 @@ def report(options: argparse.Namespace) -> None:
     truth = shares_of(labelled())
     folds = [dict(np.load(file)) for file in sorted(options.out.glob("fold-*.npz"))]
     rows = np.concatenate([fold["rows"] for fold in folds])
-    names = [n for n in ("constant", "forest", "plain", "ours") if all(n in fold for fold in folds)]
+    names = [n for n in ("constant", "forest", "plain", "alone", "ours") if all(n in fold for fold in folds)]
     guesses = {n: np.concatenate([fold[n] for fold in folds]) for n in names}
     answered = np.isfinite(np.stack(list(guesses.values()))).all(axis=(0, 2))
     guesses, label = {n: g[answered] for n, g in guesses.items()}, truth[rows][answered]
@@ -264,6 +284,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of ours, instead of the pipeline's, for a trial")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--forest", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--alone", action="store_true", help="train without the morphometry as well")
     parser.add_argument("--plain-size", type=int, default=128)
     parser.add_argument("--plain-epochs", type=int, default=60, help="0 leaves the plain recipe out")
     options = parser.parse_args()
