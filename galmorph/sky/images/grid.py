@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
-from astropy.wcs import WCS, FITSFixedWarning
+from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from galmorph.errors import ImageError
@@ -209,15 +210,14 @@ def sky_grid(
     cleaned = own if announced and not drop_sip else _without_sip(own)
     cleaned, remarks = _with_known_frame(cleaned)
     _check_numbers(cleaned, name)
-    with boundary(partial(_not_understood, name)), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)
-        warnings.filterwarnings("ignore", "The WCS transformation has more axes", AstropyUserWarning)
-        warnings.filterwarnings("ignore", category=RuntimeWarning, module="astropy.wcs")
+    with boundary(partial(_not_understood, name)), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         wcs = _celestial(cleaned, hdus)
         if wcs is None:
             return None, remarks
         grid = SkyGrid(wcs, shape)
         sound = bool(np.isfinite(grid.scale_arcsec) and grid.scale_arcsec > 0)
+    remarks = (*remarks, *_not_applied(said))
     if sound and not grid.squareness > _LEAST_SQUARE:
         raise ImageError(
             f"image '{name}' has pixels that are not square on the sky, {grid.squareness:.2f} times as wide as long: "
@@ -226,6 +226,13 @@ def sky_grid(
     if sound and grid.squareness < _SQUARE:
         remarks = (*remarks, _UNEVEN)
     return (grid, remarks) if sound else (None, (*remarks, "the WCS has pixels without an area: taken as none"))
+
+
+def _not_applied(said: Sequence[warnings.WarningMessage]) -> list[str]:
+    """Return what astropy says that it leaves out of a WCS, as polynomials of record-valued cards."""
+    texts = [" ".join(str(each.message).split()) for each in said if each.category is AstropyUserWarning]
+    # Planes of a cube are chosen elsewhere.
+    return [f"the WCS is read in part: {text}" for text in dict.fromkeys(texts) if "has more axes" not in text]
 
 
 _NUMBER_CARD = re.compile(r"(CRPIX|CRVAL|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|EQUINOX|LONPOLE|LATPOLE")

@@ -162,6 +162,13 @@ def test_a_wcs_of_three_axes_is_that_of_its_two_on_the_sky(tmp_path):
     source.close()
 
 
+def test_a_distortion_that_is_not_applied_is_said(tmp_path):
+    source = _source(tmp_path, _header(CPDIS1="POLYNOMIAL"))
+    assert source.remarks == ("the WCS is read in part: Polynomial distortion is not implemented.",)
+    assert _sky(source.tiles[0].image.grid) == pytest.approx((150.0, 2.0))
+    source.close()
+
+
 # --- headers that mean nothing -------------------------------------------------------------------------------------
 
 
