@@ -7,6 +7,7 @@ digits of every number.
 from __future__ import annotations
 
 import base64
+import math
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,6 +41,9 @@ _PIECE = 1 << 20
 _DATATYPES = {"f4": "float", "f8": "double", "i4": "int", "i8": "long"}
 # Elements of one another: standards nest RESOURCE two or three deep, and readers recurse.
 _MAX_DEPTH = 100
+# Numbers in the cells of fixed arrays that readers make room for: these many, or so many for each byte of the document.
+_LEAST_ROOM, _ROOM_PER_BYTE = 1 << 18, 16
+_FIXED = re.compile(r"\d{1,18}(?:x\d{1,18})*")
 _BINARY = ("BINARY", "BINARY2", "FITS")
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _BEFORE_INFO = ("DESCRIPTION", "INFO")
@@ -69,6 +73,8 @@ class TablePlaces:
         All IDs in the document.
     nrows
         How many rows it says it has; None where it does not.
+    width
+        Numbers in the cells of a row, where arrays are of fixed size.
     """
 
     infos: int = -1
@@ -80,6 +86,7 @@ class TablePlaces:
     systems: dict[str, str] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
     nrows: int | None = None
+    width: int = 0
 
 
 @dataclass
@@ -121,6 +128,7 @@ class _Scanner:
         tables = list(self._root.flat())
         for table in tables:
             table.ids = self._ids
+            _check_room(table, stream.tell())
         return tables
 
     def _declared(self, version: str, encoding: str | None, standalone: int) -> None:
@@ -162,14 +170,18 @@ class _Scanner:
             table.fields = self._parser.CurrentByteIndex
         elif parent == "TABLE" and local == "FIELD":
             self._cells.append(BinaryField(attributes.get("datatype", ""), attributes.get("arraysize", "").strip()))
-            if attributes.get("ref"):
-                table.systems.setdefault(attributes.get("ucd", "").lower().split(";")[0], attributes["ref"])
+            table.width += _elements(attributes.get("arraysize", ""))
+            self._note_system(table, attributes)
         elif local == "STREAM" and parent in ("BINARY", "BINARY2"):
             self._stream = []
             self._parser.CharacterDataHandler = self._stream.append
         elif parent == "DATA" and (local in _BINARY or local == "TABLEDATA"):
             table.serialisation = local
             self._begin = self._parser.CurrentByteIndex
+
+    def _note_system(self, table: TablePlaces, attributes: dict[str, str]) -> None:
+        if attributes.get("ref"):
+            table.systems.setdefault(attributes.get("ucd", "").lower().split(";")[0], attributes["ref"])
 
     def _end(self, name: str) -> None:
         local = name.rpartition(":")[2]
@@ -199,6 +211,21 @@ class _Scanner:
             raise CatalogError(
                 f"its binary rows end inside row {rows}, {left} bytes after the last whole one: copy the file again"
             )
+
+
+def _elements(arraysize: str) -> int:
+    """Return how many numbers a cell has room for; 1 where that differs from row to row."""
+    return math.prod(map(int, arraysize.split("x"))) if _FIXED.fullmatch(arraysize) else 1
+
+
+def _check_room(table: TablePlaces, size: int) -> None:
+    """Refuse arrays that need far more memory than the document has bytes, as damaged sizes do."""
+    rows, most = len(table.row_ends), max(_LEAST_ROOM, _ROOM_PER_BYTE * size)
+    if rows * table.width > most:
+        raise CatalogError(
+            f"its {rows} rows have {table.width} numbers each by their arraysize, expected at most {most} in all for "
+            f"{size} bytes; correct the arraysize of its FIELD elements, or make it *"
+        )
 
 
 def places_of(path: Path) -> list[TablePlaces]:

@@ -228,3 +228,23 @@ def test_fields_of_one_name_are_numbered_in_no_time(tmp_path):
     assert time.process_time() - start < 5
     assert read.colnames[:4] == ["ra", "dec", "mag", "mag2"]
     assert [read[name][0] for name in ("mag", "mag2", "mag2000", "mag2100")] == [2, 3, 2001, 2002]
+
+
+def with_arrays(path, arraysize, rows=3):
+    fields = '<FIELD name="ra" datatype="double"/><FIELD name="dec" datatype="double"/>'
+    fields += f'<FIELD name="m" datatype="long" arraysize="{arraysize}"/>'
+    row = "<TR><TD>1</TD><TD>2</TD><TD>3 4</TD></TR>"
+    text = f"<TABLE>{fields}<DATA><TABLEDATA>{row * rows}</TABLEDATA></DATA></TABLE>"
+    path.write_text(f'<VOTABLE version="1.4"><RESOURCE>{text}</RESOURCE></VOTABLE>')
+    return path
+
+
+@pytest.mark.parametrize("arraysize", ["100000", "99999999999999", "1000x1000", "2x3x99999999"])
+def test_arrays_larger_than_their_document_are_refused_before_there_is_room_for_them(arraysize, tmp_path):
+    with pytest.raises(CatalogError, match="by their arraysize, expected at most"):
+        read_catalog(with_arrays(tmp_path / "in.vot", arraysize))
+
+
+@pytest.mark.parametrize("arraysize", ["2", "*", "2x*", "1000*", "1000"])
+def test_arrays_of_usual_sizes_are_read(arraysize, tmp_path):
+    assert len(read_catalog(with_arrays(tmp_path / "in.vot", arraysize))) == 3
