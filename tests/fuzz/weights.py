@@ -72,11 +72,13 @@ class Checkpoints:
                 checkpoint(), Path(folder) / "a.safetensors", {"title": "random", "test": {"a": 0.5}}
             )
             files = {name: Path(folder, name).read_bytes() for name in ("a.safetensors", "a.json")}
-        return [Item(path.name, files)]
+        # Without the card nothing says beforehand that the file is another one.
+        alone = Item.of(path.name, files[path.name])
+        return [Item(path.name, files), alone, alone]
 
     def damaged(self, dice: Dice, item: Item, items: Sequence[Item]) -> Item:
         del items
-        name = "a.json" if dice.one_in(6) else "a.safetensors"
+        name = "a.json" if "a.json" in item.files and dice.one_in(2) else "a.safetensors"
         content, others = item.files[name], list(item.files.values())
         ways = (markup.json_tree, *markup.TEXT) if name == "a.json" else (_retold, _retold, _reshaped, _weighed)
         return Item(item.name, {**item.files, name: damage.damaged(dice, content, others, (*ways, *damage.ANY[:3]))})
@@ -90,7 +92,7 @@ class Checkpoints:
         assert recipe.size * recipe.planes < 1 << 16, "stamps are huge"
         loaded.answer(self._stamps(recipe.planes, recipe.size))
         read_card(path)
-        if dice.one_in(4):
+        if dice.one_in(4) and path.with_suffix(".json").is_file():
             read_card_file(path.with_suffix(".json"))
         return loaded
 
