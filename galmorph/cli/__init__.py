@@ -41,6 +41,10 @@ COMMANDS = {
     "show": "show a survey, scheme, network, checkpoint or pipeline",
 }
 _FORMER = {"join": "ensemble"}
+_LIMITS = {
+    MemoryError: "there is not enough memory: expected room for the input; use less of it",
+    RecursionError: "the input is nested too deep: expected a few levels; use a plainer file",
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,28 +57,29 @@ def main(arguments: Sequence[str]) -> int:
     """
     _replace_closed_streams()
     options = parse(arguments)
-    with _messages(), _stopped_by_signals():
-        try:
-            options.do(options)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            _silence_stdout()
-        except UnclassifiedError as error:
-            return _complain(options, error, 3)
-        except (GalmorphError, OSError) as error:
-            return _complain(options, error, 1)
-        except MemoryError as error:
-            return _complain(
-                options, error, 1, "there is not enough memory: expected room for the input; use less of it"
-            )
-        except RecursionError as error:
-            return _complain(
-                options, error, 1, "the input is nested too deep: expected a few levels; use a plainer file"
-            )
-        except KeyboardInterrupt as stop:
-            sys.stderr.write("galmorph: stopped\n")
-            return 128 + (stop.number if isinstance(stop, _Stop) else signal.SIGINT)
-        return 0
+    signals: list[int] = []
+    try:
+        with _messages(), _stopped_by_signals(signals):
+            return _status(options, signals)
+    except KeyboardInterrupt:
+        sys.stderr.write("galmorph: stopped\n")
+        return 128 + (signals[0] if signals else signal.SIGINT)
+
+
+def _status(options: argparse.Namespace, signals: list[int]) -> int:
+    """Run a command; return its exit status after saying what went wrong."""
+    try:
+        options.do(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+    except UnclassifiedError as error:
+        return _complain(options, error, 3)
+    except (GalmorphError, OSError, MemoryError, RecursionError) as error:
+        if signals:  # a library has made an error of its own of it
+            raise KeyboardInterrupt from error
+        return _complain(options, error, 1)
+    return 0
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -119,25 +124,22 @@ def _messages() -> Iterator[None]:
         log.removeHandler(handler)
 
 
-class _Stop(KeyboardInterrupt):
-    """A signal that ends the process: what is unfinished is cleaned up as after Ctrl-C."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    raise _Stop(number)
-
-
 @contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exception; only the main thread may, and what was ignored (nohup) stays so."""
+def _stopped_by_signals(signals: list[int]) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP clean up as Ctrl-C does, and note which signals came.
+
+    Only the main thread may, and what was ignored (nohup) stays so.
+    """
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt
+
     former = {}
     if threading.current_thread() is threading.main_thread():
-        numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-        former = {n: signal.signal(n, _stop) for n in numbers if signal.getsignal(n) is signal.SIG_DFL}
+        numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        usual = (signal.SIG_DFL, signal.default_int_handler)
+        former = {n: signal.signal(n, stop) for n in numbers if signal.getsignal(n) in usual}
     try:
         yield
     finally:
@@ -152,10 +154,11 @@ def _replace_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
 
 
-def _complain(options: argparse.Namespace, error: Exception, status: int, message: str = "") -> int:
+def _complain(options: argparse.Namespace, error: Exception, status: int) -> int:
     if options.debug:
         raise error
-    sys.stderr.write(f"galmorph: {' '.join((message or str(error)).split())}\n")
+    message = next((words for kind, words in _LIMITS.items() if isinstance(error, kind)), str(error))
+    sys.stderr.write(f"galmorph: {' '.join(message.split())}\n")
     return status
 
 

@@ -22,7 +22,7 @@ from galmorph.sky.formats.column import Column, Provenance, noted, table_with
 from galmorph.sky.formats.hdus import MAX_FIELDS
 from galmorph.sky.formats.parsing import serialising
 from galmorph.sky.formats.plain import as_text
-from galmorph.sky.formats.readback import check_reread, sample_rows
+from galmorph.sky.formats.readback import check_reread, sample_rows, telling_rows
 from galmorph.sky.formats.registry import Format, format_of_input, format_of_output
 from galmorph.sky.roles import USUAL_NAMES, ColumnNames, Roles, find_roles, missing_position, split_position
 from galmorph.sky.scratch import scratch_folder
@@ -294,9 +294,10 @@ def write_catalog(
 
 
 def rehearse(catalog: Catalog, columns: Sequence[Column], path: str | Path, provenance: Provenance) -> None:
-    """Write the first row as `write_catalog` will write all, elsewhere, and read it back.
+    """Write a few telling rows as `write_catalog` will write all, elsewhere, and read them back.
 
-    So what the format cannot hold is said before the work: too many columns, their names, characters, the metadata.
+    So what the format cannot hold is said before the work: too many columns, their names, characters, objects in cells,
+    the metadata.
 
     Parameters
     ----------
@@ -329,13 +330,13 @@ def rehearse(catalog: Catalog, columns: Sequence[Column], path: str | Path, prov
 def _write_elsewhere(
     catalog: Catalog, columns: Sequence[Column], target: Path, form: Format, provenance: Provenance
 ) -> None:
-    """Write one row, if there is any, into a folder that goes away again, and read it back."""
-    rows = min(1, len(catalog))  # with none, astropy's ECSV cannot be read that has arrays in cells
+    """Write a few rows, if there are any, into a folder that goes away again, and read them back."""
+    some = catalog.table[telling_rows(catalog.table)]
     with scratch_folder() as folder, serialising(target):
-        few = [replace(c, values=np.zeros(rows, dtype=np.asarray(c.values).dtype)) for c in columns]
+        few = [replace(c, values=np.zeros(len(some), dtype=np.asarray(c.values).dtype)) for c in columns]
         temporary = folder / f"rehearsal{form.endings[0]}"
-        form.write(table_with(catalog.table[:rows], few), provenance, temporary)
-        _check_written(temporary, None, form, catalog.table[:rows], few, target)
+        form.write(table_with(some, few), provenance, temporary)
+        _check_written(temporary, None, form, some, few, target)
 
 
 def _is_extended(catalog: Catalog, form: str) -> bool:

@@ -80,6 +80,8 @@ def check_target(path: Path, *, overwrite: bool = True, is_made: bool = False) -
         If so.
     """
     target = _resolved(path)
+    for place in (target.parent, Path(tempfile.gettempdir())):
+        sweep(place)  # first, since a run that is refused is the next run, too
     try:
         _check_absent(path, target, overwrite=overwrite)
         folder = next(p for p in target.parents if p.exists()) if is_made else target.parent
@@ -96,8 +98,6 @@ def check_target(path: Path, *, overwrite: bool = True, is_made: bool = False) -
         raise OutputError(
             f"Output '{path}' cannot be written into folder '{folder}' ({error.strerror}): choose another"
         ) from error
-    sweep(folder)
-    sweep(Path(tempfile.gettempdir()))
 
 
 def _check_absent(path: Path, target: Path, *, overwrite: bool) -> None:

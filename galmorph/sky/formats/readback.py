@@ -18,7 +18,7 @@ from galmorph.errors import OutputError
 from galmorph.sky.formats.column import Column
 from galmorph.sky.formats.plain import as_text, plain
 
-__all__ = ["Reread", "check_reread", "sample_rows", "whole_reread"]
+__all__ = ["Reread", "check_reread", "sample_rows", "telling_rows", "whole_reread"]
 
 # Writers fill pieces of so many rows: where one ends and the next begins, rows are looked at.
 _BORDERS = 4096
@@ -63,6 +63,31 @@ def sample_rows(count: int) -> npt.NDArray[np.int64]:
     between = np.linspace(0, max(0, count - 1), _SAMPLES).astype(np.int64)
     rows = np.unique(np.concatenate([between, borders - 1, borders]))
     return rows[(rows >= 0) & (rows < count)]
+
+
+def telling_rows(table: apt.Table) -> npt.NDArray[np.int64]:
+    """Return rows that show what a format cannot hold: the first, those with odd text, one for each kind of object."""
+    rows = {0} if len(table) else set()
+    for name in table.colnames:
+        column = table[name]
+        kind, dimensions = getattr(getattr(column, "dtype", None), "kind", ""), getattr(column, "ndim", 0)
+        if kind == "O" and dimensions == 1:
+            rows |= set({type(cell): row for row, cell in reversed(list(enumerate(column)))}.values())
+        elif kind == "U" and dimensions == 1:
+            rows |= _odd_texts(np.asarray(column))
+    return np.array(sorted(rows), np.int64)
+
+
+def _odd_texts(texts: npt.NDArray[np.str_]) -> set[int]:
+    """Return the first rows with halves of characters, which no encoding has, and with an end inside of a text."""
+    rows: set[int] = set()
+    for start in range(0, len(texts) if texts.itemsize else 0, _CELLS):
+        piece = np.ascontiguousarray(texts[start : start + _CELLS])
+        codes = piece.view(np.uint32 if piece.dtype.isnative else ">u4").reshape(len(piece), -1)
+        halves = ((codes >= 0xD800) & (codes < 0xE000)).any(axis=1)
+        ends = ((codes[:, :-1] == 0) & (codes[:, 1:] != 0)).any(axis=1)
+        rows |= {start + int(odd.argmax()) for odd in (halves, ends) if odd.any()}
+    return rows
 
 
 def whole_reread(table: apt.Table, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
