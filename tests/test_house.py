@@ -52,14 +52,9 @@ def lines_of(function: Function) -> int:
 
 
 def depth_of(node: ast.AST, depth: int = 0) -> int:
-    """Count how many blocks lie in one another; functions inside start anew, an ``elif`` is no deeper than its if."""
-    below = [depth]
-    for field, child in ((f, c) for f, c in ast.iter_fields(node) for c in (c if isinstance(c, list) else [c])):
-        if not isinstance(child, ast.AST) or isinstance(child, Function | ast.Lambda):
-            continue
-        is_elif = isinstance(node, ast.If) and field == "orelse" and isinstance(child, ast.If)
-        below.append(depth_of(child, depth + (isinstance(child, BLOCKS) and not is_elif)))
-    return max(below)
+    """Count how many blocks lie in one another, each ``elif`` in its if; functions inside start anew."""
+    children = [c for c in ast.iter_child_nodes(node) if not isinstance(c, Function | ast.Lambda)]
+    return max([depth, *(depth_of(child, depth + isinstance(child, BLOCKS)) for child in children)])
 
 
 def test_functions_are_short():

@@ -76,13 +76,19 @@ def _names(inputs: Any) -> Iterator[str]:
     if isinstance(inputs, str | os.PathLike):
         text = os.fspath(inputs)
         yield text if Path(text).exists() else text.rpartition("=")[2]
-    elif isinstance(inputs, CatalogInput):
-        yield from _names(inputs.catalog)
-    elif isinstance(inputs, Catalog):
-        yield from _names(inputs.path)
-    elif isinstance(inputs, ImageInput):
-        yield from _names([getattr(inputs, name) for name in _IMAGES])
-    elif isinstance(inputs, Mapping):
-        yield from _names(list(inputs.values()))
-    elif isinstance(inputs, list | tuple):
-        yield from (name for each in inputs for name in _names(each))
+        return
+    for each in _parts(inputs):
+        yield from _names(each)
+
+
+def _parts(inputs: Any) -> Iterable[Any]:
+    """List what a group of inputs consists of; nothing of what is in memory."""
+    if isinstance(inputs, list | tuple):
+        return inputs
+    if isinstance(inputs, Mapping):
+        return inputs.values()
+    if isinstance(inputs, CatalogInput):
+        return [inputs.catalog]
+    if isinstance(inputs, Catalog):
+        return [inputs.path]
+    return [getattr(inputs, name) for name in _IMAGES] if isinstance(inputs, ImageInput) else []

@@ -214,16 +214,21 @@ def _variable(name: str, values: Any) -> fits.Column:
 def _meta_cards(meta: dict[str, Any]) -> Iterator[fits.Card]:
     """Yield a table's meta as cards where FITS can hold them, as comments otherwise."""
     for key, value in meta.items():
-        word = str(key).upper()
-        if word in ("COMMENTS", "COMMENT", "HISTORY"):
-            lines = value if isinstance(value, list | tuple) else [value]
-            yield from _lines("HISTORY" if word == "HISTORY" else "COMMENT", map(str, lines))
-        elif word in STRUCTURE or about_column(word, 999):
-            continue
-        elif _is_card(word, value):
-            yield fits.Card.fromstring("".join(card_text(word, value)))
-        elif value is not None:
-            yield from _lines("COMMENT", [f"{key} = {json.dumps(value, default=str)}"])
+        yield from _entry_cards(str(key), value)
+
+
+def _entry_cards(key: str, value: Any) -> Iterator[fits.Card]:
+    word = key.upper()
+    if word in ("COMMENTS", "COMMENT", "HISTORY"):
+        lines = value if isinstance(value, list | tuple) else [value]
+        yield from _lines("HISTORY" if word == "HISTORY" else "COMMENT", map(str, lines))
+        return
+    if value is None or word in STRUCTURE or about_column(word, 999):
+        return
+    if _is_card(word, value):
+        yield fits.Card.fromstring("".join(card_text(word, value)))
+    else:
+        yield from _lines("COMMENT", [f"{key} = {json.dumps(value, default=str)}"])
 
 
 def _is_card(word: str, value: Any) -> bool:

@@ -189,16 +189,20 @@ class _Scanner:
         if local == "STREAM":
             self._parser.CharacterDataHandler = None
             self._check_stream()
-        if local == "TR" and self._table is not None:
-            self._table.row_ends.append(self._parser.CurrentByteIndex)
-        elif self._table is not None and local == self._table.serialisation:
-            self._table.data = (self._begin, self._parser.CurrentByteIndex + len(f"</{name}>"))
-        elif local == "TABLE" and self._table is not None:
-            if self._table.fields < 0:
-                self._table.fields = self._parser.CurrentByteIndex
-            self._table = None
-        elif local == "RESOURCE":
+        if local == "RESOURCE":
             self._resources.pop()
+        elif self._table is not None:
+            self._end_inside(self._table, local, len(f"</{name}>"))
+
+    def _end_inside(self, table: TablePlaces, local: str, width: int) -> None:
+        here = self._parser.CurrentByteIndex
+        if local == "TR":
+            table.row_ends.append(here)
+        elif local == table.serialisation:
+            table.data = (self._begin, here + width)
+        elif local == "TABLE":
+            table.fields = here if table.fields < 0 else table.fields
+            self._table = None
 
     def _check_stream(self) -> None:
         """Refuse binary rows the last of which is cut."""

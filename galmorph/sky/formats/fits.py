@@ -229,17 +229,16 @@ def _last_fields(unit: HeaderDataUnit, count: int) -> dict[str, tuple[np.dtype[A
 
 def _cut(unit: HeaderDataUnit, rows: int) -> HeaderDataUnit:
     """Return a header for so many rows without a heap: where cells point into it, there are the pointers."""
-    cards: list[str] = []
-    for card in unit.cards:
-        key = card[:8].rstrip()
-        form = _POINTER.fullmatch(_text(card)) if key.startswith("TFORM") else None
-        if key in ("NAXIS2", "PCOUNT"):
-            cards += card_text(key, rows if key == "NAXIS2" else 0)
-        elif form:
-            cards += card_text(key, "0B" if form[1] == "0" else "2J" if form[2] == "P" else "2K")
-        elif key != "THEAP":
-            cards.append(card)
-    return HeaderDataUnit(unit.index, tuple(cards))
+    return HeaderDataUnit(unit.index, tuple(card for old in unit.cards for card in _cut_card(old, rows)))
+
+
+def _cut_card(card: str, rows: int) -> Iterable[str]:
+    key = card[:8].rstrip()
+    if key in ("NAXIS2", "PCOUNT"):
+        return card_text(key, rows if key == "NAXIS2" else 0)
+    if key.startswith("TFORM") and (form := _POINTER.fullmatch(_text(card))):
+        return card_text(key, "0B" if form[1] == "0" else "2J" if form[2] == "P" else "2K")
+    return [] if key == "THEAP" else [card]
 
 
 def _text(card: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
+import itertools
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -152,16 +153,19 @@ def _encoding(path: Path) -> str:
 def _opening(path: Path, encoding: str) -> tuple[list[str], list[str]]:
     """Return the lines that begin with ``#`` (or are blank) before the table, and its first lines."""
     comments: list[str] = []
-    lines: list[str] = []
     with opened(path, encoding) as stream:
-        for line in stream:
-            if not lines and (line.lstrip().startswith("#") or not line.strip()):
-                comments.append(line)
-            elif line.strip():
-                lines.append(line)
-            if len(lines) == 3:
-                break
-    return comments, lines
+        first = next((line for line in stream if not _is_remark(line, comments)), None)
+        if first is None:
+            return comments, []
+        return comments, [first, *itertools.islice((line for line in stream if line.strip()), 2)]
+
+
+def _is_remark(line: str, comments: list[str]) -> bool:
+    """Say whether a line before the table is a comment or blank, and keep it if so."""
+    is_remark = line.lstrip().startswith("#") or not line.strip()
+    if is_remark:
+        comments.append(line)
+    return is_remark
 
 
 def _commented_names(comments: Sequence[str], lines: Sequence[str]) -> str | None:

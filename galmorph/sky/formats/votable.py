@@ -240,19 +240,7 @@ def _writable(table: apt.Table) -> apt.Table:
 
 
 def _writable_column(column: apt.Column) -> apt.Column:
-    values = column
-    kind = column.dtype
-    wider = {"u2": np.int32, "u4": np.int64, "i1": np.int16}.get(f"{kind.kind}{kind.itemsize}")
-    if wider is not None:
-        values = column.astype(wider)
-    elif kind.kind == "u" and kind.itemsize == 8:
-        values = type(column)(column.astype(np.str_), name=column.name)
-    elif kind.kind == "O":
-        values = _ragged(column)
-    elif 0 in column.shape[1:]:
-        values = apt.Column(["[]"] * len(column), name=column.name, dtype="U2")
-    elif kind.kind == "U" and column.ndim > 1:
-        values = apt.Column([cell_text(v) for v in column], name=column.name)
+    values = _in_votable_type(column)
     meta = {"ucd": ucd_of(column)} if ucd_of(column) else {}
     meta |= {k: v for k, v in (column.meta or {}).items() if k in ("utype", "xtype", "links")}
     if values.dtype.kind == "U" and values.ndim == 1:
@@ -265,6 +253,23 @@ def _writable_column(column: apt.Column) -> apt.Column:
     writable = kind_of(np.ma.getdata(values), meta=meta, **(extra if kind_of is apt.MaskedColumn else {}))
     writable.description, writable.unit = column.description, unit_text(column) or None
     return writable
+
+
+def _in_votable_type(column: apt.Column) -> apt.Column:
+    """Return a column in a type that VOTable has: wider integers, text for the largest and for what has no type."""
+    kind = column.dtype
+    wider = {"u2": np.int32, "u4": np.int64, "i1": np.int16}.get(f"{kind.kind}{kind.itemsize}")
+    if wider is not None:
+        return column.astype(wider)
+    if kind.kind == "u" and kind.itemsize == 8:
+        return type(column)(column.astype(np.str_), name=column.name)
+    if kind.kind == "O":
+        return _ragged(column)
+    if 0 in column.shape[1:]:
+        return apt.Column(["[]"] * len(column), name=column.name, dtype="U2")
+    if kind.kind == "U" and column.ndim > 1:
+        return apt.Column([cell_text(v) for v in column], name=column.name)
+    return column
 
 
 def _legal_text(column: apt.Column) -> apt.Column:
