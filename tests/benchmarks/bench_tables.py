@@ -31,7 +31,7 @@ def draw(path: Path, rows: int, columns: int) -> None:
     """Write a table of positions, numbers and names."""
     rng = np.random.default_rng(1)
     table = Table({"id": np.arange(rows), "ra": rng.uniform(0, 360, rows), "dec": rng.uniform(-90, 90, rows)})
-    table["name"] = np.char.add("J", np.arange(rows).astype("S9"))
+    table["name"] = np.arange(rows).astype("S9")
     for number in range(columns - len(table.colnames)):
         table[f"c{number}"] = rng.normal(size=rows).astype("f4" if number % 2 else "f8")
     table.write(path, format="fits" if path.suffix == ".fits" else "ascii.ecsv")

@@ -130,6 +130,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         **CARD,
         "--image": (["c.zip"], "images", ["c.zip"]),
         "--output": (["scores.json"], "output", "scores.json"),
+        "--overwrite": ([], "overwrite", True),
     },
     "inspect": {
         **IMAGES,
@@ -187,17 +188,13 @@ SIGNATURES = {command: inspect.signature(getattr(api, FUNCTION.get(command, comm
 
 
 class Field:
-    """What simulate returns: it is told where to write."""
+    """What simulate returns: it names its files."""
 
-    def __init__(self, arguments: dict[str, object]) -> None:
-        self.arguments = arguments
-
-    def write(self, output: str, *, overwrite: bool = False) -> list[str]:
-        self.arguments |= {"output": output} | ({"overwrite": overwrite} if overwrite else {})
-        return []
+    def files(self, output: str) -> list[str]:
+        return [output]
 
 
-def result_of(command: str, arguments: dict[str, object]) -> object:
+def result_of(command: str) -> object:
     """Return something that the command can print."""
     table = Table({"gm_flags": np.zeros(2, np.int32), "my_flags": np.zeros(2, np.int32)})
     results = {
@@ -208,7 +205,7 @@ def result_of(command: str, arguments: dict[str, object]) -> object:
         "tune": SimpleNamespace(table=table, ranking=["first"], blend=None),
         "evaluate": {},
         "export": 1e-6,
-        "simulate": Field(arguments),
+        "simulate": Field(),
         "list": {},
         "show": "",
     }
@@ -224,7 +221,7 @@ def called(monkeypatch):
 
         def recording(*positional: object, **named: object) -> object:
             arguments.update(SIGNATURES[command].bind(*positional, **named).arguments)
-            return result_of(command, arguments)
+            return result_of(command)
 
         monkeypatch.setattr(api, FUNCTION.get(command, command), recording)
         assert cli.main([command, *words]) == 0
