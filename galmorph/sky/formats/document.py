@@ -168,14 +168,14 @@ class _Scanner:
     def _inside(self, table: TablePlaces, parent: str, local: str, attributes: dict[str, str]) -> None:
         if parent == "TABLE" and local in ("LINK", "DATA") and table.fields < 0:
             table.fields = self._parser.CurrentByteIndex
-        elif parent == "TABLE" and local == "FIELD":
+        if parent == "TABLE" and local == "FIELD":
             self._cells.append(BinaryField(attributes.get("datatype", ""), attributes.get("arraysize", "").strip()))
             table.width += _elements(attributes.get("arraysize", ""))
             self._note_system(table, attributes)
-        elif local == "STREAM" and parent in ("BINARY", "BINARY2"):
+        if local == "STREAM" and parent in ("BINARY", "BINARY2"):
             self._stream = []
             self._parser.CharacterDataHandler = self._stream.append
-        elif parent == "DATA" and (local in _BINARY or local == "TABLEDATA"):
+        if parent == "DATA" and (local in _BINARY or local == "TABLEDATA"):
             table.serialisation = local
             self._begin = self._parser.CurrentByteIndex
 
