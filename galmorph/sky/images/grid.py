@@ -209,7 +209,7 @@ def sky_grid(
     announced = all(str(text_card(own, f"CTYPE{n}")).strip().endswith("-SIP") for n in (1, 2))
     cleaned = own if announced and not drop_sip else _without_sip(own)
     cleaned, remarks = _with_known_frame(cleaned)
-    _check_numbers(cleaned, name)
+    _check_cards(cleaned, name)
     with boundary(partial(_not_understood, name)), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         wcs = _celestial(cleaned, hdus)
@@ -237,9 +237,13 @@ def _not_applied(said: Sequence[warnings.WarningMessage]) -> list[str]:
 
 _NUMBER_CARD = re.compile(r"(CRPIX|CRVAL|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|EQUINOX|LONPOLE|LATPOLE")
 
+_TEXT_CARD = re.compile(r"(CTYPE|CUNIT|CPDIS|CQDIS|CPERR)\d")
 
-def _check_numbers(header: fits.Header, name: str) -> None:
+
+def _check_cards(header: fits.Header, name: str) -> None:
     """Refuse cards of the WCS without the number that they should have, which its reader would take for their default.
+
+    Cards of text that hold a number are refused likewise: the reader would end in the words of Python.
 
     Raises
     ------
@@ -250,6 +254,9 @@ def _check_numbers(header: fits.Header, name: str) -> None:
         value = text_card(header, card)
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             raise _not_understood(name, f"{card} = {value!r} is no number")
+    for card in (card for card in header if _TEXT_CARD.fullmatch(card)):
+        if not isinstance(value := text_card(header, card), str):
+            raise _not_understood(name, f"{card} = {value!r} is no text")
 
 
 def _not_understood(name: str, reason: str) -> ImageError:

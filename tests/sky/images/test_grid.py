@@ -182,6 +182,14 @@ def test_cards_without_their_number_are_refused_in_one_line(tmp_path, card):
     )
 
 
+@pytest.mark.parametrize("name", ["CTYPE1", "CUNIT2", "CPDIS1"])
+@pytest.mark.parametrize("value", [7, 1.5, True])
+def test_cards_without_their_text_are_refused_in_one_line(tmp_path, name, value):
+    assert f"has a WCS that cannot be understood ({name} = {value!r} is no text)" in _message(
+        tmp_path, _header(**{name: value})
+    )
+
+
 @pytest.mark.parametrize(
     "cards",
     [
