@@ -54,12 +54,15 @@ __all__ = [
     "tune",
 ]
 
+# What says which things ship needs none of what works with them.
+_LIGHT = dict.fromkeys(("names", "show"), "galmorph.pages.descriptions")
+
 
 def __getattr__(name: str) -> Any:
     # Loaded on first use, so that importing galmorph, or asking the command line for help, costs nothing.
     if name not in __all__:
         raise AttributeError(f"module 'galmorph' has no attribute '{name}'")
-    return getattr(importlib.import_module("galmorph.api"), name)
+    return getattr(importlib.import_module(_LIGHT.get(name, "galmorph.api")), name)
 
 
 def __dir__() -> list[str]:

@@ -23,7 +23,7 @@ from galmorph.learning.pipeline import load_pipeline as read_pipeline
 from galmorph.learning.sections import CalibrationSettings
 from galmorph.nets.checkpoint.card import add_to_card, read_card, read_card_file
 from galmorph.nets.checkpoint.lookup import find_checkpoint
-from galmorph.pages import descriptions
+from galmorph.pages.descriptions import names, show
 from galmorph.pages.losses import draw_losses
 from galmorph.progress import Progress, reporting
 from galmorph.runs.run_settings import Settings
@@ -604,8 +604,7 @@ def evaluate(
     CatalogError, CheckpointError, ImageError, SchemeError, SurveyError, OutputError
         If something does not fit.
     """
-    from galmorph.learning import scoring  # noqa: PLC0415 - torch
-
+    scoring = _scoring()
     table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file))
     asked = ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu)
     inputs = (table, asked, *_files_of(checkpoint))
@@ -613,7 +612,9 @@ def evaluate(
     _check_card(card, *inputs[:3])
     scored = load_checkpoint(checkpoint)
     with reporting(progress) as report_to:
-        scores = scoring.evaluate_checkpoint(scored, table, asked, split=split, views=views, progress=report_to)
+        scores: dict[str, Any] = scoring.evaluate_checkpoint(
+            scored, table, asked, split=split, views=views, progress=report_to
+        )
     if card is not None:
         add_to_card(card, split, scores)
     if output is not None:
@@ -687,8 +688,7 @@ def calibrate(
     CatalogError, CheckpointError, ImageError, SchemeError, SurveyError, OutputError
         If something does not fit.
     """
-    from galmorph.learning import scoring  # noqa: PLC0415 - torch
-
+    scoring = _scoring()
     table = CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file))
     asked = ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu)
     path = _new_checkpoint(output, table, asked, *_files_of(checkpoint), overwrite=overwrite)
@@ -1008,54 +1008,6 @@ def load_pipeline(name: str | Path) -> Pipeline:
     return read_pipeline(name)
 
 
-def names(kind: str) -> dict[str, str]:
-    """List what ships of one kind: names and a line about each.
-
-    Parameters
-    ----------
-    kind
-        ``'surveys'``, ``'schemes'``, ``'networks'``, ``'checkpoints'`` or ``'pipelines'``.
-
-    Raises
-    ------
-    UnknownNameError
-        If nothing of this kind ships.
-
-    Examples
-    --------
-    >>> import galmorph
-    >>> "candels" in galmorph.names("surveys")
-    True
-    """
-    return descriptions.titles(kind)
-
-
-def show(name: str) -> str:
-    """Describe a survey, scheme, network, checkpoint or pipeline in words.
-
-    A pipeline comes whole, with all that it extends and all defaults, as a file that can be run.
-
-    Parameters
-    ----------
-    name
-        Of what ships, ``KIND/NAME`` where one kind is meant; or a file.
-
-    Raises
-    ------
-    UnknownNameError
-        If nothing has this name; the message lists what exists.
-    GalmorphError
-        Of the kind's own, if a file cannot be read.
-
-    Examples
-    --------
-    >>> import galmorph
-    >>> "F160W" in galmorph.show("candels")
-    True
-    """
-    return descriptions.show(name)
-
-
 def default_output(catalog: str | Path) -> Path:
     """Name the file that the command line writes where none is named: in the working folder, of the same format.
 
@@ -1195,6 +1147,12 @@ def _limited(threads: int | None) -> AbstractContextManager[None]:
     if threads is not None and threads < 1:
         raise PipelineError(f"{threads} threads: expected at least 1; leave them out for torch's choice")
     return limited(threads)
+
+
+def _scoring() -> ModuleType:
+    from galmorph.learning import scoring  # noqa: PLC0415 - torch
+
+    return scoring
 
 
 def _checkpoint_files() -> ModuleType:

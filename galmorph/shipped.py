@@ -29,5 +29,5 @@ def shipped(folder: Literal["catalogs", "pipelines"]) -> Path:
 
 def named_files(folder: Path, suffix: str) -> dict[str, Path]:
     """Map the names of the files in `folder` (their stems) to their paths, in alphabetical order."""
-    found = sorted(p for p in folder.rglob(f"*{suffix}") if not p.parent.name.startswith("_"))
-    return {p.name[: -len(suffix)]: p for p in found}
+    files = sorted(p for p in folder.rglob(f"*{suffix}") if not p.parent.name.startswith("_"))
+    return {p.name[: -len(suffix)]: p for p in files}

@@ -8,7 +8,7 @@ import functools
 import io
 import statistics
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +23,14 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match)
 
 # Imports inside a function are for what costs more than 50 ms to load, and not every run needs.
-SLOW = {"galsim", "matplotlib", "onnx", "onnxruntime", "pandas", "photutils", "pyarrow", "reproject", "torch"}
+SLOW = {"astropy", "galsim", "numba", "pandas", "photutils", "pyarrow", "reproject", "scipy", "torch", "tqdm"}
 HIDDEN_IMPORTS = 30
 # SEP raises nothing narrower than Exception, in a call whose message is then read; the boundary is the one place in
 # which what readers of other people's files raise becomes an error of ours.
 BLANKET_EXCEPTS = {"stamps/segment.py": 1, "sky/boundary.py": 1}
 # Names that say nothing of the thing they name; the figures fall as wings are cleaned.
 EMPTY_NAMES = {"found", "known", "given", "made", "seen"}
-EMPTY_NAMES_LEFT = {".": 4}
+EMPTY_NAMES_LEFT: dict[str, int] = {}
 SHARED_CLASSES: set[str] = set()
 SWALLOWING: set[str] = set()
 DEEP: set[str] = set()
@@ -84,6 +84,47 @@ def hidden_imports() -> list[tuple[str, str]]:
 def test_imports_hidden_in_functions_are_few():
     imports = hidden_imports()
     assert len(imports) <= HIDDEN_IMPORTS, sorted(imports)
+
+
+def module_of(dotted: str) -> str:
+    """Return the file of a module of ours, '' for none."""
+    path = "/".join(dotted.split(".")[1:])
+    return next((name for name in (f"{path}.py", f"{path}/__init__.py") if name in FILES), "")
+
+
+def imports_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield the modules that statements import, with the names from them, which may be modules."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+@functools.cache
+def loaded_by(name: str) -> frozenset[str]:
+    """Find the packages that come with a file of ours: what it imports at its top, and what that does."""
+    others: set[str] = set()
+    waiting, done = [name], set()
+    while waiting:
+        file = waiting.pop()
+        done.add(file)
+        for dotted in imports_of(tree(file).body):
+            if dotted.split(".")[0] != "galmorph":
+                others.add(dotted.split(".")[0])
+            elif (below := module_of(dotted)) and below not in done:
+                waiting.append(below)
+    return frozenset(others)
+
+
+def test_imports_hidden_in_functions_load_what_is_slow():
+    """Of ours, the modules that bring something slow along; of others, what is slow itself."""
+    for name in FILES:
+        for dotted in {each for function in functions(name) for each in imports_of(ast.walk(function))}:
+            package = dotted.split(".")[0]
+            loaded = loaded_by(module_of(dotted)) if module_of(dotted) else {package}
+            is_folder = module_of(dotted).endswith("__init__.py")
+            assert loaded & SLOW or is_folder or (package == "galmorph" and not module_of(dotted)), f"{name}: {dotted}"
 
 
 def public_functions(name: str) -> Iterator[Function]:

@@ -85,6 +85,17 @@ def test_importing_galmorph_imports_nothing_heavy():
     assert not {"torch", "astropy", "pandas", "numpy", "scipy", "sep"} & set(loaded)
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["list surveys", "list schemes", "list networks", "list checkpoints", "list pipelines", "show sdss", "show gz2"],
+)
+def test_listing_and_showing_what_ships_load_nothing_heavy(words):
+    code = "import sys; from galmorph.cli import main; main(sys.argv[1:]); print(*sys.modules)"
+    loaded = {name.split(".")[0] for name in python(code, *words.split()).splitlines()[-1].split()}
+    assert "galmorph" in loaded
+    assert not {"torch", "astropy", "pandas", "scipy", "numba", "pyarrow"} & loaded
+
+
 CPU = """
 import os, resource, subprocess, sys
 subprocess.run([sys.executable, *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)

@@ -12,7 +12,7 @@ from galmorph.errors import GalmorphError, UnknownNameError, unknown_name
 from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag, flag_names
 from galmorph.nets.checkpoint.file import read_envelope
 from galmorph.nets.checkpoint.lookup import checkpoint_names
-from galmorph.pages.descriptions import KINDS, describers, show, titles
+from galmorph.pages.descriptions import KINDS, describers, names, show
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.survey import load_survey, survey_names
 
@@ -87,14 +87,14 @@ def test_everything_that_ships_can_be_shown(kind):
     for name in known:
         text = show(f"{kind}/{name}")
         # A pipeline is printed as a file that can be run, its title as a comment.
-        first = f"{kind.removesuffix('s')} {name}: {titles(kind)[name]}"
+        first = f"{kind.removesuffix('s')} {name}: {names(kind)[name]}"
         assert text.removeprefix("# ").partition("\n")[0] == first
         assert len(text.splitlines()) > 2
 
 
 def test_a_kind_of_nothing_says_which_kinds_there_are():
     with pytest.raises(UnknownNameError, match="unknown kind 'galaxies': known are checkpoints, networks"):
-        titles("galaxies")
+        names("galaxies")
     with pytest.raises(UnknownNameError, match="unknown kind 'survey'"):
         show("survey/candels")
 

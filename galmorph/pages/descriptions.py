@@ -7,25 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from galmorph.errors import UnknownNameError, unknown_name
-from galmorph.learning.pipeline import load_pipeline, pipeline_names
 from galmorph.nets.checkpoint.card import read_card
 from galmorph.nets.checkpoint.lookup import checkpoint_names
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import load_scheme, scheme_names
 from galmorph.sky.survey import load_survey, survey_names
-from galmorph.stamps.recipe import Recipe
 from galmorph.toml import read_file
 
-__all__ = ["KINDS", "describers", "show", "titles"]
+__all__ = ["KINDS", "describers", "names", "show"]
 
 KINDS = ("surveys", "schemes", "networks", "checkpoints", "pipelines")
 _ENDINGS = (".toml", ".safetensors")
 
 
 def show(name: str) -> str:
-    """Describe everything of this name, or a file; ``KIND/NAME`` where one kind is meant.
+    """Describe a survey, scheme, network, checkpoint or pipeline in words.
 
     A pipeline comes whole, with all that it extends and all defaults, as a file that can be run.
+
+    Parameters
+    ----------
+    name
+        Of what ships, ``KIND/NAME`` where one kind is meant; or a file.
 
     Raises
     ------
@@ -33,6 +36,12 @@ def show(name: str) -> str:
         If nothing has this name; the message lists what exists.
     GalmorphError
         Of the kind's own, if a file cannot be read.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> "F160W" in galmorph.show("candels")
+    True
     """
     if Path(name).is_file():
         return _file(Path(name))
@@ -83,25 +92,49 @@ def describers(kind: str) -> dict[str, Callable[[str], str]]:
     if kind == "schemes":
         return dict.fromkeys(scheme_names(), _scheme)
     if kind == "pipelines":
-        return dict.fromkeys(pipeline_names(), _pipeline)
+        return dict.fromkeys(_pipeline_files(), _pipeline)
     if kind == "networks":
         return dict.fromkeys(_network_files(), _network)
     return dict.fromkeys(checkpoint_names(), _checkpoint)
 
 
-def titles(kind: str) -> dict[str, str]:
-    """Map the names of one kind of shipped thing to a line about each; needs no torch.
+def names(kind: str) -> dict[str, str]:
+    """List what ships of one kind: names and a line about each.
+
+    Parameters
+    ----------
+    kind
+        ``'surveys'``, ``'schemes'``, ``'networks'``, ``'checkpoints'`` or ``'pipelines'``.
 
     Raises
     ------
     UnknownNameError
         If nothing of this kind ships.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> "candels" in galmorph.names("surveys")
+    True
     """
     if kind == "networks":
         return {name: str(read_file(path, "network").get("title", "")) for name, path in _network_files().items()}
     if kind == "checkpoints":
         return {name: str(read_card(name).get("title", "")) for name in checkpoint_names()}
+    if kind == "pipelines":
+        return {name: _title(path) for name, path in _pipeline_files().items()}
     return {name: describe(name).partition("\n")[0] for name, describe in describers(kind).items()}
+
+
+def _title(pipeline: Path) -> str:
+    """Find the title of a pipeline in its file, or in the one that it extends."""
+    contents = read_file(pipeline, "pipeline")
+    base = contents.get("extends")
+    return str(contents.get("title", "")) or (_title(pipeline.parent / str(base)) if base else "")
+
+
+def _pipeline_files() -> dict[str, Path]:
+    return named_files(shipped("pipelines"), ".toml")
 
 
 def _network_files() -> dict[str, Path]:
@@ -138,11 +171,11 @@ def _scheme(name: str) -> str:
 
 
 def _network(name: str) -> str:
-    from galmorph.nets.architecture.network import load_network, outline  # noqa: PLC0415 - torch
+    from galmorph.nets.architecture.network import load_network, outline, usual_recipe  # noqa: PLC0415 - torch
 
     network = load_network(name)
     settings = ", ".join(f"{k} = {v}" for k, v in network.to_dict()["settings"].items())
-    recipe = Recipe(size=network.size or Recipe().size, planes=network.planes, stretch="display")
+    recipe = usual_recipe(network)
     rows, weights = outline(network, recipe, load_scheme(network.scheme))
     width = max(len(text) for text, *_ in rows)
     lines = [network.title, f"reference: {network.reference}"]
@@ -155,6 +188,8 @@ def _network(name: str) -> str:
 
 
 def _pipeline(name: str) -> str:
+    from galmorph.learning.pipeline import load_pipeline  # noqa: PLC0415 - astropy and scipy, a second
+
     pipeline = load_pipeline(name)
     return f"{pipeline.title}\n\n{pipeline.to_toml()}"
 
@@ -172,11 +207,11 @@ def _checkpoint(name: str) -> str:
         f"sha256: {checkpoint.sha256}",
     ]
     lines += [f"page: {card['page']}"] if "page" in card else []
-    for part in ("validation", "test"):
-        questions = card.get(part, {}).get("questions", {})
-        lines += [f"{part}, {_scores(name, scores)}" for name, scores in questions.items() if scores.get("rows")]
-        if "accuracy" in card.get(part, {}):
-            lines.append(f"{part}: accuracy {card[part]['accuracy']:.3f}")
+    for split in ("validation", "test"):
+        questions = card.get(split, {}).get("questions", {})
+        lines += [f"{split}, {_scores(name, scores)}" for name, scores in questions.items() if scores.get("rows")]
+        if "accuracy" in card.get(split, {}):
+            lines.append(f"{split}: accuracy {card[split]['accuracy']:.3f}")
     return "\n".join(lines)
 
 

@@ -180,7 +180,7 @@ class _Inspection:
     path: Path
     labelled: Sample | None
     shown: Sample | None
-    part: str
+    split: str
     seed: int
 
     def contents(self) -> dict[str, Any]:
@@ -188,8 +188,8 @@ class _Inspection:
         scores = self.labelled.scores if self.labelled else None
         return {
             **portrait(self.checkpoint, self.card, self.path),
-            "scores": score_tables(self.checkpoint.scheme, self.card, scores, self.part),
-            "part": self.part,
+            "scores": score_tables(self.checkpoint.scheme, self.card, scores, self.split),
+            "split": self.split,
             "rows": len(self.labelled.names) if self.labelled else 0,
             **self._agreement(),
             **self._looks(),

@@ -57,16 +57,16 @@ def _tiles(checkpoint: Checkpoint, card: Mapping[str, Any]) -> list[tuple[str, s
     rows = card.get("rows", {}).get("train")
     tiles = [("weights", count_text(n_weights(checkpoint.network)))]
     tiles += [("training galaxies", count_text(int(rows)))] if isinstance(rows, int) else []
-    scored = (_headline(checkpoint, part, card.get(part, {})) for part in ("test", "validation"))
+    scored = (_headline(checkpoint, split, card.get(split, {})) for split in ("test", "validation"))
     return tiles + next(filter(None, scored), [])
 
 
-def _headline(checkpoint: Checkpoint, part: str, scores: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _headline(checkpoint: Checkpoint, split: str, scores: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "accuracy" in scores:
-        return [(f"right on the {part} part", f"{100 * scores['accuracy']:.1f}\u202f%")]
+        return [(f"right on the {split} part", f"{100 * scores['accuracy']:.1f}\u202f%")]
     first = scores.get("questions", {}).get(checkpoint.scheme.questions[0].name, {})
     if "signal_explained" in first:
-        return [(f"signal explained, first question, {part} part", f"{first['signal_explained']:.2f}")]
+        return [(f"signal explained, first question, {split} part", f"{first['signal_explained']:.2f}")]
     return []
 
 
@@ -128,7 +128,7 @@ def _settings(checkpoint: Checkpoint, card: Mapping[str, Any]) -> list[tuple[str
     settings |= {"recipe": checkpoint.recipe.to_dict(), "split": dict(checkpoint.split)}
     settings.pop("network", None)
     rows = card.get("rows", {})
-    galaxies = [("galaxies", ", ".join(f"{part} {count_text(int(n))}" for part, n in rows.items()))] if rows else []
+    galaxies = [("galaxies", ", ".join(f"{split} {count_text(int(n))}" for split, n in rows.items()))] if rows else []
     return galaxies + [(name, _plain(values)) for name, values in settings.items() if values]
 
 

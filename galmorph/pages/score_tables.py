@@ -25,7 +25,7 @@ _SCORES = (
 
 
 def score_tables(
-    scheme: Scheme, card: Mapping[str, Any], scores: Mapping[str, Any] | None, part: str
+    scheme: Scheme, card: Mapping[str, Any], scores: Mapping[str, Any] | None, split: str
 ) -> list[dict[str, Any]]:
     """Make a table for each part that has scores: a row for each question and one for all together.
 
@@ -36,20 +36,20 @@ def score_tables(
     card
         The checkpoint's, with scores of the parts it was scored on.
     scores
-        Of `part`, computed anew; None where there are none. They get a table of their own unless they are the card's.
+        Of `split`, computed anew; None where there are none. They get a table of their own unless they are the card's.
     """
     questions = [(q.name, q.title) for q in scheme.questions]
     parts = [p for p in ("validation", "test") if card.get(p)]
     titles = {p: f"{p.capitalize()} part" for p in parts}
-    tables = [{"part": p, "title": titles[p], "again": False, **_table(card[p], questions)} for p in parts]
+    tables = [{"split": p, "title": titles[p], "again": False, **_table(card[p], questions)} for p in parts]
     if not scores:
         return tables
     anew = _table(scores, questions)
     for table in tables:
-        if table["part"] == part and table["rows"] == anew["rows"]:
+        if table["split"] == split and table["rows"] == anew["rows"]:
             table["again"] = True
             return tables
-    return [*tables, {"part": "", "title": f"{part.capitalize()} part, for this page", "again": False, **anew}]
+    return [*tables, {"split": "", "title": f"{split.capitalize()} part, for this page", "again": False, **anew}]
 
 
 def _table(scores: Mapping[str, Any], questions: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ __all__ = [
 T = TypeVar("T")
 ARCSEC2_SR = (math.pi / 180 / 3600) ** 2
 """Solid angle of a square arcsecond in steradians."""
+_MOST = {"scale_arcsec": 3600.0, "psf_fwhm_arcsec": 36000.0, "zero_point_ab": 100.0}
 COLOUR = "RGB"
 """How the bands of colour pictures are asked for together."""
 
@@ -343,17 +344,26 @@ def _check(survey: Survey, where: str) -> None:
     twice = sorted({s for s in spellings if spellings.count(s) > 1})
     if twice:
         raise SurveyError(f"{where}: the band name or alias '{twice[0]}' is used twice; keep one")
-    for band in survey.bands:
-        for key in ("scale_arcsec", "psf_fwhm_arcsec", "zero_point_ab"):
-            value = getattr(band, key)
-            if not 0 < value < math.inf:
-                raise SurveyError(
-                    f"{where}, bands.{band.name}: {key} = {value!r} must be a positive number; correct it"
-                )
+    _check_figures(survey, where)
     if survey.colour is not None:
         for name in survey.colour.bands:
             survey.band(name)
     _check_checkpoints(survey, where)
+
+
+def _check_figures(survey: Survey, where: str) -> None:
+    """Refuse figures that no instrument has, whose powers overflow."""
+    figures = {
+        f"bands.{band.name}: {key}": (getattr(band, key), most) for band in survey.bands for key, most in _MOST.items()
+    }
+    for field in survey.fields:
+        of = {f"zero_points.{band}": (value, _MOST["zero_point_ab"]) for band, value in field.zero_points.items()}
+        if field.scale_arcsec is not None:
+            of["scale_arcsec"] = field.scale_arcsec, _MOST["scale_arcsec"]
+        figures |= {f"fields.{field.name}: {name}": pair for name, pair in of.items()}
+    for name, (value, most) in figures.items():
+        if not 0 < value <= most:
+            raise SurveyError(f"{where}, {name} = {value!r} must be a positive number, at most {most:g}; correct it")
 
 
 def _check_checkpoints(survey: Survey, where: str) -> None:

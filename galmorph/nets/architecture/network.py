@@ -56,6 +56,7 @@ __all__ = [
     "outline",
     "shares_of",
     "takes_morphometry",
+    "usual_recipe",
     "views",
 ]
 
@@ -367,6 +368,11 @@ def takes_morphometry(config: NetworkConfig, recipe: Recipe, scheme: Scheme) -> 
     """Tell whether a network takes more than stamps, without making its weights."""
     with torch.device("meta"):
         return Network(config, recipe, scheme).takes_morphometry
+
+
+def usual_recipe(config: NetworkConfig) -> Recipe:
+    """Return a recipe of the stamps that a network was made for, as far as its text says."""
+    return Recipe(size=config.size or Recipe().size, planes=config.planes, stretch="display")
 
 
 def outline(config: NetworkConfig, recipe: Recipe, scheme: Scheme) -> tuple[list[tuple[str, str, int]], int]:

@@ -13,6 +13,8 @@ from galmorph.text_file import read_json, read_text
 
 __all__ = ["add_to_card", "read_card", "read_card_file"]
 
+_FIGURES = ("accuracy", "rows", "rmse", "constant", "floor", "signal_explained")
+
 
 def read_card(name: str | Path) -> dict[str, Any]:
     """Read the card beside a checkpoint; empty where there is none.
@@ -42,9 +44,25 @@ def read_card(name: str | Path) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     card = read_json(read_text(path))
-    if isinstance(card, dict):
-        return card
-    raise ValueError(f"it holds a {type(card).__name__}, expected a table")
+    if not isinstance(card, dict):
+        raise ValueError(f"it holds a {type(card).__name__}, expected a table")  # noqa: TRY004 - of the file, not of ours
+    for key in ("title", "data", "page", "sha256"):
+        if not isinstance(card.get(key, ""), str):
+            raise ValueError(f"{key} is {card[key]!r:.40}, expected a text")  # noqa: TRY004
+    for split in ("train", "validation", "test"):
+        _check_scores(split, card.get(split, {}))
+    return card
+
+
+def _check_scores(split: str, scores: Any) -> None:
+    questions = scores.get("questions", {}) if isinstance(scores, dict) else None
+    if not isinstance(questions, dict) or not all(isinstance(each, dict) for each in questions.values()):
+        raise ValueError(f"{split} holds no table of questions, each a table of scores")
+    figures = [("accuracy", scores.get("accuracy"))]
+    figures += [(f"questions.{name}.{key}", value) for name, of in questions.items() for key, value in of.items()]
+    for key, value in figures:
+        if key.rpartition(".")[2] in _FIGURES and not isinstance(value, int | float | None):
+            raise ValueError(f"{split}.{key} is {value!r:.40}, expected a number")
 
 
 def add_to_card(path: str | Path, entry: str, value: Any) -> None:

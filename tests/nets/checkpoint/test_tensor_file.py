@@ -249,6 +249,15 @@ def test_a_card_of_another_checkpoint_is_refused(saved):
     card.write_text(json.dumps({"sha256": "0" * 64}))
     with pytest.raises(CheckpointError, match="is that of a checkpoint with sha256 00000000"):
         read_card(saved)
+    for text in (
+        '{"title": 3}',
+        '{"test": [1]}',
+        '{"test": {"questions": {"a": 5}}}',
+        '{"test": {"accuracy": "high"}}',
+    ):
+        card.write_text(text)
+        with pytest.raises(CheckpointError, match=r"expected|holds no table"):
+            read_card(saved)
     for text in ("[1]", "3", '{"a": NaN}', '{"a": 1, "a": 2}', "", "[" * 9999):
         card.write_text(text)
         with pytest.raises(CheckpointError, match="is no JSON") as caught:
