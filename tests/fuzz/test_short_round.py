@@ -15,7 +15,8 @@ from .subject import Item
 COUNTS = {"catalogs": 100, "images": 60, "checkpoints": 60, "onnx": 15, "texts": 100}
 
 
-@pytest.mark.parametrize("name", COUNTS)
+# Exporting the network that is damaged takes ten seconds.
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name == "onnx")) for name in COUNTS])
 def test_what_is_damaged_is_read_or_refused_in_one_line(name):
     tally = run(subject_of(name), 12, 0, COUNTS[name])
     assert [f"{find.kind}: {find.text}" for find in tally.finds] == []
