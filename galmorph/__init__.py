@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from galmorph.api import (
+        cache,
         calibrate,
         classify,
         default_output,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "cache",
     "calibrate",
     "classify",
     "default_output",

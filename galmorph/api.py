@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from astropy.table import Table
 
-from galmorph.errors import CatalogError, OutputError, PipelineError
+from galmorph.errors import ArchiveError, CatalogError, OutputError, PipelineError, unknown_name
 from galmorph.learning.inputs import opened
 from galmorph.learning.pipeline import ClassifyPipeline, Pipeline, TrainPipeline, load_training
 from galmorph.learning.pipeline import load_pipeline as read_pipeline
@@ -33,6 +33,7 @@ from galmorph.sky.formats.atomic import make_folder, replacing
 from galmorph.sky.formats.registry import FORMATS, ending
 from galmorph.sky.images import ImageInput, Images, ImageSource
 from galmorph.sky.outputs import check_outputs
+from galmorph.sky.remote import CacheEntry, default_cache
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import Survey, load_survey
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from galmorph.sky.mock import MockField
 
 __all__ = [
+    "cache",
     "calibrate",
     "classify",
     "default_output",
@@ -71,10 +73,12 @@ Inputs = Mapping[str, str | Sequence[str]]
 
 def classify(
     catalog: Any,
-    images: Images,
+    images: Images = (),
     *,
     survey: str | Survey | None = None,
     band: str | None = None,
+    field: str | None = None,
+    offline: bool = False,
     checkpoint: str | Path | Checkpoint | None = None,
     weight: Images = (),
     rms: Images = (),
@@ -117,9 +121,14 @@ def classify(
     images
         FITS files, a folder or a glob; ``{"g": ..., "r": ..., "i": ...}`` for colour; a zip or folder of JPEG or PNG
         stamps (rows then have a column ``file``); what :func:`open_images` returned, which stays open; or, in place of
-        FITS files, an array, ``(array, WCS)``, an HDU or HDUList, or NDData, whose uncertainty is the weight.
+        FITS files, an array, ``(array, WCS)``, an HDU or HDUList, or NDData, whose uncertainty is the weight. Without
+        images those of the survey's archive are fetched, as far as the rows need them, and kept in the user's cache.
     survey, band
-        Names as in ``galmorph list surveys``; three bands (``gri``) or ``RGB`` make colour stamps.
+        Names as in ``galmorph list surveys``; three bands (``gri``) or ``RGB`` make colour stamps. Without images the
+        survey may be left out: the one that has mosaics where the rows are is taken.
+    field, offline
+        Without images: the only field of the survey that is looked at; and whether nothing is fetched, so that what is
+        in the cache must do.
     checkpoint
         A name, a file or a loaded one; by default the one that ships for the survey and band.
     weight, rms, variance
@@ -178,7 +187,7 @@ def classify(
 
     Raises
     ------
-    CatalogError, SurveyError, ImageError, CheckpointError, OutputError
+    CatalogError, SurveyError, ImageError, ArchiveError, CheckpointError, OutputError
         Before work starts, if something does not fit.
     UnclassifiedError
         With `strict`.
@@ -206,7 +215,7 @@ def classify(
     with reporting(progress) as report_to:
         table, _ = _carried_out(
             CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
-            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu),
+            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu, field, offline),
             settings,
             checkpoint,
             output=output,
@@ -221,10 +230,12 @@ def classify(
 
 def measure(
     catalog: Any,
-    images: Images,
+    images: Images = (),
     *,
     survey: str | Survey | None = None,
     band: str | None = None,
+    field: str | None = None,
+    offline: bool = False,
     weight: Images = (),
     rms: Images = (),
     variance: Images = (),
@@ -252,7 +263,9 @@ def measure(
     ----------
     backend
         ``'galmorph'``, or ``'sep'`` or ``'photutils'`` for the textbook values of those libraries.
-    catalog, images, survey, band, weight, rms, variance, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
+    catalog, images, survey, band, field, offline, weight, rms, variance, segmentation, image_hdu, hdu, ra, dec
+        As for :func:`classify`.
+    x, y, id, file
         As for :func:`classify`.
     detect, centroid, prefix, output, overwrite, progress, command
         As for :func:`classify`.
@@ -283,7 +296,7 @@ def measure(
     with reporting(progress) as report_to:
         table, _ = _carried_out(
             CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
-            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu),
+            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu, field, offline),
             Settings(detect=detect, centroid=centroid, backend=backend, prefix=prefix),
             network=False,
             output=output,
@@ -970,6 +983,35 @@ def open_images(
     >>> images.close()
     """
     return ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu).open()
+
+
+def cache(action: str = "list") -> list[CacheEntry] | Path:
+    """Look after the files that were fetched from archives: the user's, or those where ``GALMORPH_CACHE`` says.
+
+    Parameters
+    ----------
+    action
+        ``'list'``, ``'clear'``, or ``'path'``.
+
+    Returns
+    -------
+    list of CacheEntry, or Path
+        What there is, the longest unused first; what was removed; or the folder.
+
+    Raises
+    ------
+    ArchiveError
+        If there is no such action, or the environment names a size that is none.
+    """
+    kept = default_cache()
+    if action == "path":
+        return kept.folder
+    if action not in ("list", "clear"):
+        raise ArchiveError(unknown_name("action of the cache", action, ("list", "clear", "path")))
+    entries = kept.entries()
+    for entry in entries if action == "clear" else ():
+        kept.remove(entry)
+    return entries
 
 
 def load_checkpoint(checkpoint: str | Path | Checkpoint) -> Checkpoint:

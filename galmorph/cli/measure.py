@@ -17,7 +17,8 @@ def add_options(command: Parser) -> None:
     """Add what the command takes."""
     command.add_argument("catalog", metavar="CATALOG", help=shared.CATALOG)
     shared.add_prefix(command)
-    shared.add_images(command)
+    shared.add_images(command, required=False)
+    shared.add_archive(command)
     shared.add_columns(command)
     shared.add_detection(command)
     command.add_argument(

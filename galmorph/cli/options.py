@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from galmorph.cli.parser import Parser
 
 __all__ = [
+    "add_archive",
     "add_card",
     "add_columns",
     "add_detection",
@@ -45,6 +46,13 @@ def add_images(command: Parser, *, required: bool = True) -> None:
     group.add_argument("--image-hdu", type=_hdu, metavar="HDU", help="number or name of the HDU in the images")
     group.add_argument("--survey", metavar="S", help="survey of the images; see 'galmorph list surveys'")
     group.add_argument("--band", metavar="B", help="band (H, F200W, r), or three (gri, RGB) for colour")
+
+
+def add_archive(command: Parser) -> None:
+    """Add where the pixels come from if there are no files."""
+    group = command.add_argument_group("images of an archive, where there is no --image")
+    group.add_argument("--field", metavar="F", help="only this field of the survey; see 'galmorph show SURVEY'")
+    group.add_argument("--offline", action="store_true", help="fetch nothing: what is in the cache must do")
 
 
 def add_columns(command: Parser) -> None:

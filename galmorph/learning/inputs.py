@@ -58,7 +58,7 @@ class _Inputs:
                 "in a section [inputs] of the pipeline; name them so"
             )
         columns = ColumnNames(**{f.name: getattr(self, f.name) for f in fields(ColumnNames)})
-        files = {name: list(getattr(self, name)) for name in _LISTS}
+        files: dict[str, Any] = {name: list(getattr(self, name)) for name in _LISTS}
         images = ImageInput(**files, survey=survey, band=band, hdu=_hdu(self.image_hdu))
         return CatalogInput(getattr(self, table), _hdu(self.hdu), columns), images
 

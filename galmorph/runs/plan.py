@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.errors import CheckpointError, GalmorphError
+from galmorph.errors import CatalogError, CheckpointError, GalmorphError, ImageError
 from galmorph.runs.columns import SHAPES, new_columns
 from galmorph.runs.default_checkpoint import default_checkpoint
 from galmorph.runs.gather import Gathering
 from galmorph.runs.results import Results
 from galmorph.runs.run_settings import DEFAULT_SETTINGS, TORCH, Settings
+from galmorph.sky.archives import open_mosaics, survey_at
 from galmorph.sky.catalog import Catalog, check_columns
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput, ImageSource
+from galmorph.sky.remote import Client
 from galmorph.sky.rules import Rule
 from galmorph.sky.survey import Survey
 from galmorph.stamps.recipe import Recipe
@@ -154,14 +156,18 @@ class Plan:
         self.settings.check(network=self.network)
         if self.checkpoint is not None and not self.network:
             raise CheckpointError(f"checkpoint '{self.checkpoint}': measuring has no use for it; leave it out")
-        self.images.known_bands()  # says which survey and bands there are
+        self.images.check_archive()
+        if self.images.are_named:
+            self.images.known_bands()  # says which survey and bands there are
         catalog = self.catalog.open()
-        checkpoint, device = self._network() if self.network else (None, "cpu")
-        images = self.images.open()
+        asked = self._asked(catalog)
+        asked.known_bands()
+        checkpoint, device = self._network(asked) if self.network else (None, "cpu")
+        images = asked.open() if asked.are_named else _from_archive(asked, catalog)
         half_width = (checkpoint.recipe if checkpoint is not None else _MEASURED).half_width_rpet
         how = self.settings
         gathering = Gathering(catalog, images, half_width, how.detect, how.backend, how.centroid)
-        run = Run(gathering, how, checkpoint, device, self.images.band or "")
+        run = Run(gathering, how, checkpoint, device, asked.band or "")
         try:
             run.check()
         except GalmorphError:
@@ -182,7 +188,14 @@ class Plan:
     def __getstate__(self) -> Mapping[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def _network(self) -> tuple[Checkpoint, str]:
+    def _asked(self, catalog: Catalog) -> ImageInput:
+        """Return which images are asked for, with the survey that has some where the rows are if none is named."""
+        asked = self.images
+        if asked.are_named or asked.survey is not None:
+            return asked
+        return replace(asked, survey=survey_at(asked.band or "", *_positions(catalog)))
+
+    def _network(self, asked: ImageInput) -> tuple[Checkpoint, str]:
         """Load the checkpoint and choose the device."""
         # torch takes a second to import: only runs that classify pay for it.
         from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint  # noqa: PLC0415
@@ -191,14 +204,10 @@ class Plan:
         device = resolve_device(self.settings.device)
         checkpoint = self.checkpoint
         if not isinstance(checkpoint, Checkpoint):
-            checkpoint = load_checkpoint(checkpoint or self._default_checkpoint())
+            checkpoint = load_checkpoint(checkpoint or _default_checkpoint(asked))
         checkpoint = self._with_runtime(checkpoint)
         checkpoint.scheme.rule(self.settings.rule)  # says which rules there are
         return checkpoint, device
-
-    def _default_checkpoint(self) -> str:
-        bands = self.images.known_bands()
-        return default_checkpoint(self.images.known_survey(), bands, self.images.band or "/".join(bands))
 
     def _with_runtime(self, checkpoint: Checkpoint) -> Checkpoint:
         """Let an exported file compute instead of torch."""
@@ -211,6 +220,29 @@ class Plan:
     def _close(self, images: ImageSource) -> None:
         if images is not self.images.images:
             images.close()
+
+
+def _default_checkpoint(asked: ImageInput) -> str:
+    bands = asked.known_bands()
+    return default_checkpoint(asked.known_survey(), bands, asked.band or "/".join(bands))
+
+
+def _positions(catalog: Catalog) -> tuple[FloatArray, FloatArray]:
+    if catalog.ra_column is None:
+        raise CatalogError(
+            "there are no images, and the catalogue has no sky positions: expected ra and dec, by which an archive "
+            "finds them; name them with --ra and --dec, or give --image"
+        )
+    return catalog.ra_deg, catalog.dec_deg
+
+
+def _from_archive(asked: ImageInput, catalog: Catalog) -> ImageSource:
+    """Open the images that the survey publishes where the rows are."""
+    survey = asked.known_survey()
+    if survey is None:
+        raise ImageError("there are no images and no survey: expected one of them; give --image or --survey")
+    client = Client(offline=asked.offline)
+    return open_mosaics(survey, asked.band or "", *_positions(catalog), field=asked.field, client=client)
 
 
 def _check_planes(checkpoint: Checkpoint, images: ImageSource) -> None:

@@ -26,6 +26,10 @@ IMAGES: dict[str, Check] = {
     "--survey": (["sdss"], "survey", "sdss"),
     "--band": (["gri"], "band", "gri"),
 }
+ARCHIVE: dict[str, Check] = {
+    "--field": (["uds"], "field", "uds"),
+    "--offline": ([], "offline", True),
+}
 COLUMNS: dict[str, Check] = {
     **{f"--{role}": ([f"MY_{role}"], role, f"MY_{role}") for role in ("ra", "dec", "x", "y", "id", "file")},
     "--hdu": (["2"], "hdu", 2),
@@ -78,12 +82,14 @@ LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
     "ensemble": (["one", "two", "-o", "b.safetensors"], {"checkpoints": ["one", "two"], "output": "b.safetensors"}),
     "export": (["net", "-o", "net.onnx"], {"checkpoint": "net", "output": "net.onnx"}),
     "simulate": (["-o", "field"], {"output": "field"}),
+    "cache": (["list"], {"action": "list"}),
     "list": (["schemes"], {"kind": "schemes"}),
     "show": (["candels"], {"name": "candels"}),
 }
 CHECKS: dict[str, dict[str, Check]] = {
     "classify": {
         **IMAGES,
+        **ARCHIVE,
         **COLUMNS,
         **DETECTION,
         **RESULT,
@@ -100,6 +106,7 @@ CHECKS: dict[str, dict[str, Check]] = {
     },
     "measure": {
         **IMAGES,
+        **ARCHIVE,
         **COLUMNS,
         **DETECTION,
         **RESULT,
@@ -175,6 +182,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--output": (["other"], "output", "other"),
         "--overwrite": ([], "overwrite", True),
     },
+    "cache": {},
     "list": {},
     "show": {},
 }
@@ -206,6 +214,7 @@ def result_of(command: str) -> object:
         "evaluate": {},
         "export": 1e-6,
         "simulate": Field(),
+        "cache": [],
         "list": {},
         "show": "",
     }

@@ -30,6 +30,7 @@ from galmorph.sky.images.map_roles import Role
 from galmorph.sky.images.pixels import CompressedPixels, Pixels, PlainPixels, Scaling, quiet_headers
 from galmorph.sky.images.plain_file import open_again, plain_file
 from galmorph.sky.images.structure import check_structure
+from galmorph.sky.remote import partial_at
 
 __all__ = ["FitsPlane", "open_planes", "path_and_place"]
 
@@ -109,11 +110,14 @@ class FitsPlane:
 
     def pixels_of(self, file: IO[bytes]) -> Pixels:
         """Take the plane from its open file, which is closed here or with the plane."""
-        where = self.storage
+        where, partial = self.storage, partial_at(self.path)
         if where.is_compressed:
+            if partial is not None:
+                partial.fetch_rest()
             return CompressedPixels(self.name, file, self.hdu, self.shape, where.leading, where.scaling)
         with file:
-            return PlainPixels(file, where.offset, self.shape, where.dtype, where.scaling, self.name)
+            need = None if partial is None else partial.need_all
+            return PlainPixels(file, where.offset, self.shape, where.dtype, where.scaling, self.name, need)
 
     def keep(self, pixels: Pixels) -> None:
         """Keep an open plane for the next call of :meth:`pixels`."""

@@ -36,9 +36,13 @@ class ImageInput:
         One band of the survey, three (``gri``), or ``RGB``; for an open source the one that it was opened with.
     hdu
         Number or name of the HDU in every image.
+    field
+        Where there are no images: the only field of the survey whose mosaics are fetched.
+    offline
+        Whether nothing is fetched, and what of the mosaics is in the cache must do.
     """
 
-    images: Images
+    images: Images = ()
     weight: Images = ()
     rms: Images = ()
     variance: Images = ()
@@ -46,6 +50,8 @@ class ImageInput:
     survey: str | Path | Survey | None = None
     band: str | None = None
     hdu: int | str | None = None
+    field: str | None = None
+    offline: bool = False
 
     def open(self) -> ImageSource:
         """Open the images; an open source is returned as it is, and stays its owner's to close.
@@ -94,6 +100,32 @@ class ImageInput:
             variance=files.variance,
             segmentation=files.segmentation,
         )
+
+    @property
+    def are_named(self) -> bool:
+        """Whether images are given; where none are, those of the survey's archive are meant."""
+        return not _is_nothing(self.images)
+
+    def check_archive(self) -> None:
+        """Refuse what has no meaning with given images, or without them.
+
+        Raises
+        ------
+        ImageError
+            If so.
+        """
+        if self.are_named:
+            if self.field is not None or self.offline:
+                name = "offline" if self.offline else "field"
+                raise ImageError(f"{name} was given with images: it is for those of an archive; leave one of them out")
+            return
+        for name in ("weight", "rms", "variance", "segmentation", "hdu"):
+            if not _is_nothing(getattr(self, name)):
+                raise ImageError(f"{name} was given without images: expected the images that it goes with; give them")
+        if self.band is None:
+            raise ImageError(
+                "there are no images: expected files (--image), or the --band of a survey whose archive has some"
+            )
 
     def release(self) -> None:
         """Let go of the files of images in memory: once no source reads them, they are removed."""

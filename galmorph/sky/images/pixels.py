@@ -13,7 +13,7 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
@@ -140,6 +140,8 @@ class PlainPixels:
         Type of the stored numbers.
     name
         Of the file, for messages.
+    need
+        Fetches ranges of bytes of a file that is not all here; None for one that is.
 
     Raises
     ------
@@ -155,9 +157,10 @@ class PlainPixels:
         dtype: npt.DTypeLike,
         scaling: Scaling,
         name: str,
+        need: Callable[[Sequence[tuple[int, int]]], None] | None = None,
     ) -> None:
         self.shape, self.scaling = shape, scaling
-        self._name, self._offset, self._dtype = name, offset, np.dtype(dtype)
+        self._name, self._offset, self._dtype, self._need = name, offset, np.dtype(dtype), need
         self._whole: npt.NDArray[Any] | None = None
         self._file = os.dup(file.fileno())
         size = shape[0] * shape[1] * self._dtype.itemsize
@@ -211,12 +214,16 @@ class PlainPixels:
 
     def _pieces(self, starts: Sequence[int], size: int) -> npt.NDArray[Any]:
         """Read as many bytes from each of some places, (N, size / itemsize)."""
+        if self._need is not None:
+            self._need([(start, start + size) for start in starts])
         data = b"".join([os.pread(self._file, size, start) for start in starts])
         if len(data) != len(starts) * size:
             raise damaged(self._name, _SHORTER)
         return np.frombuffer(data, self._dtype).reshape(len(starts), -1)
 
     def _read(self, start: int, size: int) -> bytearray:
+        if self._need is not None:
+            self._need([(start, start + size)])
         data = bytearray(size)
         view = memoryview(data)
         while view:  # one call reads no more than 2 GB

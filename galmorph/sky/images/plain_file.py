@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import stat
@@ -13,6 +14,7 @@ from typing import IO, Any
 
 from galmorph.errors import ImageError
 from galmorph.sky.images.pixels import damaged, no_room
+from galmorph.sky.remote import PartialReader, partial_at
 from galmorph.sky.scratch import scratch_file
 
 __all__ = ["MOST_EXPANDED_BYTES", "check_regular", "open_again", "plain_file"]
@@ -54,7 +56,7 @@ def plain_file(path: Path, name: str) -> IO[bytes]:
     """
     check_regular(path)
     try:
-        file = path.open("rb")
+        file = _opened(path)
     except OSError as error:
         raise ImageError(f"image '{path}' cannot be opened ({error.strerror}): give an existing FITS file") from error
     start = file.read(6)
@@ -70,6 +72,12 @@ def plain_file(path: Path, name: str) -> IO[bytes]:
             with file:
                 return _decompressed(decompressor(file), name)
     return file
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a file; one of another machine that is not all here fetches what is read."""
+    partial = partial_at(path)
+    return path.open("rb") if partial is None else io.BufferedReader(PartialReader(partial))
 
 
 def open_again(file: IO[bytes]) -> IO[bytes]:

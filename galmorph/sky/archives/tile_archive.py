@@ -1,0 +1,182 @@
+"""Tile archive: the images that a survey publishes as one large file for each field and band.
+
+Of each file only what is asked for is fetched, block by block, and kept; the rest stays where it is (see
+:mod:`galmorph.sky.remote.partial_file`). What is read is read through the same code as a file on disk, so that a row's
+answer does not depend on whether its mosaic was downloaded before.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from urllib.parse import urljoin
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.errors import ArchiveError, SurveyError
+from galmorph.sky.images.opening import open_images
+from galmorph.sky.images.source import ImageSource
+from galmorph.sky.remote import Cache, Client, PartialFile, default_cache, fetch
+from galmorph.sky.survey import Band, Field, Survey, load_survey, survey_names
+
+__all__ = ["fields_of", "open_mosaics", "survey_at"]
+
+log = logging.getLogger(__name__)
+
+_FALLBACK_DEG = 0.5
+"""Reach of a field whose mosaics have no stated shape."""
+_WHOLE_ONLY = (".gz", ".bz2", ".xz", ".fz")
+"""Files that cannot be read in parts."""
+
+
+def survey_at(band: str, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Survey:
+    """Return the shipped survey with mosaics of a band where most of some positions are.
+
+    Parameters
+    ----------
+    band
+        Name or alias of a band.
+    ra_deg, dec_deg
+        Positions, (N,), ICRS degrees.
+
+    Raises
+    ------
+    SurveyError
+        If there is none, or several have as many of the positions.
+    """
+    counts: dict[str, int] = {}
+    for survey in map(load_survey, survey_names()):
+        if (of_band := _band(survey, band)) is not None:
+            inside = _inside(_published(survey, of_band), of_band, ra_deg, dec_deg)
+            counts[survey.name] = int(inside.any(axis=0).sum())
+    best = [name for name, n in counts.items() if n == max(counts.values()) and n > 0]
+    if len(best) == 1:
+        return load_survey(best[0])
+    if best:
+        raise SurveyError(f"band '{band}': both {' and '.join(best)} have images there: name one with --survey")
+    raise SurveyError(
+        f"band '{band}' without images: no survey has mosaics of it where the rows are; give --image, or name the "
+        f"--survey that has them, one of {', '.join(survey_names())}"
+    )
+
+
+def fields_of(
+    survey: Survey, band: Band, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, name: str | None = None
+) -> list[Field]:
+    """Return the fields of a survey that have a mosaic of a band and may cover some of the positions.
+
+    Parameters
+    ----------
+    name
+        Of the only one to look at; None for all.
+
+    Raises
+    ------
+    SurveyError
+        If the survey publishes no such mosaics, or none of them is anywhere near.
+    """
+    named = survey.fields if name is None else (survey.field(name),)
+    fields = [field for field in named if band.name in field.mosaics]
+    if not fields:
+        what = f"survey '{survey.name}'" if name is None else f"field '{name}' of survey '{survey.name}'"
+        raise SurveyError(f"{what} has no mosaics of {band.name} that can be fetched: give the images with --image")
+    inside = _inside(fields, band, ra_deg, dec_deg)
+    near = [field for field, rows in zip(fields, inside, strict=True) if rows.any()]
+    if not near:
+        names = ", ".join(field.name for field in fields)
+        raise SurveyError(
+            f"none of the positions lies in the mosaics of survey '{survey.name}' ({names}): expected ICRS degrees; "
+            "name the right columns with --ra and --dec, or give --image"
+        )
+    return near
+
+
+def open_mosaics(
+    survey: Survey,
+    band: str,
+    ra_deg: npt.ArrayLike,
+    dec_deg: npt.ArrayLike,
+    *,
+    field: str | None = None,
+    client: Client | None = None,
+    cache: Cache | None = None,
+) -> ImageSource:
+    """Open the mosaics of a band that may cover some positions, and their weights where they are published.
+
+    Parameters
+    ----------
+    survey, band
+        Of which.
+    ra_deg, dec_deg
+        Positions, (N,), ICRS degrees.
+    field
+        The only field to look at.
+    client, cache
+        Who asks, and where files are kept; by default a polite one and the user's cache.
+
+    Raises
+    ------
+    ArchiveError
+        If a file cannot be had.
+    ImageError
+        If one is no image.
+    SurveyError
+        If there are no such mosaics.
+    """
+    client, cache = client or Client(), cache or default_cache()
+    of_band = survey.band(band)
+    fields = fields_of(survey, of_band, ra_deg, dec_deg, field)
+    images = [_local(_address(each, each.mosaics[of_band.name]), client, cache) for each in fields]
+    weights = [_local(_address(each, each.weights[of_band.name]), client, cache) for each in fields if each.weights]
+    log.info("images of %s from %s", ", ".join(each.name for each in fields), fields[0].base_url)
+    if weights and len(weights) != len(images):
+        weights = []
+        log.warning("weights are published for some of the fields only: none is used")
+    return open_images(images, weight=weights, survey=survey, band=of_band.name)
+
+
+def _local(url: str, client: Client, cache: Cache) -> str:
+    """Return the file of a mosaic in the cache, whole or still with holes."""
+    if url.endswith(_WHOLE_ONLY):
+        return str(fetch(url, client, cache))
+    return str(PartialFile.open(url, client, cache).path)
+
+
+def _address(field: Field, name: str) -> str:
+    if not field.base_url:
+        raise ArchiveError(f"field '{field.name}' has no base_url: expected the address of its mosaics; add it")
+    return urljoin(field.base_url, name)
+
+
+def _band(survey: Survey, name: str) -> Band | None:
+    try:
+        return survey.band(name)
+    except SurveyError:
+        return None
+
+
+def _published(survey: Survey, band: Band) -> list[Field]:
+    return [field for field in survey.fields if band.name in field.mosaics]
+
+
+def _inside(
+    fields: Sequence[Field], band: Band, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike
+) -> npt.NDArray[np.bool_]:
+    """Tell which positions may lie in each field, (F, N): within its corners, whichever way it is turned."""
+    ra, dec = (np.radians(np.atleast_1d(np.asarray(values, np.float64))) for values in (ra_deg, dec_deg))
+    inside = np.zeros((len(fields), len(ra)), np.bool_)
+    for n, field in enumerate(fields):
+        ra0, dec0 = math.radians(field.ra_deg), math.radians(field.dec_deg)
+        # The haversine keeps small distances exact.
+        half = np.sin((dec - dec0) / 2) ** 2 + np.cos(dec) * math.cos(dec0) * np.sin((ra - ra0) / 2) ** 2
+        with np.errstate(invalid="ignore"):
+            inside[n] = np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))) <= _reach_deg(field, band)
+    return inside
+
+
+def _reach_deg(field: Field, band: Band) -> float:
+    if field.shape is None:
+        return _FALLBACK_DEG
+    return math.hypot(*field.shape) / 2 * (field.scale_arcsec or band.scale_arcsec) / 3600

@@ -1,0 +1,115 @@
+"""Whole files: fetched once, continued where they stopped, looked at, and only then put into the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from galmorph.errors import ArchiveError
+from galmorph.sky.remote.cache import Cache, CacheEntry
+from galmorph.sky.remote.client import BrokenReplyError, Client, Reply
+
+__all__ = ["fetch"]
+
+MOST_BYTES = 1 << 30
+"""Of a file that is fetched whole: frames and cutouts have a few megabytes."""
+_MOST_PIECES = 100
+"""How often a connection may break while something comes every time."""
+
+
+def fetch(url: str, client: Client, cache: Cache, *, check: Callable[[Path], None] | None = None) -> Path:
+    """Return the file of an address, from the cache or fetched now.
+
+    Parameters
+    ----------
+    url
+        The address.
+    client, cache
+        Who asks, and where files are kept.
+    check
+        Raises :class:`~galmorph.errors.ArchiveError` of a file that is not what was asked for: a page that says
+        sorry, an image without a pixel. Such a file is asked for once more, and not kept.
+
+    Raises
+    ------
+    ArchiveError
+        If there is no such file to be had.
+    """
+    entry = cache.entry(url)
+    if entry.is_whole:
+        return entry.path
+    with cache.lock(entry):
+        if entry.is_whole:  # another process was faster
+            return entry.path
+        _fetch_checked(entry, client, cache, check)
+    cache.make_room(keep=entry)
+    return entry.path
+
+
+def _fetch_checked(entry: CacheEntry, client: Client, cache: Cache, check: Callable[[Path], None] | None) -> None:
+    part = entry.path.with_name(entry.path.name + ".part")
+    for attempt in (1, 2):
+        entry = _continued(entry, part, client)
+        try:
+            if check is not None:
+                check(part)
+        except ArchiveError:
+            part.unlink(missing_ok=True)
+            if attempt == 2:
+                raise
+        else:
+            break
+    cache.note(entry)
+    part.replace(entry.path)
+
+
+def _continued(entry: CacheEntry, part: Path, client: Client) -> CacheEntry:
+    """Fetch the rest of a file, again and again while some more of it comes."""
+    failures, etag = 0, ""
+    for _ in range(_MOST_PIECES):
+        before = part.stat().st_size if part.exists() else 0
+        with client.get(entry.url, _rest(before, etag)) as reply:
+            etag = reply.headers.get("etag", "")
+            if _take(reply, part, before):
+                return replace(entry, etag=etag, modified=reply.headers.get("last-modified", ""))
+        failures = 0 if part.stat().st_size > before else failures + 1
+        if failures >= client.manners.attempts:
+            break
+    raise ArchiveError(f"{entry.url} is cut short every time: expected all of it; try again later")
+
+
+def _rest(before: int, etag: str) -> dict[str, str]:
+    """Ask for what is missing, if the file is still the same."""
+    if before == 0 or not etag or etag.startswith("W/"):
+        return {}
+    return {"Range": f"bytes={before}-", "If-Range": etag}
+
+
+def _take(reply: Reply, part: Path, before: int) -> bool:
+    """Append an answer to what is there, or begin anew; tell whether the file is whole now."""
+    begins_anew = reply.status != 206 or not reply.headers.get("content-range", "").startswith(f"bytes {before}-")
+    size = reply.headers.get("content-length", "")
+    expected = (0 if begins_anew else before) + int(size) if size.isdigit() else None
+    if (expected or 0) > MOST_BYTES:
+        raise _too_long(reply.url, expected)
+    with part.open("wb" if begins_anew else "ab") as file:
+        is_whole = _saved(reply, file)
+        return is_whole and (expected is None or file.tell() == expected)
+
+
+def _saved(reply: Reply, file: IO[bytes]) -> bool:
+    """Write what comes; tell whether it came to its end."""
+    try:
+        for piece in reply.body:
+            file.write(piece)
+            if file.tell() > MOST_BYTES:
+                raise _too_long(reply.url, "an endless number of")
+    except BrokenReplyError:  # it is asked for again
+        return False
+    return True
+
+
+def _too_long(url: str, size: object) -> ArchiveError:
+    return ArchiveError(f"{url} has {size} bytes: expected {MOST_BYTES} at most; fetch it yourself")

@@ -1,0 +1,168 @@
+"""Loopback: a small server on this machine that plays an archive, with its faults.
+
+Real clients ask it; nothing leaves the machine. What was asked is written down.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+__all__ = ["Fault", "Loopback", "Request", "serving"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: path with its query, header names in lower case, body, and when it came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    time_s: float
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with one answer.
+
+    Parameters
+    ----------
+    status
+        Instead of the file.
+    headers
+        More of them.
+    body
+        Instead of the file's bytes.
+    cut_at
+        Bytes after which the connection breaks.
+    drip_s
+        Time between single bytes.
+    ignores_range
+        Whether the whole file comes although a part was asked for.
+    """
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    cut_at: int | None = None
+    drip_s: float = 0.0
+    ignores_range: bool = False
+
+
+@dataclass
+class Loopback:
+    """An archive of files.
+
+    Parameters
+    ----------
+    base
+        Its address.
+    files
+        Path to bytes, to a file that is read piece by piece, or to a function of the request.
+    faults
+        Path to what goes wrong with the next answers, in their order.
+    """
+
+    base: str
+    files: dict[str, bytes | Path | Callable[[Request], bytes]] = field(default_factory=dict)
+    faults: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
+    requests: list[Request] = field(default_factory=list)
+
+    def asked(self, path: str) -> list[Request]:
+        """Return the requests of a path, without regard to the query."""
+        return [request for request in self.requests if request.path.partition("?")[0] == path]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    loopback: Loopback
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def log_message(self, *words: object) -> None:
+        """Say nothing."""
+
+    def _answer(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length", 0)))
+        request = Request(self.command, self.path, headers, body, time.monotonic())
+        self.loopback.requests.append(request)
+        path = self.path.partition("?")[0]
+        fault = self.loopback.faults[path].pop(0) if self.loopback.faults[path] else Fault()
+        content = self.loopback.files.get(path)
+        if fault.status or content is None:
+            self._send(fault.status or 404, fault.headers, fault.body or b"sorry")
+            return
+        whole = fault.body if fault.body is not None else content(request) if callable(content) else content
+        self._send_file(whole, headers, fault)
+
+    def _send_file(self, whole: bytes | Path, headers: dict[str, str], fault: Fault) -> None:
+        size = whole.stat().st_size if isinstance(whole, Path) else len(whole)
+        more = {"ETag": f'"{size:x}"', "Accept-Ranges": "bytes"} | fault.headers
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", ""))
+        same = headers.get("if-range", more["ETag"]) == more["ETag"]
+        if asked and same and not fault.ignores_range:
+            start, end = int(asked[1]), min(int(asked[2] or size - 1) + 1, size)
+            self._send(
+                206, more | {"Content-Range": f"bytes {start}-{end - 1}/{size}"}, _part(whole, start, end), fault
+            )
+        else:
+            self._send(200, more, _part(whole, 0, size), fault)
+
+    def _send(self, status: int, headers: dict[str, str], body: bytes, fault: Fault = Fault()) -> None:
+        self.send_response(status)
+        for name, value in ({"Content-Length": str(len(body))} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if fault.drip_s:
+            self._drip(body, fault.drip_s)
+            return
+        self.wfile.write(body if fault.cut_at is None else body[: fault.cut_at])
+        if fault.cut_at is not None:
+            self.close_connection = True
+
+    def _drip(self, body: bytes, interval_s: float) -> None:
+        self.close_connection = True
+        for n in range(len(body)):
+            try:
+                self.wfile.write(body[n : n + 1])
+            except OSError:
+                return
+            time.sleep(interval_s)
+
+
+def _part(whole: bytes | Path, start: int, end: int) -> bytes:
+    if isinstance(whole, bytes):
+        return whole[start:end]
+    with whole.open("rb") as file:
+        file.seek(start)
+        return file.read(end - start)
+
+
+@contextmanager
+def serving() -> Iterator[Loopback]:
+    """Serve to this machine alone."""
+    handler = type("Handler", (_Handler,), {})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        loopback = Loopback(f"http://127.0.0.1:{server.server_port}")
+        handler.loopback = loopback
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield loopback
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,157 @@
+"""Files with holes: what is asked for, that it is right, and that it is asked for once."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from loopback import Fault, Loopback, serving
+
+from galmorph.errors import ArchiveError
+from galmorph.sky.remote import Cache, Client, Manners, PartialFile, PartialReader, partial_at
+from galmorph.sky.remote.cache import parts_of
+from galmorph.sky.remote.partial_file import GAP_BYTES, PIECE_BYTES, _covering, _requests
+
+SIZE = 40 * PIECE_BYTES + 123
+CONTENT = np.random.default_rng(3).bytes(SIZE)
+QUICK = Manners(requests_per_s=1000, timeout_s=0.5, attempts=3, longest_wait_s=0.05)
+
+
+@pytest.fixture
+def archive():
+    with serving() as loopback:
+        loopback.files["/mosaic.fits"] = CONTENT
+        yield loopback
+
+
+@pytest.fixture
+def cache(tmp_path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+def read(file: PartialFile, start: int, end: int) -> bytes:
+    with PartialReader(file) as reader:
+        reader.seek(start)
+        buffer = bytearray(end - start)
+        count = reader.readinto(memoryview(buffer))
+        return bytes(buffer[:count])
+
+
+def test_it_has_its_length_and_nothing_in_it(archive: Loopback, cache: Cache):
+    file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
+    assert file.path.stat().st_size == SIZE
+    assert file.missing_bytes >= SIZE
+    assert cache.entry(f"{archive.base}/mosaic.fits").bytes < PIECE_BYTES
+    assert not cache.entry(f"{archive.base}/mosaic.fits").is_whole
+
+
+def test_what_is_read_is_fetched_and_fetched_once(archive: Loopback, cache: Cache):
+    file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
+    for _ in range(2):
+        assert read(file, 1_000_000, 1_000_100) == CONTENT[1_000_000:1_000_100]
+    assert [request.headers["range"] for request in archive.requests] == [
+        "bytes=0-0",
+        f"bytes={15 * PIECE_BYTES}-{16 * PIECE_BYTES - 1}",
+    ]
+    assert read(file, SIZE - 5, SIZE + 100) == CONTENT[-5:]
+
+
+def test_once_all_is_here_it_is_a_file_like_any_other(archive: Loopback, cache: Cache):
+    url = f"{archive.base}/mosaic.fits"
+    file = PartialFile.open(url, Client(QUICK), cache)
+    read(file, 0, 10)
+    assert partial_at(file.path) is file
+    told: list[tuple[object, ...]] = []
+    assert file.fetch_rest(lambda *words: told.append(words)).read_bytes() == CONTENT
+    assert told[0] == ("fetching", pytest.approx(PIECE_BYTES, abs=PIECE_BYTES), SIZE, "mosaic.fits")
+    assert not parts_of(file.path).exists()
+    assert partial_at(file.path) is None
+    assert cache.entry(url).is_whole
+    assert read(PartialFile.open(url, Client(QUICK, offline=True), cache), 7, 9) == CONTENT[7:9]
+
+
+def test_it_goes_on_where_another_run_stopped(archive: Loopback, cache: Cache):
+    url = f"{archive.base}/mosaic.fits"
+    read(PartialFile.open(url, Client(QUICK), cache), 0, 3 * PIECE_BYTES)
+    archive.requests.clear()
+    again = PartialFile(cache.entry(url).path, Client(QUICK))
+    assert read(again, 0, 4 * PIECE_BYTES) == CONTENT[: 4 * PIECE_BYTES]
+    assert [request.headers["range"] for request in archive.requests] == [
+        f"bytes={3 * PIECE_BYTES}-{4 * PIECE_BYTES - 1}"
+    ]
+
+
+def test_a_connection_that_breaks_is_made_again_from_there(archive: Loopback, cache: Cache):
+    file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
+    archive.faults["/mosaic.fits"] = [Fault(cut_at=10 * PIECE_BYTES + 5), Fault(cut_at=3), Fault(503)]
+    assert file.fetch_rest().read_bytes() == CONTENT
+    starts = [int(request.headers["range"][6:].partition("-")[0]) for request in archive.requests[1:]]
+    assert starts == [0, 10 * PIECE_BYTES, 10 * PIECE_BYTES, 10 * PIECE_BYTES]
+
+
+def test_another_version_of_the_file_is_never_mixed_in(archive: Loopback, cache: Cache):
+    file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
+    read(file, 0, 10)
+    archive.files["/mosaic.fits"] = CONTENT + b"more"
+    with pytest.raises(ArchiveError, match="another file than when it was begun"):
+        read(file, 20 * PIECE_BYTES, 20 * PIECE_BYTES + 1)
+
+
+def test_a_host_without_ranges_is_said(archive: Loopback, cache: Cache):
+    archive.faults["/mosaic.fits"] = [Fault(ignores_range=True)]
+    with pytest.raises(ArchiveError, match="gives no parts"):
+        PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
+    assert cache.entries() == []
+
+
+def test_offline_reads_what_is_here_and_says_what_is_not(archive: Loopback, cache: Cache):
+    url = f"{archive.base}/mosaic.fits"
+    read(PartialFile.open(url, Client(QUICK), cache), 0, 10)
+    archive.requests.clear()
+    file = PartialFile(cache.entry(url).path, Client(QUICK, offline=True))
+    assert read(file, 3, 10) == CONTENT[3:10]
+    with pytest.raises(ArchiveError, match="not in the cache"):
+        read(file, 20 * PIECE_BYTES, 20 * PIECE_BYTES + 1)
+    assert archive.requests == []
+
+
+def test_threads_do_not_ask_for_the_same(archive: Loopback, cache: Cache):
+    file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
+    archive.requests.clear()
+    threads = [threading.Thread(target=read, args=(file, 0, 8 * PIECE_BYTES)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(archive.requests) == 1
+
+
+def test_nothing_is_fetched_because_of_what_lies_beside_a_file_elsewhere(archive: Loopback, tmp_path):
+    """A folder from somewhere may hold such files; only those of the cache are believed."""
+    (tmp_path / "image.fits").write_bytes(bytes(10))
+    parts_of(tmp_path / "image.fits").write_text(f'{{"url": "{archive.base}/x", "size": 10, "etag": ""}}')
+    assert partial_at(tmp_path / "image.fits") is None
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(0, SIZE), st.integers(0, 300_000)), max_size=6))
+def test_requests_cover_what_is_missing_and_little_else(ranges):
+    count = -(-SIZE // PIECE_BYTES)
+    wanted = [(start, min(start + length, SIZE)) for start, length in ranges]
+    missing = _covering(wanted, count)
+    for start, end in wanted:
+        if end > start:
+            assert missing[start // PIECE_BYTES : -(-end // PIECE_BYTES)].all()
+    if not missing.any():
+        return
+    requests = _requests(missing)
+    asked = np.zeros(count, bool)
+    for first, last in requests:
+        assert not asked[first:last].any()
+        asked[first:last] = True
+    assert (asked | ~missing).all()
+    gaps = np.flatnonzero(asked & ~missing)
+    assert all(missing[max(n - GAP_BYTES // PIECE_BYTES, 0) : n].any() for n in gaps)
