@@ -130,27 +130,29 @@ class Scheme:
     def rule(self, name: str = "") -> Rule | None:
         """Find a rule by its name, or the default one; None for the likeliest answer.
 
-        A scheme without any has those of the one of its name that ships, if its answers are the same: a checkpoint may
-        be older than they are.
+        A scheme without any has those and the default of the one of its name that ships, if its answers are the same: a
+        checkpoint may be older than they are.
 
         Raises
         ------
         SchemeError
             If there is none of this name; the message lists those that exist.
         """
-        wanted = name or self.default_rule or LIKELIEST
+        source = self if self.rules else self._shipped()
+        wanted = name or self.default_rule or source.default_rule or LIKELIEST
         if wanted == LIKELIEST:
             return None
-        rules = {rule.name: rule for rule in (*self._shipped_rules(), *self.rules)}
+        rules = {rule.name: rule for rule in source.rules}
         if wanted not in rules:
             raise SchemeError(unknown_name(f"rule of scheme '{self.name}'", wanted, [*rules, LIKELIEST]))
         return rules[wanted]
 
-    def _shipped_rules(self) -> tuple[Rule, ...]:
-        if self.rules or self.name not in scheme_names():
-            return ()
+    def _shipped(self) -> Scheme:
+        """Return the scheme of this name and these answers that ships; itself where there is none."""
+        if self.name not in scheme_names():
+            return self
         ship = load_scheme(self.name)
-        return ship.rules if ship.keys == self.keys else ()
+        return ship if ship.keys == self.keys else self
 
     @cached_property
     def keys(self) -> tuple[str, ...]:

@@ -119,6 +119,17 @@ def test_shares_have_a_rule_of_their_own_by_default():
     assert scheme.rule("likeliest") is None
 
 
+def test_an_older_checkpoint_finds_the_default_rule_that_ships():
+    """But not where its answers are others, or where it has rules of its own."""
+    scheme = load_scheme("candels-shares")
+    contents = {k: v for k, v in scheme.to_dict().items() if k not in ("rules", "default_rule")}
+    assert Scheme.from_dict(contents).rule() == scheme.rule()
+    own = {**contents, "rules": [{**scheme.rules[0].to_dict(), "name": "own"}]}
+    assert Scheme.from_dict(own).rule() is None
+    contents["questions"][0]["answers"] = contents["questions"][0]["answers"][:3]
+    assert Scheme.from_dict(contents).rule() is None
+
+
 def test_an_older_checkpoint_finds_the_rules_that_ship():
     """A scheme that was stored before there were rules has those of its name, if its answers are the same."""
     contents = CANDELS.to_dict()

@@ -331,6 +331,13 @@ class Network(nn.Module):
         _, number, *_ = weight.split(".")
         return int(number) >= self._last
 
+    def freeze(self) -> None:
+        """Keep what makes features of stamps as it is, the statistics of its norms too; dropout stays as it is."""
+        for layer in self.layers[: self._last]:
+            layer.requires_grad_(requires_grad=False)
+            if not isinstance(layer, nn.Dropout):
+                layer.eval()
+
     def columns(
         self, stamps: torch.Tensor, morphometry: torch.Tensor | None = None
     ) -> torch.Tensor:  # (B, C, S, S), (B, K) -> (B, A)

@@ -116,6 +116,8 @@ class Trainer:
         if training.morphometry is not None:
             self.best.standardise(training.morphometry[:, 0])
         self.network = copy.deepcopy(self.best).to(self.device).train()
+        if settings.frozen:
+            self.network.freeze()
         self.averaged = copy.deepcopy(self.best).to(self.device)
         self.answers = self._forward()
         self.optimiser = _optimiser(self.network, settings)
@@ -172,6 +174,8 @@ class Trainer:
         order = self.labelled[torch.randperm(len(self.labelled), generator=generator)]
         others = self._unlabelled_batches()
         self.network.train()
+        if self.settings.frozen:
+            self.network.freeze()
         total = apart = 0.0
         for step in range(self.steps_per_epoch):
             rows = order[step * self.settings.batch : (step + 1) * self.settings.batch]
@@ -359,8 +363,9 @@ def _optimiser(network: torch.nn.Module, settings: TrainingSettings) -> torch.op
 
 def _decay_groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     # Norms and biases are not decayed.
-    kernels = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    learning = [p for p in network.parameters() if p.requires_grad]
+    kernels = [p for p in learning if p.ndim > 1]
+    others = [p for p in learning if p.ndim <= 1]
     return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 

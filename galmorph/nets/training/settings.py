@@ -108,6 +108,9 @@ class TrainingSettings:
         Let torch compile the network; worth its minutes on a GPU.
     tensorboard
         Write event files for TensorBoard beside the checkpoint.
+    frozen
+        Keep the weights that make features of stamps as they are at the start; only what makes answers of features, and
+        of the morphometry, learns.
     """
 
     epochs: int = 60
@@ -125,6 +128,7 @@ class TrainingSettings:
     unlabelled: Unlabelled | None = None
     compile: bool = False
     tensorboard: bool = False
+    frozen: bool = False
 
     def __post_init__(self) -> None:
         _check_word("optimiser", self.optimiser, _OPTIMISERS)
@@ -155,6 +159,8 @@ class EnsembleSettings(TrainingSettings):
         super().__post_init__()
         if self.members < 1:
             raise PipelineError(f"members = {self.members}: expected a whole number from 1")
+        if self.frozen and not self.start:
+            raise PipelineError("frozen = true without a start would keep random weights: name a checkpoint as start")
 
     @property
     def loop(self) -> TrainingSettings:

@@ -15,7 +15,7 @@ from galmorph.learning.training import check_settings
 from galmorph.nets.architecture.fusion import LateFusion
 from galmorph.nets.architecture.network import NetworkConfig
 from galmorph.nets.training.loop import Trainer
-from galmorph.nets.training.settings import Augmentation, TrainingSettings
+from galmorph.nets.training.settings import Augmentation, EnsembleSettings, TrainingSettings
 from galmorph.nets.training.training_set import TrainingSet
 from galmorph.stamps.morphometry import MORPHOMETRY
 
@@ -75,3 +75,27 @@ def test_images_that_are_degraded_are_refused():
     pipeline = load_pipeline("candels-degraded", {"network": network})
     with pytest.raises(PipelineError, match=r"takes the morphometry.*set morphometry = 0"):
         check_settings(pipeline)
+
+
+def test_a_frozen_network_learns_by_its_answers_alone():
+    """Features, statistics of their norms included, stay as they were at the start; the morphometry is learnt from."""
+    settings = TrainingSettings(
+        epochs=12, batch=10, bfloat16=False, learning_rate=0.03, average=0.5, weight_decay=0.1, frozen=True
+    )
+    config = replace(
+        LATE, layers="conv 4 3x3 stride 4 batchnorm relu\nglobalpool mean\ndropout 0.5\nmorphometry 8\ndense answers"
+    )
+    frozen = Trainer(alike(), alike(), tiny.TREE, config, Augmentation(), settings)
+    before = {k: v.clone() for k, v in frozen.network.state_dict().items()}
+    losses = [epoch.validation_loss for epoch in frozen.epochs()]
+    assert losses[-1] < losses[0]
+    for network in (frozen.network, frozen.averaged, frozen.best):
+        changed = {k for k, v in network.state_dict().items() if not torch.allclose(v, before[k])}
+        assert changed
+        assert all(network.is_answering(k) for k in changed)
+    assert frozen.network.layers[2].training
+
+
+def test_what_is_frozen_needs_a_start():
+    with pytest.raises(PipelineError, match="name a checkpoint as start"):
+        EnsembleSettings(frozen=True)
