@@ -148,6 +148,10 @@ def _are_counts(values: Any) -> bool:
 
 
 def _check_finite(path: Path, name: str, tensor: torch.Tensor) -> None:
+    if not tensor.is_floating_point() and bool((tensor < 0).any()):
+        raise CheckpointError(
+            f"checkpoint '{path}' has negative counts in '{name}', expected others: fetch or train it again"
+        )
     # A sum is one pass and no memory; only where it is not finite, as it may be of huge numbers, each is looked at.
     if not tensor.is_floating_point() or math.isfinite(float(tensor.sum(dtype=torch.float32))):
         return

@@ -91,6 +91,15 @@ def test_a_weight_that_is_not_finite_is_refused_by_name(saved, name, value):
     assert f"NaN or infinite numbers in '{name}'" in refusal(with_weights(saved, change))
 
 
+def test_negative_counts_are_refused(saved):
+    """As bytes of ones are: nothing depends on them, but whoever wrote them wrote others."""
+
+    def change(tensors):
+        tensors["layers.0.1.num_batches_tracked"].fill_(-1)
+
+    assert "negative counts in 'layers.0.1.num_batches_tracked'" in refusal(with_weights(saved, change))
+
+
 def test_huge_weights_are_finite(saved):
     """Though their sum is not."""
 
