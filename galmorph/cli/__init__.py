@@ -57,9 +57,9 @@ def main(arguments: Sequence[str]) -> int:
         With 2 for wrong usage, with 0 for ``--help`` and ``--version``.
     """
     _replace_closed_streams()
-    options = parse(arguments)
     signals: list[int] = []
     try:
+        options = parse(arguments)
         with _messages(), _stopped_by_signals(signals):
             return _status(options, signals)
     except KeyboardInterrupt:

@@ -53,6 +53,8 @@ for line in sys.stdin:
             status = 1
             try:
                 status = run(job["arguments"], job["temporary"])
+            except KeyboardInterrupt:  # before the command has begun, or after its end
+                status = 130
             finally:
                 os._exit(status)
         if job["signal"]:
