@@ -32,6 +32,7 @@ __all__ = [
 T = TypeVar("T")
 ARCSEC2_SR = (math.pi / 180 / 3600) ** 2
 """Solid angle of a square arcsecond in steradians."""
+_LEAST = 1e-6
 _MOST = {"scale_arcsec": 3600.0, "psf_fwhm_arcsec": 36000.0, "zero_point_ab": 100.0}
 COLOUR = "RGB"
 """How the bands of colour pictures are asked for together."""
@@ -352,7 +353,7 @@ def _check(survey: Survey, where: str) -> None:
 
 
 def _check_figures(survey: Survey, where: str) -> None:
-    """Refuse figures that no instrument has, whose powers overflow."""
+    """Refuse figures that no instrument has, whose powers overflow or vanish."""
     figures = {
         f"bands.{band.name}: {key}": (getattr(band, key), most) for band in survey.bands for key, most in _MOST.items()
     }
@@ -362,8 +363,9 @@ def _check_figures(survey: Survey, where: str) -> None:
             of["scale_arcsec"] = field.scale_arcsec, _MOST["scale_arcsec"]
         figures |= {f"fields.{field.name}: {name}": pair for name, pair in of.items()}
     for name, (value, most) in figures.items():
-        if not 0 < value <= most:
-            raise SurveyError(f"{where}, {name} = {value!r} must be a positive number, at most {most:g}; correct it")
+        if not _LEAST <= value <= most:
+            bounds = f"at most {most:g} and at least {_LEAST:g}"
+            raise SurveyError(f"{where}, {name} = {value!r} must be a positive number, {bounds}; correct it")
 
 
 def _check_checkpoints(survey: Survey, where: str) -> None:

@@ -164,6 +164,7 @@ def test_a_survey_is_read_from_a_path(tmp_path):
         (MINIMAL.replace('title = "My survey"', ""), "lacks 'title': add it"),
         (MINIMAL.replace("scale_arcsec = 0.06", ""), "lacks 'scale_arcsec': add it"),
         (MINIMAL.replace("0.06", "-0.06"), "must be a positive number"),
+        (MINIMAL.replace("0.06", "1e-300"), "scale_arcsec = 1e-300 must be a positive number"),
         (MINIMAL.replace("0.06", "1e9"), "scale_arcsec = 1000000000.0 must be a positive number, at most 3600"),
         (MINIMAL.replace("0.06", '"0.06"'), "scale_arcsec = '0.06', expected a number"),
         (MINIMAL.replace("F160W", "H"), "used twice"),
