@@ -117,7 +117,7 @@ class Galaxy:
 
 
 def _locate(catalog: Catalog, images: ImageSource) -> tuple[Located, npt.NDArray[np.bool_]]:
-    if not images.is_linear:
+    if not images.is_linear and not images.has_wcs:
         return _locate_files(catalog, images)
     if images.has_wcs and catalog.ra_column is not None:
         ra, dec = catalog.ra_deg, catalog.dec_deg
@@ -177,7 +177,7 @@ def gather(gathering: Gathering, rows: IntArray | None = None) -> Iterator[Galax
 _REMEDIES = {
     Flag.NO_POSITION: "; name the columns with --ra and --dec, or --x and --y",
     Flag.NO_IMAGE: "; are these the images of this catalogue, and are --ra and --dec its columns, in degrees?",
-    Flag.FETCH_FAILED: "; are the images whole?",
+    Flag.FETCH_FAILED: "; are the images whole, and did their archive answer?",
 }
 
 

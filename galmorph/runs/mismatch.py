@@ -40,7 +40,8 @@ def mark_mismatches(results: Results, checkpoint: Checkpoint, images: ImageSourc
     """
     envelope, classified = checkpoint.envelope, results.classified
     with np.errstate(invalid="ignore"):
-        other_scale = np.abs(results.scale_arcsec / envelope.scale_arcsec - 1.0) > _SCALE_TOLERANCE
+        # Pixels of display stamps are those that somebody chose to draw.
+        other_scale = images.is_linear & (np.abs(results.scale_arcsec / envelope.scale_arcsec - 1.0) > _SCALE_TOLERANCE)
         outside = _outside(results, envelope, _psf_fwhm_arcsec(envelope, images))
     results.mark(classified & outside, Flag.OUT_OF_ENVELOPE)
     results.mark(classified & other_scale, Flag.SCALE_MISMATCH)

@@ -17,7 +17,7 @@ from galmorph.runs.default_checkpoint import default_checkpoint
 from galmorph.runs.gather import Gathering
 from galmorph.runs.results import Results
 from galmorph.runs.run_settings import DEFAULT_SETTINGS, TORCH, Settings
-from galmorph.sky.archives import open_mosaics, survey_at
+from galmorph.sky.archives import open_published, survey_at
 from galmorph.sky.catalog import Catalog, check_columns
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput, ImageSource
@@ -241,8 +241,9 @@ def _from_archive(asked: ImageInput, catalog: Catalog) -> ImageSource:
     survey = asked.known_survey()
     if survey is None:
         raise ImageError("there are no images and no survey: expected one of them; give --image or --survey")
+    _positions(catalog)  # says that there are none
     client = Client(offline=asked.offline)
-    return open_mosaics(survey, asked.band or "", *_positions(catalog), field=asked.field, client=client)
+    return open_published(survey, asked.band or "", catalog, field=asked.field, client=client)
 
 
 def _check_planes(checkpoint: Checkpoint, images: ImageSource) -> None:

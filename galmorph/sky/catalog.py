@@ -37,6 +37,7 @@ __all__ = [
     "check_columns",
     "check_output",
     "read_catalog",
+    "reals",
     "rehearse",
     "write_catalog",
 ]
@@ -497,7 +498,7 @@ def _joined_parts(table: Table, parts: Sequence[str | None], *, per_first: float
     """Return positions whose sign, hours or degrees, minutes and seconds are columns of their own, in degrees."""
     sign, *numbers = parts
     zero = np.zeros(len(table))
-    first, minutes, seconds = (zero if name is None else _reals(table[name]) for name in numbers)
+    first, minutes, seconds = (zero if name is None else reals(table[name]) for name in numbers)
     signs = np.full(len(table), "+") if sign is None else as_text(table[sign])
     negative = np.char.strip(signs).astype("U1") == "-"
     return sexagesimal_degrees(first, minutes, seconds, per_first=per_first, negative=negative)
@@ -505,13 +506,13 @@ def _joined_parts(table: Table, parts: Sequence[str | None], *, per_first: float
 
 def _pixels(column: Any, name: str) -> FloatArray:
     """Return pixel positions, (N,), 0-based; NaN where missing."""
-    pixels = _reals(column)
+    pixels = reals(column)
     pixels[~np.isfinite(pixels)] = np.nan
     return pixels - 1.0 if _COUNTS_FROM_ONE.search(name) else pixels
 
 
-def _reals(column: Any) -> FloatArray:
-    """Return cells as numbers, (N,), NaN where missing."""
+def reals(column: Any) -> FloatArray:
+    """Return the cells of a column as numbers, (N,), NaN where missing."""
     values, _ = _values(column, "")
     if np.ma.getdata(values).dtype.kind not in "fiub":
         return np.array([_number(c) for c in as_text(values)], dtype=np.float64)

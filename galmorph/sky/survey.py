@@ -23,6 +23,7 @@ __all__ = [
     "ColourParams",
     "Field",
     "JpegStretch",
+    "PictureService",
     "Survey",
     "load_survey",
     "surface_brightness_mjysr",
@@ -34,6 +35,7 @@ ARCSEC2_SR = (math.pi / 180 / 3600) ** 2
 """Solid angle of a square arcsecond in steradians."""
 _LEAST = 1e-6
 _MOST = {"scale_arcsec": 3600.0, "psf_fwhm_arcsec": 36000.0, "zero_point_ab": 100.0}
+_MOST_SIDE_PX = 4096
 COLOUR = "RGB"
 """How the bands of colour pictures are asked for together."""
 
@@ -185,6 +187,49 @@ class JpegStretch:
 
 
 @dataclass(frozen=True)
+class PictureService:
+    """A server that draws the survey's colour pictures about any position, as JPEG, north up and east left.
+
+    It is asked for ``url?ra=...&dec=...&scale=...&width=...&height=...``: degrees, arcsec per pixel, and pixels.
+
+    Parameters
+    ----------
+    url
+        Its address.
+    scale_arcsec, side_px
+        Pixel scale, and width and height, of the pictures of rows without a radius.
+    reference
+        Where this is said.
+    radius_columns
+        Names of columns of radii in arcsec, the best first, in upper or lower case.
+    scale_per_radius, radius_side_px
+        Pixel scale in units of such a radius, and width and height of the pictures of rows that have one.
+    scale_range
+        Pixel scales in arcsec that it draws.
+    """
+
+    url: str
+    scale_arcsec: float
+    side_px: int
+    reference: str
+    radius_columns: tuple[str, ...] = ()
+    scale_per_radius: float = 0.0
+    radius_side_px: int = 0
+    scale_range: tuple[float, float] = (0.01, 60.0)
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise SurveyError(f"url = '{self.url}', expected one of http or https; correct it")
+        low, high = self.scale_range
+        if not 0 < low <= self.scale_arcsec <= high <= _MOST["scale_arcsec"]:
+            raise SurveyError(f"scale_arcsec = {self.scale_arcsec!r}, expected one within scale_range; correct it")
+        if not 1 <= self.side_px <= _MOST_SIDE_PX or not 0 <= self.radius_side_px <= _MOST_SIDE_PX:
+            raise SurveyError(f"side_px = {self.side_px}, expected 1 to {_MOST_SIDE_PX}; correct it")
+        if self.radius_columns and not 0 < self.scale_per_radius < 1:
+            raise SurveyError(f"scale_per_radius = {self.scale_per_radius!r}, expected a fraction; correct it")
+
+
+@dataclass(frozen=True)
 class Survey:
     """Images of one instrument and calibration.
 
@@ -200,6 +245,8 @@ class Survey:
         What exists.
     colour, jpeg
         How colour pictures and display stamps are made; None where there are none.
+    pictures
+        Who draws colour pictures about any position; None where nobody does.
     checkpoints
         Name of a band, or ``RGB`` for those of the colour pictures, to the name or file of the checkpoint that such
         images are classified with where nobody names one.
@@ -214,6 +261,7 @@ class Survey:
     fields: tuple[Field, ...] = apart(())
     colour: ColourParams | None = None
     jpeg: JpegStretch | None = None
+    pictures: PictureService | None = None
     checkpoints: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def _repr_html_(self) -> str:

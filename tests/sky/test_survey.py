@@ -21,6 +21,13 @@ unit = "electron/s"
 psf_fwhm_arcsec = 0.2
 reference = "me"
 """
+PICTURES = """
+[pictures]
+url = "https://survey.example/getjpeg"
+scale_arcsec = 0.4
+side_px = 256
+reference = "me"
+"""
 
 
 def _write(tmp_path, text):
@@ -174,6 +181,10 @@ def test_a_survey_is_read_from_a_path(tmp_path):
         (MINIMAL + '[checkpoints]\nG="mine"\n', "checkpoints: unknown band 'G': known are H"),
         (MINIMAL + '[checkpoints]\nRGB="mine"\n', "unknown band 'RGB'"),
         (MINIMAL + "[checkpoints]\nH=3\n", "[checkpoints]: H = 3, expected a text"),
+        (MINIMAL + PICTURES.replace("https", "ftp"), "expected one of http or https"),
+        (MINIMAL + PICTURES.replace("0.4", "99.0"), "scale_arcsec = 99.0, expected one within scale_range"),
+        (MINIMAL + PICTURES.replace("256", "99999"), "side_px = 99999, expected 1 to 4096"),
+        (MINIMAL + PICTURES + 'radius_columns = ["r90"]\n', "scale_per_radius = 0.0, expected a fraction"),
         ('checkpoints = "mine"\n' + MINIMAL, "checkpoints = 'mine', expected a table"),
         (
             MINIMAL + '[colour]\nbands=["H","J","K"]\nscales=[1.0,1.0,1.0]\nnonlinearity=1.0\nreference="me"\n',

@@ -47,7 +47,7 @@ def source_html(source: ImageSource) -> str:
         "survey": source.survey.name if source.survey is not None else "not named",
         "bands": ", ".join(source.bands) or "not named",
         "images": len(source.tile_names),
-        "first": source.tile_names[0],
+        "first": next(iter(source.tile_names), ""),
         "planes": source.n_planes,
         "pixel scale": f"{source.scale_arcsec:.4g}″" if math.isfinite(source.scale_arcsec) else "",
         "found by": "position" if source.has_wcs else "pixel or file",
@@ -67,8 +67,8 @@ class ImageSource(Protocol):
     band
         The band of linear images of one band; None for all others, and where nobody said.
     is_linear
-        Whether they were observed as flux. Display stamps were not: rows find theirs by its file name, and its first
-        row is the top of the picture.
+        Whether they were observed as flux. Display stamps were not: rows find theirs by its file name, unless they know
+        the sky, and its first row is the top of the picture.
     has_edges
         Whether there are pixels beyond a window, up to the edges of the tile. A display stamp is its own window.
     n_planes

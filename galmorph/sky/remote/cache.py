@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +31,8 @@ FOLDER_VARIABLE, SIZE_VARIABLE = "GALMORPH_CACHE", "GALMORPH_CACHE_GB"
 _DEFAULT_GB = 40.0
 _ORIGIN = "origin.json"
 _LOCK = "lock"
+_UNSEEN = 1e-3
+"""Share of the room that new entries may take before the others are looked at."""
 _BLOCK = 512  # st_blocks counts in this unit, whatever the file system's own
 
 
@@ -92,6 +94,7 @@ class Cache:
 
     folder: Path
     most_bytes: int = int(_DEFAULT_GB * 1e9)
+    _unseen: list[int] = field(default_factory=list, repr=False, compare=False)
 
     def entry(self, url: str) -> CacheEntry:
         """Return the entry of an address, whether it is there or not, and note that it was used."""
@@ -158,6 +161,13 @@ class Cache:
         shutil.rmtree(entry.path.parent, ignore_errors=True)
         with suppress(OSError):
             entry.path.parent.parent.rmdir()
+
+    def added(self, entry: CacheEntry) -> None:
+        """Make room for an entry; for small ones only now and then, since looking at all takes time."""
+        self._unseen.append(entry.bytes)
+        if len(self._unseen) == 1 or sum(self._unseen) > _UNSEEN * self.most_bytes:
+            self._unseen[:] = [0]
+            self.make_room(keep=entry)
 
     def make_room(self, keep: CacheEntry | None = None) -> list[CacheEntry]:
         """Remove the longest unused entries until the others fit; return those removed."""

@@ -44,7 +44,7 @@ def fetch(url: str, client: Client, cache: Cache, *, check: Callable[[Path], Non
         if entry.is_whole:  # another process was faster
             return entry.path
         _fetch_checked(entry, client, cache, check)
-    cache.make_room(keep=entry)
+    cache.added(entry)
     return entry.path
 
 
