@@ -22,6 +22,7 @@ __all__ = [
     "Band",
     "ColourParams",
     "Field",
+    "FrameArchive",
     "JpegStretch",
     "PictureService",
     "Survey",
@@ -230,6 +231,41 @@ class PictureService:
 
 
 @dataclass(frozen=True)
+class FrameArchive:
+    """An archive of frames of the SDSS: each a field in one band, found by run, camera column and number.
+
+    Parameters
+    ----------
+    url
+        Address of a frame, with ``{band}``, ``{run}``, ``{rerun}``, ``{camcol}`` and ``{field}`` in it.
+    server
+        The SkyServer that tells in which fields positions are.
+    release
+        Number of the data release that it is asked about.
+    reference
+        Where this is said.
+    """
+
+    url: str
+    server: str
+    release: int
+    reference: str
+
+    def __post_init__(self) -> None:
+        for name in ("url", "server"):
+            if not getattr(self, name).startswith(("http://", "https://")):
+                raise SurveyError(f"{name} = '{getattr(self, name)}', expected one of http or https; correct it")
+        try:
+            self.address("r", 1, 1, 1, 1)
+        except (ValueError, LookupError, AttributeError) as error:
+            raise SurveyError(f"url = '{self.url}' cannot be filled in ({error}): correct what is in braces") from error
+
+    def address(self, band: str, run: int, rerun: int, camcol: int, field: int) -> str:
+        """Return where a frame is."""
+        return self.url.format(band=band, run=run, rerun=rerun, camcol=camcol, field=field)
+
+
+@dataclass(frozen=True)
 class Survey:
     """Images of one instrument and calibration.
 
@@ -247,6 +283,8 @@ class Survey:
         How colour pictures and display stamps are made; None where there are none.
     pictures
         Who draws colour pictures about any position; None where nobody does.
+    frames
+        Where its frames are; None where it has none that are found by run and field.
     checkpoints
         Name of a band, or ``RGB`` for those of the colour pictures, to the name or file of the checkpoint that such
         images are classified with where nobody names one.
@@ -262,6 +300,7 @@ class Survey:
     colour: ColourParams | None = None
     jpeg: JpegStretch | None = None
     pictures: PictureService | None = None
+    frames: FrameArchive | None = None
     checkpoints: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def _repr_html_(self) -> str:

@@ -28,6 +28,13 @@ scale_arcsec = 0.4
 side_px = 256
 reference = "me"
 """
+FRAMES = """
+[frames]
+url = "https://frames.example/{rerun}/{run}/{camcol}/frame-{band}-{run:06d}-{field:04d}.fits"
+server = "https://survey.example"
+release = 17
+reference = "me"
+"""
 
 
 def _write(tmp_path, text):
@@ -185,6 +192,8 @@ def test_a_survey_is_read_from_a_path(tmp_path):
         (MINIMAL + PICTURES.replace("0.4", "99.0"), "scale_arcsec = 99.0, expected one within scale_range"),
         (MINIMAL + PICTURES.replace("256", "99999"), "side_px = 99999, expected 1 to 4096"),
         (MINIMAL + PICTURES + 'radius_columns = ["r90"]\n', "scale_per_radius = 0.0, expected a fraction"),
+        (MINIMAL + FRAMES.replace("{run:06d}", "{night}"), "cannot be filled in ('night')"),
+        (MINIMAL + FRAMES.replace('"https://frames', '"frames'), "expected one of http or https"),
         ('checkpoints = "mine"\n' + MINIMAL, "checkpoints = 'mine', expected a table"),
         (
             MINIMAL + '[colour]\nbands=["H","J","K"]\nscales=[1.0,1.0,1.0]\nnonlinearity=1.0\nreference="me"\n',

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from galmorph.errors import SurveyError
 from galmorph.sky.archives.cutout_service import open_pictures
+from galmorph.sky.archives.frame_archive import open_frames
 from galmorph.sky.archives.tile_archive import open_mosaics
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images.opening import band_names
@@ -22,7 +25,7 @@ def open_published(
     Parameters
     ----------
     survey, band
-        Of which: ``RGB`` for the survey's own colour pictures, else a band of its mosaics.
+        Of which: ``RGB`` for the survey's own colour pictures, else bands of its mosaics or frames.
     catalog
         Rows with sky positions.
     field
@@ -37,13 +40,13 @@ def open_published(
     SurveyError
         If nothing of the kind is published.
     """
-    if len(band_names(survey, band)) == 1:
+    names, are_pictures = band_names(survey, band), band.strip().upper() == COLOUR
+    if len(names) == 1 and survey.frames is None:
         return open_mosaics(survey, band, catalog.ra_deg, catalog.dec_deg, field=field, client=client)
-    if band.strip().upper() != COLOUR:
-        raise SurveyError(
-            f"band '{band}' without images: of survey '{survey.name}' only colour pictures can be fetched; ask for "
-            f"{COLOUR}, or give the images of the bands with --image"
-        )
     if field is not None:
-        raise SurveyError(f"field '{field}' was given for pictures, which are drawn about every row: leave it out")
-    return open_pictures(survey, catalog, client=client)
+        raise SurveyError(
+            f"field '{field}' was given for images of survey '{survey.name}', which are found by the rows alone: leave "
+            "it out"
+        )
+    open_them = partial(open_pictures, survey) if are_pictures else partial(open_frames, survey, band)
+    return open_them(catalog, client=client)

@@ -101,7 +101,6 @@ class Parquet:
 
 def _arrow() -> Any:
     """Load pyarrow, which takes a tenth of a second and which only Parquet files need."""
-    import pyarrow.compute  # noqa: PLC0415
     import pyarrow.parquet  # noqa: PLC0415
 
     return pyarrow
@@ -306,7 +305,7 @@ def _values(chunked: Any, kind: Any) -> tuple[Any, Any]:
         return chunked.to_numpy(zero_copy_only=False), None
     if t.is_integer(kind) or t.is_boolean(kind):
         mask = chunked.is_null().to_numpy(zero_copy_only=False) if chunked.null_count else None
-        filled = pa.compute.fill_null(chunked, False if t.is_boolean(kind) else 0)
+        filled = chunked.fill_null(False if t.is_boolean(kind) else 0)
         return filled.to_numpy(zero_copy_only=False), mask
     if t.is_nested(kind):
         return _nested(chunked, kind), None

@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError
 import galmorph
 from galmorph.errors import ArchiveError
 
-__all__ = ["BrokenReplyError", "Client", "Manners", "Reply"]
+__all__ = ["BrokenReplyError", "Client", "Form", "Manners", "Reply"]
 
 USER_AGENT = f"galmorph/{galmorph.__version__} (morphologies of galaxies; urllib3/{version('urllib3')})"
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -30,6 +30,8 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _PIECE = 1 << 18
+Form = Mapping[str, str | tuple[str, str]]
+"""Names and values; of a file its name and contents."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,12 @@ class Client:
 
     @contextmanager
     def get(
-        self, url: str, headers: Mapping[str, str] | None = None, *, attempts: int | None = None
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        attempts: int | None = None,
+        form: Form | None = None,
     ) -> Iterator[Reply]:
         """Ask for a file; the answer is read within the block.
 
@@ -147,6 +154,8 @@ class Client:
             More of the request, such as ``Range``.
         attempts
             Instead of the client's.
+        form
+            What is asked, where that is sent along; it is sent to this address only, wherever the host redirects to.
 
         Raises
         ------
@@ -158,7 +167,7 @@ class Client:
             raise ArchiveError(f"{url} is not in the cache: expected it there, being offline; fetch it first")
         host = self._host(url)
         with host.places:
-            response = self._asked(url, dict(headers or {}), attempts or self.manners.attempts)
+            response = self._asked(url, dict(headers or {}), attempts or self.manners.attempts, form)
             try:
                 names = {name.lower(): value for name, value in response.headers.items()}
                 yield Reply(response.url or url, response.status, names, self._body(url, response))
@@ -171,14 +180,14 @@ class Client:
         with self._lock:
             return self._hosts.setdefault(name, _Host(threading.Semaphore(self.manners.connections)))
 
-    def _asked(self, url: str, headers: dict[str, str], attempts: int) -> urllib3.BaseHTTPResponse:
+    def _asked(self, url: str, headers: dict[str, str], attempts: int, form: Form | None) -> urllib3.BaseHTTPResponse:
         """Ask until there is an answer; a host that just was given up is not asked for a while."""
         host = self._host(url)
         if time.monotonic() < host.rests_until_s:
             raise ArchiveError(f"{url} was not asked for: its host did not answer a moment ago; try again later")
         for attempt in range(1, attempts + 1):
             try:
-                return self._followed(url, headers)
+                return self._followed(url, headers, form)
             except _Passing as reason:
                 wait_s = reason.wait_s or _backoff_s(attempt, self.manners.longest_wait_s)
                 if attempt == attempts or wait_s > self.manners.longest_wait_s:
@@ -191,25 +200,29 @@ class Client:
                 time.sleep(wait_s)
         raise ArchiveError(f"{url}: expected at least one attempt")
 
-    def _followed(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+    def _followed(self, url: str, headers: dict[str, str], form: Form | None) -> urllib3.BaseHTTPResponse:
         """Ask once, wherever the host sends one."""
         at = url
         for _ in range(_MOST_REDIRECTS):
-            response = self._once(at, headers)
+            response = self._once(at, headers, form)
             target = response.headers.get("Location", "")
             if response.status not in _REDIRECTS or not target:
                 return self._judged(url, response)
             response.close()
+            if form is not None:
+                raise ArchiveError(
+                    f"{url} is redirected to {target}: what is asked is sent to no other; tell the archive"
+                )
             at = _allowed(at, urljoin(at, target))
         raise ArchiveError(f"{url} is redirected more than {_MOST_REDIRECTS} times: expected a file; check the address")
 
-    def _once(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+    def _once(self, url: str, headers: dict[str, str], form: Form | None) -> urllib3.BaseHTTPResponse:
         self._host(url).wait(1.0 / self.manners.requests_per_s)
         timeout = urllib3.Timeout(connect=self.manners.timeout_s, read=self.manners.timeout_s)
         try:
             return self._pool.request(
-                "GET", url, headers={**self._pool.headers, **headers}, retries=False, redirect=False, timeout=timeout,
-                preload_content=False, decode_content=False,
+                "GET" if form is None else "POST", url, fields=form, headers={**self._pool.headers, **headers},
+                retries=False, redirect=False, timeout=timeout, preload_content=False, decode_content=False,
             )  # fmt: skip
         except HTTPError as error:
             raise _Passing(_reason(error)) from error

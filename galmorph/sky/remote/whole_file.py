@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from galmorph.errors import ArchiveError
 from galmorph.sky.remote.cache import Cache, CacheEntry
-from galmorph.sky.remote.client import BrokenReplyError, Client, Reply
+from galmorph.sky.remote.client import BrokenReplyError, Client, Form, Reply
 
 __all__ = ["fetch"]
 
@@ -19,7 +22,9 @@ _MOST_PIECES = 100
 """How often a connection may break while something comes every time."""
 
 
-def fetch(url: str, client: Client, cache: Cache, *, check: Callable[[Path], None] | None = None) -> Path:
+def fetch(
+    url: str, client: Client, cache: Cache, *, check: Callable[[Path], None] | None = None, form: Form | None = None
+) -> Path:
     """Return the file of an address, from the cache or fetched now.
 
     Parameters
@@ -31,27 +36,41 @@ def fetch(url: str, client: Client, cache: Cache, *, check: Callable[[Path], Non
     check
         Raises :class:`~galmorph.errors.ArchiveError` of a file that is not what was asked for: a page that says
         sorry, an image without a pixel. Such a file is asked for once more, and not kept.
+    form
+        What is asked, where that is sent along: the answer to another question is another file.
 
     Raises
     ------
     ArchiveError
         If there is no such file to be had.
     """
-    entry = cache.entry(url)
+    entry = cache.entry(url if form is None else f"{url}?{_digest(form)}")
     if entry.is_whole:
         return entry.path
     with cache.lock(entry):
         if entry.is_whole:  # another process was faster
             return entry.path
-        _fetch_checked(entry, client, cache, check)
+        _fetch_checked(entry, _Question(partial(client.get, url, form=form), client.manners.attempts), cache, check)
     cache.added(entry)
     return entry.path
 
 
-def _fetch_checked(entry: CacheEntry, client: Client, cache: Cache, check: Callable[[Path], None] | None) -> None:
+@dataclass(frozen=True)
+class _Question:
+    """How a file is asked for, with headers, and how often in vain."""
+
+    ask: Callable[[dict[str, str]], AbstractContextManager[Reply]]
+    attempts: int
+
+
+def _digest(form: Form) -> str:
+    return hashlib.sha256(repr(sorted(form.items())).encode()).hexdigest()
+
+
+def _fetch_checked(entry: CacheEntry, question: _Question, cache: Cache, check: Callable[[Path], None] | None) -> None:
     part = entry.path.with_name(entry.path.name + ".part")
     for attempt in (1, 2):
-        entry = _continued(entry, part, client)
+        entry = _continued(entry, part, question)
         try:
             if check is not None:
                 check(part)
@@ -65,17 +84,17 @@ def _fetch_checked(entry: CacheEntry, client: Client, cache: Cache, check: Calla
     part.replace(entry.path)
 
 
-def _continued(entry: CacheEntry, part: Path, client: Client) -> CacheEntry:
+def _continued(entry: CacheEntry, part: Path, question: _Question) -> CacheEntry:
     """Fetch the rest of a file, again and again while some more of it comes."""
     failures, etag = 0, ""
     for _ in range(_MOST_PIECES):
         before = part.stat().st_size if part.exists() else 0
-        with client.get(entry.url, _rest(before, etag)) as reply:
+        with question.ask(_rest(before, etag)) as reply:
             etag = reply.headers.get("etag", "")
             if _take(reply, part, before):
                 return replace(entry, etag=etag, modified=reply.headers.get("last-modified", ""))
         failures = 0 if part.stat().st_size > before else failures + 1
-        if failures >= client.manners.attempts:
+        if failures >= question.attempts:
             break
     raise ArchiveError(f"{entry.url} is cut short every time: expected all of it; try again later")
 

@@ -1,0 +1,108 @@
+"""PartlyFetched: images of an archive some of which could not be fetched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from galmorph.errors import ArchiveError, ImageError
+from galmorph.sky.cutout import Cutout
+from galmorph.sky.images.grid import unit_vectors
+from galmorph.sky.images.source import DoubleArray, ImageSource, Located, source_html
+
+__all__ = ["PartlyFetched"]
+
+_NEAR = math.radians(90 / 3600)
+"""How far from a row the object may be by which its image was looked for."""
+
+
+class PartlyFetched:
+    """A source, and places whose images are missing: rows there are not without an image, but could not be fetched.
+
+    Parameters
+    ----------
+    source
+        The images that are here.
+    ra_deg, dec_deg
+        Places in those that are not, (N,), ICRS degrees.
+    reason
+        Why they are not.
+    """
+
+    _repr_html_ = source_html
+
+    def __init__(self, source: ImageSource, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, reason: str) -> None:
+        self._source, self._reason = source, reason
+        self._tree = cKDTree(unit_vectors(ra_deg, dec_deg))
+        self.survey, self.bands, self.band = source.survey, source.bands, source.band
+        self.is_linear, self.has_edges, self.has_wcs = source.is_linear, source.has_edges, source.has_wcs
+        self.n_planes, self.scale_arcsec = source.n_planes, source.scale_arcsec
+        self.psf_fwhm_px, self.saturation = source.psf_fwhm_px, source.saturation
+        self.tile_names = [*source.tile_names, "not fetched"]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Those of the images, and what is missing."""
+        return (*self._source.remarks, f"some could not be fetched: {self._reason}")
+
+    def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
+        """Find the tile that covers each sky position; the last one where it would be missing."""
+        where = self._source.locate(ra_deg, dec_deg)
+        directions = unit_vectors(ra_deg, dec_deg)
+        rows = np.flatnonzero((where.tile < 0) & np.isfinite(directions).all(axis=1))
+        missing = rows[np.isfinite(self._tree.query(directions[rows], distance_upper_bound=_NEAR)[0])]
+        where.tile[missing], where.x[missing], where.y[missing] = len(self.tile_names) - 1, 0.0, 0.0
+        return where
+
+    def locate_pixels(self, xy: npt.ArrayLike) -> Located:
+        """Refuse: images of an archive are found by positions on the sky.
+
+        Raises
+        ------
+        ImageError
+            Always.
+        """
+        raise ImageError(
+            f"{len(np.atleast_2d(xy))} pixel positions were given for {len(self.tile_names)} images: expected a single "
+            "image; give sky positions"
+        )
+
+    def locate_files(self, names: Sequence[object]) -> Located:
+        """Find files by name, as the images do."""
+        return self._source.locate_files(names)
+
+    def cutout(self, tile: int, x: float, y: float, half_px: int) -> Cutout:
+        """Read a window.
+
+        Raises
+        ------
+        ArchiveError
+            If its image is missing.
+        """
+        if self._is_missing(tile):
+            raise ArchiveError(f"the image of this position could not be fetched: {self._reason}")
+        return self._source.cutout(tile, x, y, half_px)
+
+    def sky(self, tile: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
+        """Return right ascension and declination in ICRS degrees; NaN where the image is missing."""
+        tiles = np.where(self._is_missing(np.asarray(tile)), -1, tile)
+        return self._source.sky(tiles, x, y)
+
+    def mjysr_per_unit(self, tile: int) -> float:
+        """Return the surface brightness in MJy/sr of one image unit; NaN where the image is missing."""
+        return math.nan if self._is_missing(tile) else self._source.mjysr_per_unit(tile)
+
+    def filter_name(self) -> str | None:
+        """Return the filter that the headers name."""
+        return self._source.filter_name()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._source.close()
+
+    def _is_missing(self, tile: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        return np.asarray(np.asarray(tile) == len(self.tile_names) - 1)
