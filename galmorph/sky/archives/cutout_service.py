@@ -18,15 +18,14 @@ from urllib.parse import urlencode
 import numpy as np
 import numpy.typing as npt
 from astropy import units as u
+from astropy.coordinates import SkyCoord
 from PIL import Image
-from scipy.spatial import cKDTree
 
 from galmorph.errors import ArchiveError, SurveyError
 from galmorph.sky.archives.tangent_planes import DoubleArray, IntArray, TangentPlanes
 from galmorph.sky.boundary import boundary
 from galmorph.sky.catalog import Catalog, reals
 from galmorph.sky.cutout import Cutout
-from galmorph.sky.images.grid import unit_vectors
 from galmorph.sky.images.jpeg import JpegSource
 from galmorph.sky.images.source import Located, nowhere
 from galmorph.sky.remote import Cache, Client, default_cache, fetch
@@ -115,11 +114,11 @@ class CutoutService(JpegSource):
         return ra, dec
 
     @cached_property
-    def _tree(self) -> cKDTree:
-        return cKDTree(self._planes_on_sky.middles)
+    def _middles(self) -> SkyCoord:
+        return SkyCoord(self._planes_on_sky.ra_deg, self._planes_on_sky.dec_deg, unit="deg")
 
     def _nearest(self, ra: DoubleArray, dec: DoubleArray) -> IntArray:
-        return np.asarray(self._tree.query(unit_vectors(ra, dec))[1], np.intp)
+        return np.asarray(SkyCoord(ra, dec, unit="deg").match_to_catalog_sky(self._middles)[0], np.intp)
 
 
 def open_pictures(

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
+from astropy.coordinates import SkyCoord
 
 from galmorph.errors import ArchiveError, ImageError
 from galmorph.sky.cutout import Cutout
-from galmorph.sky.images.grid import unit_vectors
 from galmorph.sky.images.source import DoubleArray, ImageSource, Located, source_html
 
 __all__ = ["PartlyFetched"]
 
-_NEAR = math.radians(90 / 3600)
+_NEAR_ARCSEC = 90.0
 """How far from a row the object may be by which its image was looked for."""
 
 
@@ -37,7 +36,7 @@ class PartlyFetched:
 
     def __init__(self, source: ImageSource, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, reason: str) -> None:
         self._source, self._reason = source, reason
-        self._tree = cKDTree(unit_vectors(ra_deg, dec_deg))
+        self._missing = SkyCoord(np.ravel(ra_deg), np.ravel(dec_deg), unit="deg")
         self.survey, self.bands, self.band = source.survey, source.bands, source.band
         self.is_linear, self.has_edges, self.has_wcs = source.is_linear, source.has_edges, source.has_wcs
         self.n_planes, self.scale_arcsec = source.n_planes, source.scale_arcsec
@@ -52,9 +51,13 @@ class PartlyFetched:
     def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
         """Find the tile that covers each sky position; the last one where it would be missing."""
         where = self._source.locate(ra_deg, dec_deg)
-        directions = unit_vectors(ra_deg, dec_deg)
-        rows = np.flatnonzero((where.tile < 0) & np.isfinite(directions).all(axis=1))
-        missing = rows[np.isfinite(self._tree.query(directions[rows], distance_upper_bound=_NEAR)[0])]
+        ra, dec = np.ravel(ra_deg), np.ravel(dec_deg)
+        with np.errstate(invalid="ignore"):
+            rows = np.flatnonzero((where.tile < 0) & np.isfinite(ra) & (np.abs(dec) <= 90.0))
+        if not len(rows):
+            return where
+        _, distance, _ = SkyCoord(ra[rows], dec[rows], unit="deg").match_to_catalog_sky(self._missing)
+        missing = rows[distance.arcsec < _NEAR_ARCSEC]
         where.tile[missing], where.x[missing], where.y[missing] = len(self.tile_names) - 1, 0.0, 0.0
         return where
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ _UNEVEN = (
 )
 _SAME_SCALE = 5e-3
 """Relative difference up to which the scale of the reference pixel stands for the middle of the image."""
+_APART_PX = 100.0
+"""Between the middles of images: more than any tolerance, much less than a field."""
 _MARGIN_DEG = 1e-3
 """Added to the radius within which positions are projected: more than rounding, less than an image."""
 
@@ -135,7 +138,7 @@ class SkyGrid:
 
     def matches(self, other: SkyGrid, tolerance_px: float = 0.01) -> bool:
         """Tell whether another image has the same pixels on the sky, to `tolerance_px` at its corners."""
-        if self.shape != other.shape:
+        if self.shape != other.shape or self._is_apart(other):
             return False
         x, y = self._border()
         x2, y2 = other.to_pixel(*self.to_sky(x, y))
@@ -144,6 +147,11 @@ class SkyGrid:
     def cut(self, y0: int, y1: int, x0: int, x1: int) -> SkyGrid:
         """Return the grid of the pixels ``[y0:y1, x0:x1]``."""
         return SkyGrid(self.wcs[y0:y1, x0:x1], (y1 - y0, x1 - x0))
+
+    def _is_apart(self, other: SkyGrid) -> bool:
+        """Tell at once of most images of other fields that they have other pixels: their middles are elsewhere."""
+        turn = float(np.linalg.norm(self._reach[0] - other._reach[0]))
+        return math.degrees(turn) * 3600 > _APART_PX * max(self.scale_arcsec, other.scale_arcsec)
 
     @cached_property
     def _reach(self) -> tuple[DoubleArray, float]:
