@@ -120,6 +120,12 @@ def test_every_usual_checkpoint_ships_and_is_for_those_images(name):
         assert f"usual checkpoint for {band}: {checkpoint}" in show(f"surveys/{name}")
 
 
+def test_a_survey_shows_where_its_images_come_from():
+    survey = load_survey("sdss")
+    assert survey.pictures.url in show("surveys/sdss")
+    assert survey.frames.url in show("surveys/sdss")
+
+
 def test_weights_and_samples_stay_small():
     checkpoints = list((shipped("catalogs") / "checkpoints").glob("*.safetensors"))
     assert len(checkpoints) >= 3

@@ -152,6 +152,8 @@ def _survey(name: str) -> str:
         )
     lines += ["fields:"] if survey.fields else []
     lines += [f"  {f.name}: {f.title}" for f in survey.fields]
+    lines += [f"colour pictures of any position: {survey.pictures.url}"] if survey.pictures else []
+    lines += [f"frames: {survey.frames.url}"] if survey.frames else []
     lines += [f"usual checkpoint for {band}: {name}" for band, name in survey.checkpoints.items()]
     return "\n".join(lines)
 
