@@ -32,6 +32,7 @@ from astropy.table import Table
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 import galmorph
+from galmorph.flags import Flag
 from galmorph.learning.pipeline import TrainPipeline, load_pipeline
 from galmorph.nets.architecture.network import Network, load_network
 from galmorph.nets.evaluate import expected_calibration_error
@@ -235,17 +236,29 @@ def report(options: argparse.Namespace) -> None:
     held = [sum(y[SCHEME.keys.index(k)] for k in s.split("|") if k) for s, y in zip(sets, label, strict=True)]
     result["sets"] = {"coverage": float(np.mean(held)), "err": float(np.std(held) / len(held) ** 0.5)}
     flags = np.concatenate([fold["flags"] for fold in folds])
-    outside = (flags & int(galmorph.Flag.OUT_OF_ENVELOPE)) != 0
+    outside = (flags & int(Flag.OUT_OF_ENVELOPE)) != 0
     result["out_of_envelope"] = float(outside.mean())
-    likeliest = np.array(SCHEME.keys)[guesses["ours"].argmax(axis=1)]
-    result["rules"] = {"likeliest": classes(likeliest, label)}
+    apart = unfitted(options.pipeline)[rows[answered]]
+    result["rules"] = {"galaxies": int(apart.sum()), **ruled(guesses["ours"][apart], label[apart])}
+    text = json.dumps(result, indent=1).replace("NaN", "null")
+    print(text)
+    RESULT.write_text(text + "\n")
+
+
+def unfitted(pipeline: str) -> npt.NDArray[np.bool_]:
+    """Galaxies to which no cut of a rule was fitted: those outside the validation cells of fold 0."""
+    table = labelled()
+    return np.asarray(fold_pipeline(pipeline, 0).split.divide([str(i) for i in table["id"]], table) != "validation")
+
+
+def ruled(guess: FloatArray, truth: FloatArray) -> dict[str, Any]:
+    """Score the likeliest answer and the classes of each rule."""
+    result = {"likeliest": classes(np.array(SCHEME.keys)[guess.argmax(axis=1)], truth)}
     for name, scheme in RULES.items():
         rule = load_scheme(scheme).rule(name)
         assert rule is not None
-        result["rules"][name] = classes(rule.apply(guesses["ours"], guesses["ours"], SCHEME.keys), label)
-    text = json.dumps(result, indent=1)
-    print(text)
-    RESULT.write_text(text + "\n")
+        result[name] = classes(rule.apply(guess, guess, SCHEME.keys), truth)
+    return result
 
 
 def classes(named: npt.NDArray[np.str_], truth: FloatArray) -> dict[str, Any]:
@@ -259,8 +272,9 @@ def classes(named: npt.NDArray[np.str_], truth: FloatArray) -> dict[str, Any]:
         complete = is_named[alone]
         result[key] = {"named": int(is_named.sum()), "labelled": int(alone.sum())}
         for what, hits in (("purity", pure), ("completeness", complete)):
-            p, n = float(hits.mean()) if len(hits) else float("nan"), max(len(hits), 1)
-            result[key][what] = [round(p, 3), round((p * (1 - p) / n) ** 0.5, 3)]
+            p, n = (hits.sum() + 1) / (len(hits) + 2), len(hits) + 2  # so that none or all of a few have an error
+            error = round(float((p * (1 - p) / n) ** 0.5), 3)
+            result[key][what] = [round(float(hits.mean()), 3), error] if len(hits) else None
     return result | {"in_no_class": float((~chosen.any(axis=1)).mean())}
 
 
