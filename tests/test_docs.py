@@ -128,11 +128,13 @@ def test_the_readme_quotes_the_cards():
 def test_the_readme_quotes_the_benchmarks_and_names_them():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     results = {
-        name: json.loads((ROOT / f"docs/benchmarks/{name}.json").read_text()) for name in ("candels", "transfer")
+        name: json.loads((ROOT / f"docs/benchmarks/{name}.json").read_text())
+        for name in ("candels", "shares", "transfer")
     }
     quoted = {float(n) for n in re.findall(r"\b0\.\d{3}\b", text)}
     for value in (
         results["candels"]["simulated_h_to_24.5"]["rmse"],
+        *(results["shares"][predictor]["rmse"][0] for predictor in ("ours", "constant", "forest")),
         results["transfer"]["sdss-gz1"]["its_own_classes"]["as they are"]["accuracy"],
     ):
         assert any(abs(value - n) <= 0.0005 + 1e-9 for n in quoted), value
