@@ -23,6 +23,7 @@ class Images:
     survey = load_survey("candels")
     bands = ("F160W",)
     n_planes = 1
+    is_linear = True
 
     def filter_name(self) -> None:
         return None
