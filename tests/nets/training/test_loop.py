@@ -223,15 +223,15 @@ def test_a_gpu_learns_what_the_processor_learns(tmp_path, settings):
 def watched(trainer: Trainer) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Note the rows and stamps of every batch that a trainer learns from."""
     batches = []
-    shown = trainer._stamps
+    shown = trainer._seen
 
     def stamps(part: TrainingSet, rows: torch.Tensor, ranges: Augmentation | None, generator: torch.Generator):
         made = shown(part, rows, ranges, generator)
         if part is trainer.training:
-            batches.append((rows, made))
+            batches.append((rows, made.stamps))
         return made
 
-    trainer._stamps = stamps
+    trainer._seen = stamps
     return batches
 
 

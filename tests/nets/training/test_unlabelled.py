@@ -70,8 +70,8 @@ def test_an_epoch_shows_the_labelled_galaxies_once_and_others_in_the_stated_rati
     made = trainer(others)
     assert made.steps_per_epoch == 2
     batches = list(made._unlabelled_batches())
-    assert [b.stamps.shape for b in batches[:2]] == [(12, 1, 16, 16)] * 2
-    assert all(not torch.equal(b.stamps, b.again) for b in batches)
+    assert [b.view.stamps.shape for b in batches[:2]] == [(12, 1, 16, 16)] * 2
+    assert all(not torch.equal(b.view.stamps, b.again.stamps) for b in batches)
     assert made.labelled.tolist() == list(range(10))
     assert made.unlabelled.tolist() == list(range(10, 50))
 
