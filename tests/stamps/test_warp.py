@@ -361,7 +361,8 @@ def test_strided_pixels_are_taken(angle):
     """A view with gaps and reversed rows is as good as its copy."""
     image = noise((1, 80, 120))[:, ::-2, ::3]
     matrix = compose(stamp_matrix(20.3, 19.6, 9.0), turn(angle))
-    assert np.array_equal(warp(image, matrix, 16), warp(image.copy(), matrix, 16))
+    # Compiled loops may sum in another order where pixels do not lie side by side.
+    np.testing.assert_allclose(warp(image, matrix, 16), warp(image.copy(), matrix, 16), rtol=0, atol=1e-6)
 
 
 def test_a_single_plane_without_its_axis_is_refused():

@@ -15,9 +15,10 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -161,12 +162,12 @@ def _inputs_of(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep warnings of the exporter about itself from the user."""
+    """Keep warnings of the exporter about itself from the user, and what it prints from standard output."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(sys.stderr):
             warnings.simplefilter("ignore")
             yield
     finally:

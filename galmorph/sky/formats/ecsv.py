@@ -35,7 +35,7 @@ def _read(path: Path) -> Table:
     """Read by way of pandas, in a fifth of the memory; what it does not take, by astropy's own parser."""
     _check_header(path)
     try:
-        if _is_even(path):
+        if _suits_pandas(path):
             return Table.read(path, format="ecsv", engine="pandas")
     except (ValueError, TypeError, LookupError, OSError, csv.Error):
         pass
@@ -48,14 +48,19 @@ def _check_header(path: Path) -> None:
     check_yaml([line.decode("utf-8", "replace").strip("\r\n").removeprefix("#").removeprefix(" ") for line in head])
 
 
-def _is_even(path: Path) -> bool:
-    """Say whether all rows have as many cells: pandas takes those that are missing at the end of a row for nulls."""
+def _suits_pandas(path: Path) -> bool:
+    """Say whether pandas reads the rows as they are.
+
+    It takes cells that are missing at the end of a row for nulls, and, as astropy asks it, whatever follows a ``#``
+    within a row for a comment.
+    """
     with path.open(encoding="utf-8", newline="") as stream:
         head = list(itertools.takewhile(lambda line: line.startswith("#"), stream))
         delimiter = "," if any(_COMMA.match(line) for line in head) else " "
         stream.seek(0)
-        rows = csv.reader((line for line in stream if not line.startswith("#")), delimiter=delimiter)
-        return len({len(row) for row in rows if row}) <= 1
+        lines = (line for line in stream if not line.startswith("#"))
+        widths = {len(row) if "#" not in "".join(row) else -1 for row in csv.reader(lines, delimiter=delimiter) if row}
+    return len(widths) <= 1 and -1 not in widths
 
 
 def _is_simple(column: Any) -> bool:
