@@ -142,6 +142,13 @@ NO_LIMITS = {"galmorph.sky.images.pixels.MOST_DECOMPRESSED_BYTES"}
 """Beyond it, things are done in another way."""
 
 STATEMENTS = {
+    "Mosaics**": "test_a_window_is_read_and_little_else test_rows_get_the_values_that_local_files_give",
+    "Colour pictures**": "test_the_scale_follows_from_the_radius_where_there_is_one "
+    "test_rows_are_in_the_middle_of_their_pictures test_sizes_and_centres_are_those_of_the_sky_at_any_scale",
+    "Frames**": "test_many_rows_in_a_field_cost_one_query_and_one_frame_a_band test_bands_are_brought_together "
+    "test_the_survey_s_checkpoint_answers_for_three_bands",
+    "What is refused?**": "test_what_is_no_such_picture_is_asked_for_again_and_not_kept "
+    "test_positions_are_sent_to_no_other_host test_a_row_whose_picture_cannot_be_had_is_flagged_and_the_others_go_on",
     "Which columns are the position": "test_named_columns_win_over_everything test_main_ucds_win_over_usual_names_and_"
     "usual_names_over_other_ucds test_units_of_right_ascension test_pixel_columns_of_sextractor_count_from_one",
     "Which table of a file": "test_the_first_table_with_positions_is_the_catalogue",

@@ -28,7 +28,8 @@ __all__ = ["Ecsv"]
 # Rows written at once.
 _ROWS = 16384
 _COMMA = re.compile(r"#\s*delimiter:\s*['\"]?,")
-_TO_QUOTE = re.compile(r"[\s\"]|^#|^$")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_TO_QUOTE = re.compile(r"[\s\"#]|^$")
 
 
 def _read(path: Path) -> Table:
@@ -52,15 +53,18 @@ def _suits_pandas(path: Path) -> bool:
     """Say whether pandas reads the rows as they are.
 
     It takes cells that are missing at the end of a row for nulls, and, as astropy asks it, whatever follows a ``#``
-    within a row for a comment.
+    outside quotes for a comment.
     """
     with path.open(encoding="utf-8", newline="") as stream:
         head = list(itertools.takewhile(lambda line: line.startswith("#"), stream))
         delimiter = "," if any(_COMMA.match(line) for line in head) else " "
         stream.seek(0)
-        lines = (line for line in stream if not line.startswith("#"))
-        widths = {len(row) if "#" not in "".join(row) else -1 for row in csv.reader(lines, delimiter=delimiter) if row}
-    return len(widths) <= 1 and -1 not in widths
+        rows = (line for line in stream if not line.startswith("#"))
+        if any("#" in line and "#" in _QUOTED.sub("", line) for line in rows):
+            return False
+        stream.seek(0)
+        rows = (line for line in stream if not line.startswith("#"))
+        return len({len(row) for row in csv.reader(rows, delimiter=delimiter) if row}) <= 1
 
 
 def _is_simple(column: Any) -> bool:
