@@ -152,7 +152,8 @@ def _degrees(values: npt.ArrayLike, unit: str, per_hour: float) -> FloatArray:
     if filled.dtype.kind not in "fiub":
         first = 1.0 if _word(unit).startswith("d") else per_hour
         return np.array([_angle(v, factor, first) for v in filled.tolist()], dtype=np.float64).reshape(-1)
-    degrees = filled.astype(np.float64) * factor
+    with np.errstate(invalid="ignore", over="ignore"):
+        degrees = filled.astype(np.float64) * factor
     if isinstance(values, np.ma.MaskedArray):
         degrees[np.ma.getmaskarray(values)] = np.nan
     degrees[~np.isfinite(degrees)] = np.nan

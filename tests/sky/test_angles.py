@@ -93,3 +93,9 @@ def test_numbers_that_name_rows_and_stamps_have_no_point():
     catalog = catalog_from(table, columns=ColumnNames(file="stamp"))
     assert catalog.ids.tolist()[1] == "3"
     assert catalog.files == ["12", ""]
+
+
+def test_numbers_beyond_all_are_no_positions_and_nothing_is_said_of_the_arithmetic():
+    """Warnings are errors in tests."""
+    values = np.array([1e308, -1e308, np.inf, 1.5, np.nan])
+    np.testing.assert_array_equal(ra_degrees(values, "15deg"), [np.nan, np.nan, np.nan, 22.5, np.nan])

@@ -107,6 +107,8 @@ class HeaderDataUnit:
             raise CatalogError(f"HDU {self.index}: a table with NAXIS = {axes}, expected 2; repair the header")
         if (bits := self.number("BITPIX", 8)) != 8:
             raise CatalogError(f"HDU {self.index}: a table with BITPIX = {bits}, expected 8; repair the header")
+        if (groups := self.number("GCOUNT", 1)) != 1:
+            raise CatalogError(f"HDU {self.index}: a table with GCOUNT = {groups}, expected 1; repair the header")
         rows = self.number("NAXIS1") * self.number("NAXIS2")
         if self.number("THEAP", rows) < rows or self.number("THEAP", rows) > rows + self.number("PCOUNT"):
             raise CatalogError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ _INTEGER = r"[+-]?(?:0|[1-9]\d{0,18})"
 _CODE = r"[+-]?(?:0\d+|\d{20,})"  # leading zeros or too long for an integer: a name made of digits
 _REAL = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|[nN]a[nN]|NAN|[iI]nf(?:inity)?|INF)"
 _BOOL = {"true": True, "false": False}
+MOST_COLUMNS = 10_000
+"""Columns that a header may number."""
 # Rows written at once: the text of a whole column would take several times the memory of its numbers.
 _ROWS = 16384
 
@@ -290,10 +293,22 @@ def _fixed_layout(path: Path) -> str | None:
     with opened(path, "latin-1") as stream:
         head = stream.read(_OPENING)
     if _SEXTRACTOR.match(head):
+        _check_columns(path)
         return "ascii.sextractor"
     if _IPAC.match(head):
         return "ascii.ipac"
     return "ascii.mrt" if _MRT.search(head) else None
+
+
+def _check_columns(path: Path) -> None:
+    """Refuse a header that numbers columns as no table has them: as many are made, with what lies between."""
+    with opened(path, "latin-1") as stream:
+        for line in itertools.takewhile(lambda line: line.startswith("#"), stream):
+            number = re.match(r"#\s*(\d+)", line)
+            if number and (len(number[1]) > 9 or int(number[1]) > MOST_COLUMNS):
+                raise CatalogError(
+                    f"Catalog '{path}' numbers a column {number[1][:20]}: expected {MOST_COLUMNS} at most; repair its header"
+                )
 
 
 def _told(table: apt.Table) -> apt.Table:

@@ -68,6 +68,8 @@ def test_whatever_a_parser_raises_is_an_error_of_one_line(error, tmp_path):
         ("THEAP", "1", "THEAP is 1"),
         ("BITPIX", "12", "BITPIX is 12"),
         ("TZERO2", "'zero'", "TZERO2"),
+        ("GCOUNT", "0", "GCOUNT = 0, expected 1"),
+        ("GCOUNT", "2", "GCOUNT = 2, expected 1"),
     ],
 )
 def test_impossible_numbers_of_a_header_are_refused_by_name(keyword, value, said, tmp_path):
