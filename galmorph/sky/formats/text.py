@@ -307,7 +307,7 @@ def _check_columns(path: Path) -> None:
             number = re.match(r"#\s*(\d+)", line)
             if number and (len(number[1]) > 9 or int(number[1]) > MOST_COLUMNS):
                 raise CatalogError(
-                    f"Catalog '{path}' numbers a column {number[1][:20]}: expected {MOST_COLUMNS} at most; repair its header"
+                    f"Catalog '{path}' numbers a column {number[1][:20]}: expected {MOST_COLUMNS} at most; repair it"
                 )
 
 

@@ -189,7 +189,7 @@ def test_sextractor_catalogues_are_read(tmp_path):
 @pytest.mark.parametrize("number", ["99999", "18446744073709551616", "9" * 4000])
 def test_a_header_that_numbers_endless_columns_is_refused_before_they_are_made(tmp_path, number):
     text = f"#   1 NUMBER  Number\n#   {number} X_IMAGE  X  [pixel]\n#   3 Y_IMAGE  Y  [pixel]\n  1  10.5  20.5\n"
-    with pytest.raises(CatalogError, match="numbers a column 9|numbers a column 1"):
+    with pytest.raises(CatalogError, match="numbers a column"):
         read_catalog(_written(tmp_path, text, "stars.cat"))
 
 
