@@ -11,6 +11,8 @@
     ├── PipelineError     (ValueError)   a pipeline file with unknown or impossible settings, a missing library
     │   └── DivergedError                a training whose loss or gradient is no finite number
     ├── ArchiveError      (OSError)      an archive that does not answer, or not with what was asked for
+    │   ├── BrokenReplyError             an answer that stopped before its end
+    │   └── BusyHostError                a host that may answer later
     ├── OutputError       (OSError)      a result that exists already or cannot be written
     ├── UnknownNameError  (LookupError)  a name of nothing that ships
     └── UnclassifiedError (ValueError)   ``--strict``: some rows have no probabilities
@@ -26,6 +28,8 @@ from collections.abc import Iterable
 
 __all__ = [
     "ArchiveError",
+    "BrokenReplyError",
+    "BusyHostError",
     "CatalogError",
     "CheckpointError",
     "DivergedError",
@@ -89,6 +93,17 @@ class DivergedError(PipelineError):
 
 class ArchiveError(GalmorphError, OSError):
     """An archive that does not answer, or not with what was asked for."""
+
+
+class BrokenReplyError(ArchiveError):
+    """An answer that stopped, or came too slowly; the rest of it may be asked for."""
+
+
+class BusyHostError(ArchiveError):
+    """A host that did not answer, and may do so later."""
+
+    wait_s = 0.0
+    """How long it asks to be left alone; 0 where it does not say."""
 
 
 class OutputError(GalmorphError, OSError):

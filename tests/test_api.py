@@ -205,9 +205,14 @@ LEAST: dict[str, dict[str, Any]] = {
     "export": {"checkpoint": "net", "output": "net.onnx"},
     "simulate": {},
 }
+OF_ARCHIVE: dict[str, Any] = {
+    "field": ("uds", lambda call: call.arguments[0].images.field),
+    "offline": (True, lambda call: call.arguments[0].images.offline),
+}
 CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
     "classify": {
         **OF_PLAN,
+        **OF_ARCHIVE,
         **settings_of("detect", "centroid", "prefix", "normalise", "device", "views", "errors", "rule", "runtime"),
         **REPORTS,
         **named("output", "out.fits"),
@@ -220,6 +225,7 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
     },
     "measure": {
         **OF_PLAN,
+        **OF_ARCHIVE,
         **settings_of("detect", "centroid", "prefix", "backend"),
         **REPORTS,
         **named("output", "out.fits"),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+import galmorph
 from galmorph import api, cli
 from galmorph.cli.parser import Parser
 
@@ -232,7 +233,9 @@ def called(monkeypatch):
             arguments.update(SIGNATURES[command].bind(*positional, **named).arguments)
             return result_of(command)
 
-        monkeypatch.setattr(api, FUNCTION.get(command, command), recording)
+        name = FUNCTION.get(command, command)
+        module = importlib.import_module(galmorph._LIGHT.get(name, "galmorph.api"))
+        monkeypatch.setattr(module, name, recording)
         assert cli.main([command, *words]) == 0
         return arguments
 

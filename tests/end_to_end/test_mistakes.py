@@ -25,7 +25,7 @@ SAMPLE = shipped("catalogs") / "samples" / "candels-h"
         ((*H, "--image-hdu", "SCI2"), "such are 0 PRIMARY"),
         ((*H, "--checkpoint", "candels-j"), "did you mean 'candels-h'?"),
         ((*H, "--checkpoint", "sdss-rgb"), "choose another --checkpoint or --band"),
-        ((*H, "--rule", "clean"), "known are likeliest"),
+        ((*H, "--rule", "clean"), "known are leading-share, likeliest"),
         ((*H, "--views", "8"), "known are dieleman60"),
         ((*H, "--runtime", "onnx"), "export it first"),
         ((*H, "--prefix", "my-"), "choose another --prefix"),

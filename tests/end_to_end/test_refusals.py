@@ -402,7 +402,6 @@ def test_strictness_accepts_a_sound_catalogue(classified, tmp_path):
         (),
         ("clasify",),
         ("classify",),
-        ("classify", "cat.fits"),
         ("classify", "cat.fits", "--image", "i.fits", "--device", "tpu"),
         ("classify", "cat.fits", "--image", "i.fits", "--unknown"),
         ("classify", "cat.fits", "--image", "i.fits", "--over"),

@@ -20,9 +20,9 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 import galmorph
-from galmorph.errors import ArchiveError
+from galmorph.errors import ArchiveError, BrokenReplyError, BusyHostError
 
-__all__ = ["BrokenReplyError", "Client", "Form", "Manners", "Reply"]
+__all__ = ["Client", "Form", "Manners", "Reply"]
 
 USER_AGENT = f"galmorph/{galmorph.__version__} (morphologies of galaxies; urllib3/{version('urllib3')})"
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -105,18 +105,6 @@ class _Host:
         time.sleep(turn - now)
 
 
-class _Passing(Exception):  # noqa: N818 - it is no error before all attempts are used up
-    """Something that may go away by itself, and how long to wait for that."""
-
-    def __init__(self, reason: str, wait_s: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait_s = wait_s
-
-
-class BrokenReplyError(ArchiveError):
-    """An answer that stopped, or came too slowly; the rest of it may be asked for."""
-
-
 class Client:
     """Asks for files; it may be shared by threads.
 
@@ -188,7 +176,7 @@ class Client:
         for attempt in range(1, attempts + 1):
             try:
                 return self._followed(url, headers, form)
-            except _Passing as reason:
+            except BusyHostError as reason:
                 wait_s = reason.wait_s or _backoff_s(attempt, self.manners.longest_wait_s)
                 if attempt == attempts or wait_s > self.manners.longest_wait_s:
                     host.rests_until_s = time.monotonic() + self.manners.rest_s
@@ -225,7 +213,7 @@ class Client:
                 retries=False, redirect=False, timeout=timeout, preload_content=False, decode_content=False,
             )  # fmt: skip
         except HTTPError as error:
-            raise _Passing(_reason(error)) from error
+            raise BusyHostError(_reason(error)) from error
 
     @staticmethod
     def _judged(url: str, response: urllib3.BaseHTTPResponse) -> urllib3.BaseHTTPResponse:
@@ -236,7 +224,9 @@ class Client:
         status = f"{response.status} {response.reason or ''}".strip()
         response.close()
         if response.status in _PASSING:
-            raise _Passing(status, wait_s)
+            busy = BusyHostError(status)
+            busy.wait_s = wait_s
+            raise busy
         raise ArchiveError(f"{url} was refused ({status}): expected a file; check the address")
 
     def _body(self, url: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

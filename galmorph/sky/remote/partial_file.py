@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.errors import ArchiveError
+from galmorph.errors import ArchiveError, BrokenReplyError
 from galmorph.progress import Progress, silent
 from galmorph.sky.remote.cache import Cache, CacheEntry, default_cache, parts_of
-from galmorph.sky.remote.client import BrokenReplyError, Client, Reply
+from galmorph.sky.remote.client import Client, Reply
 
 __all__ = ["PIECE_BYTES", "PartialFile", "PartialReader", "partial_at"]
 

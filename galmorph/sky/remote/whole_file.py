@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from galmorph.errors import ArchiveError
+from galmorph.errors import ArchiveError, BrokenReplyError
 from galmorph.sky.remote.cache import Cache, CacheEntry
-from galmorph.sky.remote.client import BrokenReplyError, Client, Form, Reply
+from galmorph.sky.remote.client import Client, Form, Reply
 
 __all__ = ["fetch"]
 
