@@ -131,6 +131,8 @@ def _retold(dice: Dice, content: bytes, others: Sequence[bytes]) -> bytes:
     if model is None or not model.metadata_props:
         return content
     entry = dice.choice(list(model.metadata_props))
-    told = markup.json_tree(dice, entry.value.encode(), others)
+    # Letters that are none come as bytes.
+    value = entry.value if isinstance(entry.value, bytes) else entry.value.encode()
+    told = markup.json_tree(dice, value, others)
     entry.value = damage.damaged(dice, told, others, markup.TEXT).decode("utf-8", "replace") if dice.one_in(2) else told
     return model.SerializeToString()
