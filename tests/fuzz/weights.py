@@ -116,7 +116,7 @@ def parted(content: bytes) -> tuple[dict[str, Any], bytes]:
     length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else 0
     try:
         header = json.loads(content[8 : 8 + length])
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}, content
     return (header, content[8 + length :]) if isinstance(header, dict) else ({}, content)
 
@@ -132,7 +132,7 @@ def _retold(dice: Dice, content: bytes, others: Sequence[bytes]) -> bytes:
     header, data = parted(content)
     try:
         told = json.loads(header["__metadata__"]["galmorph"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return content
     if dice.one_in(4):
         text = damage.damaged(dice, json.dumps(told).encode(), others, markup.TEXT).decode("utf-8", "replace")
