@@ -43,7 +43,7 @@ class TileDecoder:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._inherited: list[subprocess.Popen[bytes] | None] = []
+        self._inherited: list[tuple[subprocess.Popen[bytes] | None, socket.socket | None]] = []
         self._socket: socket.socket | None = None
         self._owner = 0
         self._sent: set[int] = set()
@@ -93,7 +93,7 @@ class TileDecoder:
         if self._owner == os.getpid() and self._process is not None:
             return
         # A forked process must not talk to its parent's decoder, nor let go of it: Python would say that it still runs.
-        self._inherited.append(self._process)
+        self._inherited.append((self._process, self._socket))
         ours, theirs = socket.socketpair()
         ours.settimeout(_SECONDS)
         code = f"import sys; sys.path[:] = {sys.path!r}; from galmorph.sky.tile_decoder import serve; serve({{}})"

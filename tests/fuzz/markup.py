@@ -209,7 +209,7 @@ def json_tree(dice: Dice, content: bytes, others: Sequence[bytes]) -> bytes:
     del others
     try:
         tree = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return content
     return json.dumps(changed_tree(dice, tree)).encode()
 

@@ -43,7 +43,7 @@ def refusal(path: Path) -> str:
     started = time.process_time()
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(path)
-    assert time.process_time() - started < 1.0
+    assert time.process_time() - started < 5.0
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
     return str(caught.value)
