@@ -8,11 +8,12 @@ import importlib
 import logging
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -40,12 +41,13 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """
     path = _resolved(path)  # a link stays one
     bare = path.name.removesuffix(".gz")
-    temporary: list[Path] = []
+    # Named before they are made, so that an interrupt in between leaves nothing.
+    temporary = [_beside(path, name) for name in dict.fromkeys((bare, path.name))]
     try:
-        temporary.append(_beside(path, bare))
+        _make(temporary[0])
         yield temporary[0]
         if bare != path.name:
-            temporary.append(_beside(path, path.name))
+            _make(temporary[1])
             _compress(temporary[0], temporary[1])
         _settle(temporary[-1], path, overwrite=overwrite)
     except OutputError:
@@ -57,7 +59,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
         ) from error
     finally:
         for left in temporary:
-            left.unlink(missing_ok=True)
+            _remove(left)
 
 
 def check_target(path: Path, *, overwrite: bool = True, is_made: bool = False) -> None:
@@ -92,12 +94,15 @@ def check_target(path: Path, *, overwrite: bool = True, is_made: bool = False) -
     if not folder.is_dir():
         kind = "is a file, no folder" if folder.exists() else "does not exist"
         raise OutputError(f"Output '{path}' cannot be written: the folder '{folder}' {kind}: make it or choose another")
+    trial = _beside(folder / target.name, target.name)
     try:
-        _beside(folder / target.name, target.name).unlink()
+        _make(trial)
     except OSError as error:
         raise OutputError(
             f"Output '{path}' cannot be written into folder '{folder}' ({error.strerror}): choose another"
         ) from error
+    finally:
+        _remove(trial)
 
 
 def _check_absent(path: Path, target: Path, *, overwrite: bool) -> None:
@@ -157,12 +162,21 @@ def _lock(handle: int, folder: Path, locks: ModuleType) -> None:
 
 
 def _beside(path: Path, name: str) -> Path:
-    """Make an empty hidden file in the folder of `path` whose name ends like `name`."""
+    """Return a hidden name in the folder of `path` that no file has, and that ends like `name`."""
     # Short, and without what some libraries read as more than a name.
     suffix = re.sub(r"[^A-Za-z0-9._-]", "_", name[-16:])
-    handle, temporary_path = tempfile.mkstemp(prefix=f".{mark()}", suffix=f"-{suffix}", dir=path.parent)
-    os.close(handle)
-    return Path(temporary_path)
+    return path.parent / f".{mark()}{secrets.token_hex(8)}-{suffix}"
+
+
+def _make(temporary: Path) -> None:
+    """Make an empty file that only its owner reads."""
+    temporary.touch(mode=0o600, exist_ok=False)
+
+
+def _remove(temporary: Path) -> None:
+    """Remove a file, which need not have been made: that it could not be is said elsewhere."""
+    with suppress(OSError):
+        temporary.unlink()
 
 
 def _resolved(path: Path) -> Path:
