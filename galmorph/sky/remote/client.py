@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError
 import galmorph
 from galmorph.errors import ArchiveError, BrokenReplyError, BusyHostError
 
-__all__ = ["Client", "Form", "Manners", "Reply"]
+__all__ = ["Client", "Form", "Manners", "Reply", "if_same"]
 
 USER_AGENT = f"galmorph/{galmorph.__version__} (morphologies of galaxies; urllib3/{version('urllib3')})"
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -243,6 +243,11 @@ class Client:
                     began, since = time.monotonic(), 0
         except HTTPError as error:
             raise BrokenReplyError(f"{url} stopped ({_reason(error)}): expected all of it; try again") from error
+
+
+def if_same(version: str) -> dict[str, str]:
+    """Return the header by which a part is only sent of the same version; none where a host calls versions alike."""
+    return {"If-Range": version} if version and not version.startswith("W/") else {}
 
 
 def _check_speed(url: str, speed: float, least: float) -> None:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from galmorph.errors import ArchiveError, BrokenReplyError
 from galmorph.progress import Progress, silent
 from galmorph.sky.remote.cache import Cache, CacheEntry, default_cache, parts_of
-from galmorph.sky.remote.client import Client, Reply
+from galmorph.sky.remote.client import Client, Reply, if_same
 
 __all__ = ["PIECE_BYTES", "PartialFile", "PartialReader", "partial_at"]
 
@@ -305,8 +305,7 @@ def _requests(missing: BoolArray) -> list[tuple[int, int]]:
 
 
 def _range(start: int, end: int, version: str) -> dict[str, str]:
-    headers = {"Range": f"bytes={start}-{end - 1}"}
-    return headers | ({"If-Range": version} if version and not version.startswith("W/") else {})
+    return {"Range": f"bytes={start}-{end - 1}", **if_same(version)}
 
 
 def _check_reply(reply: Reply, origin: _Origin, start: int) -> None:

@@ -12,7 +12,7 @@ from typing import IO
 
 from galmorph.errors import ArchiveError, BrokenReplyError
 from galmorph.sky.remote.cache import Cache, CacheEntry
-from galmorph.sky.remote.client import Client, Form, Reply
+from galmorph.sky.remote.client import Client, Form, Reply, if_same
 
 __all__ = ["fetch"]
 
@@ -101,9 +101,8 @@ def _continued(entry: CacheEntry, part: Path, question: _Question) -> CacheEntry
 
 def _rest(before: int, etag: str) -> dict[str, str]:
     """Ask for what is missing, if the file is still the same."""
-    if before == 0 or not etag or etag.startswith("W/"):
-        return {}
-    return {"Range": f"bytes={before}-", "If-Range": etag}
+    same = if_same(etag)
+    return {"Range": f"bytes={before}-", **same} if before and same else {}
 
 
 def _take(reply: Reply, part: Path, before: int) -> bool:
