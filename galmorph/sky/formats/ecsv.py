@@ -6,12 +6,11 @@ import csv
 import itertools
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from astropy.table import Column as AstropyColumn
 from astropy.table import Table
 
@@ -20,7 +19,7 @@ from galmorph.sky.formats.column import Column, Provenance, noted
 from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import settled
-from galmorph.sky.formats.readback import Reread, whole_reread
+from galmorph.sky.formats.readback import ReadWhole
 from galmorph.sky.formats.yaml_text import check_yaml
 
 __all__ = ["Ecsv"]
@@ -59,12 +58,17 @@ def _suits_pandas(path: Path) -> bool:
         head = list(itertools.takewhile(lambda line: line.startswith("#"), stream))
         delimiter = "," if any(_COMMA.match(line) for line in head) else " "
         stream.seek(0)
-        rows = (line for line in stream if not line.startswith("#"))
-        if any("#" in line and "#" in _QUOTED.sub("", line) for line in rows):
-            return False
-        stream.seek(0)
-        rows = (line for line in stream if not line.startswith("#"))
-        return len({len(row) for row in csv.reader(rows, delimiter=delimiter) if row}) <= 1
+        rows = csv.reader(_without_comments(stream), delimiter=delimiter)
+        return len({len(row) for row in rows if row}) <= 1
+
+
+def _without_comments(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of rows; ValueError where one has a hash outside quotes."""
+    for line in lines:
+        if not line.startswith("#"):
+            if "#" in line and "#" in _QUOTED.sub("", line):
+                raise ValueError("a hash outside quotes")
+            yield line
 
 
 def _is_simple(column: Any) -> bool:
@@ -85,7 +89,7 @@ def _quoted(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"' if _TO_QUOTE.search(cell) else cell
 
 
-class Ecsv:
+class Ecsv(ReadWhole):
     """Enhanced character-separated values."""
 
     name = "ecsv"
@@ -130,16 +134,3 @@ class Ecsv:
         """Leave it to `write`, which writes numbers with all their digits."""
         del source, hdu, columns, provenance, path
         return False
-
-    def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
-        """Read it whole."""
-        del hdu
-        return whole_reread(self.read(path, None)[0], rows, columns)
-
-    def spelt(self, text: str) -> str:
-        """Return it as it is."""
-        return text
-
-    def spelt_name(self, name: str) -> str:
-        """Return it as it is."""
-        return name

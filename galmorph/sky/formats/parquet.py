@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 from astropy import table as apt
 from astropy.table import meta as apt_meta
@@ -18,7 +17,7 @@ from galmorph.errors import CatalogError
 from galmorph.sky.formats.column import Column, Provenance, free_keyword, parsed_unit, ucd_of
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import plain, unit_text
-from galmorph.sky.formats.readback import Reread, whole_reread
+from galmorph.sky.formats.readback import ReadWhole
 from galmorph.sky.formats.votable import described_fields, extended_document, header_document
 from galmorph.sky.formats.yaml_text import check_yaml
 
@@ -29,7 +28,7 @@ _VERSION = b"IVOA.VOTable-Parquet.version"
 _CONTENT = b"IVOA.VOTable-Parquet.content"
 
 
-class Parquet:
+class Parquet(ReadWhole):
     """Apache Parquet; units, descriptions and UCDs are metadata of the fields."""
 
     name = "parquet"
@@ -84,19 +83,6 @@ class Parquet:
             schema = schema.with_metadata(noted)
             _copy_groups(file, [a for _, a in fields], schema, path)
         return True
-
-    def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
-        """Read it whole."""
-        del hdu
-        return whole_reread(self.read(path, None)[0], rows, columns)
-
-    def spelt(self, text: str) -> str:
-        """Return it as it is."""
-        return text
-
-    def spelt_name(self, name: str) -> str:
-        """Return it as it is."""
-        return name
 
 
 def _arrow() -> Any:

@@ -6,8 +6,10 @@ its name: the number of its rows, the names of its columns, cells of every colum
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +20,7 @@ from galmorph.errors import OutputError
 from galmorph.sky.formats.column import Column
 from galmorph.sky.formats.plain import as_text, plain
 
-__all__ = ["Reread", "check_reread", "sample_rows", "telling_rows", "whole_reread"]
+__all__ = ["ReadWhole", "Reread", "check_reread", "sample_rows", "telling_rows", "whole_reread"]
 
 # Writers fill pieces of so many rows: where one ends and the next begins, rows are looked at.
 _BORDERS = 4096
@@ -55,6 +57,27 @@ class Reread:
     rows: int
     sample: apt.Table
     added: dict[str, Any]
+
+
+class ReadWhole(ABC):
+    """A format that holds any letters, and whose files are read back as a whole."""
+
+    @abstractmethod
+    def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
+        """Read the only table of a file."""
+
+    def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
+        """Read it whole."""
+        del hdu
+        return whole_reread(self.read(path, None)[0], rows, columns)
+
+    def spelt(self, text: str) -> str:
+        """Return it as it is."""
+        return text
+
+    def spelt_name(self, name: str) -> str:
+        """Return it as it is."""
+        return name
 
 
 def sample_rows(count: int) -> npt.NDArray[np.int64]:

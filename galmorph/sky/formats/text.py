@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from astropy import table as apt
 
 from galmorph.errors import CatalogError
@@ -18,7 +17,7 @@ from galmorph.sky.formats.column import Column, Provenance
 from galmorph.sky.formats.lines import Layout, Record, layout_of, opened, records
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import cells_text, plain, settled
-from galmorph.sky.formats.readback import Reread, whole_reread
+from galmorph.sky.formats.readback import ReadWhole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +35,7 @@ MOST_COLUMNS = 10_000
 _ROWS = 16384
 
 
-class Text:
+class Text(ReadWhole):
     """Delimited text; commas on output, tabs for ``.tsv``."""
 
     name = "csv"
@@ -93,19 +92,6 @@ class Text:
         if layout.delimiter == _delimiter(path):
             return _extend(source, layout, columns, path)
         return _rewrite(source, layout, columns, path)
-
-    def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
-        """Read it whole."""
-        del hdu
-        return whole_reread(self.read(path, None)[0], rows, columns)
-
-    def spelt(self, text: str) -> str:
-        """Return it as it is."""
-        return text
-
-    def spelt_name(self, name: str) -> str:
-        """Return it as it is."""
-        return name
 
 
 def typed(cells: pd.Series[str], name: str) -> apt.Column:
