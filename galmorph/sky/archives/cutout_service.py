@@ -26,6 +26,7 @@ from galmorph.sky.archives.tangent_planes import DoubleArray, IntArray, TangentP
 from galmorph.sky.boundary import boundary
 from galmorph.sky.catalog import Catalog, reals
 from galmorph.sky.cutout import Cutout
+from galmorph.sky.images.grid import are_on_sky
 from galmorph.sky.images.jpeg import JpegSource
 from galmorph.sky.images.source import Located, nowhere
 from galmorph.sky.remote import Cache, Client, default_cache, fetch
@@ -78,7 +79,7 @@ class CutoutService(JpegSource):
     def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
         """Find the picture whose middle is nearest to each position; none where it does not reach it."""
         ra, dec = np.ravel(ra_deg).astype(np.float64), np.ravel(dec_deg).astype(np.float64)
-        located, rows = nowhere(len(ra)), np.flatnonzero(_are_on_sky(ra, dec))
+        located, rows = nowhere(len(ra)), np.flatnonzero(are_on_sky(ra, dec))
         if not len(self._planes_on_sky) or not len(rows):
             return located
         picture = self._nearest(ra[rows], dec[rows])
@@ -190,15 +191,10 @@ def _arcsec(column: object) -> DoubleArray:
 def _planes(catalog: Catalog, sizes: _Sizes) -> TangentPlanes:
     """Make one plane for each distinct position, in the order of the rows."""
     ra, dec = np.round(catalog.ra_deg % 360.0, _DECIMALS) % 360.0, np.round(catalog.dec_deg, _DECIMALS)
-    rows = np.flatnonzero(_are_on_sky(ra, dec))
+    rows = np.flatnonzero(are_on_sky(ra, dec))
     _, first = np.unique(np.stack([ra[rows], dec[rows]], axis=1), axis=0, return_index=True)
     kept = rows[np.sort(first)]
     return TangentPlanes(ra[kept], dec[kept], sizes.scale_arcsec[kept], sizes.side_px[kept])
-
-
-def _are_on_sky(ra: DoubleArray, dec: DoubleArray) -> npt.NDArray[np.bool_]:
-    with np.errstate(invalid="ignore"):
-        return np.isfinite(ra) & (np.abs(dec) <= 90.0)
 
 
 class _DrawnPictures:

@@ -22,6 +22,7 @@ from galmorph.errors import ArchiveError, SurveyError
 from galmorph.sky.archives.partly_fetched import PartlyFetched
 from galmorph.sky.boundary import boundary
 from galmorph.sky.catalog import Catalog
+from galmorph.sky.images.grid import are_on_sky
 from galmorph.sky.images.opening import band_names, open_images
 from galmorph.sky.images.source import ImageSource
 from galmorph.sky.remote import Cache, Client, default_cache, fetch
@@ -94,8 +95,7 @@ def _objects(archive: FrameArchive, catalog: Catalog, client: Client, cache: Cac
     from galmorph.sky.archives.sdss_query import objects_near  # noqa: PLC0415 - astroquery: a second, and an extra
 
     ra, dec = catalog.ra_deg % 360.0, catalog.dec_deg
-    with np.errstate(invalid="ignore"):
-        rows = np.flatnonzero(np.isfinite(ra) & (np.abs(dec) <= 90.0))
+    rows = np.flatnonzero(are_on_sky(ra, dec))
     if not len(rows):
         return Table({"ra": []})
     cells = np.stack([ra[rows] * np.cos(np.radians(dec[rows])), dec[rows]], axis=1) // _CELL_DEG

@@ -11,6 +11,7 @@ from astropy.coordinates import SkyCoord
 
 from galmorph.errors import ArchiveError, ImageError
 from galmorph.sky.cutout import Cutout
+from galmorph.sky.images.grid import are_on_sky
 from galmorph.sky.images.source import DoubleArray, ImageSource, Located, source_html
 
 __all__ = ["PartlyFetched"]
@@ -52,8 +53,7 @@ class PartlyFetched:
         """Find the tile that covers each sky position; the last one where it would be missing."""
         where = self._source.locate(ra_deg, dec_deg)
         ra, dec = np.ravel(ra_deg), np.ravel(dec_deg)
-        with np.errstate(invalid="ignore"):
-            rows = np.flatnonzero((where.tile < 0) & np.isfinite(ra) & (np.abs(dec) <= 90.0))
+        rows = np.flatnonzero((where.tile < 0) & are_on_sky(ra, dec))
         if not len(rows):
             return where
         _, distance, _ = SkyCoord(ra[rows], dec[rows], unit="deg").match_to_catalog_sky(self._missing)

@@ -49,7 +49,7 @@ def survey_at(band: str, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Surve
     counts: dict[str, int] = {}
     for survey in map(load_survey, survey_names()):
         if (of_band := _band(survey, band)) is not None:
-            inside = _inside(_published(survey, of_band), of_band, ra_deg, dec_deg)
+            inside = _inside(_with_mosaic(survey.fields, of_band), of_band, ra_deg, dec_deg)
             counts[survey.name] = int(inside.any(axis=0).sum())
     best = [name for name, n in counts.items() if n == max(counts.values()) and n > 0]
     if len(best) == 1:
@@ -78,7 +78,7 @@ def fields_of(
         If the survey publishes no such mosaics, or none of them is anywhere near.
     """
     named = survey.fields if name is None else (survey.field(name),)
-    fields = [field for field in named if band.name in field.mosaics]
+    fields = _with_mosaic(named, band)
     if not fields:
         what = f"survey '{survey.name}'" if name is None else f"field '{name}' of survey '{survey.name}'"
         raise SurveyError(f"{what} has no mosaics of {band.name} that can be fetched: give the images with --image")
@@ -157,8 +157,8 @@ def _band(survey: Survey, name: str) -> Band | None:
         return None
 
 
-def _published(survey: Survey, band: Band) -> list[Field]:
-    return [field for field in survey.fields if band.name in field.mosaics]
+def _with_mosaic(fields: Sequence[Field], band: Band) -> list[Field]:
+    return [field for field in fields if band.name in field.mosaics]
 
 
 def _inside(

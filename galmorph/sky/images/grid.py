@@ -22,7 +22,7 @@ from galmorph.errors import ImageError
 from galmorph.sky.boundary import boundary
 from galmorph.sky.images.extension import text_card
 
-__all__ = ["SkyGrid", "sky_grid", "unit_vectors"]
+__all__ = ["SkyGrid", "are_on_sky", "sky_grid", "unit_vectors"]
 
 DoubleArray = npt.NDArray[np.float64]
 
@@ -324,6 +324,12 @@ def _without_sip(header: fits.Header) -> fits.Header:
     for card in ctypes:
         cleaned[card] = str(text_card(header, card)).strip().removesuffix("-SIP")
     return cleaned
+
+
+def are_on_sky(ra_deg: DoubleArray, dec_deg: DoubleArray) -> npt.NDArray[np.bool_]:
+    """Tell which are positions, (N,): finite, and not beyond the poles."""
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(ra_deg) & (np.abs(dec_deg) <= 90.0)
 
 
 def unit_vectors(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> DoubleArray:

@@ -124,14 +124,7 @@ class Client:
         self._pool = urllib3.PoolManager(maxsize=self.manners.connections, headers={"User-Agent": USER_AGENT})
 
     @contextmanager
-    def get(
-        self,
-        url: str,
-        headers: Mapping[str, str] | None = None,
-        *,
-        attempts: int | None = None,
-        form: Form | None = None,
-    ) -> Iterator[Reply]:
+    def get(self, url: str, headers: Mapping[str, str] | None = None, *, form: Form | None = None) -> Iterator[Reply]:
         """Ask for a file; the answer is read within the block.
 
         Parameters
@@ -140,8 +133,6 @@ class Client:
             Its address.
         headers
             More of the request, such as ``Range``.
-        attempts
-            Instead of the client's.
         form
             What is asked, where that is sent along; it is sent to this address only, wherever the host redirects to.
 
@@ -155,7 +146,7 @@ class Client:
             raise ArchiveError(f"{url} is not in the cache: expected it there, being offline; fetch it first")
         host = self._host(url)
         with host.places:
-            response = self._asked(url, dict(headers or {}), attempts or self.manners.attempts, form)
+            response = self._asked(url, dict(headers or {}), form)
             try:
                 names = {name.lower(): value for name, value in response.headers.items()}
                 yield Reply(response.url or url, response.status, names, self._body(url, response))
@@ -168,11 +159,12 @@ class Client:
         with self._lock:
             return self._hosts.setdefault(name, _Host(threading.Semaphore(self.manners.connections)))
 
-    def _asked(self, url: str, headers: dict[str, str], attempts: int, form: Form | None) -> urllib3.BaseHTTPResponse:
+    def _asked(self, url: str, headers: dict[str, str], form: Form | None) -> urllib3.BaseHTTPResponse:
         """Ask until there is an answer; a host that just was given up is not asked for a while."""
         host = self._host(url)
         if time.monotonic() < host.rests_until_s:
             raise ArchiveError(f"{url} was not asked for: its host did not answer a moment ago; try again later")
+        attempts = self.manners.attempts
         for attempt in range(1, attempts + 1):
             try:
                 return self._followed(url, headers, form)
