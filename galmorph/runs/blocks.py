@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import sep
 
-from galmorph.errors import ImageError
+from galmorph.errors import ArchiveError, ImageError
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.stamps.background import clipped_sky
@@ -68,6 +68,11 @@ class Blocks:
 
         That is so where the cutout is larger than the margin, wherever in the block it lies; where another object may
         be meant; and where some other part of the block cannot be read.
+
+        Raises
+        ------
+        ArchiveError
+            If a part of the block was not fetched, which may be there when it is asked for again.
         """
         if half_px > MARGIN_PX:
             return None
@@ -96,6 +101,8 @@ class Blocks:
         half = BLOCK_PX // 2 + MARGIN_PX
         try:
             block = self.images.cutout(tile, column * BLOCK_PX + middle, row * BLOCK_PX + middle, half)
+        except ArchiveError:
+            raise  # a row's answer does not depend on what an archive had to say at the moment
         except (ImageError, OSError) as error:
             log.debug("block %s: %s", key, error)
             return None

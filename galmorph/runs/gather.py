@@ -27,6 +27,8 @@ from galmorph.stamps.segment import Segmentation, usable_pixels
 from galmorph.stamps.views import ONE
 
 __all__ = [
+    "FIRST_HALF_PX",
+    "LARGEST_HALF_PX",
     "Galaxy",
     "Gathering",
     "galaxies",
@@ -41,8 +43,10 @@ __all__ = [
 log = logging.getLogger(__name__)
 IntArray = npt.NDArray[np.intp]
 
-_FIRST_HALF_PX = 64
-_LARGEST_HALF_PX = 256
+FIRST_HALF_PX = 64
+"""Half-width of the first cutout about a row."""
+LARGEST_HALF_PX = 256
+"""Half-width of the largest one; those between are twice as wide each."""
 # The sky must be seen beside the galaxy: in a cutout of 1.5 Petrosian radii the wings of an exponential disk raise the
 # sky so much that its radius comes out 6 % too small and its S/N four times; at 3 radii the radius is 1 % too small.
 _ROOM_RPET = 3.0
@@ -213,22 +217,24 @@ def _one(gathering: Gathering, row: int) -> Galaxy:
 
 def _measured(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galaxy:
     """Measure a row on the smallest cutout that leaves room for its sky."""
-    images, half = gathering.images, _FIRST_HALF_PX
+    images, half = gathering.images, FIRST_HALF_PX
     while True:
         try:
             cutout = images.cutout(tile, x, y, half)
+            blank = _blank(cutout)
+            segmentation = None if blank else _segmentation(gathering, cutout, half)
         except (ImageError, OSError) as error:
             log.debug("row %d: %s", row, error)
             return Galaxy(row, Flag.FETCH_FAILED)
-        if blank := _blank(cutout):
+        if blank:
             return Galaxy(row, Flag.NO_IMAGE | blank, cutout)
-        measured = _measure(gathering, cutout, _segmentation(gathering, cutout, half))
+        measured = _measure(gathering, cutout, segmentation)
         if Flag.NO_SOURCE in measured.flags and cutout.labels is None and gathering.blocks is not None:
             # The sky of a whole block is less exact than the sky about one row, and hides the faintest.
             measured = _measure(gathering, cutout, None)
         if not images.has_edges or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET):
             return Galaxy(row, measured.flags, cutout, measured)
-        if half >= _LARGEST_HALF_PX:
+        if half >= LARGEST_HALF_PX:
             limit = Flag(0) if _fits(measured, half, gathering.half_width_rpet) else Flag.CUTOUT_LIMIT
             return Galaxy(row, measured.flags | limit, cutout, measured)
         half *= 2

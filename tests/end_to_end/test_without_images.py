@@ -70,8 +70,9 @@ def test_what_was_fetched_serves_offline(archive):
     assert archive.requests == []
 
 
-def test_rows_whose_pixels_cannot_be_had_are_flagged_and_the_others_go_on(archive, tmp_path):
-    """The archive breaks down between two galaxies of a large mosaic: neither row is lost."""
+@pytest.fixture
+def large(archive, tmp_path):
+    """Two galaxies far from each other on a mosaic that is not read as a whole; return their table and the survey."""
     side = 2400
     pixels = np.random.default_rng(1).normal(0, 0.01, (side, side)).astype(np.float32)
     header = small_sky.header()
@@ -82,10 +83,19 @@ def test_rows_whose_pixels_cannot_be_had_are_flagged_and_the_others_go_on(archiv
     fits.writeto(tmp_path / "large.fits", pixels, header)
     ra, dec = WCS(header).all_pix2world(places[:, 0], places[:, 1], 0)
     archive.files["/drz.fits"] = tmp_path / "large.fits"
-    survey = survey_at_the(archive, ra_deg=215.0, dec_deg=52.9, weights={})
+    return Table({"ra": ra, "dec": dec}), survey_at_the(archive, ra_deg=215.0, dec_deg=52.9, weights={})
+
+
+@pytest.mark.parametrize("detect", ["blocks", "cutouts"])
+def test_rows_whose_pixels_cannot_be_had_are_flagged_and_the_others_go_on(archive, large, tmp_path, detect):
+    """The archive breaks down between two galaxies of a large mosaic: neither row is lost.
+
+    Nor does one get other values because only a part of its block is there.
+    """
+    table, survey = large
 
     def measured():
-        return galmorph.measure(Table({"ra": ra, "dec": dec}), survey=survey, band="H", detect="cutouts")
+        return galmorph.measure(table, survey=survey, band="H", detect=detect)
 
     whole = measured()
     assert not np.any(np.asarray(whole["gm_flags"]) & int(Flag.FETCH_FAILED))

@@ -11,14 +11,20 @@ from galmorph.sky.archives.tile_archive import open_mosaics
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images.opening import band_names
 from galmorph.sky.images.source import ImageSource
-from galmorph.sky.remote import Client
+from galmorph.sky.remote import Cache, Client
 from galmorph.sky.survey import COLOUR, Survey
 
 __all__ = ["open_published"]
 
 
 def open_published(
-    survey: Survey, band: str, catalog: Catalog, *, field: str | None = None, client: Client | None = None
+    survey: Survey,
+    band: str,
+    catalog: Catalog,
+    *,
+    field: str | None = None,
+    client: Client | None = None,
+    cache: Cache | None = None,
 ) -> ImageSource:
     """Open the images that a survey publishes of a band where the rows of a catalogue are.
 
@@ -30,8 +36,8 @@ def open_published(
         Rows with sky positions.
     field
         The only field whose mosaics are looked at.
-    client
-        Who asks; by default a polite one.
+    client, cache
+        Who asks, and where files are kept; by default a polite one and the user's cache.
 
     Raises
     ------
@@ -42,11 +48,11 @@ def open_published(
     """
     names, are_pictures = band_names(survey, band), band.strip().upper() == COLOUR
     if len(names) == 1 and survey.frames is None:
-        return open_mosaics(survey, band, catalog.ra_deg, catalog.dec_deg, field=field, client=client)
+        return open_mosaics(survey, band, catalog.ra_deg, catalog.dec_deg, field=field, client=client, cache=cache)
     if field is not None:
         raise SurveyError(
             f"field '{field}' was given for images of survey '{survey.name}', which are found by the rows alone: leave "
             "it out"
         )
     open_them = partial(open_pictures, survey) if are_pictures else partial(open_frames, survey, band)
-    return open_them(catalog, client=client)
+    return open_them(catalog, client=client, cache=cache)

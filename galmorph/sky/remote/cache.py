@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -90,10 +90,13 @@ class Cache:
         Where they are.
     most_bytes
         Room that they may take together; those that were not used for longest are removed first.
+    behind
+        Another cache, whose files are copied rather than fetched again.
     """
 
     folder: Path
     most_bytes: int = int(_DEFAULT_GB * 1e9)
+    behind: Cache | None = None
     _unseen: list[int] = field(default_factory=list, repr=False, compare=False)
 
     def entry(self, url: str) -> CacheEntry:
@@ -156,15 +159,39 @@ class Cache:
         ]
         return sorted(entries, key=lambda entry: entry.used_s)
 
+    def other(self, entry: CacheEntry) -> CacheEntry | None:
+        """Return the entry of the same address in the cache behind; None where there is no such cache."""
+        return None if self.behind is None else self.behind.entry(entry.url)
+
+    def copy(self, other: CacheEntry, entry: CacheEntry) -> None:
+        """Copy the whole file of the cache behind.
+
+        Raises
+        ------
+        ArchiveError
+            If the cache cannot be written.
+        """
+        with self._writing(entry):
+            temporary = entry.path.with_name(entry.path.name + ".part")
+            shutil.copyfile(other.path, temporary)
+            self.note(replace(other, path=entry.path))
+            temporary.replace(entry.path)
+
     def remove(self, entry: CacheEntry) -> None:
         """Forget an entry; whoever has it open keeps it."""
+        # First, so that it is never there without what says which pieces of it are.
+        entry.path.unlink(missing_ok=True)
         shutil.rmtree(entry.path.parent, ignore_errors=True)
         with suppress(OSError):
             entry.path.parent.parent.rmdir()
 
-    def added(self, entry: CacheEntry) -> None:
-        """Make room for an entry; for small ones only now and then, since looking at all takes time."""
-        self._unseen.append(entry.bytes)
+    def added(self, entry: CacheEntry, size: int | None = None) -> None:
+        """Make room for an entry, or for so many bytes more of it.
+
+        For small ones only now and then, since looking at all takes time.
+        """
+        _used_now(entry.path.parent)
+        self._unseen.append(entry.bytes if size is None else size)
         if len(self._unseen) == 1 or sum(self._unseen) > _UNSEEN * self.most_bytes:
             self._unseen[:] = [0]
             self.make_room(keep=entry)

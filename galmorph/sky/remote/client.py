@@ -7,6 +7,7 @@ redirects to, but never by plain HTTP where HTTPS was asked for.
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -23,6 +24,8 @@ import galmorph
 from galmorph.errors import ArchiveError, BrokenReplyError, BusyHostError
 
 __all__ = ["Client", "Form", "Manners", "Reply", "if_same"]
+
+log = logging.getLogger(__name__)
 
 USER_AGENT = f"galmorph/{galmorph.__version__} (morphologies of galaxies; urllib3/{version('urllib3')})"
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -51,7 +54,10 @@ class Manners:
     longest_wait_s
         Longest time between attempts. A host that asks for a longer one is left alone.
     rest_s
-        How long a host is not asked at all after it was given up, so that the rows of a catalogue do not each wait.
+        How long a host is not asked at all after it was given up, so that the rows of a catalogue do not each wait: as
+        long as it asks for, at least so long, and twice as long each time that it is given up again.
+    longest_rest_s
+        At most, unless it asks for more.
     least_bytes_per_s
         Replies slower than this over `timeout_s` are given up.
     """
@@ -62,6 +68,7 @@ class Manners:
     attempts: int = 5
     longest_wait_s: float = 120.0
     rest_s: float = 60.0
+    longest_rest_s: float = 900.0
     least_bytes_per_s: float = 1024.0
 
 
@@ -95,6 +102,7 @@ class _Host:
     lock: threading.Lock = field(default_factory=threading.Lock)
     next_s: float = 0.0
     rests_until_s: float = 0.0
+    times_given_up: int = 0
 
     def wait(self, interval_s: float) -> None:
         """Wait for the next turn."""
@@ -103,6 +111,19 @@ class _Host:
             turn = max(self.next_s, now)
             self.next_s = turn + interval_s
         time.sleep(turn - now)
+
+    @property
+    def rest_s(self) -> float:
+        """How long it is not asked from now on."""
+        return max(self.rests_until_s - time.monotonic(), 0.0)
+
+    def give_up(self, manners: Manners, wait_s: float) -> None:
+        """Ask for nothing for a while; threads that give it up together do so once."""
+        if self.rest_s > 0:
+            return
+        usual = min(manners.rest_s * 2.0**self.times_given_up, manners.longest_rest_s)
+        self.rests_until_s = time.monotonic() + max(wait_s, usual)
+        self.times_given_up += 1
 
 
 class Client:
@@ -155,30 +176,42 @@ class Client:
                 response.release_conn()
 
     def _host(self, url: str) -> _Host:
-        name = urlsplit(url).netloc
+        name = _host_name(url)
         with self._lock:
             return self._hosts.setdefault(name, _Host(threading.Semaphore(self.manners.connections)))
 
     def _asked(self, url: str, headers: dict[str, str], form: Form | None) -> urllib3.BaseHTTPResponse:
         """Ask until there is an answer; a host that just was given up is not asked for a while."""
         host = self._host(url)
-        if time.monotonic() < host.rests_until_s:
-            raise ArchiveError(f"{url} was not asked for: its host did not answer a moment ago; try again later")
+        if (rest_s := host.rest_s) > 0:
+            raise ArchiveError(
+                f"{url} was not asked for: its host did not answer a moment ago, and rests for {rest_s:.0f} s more; "
+                "try again then"
+            )
         attempts = self.manners.attempts
         for attempt in range(1, attempts + 1):
             try:
-                return self._followed(url, headers, form)
+                response = self._followed(url, headers, form)
             except BusyHostError as reason:
                 wait_s = reason.wait_s or _backoff_s(attempt, self.manners.longest_wait_s)
                 if attempt == attempts or wait_s > self.manners.longest_wait_s:
-                    host.rests_until_s = time.monotonic() + self.manners.rest_s
-                    patience = f", asking for {wait_s:.0f} s of patience" if reason.wait_s else ""
-                    raise ArchiveError(
-                        f"{url} does not answer ({reason}{patience}; {attempt} of {attempts} attempts): expected a "
-                        "file; try again later"
-                    ) from reason
+                    raise self._given_up(url, reason, attempt) from reason
                 time.sleep(wait_s)
+            else:
+                host.times_given_up = 0
+                return response
         raise ArchiveError(f"{url}: expected at least one attempt")
+
+    def _given_up(self, url: str, reason: BusyHostError, attempt: int) -> ArchiveError:
+        """Let a host rest that does not answer, and say so."""
+        host = self._host(url)
+        host.give_up(self.manners, reason.wait_s)
+        patience = f", asking for {reason.wait_s:.0f} s of patience" if reason.wait_s else ""
+        log.warning("%s does not answer (%s%s): asked again in %.0f s", _host_name(url), reason, patience, host.rest_s)
+        return ArchiveError(
+            f"{url} does not answer ({reason}{patience}; {attempt} of {self.manners.attempts} attempts): expected a "
+            "file; try again later"
+        )
 
     def _followed(self, url: str, headers: dict[str, str], form: Form | None) -> urllib3.BaseHTTPResponse:
         """Ask once, wherever the host sends one."""
@@ -235,6 +268,10 @@ class Client:
                     began, since = time.monotonic(), 0
         except HTTPError as error:
             raise BrokenReplyError(f"{url} stopped ({_reason(error)}): expected all of it; try again") from error
+
+
+def _host_name(url: str) -> str:
+    return urlsplit(url).netloc
 
 
 def if_same(version: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import threading
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -57,12 +58,17 @@ class PartialFile:
         Where it is.
     client
         Who fetches what is missing.
+    cache
+        What makes room for it as it grows; None for nothing.
     """
 
-    def __init__(self, path: Path, client: Client) -> None:
-        self.path, self.client = path, client
+    def __init__(self, path: Path, client: Client, cache: Cache | None = None) -> None:
+        self.path, self.client, self.cache = path, client, cache
         self._lock = threading.Lock()
         self._origin = _read_origin(parts_of(path))
+        # Held open: whoever removes it from the cache takes nothing away from who reads it.
+        self._files = [] if self._origin is None else [_descriptor(path), _descriptor(parts_of(path))]
+        self._close = weakref.finalize(self, _close_all, self._files)
 
     @classmethod
     def open(cls, url: str, client: Client, cache: Cache) -> PartialFile:
@@ -76,10 +82,10 @@ class PartialFile:
         entry = cache.entry(url)
         if not entry.path.exists():
             with cache.lock(entry):
-                if not entry.path.exists():
+                if not entry.path.exists() and not _borrow(entry, cache):
                     _begin(entry, client, cache)
             cache.make_room(keep=entry)
-        return _known(entry.path, client)
+        return _known(entry.path, client, cache)
 
     @property
     def is_whole(self) -> bool:
@@ -87,10 +93,33 @@ class PartialFile:
         return self._origin is None
 
     @property
+    def is_current(self) -> bool:
+        """Whether it is still the file at its path, not one that was removed there or begun again."""
+        try:
+            there = parts_of(self.path).stat()
+        except OSError:
+            return self._origin is None
+        return self._origin is not None and os.path.samestat(there, os.fstat(self._files[1]))
+
+    @property
+    def pieces(self) -> BoolArray | None:
+        """Which pieces are here, (N,); None for a file that is whole."""
+        return None if self._origin is None else self._pieces()
+
+    @property
     def missing_bytes(self) -> int:
         """How much is not here yet, to a piece."""
         missing = ~self._pieces() if self._origin is not None else np.zeros(0, bool)
         return int(missing.sum()) * PIECE_BYTES
+
+    def bytes_to_fetch(self, ranges: Sequence[tuple[int, int]]) -> int:
+        """Tell how many bytes would be asked for if some ranges of bytes were needed."""
+        if self._origin is None:
+            return 0
+        missing = _covering(ranges, self._count()) & ~self._pieces()
+        size = self._origin.size
+        requests = _requests(missing) if missing.any() else []
+        return sum(min(last * PIECE_BYTES, size) - first * PIECE_BYTES for first, last in requests)
 
     def need(self, start: int, end: int) -> None:
         """Fetch what is missing of bytes ``[start, end)``.
@@ -116,6 +145,7 @@ class PartialFile:
             missing = _covering(ranges, self._count()) & ~self._pieces()
             if missing.any():
                 self._fetch(_requests(missing))
+                self._tell_growth(int(missing.sum()) * PIECE_BYTES)
             self._settle()
 
     def fetch_rest(self, progress: Progress = silent) -> Path:
@@ -137,13 +167,13 @@ class PartialFile:
         return -(-self._origin.size // PIECE_BYTES) if self._origin is not None else 0
 
     def _pieces(self) -> BoolArray:
-        """Tell which pieces are here, (N,), other processes' included."""
-        try:
-            with parts_of(self.path).open("rb") as file:
-                file.seek(_HEADER_BYTES)
-                return np.asarray(np.frombuffer(file.read(self._count()), np.uint8) != 0)
-        except FileNotFoundError:  # another process has fetched the last one
-            return np.ones(self._count(), bool)
+        """Tell which pieces are here, (N,), those that other processes fetched included."""
+        stored = os.pread(self._files[1], self._count(), _HEADER_BYTES)
+        return np.asarray(np.frombuffer(stored, np.uint8) != 0)
+
+    def _tell_growth(self, size: int) -> None:
+        if self.cache is not None and self._origin is not None:
+            self.cache.added(CacheEntry(self._origin.url, self.path), size)
 
     def _fetch(self, requests: Sequence[tuple[int, int]]) -> None:
         with ThreadPoolExecutor(self.client.manners.connections) as pool:
@@ -167,21 +197,22 @@ class PartialFile:
 
     def _write(self, reply: Reply, at: int, end: int) -> int:
         """Write what comes as far as it goes, and note every piece that is complete; return up to where."""
-        start = at
-        with self.path.open("r+b") as file, parts_of(self.path).open("r+b") as parts:
-            with suppress(BrokenReplyError):  # it broke off; whoever asked goes on from there
-                for piece in reply.body:
-                    at += os.pwrite(file.fileno(), piece[: end - at], at)
-            at -= at % PIECE_BYTES if at < end else 0
-            first, last = start // PIECE_BYTES, -(-at // PIECE_BYTES)
-            os.pwrite(parts.fileno(), b"\x01" * max(last - first, 0), _HEADER_BYTES + first)
+        start, (file, parts) = at, self._files
+        with suppress(BrokenReplyError):  # it broke off; whoever asked goes on from there
+            for piece in reply.body:
+                at += os.pwrite(file, piece[: end - at], at)
+        at -= at % PIECE_BYTES if at < end else 0
+        first, last = start // PIECE_BYTES, -(-at // PIECE_BYTES)
+        os.pwrite(parts, b"\x01" * max(last - first, 0), _HEADER_BYTES + first)
         return at
 
     def _settle(self) -> None:
         """Let it be a file like any other once all pieces are here."""
         if bool(self._pieces().all()):
-            parts_of(self.path).unlink(missing_ok=True)
+            if self.is_current and os.access(self.path.parent, os.W_OK):
+                parts_of(self.path).unlink(missing_ok=True)
             self._origin = None
+            self._close()
 
 
 class PartialReader(io.RawIOBase):
@@ -225,31 +256,69 @@ class PartialReader(io.RawIOBase):
         super().close()
 
 
-_FILES: dict[tuple[str, bool], PartialFile] = {}
+_FILES: dict[str, PartialFile] = {}
 _GUARD = threading.Lock()
 
 
-def _known(path: Path, client: Client) -> PartialFile:
-    """Return one object for one file, so that threads of this process wait for each other."""
+def _known(path: Path, client: Client, cache: Cache | None = None) -> PartialFile:
+    """Return one object for one file, so that threads of this process wait for each other; the last client asks."""
     with _GUARD:
-        file = _FILES.get((str(path), client.offline))
-        if file is None or (file.is_whole and parts_of(path).exists()):  # it was removed and begun again
-            file = _FILES[str(path), client.offline] = PartialFile(path, client)
+        file = _FILES.get(str(path))
+        if file is None or not file.is_current:
+            file = _FILES[str(path)] = PartialFile(path, client)
+        file.client, file.cache = client, cache or file.cache
         return file
 
 
 def partial_at(path: Path) -> PartialFile | None:
-    """Return the partial file at a path; None where the file is whole, or lies outside the user's cache.
+    """Return the partial file at a path; None where the file is whole, or is none of a cache that is in use.
 
     Nothing is fetched because of what lies beside a file elsewhere.
     """
     if not parts_of(path).exists():
         return None
     with _GUARD:
-        files = [_FILES.get((str(path), offline)) for offline in (True, False)]
-    if file := next((file for file in files if file is not None and not file.is_whole), None):
+        file = _FILES.get(str(path))
+    if file is not None and file.is_current:
         return file
     return _known(path, Client()) if path.is_relative_to(default_cache().folder) else None
+
+
+def _descriptor(path: Path) -> int:
+    """Open a file to be changed, or only to be read where that is all that may be."""
+    return os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
+
+
+def _close_all(files: list[int]) -> None:
+    while files:
+        os.close(files.pop())
+
+
+def _borrow(entry: CacheEntry, cache: Cache) -> bool:
+    """Take over what lies in the cache behind, whole or in pieces; tell whether there is something."""
+    other = cache.other(entry)
+    if other is None or not other.path.exists():
+        return False
+    pieces = PartialFile(other.path, Client(offline=True)).pieces
+    if pieces is None:
+        cache.copy(other, entry)
+        return True
+    temporary = entry.path.with_name(entry.path.name + ".part")
+    _copy_pieces(other.path, temporary, pieces)
+    with parts_of(other.path).open("rb") as parts:
+        parts_of(entry.path).write_bytes(parts.read(_HEADER_BYTES) + pieces.astype(np.uint8).tobytes())
+    cache.note(replace(other, path=entry.path))
+    temporary.replace(entry.path)
+    return True
+
+
+def _copy_pieces(source: Path, target: Path, pieces: BoolArray) -> None:
+    """Copy pieces, (N,), of a file, and leave holes between them."""
+    with target.open("wb") as file, source.open("rb") as stream:
+        file.truncate(stream.seek(0, io.SEEK_END))
+        for number in np.flatnonzero(pieces).tolist():
+            file.seek(stream.seek(number * PIECE_BYTES))
+            file.write(stream.read(PIECE_BYTES))
 
 
 def _begin(entry: CacheEntry, client: Client, cache: Cache) -> None:

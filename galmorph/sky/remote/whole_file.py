@@ -48,7 +48,7 @@ def fetch(
     if entry.is_whole:
         return entry.path
     with cache.lock(entry):
-        if entry.is_whole:  # another process was faster
+        if entry.is_whole or _borrowed(entry, cache):  # another process was faster, or another cache has it
             return entry.path
         _fetch_checked(entry, _Question(partial(client.get, url, form=form), client.manners.attempts), cache, check)
     cache.added(entry)
@@ -61,6 +61,15 @@ class _Question:
 
     ask: Callable[[dict[str, str]], AbstractContextManager[Reply]]
     attempts: int
+
+
+def _borrowed(entry: CacheEntry, cache: Cache) -> bool:
+    """Take a file over that lies in the cache behind; tell whether it does."""
+    other = cache.other(entry)
+    if other is None or not other.is_whole:
+        return False
+    cache.copy(other, entry)
+    return True
 
 
 def _digest(form: Form) -> str:

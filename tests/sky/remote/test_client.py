@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 
@@ -71,6 +72,38 @@ def test_it_leaves_a_host_alone_that_asks_for_too_long(archive: Loopback):
     with pytest.raises(ArchiveError, match="3600 s of patience"):
         body(Client(QUICK), f"{archive.base}/a.fits")
     assert len(archive.requests) == 1
+
+
+def test_a_host_that_was_given_up_rests_as_long_as_it_asks_for_and_that_is_said(archive: Loopback, caplog):
+    archive.faults["/a.fits"] = [Fault(429, {"Retry-After": "3600"})]
+    client = Client(QUICK)
+    with pytest.raises(ArchiveError, match="3600 s of patience"):
+        body(client, f"{archive.base}/a.fits")
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert "asking for 3600 s of patience" in told
+    assert "asked again in 3600 s" in told
+    with pytest.raises(ArchiveError, match="rests for 3600 s more"):
+        body(client, f"{archive.base}/b.fits")
+    assert len(archive.requests) == 1
+
+
+def test_a_host_that_is_given_up_again_and_again_rests_longer_until_it_answers(archive: Loopback):
+    archive.faults["/a.fits"] = [Fault(503)] * 3
+    client = Client(dataclasses.replace(QUICK, attempts=1, rest_s=0.2, longest_rest_s=0.5))
+
+    def rest() -> float:
+        """Ask in vain; return for how long the host rests, and let it."""
+        with pytest.raises(ArchiveError, match="does not answer"):
+            body(client, f"{archive.base}/a.fits")
+        ((_, host),) = client._hosts.items()
+        length = host.rest_s
+        time.sleep(length)
+        return length
+
+    assert [rest() for _ in range(3)] == pytest.approx([0.2, 0.4, 0.5], abs=0.05)
+    assert body(client, f"{archive.base}/a.fits")
+    archive.faults["/a.fits"] = [Fault(503)]
+    assert rest() == pytest.approx(0.2, abs=0.05)
 
 
 def test_a_host_that_is_not_there_is_said():

@@ -136,6 +136,73 @@ def test_nothing_is_fetched_because_of_what_lies_beside_a_file_elsewhere(archive
     assert partial_at(tmp_path / "image.fits") is None
 
 
+def test_room_is_made_as_it_grows(archive: Loopback, tmp_path):
+    cache = Cache(tmp_path / "cache", most_bytes=30 * PIECE_BYTES)
+    archive.files["/other.fits"] = CONTENT
+    other, file = (
+        PartialFile.open(f"{archive.base}/{name}.fits", Client(QUICK), cache) for name in ("other", "mosaic")
+    )
+    read(other, 0, 20 * PIECE_BYTES)
+    assert len(cache.entries()) == 2
+    read(file, 0, 20 * PIECE_BYTES)
+    assert [entry.path for entry in cache.entries()] == [file.path], "the one that was not read for longest is gone"
+
+
+def test_one_that_is_removed_while_it_is_read_stays_with_its_reader(archive: Loopback, cache: Cache):
+    """It is neither read as if it were whole, nor mixed up with one that is begun anew."""
+    url = f"{archive.base}/mosaic.fits"
+    file = PartialFile.open(url, Client(QUICK), cache)
+    with PartialReader(file) as reader:
+        cache.remove(cache.entry(url))
+        again = PartialFile.open(url, Client(QUICK), cache)
+        assert again is not file
+        read(again, 30 * PIECE_BYTES, 31 * PIECE_BYTES)
+        for start in (0, 30 * PIECE_BYTES):
+            reader.seek(start)
+            buffer = bytearray(100)
+            reader.readinto(memoryview(buffer))
+            assert buffer == CONTENT[start : start + 100]
+    file.fetch_rest()
+    assert not cache.entry(url).is_whole
+    assert read(again, 0, 100) == CONTENT[:100]
+
+
+@pytest.mark.parametrize("end", [3 * PIECE_BYTES, SIZE])
+def test_what_lies_in_another_cache_is_not_asked_for_again(archive: Loopback, cache: Cache, tmp_path, end):
+    url = f"{archive.base}/mosaic.fits"
+    read(PartialFile.open(url, Client(QUICK), cache), 0, end)
+    archive.requests.clear()
+    copied = PartialFile.open(url, Client(QUICK), Cache(tmp_path / "folder", behind=cache))
+    assert copied.path.is_relative_to(tmp_path / "folder")
+    assert read(copied, 0, end) == CONTENT[:end]
+    assert archive.requests == []
+    assert read(copied, 0, SIZE) == CONTENT
+    assert len(archive.requests) == (end < SIZE)
+
+
+def test_the_last_who_opens_it_says_whether_to_ask(archive: Loopback, cache: Cache):
+    url = f"{archive.base}/mosaic.fits"
+    read(PartialFile.open(url, Client(QUICK), cache), 0, 10)
+    offline = PartialFile.open(url, Client(QUICK, offline=True), cache)
+    with pytest.raises(ArchiveError, match="not in the cache"):
+        read(offline, 20 * PIECE_BYTES, 20 * PIECE_BYTES + 1)
+    PartialFile.open(url, Client(QUICK), cache)
+    assert read(partial_at(offline.path), 20 * PIECE_BYTES, 20 * PIECE_BYTES + 1)
+
+
+def test_it_can_be_read_where_nothing_can_be_written(archive: Loopback, cache: Cache):
+    url = f"{archive.base}/mosaic.fits"
+    path = PartialFile.open(url, Client(QUICK), cache).path
+    read(partial_at(path), 0, 10)
+    for each in (path, parts_of(path), path.parent):
+        each.chmod(0o555)
+    try:
+        file = PartialFile(path, Client(QUICK, offline=True))
+        assert read(file, 0, 10) == CONTENT[:10]
+    finally:
+        path.parent.chmod(0o755)
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, SIZE), st.integers(0, 300_000)), max_size=6))
 def test_requests_cover_what_is_missing_and_little_else(ranges):

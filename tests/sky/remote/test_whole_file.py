@@ -36,6 +36,17 @@ def test_it_is_fetched_once(archive: Loopback, cache: Cache):
     assert len(archive.requests) == 1
 
 
+def test_what_lies_in_another_cache_is_not_asked_for_again(archive: Loopback, cache: Cache, tmp_path):
+    url = f"{archive.base}/frame.fits"
+    path = fetch(url, Client(QUICK), cache)
+    folder = Cache(tmp_path / "folder", behind=cache)
+    copied = fetch(url, Client(QUICK, offline=True), folder)
+    assert copied.read_bytes() == path.read_bytes()
+    assert copied != path
+    assert [entry.url for entry in folder.entries()] == [url]
+    assert len(archive.requests) == 1
+
+
 def test_addresses_that_differ_in_their_query_are_different_files(archive: Loopback, cache: Cache):
     archive.files["/cutout"] = lambda request: request.path.encode()
     paths = [fetch(f"{archive.base}/cutout?ra={ra}", Client(QUICK), cache) for ra in (1, 2)]
