@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlencode
 
 from galmorph.errors import SurveyError, unknown_name
 from galmorph.notebook import html_table
@@ -21,17 +22,21 @@ __all__ = [
     "COLOUR",
     "Band",
     "ColourParams",
+    "CutoutArchive",
     "Field",
     "FrameArchive",
     "JpegStretch",
     "PictureService",
     "Survey",
+    "Way",
     "load_survey",
     "surface_brightness_mjysr",
     "survey_names",
 ]
 
 T = TypeVar("T")
+Way = Literal["auto", "whole", "parts", "cutouts"]
+"""How mosaics are read: downloaded as they are, in parts, through a server that cuts them, or as takes less time."""
 ARCSEC2_SR = (math.pi / 180 / 3600) ** 2
 """Solid angle of a square arcsecond in steradians."""
 _LEAST = 1e-6
@@ -266,6 +271,80 @@ class FrameArchive:
 
 
 @dataclass(frozen=True)
+class CutoutArchive:
+    """A server that cuts images out about any position, as FITS.
+
+    Parameters
+    ----------
+    url
+        Its address.
+    scale_arcsec
+        Pixel scale that is asked for: that of the survey's images.
+    tile_px
+        Width and height of a cutout.
+    margin_px
+        How far from the edges of its cutout a row lies, at least.
+    reference
+        Where this is said.
+    kind
+        How it is asked: ``query`` for ``url?ra=...&dec=...&layer=...&pixscale=...&size=...&bands=...``, as the sky
+        viewer of the Legacy Surveys is; ``zcut`` as that of MAST is, through astroquery.
+    most_px
+        Width of the widest cutout that it gives; of wider ones it cuts the rest off without a word.
+    layer
+        Name of the images at the server.
+    layers
+        Name of a field to that of its images at the server, where they differ.
+    has_weights
+        Whether it gives inverse variances as well, in the same file.
+    remark
+        How its pixels come from those of the survey, for the provenance.
+    """
+
+    url: str
+    scale_arcsec: float
+    tile_px: int
+    margin_px: int
+    reference: str
+    kind: Literal["query", "zcut"] = "query"
+    most_px: int = _MOST_SIDE_PX
+    layer: str = ""
+    layers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    has_weights: bool = False
+    remark: str = "not by us"
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise SurveyError(f"url = '{self.url}', expected one of http or https; correct it")
+        if not 0 < self.scale_arcsec <= _MOST["scale_arcsec"]:
+            raise SurveyError(f"scale_arcsec = {self.scale_arcsec!r}, expected a positive number; correct it")
+        if not 0 < self.tile_px <= min(self.most_px, _MOST_SIDE_PX):
+            most = min(self.most_px, _MOST_SIDE_PX)
+            raise SurveyError(
+                f"tile_px = {self.tile_px}, expected 1 to {most}, which is what the server gives; correct it"
+            )
+        if not 0 <= self.margin_px < self.tile_px / 2:
+            raise SurveyError(f"margin_px = {self.margin_px}, expected less than half of tile_px; correct it")
+
+    @property
+    def step_px(self) -> int:
+        """How far apart the middles of cutouts are."""
+        return self.tile_px - 2 * self.margin_px
+
+    def address(self, ra_deg: float, dec_deg: float, bands: Sequence[str]) -> str:
+        """Return the address of the cutout of some bands about a position."""
+        asked = {
+            "ra": f"{ra_deg:.6f}",
+            "dec": f"{dec_deg:.6f}",
+            "layer": self.layer,
+            "pixscale": f"{self.scale_arcsec:g}",
+            "size": self.tile_px,
+            "bands": "".join(sorted(bands)),
+        }
+        return f"{self.url}?{urlencode(asked)}{'&invvar' if self.has_weights else ''}"
+
+
+@dataclass(frozen=True)
 class Survey:
     """Images of one instrument and calibration.
 
@@ -285,6 +364,8 @@ class Survey:
         Who draws colour pictures about any position; None where nobody does.
     frames
         Where its frames are; None where it has none that are found by run and field.
+    cutouts
+        Who cuts images out about any position; None where nobody does.
     checkpoints
         Name of a band, or ``RGB`` for those of the colour pictures, to the name or file of the checkpoint that such
         images are classified with where nobody names one.
@@ -301,6 +382,7 @@ class Survey:
     jpeg: JpegStretch | None = None
     pictures: PictureService | None = None
     frames: FrameArchive | None = None
+    cutouts: CutoutArchive | None = None
     checkpoints: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def _repr_html_(self) -> str:

@@ -7,7 +7,6 @@ it, and read like a file on disk.
 from __future__ import annotations
 
 import bz2
-import importlib.util
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from galmorph.errors import ArchiveError, SurveyError
+from galmorph.sky.archives.astroquery_services import check_astroquery, objects_of_frames
 from galmorph.sky.archives.partly_fetched import PartlyFetched
 from galmorph.sky.boundary import boundary
 from galmorph.sky.catalog import Catalog
@@ -82,18 +82,12 @@ def open_frames(
 def _archive_of(survey: Survey) -> FrameArchive:
     if survey.frames is None:
         raise SurveyError(f"survey '{survey.name}' has no frames that can be fetched: give the images with --image")
-    if importlib.util.find_spec("astroquery") is None:
-        raise SurveyError(
-            "astroquery, which finds the frames in which rows are, is not installed: pip install 'galmorph[sdss]', or "
-            "give the images with --image"
-        )
+    check_astroquery("finds the frames in which rows are")
     return survey.frames
 
 
 def _objects(archive: FrameArchive, catalog: Catalog, client: Client, cache: Cache) -> Table:
     """Ask for the objects nearest to the rows, one for each small cell of the sky that has rows."""
-    from galmorph.sky.archives.sdss_query import objects_near  # noqa: PLC0415 - astroquery: a second, and an extra
-
     ra, dec = catalog.ra_deg % 360.0, catalog.dec_deg
     rows = np.flatnonzero(are_on_sky(ra, dec))
     if not len(rows):
@@ -101,7 +95,7 @@ def _objects(archive: FrameArchive, catalog: Catalog, client: Client, cache: Cac
     cells = np.stack([ra[rows] * np.cos(np.radians(dec[rows])), dec[rows]], axis=1) // _CELL_DEG
     _, first = np.unique(cells, axis=0, return_index=True)
     kept = rows[np.sort(first)]
-    return objects_near(archive, ra[kept], dec[kept], client, cache)
+    return objects_of_frames(archive, ra[kept], dec[kept], client, cache)
 
 
 def _rows(objects: Table) -> npt.NDArray[np.int64]:

@@ -31,34 +31,46 @@ class PartlyFetched:
         Places in those that are not, (N,), ICRS degrees.
     reason
         Why they are not.
+    remarks
+        What there is to say of all of them, for the provenance.
     """
 
     _repr_html_ = source_html
 
-    def __init__(self, source: ImageSource, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, reason: str) -> None:
-        self._source, self._reason = source, reason
+    def __init__(
+        self,
+        source: ImageSource,
+        ra_deg: npt.ArrayLike,
+        dec_deg: npt.ArrayLike,
+        reason: str,
+        *,
+        remarks: Sequence[str] = (),
+    ) -> None:
+        self._source, self._reason, self._remarks = source, reason, tuple(remarks)
         self._missing = SkyCoord(np.ravel(ra_deg), np.ravel(dec_deg), unit="deg")
         self.survey, self.bands, self.band = source.survey, source.bands, source.band
         self.is_linear, self.has_edges, self.has_wcs = source.is_linear, source.has_edges, source.has_wcs
         self.n_planes, self.scale_arcsec = source.n_planes, source.scale_arcsec
         self.psf_fwhm_px, self.saturation = source.psf_fwhm_px, source.saturation
-        self.tile_names = [*source.tile_names, "not fetched"]
+        self._n_here = len(source.tile_names)
+        self.tile_names = [*source.tile_names, *(["not fetched"] if len(self._missing) else [])]
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """Those of the images, and what is missing."""
-        return (*self._source.remarks, f"some could not be fetched: {self._reason}")
+        missing = [f"some could not be fetched: {self._reason}"] if len(self._missing) else []
+        return (*self._source.remarks, *self._remarks, *missing)
 
     def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:
         """Find the tile that covers each sky position; the last one where it would be missing."""
         where = self._source.locate(ra_deg, dec_deg)
         ra, dec = np.ravel(ra_deg), np.ravel(dec_deg)
         rows = np.flatnonzero((where.tile < 0) & are_on_sky(ra, dec))
-        if not len(rows):
+        if not len(rows) or not len(self._missing):
             return where
         _, distance, _ = SkyCoord(ra[rows], dec[rows], unit="deg").match_to_catalog_sky(self._missing)
         missing = rows[distance.arcsec < _NEAR_ARCSEC]
-        where.tile[missing], where.x[missing], where.y[missing] = len(self.tile_names) - 1, 0.0, 0.0
+        where.tile[missing], where.x[missing], where.y[missing] = self._n_here, 0.0, 0.0
         return where
 
     def locate_pixels(self, xy: npt.ArrayLike) -> Located:
@@ -108,4 +120,4 @@ class PartlyFetched:
         self._source.close()
 
     def _is_missing(self, tile: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        return np.asarray(np.asarray(tile) == len(self.tile_names) - 1)
+        return np.asarray(np.asarray(tile) == self._n_here)

@@ -21,7 +21,7 @@ from galmorph.sky.images.source import ImageSource
 from galmorph.sky.remote import Cache, Client, PartialFile, default_cache, fetch
 from galmorph.sky.survey import Band, Field, Survey, load_survey, survey_names
 
-__all__ = ["fields_of", "open_mosaics", "survey_at"]
+__all__ = ["covered", "fields_at", "fields_of", "open_mosaics", "survey_at"]
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,21 @@ def survey_at(band: str, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Surve
         f"band '{band}' without images: no survey has mosaics of it where the rows are; give --image, or name the "
         f"--survey that has them, one of {', '.join(survey_names())}"
     )
+
+
+def fields_at(survey: Survey, band: Band, ra_deg: float, dec_deg: float) -> list[Field]:
+    """Return the fields of a survey that have a mosaic of a band and may cover a position."""
+    fields = _with_mosaic(survey.fields, band)
+    inside = _inside(fields, band, ra_deg, dec_deg)
+    return [field for field, covers in zip(fields, inside[:, 0], strict=True) if covers]
+
+
+def covered(survey: Survey, band: Band, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Tell which positions, (N,), may lie in a mosaic; all of them in a survey without fields."""
+    fields = _with_mosaic(survey.fields, band)
+    if not survey.fields:
+        return np.ones(len(np.atleast_1d(np.asarray(ra_deg))), bool)
+    return np.asarray(_inside(fields, band, ra_deg, dec_deg).any(axis=0))
 
 
 def fields_of(

@@ -17,6 +17,8 @@ __all__ = ["Extension", "Place", "chosen", "extensions_of", "place_of", "plane_n
 
 log = logging.getLogger(__name__)
 
+_ROLE_CARDS = ("HDUCLAS2", "HDUCLAS3", "EXTTYPE", "UTYPE", "IMAGETYP")
+
 Place = int | str | tuple[str, int]
 """Which HDU: its number, its name, or its name and version."""
 
@@ -103,7 +105,7 @@ def _extension(number: int, hdu: Any) -> Extension:
     shape, planes = _plane_shape(header)
     name = str(text_card(header, "EXTNAME")).strip().upper()
     version = text_card(header, "EXTVER")
-    role = role_of_hdu(name, {card: text_card(header, card) for card in ("HDUCLAS2", "HDUCLAS3", "EXTTYPE", "UTYPE")})
+    role = role_of_hdu(name, {card: text_card(header, card) for card in _ROLE_CARDS})
     return Extension(
         number,
         # That is what fpack calls an image without a name.

@@ -60,6 +60,8 @@ _UNCERTAINTIES: dict[str, Role] = {
     "INVERSEVARIANCE": "weight",
 }
 """UTYPE of the HDU into which astropy's CCDData puts its uncertainty."""
+_IMAGE_TYPES: dict[str, Role] = {"INVVAR": "weight", "MASKBITS": "other"}
+"""IMAGETYP of cutouts of the Legacy Surveys; elsewhere the card says what was exposed."""
 
 
 def role_of_hdu(name: str, header: Mapping[str, Any]) -> Role | None:
@@ -76,6 +78,8 @@ def role_of_hdu(name: str, header: Mapping[str, Any]) -> Role | None:
         if role := _CLASSES.get(_text(header, card)):
             return role
     if role := _UNCERTAINTIES.get(_text(header, "UTYPE")):
+        return role
+    if role := _IMAGE_TYPES.get(_text(header, "IMAGETYP")):
         return role
     return _role_of(plain_words(_text(header, "EXTTYPE"))) or _role_of(plain_words(name))
 
