@@ -35,7 +35,7 @@ from galmorph.sky.images import ImageInput, Images, ImageSource
 from galmorph.sky.outputs import check_outputs
 from galmorph.sky.remote import CacheEntry, default_cache
 from galmorph.sky.scheme import load_scheme
-from galmorph.sky.survey import Survey, load_survey
+from galmorph.sky.survey import Survey, Way, load_survey
 
 if TYPE_CHECKING:
     from galmorph.learning.training import TrainingRun, TrainingState
@@ -79,6 +79,7 @@ def classify(
     band: str | None = None,
     field: str | None = None,
     offline: bool = False,
+    archive: Way = "auto",
     checkpoint: str | Path | Checkpoint | None = None,
     weight: Images = (),
     rms: Images = (),
@@ -129,6 +130,9 @@ def classify(
     field, offline
         Without images: the only field of the survey that is looked at; and whether nothing is fetched, so that what is
         in the cache must do.
+    archive
+        Without images, how mosaics are read: ``'whole'`` downloads them, ``'parts'`` fetches the parts in which rows
+        lie, ``'cutouts'`` asks a server that cuts them; ``'auto'`` does what takes less time of the first two.
     checkpoint
         A name, a file or a loaded one; by default the one that ships for the survey and band.
     weight, rms, variance
@@ -215,7 +219,7 @@ def classify(
     with reporting(progress) as report_to:
         table, _ = _carried_out(
             CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
-            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu, field, offline),
+            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu, field, offline, archive),
             settings,
             checkpoint,
             output=output,
@@ -236,6 +240,7 @@ def measure(
     band: str | None = None,
     field: str | None = None,
     offline: bool = False,
+    archive: Way = "auto",
     weight: Images = (),
     rms: Images = (),
     variance: Images = (),
@@ -263,9 +268,9 @@ def measure(
     ----------
     backend
         ``'galmorph'``, or ``'sep'`` or ``'photutils'`` for the textbook values of those libraries.
-    catalog, images, survey, band, field, offline, weight, rms, variance, segmentation, image_hdu, hdu, ra, dec
+    catalog, images, survey, band, field, offline, archive, weight, rms, variance, segmentation, image_hdu, hdu
         As for :func:`classify`.
-    x, y, id, file
+    ra, dec, x, y, id, file
         As for :func:`classify`.
     detect, centroid, prefix, output, overwrite, progress, command
         As for :func:`classify`.
@@ -296,7 +301,7 @@ def measure(
     with reporting(progress) as report_to:
         table, _ = _carried_out(
             CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
-            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu, field, offline),
+            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu, field, offline, archive),
             Settings(detect=detect, centroid=centroid, backend=backend, prefix=prefix),
             network=False,
             output=output,

@@ -208,6 +208,7 @@ LEAST: dict[str, dict[str, Any]] = {
 OF_ARCHIVE: dict[str, Any] = {
     "field": ("uds", lambda call: call.arguments[0].images.field),
     "offline": (True, lambda call: call.arguments[0].images.offline),
+    "archive": ("whole", lambda call: call.arguments[0].images.archive),
 }
 CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
     "classify": {

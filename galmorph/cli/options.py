@@ -53,6 +53,11 @@ def add_archive(command: Parser) -> None:
     group = command.add_argument_group("images of an archive, where there is no --image")
     group.add_argument("--field", metavar="F", help="only this field of the survey; see 'galmorph show SURVEY'")
     group.add_argument("--offline", action="store_true", help="fetch nothing: what is in the cache must do")
+    group.add_argument(
+        "--archive",
+        choices=("auto", "whole", "parts", "cutouts"),
+        help="how mosaics are read (default: whole or in parts, as takes less time)",
+    )
 
 
 def add_columns(command: Parser) -> None:

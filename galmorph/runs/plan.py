@@ -243,7 +243,7 @@ def _from_archive(asked: ImageInput, catalog: Catalog) -> ImageSource:
         raise ImageError("there are no images and no survey: expected one of them; give --image or --survey")
     _positions(catalog)  # says that there are none
     client = Client(offline=asked.offline)
-    return open_published(survey, asked.band or "", catalog, field=asked.field, client=client)
+    return open_published(survey, asked.band or "", catalog, field=asked.field, way=asked.archive, client=client)
 
 
 def _check_planes(checkpoint: Checkpoint, images: ImageSource) -> None:

@@ -30,6 +30,7 @@ IMAGES: dict[str, Check] = {
 ARCHIVE: dict[str, Check] = {
     "--field": (["uds"], "field", "uds"),
     "--offline": ([], "offline", True),
+    "--archive": (["parts"], "archive", "parts"),
 }
 COLUMNS: dict[str, Check] = {
     **{f"--{role}": ([f"MY_{role}"], role, f"MY_{role}") for role in ("ra", "dec", "x", "y", "id", "file")},

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from galmorph.errors import ImageError, SurveyError
 from galmorph.sky.images.image_like import Images, store
 from galmorph.sky.images.opening import band_names, open_images
 from galmorph.sky.images.source import ImageSource
-from galmorph.sky.survey import Survey, load_survey
+from galmorph.sky.survey import Survey, Way, load_survey
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -40,6 +40,8 @@ class ImageInput:
         Where there are no images: the only field of the survey whose mosaics are fetched.
     offline
         Whether nothing is fetched, and what of the mosaics is in the cache must do.
+    archive
+        How mosaics are read.
     """
 
     images: Images = ()
@@ -52,6 +54,7 @@ class ImageInput:
     hdu: int | str | None = None
     field: str | None = None
     offline: bool = False
+    archive: Way = "auto"
 
     def open(self) -> ImageSource:
         """Open the images; an open source is returned as it is, and stays its owner's to close.
@@ -115,8 +118,8 @@ class ImageInput:
             If so.
         """
         if self.are_named:
-            if self.field is not None or self.offline:
-                name = "offline" if self.offline else "field"
+            ignored = {"field": self.field is not None, "offline": self.offline, "archive": self.archive != "auto"}
+            if name := next((name for name, is_given in ignored.items() if is_given), None):
                 raise ImageError(f"{name} was given with images: it is for those of an archive; leave one of them out")
             return
         for name in ("weight", "rms", "variance", "segmentation", "hdu"):
@@ -126,6 +129,8 @@ class ImageInput:
             raise ImageError(
                 "there are no images: expected files (--image), or the --band of a survey whose archive has some"
             )
+        if self.archive not in get_args(Way):
+            raise ImageError(f"archive is '{self.archive}', expected one of {', '.join(get_args(Way))}; give one")
 
     def release(self) -> None:
         """Let go of the files of images in memory: once no source reads them, they are removed."""
