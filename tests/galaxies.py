@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -38,6 +40,21 @@ def sersic(
     flux
         Sum of the pixels.
     """
+    return _drawn(shape, x, y, re, n, flux, q, theta, fine).copy()
+
+
+@functools.lru_cache(64)  # Many tests begin with the same galaxy, and drawing it takes longer than most of them.
+def _drawn(
+    shape: tuple[int, int],
+    x: float,
+    y: float,
+    re: float,
+    n: float,
+    flux: float,
+    q: float,
+    theta: float,
+    fine: int,
+) -> FloatArray:
     height, width = shape
     step = (np.arange(fine) + 0.5) / fine - 0.5
     yy = (np.arange(height)[:, None] + step).reshape(-1, 1) - y

@@ -23,7 +23,7 @@ __all__ = ["CROSSID", "FIELDS", "SCHEMA", "SHAPE", "SdssField", "asked_positions
 SDSS = load_survey("sdss")
 SCHEMA = "/dr17/en/tools/search/x_results.aspx"
 CROSSID = "/dr17/en/tools/search/X_Results.aspx"
-SHAPE = (300, 400)
+SHAPE = (200, 280)
 """Of a real frame: 1489 rows, 2048 columns."""
 NOISE = {"g": 0.020, "r": 0.026, "i": 0.040}
 SHIFT = {"g": (3.4, -1.7), "r": (0.0, 0.0), "i": (-2.6, 1.2)}
@@ -40,7 +40,7 @@ class SdssField:
     number: int
     ra: float
     dec: float
-    xy: tuple[tuple[float, float], ...] = ((120.3, 90.6), (260.8, 200.2))
+    xy: tuple[tuple[float, float], ...] = ((120.3, 90.6), (200.8, 140.2))
 
     def path(self, band: str) -> str:
         """Return where a frame is on the server."""
@@ -64,7 +64,7 @@ class SdssField:
         return ra, dec
 
 
-FIELDS = (SdssField(1904, 3, 164, 2.05, 14.85), SdssField(94, 1, 12, 300.0, -0.6, ((200.0, 150.0),)))
+FIELDS = (SdssField(1904, 3, 164, 2.05, 14.85), SdssField(94, 1, 12, 300.0, -0.6, ((140.0, 100.0),)))
 
 
 def _float_compressed(pixels: np.ndarray) -> np.ndarray:
@@ -96,8 +96,8 @@ def frame(field: SdssField, band: str) -> bytes:
     sky = fits.BinTableHDU.from_columns(
         [
             fits.Column("ALLSKY", "48E", dim="(8,6)", array=np.full((1, 6, 8), 120.0, np.float32)),
-            fits.Column("XINTERP", "400E", array=np.linspace(0, 7, 400, dtype=np.float32)[None]),
-            fits.Column("YINTERP", "300E", array=np.linspace(0, 5, 300, dtype=np.float32)[None]),
+            fits.Column("XINTERP", f"{SHAPE[1]}E", array=np.linspace(0, 7, SHAPE[1], dtype=np.float32)[None]),
+            fits.Column("YINTERP", f"{SHAPE[0]}E", array=np.linspace(0, 5, SHAPE[0], dtype=np.float32)[None]),
         ]
     )
     astrometry = fits.BinTableHDU.from_columns(

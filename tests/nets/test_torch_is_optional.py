@@ -71,8 +71,7 @@ def test_galaxies_are_measured_and_what_ships_is_listed_without_torch(tmp_path):
     image = sersic((141, 141), 70, 70, re=6, flux=3e3) + noise((141, 141), 0.2, 1)
     fits.writeto(tmp_path / "image.fits", image.astype(np.float32))
     Table({"x": [70.0], "y": [70.0]}).write(tmp_path / "rows.csv")
-    command = "from galmorph.cli import main; sys.exit(main(sys.argv[1:]))"
+    commands = "from galmorph.cli import main; sys.exit(main(sys.argv[1:]) or main(['list', 'surveys']))"
     files = [str(tmp_path / "rows.csv"), "--image", str(tmp_path / "image.fits")]
-    without_torch(command, "measure", *files, "-o", str(tmp_path / "out.csv"))
+    assert "candels" in without_torch(commands, "measure", *files, "-o", str(tmp_path / "out.csv"))
     assert 5 < Table.read(tmp_path / "out.csv")["gm_rpet"][0] < 30
-    assert "candels" in without_torch(command, "list", "surveys")

@@ -13,6 +13,7 @@ from galmorph.nets.training.loop import Trainer
 from galmorph.nets.training.settings import Augmentation, TrainingSettings
 from galmorph.nets.training.training_set import Canvas, TrainingSet, canvas
 from galmorph.sky.scheme import Labels, Scheme
+from galmorph.stamps.morphometry import MORPHOMETRY
 from galmorph.stamps.recipe import Recipe
 
 CONFIG = NetworkConfig(
@@ -39,6 +40,12 @@ SQUARE = NetworkConfig(
     views="one",
 )
 """The same maps in all orientations of the square."""
+FUSED = NetworkConfig(
+    "conv 4 3x3 stride 2 pad 1 batchnorm relu\nglobalpool mean maximum\nmorphometry $morphometry\ndense answers",
+    name="fused",
+    settings={"morphometry": 6},
+)
+"""What is measured joins the features of the stamp."""
 RECIPE = Recipe(size=16)
 TREE = Scheme.from_dict(
     {
@@ -120,3 +127,15 @@ def trainer(ranges: Augmentation | None = None, **settings: object) -> Trainer:
     chosen = {"epochs": 4, "batch": 4, "seed": 5, "bfloat16": False, **settings}
     part = training_set()
     return Trainer(part, part, TREE, CONFIG, ranges or Augmentation(), TrainingSettings(**chosen))  # type: ignore[arg-type]
+
+
+def measured(n: int, seed: int = 0) -> np.ndarray:
+    """Draw the morphometry of galaxies, (n, K), about 2 with a standard deviation of 0.5."""
+    return np.random.default_rng(seed).normal(2.0, 0.5, (n, len(MORPHOMETRY))).astype(np.float32)
+
+
+def fused(seed: int = 0, config: NetworkConfig = FUSED) -> Network:
+    """Make a network that takes what is measured, with the figures of two hundred galaxies."""
+    made = network(seed, config=config)
+    made.standardise(torch.from_numpy(measured(200)))
+    return made

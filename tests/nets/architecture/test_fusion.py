@@ -6,34 +6,18 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from tiny import FUSED, fused, measured
 
 from galmorph.errors import PipelineError
 from galmorph.nets.architecture.fused import plain
 from galmorph.nets.architecture.fusion import LateFusion
 from galmorph.nets.architecture.network import Ensemble, Network, NetworkConfig, takes_morphometry
 from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint
-from galmorph.nets.checkpoint.onnx_file import with_onnx, write_onnx
 from galmorph.nets.explain.activations import activations, last_weights, unit_responses
 from galmorph.nets.explain.saliency import smooth_gradients
 from galmorph.stamps.morphometry import MORPHOMETRY
 
-FUSED = NetworkConfig(
-    "conv 4 3x3 stride 2 pad 1 batchnorm relu\nglobalpool mean maximum\nmorphometry $morphometry\ndense answers",
-    name="fused",
-    settings={"morphometry": 6},
-)
 K = len(MORPHOMETRY)
-
-
-def measured(n: int, seed: int = 0) -> np.ndarray:
-    """Draw the morphometry of galaxies, (n, K), about 2 with a standard deviation of 0.5."""
-    return np.random.default_rng(seed).normal(2.0, 0.5, (n, K)).astype(np.float32)
-
-
-def fused(seed: int = 0, config: NetworkConfig = FUSED) -> Network:
-    network = tiny.network(seed, config=config)
-    network.standardise(torch.from_numpy(measured(200)))
-    return network
 
 
 def logits(network: Network, values: np.ndarray | None) -> torch.Tensor:
@@ -134,17 +118,3 @@ def test_a_checkpoint_keeps_it(tmp_path):
 def test_it_is_written_out_as_it_is():
     network = fused()
     torch.testing.assert_close(logits(plain(network), measured(4)), logits(network, measured(4)), atol=1e-5, rtol=1e-5)
-
-
-def test_onnx_has_a_second_input(tmp_path):
-    """The exported file answers as torch does, missing values included."""
-    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
-    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    saved = load_checkpoint(save_checkpoint(tiny.checkpoint(network=fused()), tmp_path / "net.safetensors"))
-    path, _ = write_onnx(saved, tmp_path / "net.onnx", tiny.stamps(3), measured(3))
-    inputs = [entry.name for entry in runtime.InferenceSession(str(path)).get_inputs()]
-    assert inputs == ["stamps", "morphometry"]
-    values = measured(5)
-    values[0], values[1, 2] = np.nan, 1e9
-    other = with_onnx(saved, path)
-    np.testing.assert_allclose(other.predict(tiny.stamps(5), values), saved.predict(tiny.stamps(5), values), atol=1e-4)

