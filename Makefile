@@ -33,6 +33,9 @@ demo: $(VENV)/.installed
 	    t['id', 'gm_class', 'gm_conf', 'gm_p_spheroid', 'gm_p_disk', 'gm_racen', 'gm_deccen', 'gm_rpet', 'gm_snr', 'gm_flags'][:8].pprint(max_width=160)"
 	@echo "all rows: $(DEMO)/candels-h.fits; report: $(DEMO)/report/index.html"
 
+# Where the environment forbids to keep bytecode, each worker and each process that a test starts would compile all anew.
+test test-long test-oldest test-newest: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/.tested
 	$(BIN)/ruff check galmorph tests
 	$(BIN)/ruff format --check galmorph tests
