@@ -20,9 +20,10 @@ from torch import nn
 
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.nets.architecture import layers
-from galmorph.nets.architecture.fusion import LateFusion
+from galmorph.nets.architecture.fusion import LateFusion, Measured
 from galmorph.nets.architecture.layers import ORDER, PARTS
 from galmorph.sky.scheme import Scheme
+from galmorph.stamps.morphometry import MORPHOMETRY
 
 __all__ = ["KINDS", "FeatureShape", "LayerKind", "parse_line"]
 
@@ -465,6 +466,17 @@ class MorphometryKind(LayerKind):
 
 
 @dataclass(frozen=True)
+class MeasuredKind(LayerKind):
+    """Take what is measured of the galaxy in place of its stamp: a network that knows sizes and shapes alone."""
+
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
+        """Make it."""
+        if not shape.side:
+            raise PipelineError(f"it meets {shape}: expected the stamp itself; put it first")
+        return Measured(), FeatureShape(2 * len(MORPHOMETRY))
+
+
+@dataclass(frozen=True)
 class RectifyKind(LayerKind):
     """Probabilities relu(z) / sum of relu(z) in each question instead of a softmax."""
 
@@ -492,6 +504,7 @@ KINDS: dict[str, Callable[..., LayerKind]] = {
     "lrn": LocalResponseKind,
     "mask": MaskKind,
     "mbconv": InvertedKind,
+    "measured": MeasuredKind,
     "morphometry": MorphometryKind,
     "parts": PartsKind,
     "pool": PoolKind,

@@ -32,7 +32,7 @@ import torch
 from torch import nn
 
 from galmorph.errors import PipelineError, unknown_name
-from galmorph.nets.architecture.fusion import LateFusion
+from galmorph.nets.architecture.fusion import LateFusion, Measured, Standardised
 from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.layers import ORDER, Rectify, conditional_log_probabilities, turned, weighted
 from galmorph.nets.precision import single, uncast
@@ -280,6 +280,7 @@ class Network(nn.Module):
                 _check_room(most_weights)
                 module, shape = layer.build(shape, scheme)
                 _check_features(shape)
+                _check_place(module, len(self.layers))
             except PipelineError as error:
                 raise PipelineError(f"{config.where(line)}: {error}") from error
             self.layers.append(module)
@@ -293,18 +294,19 @@ class Network(nn.Module):
         dense = [number for number, (line, _) in enumerate(self.outline) if line.text.startswith("dense ")]
         fused = [number for number, layer in enumerate(self.layers) if isinstance(layer, LateFusion)]
         self._last = (*fused[:1], *dense[-1:], len(self.layers) - 1)[0]
-        self.takes_morphometry = bool(fused)
+        self.takes_stamps = not isinstance(self.layers[0], Measured)
+        self.takes_morphometry = bool(fused) or not self.takes_stamps
 
     def forward(
         self, stamps: torch.Tensor, morphometry: torch.Tensor | None = None
     ) -> torch.Tensor:  # (B, C, S, S), (B, K) -> (B, A)
         """Compute logits; NaN stands for what is not measured, and networks of stamps alone ignore all of it."""
-        return self.answers(self.features(stamps), morphometry)
+        return self.answers(self.features(stamps, morphometry), morphometry)
 
     def standardise(self, morphometry: torch.Tensor) -> None:
         """Let what takes the morphometry of galaxies, (N, K), know what it is usually like."""
         for layer in self.layers:
-            if isinstance(layer, LateFusion):
+            if isinstance(layer, Standardised):
                 layer.standardise(morphometry)
 
     @property
@@ -313,12 +315,11 @@ class Network(nn.Module):
         maps = [shape.square or line.text.startswith("mask ") for line, shape in self.outline if shape.side]
         return self.views == "eight" or all(maps)
 
-    def features(self, stamps: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, F)
-        """Compute what the last dense layer sees of the stamps."""
-        x = stamps
-        for layer in self.layers[: self._last]:
-            x = layer(x)
-        return x
+    def features(
+        self, stamps: torch.Tensor, morphometry: torch.Tensor | None = None
+    ) -> torch.Tensor:  # (B, C, S, S), (B, K) -> (B, F)
+        """Compute what the last dense layer sees of the stamps, or of the morphometry where that stands alone."""
+        return self._through(stamps, morphometry, 0, self._last)
 
     def answers(
         self, features: torch.Tensor, morphometry: torch.Tensor | None = None
@@ -344,7 +345,9 @@ class Network(nn.Module):
         """Compute vote fractions among all people, as published tables have them: probabilities times their weights."""
         *_, last = self.layers
         if isinstance(last, Rectify):
-            return last.columns(self._last_layers(self.features(stamps), morphometry, len(self.layers) - 1))
+            return last.columns(
+                self._last_layers(self.features(stamps, morphometry), morphometry, len(self.layers) - 1)
+            )
         independent = self.scheme.kind == "independent"
         log_p = conditional_log_probabilities(
             self(stamps, morphometry).float(), self.scheme.slices, independent=independent
@@ -354,8 +357,11 @@ class Network(nn.Module):
     def _last_layers(self, features: torch.Tensor, morphometry: torch.Tensor | None, end: int) -> torch.Tensor:
         x = single(features)
         with uncast(features.device):
-            for layer in self.layers[self._last : end]:
-                x = layer(x, morphometry) if isinstance(layer, LateFusion) else layer(x)
+            return self._through(x, morphometry, self._last, end)
+
+    def _through(self, x: torch.Tensor, morphometry: torch.Tensor | None, begin: int, end: int) -> torch.Tensor:
+        for layer in self.layers[begin:end]:
+            x = layer(x, morphometry) if isinstance(layer, Standardised) else layer(x)
         return x
 
 
@@ -364,6 +370,11 @@ def _check_room(left: int) -> None:
         raise PipelineError(
             "with this line its kernels have more numbers than they may: expected fewer maps or numbers"
         )
+
+
+def _check_place(layer: nn.Module, above: int) -> None:
+    if isinstance(layer, Measured) and above:
+        raise PipelineError(f"with {above} layers above it, whose work would be lost: put it first")
 
 
 def _check_features(shape: FeatureShape) -> None:

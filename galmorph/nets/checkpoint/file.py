@@ -258,7 +258,7 @@ class Checkpoint:
         each, first = [], []
         for number, network in enumerate(members):
             for view in views(network, stamps):
-                features = network.features(view.contiguous(memory_format=torch.channels_last))
+                features = network.features(view.contiguous(memory_format=torch.channels_last), morphometry)
                 logits = network.answers(features, morphometry).float()
                 each.append(conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp())
                 if number == 0:

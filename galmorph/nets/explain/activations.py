@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from galmorph.nets.architecture.fusion import LateFusion
+from galmorph.nets.architecture.fusion import LateFusion, Standardised
 from galmorph.nets.architecture.layers import ORDER
 from galmorph.nets.architecture.network import Network
 
@@ -57,7 +57,7 @@ def activations(network: Network, stamp: FloatArray, morphometry: FloatArray | N
     beside = None if morphometry is None else torch.from_numpy(np.ascontiguousarray(morphometry[None]))
     with torch.inference_mode():
         for layer, (line, shape) in zip(network.layers, network.outline, strict=True):
-            x = layer(x, beside) if isinstance(layer, LateFusion) else layer(x)
+            x = layer(x, beside) if isinstance(layer, Standardised) else layer(x)
             if isinstance(layer, nn.Dropout):
                 continue
             # A copy: the next layer may compute in place.

@@ -216,10 +216,17 @@ class Trainer:
     def _seen(
         self, part: TrainingSet, rows: torch.Tensor, ranges: Augmentation | None, generator: torch.Generator
     ) -> _Seen:
-        stamps = part.stamps(rows, ranges, generator).contiguous(memory_format=torch.channels_last)
+        stamps = self._stamps(part, rows, ranges, generator)
         # Networks of stamps alone draw the same random numbers as before there was anything else.
         measured = part.measured(rows, ranges, generator) if self.network.takes_morphometry else None
         return _Seen(stamps, measured)
+
+    def _stamps(
+        self, part: TrainingSet, rows: torch.Tensor, ranges: Augmentation | None, generator: torch.Generator
+    ) -> torch.Tensor:
+        if not self.network.takes_stamps:  # they would take nearly all of the time
+            return torch.zeros(len(rows), 1, 1, 1, device=self.device)
+        return part.stamps(rows, ranges, generator).contiguous(memory_format=torch.channels_last)
 
     def _step(
         self, number: int, rows: torch.Tensor, generator: torch.Generator, others: _UnlabelledBatch | None

@@ -10,13 +10,15 @@ from tiny import FUSED, fused, measured
 
 from galmorph.errors import PipelineError
 from galmorph.nets.architecture.fused import plain
-from galmorph.nets.architecture.fusion import LateFusion
+from galmorph.nets.architecture.fusion import LateFusion, Measured
 from galmorph.nets.architecture.network import Ensemble, Network, NetworkConfig, takes_morphometry
+from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint
 from galmorph.nets.explain.activations import activations, last_weights, unit_responses
 from galmorph.nets.explain.saliency import smooth_gradients
 from galmorph.stamps.morphometry import MORPHOMETRY
 
+ALONE = NetworkConfig("measured\ndense 8 relu\ndense answers", name="alone", views="one")
 K = len(MORPHOMETRY)
 
 
@@ -118,3 +120,52 @@ def test_a_checkpoint_keeps_it(tmp_path):
 def test_it_is_written_out_as_it_is():
     network = fused()
     torch.testing.assert_close(logits(plain(network), measured(4)), logits(network, measured(4)), atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_measured_can_stand_alone():
+    """Then no pixel counts; what is missing or absurd is absent."""
+    network = fused(config=ALONE)
+    assert (network.takes_morphometry, network.takes_stamps) == (True, False)
+    values = torch.from_numpy(measured(4))
+    with torch.inference_mode():
+        one, other = (network(torch.from_numpy(tiny.stamps(4, seed=seed)), values) for seed in (0, 1))
+    assert torch.equal(one, other)
+    assert (one - logits(network, measured(4, 1))).abs().max() > 1e-3
+    none = np.full((4, K), np.nan, np.float32)
+    assert torch.equal(logits(network, none), logits(network, None))
+    assert torch.equal(logits(network, none + 1e30), logits(network, None))
+
+
+@pytest.mark.parametrize("layers", ["mask 1.0\nmeasured\ndense answers", "globalpool mean\nmeasured\ndense answers"])
+def test_alone_it_stands_first(layers):
+    with pytest.raises(PipelineError, match="put it first"):
+        tiny.network(config=NetworkConfig(layers))
+
+
+def in_company() -> list:
+    """Make checkpoints of stamps alone and of what is measured alone, neither calibrated."""
+    networks = (tiny.network(1), fused(config=ALONE))
+    return [tiny.checkpoint(network=each, temperatures=(1.0, 1.0)) for each in networks]
+
+
+def test_joined_with_stamps_it_is_bounded_by_its_share(tmp_path):
+    """The probabilities are averaged: nothing that is measured moves one by more than the share of the measured."""
+    both = ensemble(in_company(), tmp_path / "both.safetensors", shares=[3, 1])
+    stamps, usual = tiny.stamps(4), measured(4)
+    one, two = (part.predict(stamps, usual) for part in in_company())
+    np.testing.assert_allclose(both.predict(stamps, usual), 0.75 * one + 0.25 * two, atol=5e-3)
+    threefold = usual + np.float32(np.log(3.0)) * (np.arange(K) < 2)
+    for wrong in (threefold, np.full_like(usual, np.nan)):
+        assert 0 < np.abs(both.predict(stamps, wrong) - both.predict(stamps, usual)).max() <= 0.25
+    seen, alone = (each.passes(stamps, usual).features for each in (both, in_company()[0]))
+    np.testing.assert_allclose(seen, alone, atol=1e-3)  # half precision
+
+
+def test_it_is_explained_without_its_stamp():
+    network, stamp, values = fused(config=ALONE), tiny.stamps(1)[0], measured(1)[0]
+    first, *_, last = activations(network, stamp, values)
+    assert first.values.shape == (2 * K,)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(stamp[None]), torch.from_numpy(values[None]))[0]
+    np.testing.assert_array_equal(last.values, expected.numpy())
+    assert any(isinstance(layer, Measured) for layer in network.layers)

@@ -335,6 +335,23 @@ def test_an_unknown_name_lists_what_exists(tmp_path):
         find_checkpoint(tmp_path / "absent.safetensors")
 
 
+def test_a_version_that_does_not_ship_is_told_with_the_one_that_does():
+    """What ships answers to its own version; another is one line that says which there is."""
+    path = find_checkpoint("candels-h")
+    version = read_card("candels-h")["version"]
+    assert find_checkpoint(f"candels-h@{version}") == path
+    with pytest.raises(CheckpointError, match=rf"has version {version} here, expected '0\.1\.0'") as stopped:
+        load_checkpoint("candels-h@0.1.0")
+    assert "\n" not in str(stopped.value)
+    with pytest.raises(CheckpointError, match="unknown checkpoint 'candels@1': known are"):
+        find_checkpoint("candels@1")
+
+
+def test_a_file_with_an_at_sign_is_a_file(tmp_path):
+    path = save_checkpoint(tiny.checkpoint(), tmp_path / "candels-h@0.1.0")
+    assert find_checkpoint(path) == path
+
+
 @pytest.mark.parametrize(
     "name", checkpoint_names() or [pytest.param("", marks=pytest.mark.skip("no checkpoint ships yet"))]
 )

@@ -183,3 +183,18 @@ def test_a_file_takes_the_place_of_the_networks():
         _, passes, features = Answering(made)(torch.from_numpy(tiny.stamps(3)))
     fake = replace(made, onnx=lambda s, _: (passes.numpy()[:, : len(s)], features.numpy()[: len(s)]))
     np.testing.assert_allclose(fake.predict(tiny.stamps(3)), made.predict(tiny.stamps(3)), atol=1e-6)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_what_is_measured_alone_is_exported(tmp_path, together):
+    """By itself, where nothing looks at the stamps, and in the company of a network of stamps."""
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    alone = tiny.fused(config=NetworkConfig("measured\ndense 8 relu\ndense answers", name="alone", views="one"))
+    network = Ensemble([tiny.network(2, config=OTHERS), alone], (3.0, 2.0)) if together else alone
+    saved = load_checkpoint(save_checkpoint(tiny.checkpoint(network=network), tmp_path / "net.safetensors"))
+    path, _ = write_onnx(saved, tmp_path / "net.onnx", tiny.stamps(3), tiny.measured(3))
+    values = tiny.measured(5)
+    values[0] = np.nan
+    other = with_onnx(saved, path)
+    np.testing.assert_allclose(other.predict(tiny.stamps(5), values), saved.predict(tiny.stamps(5), values), atol=1e-4)

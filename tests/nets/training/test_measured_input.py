@@ -19,6 +19,7 @@ from galmorph.nets.training.settings import Augmentation, EnsembleSettings, Trai
 from galmorph.nets.training.training_set import TrainingSet
 from galmorph.stamps.morphometry import MORPHOMETRY
 
+ALONE = NetworkConfig("measured\ndense 8 relu\ndense answers", name="alone", views="one")
 LATE = NetworkConfig(
     "conv 4 3x3 stride 4 relu\nglobalpool mean\nmorphometry 8\ndense answers", name="late", views="one"
 )
@@ -33,9 +34,9 @@ def alike(n: int = 40) -> TrainingSet:
     return TrainingSet.build([replace(one, morphometry=v) for v in values], tiny.labels(n), tiny.RECIPE)
 
 
-def trainer(epochs: int = 30) -> Trainer:
+def trainer(epochs: int = 30, config: NetworkConfig = LATE) -> Trainer:
     settings = TrainingSettings(epochs=epochs, batch=10, seed=2, bfloat16=False, learning_rate=0.03, average=0.9)
-    return Trainer(alike(), alike(), tiny.TREE, LATE, Augmentation(), settings)
+    return Trainer(alike(), alike(), tiny.TREE, config, Augmentation(), settings)
 
 
 def test_it_learns_what_no_stamp_shows():
@@ -99,3 +100,16 @@ def test_a_frozen_network_learns_by_its_answers_alone():
 def test_what_is_frozen_needs_a_start():
     with pytest.raises(PipelineError, match="name a checkpoint as start"):
         EnsembleSettings(frozen=True)
+
+
+def test_what_is_measured_alone_is_learnt_without_any_stamp(monkeypatch):
+    """None is cut, which would take nearly all of the time."""
+    monkeypatch.setattr(TrainingSet, "stamps", None)
+    taught, part = trainer(config=ALONE), alike()
+    losses = [epoch.validation_loss for epoch in taught.epochs()]
+    assert losses[-1] < 0.8 * losses[0]
+    with torch.inference_mode():
+        values = part.measured(torch.arange(4), None, torch.Generator())
+        fractions = taught.best.columns(torch.zeros(4, 1, 1, 1), values)[:, 0]
+    assert (fractions[::2] > 0.7).all()
+    assert (fractions[1::2] < 0.35).all()
