@@ -5,6 +5,7 @@ Real clients ask it; nothing leaves the machine. What was asked is written down.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import threading
@@ -70,12 +71,26 @@ class Loopback:
         Path to bytes, to a file that is read piece by piece, or to a function of the request.
     faults
         Path to what goes wrong with the next answers, in their order.
+    has_many_ranges
+        Whether several ranges come in one answer; object stores send the whole file.
+    latency_s, bytes_per_s
+        Of the line.
     """
 
     base: str
     files: dict[str, bytes | Path | Callable[[Request], bytes]] = field(default_factory=dict)
     faults: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
     requests: list[Request] = field(default_factory=list)
+    has_many_ranges: bool = True
+    latency_s: float = 0.0
+    bytes_per_s: float = math.inf
+    _line: threading.Lock = field(default_factory=threading.Lock)
+
+    def carry(self, body: bytes) -> None:
+        """Take as long as the line does, which all answers share."""
+        if math.isfinite(self.bytes_per_s):
+            with self._line:
+                time.sleep(len(body) / self.bytes_per_s)
 
     def asked(self, path: str) -> list[Request]:
         """Return the requests of a path, without regard to the query."""
@@ -100,6 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(headers.get("content-length", 0)))
         request = Request(self.command, self.path, headers, body, time.monotonic())
         self.loopback.requests.append(request)
+        time.sleep(self.loopback.latency_s)
         path = self.path.partition("?")[0]
         fault = self.loopback.faults[path].pop(0) if self.loopback.faults[path] else Fault()
         content = self.loopback.files.get(path)
@@ -113,12 +129,17 @@ class _Handler(BaseHTTPRequestHandler):
         size = whole.stat().st_size if isinstance(whole, Path) else len(whole)
         more = {"ETag": f'"{size:x}"', "Accept-Ranges": "bytes"} | fault.headers
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", ""))
+        many = re.findall(r"(\d+)-(\d+)", headers.get("range", ""))
         same = headers.get("if-range", more["ETag"]) == more["ETag"]
         if asked and same and not fault.ignores_range:
             start, end = int(asked[1]), min(int(asked[2] or size - 1) + 1, size)
             self._send(
                 206, more | {"Content-Range": f"bytes {start}-{end - 1}/{size}"}, _part(whole, start, end), fault
             )
+        elif len(many) > 1 and same and self.loopback.has_many_ranges and not fault.ignores_range:
+            spans = [(int(start), min(int(end) + 1, size)) for start, end in many]
+            more["Content-Type"] = "multipart/byteranges; boundary=3d6b6a416f9b5"
+            self._send(206, more, _parts(whole, spans, size), fault)
         else:
             self._send(200, more, _part(whole, 0, size), fault)
 
@@ -130,6 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.drip_s:
             self._drip(body, fault.drip_s)
             return
+        self.loopback.carry(body)
         self.wfile.write(body if fault.cut_at is None else body[: fault.cut_at])
         if fault.cut_at is not None:
             self.close_connection = True
@@ -150,6 +172,13 @@ def _part(whole: bytes | Path, start: int, end: int) -> bytes:
     with whole.open("rb") as file:
         file.seek(start)
         return file.read(end - start)
+
+
+def _parts(whole: bytes | Path, spans: list[tuple[int, int]], size: int) -> bytes:
+    """Put parts together as Apache does."""
+    head = "\r\n--3d6b6a416f9b5\r\nContent-type: application/fits\r\nContent-range: bytes {}-{}/{}\r\n\r\n"
+    parts = [head.format(start, end - 1, size).encode() + _part(whole, start, end) for start, end in spans]
+    return b"".join([*parts, b"\r\n--3d6b6a416f9b5--\r\n"])
 
 
 class _Server(ThreadingHTTPServer):

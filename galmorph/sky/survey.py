@@ -124,6 +124,8 @@ class Field:
         Band name to AB zero point, where it differs from the band's.
     scale_arcsec, unit
         Pixel scale in arcsec and unit of the pixels, where they differ from the band's.
+    only_by_name
+        Whether its mosaics are read only where the field is named: others have the same sky.
     """
 
     name: str
@@ -138,6 +140,7 @@ class Field:
     zero_points: Mapping[str, float] = dataclasses.field(default_factory=dict)
     scale_arcsec: float | None = None
     unit: str | None = None
+    only_by_name: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,18 +27,26 @@ from galmorph.errors import ArchiveError, BrokenReplyError
 from galmorph.progress import Progress, silent
 from galmorph.sky.remote.cache import Cache, CacheEntry, default_cache, parts_of
 from galmorph.sky.remote.client import Client, Reply, if_same
+from galmorph.sky.remote.link import Link
+from galmorph.sky.remote.many_ranges import grouped, has_many, parts_in, range_header
 
 __all__ = ["PIECE_BYTES", "PartialFile", "PartialReader", "partial_at"]
 
-PIECE_BYTES = 1 << 16
+PIECE_BYTES = 1 << 12
+"""What a file system keeps together: a row of a window is about as long."""
 GAP_BYTES = 1 << 18
 """Pieces with no more than this between them are asked for together: a request takes as long as about so many bytes."""
 REQUEST_BYTES = 1 << 23
 """Longest range of one request; several are under way at the same time."""
+_AHEAD_BYTES = 1 << 16
+"""Read at least, since headers are read in small steps."""
 _HEADER_BYTES = 4096
 """Of the file of pieces, before the first of them."""
 
 BoolArray = npt.NDArray[np.bool_]
+Pieces = tuple[int, int]
+"""Numbers of the first piece of a run and of the one after its last."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,7 @@ class PartialFile:
         self._origin = _read_origin(parts_of(path))
         # Held open: whoever removes it from the cache takes nothing away from who reads it.
         self._files = [] if self._origin is None else [_descriptor(path), _descriptor(parts_of(path))]
+        self._takes_many: bool | None = None
         self._close = weakref.finalize(self, _close_all, self._files)
 
     @classmethod
@@ -112,14 +122,13 @@ class PartialFile:
         missing = ~self._pieces() if self._origin is not None else np.zeros(0, bool)
         return int(missing.sum()) * PIECE_BYTES
 
-    def bytes_to_fetch(self, ranges: Sequence[tuple[int, int]]) -> int:
-        """Tell how many bytes would be asked for if some ranges of bytes were needed."""
+    def cost_of(self, ranges: npt.ArrayLike) -> tuple[int, int]:
+        """Tell how many bytes, in how many requests, would be asked for if ranges of bytes, (N, 2), were needed."""
         if self._origin is None:
-            return 0
-        missing = _covering(ranges, self._count()) & ~self._pieces()
-        size = self._origin.size
-        requests = _requests(missing) if missing.any() else []
-        return sum(min(last * PIECE_BYTES, size) - first * PIECE_BYTES for first, last in requests)
+            return 0, 0
+        first, covering = _covering(ranges, self._count())
+        way = self._way(_runs(covering & ~self._pieces(first, len(covering)), first))
+        return _size(way), len(way)
 
     def need(self, start: int, end: int) -> None:
         """Fetch what is missing of bytes ``[start, end)``.
@@ -142,11 +151,12 @@ class PartialFile:
         if self._origin is None:
             return
         with self._lock:
-            missing = _covering(ranges, self._count()) & ~self._pieces()
-            if missing.any():
-                self._fetch(_requests(missing))
-                self._tell_growth(int(missing.sum()) * PIECE_BYTES)
-            self._settle()
+            first, covering = _covering(ranges, self._count())
+            missing = _runs(covering & ~self._pieces(first, len(covering)), first)
+            if missing:
+                self._fetch(missing)
+                self._tell_growth(sum(last - first for first, last in missing) * PIECE_BYTES)
+                self._settle()
 
     def fetch_rest(self, progress: Progress = silent) -> Path:
         """Fetch all that is missing, telling how many bytes are here.
@@ -159,25 +169,81 @@ class PartialFile:
         while self._origin is not None:
             size, missing = self._origin.size, np.flatnonzero(~self._pieces())
             progress("fetching", max(size - len(missing) * PIECE_BYTES, 0), size, self.path.name)
-            first = int(missing[0]) if len(missing) else 0
+            if not len(missing):  # another process has fetched the last one
+                self._settle()
+                break
+            first = int(missing[0])
             self.need(first * PIECE_BYTES, min(first * PIECE_BYTES + 8 * REQUEST_BYTES, size))
         return self.path
 
     def _count(self) -> int:
         return -(-self._origin.size // PIECE_BYTES) if self._origin is not None else 0
 
-    def _pieces(self) -> BoolArray:
-        """Tell which pieces are here, (N,), those that other processes fetched included."""
-        stored = os.pread(self._files[1], self._count(), _HEADER_BYTES)
+    def _pieces(self, first: int = 0, count: int | None = None) -> BoolArray:
+        """Tell which of some pieces are here, (N,), those that other processes fetched included."""
+        stored = os.pread(self._files[1], self._count() if count is None else count, _HEADER_BYTES + first)
         return np.asarray(np.frombuffer(stored, np.uint8) != 0)
 
     def _tell_growth(self, size: int) -> None:
         if self.cache is not None and self._origin is not None:
             self.cache.added(CacheEntry(self._origin.url, self.path), size)
 
-    def _fetch(self, requests: Sequence[tuple[int, int]]) -> None:
+    def _fetch(self, missing: Sequence[Pieces]) -> None:
+        """Fetch runs of pieces: many in an answer where that is quicker and the host can, or with what is between."""
+        while len(missing) > 1 and len((way := self._way(missing))[0]) > 1:
+            before = sum(last - first for first, last in missing)
+            self._in_parallel(self._fetch_many, way)
+            missing = self._still(missing)
+            if sum(last - first for first, last in missing) == before:
+                break
+        if missing:
+            self._in_parallel(self._fetch_range, _requests(missing))
+
+    def _way(self, missing: Sequence[Pieces]) -> list[list[Pieces]]:
+        """Return which runs of pieces are asked for together: the quicker of two ways."""
+        together = [[request] for request in _requests(missing)]
+        if self._takes_many is False or self.client.offline:
+            return together
+        apart = grouped(missing, REQUEST_BYTES // PIECE_BYTES)
+        link, manners = Link(), self.client.manners
+        times = [link.time_s(_size(way), len(way), manners) for way in (apart, together)]
+        return apart if times[0] < times[1] else together
+
+    def _still(self, missing: Sequence[Pieces]) -> list[Pieces]:
+        """Return what of runs of pieces is missing still."""
+        first, last = missing[0][0], missing[-1][1]
+        _, covering = _covering(np.array(missing) * PIECE_BYTES, self._count())
+        return _runs(covering & ~self._pieces(first, last - first), first)
+
+    def _in_parallel(self, fetch: Callable[[T], None], what: Sequence[T]) -> None:
+        # Whether a host sends many parts in an answer is asked once, before it is asked for all of them.
+        alone = 1 if self._takes_many is None else 0
+        for each in what[:alone]:
+            fetch(each)
         with ThreadPoolExecutor(self.client.manners.connections) as pool:
-            list(pool.map(self._fetch_range, requests))
+            list(pool.map(fetch, what[alone:]))
+
+    def _fetch_many(self, group: Sequence[Pieces]) -> None:
+        """Fetch runs of pieces in one answer, as far as it comes; none where the host does not do that."""
+        origin = self._origin
+        if origin is None or self._takes_many is False:
+            return
+        ranges = [(first * PIECE_BYTES, min(last * PIECE_BYTES, origin.size)) for first, last in group]
+        try:
+            with self.client.get(origin.url, {"Range": range_header(ranges), **if_same(origin.etag)}) as reply:
+                self._takes_many = has_many(reply)
+                for start, data in parts_in(reply, origin.size) if self._takes_many else ():
+                    self._put(start, data, origin.size)
+        except ArchiveError:  # who refuses is asked for one part after the other, and says why
+            self._takes_many = False
+
+    def _put(self, start: int, data: bytes, size: int) -> None:
+        """Write a part, and note every piece that lies in it."""
+        file, parts = self._files
+        os.pwrite(file, data, start)
+        end = start + len(data)
+        first, last = -(-start // PIECE_BYTES), self._count() if end == size else end // PIECE_BYTES
+        os.pwrite(parts, b"\x01" * max(last - first, 0), _HEADER_BYTES + first)
 
     def _fetch_range(self, pieces: tuple[int, int]) -> None:
         """Fetch pieces ``[first, last)``, again where the connection breaks."""
@@ -247,7 +313,8 @@ class PartialReader(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fetch what is not here and read it."""
         at = self._file.tell()
-        self._partial.need(at, at + len(buffer))
+        if self._partial.cost_of([(at, at + len(buffer))]) != (0, 0):
+            self._partial.need(at, at + max(len(buffer), _AHEAD_BYTES))
         return self._file.readinto(buffer)
 
     def close(self) -> None:
@@ -330,7 +397,7 @@ def _begin(entry: CacheEntry, client: Client, cache: Cache) -> None:
         etag = reply.headers.get("etag", "")
         modified = reply.headers.get("last-modified", "")
     size = int(total[1])
-    header = json.dumps({"url": entry.url, "size": size, "etag": etag or modified}).encode()
+    header = json.dumps({"url": entry.url, "size": size, "etag": etag or modified, "piece": PIECE_BYTES}).encode()
     if len(header) > _HEADER_BYTES:
         raise ArchiveError(f"{entry.url[:80]}... is longer than an address: expected fewer letters")
     with parts_of(entry.path).open("wb") as parts:
@@ -348,29 +415,50 @@ def _read_origin(parts: Path) -> _Origin | None:
     try:
         with parts.open("rb") as file:
             header = json.loads(file.read(_HEADER_BYTES))
-        return _Origin(str(header["url"]), int(header["size"]), str(header["etag"]))
+        origin = _Origin(str(header["url"]), int(header["size"]), str(header["etag"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArchiveError(f"'{parts}' is damaged ({error}): remove it with 'galmorph cache clear'") from error
+    if header.get("piece") != PIECE_BYTES:
+        raise ArchiveError(f"'{parts}' was begun by another version: remove it with 'galmorph cache clear'")
+    return origin
 
 
-def _covering(ranges: Sequence[tuple[int, int]], count: int) -> BoolArray:
-    """Mark the pieces, (N,), in which ranges of bytes lie."""
-    edges = np.zeros(count + 1, np.int64)
-    for start, end in ranges:
-        if end > start:
-            np.add.at(edges, np.minimum([start // PIECE_BYTES, -(-end // PIECE_BYTES)], count), [1, -1])
-    return np.asarray(np.cumsum(edges)[:count] > 0)
+def _covering(ranges: npt.ArrayLike, count: int) -> tuple[int, BoolArray]:
+    """Mark the pieces, (N,), in which ranges of bytes, (M, 2), lie, from the first on; return its number, too."""
+    pairs = np.reshape(np.asarray(ranges, np.int64), (-1, 2))
+    starts, ends = pairs[pairs[:, 1] > pairs[:, 0]].T
+    if not len(starts):
+        return 0, np.zeros(0, bool)
+    starts, ends = np.minimum(starts // PIECE_BYTES, count), np.minimum(-(-ends // PIECE_BYTES), count)
+    first = int(starts.min())
+    edges = np.zeros(int(ends.max()) - first + 1, np.int64)
+    np.add.at(edges, starts - first, 1)
+    np.add.at(edges, ends - first, -1)
+    return first, np.asarray(np.cumsum(edges)[:-1] > 0)
 
 
-def _requests(missing: BoolArray) -> list[tuple[int, int]]:
-    """Join missing pieces that are near each other and divide long ranges: pieces ``[first, last)`` of each request."""
-    numbers = np.flatnonzero(missing)
-    breaks = np.flatnonzero(np.diff(numbers) > GAP_BYTES // PIECE_BYTES) + 1
+def _runs(missing: BoolArray, first: int) -> list[Pieces]:
+    """Return the runs, ``[first, last)``, of missing pieces."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(np.int8)))
+    return [(int(begin), int(end)) for begin, end in (edges + first).reshape(-1, 2)]
+
+
+def _requests(missing: Sequence[Pieces]) -> list[Pieces]:
+    """Join runs of pieces that are near each other and divide long ones: pieces ``[first, last)`` of each request."""
+    joined: list[Pieces] = []
+    for first, last in missing:
+        if joined and (first - joined[-1][1]) * PIECE_BYTES <= GAP_BYTES:
+            joined[-1] = joined[-1][0], last
+        else:
+            joined.append((first, last))
     step = REQUEST_BYTES // PIECE_BYTES
-    joined = [(int(run[0]), int(run[-1]) + 1) for run in np.split(numbers, breaks)]
     return [(first, min(first + step, last)) for begin, last in joined for first in range(begin, last, step)]
+
+
+def _size(way: Sequence[Sequence[Pieces]]) -> int:
+    return sum(last - first for group in way for first, last in group) * PIECE_BYTES
 
 
 def _range(start: int, end: int, version: str) -> dict[str, str]:

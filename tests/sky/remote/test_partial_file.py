@@ -11,11 +11,21 @@ from hypothesis import strategies as st
 from loopback import Fault, Loopback, serving
 
 from galmorph.errors import ArchiveError
-from galmorph.sky.remote import Cache, Client, Manners, PartialFile, PartialReader, partial_at
+from galmorph.sky.remote import (
+    Cache,
+    Client,
+    Manners,
+    PartialFile,
+    PartialReader,
+    many_ranges,
+    partial_at,
+    partial_file,
+)
 from galmorph.sky.remote.cache import parts_of
-from galmorph.sky.remote.partial_file import GAP_BYTES, PIECE_BYTES, _covering, _requests
+from galmorph.sky.remote.link import Link
+from galmorph.sky.remote.partial_file import GAP_BYTES, PIECE_BYTES, _covering, _requests, _runs
 
-SIZE = 40 * PIECE_BYTES + 123
+SIZE = 640 * PIECE_BYTES + 123
 CONTENT = np.random.default_rng(3).bytes(SIZE)
 QUICK = Manners(requests_per_s=1000, timeout_s=0.5, attempts=3, longest_wait_s=0.05)
 
@@ -44,7 +54,7 @@ def test_it_has_its_length_and_nothing_in_it(archive: Loopback, cache: Cache):
     file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
     assert file.path.stat().st_size == SIZE
     assert file.missing_bytes >= SIZE
-    assert cache.entry(f"{archive.base}/mosaic.fits").bytes < PIECE_BYTES
+    assert cache.entry(f"{archive.base}/mosaic.fits").bytes <= 2 * PIECE_BYTES
     assert not cache.entry(f"{archive.base}/mosaic.fits").is_whole
 
 
@@ -54,8 +64,8 @@ def test_what_is_read_is_fetched_and_fetched_once(archive: Loopback, cache: Cach
         assert read(file, 1_000_000, 1_000_100) == CONTENT[1_000_000:1_000_100]
     assert [request.headers["range"] for request in archive.requests] == [
         "bytes=0-0",
-        f"bytes={15 * PIECE_BYTES}-{16 * PIECE_BYTES - 1}",
-    ]
+        f"bytes={244 * PIECE_BYTES}-{261 * PIECE_BYTES - 1}",
+    ], "and some more, since headers are read in small steps"
     assert read(file, SIZE - 5, SIZE + 100) == CONTENT[-5:]
 
 
@@ -66,7 +76,7 @@ def test_once_all_is_here_it_is_a_file_like_any_other(archive: Loopback, cache: 
     assert partial_at(file.path) is file
     told: list[tuple[object, ...]] = []
     assert file.fetch_rest(lambda *words: told.append(words)).read_bytes() == CONTENT
-    assert told[0] == ("fetching", pytest.approx(PIECE_BYTES, abs=PIECE_BYTES), SIZE, "mosaic.fits")
+    assert told[0] == ("fetching", pytest.approx(16 * PIECE_BYTES, abs=PIECE_BYTES), SIZE, "mosaic.fits")
     assert not parts_of(file.path).exists()
     assert partial_at(file.path) is None
     assert cache.entry(url).is_whole
@@ -75,12 +85,12 @@ def test_once_all_is_here_it_is_a_file_like_any_other(archive: Loopback, cache: 
 
 def test_it_goes_on_where_another_run_stopped(archive: Loopback, cache: Cache):
     url = f"{archive.base}/mosaic.fits"
-    read(PartialFile.open(url, Client(QUICK), cache), 0, 3 * PIECE_BYTES)
+    read(PartialFile.open(url, Client(QUICK), cache), 0, 30 * PIECE_BYTES)
     archive.requests.clear()
     again = PartialFile(cache.entry(url).path, Client(QUICK))
-    assert read(again, 0, 4 * PIECE_BYTES) == CONTENT[: 4 * PIECE_BYTES]
+    assert read(again, 0, 40 * PIECE_BYTES) == CONTENT[: 40 * PIECE_BYTES]
     assert [request.headers["range"] for request in archive.requests] == [
-        f"bytes={3 * PIECE_BYTES}-{4 * PIECE_BYTES - 1}"
+        f"bytes={30 * PIECE_BYTES}-{40 * PIECE_BYTES - 1}"
     ]
 
 
@@ -203,18 +213,102 @@ def test_it_can_be_read_where_nothing_can_be_written(archive: Loopback, cache: C
         path.parent.chmod(0o755)
 
 
+ROWS = [(n * 20 * PIECE_BYTES + 100, n * 20 * PIECE_BYTES + 3000) for n in range(30)]
+"""A window: a short part of each of some rows."""
+FAR = Manners(requests_per_s=1000, timeout_s=0.5, attempts=3, longest_wait_s=0.05, connections=1)
+
+
+def check(file: PartialFile, ranges=ROWS) -> None:
+    content = file.path.read_bytes()
+    for start, end in ranges:
+        assert content[start:end] == CONTENT[start:end]
+
+
+@pytest.fixture
+def quick_line(monkeypatch):
+    """Let requests cost nothing, so that fewer bytes are quicker however many requests they take."""
+    monkeypatch.setattr(partial_file, "Link", lambda: Link(0.0, 1e6))
+
+
+@pytest.mark.usefixtures("quick_line")
+def test_parts_of_many_rows_come_in_one_answer(archive: Loopback, cache: Cache):
+    file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
+    assert file.cost_of(ROWS) == (30 * PIECE_BYTES, 1)
+    file.need_all(ROWS)
+    assert len(archive.requests) == 2
+    assert archive.requests[1].headers["range"].count(",") == 29
+    assert SIZE - file.missing_bytes < 31 * PIECE_BYTES
+    check(file)
+    assert file.cost_of(ROWS) == (0, 0)
+    file.need_all(ROWS)
+    assert len(archive.requests) == 2
+    assert file.fetch_rest().read_bytes() == CONTENT
+
+
+@pytest.mark.usefixtures("quick_line")
+def test_more_rows_than_a_host_answers_take_several_requests(archive: Loopback, cache: Cache, monkeypatch):
+    monkeypatch.setattr(many_ranges, "MOST_RANGES", 7)
+    file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
+    file.need_all(ROWS)
+    assert sorted(request.headers["range"].count(",") + 1 for request in archive.requests[1:]) == [2, 7, 7, 7, 7]
+    check(file)
+
+
+@pytest.mark.usefixtures("quick_line")
+def test_a_host_without_such_answers_is_asked_for_what_is_between_as_well(archive: Loopback, cache: Cache):
+    archive.has_many_ranges = False
+    file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
+    file.need_all(ROWS[:15])
+    check(file, ROWS[:15])
+    assert len(archive.requests) == 3, "the answer with the whole file is not read"
+    file.need_all(ROWS)
+    check(file)
+    assert len(archive.requests) == 4, "nor asked for again"
+
+
+@pytest.mark.usefixtures("quick_line")
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(cut_at=40_000), Fault(cut_at=5), Fault(503), Fault(429, {"Retry-After": "0"}), Fault(416), Fault(body=b"")],
+    ids=["broken", "nothing", "busy", "too many", "refused", "short"],
+)
+def test_what_does_not_come_in_one_answer_is_asked_for_again(archive: Loopback, cache: Cache, fault):
+    file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
+    archive.faults["/mosaic.fits"] = [fault]
+    file.need_all(ROWS)
+    check(file)
+
+
+@pytest.mark.usefixtures("quick_line")
+def test_parts_of_another_version_are_never_mixed_in(archive: Loopback, cache: Cache):
+    file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
+    archive.files["/mosaic.fits"] = CONTENT + b"more"
+    with pytest.raises(ArchiveError, match="another file than when it was begun"):
+        file.need_all(ROWS)
+    assert file.missing_bytes >= SIZE
+
+
+def test_many_requests_are_made_only_where_they_are_quicker(archive: Loopback, cache: Cache, monkeypatch):
+    file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(FAR), cache)
+    monkeypatch.setattr(partial_file, "Link", lambda: Link(latency_s=10.0))
+    monkeypatch.setattr(many_ranges, "MOST_RANGES", 7)
+    assert file.cost_of(ROWS) == (581 * PIECE_BYTES, 1)
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, SIZE), st.integers(0, 300_000)), max_size=6))
 def test_requests_cover_what_is_missing_and_little_else(ranges):
     count = -(-SIZE // PIECE_BYTES)
     wanted = [(start, min(start + length, SIZE)) for start, length in ranges]
-    missing = _covering(wanted, count)
+    missing = np.zeros(count, bool)
+    begins, covering = _covering(wanted, count)
+    missing[begins : begins + len(covering)] = covering
     for start, end in wanted:
         if end > start:
             assert missing[start // PIECE_BYTES : -(-end // PIECE_BYTES)].all()
     if not missing.any():
         return
-    requests = _requests(missing)
+    requests = _requests(_runs(missing, 0))
     asked = np.zeros(count, bool)
     for first, last in requests:
         assert not asked[first:last].any()
