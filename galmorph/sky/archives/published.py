@@ -52,7 +52,9 @@ def open_published(
     """
     names = band_names(survey, band)
     if way != "cutouts" and _has_mosaics(survey, names):
-        return open_mosaics(survey, band, catalog.ra_deg, catalog.dec_deg, field=field, client=client, cache=cache)
+        return open_mosaics(
+            survey, band, catalog.ra_deg, catalog.dec_deg, field=field, way=way, client=client, cache=cache
+        )
     if field is not None:
         raise SurveyError(
             f"field '{field}' was given for images of survey '{survey.name}', which are found by the rows alone: leave "

@@ -1,8 +1,9 @@
 """Tile archive: the images that a survey publishes as one large file for each field and band.
 
 Of each file only what is asked for is fetched, block by block, and kept; the rest stays where it is (see
-:mod:`galmorph.sky.remote.partial_file`). What is read is read through the same code as a file on disk, so that a row's
-answer does not depend on whether its mosaic was downloaded before.
+:mod:`galmorph.sky.remote.partial_file`), unless so much is asked for that all of it takes less time
+(:mod:`galmorph.sky.archives.mosaic_transfer`), or it is compressed. What is read is read through the same code as a
+file on disk, so that a row's answer does not depend on whether its mosaic was downloaded before.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import urljoin
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import ArchiveError, SurveyError
+from galmorph.sky.archives.mosaic_file import is_compressed, local_file, rows_on
+from galmorph.sky.archives.mosaic_transfer import download_if_quicker
+from galmorph.sky.archives.partly_fetched import PartlyFetched
 from galmorph.sky.images.opening import open_images
 from galmorph.sky.images.source import ImageSource
-from galmorph.sky.remote import Cache, Client, PartialFile, default_cache, fetch
-from galmorph.sky.survey import Band, Field, Survey, load_survey, survey_names
+from galmorph.sky.remote import Cache, Client, default_cache
+from galmorph.sky.survey import Band, Field, Survey, Way, load_survey, survey_names
 
 __all__ = ["covered", "fields_at", "fields_of", "open_mosaics", "survey_at"]
 
@@ -27,8 +32,6 @@ log = logging.getLogger(__name__)
 
 _FALLBACK_DEG = 0.5
 """Reach of a field whose mosaics have no stated shape."""
-_WHOLE_ONLY = (".gz", ".bz2", ".xz", ".fz")
-"""Files that cannot be read in parts."""
 
 
 def survey_at(band: str, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Survey:
@@ -93,7 +96,7 @@ def fields_of(
         If the survey publishes no such mosaics, or none of them is anywhere near.
     """
     named = survey.fields if name is None else (survey.field(name),)
-    fields = _with_mosaic(named, band)
+    fields = [each for each in _with_mosaic(named, band) if name is not None or not each.only_by_name]
     if not fields:
         what = f"survey '{survey.name}'" if name is None else f"field '{name}' of survey '{survey.name}'"
         raise SurveyError(f"{what} has no mosaics of {band.name} that can be fetched: give the images with --image")
@@ -115,6 +118,7 @@ def open_mosaics(
     dec_deg: npt.ArrayLike,
     *,
     field: str | None = None,
+    way: Way = "auto",
     client: Client | None = None,
     cache: Cache | None = None,
 ) -> ImageSource:
@@ -128,6 +132,8 @@ def open_mosaics(
         Positions, (N,), ICRS degrees.
     field
         The only field to look at.
+    way
+        Whether they are downloaded as a whole, or read in parts.
     client, cache
         Who asks, and where files are kept; by default a polite one and the user's cache.
 
@@ -143,20 +149,71 @@ def open_mosaics(
     client, cache = client or Client(), cache or default_cache()
     of_band = survey.band(band)
     fields = fields_of(survey, of_band, ra_deg, dec_deg, field)
-    images = [_local(_address(each, each.mosaics[of_band.name]), client, cache) for each in fields]
-    weights = [_local(_address(each, each.weights[of_band.name]), client, cache) for each in fields if each.weights]
-    log.info("images of %s from %s", ", ".join(each.name for each in fields), fields[0].base_url)
-    if weights and len(weights) != len(images):
-        weights = []
+    fetched = _fetched(fields, of_band, way, ra_deg, dec_deg, client, cache)
+    log.info("images of %s from %s", ", ".join(fetched.names), fields[0].base_url)
+    weights = fetched.weights if all(fetched.weights) else []
+    if any(fetched.weights) and not weights:
         log.warning("weights are published for some of the fields only: none is used")
-    return open_images(images, weight=weights, survey=survey, band=of_band.name)
+    source = open_images(fetched.images, weight=[each for each in weights if each], survey=survey, band=of_band.name)
+    if way == "auto" and not client.offline:
+        download_if_quicker(source, source.locate(ra_deg, dec_deg))
+    if not fetched.failures:
+        return source
+    lost = _inside([each for each in fields if each.name in fetched.failures], of_band, ra_deg, dec_deg).any(axis=0)
+    reason = str(next(iter(fetched.failures.values())))
+    return PartlyFetched(source, np.ravel(ra_deg)[lost], np.ravel(dec_deg)[lost], reason)
 
 
-def _local(url: str, client: Client, cache: Cache) -> str:
-    """Return the file of a mosaic in the cache, whole or still with holes."""
-    if url.endswith(_WHOLE_ONLY):
-        return str(fetch(url, client, cache))
-    return str(PartialFile.open(url, client, cache).path)
+@dataclass(frozen=True)
+class _Mosaics:
+    """Files of the fields that could be had, with weights or None, and why others could not, by their names."""
+
+    names: list[str]
+    images: list[str]
+    weights: list[str | None]
+    failures: dict[str, ArchiveError]
+
+
+def _fetched(
+    fields: Sequence[Field],
+    band: Band,
+    way: Way,
+    ra_deg: npt.ArrayLike,
+    dec_deg: npt.ArrayLike,
+    client: Client,
+    cache: Cache,
+) -> _Mosaics:
+    mosaics = _Mosaics([], [], [], {})
+    for field in fields:
+        url = _address(field, field.mosaics[band.name])
+        try:
+            if is_compressed(url) and not rows_on(url, ra_deg, dec_deg, client, cache):
+                continue
+            image = local_file(url, way, client, cache)
+            weight = field.weights.get(band.name)
+            mosaics.weights.append(None if weight is None else local_file(_address(field, weight), way, client, cache))
+        except ArchiveError as error:
+            mosaics.failures[field.name] = error
+        else:
+            mosaics.names.append(field.name)
+            mosaics.images.append(image)
+    _check_some(mosaics, fields)
+    return mosaics
+
+
+def _check_some(mosaics: _Mosaics, fields: Sequence[Field]) -> None:
+    """Go on without some of the fields, but not without all."""
+    if mosaics.images:
+        for name, error in mosaics.failures.items():
+            log.warning("field %s could not be fetched: %s", name, error)
+        return
+    if mosaics.failures:
+        raise next(iter(mosaics.failures.values()))
+    names = ", ".join(field.name for field in fields)
+    raise SurveyError(
+        f"none of the positions lies on the mosaics of {names}: expected ICRS degrees; name the right columns with "
+        "--ra and --dec, or give --image"
+    )
 
 
 def _address(field: Field, name: str) -> str:

@@ -14,9 +14,9 @@ from contextlib import suppress
 from galmorph.errors import ArchiveError, BrokenReplyError
 from galmorph.sky.remote.client import Reply
 
-__all__ = ["MOST_RANGES", "grouped", "has_many", "parts_in", "range_header"]
+__all__ = ["RANGES_AT_ONCE", "grouped", "has_many", "parts_in", "range_header"]
 
-MOST_RANGES = 190
+RANGES_AT_ONCE = 190
 """In one request: Apache sends the whole file from 200 on (MaxRanges), and headers end at 8190 bytes."""
 _MOST_HEAD = 1 << 14
 """Bytes of what stands before a part."""
@@ -44,7 +44,7 @@ def grouped(ranges: Sequence[tuple[int, int]], most_bytes: int) -> list[list[tup
     groups: list[list[tuple[int, int]]] = []
     size = 0
     for start, end in ranges:
-        if not groups or len(groups[-1]) == MOST_RANGES or size + end - start > most_bytes:
+        if not groups or len(groups[-1]) == RANGES_AT_ONCE or size + end - start > most_bytes:
             groups.append([])
             size = 0
         groups[-1].append((start, end))

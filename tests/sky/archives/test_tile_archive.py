@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
 import small_sky
 from astropy.io import fits
+from astropy.wcs import WCS
 from conformance.image_sources import ImageSourceTests
 from loopback import Fault, Loopback, serving
 
 from galmorph.errors import ArchiveError, SurveyError
-from galmorph.sky.archives import open_mosaics, survey_at
+from galmorph.runs import blocks
+from galmorph.sky.archives import mosaic_transfer, open_mosaics, survey_at
+from galmorph.sky.archives.mosaic_file import whole_file
 from galmorph.sky.archives.tile_archive import fields_of
 from galmorph.sky.images import ImageSource, open_images
-from galmorph.sky.remote import Cache, Client, Manners
+from galmorph.sky.remote import Cache, Client, Manners, partial_file
+from galmorph.sky.remote.link import Link
 from galmorph.sky.survey import Field, Survey, load_survey
 
 QUICK = Manners(requests_per_s=1000, timeout_s=0.5, attempts=2, longest_wait_s=0.05)
@@ -140,3 +146,150 @@ def test_a_host_that_was_given_up_rests(archive: Loopback, tmp_path):
         with pytest.raises(ArchiveError, match=reason):
             open_mosaics(survey_of(archive.base), "H", RA, DEC, client=client, cache=cache)
     assert len(archive.requests) == QUICK.attempts
+
+
+def another(survey: Survey, name: str, **changes: object) -> Survey:
+    """Return a survey with one more field, which lies beside the first."""
+    first = survey.fields[0]
+    changes = {"name": name, "ra_deg": 215.02, "mosaics": {"F160W": f"{name}.fits"}, "weights": {}} | changes
+    return dataclasses.replace(survey, fields=(first, dataclasses.replace(first, **changes)))
+
+
+def beside(folder: Path, name: str) -> Path:
+    """Write a mosaic that lies beside the small sky."""
+    header = small_sky.header()
+    header["CRVAL1"] = 215.02
+    fits.writeto(folder / name, small_sky.field(), header)
+    return folder / name
+
+
+def opened(survey: Survey, folder: Path, ra=RA, dec=DEC, *, way: str = "auto", offline: bool = False) -> ImageSource:
+    client = Client(QUICK, offline=offline)
+    return open_mosaics(survey, "H", ra, dec, way=way, client=client, cache=Cache(folder / "cache"))
+
+
+def test_a_mosaic_is_downloaded_as_a_whole_where_that_is_asked_for(archive: Loopback, tmp_path):
+    opened(survey_of(archive.base), tmp_path, way="whole")
+    entries = Cache(tmp_path / "cache").entries()
+    assert [entry.is_whole for entry in entries] == [True, True]
+    for name, entry in zip(("image", "weight"), sorted(entries, key=lambda each: each.url), strict=True):
+        assert entry.path.read_bytes() == (tmp_path / f"{name}.fits").read_bytes()
+    asked = len(archive.requests)
+    opened(survey_of(archive.base), tmp_path, way="whole", offline=True)
+    assert len(archive.requests) == asked
+
+
+def test_checksums_that_stand_in_a_mosaic_are_compared(archive: Loopback, tmp_path):
+    with fits.open(tmp_path / "image.fits") as hdus:
+        hdus.writeto(tmp_path / "sums.fits", checksum=True)
+    damaged = bytearray((tmp_path / "sums.fits").read_bytes())
+    archive.files["/here/h_drz.fits"] = tmp_path / "sums.fits"
+    survey = survey_of(archive.base, weights={})
+    assert opened(survey, tmp_path / "sound", way="whole").tile_names
+    damaged[-5000] ^= 64
+    archive.files["/here/h_drz.fits"] = bytes(damaged)
+    with pytest.raises(ArchiveError, match="its DATASUM is that of other pixels"):
+        opened(survey, tmp_path, way="whole")
+    assert Cache(tmp_path / "cache").entries() == []
+
+
+def test_a_field_that_cannot_be_had_costs_its_rows_and_no_others(archive: Loopback, tmp_path, caplog):
+    survey = another(survey_of(archive.base), "gone")
+    ra, dec = np.append(RA, 215.02), np.append(DEC, 52.9)
+    source = opened(survey, tmp_path, ra, dec)
+    assert "field gone could not be fetched" in caplog.text
+    where = source.locate(ra, dec)
+    assert where.tile.tolist() == [0] * len(RA) + [1]
+    with pytest.raises(ArchiveError, match=r"gone\.fits was refused \(404"):
+        source.cutout(1, where.x[-1], where.y[-1], 20)
+
+
+def test_rows_of_two_fields_are_read_in_one_run_and_rows_in_none_have_no_image(archive: Loopback, tmp_path):
+    archive.files["/here/next.fits"] = beside(tmp_path, "next.fits")
+    survey = another(survey_of(archive.base), "next")
+    ra, dec = [RA[0], 215.02, 215.01, np.nan], [DEC[0], 52.9, 52.9, 0.0]
+    source = opened(survey, tmp_path, ra, dec)
+    assert source.locate(ra, dec).tile.tolist() == [0, 1, -1, -1]
+
+
+def test_a_field_that_is_read_by_its_name_alone_is_not_opened_without_it(archive: Loopback, tmp_path):
+    archive.files["/here/next.fits"] = beside(tmp_path, "next.fits")
+    survey = another(survey_of(archive.base), "next", only_by_name=True)
+    assert len(opened(survey, tmp_path).tile_names) == 1
+    source = open_mosaics(
+        survey, "H", [215.02], [52.9], field="next", client=Client(QUICK), cache=Cache(tmp_path / "cache")
+    )
+    assert source.locate([215.02], [52.9]).tile.tolist() == [0]
+
+
+def compressed(path: Path) -> Path:
+    path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+    return path.with_name(path.name + ".gz")
+
+
+def test_of_compressed_mosaics_those_are_downloaded_on_which_rows_lie(archive: Loopback, tmp_path):
+    noise = np.random.default_rng(1).normal(0, 1, (400, 400)).astype(np.float32)
+    header = small_sky.header()
+    header["CRVAL1"] = 215.02
+    fits.writeto(tmp_path / "next.fits", noise, header)
+    archive.files |= {
+        "/here/h_drz.fits.gz": compressed(tmp_path / "image.fits"),
+        "/here/next.fits.gz": compressed(tmp_path / "next.fits"),
+    }
+    survey = survey_of(archive.base, weights={}, mosaics={"F160W": "h_drz.fits.gz"}, shape=None)
+    survey = another(survey, "next", mosaics={"F160W": "next.fits.gz"})
+    source = opened(survey, tmp_path)
+    local = open_images(tmp_path / "image.fits", survey=CANDELS, band="H")
+    np.testing.assert_array_equal(source.cutout(0, 120.0, 120.0, 20).planes, local.cutout(0, 120.0, 120.0, 20).planes)
+    assert len(source.tile_names) == 1
+    assert [entry.is_whole for entry in sorted(Cache(tmp_path / "cache").entries(), key=lambda e: e.url)] == [
+        True,
+        False,
+    ]
+    asked = len(archive.requests)
+    opened(survey, tmp_path, offline=True)
+    assert len(archive.requests) == asked
+    with pytest.raises(SurveyError, match="none of the positions lies on the mosaics of here, next"):
+        opened(survey, tmp_path, [215.01], [52.9])
+    with pytest.raises(SurveyError, match="cannot be read in parts"):
+        opened(survey, tmp_path, way="parts")
+
+
+def test_a_download_goes_on_in_another_run(archive: Loopback, tmp_path):
+    fits.writeto(tmp_path / "noise.fits", np.random.default_rng(1).normal(0, 1, (400, 400)).astype(np.float32))
+    archive.files["/here/noise.fits.gz"] = compressed(tmp_path / "noise.fits")
+    url, cache = f"{archive.base}/here/noise.fits.gz", Cache(tmp_path / "cache")
+    archive.faults["/here/noise.fits.gz"] = [Fault(), Fault(cut_at=200_000), Fault(404)]
+    with pytest.raises(ArchiveError, match="404"):
+        whole_file(url, Client(QUICK), cache)
+    archive.requests.clear()
+    assert whole_file(url, Client(QUICK), cache).read_bytes() == (tmp_path / "noise.fits.gz").read_bytes()
+    assert int(archive.requests[0].headers["range"][6:].partition("-")[0]) > 190_000
+
+
+def test_a_host_without_ranges_gives_compressed_mosaics_all_the_same(archive: Loopback, tmp_path):
+    archive.files["/here/h_drz.fits.gz"] = compressed(tmp_path / "image.fits")
+    archive.faults["/here/h_drz.fits.gz"] = [Fault(ignores_range=True)] * 9
+    survey = survey_of(archive.base, weights={}, mosaics={"F160W": "h_drz.fits.gz"})
+    assert opened(survey, tmp_path).cutout(0, 120.0, 120.0, 20).shape == (41, 41)
+
+
+@pytest.mark.parametrize(("bytes_per_s", "is_whole"), [(1e12, True), (1e3, False)])
+def test_what_takes_less_time_is_done(tmp_path, monkeypatch, bytes_per_s, is_whole):
+    """Many requests for many blocks: on a fast line the whole file is quicker, on a slow one the parts are."""
+    monkeypatch.setattr(mosaic_transfer, "Link", lambda: Link(latency_s=1.0, bytes_per_s=bytes_per_s))
+    monkeypatch.setattr(partial_file, "Link", lambda: Link(latency_s=1.0, bytes_per_s=bytes_per_s))
+    monkeypatch.setattr(mosaic_transfer, "BLOCK_PX", 100)
+    monkeypatch.setattr(mosaic_transfer, "MARGIN_PX", 10)
+    large_mosaic(tmp_path)
+    with serving() as archive:
+        archive.files["/here/h_drz.fits"] = tmp_path / "large.fits"
+        survey = survey_of(archive.base, shape=(LARGE, LARGE), weights={})
+        wcs = WCS(fits.getheader(tmp_path / "large.fits"))
+        x, y = np.random.default_rng(1).uniform(1100, 1500, (2, 40))
+        opened(survey, tmp_path, *wcs.all_pix2world(x, y, 0))
+        assert Cache(tmp_path / "cache").entries()[0].is_whole == is_whole
+
+
+def test_the_blocks_that_are_estimated_are_those_of_detection():
+    assert (mosaic_transfer.BLOCK_PX, mosaic_transfer.MARGIN_PX) == (blocks.BLOCK_PX, blocks.MARGIN_PX)

@@ -247,7 +247,7 @@ def test_parts_of_many_rows_come_in_one_answer(archive: Loopback, cache: Cache):
 
 @pytest.mark.usefixtures("quick_line")
 def test_more_rows_than_a_host_answers_take_several_requests(archive: Loopback, cache: Cache, monkeypatch):
-    monkeypatch.setattr(many_ranges, "MOST_RANGES", 7)
+    monkeypatch.setattr(many_ranges, "RANGES_AT_ONCE", 7)
     file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
     file.need_all(ROWS)
     assert sorted(request.headers["range"].count(",") + 1 for request in archive.requests[1:]) == [2, 7, 7, 7, 7]
@@ -291,7 +291,7 @@ def test_parts_of_another_version_are_never_mixed_in(archive: Loopback, cache: C
 def test_many_requests_are_made_only_where_they_are_quicker(archive: Loopback, cache: Cache, monkeypatch):
     file = PartialFile.open(f"{archive.base}/mosaic.fits", Client(FAR), cache)
     monkeypatch.setattr(partial_file, "Link", lambda: Link(latency_s=10.0))
-    monkeypatch.setattr(many_ranges, "MOST_RANGES", 7)
+    monkeypatch.setattr(many_ranges, "RANGES_AT_ONCE", 7)
     assert file.cost_of(ROWS) == (581 * PIECE_BYTES, 1)
 
 
