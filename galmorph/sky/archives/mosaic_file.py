@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import warnings
 import zlib
@@ -22,6 +23,7 @@ __all__ = ["is_compressed", "local_file", "rows_on", "whole_file"]
 
 _WHOLE_ONLY = (".gz", ".bz2", ".xz", ".fz")
 """Files that cannot be read in parts."""
+_STEP_BYTES = 1 << 20
 _HEAD_BYTES = 1 << 16
 """Of a compressed file, in which its first headers lie."""
 
@@ -62,8 +64,11 @@ def whole_file(url: str, client: Client, cache: Cache) -> Path:
         return entry.path
     file = _with_parts(url, client, cache)
     path = fetch(url, client, cache) if file is None else file.fetch_rest()
-    if not is_compressed(url):
-        _check_sums(url, path, cache)
+    try:
+        (_check_expands if url.endswith(".gz") else _check_sums)(url, path)
+    except ArchiveError:
+        cache.remove(entry)
+        raise
     return path
 
 
@@ -78,13 +83,19 @@ def rows_on(url: str, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, client: Cli
     if not url.endswith(".gz") or (file := _with_parts(url, client, cache)) is None:
         return True
     with PartialReader(file) as reader:
-        start = reader.read(_HEAD_BYTES)
-    with (
-        boundary(partial(_unreadable, url)),
-        warnings.catch_warnings(),
-    ):
+        start = reader.read(_HEAD_BYTES) or b""
+    try:
+        return _lie_on(url, start, ra_deg, dec_deg)
+    except ArchiveError:
+        cache.remove(cache.entry(url))
+        raise
+
+
+def _lie_on(url: str, start: bytes, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> bool:
+    """Tell whether some positions lie on the first image of a compressed file, of which the first bytes are here."""
+    with boundary(partial(_unreadable, url)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd cards is spoken when the image is opened
-        stream = io.BytesIO(zlib.decompressobj(31).decompress(start or b""))
+        stream = io.BytesIO(zlib.decompressobj(31).decompress(start))
         header = fits.Header.fromfile(stream)
         if header["NAXIS"] == 0:
             header = fits.Header.fromfile(stream)
@@ -105,19 +116,31 @@ def _with_parts(url: str, client: Client, cache: Cache) -> PartialFile | None:
         return None
 
 
-def _check_sums(url: str, path: Path, cache: Cache) -> None:
+def _check_sums(url: str, path: Path) -> None:
     """Compare the sums of the data (DATASUM) that the headers of a file state.
 
     Raises
     ------
     ArchiveError
-        If one differs: the file is removed.
+        If one differs.
     """
     with boundary(partial(_unreadable, url)), fits.open(path, memmap=True) as hdus:
         damaged = any("DATASUM" in hdu.header and hdu.verify_datasum() == 0 for hdu in hdus)
     if damaged:
-        cache.remove(cache.entry(url))
         raise ArchiveError(f"{url} is damaged: its DATASUM is that of other pixels; try again, or tell the archive")
+
+
+def _check_expands(url: str, path: Path) -> None:
+    """Decompress a file, which compares the sum at its end.
+
+    Raises
+    ------
+    ArchiveError
+        If it is not sound.
+    """
+    with boundary(partial(_unreadable, url)), gzip.open(path) as file:
+        while file.read(_STEP_BYTES):
+            pass
 
 
 def _unreadable(url: str, reason: str) -> ArchiveError:

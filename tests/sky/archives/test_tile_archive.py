@@ -293,3 +293,16 @@ def test_what_takes_less_time_is_done(tmp_path, monkeypatch, bytes_per_s, is_who
 
 def test_the_blocks_that_are_estimated_are_those_of_detection():
     assert (mosaic_transfer.BLOCK_PX, mosaic_transfer.MARGIN_PX) == (blocks.BLOCK_PX, blocks.MARGIN_PX)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda _: b"<html>moved</html>", lambda whole: whole[:-9], lambda whole: whole[:-8] + bytes(8)],
+    ids=["page", "truncated", "damaged"],
+)  # fmt: skip
+def test_compressed_mosaics_that_are_damaged_are_refused_and_not_kept(archive: Loopback, tmp_path, change):
+    whole = compressed(tmp_path / "image.fits").read_bytes()
+    archive.files["/here/h_drz.fits.gz"] = change(whole)
+    survey = survey_of(archive.base, weights={}, mosaics={"F160W": "h_drz.fits.gz"})
+    with pytest.raises(ArchiveError, match="is no FITS file"):
+        opened(survey, tmp_path)
+    assert not any(entry.is_whole for entry in Cache(tmp_path / "cache").entries())
