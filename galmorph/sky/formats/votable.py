@@ -39,6 +39,14 @@ log = logging.getLogger(__name__)
 _SKY = ("pos.eq.ra", "pos.eq.dec")
 
 
+class _QuickTable(votable.tree.TableElement):  # type: ignore[misc]  # astropy has no types
+    """A table whose fields are added one by one in a time that grows with their number, not with its cube."""
+
+    def add_field(self, field: Any) -> None:
+        """Add it where astropy's list of all fields is brought up to date from, when somebody asks for that."""
+        self.fields.append(field)
+
+
 class VoTable:
     """VOTable; rows are written as TABLEDATA, which every reader understands.
 
@@ -160,8 +168,11 @@ def described_fields(text: bytes) -> dict[str, dict[str, str]]:
 
 def _tree(table: apt.Table, *, any_length: bool = True) -> Any:
     """Return a writable table as astropy's tree of a document; text of any length, sky positions in ICRS."""
-    tree = votable.from_table(table)
-    for field in tree.resources[0].tables[0].fields:
+    tree, resource = votable.tree.VOTableFile(), votable.tree.Resource()
+    element = _QuickTable.from_table(tree, table)
+    resource.tables.append(element)
+    tree.resources.append(resource)
+    for field in element.fields:
         if field.datatype in ("char", "unicodeChar") and any_length:
             field.arraysize = "*"
         elif "x" in (field.arraysize or ""):  # astropy 8.0 writes the slowest axis first

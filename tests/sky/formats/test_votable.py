@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import votable
-from astropy.table import MaskedColumn
+from astropy.table import MaskedColumn, Table
 from catalog_samples import LONG, PROVENANCE, ROWS, assert_same_values, columns, fits_with_everything, table
 
 from galmorph.errors import CatalogError
@@ -228,6 +228,16 @@ def test_fields_of_one_name_are_numbered_in_no_time(tmp_path):
     assert time.process_time() - start < 7.5
     assert read.colnames[:4] == ["ra", "dec", "mag", "mag2"]
     assert [read[name][0] for name in ("mag", "mag2", "mag1000", "mag2100")] == [2, 3, 1001, 1002]
+
+
+def test_thousands_of_columns_are_written_in_no_time(tmp_path):
+    wide = Table({"ra": [1.0, 2.0], "dec": [3.0, 4.0]} | {f"m{n}": [n, -n] for n in range(2000)})
+    start = time.process_time()
+    write_catalog(catalog_from(wide), columns(2), tmp_path / "out.vot", provenance=PROVENANCE)
+    assert time.process_time() - start < 20
+    read = read_catalog(tmp_path / "out.vot").table
+    assert read.colnames[: len(wide.columns)] == wide.colnames
+    assert [read[name][1] for name in ("m0", "m1", "m1999")] == [0, -1, -1999]
 
 
 def with_arrays(path, arraysize, rows=3):
