@@ -33,7 +33,7 @@ from galmorph.sky.formats.atomic import make_folder, replacing
 from galmorph.sky.formats.registry import FORMATS, ending
 from galmorph.sky.images import ImageInput, Images, ImageSource
 from galmorph.sky.outputs import check_outputs
-from galmorph.sky.remote import CacheEntry, default_cache
+from galmorph.sky.remote import CacheEntry, Manifest, default_cache
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import Survey, Way, load_survey
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from galmorph.learning.training import TrainingRun, TrainingState
     from galmorph.learning.tuning import Tuned
     from galmorph.nets.checkpoint.file import Checkpoint
+    from galmorph.runs.provision import Provision
     from galmorph.runs.results import Results
     from galmorph.sky.mock import MockField
 
@@ -49,9 +50,11 @@ __all__ = [
     "calibrate",
     "classify",
     "default_output",
+    "dry_run",
     "ensemble",
     "evaluate",
     "export",
+    "fetch",
     "inspect",
     "load_checkpoint",
     "load_pipeline",
@@ -80,6 +83,7 @@ def classify(
     field: str | None = None,
     offline: bool = False,
     archive: Way = "auto",
+    fetched: str | Path | None = None,
     checkpoint: str | Path | Checkpoint | None = None,
     weight: Images = (),
     rms: Images = (),
@@ -133,6 +137,9 @@ def classify(
     archive
         Without images, how mosaics are read: ``'whole'`` downloads them, ``'parts'`` fetches the parts in which rows
         lie, ``'cutouts'`` asks a server that cuts them; ``'auto'`` does what takes less time of the first two.
+    fetched
+        Without images: a folder of :func:`fetch`, checked against its manifest, which names survey, band and field;
+        nothing else is fetched.
     checkpoint
         A name, a file or a loaded one; by default the one that ships for the survey and band.
     weight, rms, variance
@@ -219,7 +226,9 @@ def classify(
     with reporting(progress) as report_to:
         table, _ = _carried_out(
             CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
-            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu, field, offline, archive),
+            ImageInput(
+                images, weight, rms, variance, segmentation, survey, band, image_hdu, field, offline, archive, fetched
+            ),
             settings,
             checkpoint,
             output=output,
@@ -241,6 +250,7 @@ def measure(
     field: str | None = None,
     offline: bool = False,
     archive: Way = "auto",
+    fetched: str | Path | None = None,
     weight: Images = (),
     rms: Images = (),
     variance: Images = (),
@@ -268,9 +278,9 @@ def measure(
     ----------
     backend
         ``'galmorph'``, or ``'sep'`` or ``'photutils'`` for the textbook values of those libraries.
-    catalog, images, survey, band, field, offline, archive, weight, rms, variance, segmentation, image_hdu, hdu
+    catalog, images, survey, band, field, offline, archive, fetched, weight, rms, variance, segmentation, image_hdu
         As for :func:`classify`.
-    ra, dec, x, y, id, file
+    hdu, ra, dec, x, y, id, file
         As for :func:`classify`.
     detect, centroid, prefix, output, overwrite, progress, command
         As for :func:`classify`.
@@ -301,7 +311,9 @@ def measure(
     with reporting(progress) as report_to:
         table, _ = _carried_out(
             CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
-            ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu, field, offline, archive),
+            ImageInput(
+                images, weight, rms, variance, segmentation, survey, band, image_hdu, field, offline, archive, fetched
+            ),
             Settings(detect=detect, centroid=centroid, backend=backend, prefix=prefix),
             network=False,
             output=output,
@@ -1017,6 +1029,100 @@ def cache(action: str = "list") -> list[CacheEntry] | Path:
     for entry in entries if action == "clear" else ():
         kept.remove(entry)
     return entries
+
+
+def fetch(
+    catalog: Any,
+    *,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    field: str | None = None,
+    archive: Way = "auto",
+    output: str | Path | None = None,
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    progress: Progress | bool | None = None,
+    command: str = "galmorph.fetch",
+) -> Manifest:
+    """Fetch what classifying or measuring a catalogue will need of a survey's archives, whatever the settings.
+
+    Parameters
+    ----------
+    catalog, survey, band, field, archive, hdu, ra, dec
+        As for :func:`classify` without images.
+    output
+        Folder for the files and ``manifest.json``, which another machine can work from (``fetched``); new, or of an
+        earlier call for the same rows, which is continued. By default the user's cache.
+    progress
+        True shows a bar; a function is called with stage, done, total and a remark.
+    command
+        What the manifest names as its origin.
+
+    Returns
+    -------
+    Manifest
+        The files of the folder, with checksums and the rows that each serves, and why other rows have none
+        (``failed``).
+
+    Raises
+    ------
+    CatalogError, SurveyError, ImageError
+        If something does not fit.
+    ArchiveError
+        If nothing can be had, or the folder holds something else or cannot be written.
+    """
+    with reporting(progress) as report_to:
+        return _provision(
+            CatalogInput(catalog, hdu, ColumnNames(ra, dec)),
+            ImageInput((), survey=survey, band=band, field=field, archive=archive),
+        ).fetch(None if output is None else Path(output), progress=report_to, command=command)
+
+
+def dry_run(
+    catalog: Any,
+    images: Images = (),
+    *,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    field: str | None = None,
+    archive: Way = "auto",
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+) -> Table:
+    """Tell what :func:`classify`, :func:`measure` or :func:`fetch` would fetch of archives, without doing so.
+
+    Only headers of mosaics, sizes of files and the answers that say what to fetch are asked for, and kept in the cache.
+
+    Parameters
+    ----------
+    catalog, images, survey, band, field, archive, hdu, ra, dec
+        As for :func:`classify`. With images nothing would be fetched.
+
+    Returns
+    -------
+    astropy.table.Table
+        A row for each file: ``url``; ``bytes`` that are needed, at most (0 where nobody knows); ``here``, how many of
+        them are in the cache; and whether the number of bytes is an ``estimate``.
+
+    Raises
+    ------
+    CatalogError, SurveyError, ImageError, ArchiveError
+        If something does not fit, or an archive does not answer.
+    """
+    asked = ImageInput(images, survey=survey, band=band, field=field, archive=archive)
+    provision = _provision(CatalogInput(catalog, hdu, ColumnNames(ra, dec)), asked)
+    needs = [] if asked.are_named else provision.needs()
+    columns = {"url": str, "bytes": int, "here": int, "estimate": bool}
+    rows = [(need.url, need.bytes, need.here_bytes, need.is_estimate) for need in needs]
+    return Table(rows=rows or None, names=list(columns), dtype=list(columns.values()))
+
+
+def _provision(catalog: CatalogInput, images: ImageInput) -> Provision:
+    from galmorph.runs import provision  # noqa: PLC0415 - numba
+
+    return provision.Provision(catalog, images)
 
 
 def load_checkpoint(checkpoint: str | Path | Checkpoint) -> Checkpoint:

@@ -12,7 +12,8 @@
     │   └── DivergedError                a training whose loss or gradient is no finite number
     ├── ArchiveError      (OSError)      an archive that does not answer, or not with what was asked for
     │   ├── BrokenReplyError             an answer that stopped before its end
-    │   └── BusyHostError                a host that may answer later
+    │   ├── BusyHostError                a host that may answer later
+    │   └── NotFetchedError              a file that a dry run only takes note of
     ├── OutputError       (OSError)      a result that exists already or cannot be written
     ├── UnknownNameError  (LookupError)  a name of nothing that ships
     └── UnclassifiedError (ValueError)   ``--strict``: some rows have no probabilities
@@ -35,6 +36,7 @@ __all__ = [
     "DivergedError",
     "GalmorphError",
     "ImageError",
+    "NotFetchedError",
     "OutputError",
     "PipelineError",
     "SchemeError",
@@ -104,6 +106,10 @@ class BusyHostError(ArchiveError):
 
     wait_s = 0.0
     """How long it asks to be left alone; 0 where it does not say."""
+
+
+class NotFetchedError(ArchiveError):
+    """A file that would be fetched if this were no dry run."""
 
 
 class OutputError(GalmorphError, OSError):

@@ -27,6 +27,7 @@ from galmorph.pages import inspection
 from galmorph.pages import report as reports
 from galmorph.runs import classify as runs
 from galmorph.runs import export as exports
+from galmorph.runs import provision
 from galmorph.runs.plan import Plan
 from galmorph.sky import mock
 from galmorph.sky.catalog_input import CatalogInput
@@ -70,6 +71,20 @@ class Outcome:
         self.calls["strict"] = output
 
 
+@dataclass
+class Provided:
+    """What fetching was asked for."""
+
+    besides: dict[str, Any]
+
+    def needs(self) -> list[Any]:
+        return []
+
+    def fetch(self, folder: Any, **named: Any) -> str:
+        self.besides.update(named, folder=folder)
+        return "manifest"
+
+
 @pytest.fixture
 def calls(monkeypatch, tmp_path):
     """Let every function that does the work record its call instead; return what calls a public one and that record."""
@@ -102,6 +117,7 @@ def calls(monkeypatch, tmp_path):
     replace(exports, "export", 1e-6)
     replace(inspection, "inspect_checkpoint", "page")
     replace(mock, "simulate", "field")
+    replace(provision, "Provision", Provided(besides))
     aside(files, "save_checkpoint", "save", "saved")
     aside(api, "find_checkpoint", "find_checkpoint", tmp_path / "net.safetensors")
     aside(api, "read_card", "card", {"former": 1})
@@ -204,11 +220,24 @@ LEAST: dict[str, dict[str, Any]] = {
     "ensemble": {"checkpoints": ["a", "b"]},
     "export": {"checkpoint": "net", "output": "net.onnx"},
     "simulate": {},
+    "fetch": {"catalog": "c.fits", "band": "H"},
+    "dry_run": {"catalog": "c.fits", "band": "H"},
 }
 OF_ARCHIVE: dict[str, Any] = {
     "field": ("uds", lambda call: call.arguments[0].images.field),
     "offline": (True, lambda call: call.arguments[0].images.offline),
     "archive": ("whole", lambda call: call.arguments[0].images.archive),
+    "fetched": ("folder", lambda call: call.arguments[0].images.fetched),
+}
+OF_FETCH: dict[str, Any] = {
+    "catalog": ("k.fits", lambda call: call.arguments[0].catalog),
+    "hdu": (2, lambda call: call.arguments[0].hdu),
+    "ra": ("MY_ra", lambda call: call.arguments[0].columns.ra),
+    "dec": ("MY_dec", lambda call: call.arguments[0].columns.dec),
+    "survey": ("sdss", lambda call: call.arguments[1].survey),
+    "band": ("r", lambda call: call.arguments[1].band),
+    "field": ("uds", lambda call: call.arguments[1].field),
+    "archive": ("whole", lambda call: call.arguments[1].archive),
 }
 CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
     "classify": {
@@ -328,6 +357,13 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
         **named("side", 400, "side_px"),
     },
 }
+CHECKS["fetch"] = {
+    **OF_FETCH,
+    "output": ("folder", lambda call: str(call.besides["folder"])),
+    "progress": (progress, lambda call: call.besides["progress"]),
+    "command": ("a script", lambda call: call.besides["command"]),
+}
+CHECKS["dry_run"] = {**OF_FETCH, "images": ("i.fits", lambda call: call.arguments[1].images)}
 # Checked by tests of their own, below.
 ELSEWHERE = {
     "run": {"overwrite", "command"},

@@ -9,7 +9,7 @@ from pathlib import Path
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import showing, summarise
+from galmorph.cli.printing import print_dry_run, showing, summarise
 
 __all__ = ["add_options", "do"]
 
@@ -42,6 +42,9 @@ def add_options(command: Parser) -> None:
 def do(options: Namespace) -> None:
     """Classify, and say how many rows got which class and flag."""
     chosen = arguments(options)
+    if chosen.pop("dry_run", False):
+        print_dry_run(chosen)
+        return
     chosen.setdefault("prefix", "gm_")
     chosen.setdefault("output", galmorph.default_output(chosen["catalog"]))
     with showing() as progress:

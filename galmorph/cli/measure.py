@@ -8,7 +8,7 @@ from argparse import Namespace
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import showing, summarise
+from galmorph.cli.printing import print_dry_run, showing, summarise
 
 __all__ = ["add_options", "do"]
 
@@ -31,6 +31,9 @@ def add_options(command: Parser) -> None:
 def do(options: Namespace) -> None:
     """Measure, and say how many rows got which flag."""
     chosen = arguments(options)
+    if chosen.pop("dry_run", False):
+        print_dry_run(chosen)
+        return
     chosen.setdefault("prefix", "gm_")
     chosen.setdefault("output", galmorph.default_output(chosen["catalog"]))
     with showing() as progress:

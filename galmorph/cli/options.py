@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, _ArgumentGroup
 from collections.abc import Iterable
 
 from galmorph.cli.parser import Parser
@@ -13,13 +13,17 @@ __all__ = [
     "add_columns",
     "add_detection",
     "add_device",
+    "add_dry_run",
     "add_images",
     "add_inputs",
     "add_labels",
     "add_overwrite",
+    "add_positions",
     "add_prefix",
+    "add_table_hdu",
     "add_training",
     "add_views",
+    "add_way",
     "joined",
 ]
 
@@ -53,10 +57,24 @@ def add_archive(command: Parser) -> None:
     group = command.add_argument_group("images of an archive, where there is no --image")
     group.add_argument("--field", metavar="F", help="only this field of the survey; see 'galmorph show SURVEY'")
     group.add_argument("--offline", action="store_true", help="fetch nothing: what is in the cache must do")
-    group.add_argument(
+    add_way(group)
+    group.add_argument("--fetched", metavar="DIR", help="read a folder of 'galmorph fetch -o DIR', and nothing else")
+    add_dry_run(group)
+
+
+def add_way(command: Parser | _ArgumentGroup) -> None:
+    """Add how mosaics are read."""
+    command.add_argument(
         "--archive",
         choices=("auto", "whole", "parts", "cutouts"),
         help="how mosaics are read (default: whole or in parts, as takes less time)",
+    )
+
+
+def add_dry_run(command: Parser | _ArgumentGroup) -> None:
+    """Add that nothing is done."""
+    command.add_argument(
+        "--dry-run", action="store_true", help="print what would be fetched, how much and from where; fetch nothing"
     )
 
 
@@ -72,7 +90,19 @@ def add_columns(command: Parser) -> None:
         ("file", "file names of stamps"),
     ):
         group.add_argument(f"--{role}", metavar="COL", help=f"column of {what}")
-    group.add_argument("--hdu", type=_hdu, metavar="HDU", help="number or name of the table in the file")
+    add_table_hdu(group)
+
+
+def add_positions(command: Parser) -> None:
+    """Add the options that say where in the table positions on the sky are."""
+    command.add_argument("--ra", metavar="COL", help="column of right ascension")
+    command.add_argument("--dec", metavar="COL", help="column of declination")
+    add_table_hdu(command)
+
+
+def add_table_hdu(command: Parser | _ArgumentGroup) -> None:
+    """Add which table of a file is meant."""
+    command.add_argument("--hdu", type=_hdu, metavar="HDU", help="number or name of the table in the file")
 
 
 def add_labels(command: Parser, *, required: bool = True) -> None:

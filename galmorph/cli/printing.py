@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
+import galmorph
 from galmorph.flags import flag_counts
 from galmorph.progress import Bar, Lines, Progress
 
-__all__ = ["print_table", "showing", "summarise"]
+__all__ = ["print_dry_run", "print_reasons", "print_table", "showing", "summarise"]
+
+_LISTED = 12
+"""Files named one by one; of more, each host has a line."""
+_OF_DRY_RUN = {"catalog", "images", "survey", "band", "field", "archive", "hdu", "ra", "dec"}
 
 
 @contextmanager
@@ -41,6 +47,34 @@ def summarise(table: Any, prefix: str) -> None:
     flags = flag_counts(table[f"{prefix}flags"].data)
     lines.append("flags: " + (", ".join(f"{f.name} {n}" for f, n in flags.items()) or "none"))
     sys.stderr.write("\n".join(lines) + "\n")
+
+
+def print_dry_run(chosen: Mapping[str, Any]) -> None:
+    """Print what a command would fetch, given its arguments: a line for each file, or for each host."""
+    asked = {name: value for name, value in chosen.items() if name in _OF_DRY_RUN}
+    needs = [] if {"offline", "fetched"} & chosen.keys() else galmorph.dry_run(**asked)
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for need in needs:
+        groups[need["url"] if len(needs) <= _LISTED else urlsplit(need["url"]).netloc].append(need)
+    sys.stdout.write(f"{'files':>7s} {'to fetch':>12s} {'in the cache':>12s}  from\n")
+    for name, of_group in groups.items():
+        sys.stdout.write(_need_line(of_group, name))
+    if len(groups) != 1:
+        sys.stdout.write(_need_line(list(needs), "in all"))
+
+
+def _need_line(needs: Sequence[Any], name: str) -> str:
+    missing, here = sum(int(n["bytes"] - n["here"]) for n in needs), sum(int(n["here"]) for n in needs)
+    mark = "~" if any(n["estimate"] for n in needs) else ""
+    amount = f"{mark}{missing / 1e6:.1f} MB" if not any(n["bytes"] == 0 for n in needs) else "unknown"
+    return f"{len(needs):7d} {amount:>12s} {f'{here / 1e6:.1f} MB':>12s}  {name}\n"
+
+
+def print_reasons(failed: Mapping[str, str], rows: int) -> None:
+    """Say how many rows could not be served, for each reason, addresses left out."""
+    sys.stderr.write(f"{rows} rows, of which {len(failed)} could not be served\n")
+    for reason, count in Counter(failed.values()).most_common(_LISTED):
+        sys.stderr.write(f"{count} {'row' if count == 1 else 'rows'}: {reason}\n")
 
 
 def print_table(table: Any) -> None:

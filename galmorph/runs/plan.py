@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.errors import CatalogError, CheckpointError, GalmorphError, ImageError
+from galmorph.errors import CheckpointError, GalmorphError
+from galmorph.runs.archive_images import archive_survey, open_archive
 from galmorph.runs.columns import SHAPES, new_columns
 from galmorph.runs.default_checkpoint import default_checkpoint
 from galmorph.runs.gather import Gathering
 from galmorph.runs.results import Results
 from galmorph.runs.run_settings import DEFAULT_SETTINGS, TORCH, Settings
-from galmorph.sky.archives import open_published, survey_at
 from galmorph.sky.catalog import Catalog, check_columns
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput, ImageSource
-from galmorph.sky.remote import Client
 from galmorph.sky.rules import Rule
 from galmorph.sky.survey import Survey
 from galmorph.stamps.recipe import Recipe
@@ -160,10 +159,10 @@ class Plan:
         if self.images.are_named:
             self.images.known_bands()  # says which survey and bands there are
         catalog = self.catalog.open()
-        asked = self._asked(catalog)
+        asked = archive_survey(self.images, catalog)
         asked.known_bands()
         checkpoint, device = self._network(asked) if self.network else (None, "cpu")
-        images = asked.open() if asked.are_named else _from_archive(asked, catalog)
+        images = asked.open() if asked.are_named else open_archive(asked, catalog)
         half_width = (checkpoint.recipe if checkpoint is not None else _MEASURED).half_width_rpet
         how = self.settings
         gathering = Gathering(catalog, images, half_width, how.detect, how.backend, how.centroid)
@@ -187,13 +186,6 @@ class Plan:
 
     def __getstate__(self) -> Mapping[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def _asked(self, catalog: Catalog) -> ImageInput:
-        """Return which images are asked for, with the survey that has some where the rows are if none is named."""
-        asked = self.images
-        if asked.are_named or asked.survey is not None:
-            return asked
-        return replace(asked, survey=survey_at(asked.band or "", *_positions(catalog)))
 
     def _network(self, asked: ImageInput) -> tuple[Checkpoint, str]:
         """Load the checkpoint and choose the device."""
@@ -225,25 +217,6 @@ class Plan:
 def _default_checkpoint(asked: ImageInput) -> str:
     bands = asked.known_bands()
     return default_checkpoint(asked.known_survey(), bands, asked.band or "/".join(bands))
-
-
-def _positions(catalog: Catalog) -> tuple[FloatArray, FloatArray]:
-    if catalog.ra_column is None:
-        raise CatalogError(
-            "there are no images, and the catalogue has no sky positions: expected ra and dec, by which an archive "
-            "finds them; name them with --ra and --dec, or give --image"
-        )
-    return catalog.ra_deg, catalog.dec_deg
-
-
-def _from_archive(asked: ImageInput, catalog: Catalog) -> ImageSource:
-    """Open the images that the survey publishes where the rows are."""
-    survey = asked.known_survey()
-    if survey is None:
-        raise ImageError("there are no images and no survey: expected one of them; give --image or --survey")
-    _positions(catalog)  # says that there are none
-    client = Client(offline=asked.offline)
-    return open_published(survey, asked.band or "", catalog, field=asked.field, way=asked.archive, client=client)
 
 
 def _check_planes(checkpoint: Checkpoint, images: ImageSource) -> None:

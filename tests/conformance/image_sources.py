@@ -69,6 +69,9 @@ class ImageSourceTests:
         assert ImageInput(source).open() is source
         assert ImageInput(source).known_bands() == source.bands
 
+    def test_its_files_are_paths(self, source):
+        assert all(path.is_file() for path in source.files(*self.inside))
+
     def test_a_cutout_holds_the_pixels_about_a_place(self, source):
         tile, x, y = self.inside
         cutout = source.cutout(tile, x, y, 8)

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 _DECIMALS = 6
 """Of positions in degrees: a hundredth of a pixel of the finest pictures that services draw."""
+_BYTES_PER_PIXEL = 0.17
+"""Of a colour JPEG of the sky: 30 kB for 424 x 424."""
 _BLANK = 3
 """Grey levels: a picture with no larger differences shows nothing, not even noise."""
 
@@ -71,7 +73,8 @@ class CutoutService(JpegSource):
         remarks: Sequence[str] = (),
     ) -> None:
         bands = () if survey.colour is None else survey.colour.bands
-        super().__init__(_DrawnPictures(service.url, planes, client, cache), survey, bands)
+        self._pictures = _DrawnPictures(service.url, planes, client, cache)
+        super().__init__(self._pictures, survey, bands)
         self._planes_on_sky = planes
         self.remarks = tuple(remarks)
         self.scale_arcsec = float(np.median(planes.scale_arcsec)) if len(planes) else math.nan
@@ -105,6 +108,10 @@ class CutoutService(JpegSource):
         """
         whole = super().cutout(tile, x, y, half_px)
         return replace(whole, scale_arcsec=float(self._planes_on_sky.scale_arcsec[tile]))
+
+    def files(self, tile: int, x: float, y: float) -> tuple[Path, ...]:  # noqa: ARG002 - the same for all of it
+        """Return the file of a picture in the cache."""
+        return (self._pictures.path(tile),)
 
     def sky(self, tile: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
         """Return right ascension and declination in ICRS degrees of pixel positions."""
@@ -210,11 +217,16 @@ class _DrawnPictures:
     def read(self, name: str) -> bytes:
         number = self._number[name]
         url, side = self._address(number), int(self._planes.side_px[number])
+        check, usual_bytes = partial(_check_picture, url, side), int(side**2 * _BYTES_PER_PIXEL)
         try:
-            return fetch(url, self._client, self._cache, check=partial(_check_picture, url, side)).read_bytes()
+            return fetch(url, self._client, self._cache, check=check, usual_bytes=usual_bytes).read_bytes()
         except ArchiveError as error:
             self._tell(error)
             raise
+
+    def path(self, number: int) -> Path:
+        """Return where a picture is in the cache, or will be."""
+        return self._cache.entry(self._address(number)).path
 
     def close(self) -> None:
         """Nothing is open."""

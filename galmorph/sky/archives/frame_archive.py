@@ -121,10 +121,12 @@ def _fetched(
 ) -> _Frames:
     paths, failures = [], dict[Field, ArchiveError]()
     for field in fields:
-        try:
-            paths.append([_frame(archive.address(band, *field), client, cache) for band in bands])
-        except ArchiveError as error:
-            failures[field] = error
+        answers = [_frame(archive.address(band, *field), client, cache) for band in bands]
+        reasons = [answer for answer in answers if isinstance(answer, ArchiveError)]
+        if reasons:
+            failures[field] = reasons[0]
+        else:
+            paths.append([answer for answer in answers if isinstance(answer, Path)])
     reason = next(iter(failures.values()), None)
     if reason is not None and not paths:
         raise reason
@@ -133,8 +135,11 @@ def _fetched(
     return _Frames(paths, set(failures), str(reason))
 
 
-def _frame(url: str, client: Client, cache: Cache) -> Path:
-    return fetch(url, client, cache, check=partial(_check_frame, url))
+def _frame(url: str, client: Client, cache: Cache) -> Path | ArchiveError:
+    try:
+        return fetch(url, client, cache, check=partial(_check_frame, url))
+    except ArchiveError as error:
+        return error
 
 
 def _check_frame(url: str, path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from galmorph.errors import ArchiveError, SurveyError
+from galmorph.errors import ArchiveError, NotFetchedError, SurveyError
 from galmorph.sky.boundary import boundary
 from galmorph.sky.images.grid import sky_grid
 from galmorph.sky.remote import Cache, Client, PartialFile, PartialReader, fetch
@@ -63,7 +63,12 @@ def whole_file(url: str, client: Client, cache: Cache) -> Path:
     if entry.is_whole:
         return entry.path
     file = _with_parts(url, client, cache)
+    if client.ledger is not None and file is not None and is_compressed(url):
+        file.fetch_rest()
+        raise NotFetchedError(f"{url} is not fetched by a dry run: leave out --dry-run to have it")
     path = fetch(url, client, cache) if file is None else file.fetch_rest()
+    if client.ledger is not None:
+        return path
     try:
         (_check_expands if url.endswith(".gz") else _check_sums)(url, path)
     except ArchiveError:

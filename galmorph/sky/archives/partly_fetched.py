@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +102,10 @@ class PartlyFetched:
         if self._is_missing(tile):
             raise ArchiveError(f"the image of this position could not be fetched: {self._reason}")
         return self._source.cutout(tile, x, y, half_px)
+
+    def files(self, tile: int, x: float, y: float) -> tuple[Path, ...]:
+        """Return the files of the images; () where one is missing."""
+        return () if self._is_missing(tile) else self._source.files(tile, x, y)
 
     def sky(self, tile: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
         """Return right ascension and declination in ICRS degrees; NaN where the image is missing."""

@@ -68,7 +68,7 @@ class SdssQuery(SDSSClass):  # type: ignore[misc] # astroquery has no types
         else:
             address, form = url, {name: str(value) for name, value in data.items()} | dict(files or {})
         check = partial(_check_schema if form is None else _check_objects, url)
-        path = fetch(address, self._client, self._answers, check=check, form=form)
+        path = fetch(address, self._client, self._answers, check=check, form=form, is_question=True)
         return _Answer(path.read_text(encoding="utf-8"))
 
 

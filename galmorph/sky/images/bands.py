@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -127,6 +128,17 @@ class ColourSource:
     def sky(self, tile: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
         """Return right ascension and declination in ICRS degrees of pixel positions; NaN without WCS."""
         return self._middle.sky(tile, x, y)
+
+    def files(self, tile: int, x: float, y: float) -> tuple[Path, ...]:
+        """Return the files of the tiles of all bands that show the position."""
+        box = CutoutBox.around(x, y, 1, self._middle.tiles[tile].image.shape)
+        paths: list[Path] = []
+        for source, twins in zip(self._sources, self._same_grid, strict=True):
+            twin = twins[tile]
+            if twin is None and box is not None:
+                twin, _ = self._needed(source, tile, box)
+            paths += source.files(tile if twin is None else twin, x, y)
+        return tuple(dict.fromkeys(paths))
 
     def mjysr_per_unit(self, tile: int) -> float:  # noqa: ARG002 - the same for every tile
         """Return NaN: the sum of scaled bands has no physical unit."""

@@ -42,6 +42,8 @@ class ImageInput:
         Whether nothing is fetched, and what of the mosaics is in the cache must do.
     archive
         How mosaics are read.
+    fetched
+        A folder of ``galmorph fetch``, from which images are read, and which says of which survey and band they are.
     """
 
     images: Images = ()
@@ -55,6 +57,7 @@ class ImageInput:
     field: str | None = None
     offline: bool = False
     archive: Way = "auto"
+    fetched: str | Path | None = None
 
     def open(self) -> ImageSource:
         """Open the images; an open source is returned as it is, and stays its owner's to close.
@@ -118,14 +121,15 @@ class ImageInput:
             If so.
         """
         if self.are_named:
-            ignored = {"field": self.field is not None, "offline": self.offline, "archive": self.archive != "auto"}
+            ignored = {"field": self.field, "offline": self.offline, "fetched": self.fetched}
+            ignored["archive"] = self.archive != "auto"
             if name := next((name for name, is_given in ignored.items() if is_given), None):
                 raise ImageError(f"{name} was given with images: it is for those of an archive; leave one of them out")
             return
         for name in ("weight", "rms", "variance", "segmentation", "hdu"):
             if not _is_nothing(getattr(self, name)):
                 raise ImageError(f"{name} was given without images: expected the images that it goes with; give them")
-        if self.band is None:
+        if self.band is None and self.fetched is None:
             raise ImageError(
                 "there are no images: expected files (--image), or the --band of a survey whose archive has some"
             )

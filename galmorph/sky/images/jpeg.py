@@ -257,6 +257,10 @@ class JpegSource:
         n = np.broadcast(np.asarray(tile), np.asarray(x), np.asarray(y)).size
         return np.full(n, np.nan), np.full(n, np.nan)
 
+    def files(self, tile: int, x: float, y: float) -> tuple[Path, ...]:  # noqa: ARG002 - an interface
+        """Return (): stamps lie in a zip file or a folder together."""
+        return ()
+
     def mjysr_per_unit(self, tile: int) -> float:  # noqa: ARG002 - the same for every stamp
         """Return NaN: the unit of display values is not known."""
         return math.nan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -115,6 +116,9 @@ class ImageSource(Protocol):
 
     def cutout(self, tile: int, x: float, y: float, half_px: int) -> Cutout:
         """Read the window of 2 half_px + 1 pixels around a position, clipped at the tile's edges."""
+
+    def files(self, tile: int, x: float, y: float) -> tuple[Path, ...]:
+        """Return the files in which the pixels about a position lie, here or not; () where they have none."""
 
     def sky(self, tile: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
         """Return right ascension and declination in ICRS degrees; NaN without WCS."""

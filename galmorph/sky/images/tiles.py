@@ -8,6 +8,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -310,6 +311,11 @@ class TileSource:
             if grid is not None and here.any():
                 ra[here], dec[here] = grid.to_sky(xs[here], ys[here])
         return ra, dec
+
+    def files(self, tile: int, x: float, y: float) -> tuple[Path, ...]:  # noqa: ARG002 - the same for all of the tile
+        """Return the files of a tile: its image and its maps."""
+        planes = (self.tiles[tile].image, self.tiles[tile].weight, self.tiles[tile].labels)
+        return tuple(dict.fromkeys(plane.path for plane in planes if plane is not None))
 
     def mjysr_per_unit(self, tile: int) -> float:
         """Return the surface brightness in MJy/sr of one image unit; NaN where it is not known."""

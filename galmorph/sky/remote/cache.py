@@ -48,12 +48,15 @@ class CacheEntry:
         Where it is, whole or with holes.
     etag, modified
         What the host said of its version; '' where it did not.
+    date
+        When it came, in UTC; '' where it is not here.
     """
 
     url: str
     path: Path
     etag: str = ""
     modified: str = ""
+    date: str = ""
 
     @property
     def bytes(self) -> int:
@@ -107,7 +110,7 @@ class Cache:
         path = self.folder / re.sub(r"[^\w.-]", "_", parts.netloc) / digest / name
         origin = _origin(path.parent)
         _used_now(path.parent)
-        return CacheEntry(url, path, origin.get("etag", ""), origin.get("modified", ""))
+        return CacheEntry(url, path, *_version(origin))
 
     def note(self, entry: CacheEntry) -> None:
         """Write down where an entry is from.
@@ -117,7 +120,8 @@ class Cache:
         ArchiveError
             If the cache cannot be written.
         """
-        text = json.dumps(asdict(entry) | {"path": entry.path.name, "time": time.strftime("%FT%TZ", time.gmtime())})
+        date = entry.date or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        text = json.dumps(asdict(entry) | {"path": entry.path.name, "date": date})
         with self._writing(entry) as folder:
             temporary = folder / f"{_ORIGIN}.{os.getpid()}"
             temporary.write_text(text, encoding="utf-8")
@@ -152,11 +156,7 @@ class Cache:
     def entries(self) -> list[CacheEntry]:
         """List what there is, the longest unused first."""
         origins = [(each.parent, _origin(each.parent)) for each in self.folder.glob(f"*/*/{_ORIGIN}")]
-        entries = [
-            CacheEntry(o["url"], folder / o["path"], o.get("etag", ""), o.get("modified", ""))
-            for folder, o in origins
-            if o
-        ]
+        entries = [CacheEntry(o["url"], folder / o["path"], *_version(o)) for folder, o in origins if o]
         return sorted(entries, key=lambda entry: entry.used_s)
 
     def other(self, entry: CacheEntry) -> CacheEntry | None:
@@ -208,6 +208,12 @@ class Cache:
                 self.remove(entry)
                 removed.append(entry)
         return removed
+
+
+def _version(origin: dict[str, Any]) -> tuple[str, str, str]:
+    """Return ETag, time of change and date of what is written about an entry."""
+    etag, modified, date = (str(origin.get(key, "")) for key in ("etag", "modified", "date"))
+    return etag, modified, date
 
 
 def _used_now(folder: Path) -> None:

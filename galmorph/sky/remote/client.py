@@ -22,6 +22,7 @@ from urllib3.exceptions import HTTPError
 
 import galmorph
 from galmorph.errors import ArchiveError, BrokenReplyError, BusyHostError
+from galmorph.sky.remote.ledger import Ledger
 
 __all__ = ["Client", "Form", "Manners", "Reply", "if_same"]
 
@@ -135,11 +136,13 @@ class Client:
         How hosts are treated.
     offline
         Ask for nothing: whatever is not in the cache is an :class:`~galmorph.errors.ArchiveError`.
+    ledger
+        For a dry run: where files are written down instead of being fetched. Only headers and answers to questions are.
     """
 
-    def __init__(self, manners: Manners | None = None, *, offline: bool = False) -> None:
+    def __init__(self, manners: Manners | None = None, *, offline: bool = False, ledger: Ledger | None = None) -> None:
         self.manners = manners or Manners()
-        self.offline = offline
+        self.offline, self.ledger = offline, ledger
         self._hosts: dict[str, _Host] = {}
         self._lock = threading.Lock()
         self._pool = urllib3.PoolManager(maxsize=self.manners.connections, headers={"User-Agent": USER_AGENT})
@@ -174,6 +177,16 @@ class Client:
             finally:
                 response.close()
                 response.release_conn()
+
+    def size_of(self, url: str) -> int:
+        """Ask how many bytes a file has; 0 where the host does not say."""
+        try:
+            with self.get(url, {"Range": "bytes=0-0"}) as reply:
+                name = "content-range" if reply.status == 206 else "content-length"
+                total = reply.headers.get(name, "").rpartition("/")[2]
+        except ArchiveError:
+            return 0
+        return int(total) if total.isdigit() else 0
 
     def _host(self, url: str) -> _Host:
         name = _host_name(url)

@@ -95,7 +95,10 @@ class PartialFile:
                 if not entry.path.exists() and not _borrow(entry, cache):
                     _begin(entry, client, cache)
             cache.make_room(keep=entry)
-        return _known(entry.path, client, cache)
+        file = _known(entry.path, client, cache)
+        if client.ledger is not None and file.is_whole:
+            client.ledger.note_file(url, file.path.stat().st_size, is_here=True)
+        return file
 
     @property
     def is_whole(self) -> bool:
@@ -131,23 +134,35 @@ class PartialFile:
         return _size(way), len(way)
 
     def need(self, start: int, end: int) -> None:
-        """Fetch what is missing of bytes ``[start, end)``.
+        """Fetch what is missing of bytes ``[start, end)``, in a dry run, too: headers say where pixels are.
 
         Raises
         ------
         ArchiveError
             If it cannot be fetched.
         """
-        self.need_all([(start, end)])
+        self._need_all([(start, end)])
 
     def need_all(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Fetch what is missing of several ranges of bytes, those near each other together.
+
+        A dry run only takes note of them, and reads holes.
 
         Raises
         ------
         ArchiveError
             If something cannot be fetched.
         """
+        if self.client.ledger is None:
+            self._need_all(ranges)
+        elif self._origin is not None:
+            here = self._pieces()
+            first, covering = _covering(ranges, len(here))
+            needed = np.zeros(len(here), np.bool_)
+            needed[first : first + len(covering)] = covering
+            self.client.ledger.note_pieces(self._origin.url, needed, here, PIECE_BYTES)
+
+    def _need_all(self, ranges: Sequence[tuple[int, int]]) -> None:
         if self._origin is None:
             return
         with self._lock:
@@ -166,6 +181,9 @@ class PartialFile:
         ArchiveError
             If something cannot be fetched.
         """
+        if self.client.ledger is not None and self._origin is not None:
+            self.need_all([(0, self._origin.size)])
+            return self.path
         while self._origin is not None:
             size, missing = self._origin.size, np.flatnonzero(~self._pieces())
             progress("fetching", max(size - len(missing) * PIECE_BYTES, 0), size, self.path.name)

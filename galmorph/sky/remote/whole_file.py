@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from galmorph.errors import ArchiveError, BrokenReplyError
+from galmorph.errors import ArchiveError, BrokenReplyError, NotFetchedError
 from galmorph.sky.remote.cache import Cache, CacheEntry
 from galmorph.sky.remote.client import Client, Form, Reply, if_same
+from galmorph.sky.remote.ledger import Ledger
 
 __all__ = ["fetch"]
 
@@ -23,7 +24,14 @@ _MOST_PIECES = 100
 
 
 def fetch(
-    url: str, client: Client, cache: Cache, *, check: Callable[[Path], None] | None = None, form: Form | None = None
+    url: str,
+    client: Client,
+    cache: Cache,
+    *,
+    check: Callable[[Path], None] | None = None,
+    form: Form | None = None,
+    usual_bytes: int = 0,
+    is_question: bool = False,
 ) -> Path:
     """Return the file of an address, from the cache or fetched now.
 
@@ -38,13 +46,19 @@ def fetch(
         sorry, an image without a pixel. Such a file is asked for once more, and not kept.
     form
         What is asked, where that is sent along: the answer to another question is another file.
+    usual_bytes
+        What such a file usually has, for a dry run; 0 where only its host knows.
+    is_question
+        Whether the answer says what to fetch: a dry run asks, too.
 
     Raises
     ------
     ArchiveError
-        If there is no such file to be had.
+        If there is no such file to be had; a :class:`~galmorph.errors.NotFetchedError` in a dry run.
     """
     entry = cache.entry(url if form is None else f"{url}?{_digest(form)}")
+    if client.ledger is not None and not is_question:
+        _note(client.ledger, entry, cache, usual_bytes)
     if entry.is_whole:
         return entry.path
     with cache.lock(entry):
@@ -61,6 +75,15 @@ class _Question:
 
     ask: Callable[[dict[str, str]], AbstractContextManager[Reply]]
     attempts: int
+
+
+def _note(ledger: Ledger, entry: CacheEntry, cache: Cache, usual_bytes: int) -> None:
+    """Take note of a file, and go no further unless it is here."""
+    here = next((each for each in (entry, cache.other(entry)) if each is not None and each.is_whole), None)
+    if here is None:
+        ledger.note_file(entry.url, usual_bytes)
+        raise NotFetchedError(f"{entry.url} is not fetched by a dry run: leave out --dry-run to have it")
+    ledger.note_file(entry.url, here.path.stat().st_size, is_here=True)
 
 
 def _borrowed(entry: CacheEntry, cache: Cache) -> bool:

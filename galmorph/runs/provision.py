@@ -1,0 +1,211 @@
+"""Provision: all that a later run needs of archives, fetched ahead of time, or only written down."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+import galmorph
+from galmorph.errors import ArchiveError, ImageError, NotFetchedError
+from galmorph.progress import Progress, silent
+from galmorph.runs.archive_images import archive_survey, open_archive, positions_of
+from galmorph.runs.blocks import BLOCK_PX, MARGIN_PX, block_of
+from galmorph.runs.gather import LARGEST_HALF_PX
+from galmorph.sky.catalog import Catalog
+from galmorph.sky.catalog_input import CatalogInput
+from galmorph.sky.images import ImageInput, ImageSource
+from galmorph.sky.remote import (
+    MANIFEST,
+    Client,
+    Ledger,
+    Manifest,
+    Need,
+    default_cache,
+    fetched_files,
+    folder_cache,
+    partial_at,
+    read_manifest,
+)
+
+__all__ = ["Provision"]
+
+_PROGRESS_ROWS = 16
+_QUIET = "galmorph.sky.archives"
+"""What these say of files that are missing is no news in a dry run."""
+
+
+@dataclass
+class Provision:
+    """What a run of a catalogue on a survey's images needs.
+
+    Parameters
+    ----------
+    catalog, images
+        As a run is asked for.
+    failed
+        Number of a row whose images could not be had: why.
+    rows
+        Of each file, the rows that it serves.
+    """
+
+    catalog: CatalogInput
+    images: ImageInput
+    failed: dict[int, str] = field(default_factory=dict)
+    rows: dict[Path, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    @cached_property
+    def table(self) -> Catalog:
+        """The catalogue, read."""
+        self.images.check_archive()
+        return self.catalog.open()
+
+    @cached_property
+    def asked(self) -> ImageInput:
+        """The images, with the survey that has them."""
+        asked = archive_survey(self.images, self.table)
+        asked.known_bands()  # says which survey and bands there are
+        return asked
+
+    def needs(self) -> list[Need]:
+        """List what would be fetched; nothing is but headers, and answers that say what to fetch.
+
+        Raises
+        ------
+        GalmorphError
+            One of its kinds for each thing that does not fit.
+        """
+        ledger = Ledger()
+        client = Client(ledger=ledger)
+        with _quiet():
+            try:
+                images = open_archive(self.asked, self.table, client=client)
+            except NotFetchedError:
+                return ledger.needs(client.size_of)
+            self._read(images, silent)
+        return ledger.needs(Client().size_of)
+
+    def fetch(self, folder: Path | None, *, progress: Progress, command: str) -> Manifest:
+        """Fetch all of it: into the user's cache, or into a folder with a manifest.
+
+        Raises
+        ------
+        ArchiveError
+            If nothing can be had, or the folder holds something else.
+        GalmorphError
+            One of its kinds for each thing that does not fit.
+        """
+        manifest = self._manifest(command)
+        cache = default_cache()
+        if folder is not None:
+            _check_folder(folder, manifest)
+            manifest.write(folder)
+            cache = folder_cache(folder, behind=cache)
+        images = open_archive(self.asked, self.table, client=Client(offline=self.asked.offline), cache=cache)
+        self._read(images, progress)
+        failed = {str(row): reason for row, reason in sorted(self.failed.items())}
+        manifest = replace(manifest, failed=failed)
+        if folder is not None:
+            manifest = replace(manifest, files=fetched_files(folder, self.rows))
+            manifest.write(folder)
+        return manifest
+
+    def _manifest(self, command: str) -> Manifest:
+        survey = self.asked.known_survey()
+        ra, dec = positions_of(self.table)
+        return Manifest(
+            survey="" if survey is None else survey.name,
+            band=self.asked.band or "",
+            settings={"field": self.asked.field or "", "archive": self.asked.archive},
+            catalog=self.table.title,
+            positions=hashlib.sha256(np.stack([ra, dec]).astype("<f8").tobytes()).hexdigest(),
+            n_rows=len(self.table),
+            origin={
+                "galmorph": galmorph.__version__,
+                "command": command,
+                "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            },
+        )
+
+    def _read(self, images: ImageSource, progress: Progress) -> None:
+        """Read whatever of the images measuring any row may read."""
+        with closing(images):
+            where = images.locate(*positions_of(self.table))
+            blocks = block_of(where)
+            rows = np.flatnonzero(where.tile >= 0)
+            rows = rows[np.lexsort((blocks[rows, 2], blocks[rows, 1], blocks[rows, 0]))]
+            reader = _Reader(images)
+            for done, row in enumerate(rows.tolist()):
+                self._read_row(row, reader, int(where.tile[row]), float(where.x[row]), float(where.y[row]))
+                if done % _PROGRESS_ROWS == 0:
+                    progress("fetching", done, len(rows))
+            progress("fetching", len(rows), len(rows))
+
+    def _read_row(self, row: int, reader: _Reader, tile: int, x: float, y: float) -> None:
+        files = reader.images.files(tile, x, y)
+        for path in files:
+            self.rows[path].append(row)
+        is_here = reader.images.is_linear and len(files) > 0 and all(_is_here(path) for path in files)
+        if not is_here and (reason := reader.reason(tile, x, y)):
+            self.failed[row] = reason
+
+
+@dataclass
+class _Reader:
+    """Reads the windows about rows, each block once."""
+
+    images: ImageSource
+    _blocks: dict[tuple[int, int, int], str] = field(default_factory=dict)
+
+    def reason(self, tile: int, x: float, y: float) -> str:
+        """Say why the windows that measuring a row may read cannot be read; '' where they can."""
+        return self._window(tile, x, y, LARGEST_HALF_PX) or self._block(tile, x, y)
+
+    def _block(self, tile: int, x: float, y: float) -> str:
+        if not self.images.is_linear or self.images.n_planes > 1:
+            return ""
+        key = (tile, int(max(x, 0.0) // BLOCK_PX), int(max(y, 0.0) // BLOCK_PX))
+        if key not in self._blocks:
+            middle_x, middle_y = (number * BLOCK_PX + BLOCK_PX // 2 for number in key[1:])
+            self._blocks[key] = self._window(tile, middle_x, middle_y, BLOCK_PX // 2 + MARGIN_PX)
+        return self._blocks[key]
+
+    def _window(self, tile: int, x: float, y: float, half_px: int) -> str:
+        try:
+            self.images.cutout(tile, x, y, half_px)
+        except (ImageError, OSError) as error:
+            return str(error)
+        return ""
+
+
+def _is_here(path: Path) -> bool:
+    return path.exists() and partial_at(path) is None
+
+
+def _check_folder(folder: Path, manifest: Manifest) -> None:
+    """Refuse a folder with anything in it but an earlier part of the same."""
+    if (folder / MANIFEST).exists():
+        if not read_manifest(folder).is_of(manifest):
+            raise ArchiveError(f"'{folder}' was fetched for other rows or images: choose another folder")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ArchiveError(f"'{folder}' is no empty folder, nor one of 'galmorph fetch -o': choose another")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let archives say nothing of files that are not fetched."""
+    logger = logging.getLogger(_QUIET)
+    former = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(former)
