@@ -155,7 +155,8 @@ def _queried(
     """Fetch the cutout of all bands about a position."""
     url = archive.address(ra_deg, dec_deg, names)
     asked = CutoutFile(url, ra_deg, dec_deg, archive.tile_px, archive.scale_arcsec)
-    return [fetch(url, client, cache, check=partial(check_cutout, asked))]
+    usual_bytes = 4 * archive.tile_px**2 * len(names) * (2 if archive.has_weights else 1)
+    return [fetch(url, client, cache, check=partial(check_cutout, asked), usual_bytes=usual_bytes)]
 
 
 def _archive_of(survey: Survey) -> CutoutArchive:
