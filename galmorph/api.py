@@ -341,9 +341,8 @@ def _carried_out(
     """Carry out a plan, and draw its report while its images are open; return the table and what is new in it."""
     from galmorph.pages import report as pages  # noqa: PLC0415 - numba, half a second
     from galmorph.runs import classify as runs  # noqa: PLC0415 - numba
-    from galmorph.runs import plan as plans  # noqa: PLC0415 - numba
 
-    with closing(plans.Plan(catalog, images, checkpoint, settings, network)) as plan:
+    with closing(runs.Plan(catalog, images, checkpoint, settings, network)) as plan:
         if report is not None:
             pages.check_report(report, *plan.inputs, overwrite=overwrite)
         outcome = runs.classify(plan, output=output, overwrite=overwrite, progress=progress, command=command)

@@ -25,7 +25,7 @@ from galmorph.sky.catalog import check_output, rehearse, write_catalog
 from galmorph.sky.outputs import check_apart
 from galmorph.stamps.recipe import half_width_px
 
-__all__ = ["classify", "classify_part", "parts_of"]
+__all__ = ["Plan", "classify", "classify_part", "parts_of"]
 
 log = logging.getLogger(__name__)
 IntArray = npt.NDArray[np.intp]
