@@ -53,7 +53,7 @@ class FetchedFile:
     sha256
         Of its bytes; of a file with holes, of the pieces that are here, one after the other.
     pieces
-        Numbers of the pieces of 65 536 bytes that are here: ``0-12,17``; '' for a whole file.
+        Numbers of the pieces of ``PIECE_BYTES`` that are here: ``0-12,17``; '' for a whole file.
     rows
         Numbers of the rows of the catalogue, from 0, that it serves; '' for an answer of a query.
     """
