@@ -1102,7 +1102,7 @@ def dry_run(
     Returns
     -------
     astropy.table.Table
-        A row for each file: ``url``; ``bytes`` that are needed, at most (0 where nobody knows); ``here``, how many of
+        A row for each file: ``url``; ``bytes`` that may be needed (0 where nobody knows); ``here``, how many of
         them are in the cache; and whether the number of bytes is an ``estimate``.
 
     Raises

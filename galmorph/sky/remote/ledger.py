@@ -15,6 +15,8 @@ import numpy.typing as npt
 __all__ = ["Ledger", "Need"]
 
 BoolArray = npt.NDArray[np.bool_]
+FetchedWith = Callable[[BoolArray], BoolArray]
+"""Tells which pieces are asked for to have some."""
 _ASKED = 3
 """Files of a kind whose size is asked for; the others are taken to have the mean of those."""
 
@@ -47,21 +49,39 @@ class Need:
         return parts.netloc, parts.path if parts.query else PurePosixPath(parts.path).suffix
 
 
+@dataclass
+class _Pieces:
+    """Pieces of a file, (N,): those that are needed and here, and those that are fetched, with what is between."""
+
+    here: BoolArray
+    fetched: BoolArray
+    piece_bytes: int
+
+    def need(self, url: str) -> Need:
+        here, fetched = (int(each.sum()) * self.piece_bytes for each in (self.here, self.fetched))
+        return Need(url, here + fetched, here)
+
+
 class Ledger:
     """Files that would be fetched, and those that are here already."""
 
     def __init__(self) -> None:
         self._files: dict[str, Need] = {}
-        self._pieces: dict[str, tuple[BoolArray, BoolArray, int]] = {}
+        self._pieces: dict[str, _Pieces] = {}
 
     def note_file(self, url: str, size: int, *, is_here: bool = False) -> None:
         """Take note of a file that is needed whole, and of how many bytes it, or one like it, has; 0 for unknown."""
         self._files[url] = Need(url, size, size if is_here else 0, not is_here)
 
-    def note_pieces(self, url: str, needed: BoolArray, here: BoolArray, piece_bytes: int) -> None:
+    def note_pieces(
+        self, url: str, needed: BoolArray, here: BoolArray, piece_bytes: int, fetched_with: FetchedWith
+    ) -> None:
         """Take note of the pieces of a file that are needed, (N,), and of those that are here."""
-        before = self._pieces[url][0] if url in self._pieces else np.zeros(len(needed), np.bool_)
-        self._pieces[url] = (before | needed, here, piece_bytes)
+        if url not in self._pieces:
+            self._pieces[url] = _Pieces(np.zeros_like(needed), np.zeros_like(needed), piece_bytes)
+        pieces = self._pieces[url]
+        pieces.here |= needed & here
+        pieces.fetched |= fetched_with(needed & ~here & ~pieces.fetched)
 
     def needs(self, size_of: Callable[[str], int]) -> list[Need]:
         """List what was noted.
@@ -75,11 +95,7 @@ class Ledger:
         for need in self._files.values():
             kinds[need.kind].append(need)
         files = [need for of_kind in kinds.values() for need in _with_sizes(of_kind, size_of)]
-        parts = [
-            Need(url, int(needed.sum()) * size, int((needed & here).sum()) * size)
-            for url, (needed, here, size) in self._pieces.items()
-        ]
-        return [*parts, *files]
+        return [*(pieces.need(url) for url, pieces in self._pieces.items()), *files]
 
 
 def _with_sizes(needs: list[Need], size_of: Callable[[str], int]) -> list[Need]:

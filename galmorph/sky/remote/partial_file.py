@@ -160,7 +160,15 @@ class PartialFile:
             first, covering = _covering(ranges, len(here))
             needed = np.zeros(len(here), np.bool_)
             needed[first : first + len(covering)] = covering
-            self.client.ledger.note_pieces(self._origin.url, needed, here, PIECE_BYTES)
+            self.client.ledger.note_pieces(self._origin.url, needed, here, PIECE_BYTES, self._fetched_with)
+
+    def _fetched_with(self, missing: BoolArray) -> BoolArray:
+        """Tell which pieces, (N,), are asked for to have some, with what lies between them."""
+        asked = np.zeros(len(missing), np.bool_)
+        for group in self._way(_runs(missing, 0)) if missing.any() else ():
+            for first, last in group:
+                asked[first:last] = True
+        return asked
 
     def _need_all(self, ranges: Sequence[tuple[int, int]]) -> None:
         if self._origin is None:
