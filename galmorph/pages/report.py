@@ -122,7 +122,7 @@ def _contents(run: Run, results: Results) -> dict[str, Any]:
         "doubted": sheet[len(sheet) - n_flagged :],
         "network_view": any(c.picture is not None and c.picture.network_uri for c in sheet),
         "has_wcs": images.has_wcs,
-        "half_width": _recipe(run).half_width_rpet,
+        "recipe": _recipe(run),
     }
 
 

@@ -122,7 +122,7 @@ def joined(alone: Path, company: Path, table: Table, files: list[str], folder: P
     path = folder / "joined.safetensors"
     if not path.exists():
         both = folder / "both.safetensors"
-        galmorph.ensemble([alone, company], both, shares=SHARES, name=alone.stem)
+        galmorph.ensemble([alone, company], both, shares=SHARES, name=alone.stem, overwrite=True)
         galmorph.calibrate(both, table, files, path)
     return path
 

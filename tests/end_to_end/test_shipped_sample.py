@@ -32,6 +32,7 @@ def test_the_demonstration_classifies_the_sample(galmorph, tmp_path):
     assert np.isfinite(after["gm_conf"]).mean() >= 0.97
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "<svg" in page
+    assert "reaches 1.38\u2033 to each side" in page  # a fixed field, not so many radii
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:|//)|url\(["']?(https?:|//)""", page)
 
 

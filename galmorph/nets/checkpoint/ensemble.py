@@ -22,6 +22,7 @@ __all__ = ["ensemble"]
 log = logging.getLogger(__name__)
 
 _LARGE_MB = 8.0
+_OF_ROWS = ("rows", "unlabelled", "training_means")
 
 
 def ensemble(
@@ -161,8 +162,22 @@ def _card(
         "scheme": joint.scheme.name,
         "trained": datetime.now(UTC).strftime("%Y-%m-%d"),
         "weights": n_weights(joint.network),
+        **_of_training(cards),
         "joined": [
-            {"name": p.name, "version": p.version, "sha256": p.sha256, "share": round(s, 6)}
-            for p, s in zip(parts, shares, strict=True)
+            {"name": p.name, "version": p.version, "sha256": p.sha256, "share": round(s, 6), **_settings(card)}
+            for p, s, card in zip(parts, shares, cards, strict=True)
         ],
     }
+
+
+def _of_training(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Collect from cards the settings of the first, what all agree on of the galaxies, and the losses of all."""
+    agreed = {
+        key: cards[0][key] for key in _OF_ROWS if key in cards[0] and all(c.get(key) == cards[0][key] for c in cards)
+    }
+    losses = [history for card in cards for history in card.get("curves", ())]
+    return {**_settings(cards[0]), **agreed, **({"curves": losses} if all("curves" in c for c in cards) else {})}
+
+
+def _settings(card: Mapping[str, Any]) -> dict[str, Any]:
+    return {"settings": card["settings"]} if "settings" in card else {}

@@ -130,7 +130,7 @@ class Checkpoint:
         rows = {
             "scheme": f"{self.scheme.name} ({len(self.scheme.keys)} answers)",
             "images": f"{envelope.survey} {envelope.band} {envelope.scale_arcsec:g}″",
-            "stamps": f"{recipe.size} x {recipe.size} px, reaching {recipe.half_width_rpet:g} Petrosian radii",
+            "stamps": f"{recipe.size} x {recipe.size} px, reaching {recipe.reach}",
             "networks": len(members_of(self.network)),
             "weights": n_weights(self.network),
             "prediction sets": f"{self.sets.kind}, {self.sets.coverage:.0%}" if self.sets else "none",

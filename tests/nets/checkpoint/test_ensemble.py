@@ -115,6 +115,24 @@ def test_joined_networks_may_differ(tmp_path):
     assert [p["share"] for p in read_card(tmp_path / "both.safetensors")["joined"]] == [0.25, 0.75]
 
 
+def test_the_card_tells_of_the_trainings_of_all_parts(tmp_path):
+    """What they agree on, the losses of each network, and beside each part its own settings."""
+    about = {"rows": {"train": 9}, "unlabelled": 0, "training_means": {"x": 0.5}}
+    for name, epochs, rows in (("one", 1, 9), ("two", 2, 9), ("few", 2, 3)):
+        card = about | {"rows": {"train": rows}, "settings": {"epochs": epochs}, "curves": [[{"epoch": epochs}]]}
+        save_checkpoint(tiny.checkpoint(), tmp_path / f"{name}.safetensors", card)
+    cards = []
+    for other in ("two", "few"):
+        ensemble([tmp_path / f"{n}.safetensors" for n in ("one", other)], tmp_path / f"{other}-both.safetensors")
+        cards.append(read_card(tmp_path / f"{other}-both.safetensors"))
+    assert [p["settings"]["epochs"] for p in cards[0]["joined"]] == [1, 2]
+    assert cards[0]["settings"] == {"epochs": 1}
+    assert cards[0]["curves"] == [[{"epoch": 1}], [{"epoch": 2}]]
+    assert {key: cards[0][key] for key in about} == about
+    assert "rows" not in cards[1]
+    assert cards[1]["training_means"] == about["training_means"]
+
+
 def test_temperatures_are_joined_geometrically_by_their_shares():
     """As probabilities to the power of 1 / T, they act on logarithms: T of 4 and 1 by 1 : 3 are the root of 2."""
     parts = [tiny.checkpoint(temperatures=t) for t in ((4.0, 0.5), (1.0, 2.0))]
