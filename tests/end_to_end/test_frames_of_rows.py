@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import sdss_frames
@@ -74,5 +76,6 @@ def test_rows_of_a_frame_that_cannot_be_had_are_flagged_and_the_others_go_on(ser
 def test_what_does_not_apply_is_refused(server: Loopback):
     with pytest.raises(SurveyError, match="field 'stripe82' was given for images of survey 'sdss'"):
         galmorph.measure(rows(), survey=sdss_frames.survey_of(server), band="gri", field="stripe82")
+    nothing = dataclasses.replace(galmorph.load_survey("legacy"), cutouts=None)
     with pytest.raises(SurveyError, match="'legacy' has no frames that can be fetched"):
-        galmorph.measure(rows(), survey="legacy", band="grz")
+        galmorph.measure(rows(), survey=nothing, band="grz")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import skyserver
@@ -101,5 +103,6 @@ def test_what_does_not_apply_is_refused(service: Loopback):
         galmorph.measure(rows(), survey=survey, band="RGB", field="stripe82")
     with pytest.raises(CatalogError, match="no sky positions"):
         galmorph.measure(Table({"x": [10.0], "y": [80.0]}), survey=survey, band="RGB")
+    nothing = dataclasses.replace(galmorph.load_survey("legacy"), cutouts=None)
     with pytest.raises(SurveyError, match="'legacy' has no colour pictures that can be fetched"):
-        galmorph.measure(rows(), survey="legacy", band="RGB")
+        galmorph.measure(rows(), survey=nothing, band="RGB")
