@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from galmorph.learning.tuning import Tuned
     from galmorph.nets.checkpoint.file import Checkpoint
     from galmorph.runs.provision import Provision
-    from galmorph.runs.results import Results
     from galmorph.sky.mock import MockField
 
 __all__ = [
@@ -110,6 +109,7 @@ def classify(
     overwrite: bool = False,
     report: str | Path | None = None,
     strict: bool = False,
+    retry: bool = False,
     progress: Progress | bool | None = None,
     command: str = "galmorph.classify",
 ) -> Any:
@@ -183,6 +183,9 @@ def classify(
         Folder for an HTML page with counts, distributions and a contact sheet.
     strict
         Raise if a row has no probabilities, after the output has been written.
+    retry
+        The catalogue is an earlier result of the same call: only its rows flagged ``FETCH_FAILED`` are done again, all
+        others stay as they are. It is made anew as a table, without a report.
     progress
         True shows a bar; a function is called with stage, done, total and a remark.
     command
@@ -235,6 +238,7 @@ def classify(
             overwrite=overwrite,
             report=report,
             strict=strict,
+            is_retry=retry,
             progress=report_to,
             command=command,
         )
@@ -269,6 +273,7 @@ def measure(
     prefix: str = "gm_",
     output: str | Path | None = None,
     overwrite: bool = False,
+    retry: bool = False,
     progress: Progress | bool | None = None,
     command: str = "galmorph.measure",
 ) -> Any:
@@ -282,7 +287,7 @@ def measure(
         As for :func:`classify`.
     hdu, ra, dec, x, y, id, file
         As for :func:`classify`.
-    detect, centroid, prefix, output, overwrite, progress, command
+    detect, centroid, prefix, output, overwrite, retry, progress, command
         As for :func:`classify`.
 
     Returns
@@ -318,6 +323,7 @@ def measure(
             network=False,
             output=output,
             overwrite=overwrite,
+            is_retry=retry,
             progress=report_to,
             command=command,
         )
@@ -335,22 +341,35 @@ def _carried_out(
     overwrite: bool,
     report: str | Path | None = None,
     strict: bool = False,
+    is_retry: bool = False,
     progress: Progress,
     command: str,
-) -> tuple[Any, Results]:
+) -> tuple[Any, Any]:
     """Carry out a plan, and draw its report while its images are open; return the table and what is new in it."""
     from galmorph.pages import report as pages  # noqa: PLC0415 - numba, half a second
-    from galmorph.runs import classify as runs  # noqa: PLC0415 - numba
+    from galmorph.runs import classify, retry  # noqa: PLC0415 - numba
 
-    with closing(runs.Plan(catalog, images, checkpoint, settings, network)) as plan:
+    with closing(classify.Plan(catalog, images, checkpoint, settings, network)) as plan:
+        if is_retry:
+            _check_whole(report, strict=strict)
+            again = retry.retry(plan, output=output, overwrite=overwrite, progress=progress, command=command)
+            return again, None
         if report is not None:
             pages.check_report(report, *plan.inputs, overwrite=overwrite)
-        outcome = runs.classify(plan, output=output, overwrite=overwrite, progress=progress, command=command)
+        outcome = classify.classify(plan, output=output, overwrite=overwrite, progress=progress, command=command)
         if report is not None:
             pages.write_report(plan.run, outcome.results, report, overwrite=overwrite)
         if strict:
             outcome.check_all_classified(output)
         return outcome.table(), outcome.results
+
+
+def _check_whole(report: str | Path | None, *, strict: bool) -> None:
+    """Refuse what needs the results of all rows, where only some are done again."""
+    if report is not None or strict:
+        raise CatalogError(
+            f"{'strict' if strict else 'report'} was given with retry: it is for runs of all rows; leave it out"
+        )
 
 
 def train(

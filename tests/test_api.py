@@ -28,6 +28,7 @@ from galmorph.pages import report as reports
 from galmorph.runs import classify as runs
 from galmorph.runs import export as exports
 from galmorph.runs import provision
+from galmorph.runs import retry as retries
 from galmorph.runs.plan import Plan
 from galmorph.sky import mock
 from galmorph.sky.catalog_input import CatalogInput
@@ -106,6 +107,7 @@ def calls(monkeypatch, tmp_path):
         monkeypatch.setattr(home, name, recording)
 
     replace(runs, "classify", Outcome(besides))
+    aside(retries, "retry", "retry", Table())
     aside(reports, "check_report", "check_report")
     aside(reports, "write_report", "write_report")
     replace(training, "train", "trained")
@@ -252,11 +254,13 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
         "checkpoint": ("net", lambda call: call.arguments[0].checkpoint),
         "report": ("pages", lambda call: call.besides["check_report"][0][0]),
         "strict": (True, lambda call: "strict" in call.besides),
+        "retry": (True, lambda call: "retry" in call.besides),
     },
     "measure": {
         **OF_PLAN,
         **OF_ARCHIVE,
         **settings_of("detect", "centroid", "prefix", "backend"),
+        "retry": (True, lambda call: "retry" in call.besides),
         **REPORTS,
         **named("output", "out.fits"),
         **named("overwrite", True),

@@ -136,6 +136,11 @@ def add_prefix(command: Parser) -> None:
         help="result: .fits .vot .ecsv .csv .parquet (default: CATALOG.galmorph.EXT here)",
     )
     add_overwrite(command, "result")
+    command.add_argument(
+        "--retry",
+        action="store_true",
+        help="CATALOG is an earlier result: do only its rows again that could not be fetched",
+    )
     command.add_argument("--prefix", help="of the new columns (default: gm_)")
 
 

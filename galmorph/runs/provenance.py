@@ -41,6 +41,9 @@ def provenance_of(run: Run, command: str) -> Provenance:
         ("GMSURVEY", run.survey.name if run.survey is not None else "", "survey of the images"),
         ("GMBAND", run.band, "band of the images"),
         ("GMCENTRD", run.settings.centroid, "what the positions are"),
+        ("GMDETECT", run.settings.detect, "where objects are detected"),
+        ("GMBACKND", run.settings.backend, "what measures"),
+        ("GMNORM", "yes" if run.settings.normalise else "no", "whether fractions are scaled to sum to 1"),
         *(_checkpoint_cards(run.checkpoint, run) if run.checkpoint is not None else ()),
         *((f"GMFLAG{number:02d}", str(f.name), f"bit {number}, value {int(f)}") for number, f in enumerate(MEANINGS)),
     ]

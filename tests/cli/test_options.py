@@ -47,6 +47,7 @@ RESULT: dict[str, Check] = {
     "--output": (["out.vot"], "output", "out.vot"),
     "--overwrite": ([], "overwrite", True),
     "--prefix": (["my_"], "prefix", "my_"),
+    "--retry": ([], "retry", True),
 }
 VIEWS: dict[str, Check] = {"--views": (["angles = 8, flip = true"], "views", "angles = 8, flip = true")}
 DEVICE: dict[str, Check] = {"--device": (["cuda"], "device", "cuda")}
