@@ -9,7 +9,7 @@ DEMO := demo
 WORKERS ?= auto
 PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
-.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-tables bench-ranges clean
+.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-tables bench-ranges clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -105,6 +105,10 @@ bench-shares: $(VENV)/.tested
 	for fold in 0 1 2 3 4; do OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_shares.py fold $$fold || exit 1; done
 	$(BIN)/python tests/benchmarks/bench_shares.py report
 
+bench-colour: $(VENV)/.tested
+	$(BIN)/python tests/benchmarks/bench_colour.py join
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_colour.py report
+
 bench-networks: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_networks.py
 
@@ -123,6 +127,8 @@ PAGE = $(BIN)/galmorph inspect --split test --pictures simulated --overwrite -o 
 
 pages: $(VENV)/.tested
 	$(PAGE) --card catalogs/checkpoints/sdss-rgb.json sdss-rgb $(STAMPS)/sdss_gz2/labels.csv --image $(STAMPS)/sdss_gz2/images.zip
+	$(BIN)/python tests/benchmarks/bench_colour.py join
+	$(PAGE) --card catalogs/checkpoints/sdss-gz2.json sdss-gz2 runs/colour/votes.csv --image runs/colour/images.zip
 	$(PAGE) --card catalogs/checkpoints/sdss-gz1.json sdss-gz1 $(STAMPS)/sdss_gz1/labels.csv --image $(STAMPS)/sdss_gz1/images.zip
 	$(PAGE) --card catalogs/checkpoints/nircam-f200w.json nircam-f200w $(STAMPS)/ceers_f200w/votes.csv --image $(STAMPS)/ceers_f200w/images.zip
 	$(PAGE) --card catalogs/checkpoints/candels-h.json candels-h $(STAMPS)/candels_h_stamps/catalog.csv --image '$(STAMPS)/candels_h_stamps/*.fits.gz'

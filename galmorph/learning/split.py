@@ -30,7 +30,7 @@ Share = float | tuple[float, float]
 
 @dataclass(frozen=True)
 class HashSplit:
-    """Shares of the rows by the hashes of their names: the same names always fall into the same part.
+    """Shares of the rows by the hashes of their names, or of a column: the same always fall into the same part.
 
     Parameters
     ----------
@@ -41,6 +41,8 @@ class HashSplit:
         Tells this way of dividing from others.
     salt
         Put before each name.
+    by
+        Column whose values take the place of the names, so that rows with one value stay together; empty for none.
     only
         Values of columns: other rows always train.
     balance
@@ -52,6 +54,7 @@ class HashSplit:
     validation: Share
     method: Literal["hash"] = "hash"
     salt: str = ""
+    by: str = ""
     only: Values = field(default_factory=dict, metadata=_COLUMNS)
     balance: Values = field(default_factory=dict, metadata=_COLUMNS)
 
@@ -81,7 +84,7 @@ class HashSplit:
         names
             Of the rows.
         columns
-            Table with the columns that `only` mentions.
+            Table with the columns that `by` and `only` mention.
 
         Returns
         -------
@@ -90,9 +93,10 @@ class HashSplit:
         Raises
         ------
         PipelineError
-            If `only` names a column that is not there.
+            If `by` or `only` names a column that is not there.
         """
-        hashes = np.array([_hash(f"{self.salt}{name}") for name in names])
+        values = [str(value) for value in _column(columns, self.by)] if self.by else names
+        hashes = np.array([_hash(f"{self.salt}{value}") for value in values])
         eligible = rows_with(self.only, len(names), columns)
         words = np.full(len(names), "train", dtype=_WORD)
         for word, (low, high) in self.ranges().items():

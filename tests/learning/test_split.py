@@ -27,6 +27,17 @@ def test_hashed_parts_do_not_depend_on_the_other_rows():
     assert read_split({**split, "salt": "another"}, "p").divide(names, {}).tolist() != parts.tolist()
 
 
+def test_rows_with_one_value_of_a_column_stay_together():
+    """The value is hashed as a name would be, so that rows that stand for themselves are divided as without it."""
+    names, split = [f"{n}.jpg" for n in range(600)], {"test": 0.3, "validation": 0.3, "salt": "s", "by": "field"}
+    fields = [f"{n // 5}" for n in range(300)] + names[300:]
+    parts = read_split(split, "p").divide(names, {"field": np.array(fields)})
+    assert all(len(set(parts[n : n + 5])) == 1 for n in range(0, 300, 5))
+    assert parts[300:].tolist() == read_split({**split, "by": ""}, "p").divide(names[300:], {}).tolist()
+    with pytest.raises(PipelineError, match="by column 'field' of the labels: unknown column 'field'"):
+        read_split(split, "p").divide(names, {"name": names})
+
+
 def test_cells_on_the_sky_fall_into_one_part_whatever_the_names():
     """Two rows at one position stay together, and so do most neighbours; the shares are kept."""
     rng = np.random.default_rng(3)
