@@ -63,6 +63,7 @@ WEIGHTS = {
     "plain": 888_741,
     "convnext": 988_949,
     "lite0": 4_652_008 - 1_281_000 + 1_281 * 5,  # of the published network, its 1 000 classes replaced by five
+    "measured": 13 * 32 + 33 * 32 + 33 * 5,  # of six values and whether each is there
 }
 
 
