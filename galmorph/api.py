@@ -27,6 +27,7 @@ from galmorph.pages.descriptions import names, show
 from galmorph.pages.losses import draw_losses
 from galmorph.progress import Progress, reporting
 from galmorph.runs.run_settings import Settings
+from galmorph.sky.angles import position_degrees
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.formats.atomic import make_folder, replacing
@@ -62,6 +63,7 @@ __all__ = [
     "measure",
     "names",
     "open_images",
+    "positions",
     "read_catalog",
     "run",
     "show",
@@ -1018,6 +1020,36 @@ def open_images(
     >>> images.close()
     """
     return ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu).open()
+
+
+def positions(texts: str | Sequence[str]) -> Table:
+    """Make a catalogue of positions that are spelt out, for :func:`classify` and the others.
+
+    Parameters
+    ----------
+    texts
+        Right ascension and declination of each, in degrees or sexagesimal (hours and degrees): ``'53.1 -27.8'``,
+        ``'03:32:38 -27:48:00'``.
+
+    Returns
+    -------
+    astropy.table.Table
+        A row for each, with ra and dec in degrees.
+
+    Raises
+    ------
+    CatalogError
+        If one is no position.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> galmorph.positions("03h32m24s -27d48m00s")["dec"].tolist()
+    [-27.8]
+    """
+    degrees = [position_degrees(text) for text in ([texts] if isinstance(texts, str) else texts)]
+    names = ("ra", "dec")
+    return Table(rows=degrees or None, names=names, dtype=("f8", "f8"), units=dict.fromkeys(names, "deg"))
 
 
 def cache(action: str = "list") -> list[CacheEntry] | Path:

@@ -9,14 +9,14 @@ from pathlib import Path
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import print_dry_run, showing, summarise
+from galmorph.cli.printing import print_dry_run, print_result, showing, summarise
 
 __all__ = ["add_options", "do"]
 
 
 def add_options(command: Parser) -> None:
     """Add what the command takes."""
-    command.add_argument("catalog", metavar="CATALOG", help=shared.CATALOG)
+    shared.add_catalog(command)
     shared.add_prefix(command)
     command.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
     command.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")
@@ -41,15 +41,14 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Classify, and say how many rows got which class and flag."""
-    chosen = arguments(options)
+    chosen = shared.with_positions(arguments(options))
     if chosen.pop("dry_run", False):
         print_dry_run(chosen)
         return
     chosen.setdefault("prefix", "gm_")
-    chosen.setdefault("output", galmorph.default_output(chosen["catalog"]))
     with showing() as progress:
         table = galmorph.classify(**chosen, progress=progress, command=options.command_line)
-    sys.stdout.write(f"{chosen['output']}\n")
+    print_result(table, chosen.get("output"))
     summarise(table, chosen["prefix"])
     if "report" in chosen:
         sys.stderr.write(f"report: {Path(chosen['report']) / 'index.html'}\n")

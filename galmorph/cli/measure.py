@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import print_dry_run, showing, summarise
+from galmorph.cli.printing import print_dry_run, print_result, showing, summarise
 
 __all__ = ["add_options", "do"]
 
 
 def add_options(command: Parser) -> None:
     """Add what the command takes."""
-    command.add_argument("catalog", metavar="CATALOG", help=shared.CATALOG)
+    shared.add_catalog(command)
     shared.add_prefix(command)
     shared.add_images(command, required=False)
     shared.add_archive(command)
@@ -30,13 +29,12 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Measure, and say how many rows got which flag."""
-    chosen = arguments(options)
+    chosen = shared.with_positions(arguments(options))
     if chosen.pop("dry_run", False):
         print_dry_run(chosen)
         return
     chosen.setdefault("prefix", "gm_")
-    chosen.setdefault("output", galmorph.default_output(chosen["catalog"]))
     with showing() as progress:
         table = galmorph.measure(**chosen, progress=progress, command=options.command_line)
-    sys.stdout.write(f"{chosen['output']}\n")
+    print_result(table, chosen.get("output"))
     summarise(table, chosen["prefix"])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError, _ArgumentGroup
 from collections.abc import Iterable
+from typing import Any
 
+import galmorph
 from galmorph.cli.parser import Parser
 
 __all__ = [
     "add_archive",
     "add_card",
+    "add_catalog",
     "add_columns",
     "add_detection",
     "add_device",
@@ -25,11 +28,31 @@ __all__ = [
     "add_views",
     "add_way",
     "joined",
+    "with_positions",
 ]
 
 CATALOG = "FITS, VOTable, ECSV, CSV or Parquet"
 CHECKPOINT = "name or file; see 'galmorph list checkpoints'"
 PIPELINE = "name or file; see 'galmorph list pipelines'"
+
+
+def add_catalog(command: Parser) -> None:
+    """Add the catalogue, or positions in its place."""
+    group = command.add_mutually_exclusive_group(required=True)
+    group.add_argument("catalog", nargs="?", metavar="CATALOG", help=CATALOG)
+    group.add_argument(
+        "--at",
+        action="append",
+        metavar="'RA DEC'",
+        help="in place of CATALOG: a position, degrees or sexagesimal; may be repeated. Printed where there is no -o",
+    )
+
+
+def with_positions(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments with a table in place of positions, or else with the file of the result."""
+    if texts := chosen.pop("at", None):
+        return chosen | {"catalog": galmorph.positions(texts)}
+    return {"output": galmorph.default_output(chosen["catalog"])} | chosen
 
 
 def add_images(command: Parser, *, required: bool = True) -> None:

@@ -13,7 +13,7 @@ import galmorph
 from galmorph.flags import flag_counts
 from galmorph.progress import Bar, Lines, Progress
 
-__all__ = ["print_dry_run", "print_reasons", "print_table", "showing", "summarise"]
+__all__ = ["print_dry_run", "print_reasons", "print_result", "print_table", "showing", "summarise"]
 
 _LISTED = 12
 """Files named one by one; of more, each host has a line."""
@@ -47,6 +47,26 @@ def summarise(table: Any, prefix: str) -> None:
     flags = flag_counts(table[f"{prefix}flags"].data)
     lines.append("flags: " + (", ".join(f"{f.name} {n}" for f, n in flags.items()) or "none"))
     sys.stderr.write("\n".join(lines) + "\n")
+
+
+def print_result(table: Any, output: Any) -> None:
+    """Print where a result is; one that is in no file is printed itself, a line for each column."""
+    if output is not None:
+        sys.stdout.write(f"{output}\n")
+        return
+    lines = [[name, *map(_cell, table[name]), str(table[name].unit or "")] for name in table.colnames]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for name, *cells in lines:
+        values = [cell.rjust(width) for cell, width in zip(cells[:-1], widths[1:-1], strict=True)]
+        sys.stdout.write("  ".join([name.ljust(widths[0]), *values, cells[-1]]).rstrip() + "\n")
+
+
+def _cell(value: Any) -> str:
+    """Write a number with the digits that it has: ten of those in double precision, which are positions."""
+    kind = getattr(value, "dtype", None)
+    if kind is None or kind.kind != "f":
+        return str(value)
+    return f"{value:.{10 if kind.itemsize > 4 else 4}g}"
 
 
 def print_dry_run(chosen: Mapping[str, Any]) -> None:

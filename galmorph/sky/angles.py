@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -11,7 +12,7 @@ from astropy import units as u
 
 from galmorph.errors import CatalogError
 
-__all__ = ["check_unit", "dec_degrees", "ra_degrees", "sexagesimal_degrees"]
+__all__ = ["check_unit", "dec_degrees", "position_degrees", "ra_degrees", "sexagesimal_degrees"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -71,6 +72,31 @@ def dec_degrees(values: npt.ArrayLike, unit: str = "") -> FloatArray:
     return np.where(inside, degrees, np.nan)
 
 
+def position_degrees(text: str) -> tuple[float, float]:
+    """Return right ascension and declination in degrees of a text with both.
+
+    Each is spelt as in a column of text. A comma parts them, or a sign, or they have as many words each.
+
+    Raises
+    ------
+    CatalogError
+        If it is no position.
+
+    Examples
+    --------
+    >>> position_degrees("53.1 -27.8"), position_degrees("03 32 24 -27 48 00")
+    ((53.1, -27.8), (53.1, -27.8))
+    """
+    first, second = _position_parts(text)
+    ra, dec = float(ra_degrees([first])[0]), float(dec_degrees([second])[0])
+    if not (math.isfinite(ra) and math.isfinite(dec)):
+        raise CatalogError(
+            f"position '{text[:_LONGEST]}': expected right ascension and declination, in degrees or sexagesimal, such "
+            "as '53.1 -27.8' or '03:32:38 -27:48:00'; correct it"
+        )
+    return ra, dec
+
+
 def check_unit(unit: str, column: str, title: str) -> None:
     """Refuse a unit of a position that is no angle, instead of taking the numbers for degrees.
 
@@ -104,6 +130,17 @@ def sexagesimal_degrees(
         sound = (minutes >= 0.0) & (minutes < 60.0) & (seconds >= 0.0) & (seconds <= 60.0)
         sound &= degrees <= (360.0 if per_first == 15.0 else 90.0)
     return np.where(sound, np.where(negative, -degrees, degrees), np.nan)
+
+
+def _position_parts(text: str) -> tuple[str, str]:
+    """Return the texts of right ascension and declination; empty ones where it cannot be said which is which."""
+    if "," in text:
+        first, _, second = text.partition(",")
+        return first, second
+    words = text.split()
+    signed = [n for n, word in enumerate(words) if n and word[0] in "+-\u2212"]
+    middle = signed[0] if signed else len(words) // 2 if len(words) % 2 == 0 else 0
+    return " ".join(words[:middle]), " ".join(words[middle:])
 
 
 def _is_hours(unit: str) -> bool:

@@ -33,7 +33,7 @@ ARCHIVE: dict[str, Check] = {
     "--archive": (["parts"], "archive", "parts"),
     "--fetched": (["folder"], "fetched", "folder"),
 }
-INSTEAD = {"--dry-run"}
+INSTEAD = {"--at", "--dry-run"}
 """What a command does with these is another function's: a test below has them."""
 COLUMNS: dict[str, Check] = {
     **{f"--{role}": ([f"MY_{role}"], role, f"MY_{role}") for role in ("ra", "dec", "x", "y", "id", "file")},
@@ -323,6 +323,39 @@ def test_a_dry_run_is_asked_for_what_the_run_is(command, monkeypatch):
     assert cli.main([command, *words, "--dec", "D", "--hdu", "2", "--dry-run"]) == 0
     expected = {"catalog": "cat.fits", "survey": "sdss", "band": "r", "field": "uds", "archive": "parts"}
     assert asked == expected | {"ra": "A", "dec": "D", "hdu": 2}
+
+
+@pytest.mark.parametrize("command", ["classify", "measure"])
+def test_positions_arrive_in_place_of_a_catalogue(command, called, capsys):
+    arguments = called(command, "--at", "53.1 -27.8", "--band", "H", "--at", "03:32:38 -27:48:00")
+    assert np.allclose(arguments["catalog"]["ra"], [53.1, 53.158333], atol=1e-6)
+    assert arguments["catalog"]["dec"].tolist() == [-27.8, -27.8]
+    assert "output" not in arguments
+    assert "gm_flags" in capsys.readouterr().out
+    assert called(command, "--at", "53.1 -27.8", "-o", "out.csv")["output"] == "out.csv"
+
+
+@pytest.mark.parametrize("command", ["classify", "measure"])
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([], "one of the arguments CATALOG --at is required"),
+        (["cat.fits", "--at", "53.1 -27.8"], "not allowed with argument"),
+        (["--at", "53.1 -27.8", "cat.fits"], "not allowed with argument"),
+        (["--at"], "expected one argument"),
+        (["--at", "the moon"], "position 'the moon': expected right ascension and declination"),
+        (["--at", "53.1 -27.8", "--at", "53.1 -97.8"], "position '53.1 -97.8': expected"),
+    ],
+)
+def test_a_catalogue_or_positions_are_wanted_not_both(command, words, reason, capsys):
+    try:
+        status = cli.main([command, *words, "--image", "i.fits"])
+    except SystemExit as leaving:
+        status = leaving.code
+    printed = capsys.readouterr()
+    assert status in (1, 2)
+    assert reason in printed.err
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
 
 
 @pytest.mark.parametrize("option", ["--hdu", "--image-hdu"])

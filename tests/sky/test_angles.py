@@ -9,7 +9,7 @@ import pytest
 from astropy.table import Table
 
 from galmorph.errors import CatalogError
-from galmorph.sky.angles import dec_degrees, ra_degrees
+from galmorph.sky.angles import dec_degrees, position_degrees, ra_degrees
 from galmorph.sky.catalog import catalog_from
 from galmorph.sky.roles import ColumnNames
 
@@ -99,3 +99,28 @@ def test_numbers_beyond_all_are_no_positions_and_nothing_is_said_of_the_arithmet
     """Warnings are errors in tests."""
     values = np.array([1e308, -1e308, np.inf, 1.5, np.nan])
     np.testing.assert_allclose(ra_degrees(values, "15deg"), [np.nan, np.nan, np.nan, 22.5, np.nan], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("text", "ra", "dec"),
+    [
+        ("53.1 -27.8", 53.1, -27.8),
+        ("53.1, -27.8", 53.1, -27.8),
+        (" 53.1\t+0 ", 53.1, 0.0),
+        ("03:32:24 -27:48:00", 53.1, -27.8),
+        ("03 32 24 -27 48 00", 53.1, -27.8),
+        ("03h32m24s −27d48m", 53.1, -27.8),
+        ("03 32 24 -00 30", 53.1, -0.5),
+        ("53.1 -00:30:00", 53.1, -0.5),
+        ("00 10 20 30", 2.5, 20.5),
+    ],
+)
+def test_a_text_has_a_position(text, ra, dec):
+    assert position_degrees(text) == pytest.approx((ra, dec), abs=1e-9)
+
+
+@pytest.mark.parametrize("text", ["", "53.1", "10 20 30", "abc def", "nan 5", "10 95", "1 -", "25:0:0 1", "1 2 " * 99])
+def test_a_text_without_a_position_is_refused_in_one_line(text):
+    with pytest.raises(CatalogError, match="expected right ascension and declination") as refused:
+        position_degrees(text)
+    assert "\n" not in str(refused.value)
