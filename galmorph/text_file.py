@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MOST_BYTES", "check_keys", "check_values", "read_json", "read_text"]
+from galmorph.limits import LIMITS
 
-MOST_BYTES = 4 << 20
-"""Of one file: a hundred times the longest card of a checkpoint."""
+__all__ = ["check_keys", "check_values", "read_json", "read_text"]
+
 _MOST_LEVELS = 32
 _MOST_DOTS = 100
 _LARGEST = 2**63
@@ -41,10 +41,11 @@ def read_text(path: Path) -> str:
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
         raise ValueError(f"it is {kind}, no file")
+    most = LIMITS["text_bytes"]
     with open(path, "rb") as stream:
-        content = stream.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
+        content = stream.read(most.number + 1)
+    if len(content) > most.number:
+        raise ValueError(f"it has more bytes than {most}")
     for mark, encoding in _BYTE_ORDER.items():
         if content.startswith(mark):
             raise ValueError(f"it is {encoding}, not UTF-8")

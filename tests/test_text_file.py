@@ -10,10 +10,11 @@ import pytest
 
 from galmorph.errors import GalmorphError, PipelineError, SurveyError
 from galmorph.learning.pipeline import load_pipeline
+from galmorph.limits import LIMITS
 from galmorph.nets.architecture.network import load_network
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import load_survey
-from galmorph.text_file import MOST_BYTES, check_values, read_json, read_text
+from galmorph.text_file import check_values, read_json, read_text
 from galmorph.toml import read_file
 
 READERS = {"survey": load_survey, "scheme": load_scheme, "network": load_network, "pipeline": load_pipeline}
@@ -51,7 +52,7 @@ def refusal(read, path: Path) -> str:
         (b"rate = 1" + b"0" * 100_000, "cannot be read"),
         (b"title = 'a'\ntitle = 'b'", "cannot be read"),
         (b"title = 'a'\n[title]", "cannot be read"),
-        (b"x = 1\n" * 1_000_000, "more than 4 MiB"),
+        (b"x = 1\n" * 1_000_000, "more bytes than 4194304"),
     ],
 )
 def test_a_file_that_is_no_settings_is_refused(kind, content, said, tmp_path):
@@ -135,10 +136,10 @@ def test_plain_values_pass():
 
 def test_a_file_may_have_four_mebibytes(tmp_path):
     path = tmp_path / "a.json"
-    path.write_bytes(b"[" + b" " * (MOST_BYTES - 2) + b"]")
+    path.write_bytes(b"[" + b" " * (LIMITS["text_bytes"].usual - 2) + b"]")
     assert read_json(read_text(path)) == []
     path.write_bytes(path.read_bytes() + b" ")
-    with pytest.raises(ValueError, match="more than 4 MiB"):
+    with pytest.raises(ValueError, match="more bytes than 4194304"):
         read_text(path)
-    with pytest.raises(PipelineError, match="more than 4 MiB"):
+    with pytest.raises(PipelineError, match="more bytes than 4194304"):
         read_file(path, "pipeline")

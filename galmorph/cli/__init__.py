@@ -21,6 +21,7 @@ from types import FrameType
 from galmorph import __version__
 from galmorph.cli.parser import Parser, refuse_unknown
 from galmorph.errors import GalmorphError, UnclassifiedError
+from galmorph.limits import allow
 
 __all__ = ["COMMANDS", "main", "parse"]
 
@@ -71,6 +72,7 @@ def main(arguments: Sequence[str]) -> int:
 def _status(options: argparse.Namespace, signals: list[int]) -> int:
     """Run a command; return its exit status after saying what went wrong."""
     try:
+        allow(options.limit)
         options.do(options)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -106,10 +108,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _complete(command: Parser, name: str) -> None:
-    """Give a command's parser its options: those in its module, and one that all have."""
+    """Give a command's parser its options: those in its module, and those that all have."""
     module = importlib.import_module(f"galmorph.cli.{name}")
     module.add_options(command)
     command.add_argument("--debug", action="store_true", default=False, help="show the traceback of an error")
+    command.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="allow an input to have more than it usually may; messages name what",
+    )
     command.set_defaults(do=module.do)
 
 

@@ -11,7 +11,7 @@ __all__ = ["Parser", "arguments", "refuse_unknown"]
 
 # Options of earlier versions.
 _FORMER = {"--part": "--split", "--engine": "--runtime", "--weights": "--shares", "--fit-weights": "--fit-shares"}
-_OUTER = {"do", "debug", "command_line"}
+_OUTER = {"do", "debug", "limit", "command_line"}
 
 
 class Parser(argparse.ArgumentParser):

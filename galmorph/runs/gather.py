@@ -101,6 +101,11 @@ class Gathering:
             return None
         return Blocks(self.images)
 
+    @cached_property
+    def unread(self) -> list[int]:
+        """Rows whose images could not be read; why is said of the first, since the others seldom differ."""
+        return []
+
     def in_order(self, rows: IntArray) -> IntArray:
         """Sort rows, (N,), by tile and block, so that each block is read once; display stamps stay as they are."""
         if self.blocks is None:
@@ -224,7 +229,8 @@ def _measured(gathering: Gathering, row: int, tile: int, x: float, y: float) -> 
             blank = _blank(cutout)
             segmentation = None if blank else _segmentation(gathering, cutout, half)
         except (ImageError, OSError) as error:
-            log.debug("row %d: %s", row, error)
+            log.log(logging.DEBUG if gathering.unread else logging.WARNING, "row %d (the first is 0): %s", row, error)
+            gathering.unread.append(row)
             return Galaxy(row, Flag.FETCH_FAILED)
         if blank:
             return Galaxy(row, Flag.NO_IMAGE | blank, cutout)

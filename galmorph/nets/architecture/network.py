@@ -32,6 +32,7 @@ import torch
 from torch import nn
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.limits import LIMITS
 from galmorph.nets.architecture.fusion import LateFusion, Measured, Standardised
 from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.layers import ORDER, Rectify, conditional_log_probabilities, turned, weighted
@@ -44,7 +45,6 @@ from galmorph.toml import build, read_file
 
 __all__ = [
     "DEFAULT",
-    "MOST_WEIGHTS",
     "Ensemble",
     "Line",
     "Network",
@@ -65,8 +65,6 @@ DEFAULT = "galmorph"
 Setting = float | tuple[float, ...]
 """What a setting of a network may be."""
 _VIEWS = ("eight", "one")
-MOST_WEIGHTS = 2**28
-"""Numbers in the kernels of a network, 1 GB: ten times those of the largest convnets for images."""
 _MOST_LAYERS = 1000
 _MOST_FEATURES = 2**24  # between two layers, of one stamp: 64 MB, five times what the largest stamps need
 _OPENING = re.compile(r"""^[ \t]*layers[ \t]*=[ \t]*(?:\"{3}|'{3})(.*)$""", flags=re.MULTILINE)
@@ -261,9 +259,10 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, config: NetworkConfig, recipe: Recipe, scheme: Scheme, *, most_weights: int = MOST_WEIGHTS
+        self, config: NetworkConfig, recipe: Recipe, scheme: Scheme, *, most_weights: int | None = None
     ) -> None:
         super().__init__()
+        room = LIMITS["network_weights"].number if most_weights is None else most_weights
         if config.size not in (0, recipe.size):
             raise PipelineError(
                 f"network '{config.name}' needs stamps of {config.size} x {config.size} pixels, the recipe makes "
@@ -276,8 +275,8 @@ class Network(nn.Module):
         for line in config.lines():
             try:
                 layer = parse_line(line.text)
-                most_weights -= layer.kernels(shape, scheme)
-                _check_room(most_weights)
+                room -= layer.kernels(shape, scheme)
+                _check_room(room, is_limit=most_weights is None)
                 module, shape = layer.build(shape, scheme)
                 _check_features(shape)
                 _check_place(module, len(self.layers))
@@ -365,11 +364,10 @@ class Network(nn.Module):
         return x
 
 
-def _check_room(left: int) -> None:
+def _check_room(left: int, *, is_limit: bool) -> None:
     if left < 0:
-        raise PipelineError(
-            "with this line its kernels have more numbers than they may: expected fewer maps or numbers"
-        )
+        most = str(LIMITS["network_weights"]) if is_limit else "there are weights for"
+        raise PipelineError(f"with this line its kernels have more numbers than {most}: expected fewer maps or numbers")
 
 
 def _check_place(layer: nn.Module, above: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from astropy.io import fits
 
 from galmorph.errors import ArchiveError
+from galmorph.limits import LIMITS
 from galmorph.sky.archives.astroquery_services import check_astroquery, zcut_answer
 from galmorph.sky.archives.cutout_file import CutoutFile, check_image
 from galmorph.sky.archives.tile_archive import fields_at
@@ -24,7 +25,6 @@ from galmorph.sky.survey import CutoutArchive, Survey
 
 __all__ = ["zcut_files"]
 
-_MOST_BYTES = 1 << 30
 """Of what a zip expands into: cutouts of a dozen bands have some tens of megabytes."""
 
 
@@ -90,10 +90,8 @@ def _images(answer: Path) -> list[tuple[fits.Header, np.ndarray]]:
     images = []
     with zipfile.ZipFile(answer) as files, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what astropy says of odd files is said by us, or of no use
-        if sum(each.file_size for each in files.infolist()) > _MOST_BYTES:
-            raise ArchiveError(
-                f"'{answer}' expands to more than {_MOST_BYTES} bytes: expected cutouts; tell the archive"
-            )
+        if sum(each.file_size for each in files.infolist()) > (most := LIMITS["fetched_bytes"]).number:
+            raise ArchiveError(f"'{answer}' expands to more bytes than {most}: expected cutouts; tell the archive")
         for name in sorted(files.namelist()):
             with fits.open(io.BytesIO(files.read(name)), memmap=False) as hdus:
                 images += [(each.header, np.asarray(each.data)) for each in hdus if each.is_image and each.size]

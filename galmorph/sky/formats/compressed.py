@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import IO, cast
 
 from galmorph.errors import CatalogError
+from galmorph.limits import LIMITS
 
 __all__ = ["check_expanded", "opened"]
 
 # Bytes that any compressed table may expand to, and how often its own size: real tables shrink to a fiftieth at
 # best, and what is made to fill a memory to a thousandth.
-_EXPANDED = 1 << 28
-_RATIO = 200
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -38,13 +37,14 @@ def check_expanded(path: Path) -> None:
         magic = stream.read(3)
     if magic[:2] != b"\x1f\x8b" and magic != b"BZh":
         return
-    limit = max(_EXPANDED, _RATIO * path.stat().st_size)
+    least, ratio = LIMITS["table_bytes"], LIMITS["table_ratio"]
+    limit = max(least.number, ratio.number * path.stat().st_size)
     with opened(path) as stream:
         size = 0
         while size <= limit and (piece := stream.read(1 << 20)):
             size += len(piece)
     if size > limit:
         raise CatalogError(
-            f"Catalog '{path}' expands to more than {limit >> 20} MiB, {_RATIO} times its size or 256 MiB at most "
-            "expected: unpack it, if it is what it should be"
+            f"Catalog '{path}' expands to more than {limit} bytes: expected at most {ratio} times its size, or "
+            f"{least}; unpack it, if it is what it should be"
         )

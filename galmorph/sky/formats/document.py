@@ -20,6 +20,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from galmorph.errors import CatalogError
+from galmorph.limits import LIMITS
 from galmorph.sky.formats.binary_rows import BinaryField, bytes_left_over
 from galmorph.sky.formats.column import Column, Provenance
 from galmorph.sky.formats.compressed import opened
@@ -40,9 +41,8 @@ __all__ = [
 _PIECE = 1 << 20
 _DATATYPES = {"f4": "float", "f8": "double", "i4": "int", "i8": "long"}
 # Elements of one another: standards nest RESOURCE two or three deep, and readers recurse.
-_MAX_DEPTH = 100
 # Numbers in the cells of fixed arrays that readers make room for: these many, or so many for each byte of the document.
-_LEAST_ROOM, _ROOM_PER_BYTE = 1 << 18, 16
+_LEAST_ROOM = 1 << 18
 _FIXED = re.compile(r"\d{1,18}(?:x\d{1,18})*")
 _BINARY = ("BINARY", "BINARY2", "FITS")
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -113,6 +113,7 @@ class _Scanner:
         self._parser.EndElementHandler = self._end
         self._parser.XmlDeclHandler = self._declared
         self._open: list[str] = []
+        self._most_depth = LIMITS["votable_depth"]
         self._root = _Resource()
         self._resources = [self._root]
         self._table: TablePlaces | None = None
@@ -137,8 +138,10 @@ class _Scanner:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         prefix, _, local = name.rpartition(":")
-        if len(self._open) > _MAX_DEPTH:
-            raise CatalogError(f"its elements are nested more than {_MAX_DEPTH} deep, expected a VOTable; flatten it")
+        if len(self._open) > self._most_depth.number:
+            raise CatalogError(
+                f"its elements are nested deeper than {self._most_depth}, expected a VOTable; flatten it"
+            )
         if "href" in attributes and local == "STREAM":
             raise CatalogError(
                 f"its rows are in another place (STREAM href='{attributes['href'][:80]}'), expected them in the file; "
@@ -224,11 +227,11 @@ def _elements(arraysize: str) -> int:
 
 def _check_room(table: TablePlaces, size: int) -> None:
     """Refuse arrays that need far more memory than the document has bytes, as damaged sizes do."""
-    rows, most = len(table.row_ends), max(_LEAST_ROOM, _ROOM_PER_BYTE * size)
+    rows, most = len(table.row_ends), max(_LEAST_ROOM, LIMITS["votable_numbers"].number * size)
     if rows * table.width > most:
         raise CatalogError(
-            f"its {rows} rows have {table.width} numbers each by their arraysize, expected at most {most} in all for "
-            f"{size} bytes; correct the arraysize of its FIELD elements, or make it *"
+            f"its {rows} rows have {table.width} numbers each by their arraysize, expected at most {most} in all, "
+            f"for each byte {LIMITS['votable_numbers']}; correct the arraysize of its FIELD elements, or make it *"
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from astropy import table as apt
 
 from galmorph.errors import CatalogError
+from galmorph.limits import LIMITS
 from galmorph.sky.formats.column import Column, Provenance
 from galmorph.sky.formats.lines import Layout, Record, layout_of, opened, records
 from galmorph.sky.formats.parsing import parsing
@@ -29,8 +30,6 @@ _INTEGER = r"[+-]?(?:0|[1-9]\d{0,18})"
 _CODE = r"[+-]?(?:0\d+|\d{20,})"  # leading zeros or too long for an integer: a name made of digits
 _REAL = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|[nN]a[nN]|NAN|[iI]nf(?:inity)?|INF)"
 _BOOL = {"true": True, "false": False}
-MOST_COLUMNS = 10_000
-"""Columns that a header may number."""
 # Rows written at once: the text of a whole column would take several times the memory of its numbers.
 _ROWS = 16384
 
@@ -288,12 +287,13 @@ def _fixed_layout(path: Path) -> str | None:
 
 def _check_columns(path: Path) -> None:
     """Refuse a header that numbers columns as no table has them: as many are made, with what lies between."""
+    most = LIMITS["table_columns"]
     with opened(path, "latin-1") as stream:
         for line in itertools.takewhile(lambda line: line.startswith("#"), stream):
             number = re.match(r"#\s*(\d+)", line)
-            if number and (len(number[1]) > 9 or int(number[1]) > MOST_COLUMNS):
+            if number and (len(number[1]) > 9 or int(number[1]) > most.number):
                 raise CatalogError(
-                    f"Catalog '{path}' numbers a column {number[1][:20]}: expected {MOST_COLUMNS} at most; repair it"
+                    f"Catalog '{path}' numbers a column {number[1][:20]}: expected at most {most}; repair it"
                 )
 
 

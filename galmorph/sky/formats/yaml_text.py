@@ -10,12 +10,11 @@ from collections.abc import Sequence
 
 import yaml
 
+from galmorph.limits import LIMITS
+
 __all__ = ["check_yaml"]
 
 _ALIAS = re.compile(r"(?:^|[\s\[{,:-])\*[A-Za-z0-9_-]")
-_MOST_BYTES = 8 << 20
-_MOST_NODES = 200_000
-"""Values that all aliases may stand for: ten times those of a header of 999 columns."""
 
 
 def check_yaml(lines: Sequence[str]) -> None:
@@ -28,20 +27,21 @@ def check_yaml(lines: Sequence[str]) -> None:
     yaml.YAMLError
         If it is no YAML.
     """
-    if sum(map(len, lines)) > _MOST_BYTES:
-        raise ValueError(f"its YAML header has more than {_MOST_BYTES >> 20} MiB, expected a few lines for each column")
+    most, most_values = LIMITS["yaml_bytes"], LIMITS["yaml_values"]
+    if sum(map(len, lines)) > most.number:
+        raise ValueError(f"its YAML header has more bytes than {most}, expected a few lines for each column")
     if not any(_ALIAS.search(line) for line in lines):
         return
     root = yaml.compose("\n".join(lines), Loader=yaml.SafeLoader)
-    if root is not None and _values(root, {}) > _MOST_NODES:
-        raise ValueError(f"the aliases of its YAML header stand for more than {_MOST_NODES} values, expected a few")
+    if root is not None and _values(root, {}, most_values.number) > most_values.number:
+        raise ValueError(f"the aliases of its YAML header stand for more values than {most_values}, expected a few")
 
 
-def _values(node: yaml.Node, counts: dict[int, int]) -> int:
+def _values(node: yaml.Node, counts: dict[int, int], most: int) -> int:
     """Count the values of a node with all that its aliases stand for; a node inside itself has too many."""
     if id(node) not in counts:
-        counts[id(node)] = _MOST_NODES + 1
+        counts[id(node)] = most + 1
         inner = [each for pair in node.value for each in pair] if isinstance(node, yaml.MappingNode) else node.value
         inner = [] if isinstance(node, yaml.ScalarNode) else inner
-        counts[id(node)] = 1 + sum(_values(each, counts) for each in inner)
+        counts[id(node)] = 1 + sum(_values(each, counts, most) for each in inner)
     return counts[id(node)]

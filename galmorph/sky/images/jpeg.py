@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from galmorph.errors import ImageError
+from galmorph.limits import LIMITS
 from galmorph.sky.boundary import boundary
 from galmorph.sky.colour import linear_intensity
 from galmorph.sky.cutout import Cutout, FloatArray
@@ -28,11 +29,6 @@ __all__ = ["DISPLAY_SUFFIXES", "JpegSource", "open_stamps"]
 
 DISPLAY_SUFFIXES = (".jpg", ".jpeg", ".png")
 """File names of display stamps end in one of these."""
-
-MOST_STAMP_BYTES = 1 << 26
-"""Bytes of a file of a stamp, packed or not: pictures of the limit of pixels have fewer."""
-MOST_STAMP_PIXELS = 1 << 24
-"""Pixels of a stamp, 4096 x 4096: more is a mosaic, and takes 16 bytes each while it is read."""
 
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 
@@ -62,7 +58,7 @@ class _Zip:
     def read(self, name: str) -> bytes:
         _check_bytes(self._zip.getinfo(name).file_size)
         with self._zip.open(name) as stream:
-            return stream.read(MOST_STAMP_BYTES)
+            return stream.read(LIMITS["stamp_bytes"].number)
 
     def close(self) -> None:
         self._zip.close()
@@ -88,14 +84,14 @@ class _Files:
 
 
 def _check_bytes(size: int) -> None:
-    if size > MOST_STAMP_BYTES:
-        raise ValueError(f"it has {size} bytes, more than {MOST_STAMP_BYTES} (MOST_STAMP_BYTES)")
+    if size > (most := LIMITS["stamp_bytes"]).number:
+        raise ValueError(f"it has {size} bytes, more than {most}")
 
 
 def _check_pixels(size: tuple[int, int]) -> None:
     width, height = size
-    if width * height > MOST_STAMP_PIXELS:
-        raise ValueError(f"it has {width} x {height} pixels, more than {MOST_STAMP_PIXELS} (MOST_STAMP_PIXELS)")
+    if width * height > (most := LIMITS["stamp_pixels"]).number:
+        raise ValueError(f"it has {width} x {height} pixels, more than {most}")
 
 
 def is_stamp(name: str) -> bool:

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from galmorph.errors import ImageError
+from galmorph.limits import LIMITS
 from galmorph.sky.images.pixels import damaged, no_room
 from galmorph.sky.remote import PartialReader, partial_at
 from galmorph.sky.scratch import scratch_file
 
-__all__ = ["MOST_EXPANDED_BYTES", "check_regular", "open_again", "plain_file"]
-
-MOST_EXPANDED_BYTES = 1 << 36
-"""Bytes into which a file may decompress, 64 GB: four times the largest mosaics that are published as one file."""
+__all__ = ["check_regular", "open_again", "plain_file"]
 
 _DECOMPRESSORS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _LZW = b"\x1f\x9d"
@@ -101,13 +99,12 @@ def _decompressed(stream: IO[bytes], name: str) -> IO[bytes]:
 
 def _expand(stream: IO[bytes], plain: IO[bytes], name: str) -> None:
     """Decompress a file as far as it goes, or as a limit allows."""
-    total = 0
+    total, most = 0, LIMITS["image_bytes"]
     while piece := stream.read(_PIECE):
         total += len(piece)
-        if total > MOST_EXPANDED_BYTES:
+        if total > most.number:
             raise ImageError(
-                f"image '{name}' expands to more than {MOST_EXPANDED_BYTES >> 30} GB (MOST_EXPANDED_BYTES): expected "
-                "less; uncompress it yourself"
+                f"image '{name}' expands to more bytes than {most}: expected fewer; uncompress it yourself"
             )
         plain.write(piece)
     plain.flush()

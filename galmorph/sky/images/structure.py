@@ -14,17 +14,14 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from galmorph.errors import ImageError
+from galmorph.limits import LIMITS
 
-__all__ = ["MOST_CARDS", "MOST_HDUS", "check_structure"]
+__all__ = ["check_structure"]
 
 _BLOCK = 2880
 _CARD = 80
 _MOST = 999
 """Axes of an array, and columns of a table (FITS standard 4.0, sections 4.4.1 and 7.3.1)."""
-MOST_CARDS = 200_000
-"""Cards of one header: histories of mosaics have some ten thousand."""
-MOST_HDUS = 20_000
-"""HDUs of one file: cameras have a few hundred, reading each takes a millisecond."""
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _CODECS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1", "NOCOMPRESS")
 _WIDTHS = {"L": 1, "X": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16}
@@ -76,7 +73,8 @@ def check_structure(file: IO[bytes], name: str) -> None:
     """
     size = os.fstat(file.fileno()).st_size
     position = 0
-    for hdu in range(MOST_HDUS):
+    most = LIMITS["image_hdus"]
+    for hdu in range(most.number):
         file.seek(position)
         cards = _header(file, hdu, name)
         if cards is None:
@@ -92,7 +90,7 @@ def check_structure(file: IO[bytes], name: str) -> None:
             _check_compressed(cards)
         position = start + -(-length // _BLOCK) * _BLOCK
     else:
-        raise ImageError(f"image '{name}' has more than {MOST_HDUS} HDUs (MOST_HDUS): expected fewer; divide it")
+        raise ImageError(f"image '{name}' has more HDUs than {most}: expected fewer; divide it")
     file.seek(0)
 
 
@@ -104,7 +102,7 @@ _KEYS = re.compile(
 
 def _header(file: IO[bytes], hdu: int, name: str) -> _Cards | None:
     """Read a header; None where none follows, as at the end of the file or before bytes that somebody appended."""
-    cards, number = _Cards(hdu, name), 0
+    cards, number, most = _Cards(hdu, name), 0, LIMITS["image_cards"]
     while block := file.read(_BLOCK):
         if number == 0 and not block.startswith((b"SIMPLE  ", b"XTENSION")):
             break
@@ -115,8 +113,8 @@ def _header(file: IO[bytes], hdu: int, name: str) -> _Cards | None:
             if _KEYS.fullmatch(card[:8]) and card[8:9] == b"=":
                 cards.values.setdefault(card[:8].decode().strip(), _value(card[9:]))
         number += len(block) // _CARD
-        if number > MOST_CARDS:
-            raise cards.error(f"has more than {MOST_CARDS} cards (MOST_CARDS)")
+        if number > most.number:
+            raise cards.error(f"has more cards than {most}")
         if len(block) < _BLOCK:
             raise ImageError(f"image '{name}' is truncated: the header of its HDU {hdu} has no end; fetch it again")
     if hdu == 0 or number:

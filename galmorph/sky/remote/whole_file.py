@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import IO
 
 from galmorph.errors import ArchiveError, BrokenReplyError, NotFetchedError
+from galmorph.limits import LIMITS
 from galmorph.sky.remote.cache import Cache, CacheEntry
 from galmorph.sky.remote.client import Client, Form, Reply, if_same
 from galmorph.sky.remote.ledger import Ledger
 
 __all__ = ["fetch"]
 
-MOST_BYTES = 1 << 30
-"""Of a file that is fetched whole: frames and cutouts have a few megabytes."""
 _MOST_PIECES = 100
 """How often a connection may break while something comes every time."""
 
@@ -142,7 +141,7 @@ def _take(reply: Reply, part: Path, before: int) -> bool:
     begins_anew = reply.status != 206 or not reply.headers.get("content-range", "").startswith(f"bytes {before}-")
     size = reply.headers.get("content-length", "")
     expected = (0 if begins_anew else before) + int(size) if size.isdigit() else None
-    if (expected or 0) > MOST_BYTES:
+    if (expected or 0) > LIMITS["fetched_bytes"].number:
         raise _too_long(reply.url, expected)
     with part.open("wb" if begins_anew else "ab") as file:
         is_whole = _saved(reply, file)
@@ -154,7 +153,7 @@ def _saved(reply: Reply, file: IO[bytes]) -> bool:
     try:
         for piece in reply.body:
             file.write(piece)
-            if file.tell() > MOST_BYTES:
+            if file.tell() > LIMITS["fetched_bytes"].number:
                 raise _too_long(reply.url, "an endless number of")
     except BrokenReplyError:  # it is asked for again
         return False
@@ -162,4 +161,4 @@ def _saved(reply: Reply, file: IO[bytes]) -> bool:
 
 
 def _too_long(url: str, size: object) -> ArchiveError:
-    return ArchiveError(f"{url} has {size} bytes: expected {MOST_BYTES} at most; fetch it yourself")
+    return ArchiveError(f"{url} has {size} bytes: expected at most {LIMITS['fetched_bytes']}; fetch it yourself")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from galmorph.errors import ImageError, SurveyError
 from galmorph.sky.colour import compose, scaled_sum
-from galmorph.sky.images import jpeg, open_images
+from galmorph.sky.images import open_images
 from galmorph.sky.survey import load_survey
 
 SDSS = load_survey("sdss")
@@ -196,15 +196,14 @@ def test_damaged_stamps_fail_by_themselves(tmp_path):
 def test_a_picture_too_large_to_be_a_stamp_is_an_error(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     Image.new("L", (40, 30)).save(path)
-    monkeypatch.setattr(jpeg, "MOST_STAMP_PIXELS", 1199)
+    monkeypatch.setenv("GALMORPH_LIMITS", "stamp_pixels=1199")
     with (
         closing(open_images(path, survey=NIRCAM)) as source,
-        pytest.raises(ImageError, match=r"40 x 30 .*\(MOST_STAMP_P"),
+        pytest.raises(ImageError, match=r"40 x 30 pixels, more than 1199 \(--limit stamp_pixels=N"),
     ):
         source.cutout(0, 1, 1, 1)
-    monkeypatch.setattr(jpeg, "MOST_STAMP_PIXELS", 1200)
-    monkeypatch.setattr(jpeg, "MOST_STAMP_BYTES", 50)
-    with pytest.raises(ImageError, match=r"more than 50 \(MOST_STAMP_BYTES\)"):
+    monkeypatch.setenv("GALMORPH_LIMITS", "stamp_pixels=1200 stamp_bytes=50")
+    with pytest.raises(ImageError, match=r"more than 50 \(--limit stamp_bytes=N"):
         open_images(path)
 
 
@@ -212,7 +211,7 @@ def test_a_member_of_a_zip_that_expands_too_far_is_not_expanded(tmp_path, monkey
     with zipfile.ZipFile(tmp_path / "s.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", _png(np.zeros((8, 8), np.uint8)))
         archive.writestr("b.png", bytes(1 << 20))
-    monkeypatch.setattr(jpeg, "MOST_STAMP_BYTES", 1 << 16)
+    monkeypatch.setenv("GALMORPH_LIMITS", "stamp_bytes=65536")
     with closing(open_images(tmp_path / "s.zip")) as source:
         assert source.cutout(0, 4, 4, 4).shape == (8, 8)
         with pytest.raises(ImageError, match="1048576 bytes, more than 65536"):

@@ -14,7 +14,7 @@ import pytest
 from astropy.io import fits
 
 from galmorph.errors import ImageError
-from galmorph.sky.images import open_images, plain_file
+from galmorph.sky.images import open_images
 from galmorph.sky.images.plain_file import check_regular
 
 PIXELS = np.random.default_rng(1).normal(size=(20, 30)).astype(np.float32)
@@ -84,10 +84,12 @@ def test_compressions_that_are_not_read_are_named(tmp_path, plain, kind):
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_a_file_that_expands_too_far_is_not_expanded(tmp_path, monkeypatch, pack):
-    monkeypatch.setattr(plain_file, "MOST_EXPANDED_BYTES", 1 << 20)
+    monkeypatch.setenv("GALMORPH_LIMITS", "image_bytes=1048576")
     packed = tmp_path / "bomb.fits"
     packed.write_bytes(pack(bytes(3 << 20)))
-    assert "(MOST_EXPANDED_BYTES): expected less; uncompress it yourself" in _message(packed)
+    assert "than 1048576 (--limit image_bytes=N allows more): expected fewer; uncompress it yourself" in _message(
+        packed
+    )
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])

@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 
 from galmorph.errors import ImageError
-from galmorph.sky.images import open_images, structure
+from galmorph.sky.images import open_images
 from galmorph.sky.images.structure import check_structure
 
 PIXELS = np.arange(600, dtype=np.float32).reshape(20, 30)
@@ -92,15 +92,15 @@ def test_headers_without_end_or_of_too_many_cards_are_refused(tmp_path, monkeypa
     endless = PLAIN[:2880].replace(b"END".ljust(80), _card("COMMENT"))
     assert "is not readable as FITS (no header with an END card)" in _message(tmp_path, endless)
     assert "is truncated: the header of its HDU 0 has no end" in _message(tmp_path, endless + endless[:2000])
-    monkeypatch.setattr(structure, "MOST_CARDS", 100)
+    monkeypatch.setenv("GALMORPH_LIMITS", "image_cards=100")
     many = endless + _card("COMMENT") * 36 * 4
-    assert "has more than 100 cards (MOST_CARDS)" in _message(tmp_path, many)
+    assert "has more cards than 100 (--limit image_cards=N" in _message(tmp_path, many)
 
 
 def test_too_many_hdus_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(structure, "MOST_HDUS", 3)
+    monkeypatch.setenv("GALMORPH_LIMITS", "image_hdus=3")
     raw = _bytes(fits.PrimaryHDU(), *(fits.ImageHDU(PIXELS) for _ in range(3)))
-    assert "has more than 3 HDUs (MOST_HDUS)" in _message(tmp_path, raw)
+    assert "has more HDUs than 3 (--limit image_hdus=N" in _message(tmp_path, raw)
 
 
 def test_sound_files_pass_and_are_left_at_their_beginning(tmp_path):
