@@ -3,7 +3,7 @@
 Single precision, by :func:`single_precision`, without the TF32 of GPUs, which keeps three decimals:
     stamps (warps, blurs, observations), so that a galaxy looks the same wherever it is observed; the probabilities that
     a checkpoint predicts, so that a catalogue does not depend on the device; a training without ``bfloat16``.
-bfloat16, by :func:`half_convolutions`, where a training asks for it:
+bfloat16, by :func:`half_convolutions`, where a training asks for it and the device has it:
     convolutions and dense layers. It has the range of single precision but two to three decimals, which is enough for
     products that are summed in single precision anyway, and nothing else.
 Single precision within bfloat16, by :func:`single` and :func:`uncast`:
@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-__all__ = ["half_convolutions", "single", "single_precision", "uncast"]
+__all__ = ["computes_bfloat16", "half_convolutions", "single", "single_precision", "uncast"]
 
 
 class _Tf32Switch:
@@ -65,6 +65,13 @@ def single_precision(device: torch.device | str) -> Iterator[None]:
     """
     with uncast(device), _TF32:
         yield
+
+
+def computes_bfloat16(device: torch.device | str) -> bool:
+    """Tell whether a device computes in bfloat16 itself; a processor without AVX-512 emulates it, far more slowly."""
+    if torch.device(device).type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - how torch's own compiler asks
+    return True
 
 
 def half_convolutions(device: torch.device | str, *, wanted: bool) -> torch.autocast:

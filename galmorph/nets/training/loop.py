@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 
 from galmorph.errors import DivergedError, OutputError, PipelineError
 from galmorph.nets.architecture.network import Network, NetworkConfig, channels_last
-from galmorph.nets.precision import half_convolutions, single_precision
+from galmorph.nets.precision import computes_bfloat16, half_convolutions, single_precision
 from galmorph.nets.training.consistency import disagreement, strength
 from galmorph.nets.training.loss.interface import make_loss
 from galmorph.nets.training.settings import Augmentation, TrainingSettings
@@ -108,6 +108,7 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.device, self.number = torch.device(device), number
         self.training, self.validation = training.on(device), validation.on(device)
+        self.is_half = settings.bfloat16 and computes_bfloat16(device)
         self.labelled, self.unlabelled = training.labelled, training.unlabelled
         self.scheme, self.config, self.ranges, self.settings = scheme, config, ranges, settings
         self.loss = make_loss(settings.loss, scheme, smoothing=settings.smoothing)
@@ -235,7 +236,7 @@ class Trainer:
         part = self.training
         view = self._seen(part, rows, self.ranges, generator)
         together = view if others is None else view.with_others(others.view)
-        with half_convolutions(self.device, wanted=self.settings.bfloat16):
+        with half_convolutions(self.device, wanted=self.is_half):
             answers = self.answers(together.stamps, together.morphometry)
         loss = self.loss(
             answers[: len(rows)],
@@ -269,7 +270,7 @@ class Trainer:
         how = self.settings.unlabelled
         if how is None:
             return torch.zeros(())
-        with torch.no_grad(), half_convolutions(self.device, wanted=self.settings.bfloat16):
+        with torch.no_grad(), half_convolutions(self.device, wanted=self.is_half):
             again = others.again
             taught = self.loss.marginals(self.loss.outputs(self.averaged, again.stamps, again.morphometry))
         return disagreement(self.loss.marginals(answers), taught, self.scheme, how)

@@ -103,7 +103,7 @@ class TrainingSettings:
     seed
         Of everything random.
     bfloat16
-        Compute convolutions in bfloat16.
+        Compute convolutions in bfloat16, where the device has it.
     compile
         Let torch compile the network; worth its minutes on a GPU.
     tensorboard

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from galmorph.errors import DivergedError, PipelineError
 from galmorph.nets.architecture.network import load_network
+from galmorph.nets.training import loop
 from galmorph.nets.training.loop import Epoch, Trainer
 from galmorph.nets.training.loss.interface import Loss
 from galmorph.nets.training.settings import Augmentation, Observation, TrainingSettings
@@ -180,10 +181,20 @@ def test_the_average_of_the_weights_lags_behind_them():
     assert float((raw - averaged).abs().max()) < 0.2
 
 
-def test_bfloat16_trains_too():
-    trainer = tiny.trainer(bfloat16=True, epochs=2)
-    assert all(np.isfinite(e.train_loss) for e in trainer.epochs())
+def losses_with(monkeypatch, *, has_it: bool, wanted: bool) -> list[float]:
+    monkeypatch.setattr(loop, "computes_bfloat16", lambda _: has_it)
+    trainer = tiny.trainer(bfloat16=wanted, epochs=2)
+    losses = [e.train_loss for e in trainer.epochs()]
     assert trainer.network.layers[0][0].weight.dtype == torch.float32
+    return losses
+
+
+def test_bfloat16_trains_too_where_the_device_has_it(monkeypatch):
+    single = losses_with(monkeypatch, has_it=True, wanted=False)
+    half = losses_with(monkeypatch, has_it=True, wanted=True)
+    assert half != single
+    assert half == pytest.approx(single, rel=0.02)
+    assert losses_with(monkeypatch, has_it=False, wanted=True) == single
 
 
 def test_weights_of_galaxies_change_what_is_learnt():
