@@ -1089,6 +1089,9 @@ def fetch(
     field: str | None = None,
     archive: Way = "auto",
     output: str | Path | None = None,
+    stamps: str | Path | None = None,
+    side: int | None = None,
+    overwrite: bool = False,
     hdu: int | str | None = None,
     ra: str | None = None,
     dec: str | None = None,
@@ -1104,6 +1107,13 @@ def fetch(
     output
         Folder for the files and ``manifest.json``, which another machine can work from (``fetched``); new, or of an
         earlier call for the same rows, which is continued. By default the user's cache.
+    stamps
+        Instead, a folder for a FITS file with a WCS about each row, with its inverse variances where there are some,
+        and ``index.ecsv``, which has for each row its file, or why there is none. What an earlier call for the same
+        rows has written stays, and is continued.
+    side, overwrite
+        Width and height of stamps in pixels, an odd number up to 513 (257; pictures are as large as the survey's file
+        says); and whether other files of their names may be replaced.
     progress
         True shows a bar; a function is called with stage, done, total and a remark.
     command
@@ -1121,12 +1131,16 @@ def fetch(
         If something does not fit.
     ArchiveError
         If nothing can be had, or the folder holds something else or cannot be written.
+    OutputError
+        If stamps cannot be written, or other files are in the way.
     """
+    asked = ImageInput((), survey=survey, band=band, field=field, archive=archive)
+    _check_stamps(output, stamps, side, overwrite=overwrite)
     with reporting(progress) as report_to:
-        return _provision(
-            CatalogInput(catalog, hdu, ColumnNames(ra, dec)),
-            ImageInput((), survey=survey, band=band, field=field, archive=archive),
-        ).fetch(None if output is None else Path(output), progress=report_to, command=command)
+        provision = _provision(CatalogInput(catalog, hdu, ColumnNames(ra, dec)), asked)
+        if stamps is None:
+            return provision.fetch(None if output is None else Path(output), progress=report_to, command=command)
+        return provision.cut(Path(stamps), side, overwrite=overwrite, progress=report_to, command=command)
 
 
 def dry_run(
@@ -1167,6 +1181,14 @@ def dry_run(
     columns = {"url": str, "bytes": int, "here": int, "estimate": bool}
     rows = [(need.url, need.bytes, need.here_bytes, need.is_estimate) for need in needs]
     return Table(rows=rows or None, names=list(columns), dtype=list(columns.values()))
+
+
+def _check_stamps(output: str | Path | None, stamps: str | Path | None, side: int | None, *, overwrite: bool) -> None:
+    """Refuse what is for stamps where there are none, and two folders at once."""
+    idle = {"side": side is not None, "overwrite": overwrite} if stamps is None else {"output": output is not None}
+    if name := next((name for name, is_asked in idle.items() if is_asked), None):
+        where = "without" if stamps is None else "with"
+        raise ArchiveError(f"{name} was given {where} stamps: leave it out, or do one after the other")
 
 
 def _provision(catalog: CatalogInput, images: ImageInput) -> Provision:

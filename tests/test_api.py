@@ -85,6 +85,10 @@ class Provided:
         self.besides.update(named, folder=folder)
         return "manifest"
 
+    def cut(self, folder: Any, side_px: int | None, **named: Any) -> str:
+        self.besides.update(named, stamps=folder, side=side_px)
+        return "manifest"
+
 
 @pytest.fixture
 def calls(monkeypatch, tmp_path):
@@ -370,6 +374,7 @@ CHECKS["fetch"] = {
 CHECKS["dry_run"] = {**OF_FETCH, "images": ("i.fits", lambda call: call.arguments[1].images)}
 # Checked by tests of their own, below.
 ELSEWHERE = {
+    "fetch": {"stamps", "side", "overwrite"},
     "run": {"overwrite", "command"},
     "tune": {"fit_shares"},
     "evaluate": {"overwrite"},
@@ -434,6 +439,13 @@ def test_existing_scores_are_replaced_only_where_asked(calls, tmp_path):
     assert path.read_text() == "old"
     calls("evaluate", **LEAST["evaluate"], output=path, overwrite=True)
     assert json.loads(path.read_text()) == {"rows": 3}
+
+
+def test_stamps_are_cut_in_place_of_fetching(calls):
+    call = calls("fetch", **LEAST["fetch"], stamps="stamps", side=101, overwrite=True, command="a script")
+    asked = {name: call.besides[name] for name in ("stamps", "side", "overwrite", "command")}
+    assert asked == {"stamps": api.Path("stamps"), "side": 101, "overwrite": True, "command": "a script"}
+    assert "folder" not in call.besides
 
 
 def test_a_field_is_refused_before_it_is_simulated(calls, tmp_path):

@@ -23,6 +23,11 @@ def add_options(command: Parser) -> None:
     command.add_argument(
         "-o", "--output", metavar="DIR", help="folder for the files and their manifest (default: the cache)"
     )
+    command.add_argument(
+        "--stamps", metavar="DIR", help="instead, a FITS stamp of each row and a table of them into this folder"
+    )
+    command.add_argument("--side", type=int, metavar="PX", help="width and height of stamps, odd (default: 257)")
+    shared.add_overwrite(command, "stamp that is another one's")
     shared.add_positions(command)
     shared.add_dry_run(command)
 
@@ -35,5 +40,6 @@ def do(options: Namespace) -> None:
         return
     with showing() as progress:
         manifest = galmorph.fetch(**chosen, progress=progress, command=options.command_line)
-    sys.stdout.write(f"{chosen.get('output', galmorph.cache('path'))}\n")
+    folder = chosen.get("stamps", chosen.get("output", galmorph.cache("path")))
+    sys.stdout.write(f"{folder}\n")
     print_reasons(manifest.failed, manifest.n_rows)

@@ -24,7 +24,7 @@ from galmorph.stamps.segment import (
     usable_pixels,
 )
 
-__all__ = ["BLOCK_PX", "MARGIN_PX", "Blocks", "block_of"]
+__all__ = ["BLOCK_PX", "MARGIN_PX", "Blocks", "block_of", "reading_order"]
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,12 @@ def block_of(where: Located) -> npt.NDArray[np.int64]:
     place[on, 1] = np.maximum(where.y[on], 0.0) // BLOCK_PX
     place[on, 2] = np.maximum(where.x[on], 0.0) // BLOCK_PX
     return place
+
+
+def reading_order(where: Located) -> npt.NDArray[np.intp]:
+    """Return the rows that lie on a tile, those of a block one after the other."""
+    blocks, rows = block_of(where), np.flatnonzero(where.tile >= 0)
+    return rows[np.lexsort((blocks[rows, 2], blocks[rows, 1], blocks[rows, 0]))]
 
 
 @dataclass

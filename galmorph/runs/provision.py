@@ -18,8 +18,9 @@ import galmorph
 from galmorph.errors import ArchiveError, ImageError, NotFetchedError
 from galmorph.progress import Progress, silent
 from galmorph.runs.archive_images import archive_survey, open_archive, positions_of
-from galmorph.runs.blocks import BLOCK_PX, MARGIN_PX, block_of
+from galmorph.runs.blocks import BLOCK_PX, MARGIN_PX, reading_order
 from galmorph.runs.gather import LARGEST_HALF_PX
+from galmorph.runs.stamp_files import SIDE_PX, StampFiles
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput, ImageSource
@@ -118,6 +119,31 @@ class Provision:
             manifest.write(folder)
         return manifest
 
+    def cut(self, folder: Path, side_px: int | None, *, overwrite: bool, progress: Progress, command: str) -> Manifest:
+        """Write a stamp of each row, and a table of them, into a folder.
+
+        Parameters
+        ----------
+        side_px
+            Of the stamps; None for the usual one.
+        overwrite
+            Whether other files of their names may be replaced.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written, or other files are in the way.
+        GalmorphError
+            One of its kinds for each thing that does not fit.
+        """
+        manifest = self._manifest(command)
+        stamps = StampFiles(folder, SIDE_PX if side_px is None else side_px, overwrite)
+        asked = {"survey": manifest.survey, "band": manifest.band, **manifest.settings}
+        stamps.check(self.table, asked)
+        with closing(open_archive(self.asked, self.table, client=Client(offline=self.asked.offline))) as images:
+            failed = stamps.write(images, self.table, asked, progress)
+        return replace(manifest, failed={str(row): reason for row, reason in sorted(failed.items())})
+
     def _manifest(self, command: str) -> Manifest:
         survey = self.asked.known_survey()
         ra, dec = positions_of(self.table)
@@ -139,9 +165,7 @@ class Provision:
         """Read whatever of the images measuring any row may read."""
         with closing(images):
             where = images.locate(*positions_of(self.table))
-            blocks = block_of(where)
-            rows = np.flatnonzero(where.tile >= 0)
-            rows = rows[np.lexsort((blocks[rows, 2], blocks[rows, 1], blocks[rows, 0]))]
+            rows = reading_order(where)
             reader = _Reader(images)
             for done, row in enumerate(rows.tolist()):
                 self._read_row(row, reader, int(where.tile[row]), float(where.x[row]), float(where.y[row]))
