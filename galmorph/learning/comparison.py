@@ -149,7 +149,8 @@ def side_by_side(cards: Mapping[str, Mapping[str, Any]], split: str) -> Table:
 
     Returns
     -------
-    A row for each measure, of the whole (``question`` is empty), of the answers to all questions pooled, of each
+    A row for each measure, of the whole (``question`` is empty), of the answers to all questions pooled, of their
+    shares among all people (``(weighted)``), of each
     question and of each class; a column for each checkpoint, NaN where a measure is not one of its.
     """
     columns = {name: _measures(card, split) for name, card in cards.items()}
@@ -168,6 +169,7 @@ def _measures(card: Mapping[str, Any], split: str) -> dict[tuple[str, str], floa
     measures = {("", name): value for name, value in overall.items()}
     measures |= {("", name): scores[name] for name in ("accuracy", "calibration_error") if name in scores}
     measures |= {("(pooled)", name): scores["pooled"][name] for name in _SCORES[:2] if name in scores["pooled"]}
+    measures |= {("(weighted)", name): value for name, value in scores.get("weighted", {}).items()}
     for question, of in scores["questions"].items():
         measures |= {(question, name): of[name] for name in ("rows", *_SCORES) if name in of}
     measures |= {(key, "recall"): value for key, value in scores.get("recall", {}).items()}

@@ -14,7 +14,7 @@ from galmorph.learning.sections import CalibrationSettings, Fractions, NetworkCh
 from galmorph.learning.split import Split
 from galmorph.nets.training.settings import Augmentation, EnsembleSettings
 from galmorph.runs.run_settings import Settings
-from galmorph.shipped import named_files, shipped
+from galmorph.shipped import named_files, shipped, short_name
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput
 from galmorph.stamps.recipe import Recipe
@@ -225,7 +225,7 @@ def load_pipeline(name: str | Path, overrides: Mapping[str, Any] | None = None) 
         If the file is missing or broken, or a section or key is unknown or has an impossible value.
     """
     files = _files()
-    path = files.get(str(name)) or Path(name)
+    path = files.get(short_name(shipped("pipelines"), str(name))) or Path(name)
     if not path.is_file():
         raise PipelineError(unknown_name("pipeline", str(name), files))
     above = dict(overrides or {})

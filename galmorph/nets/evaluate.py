@@ -121,7 +121,8 @@ def evaluate(conditional: FloatArray, labels: Labels, scheme: Scheme, constant: 
     Returns
     -------
     A plain dictionary: for each question and pooled over all the RMSE, the constant predictor's, the floor, the signal
-    explained and the calibration error; Spearman's and Pearson's correlation per answer; for classes accuracy (any of
+    explained and the calibration error; of a tree also the RMSE of all answers' shares among all people, ``weighted``,
+    the score of the Galaxy Challenge; Spearman's and Pearson's correlation per answer; for classes accuracy (any of
     several answers with the same share is right), that on clear galaxies, recalls and the confusion matrix (rows:
     truth).
     """
@@ -138,6 +139,8 @@ def evaluate(conditional: FloatArray, labels: Labels, scheme: Scheme, constant: 
         "questions": questions,
         "pooled": _pooled(conditional, labels, counting, constant, scheme.noise),
     }
+    if scheme.kind == "tree" and counting.any():
+        result["weighted"] = {"rmse": _weighted_rmse(conditional, labels, scheme)}
     if scheme.kind == "exclusive":
         result |= _classes(conditional, labels, scheme)
     return result
@@ -179,6 +182,13 @@ def _pooled(
     return signal_explained(
         labels.fractions[counting], conditional[counting], labels.totals[counting], everywhere[counting], noise=noise
     )
+
+
+def _weighted_rmse(conditional: FloatArray, labels: Labels, scheme: Scheme) -> float:
+    """Compare shares among all people; a question that nobody was asked has none for its answers."""
+    asked = labels.totals[:, scheme.slices[0]].max(axis=1) > 0
+    truth = scheme.marginals(np.nan_to_num(labels.fractions[asked]))
+    return float(((scheme.marginals(conditional[asked]) - truth) ** 2).mean() ** 0.5)
 
 
 def _classes(conditional: FloatArray, labels: Labels, scheme: Scheme) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from galmorph.errors import UnknownNameError, unknown_name
 from galmorph.nets.checkpoint.card import read_card
 from galmorph.nets.checkpoint.lookup import checkpoint_names
-from galmorph.shipped import named_files, shipped
+from galmorph.shipped import named_files, shipped, short_name
 from galmorph.sky.scheme import load_scheme, scheme_names
 from galmorph.sky.survey import load_survey, survey_names
 from galmorph.toml import read_file
@@ -45,7 +45,7 @@ def show(name: str) -> str:
     """
     if Path(name).is_file():
         return _file(Path(name))
-    wanted, _, short = name.rpartition("/")
+    wanted, short = _kind_and_name(name)
     if Path(name).suffix in _ENDINGS:
         raise UnknownNameError(
             f"file '{name}' does not exist: expected the file of a pipeline, survey, ...; correct it"
@@ -55,6 +55,16 @@ def show(name: str) -> str:
     if not texts:
         raise UnknownNameError(unknown_name("name", name, {n for _, by_name in kinds for n in by_name}))
     return "\n\n".join(texts)
+
+
+def _kind_and_name(name: str) -> tuple[str, str]:
+    """Split a name; what stands in a folder of pipelines is one."""
+    if (
+        short := short_name(shipped("pipelines"), name.removeprefix("pipelines/"))
+    ) in _pipeline_files() and "/" in name:
+        return "pipelines", short
+    kind, _, short = name.rpartition("/")
+    return kind, short
 
 
 def _titled(kind: str, name: str, text: str) -> str:

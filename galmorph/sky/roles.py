@@ -78,6 +78,8 @@ _IDS = (
     "main_id", "recno", "galid",
 )  # fmt: skip
 _FILES = ("file", "filename", "file_name", "file_loc", "filepath", "image", "image_file", "path", "stamp")
+# Names of galaxies after which their pictures are called: the Galaxy Challenge, and tables of SDSS spectra.
+_NAMES_OF_PICTURES = ("galaxyid", "specobjid")
 _NOT_A_POSITION = ("arith.", "stat.")
 
 
@@ -134,7 +136,8 @@ def find_roles(table: Table, names: ColumnNames, title: str) -> Roles:
     Main positions (``pos.eq.ra;meta.main``) come first, then usual names, then any column whose first UCD
     word is a position: our own ``gm_racen`` is one, and must not win over the ``ra`` of the catalogue it was
     added to. Among names, one that is spelt exactly as usual wins over one that differs in case. UCDs count for
-    nothing where one of them contradicts a name that leaves no doubt.
+    nothing where one of them contradicts a name that leaves no doubt. Where a table says nothing of positions or files,
+    pictures are taken to be called after their galaxies (``GalaxyID``).
 
     Parameters
     ----------
@@ -164,7 +167,9 @@ def find_roles(table: Table, names: ColumnNames, title: str) -> Roles:
         dec=sky[1] if whole_sky else None,
         x=pixel[0] if whole_pixel else None,
         y=pixel[1] if whole_pixel else None,
-        file=named.get("file") or _file(table),
+        file=named.get("file")
+        or _file(table)
+        or (None if whole_sky or whole_pixel else _usual(table, _NAMES_OF_PICTURES)),
         lone=None if whole_sky or whole_pixel else lone,
     )
 
