@@ -189,8 +189,12 @@ def open_planes(
 
 
 def _keep(planes: list[FitsPlane], file: IO[bytes]) -> None:
-    for plane in planes:
-        plane.keep(plane.pixels_of(open_again(file)))
+    with ExitStack() as undo:
+        for plane in planes:
+            stream = open_again(file)
+            undo.callback(stream.close)
+            plane.keep(plane.pixels_of(stream))
+        undo.pop_all()
 
 
 def _title(name: str, each: Extension, chosen_ones: list[Extension]) -> str:

@@ -79,7 +79,8 @@ class SkyGrid:
         It is 1 for square pixels, however they are turned.
         """
         sides = np.linalg.svd(self._jacobians, compute_uv=False)
-        return float((sides[:, 1] / sides[:, 0]).min())
+        with np.errstate(all="ignore"):  # of absurd scales, which are no number here and refused as such
+            return float((sides[:, 1] / sides[:, 0]).min())
 
     @cached_property
     def is_even(self) -> bool:
@@ -245,6 +246,8 @@ def _not_applied(said: Sequence[warnings.WarningMessage]) -> list[str]:
 
 _NUMBER_CARD = re.compile(r"(CRPIX|CRVAL|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PC00[12]00[12]|EQUINOX|LONPOLE|LATPOLE")
 
+_AXES_CARD = re.compile(r"WCSAXES[A-Z]?")
+_MOST_AXES = 99  # two digits are what cards of axes have room for
 _TEXT_CARD = re.compile(r"(CTYPE|CUNIT|CPDIS|CQDIS|CPERR)\d")
 
 
@@ -262,6 +265,10 @@ def _check_cards(header: fits.Header, name: str) -> None:
         value = text_card(header, card)
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             raise _not_understood(name, f"{card} = {value!r} is no number")
+    for card in (card for card in header if _AXES_CARD.fullmatch(card)):
+        value = text_card(header, card)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_AXES:
+            raise _not_understood(name, f"{card} = {value!r}, where {_MOST_AXES} axes at most make sense")
     for card in (card for card in header if _TEXT_CARD.fullmatch(card)):
         if not isinstance(value := text_card(header, card), str):
             raise _not_understood(name, f"{card} = {value!r} is no text")

@@ -30,6 +30,8 @@ __all__ = ["DISPLAY_SUFFIXES", "JpegSource", "open_stamps"]
 DISPLAY_SUFFIXES = (".jpg", ".jpeg", ".png")
 """File names of display stamps end in one of these."""
 
+# Deflate packs at most 1032 bytes into one, JPEG fewer pixels: what claims twice that is damaged.
+_PIXELS_A_BYTE, _LEAST_PIXELS = 1032 * 2, 1 << 16
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 
 
@@ -88,8 +90,10 @@ def _check_bytes(size: int) -> None:
         raise ValueError(f"it has {size} bytes, more than {most}")
 
 
-def _check_pixels(size: tuple[int, int]) -> None:
+def _check_pixels(size: tuple[int, int], file_bytes: int) -> None:
     width, height = size
+    if width * height > _LEAST_PIXELS + _PIXELS_A_BYTE * file_bytes:
+        raise ValueError(f"it has {width} x {height} pixels by its header, and {file_bytes} bytes: it is damaged")
     if width * height > (most := LIMITS["stamp_pixels"]).number:
         raise ValueError(f"it has {width} x {height} pixels, more than {most}")
 
@@ -305,8 +309,9 @@ class JpegSource:
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # what Pillow says of large or odd files is said by us, or of no use
-            with Image.open(io.BytesIO(self._store.read(name))) as picture:
-                _check_pixels(picture.size)
+            content = self._store.read(name)
+            with Image.open(io.BytesIO(content)) as picture:
+                _check_pixels(picture.size, len(content))
                 return use(picture)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -246,6 +247,9 @@ def _open_tiles(paths: Sequence[str], asked: _Asked, maps: Mapping[Role, Paths])
             plane.discard()
         raise
     flat = [image for of_path in images for image in of_path]
+    used = {*flat, *itertools.chain.from_iterable(of_role.values())}
+    for plane in (plane for plane in opened if plane not in used):
+        plane.discard()
     kind = noise[0] if noise else "weight"
     weights, labels = ([*of_role.get(role, ()), *([None] * len(flat))] for role in (kind, "segmentation"))
     return [Tile(image, weights[n], kind, labels[n]) for n, image in enumerate(flat)]

@@ -59,6 +59,11 @@ class _Cards:
     def text(self, key: str) -> str:
         return self.values.get(key, "").strip("' ").upper()
 
+    def add(self, key: str, value: str) -> None:
+        """Note a card; sizes that contradict each other are refused, since readers take the first or the last."""
+        if self.values.setdefault(key, value) != value and _SIZES.fullmatch(key):
+            raise self.error(f"has {key} = {self.values[key]} and {key} = {value}")
+
     def error(self, what: str) -> ImageError:
         return ImageError(f"image '{self.name}' is damaged: its HDU {self.hdu} {what}; fetch the file again")
 
@@ -94,6 +99,7 @@ def check_structure(file: IO[bytes], name: str) -> None:
     file.seek(0)
 
 
+_SIZES = re.compile(r"Z?BITPIX|Z?NAXIS\d*|[PG]COUNT|TFIELDS|ZTILE\d+|ZCMPTYPE")
 _KEYS = re.compile(
     rb"(?:BITPIX|P?GCOUNT|PCOUNT|GROUPS|XTENSION|SIMPLE|TFIELDS|Z?NAXIS\d*|ZTILE\d+|ZBITPIX|ZCMPTYPE|ZIMAGE|TTYPE\d+|"
     rb"TFORM\d+|ZNAME\d+|ZVAL\d+) *"
@@ -105,13 +111,15 @@ def _header(file: IO[bytes], hdu: int, name: str) -> _Cards | None:
     cards, number, most = _Cards(hdu, name), 0, LIMITS["image_cards"]
     while block := file.read(_BLOCK):
         if number == 0 and not block.startswith((b"SIMPLE  ", b"XTENSION")):
+            if hdu and any(block[at : at + 9] == b"BITPIX  =" for at in range(0, len(block), _CARD)):
+                raise cards.error("does not begin with XTENSION")  # and other readers would follow its sizes
             break
         for at in range(0, len(block), _CARD):
             card = block[at : at + _CARD]
             if card[:8] == b"END     ":
                 return cards
             if _KEYS.fullmatch(card[:8]) and card[8:9] == b"=":
-                cards.values.setdefault(card[:8].decode().strip(), _value(card[9:]))
+                cards.add(card[:8].decode().strip(), _value(card[9:]))
         number += len(block) // _CARD
         if number > most.number:
             raise cards.error(f"has more cards than {most}")

@@ -213,3 +213,12 @@ def test_pixels_without_an_area_have_no_place_on_the_sky(tmp_path):
     assert "the WCS has pixels without an area: taken as none" in source.remarks
     source.close()
     assert "singular" in _message(tmp_path, _header(steps=(0.0, 0.06)))
+
+
+@pytest.mark.parametrize("value", [2147483647, -1, 100, 2.5, True])
+def test_more_axes_of_a_wcs_than_cards_have_room_for_are_refused(tmp_path, value):
+    assert "where 99 axes at most make sense" in _message(tmp_path, _header(WCSAXES=value))
+
+
+def test_absurd_scales_are_refused_without_a_word_of_numpy(tmp_path):
+    assert "not square on the sky" in _message(tmp_path, _header(CD1_1=-1.7e-5, CD1_2=0.0, CD2_1=0.0, CD2_2=1e30))

@@ -207,6 +207,19 @@ def test_a_picture_too_large_to_be_a_stamp_is_an_error(tmp_path, monkeypatch):
         open_images(path)
 
 
+def test_a_header_that_claims_more_pixels_than_its_file_can_hold_is_refused(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.new("L", (64, 64)).save(path)
+    sound = path.read_bytes()
+    at = sound.index(b"\xff\xc0") + 5
+    path.write_bytes(sound[:at] + (60000).to_bytes(2, "big") + sound[at + 2 :])
+    with (
+        closing(open_images(path, survey=NIRCAM)) as source,
+        pytest.raises(ImageError, match="64 x 60000 pixels by its"),
+    ):
+        source.cutout(0, 1, 1, 1)
+
+
 def test_a_member_of_a_zip_that_expands_too_far_is_not_expanded(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "s.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", _png(np.zeros((8, 8), np.uint8)))

@@ -139,3 +139,20 @@ def test_every_cut_of_a_file_is_refused_or_reads_the_same_pixels(tmp_path):
                 continue
             assert np.isfinite(source.cutout(0, 15, 10, 40).detection).all()
             source.close()
+
+
+def test_sizes_that_contradict_each_other_are_refused(tmp_path):
+    """One reader takes the first card, another the last."""
+    end = PLAIN.index(b"END".ljust(80))
+    twice = PLAIN[:end] + _card("NAXIS1  =                   12") + PLAIN[end:2800] + PLAIN[2880:]
+    assert "and NAXIS1 = 12" in _message(tmp_path, twice)
+    same = PLAIN[:end] + _card("NAXIS   =                    2") + PLAIN[end:2800] + PLAIN[2880:]
+    (tmp_path / "same.fits").write_bytes(same)
+    open_images(tmp_path / "same.fits").close()
+
+
+def test_a_header_without_its_first_card_is_no_appended_bytes(tmp_path):
+    """Other readers follow its sizes, and a negative one leads them back."""
+    raw = _bytes(fits.PrimaryHDU(), fits.ImageHDU(PIXELS), fits.ImageHDU(PIXELS))
+    at = raw.rindex(b"XTENSION")
+    assert "does not begin with XTENSION" in _message(tmp_path, raw[:at] + b"YTENSION" + raw[at + 8 :])
