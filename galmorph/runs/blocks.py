@@ -50,10 +50,11 @@ def block_of(where: Located) -> npt.NDArray[np.int64]:
     return place
 
 
-def reading_order(where: Located) -> npt.NDArray[np.intp]:
-    """Return the rows that lie on a tile, those of a block one after the other."""
-    blocks, rows = block_of(where), np.flatnonzero(where.tile >= 0)
-    return rows[np.lexsort((blocks[rows, 2], blocks[rows, 1], blocks[rows, 0]))]
+def reading_order(where: Located, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64]:
+    """Return rows, by default all that lie on a tile, those of a block one after the other."""
+    chosen = np.flatnonzero(where.tile >= 0) if rows is None else rows
+    blocks = block_of(where)[chosen]
+    return chosen[np.lexsort((blocks[:, 2], blocks[:, 1], blocks[:, 0]))]
 
 
 @dataclass

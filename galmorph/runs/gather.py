@@ -14,7 +14,7 @@ import numpy.typing as npt
 from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import MEANINGS, Flag
 from galmorph.runs.blas import one_blas_thread
-from galmorph.runs.blocks import Blocks, block_of
+from galmorph.runs.blocks import Blocks, reading_order
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
@@ -111,8 +111,7 @@ class Gathering:
         if self.blocks is None:
             return rows
         where, _ = self.where
-        place = block_of(where)[rows]
-        return rows[np.lexsort((place[:, 2], place[:, 1], place[:, 0]))]
+        return reading_order(where, rows)
 
 
 @dataclass(frozen=True)

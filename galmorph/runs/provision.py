@@ -18,7 +18,7 @@ import galmorph
 from galmorph.errors import ArchiveError, ImageError, NotFetchedError
 from galmorph.progress import Progress, silent
 from galmorph.runs.archive_images import archive_survey, open_archive, positions_of
-from galmorph.runs.blocks import BLOCK_PX, MARGIN_PX, reading_order
+from galmorph.runs.blocks import BLOCK_PX, MARGIN_PX, block_of, reading_order
 from galmorph.runs.gather import LARGEST_HALF_PX
 from galmorph.runs.stamp_files import SIDE_PX, StampFiles
 from galmorph.sky.catalog import Catalog
@@ -40,6 +40,7 @@ from galmorph.sky.remote import (
 __all__ = ["Provision"]
 
 _PROGRESS_ROWS = 16
+_Block = tuple[int, int, int]  # tile, block row, block column
 _QUIET = "galmorph.sky.archives"
 """What these say of files that are missing is no news in a dry run."""
 
@@ -165,20 +166,20 @@ class Provision:
         """Read whatever of the images measuring any row may read."""
         with closing(images):
             where = images.locate(*positions_of(self.table))
-            rows = reading_order(where)
+            rows, blocks = reading_order(where), block_of(where)
             reader = _Reader(images)
             for done, row in enumerate(rows.tolist()):
-                self._read_row(row, reader, int(where.tile[row]), float(where.x[row]), float(where.y[row]))
+                self._read_row(row, reader, tuple(blocks[row].tolist()), float(where.x[row]), float(where.y[row]))
                 if done % _PROGRESS_ROWS == 0:
                     progress("fetching", done, len(rows))
             progress("fetching", len(rows), len(rows))
 
-    def _read_row(self, row: int, reader: _Reader, tile: int, x: float, y: float) -> None:
-        files = reader.images.files(tile, x, y)
+    def _read_row(self, row: int, reader: _Reader, block: _Block, x: float, y: float) -> None:
+        files = reader.images.files(block[0], x, y)
         for path in files:
             self.rows[path].append(row)
         is_here = reader.images.is_linear and len(files) > 0 and all(_is_here(path) for path in files)
-        if not is_here and (reason := reader.reason(tile, x, y)):
+        if not is_here and (reason := reader.reason(block, x, y)):
             self.failed[row] = reason
 
 
@@ -187,20 +188,19 @@ class _Reader:
     """Reads the windows about rows, each block once."""
 
     images: ImageSource
-    _blocks: dict[tuple[int, int, int], str] = field(default_factory=dict)
+    _blocks: dict[_Block, str] = field(default_factory=dict)
 
-    def reason(self, tile: int, x: float, y: float) -> str:
+    def reason(self, block: _Block, x: float, y: float) -> str:
         """Say why the windows that measuring a row may read cannot be read; '' where they can."""
-        return self._window(tile, x, y, LARGEST_HALF_PX) or self._block(tile, x, y)
+        return self._window(block[0], x, y, LARGEST_HALF_PX) or self._block(block)
 
-    def _block(self, tile: int, x: float, y: float) -> str:
+    def _block(self, block: _Block) -> str:
         if not self.images.is_linear or self.images.n_planes > 1:
             return ""
-        key = (tile, int(max(x, 0.0) // BLOCK_PX), int(max(y, 0.0) // BLOCK_PX))
-        if key not in self._blocks:
-            middle_x, middle_y = (number * BLOCK_PX + BLOCK_PX // 2 for number in key[1:])
-            self._blocks[key] = self._window(tile, middle_x, middle_y, BLOCK_PX // 2 + MARGIN_PX)
-        return self._blocks[key]
+        if block not in self._blocks:
+            y, x = (number * BLOCK_PX + BLOCK_PX // 2 for number in block[1:])
+            self._blocks[block] = self._window(block[0], x, y, BLOCK_PX // 2 + MARGIN_PX)
+        return self._blocks[block]
 
     def _window(self, tile: int, x: float, y: float, half_px: int) -> str:
         try:

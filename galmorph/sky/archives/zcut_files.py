@@ -25,8 +25,6 @@ from galmorph.sky.survey import CutoutArchive, Survey
 
 __all__ = ["zcut_files"]
 
-"""Of what a zip expands into: cutouts of a dozen bands have some tens of megabytes."""
-
 
 def zcut_files(
     survey: Survey, archive: CutoutArchive, names: Sequence[str], client: Client, cache: Cache

@@ -355,8 +355,6 @@ def _one_per_grid(images: list[list[FitsPlane]], spellings: Sequence[str]) -> li
                 )
             log.info("%s: of the same pixels, '%s' is of the band", _listed_names(twins), of_band[0].name)
             dropped |= {image for image in twins if image is not of_band[0]}
-    for image in dropped:
-        image.discard()
     return [[image for image in of_path if image not in dropped] for of_path in images]
 
 
