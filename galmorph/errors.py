@@ -13,7 +13,8 @@
     ├── ArchiveError      (OSError)      an archive that does not answer, or not with what was asked for
     │   ├── BrokenReplyError             an answer that stopped before its end
     │   ├── BusyHostError                a host that may answer later
-    │   └── NotFetchedError              a file that a dry run only takes note of
+    │   ├── NotFetchedError              a file that a dry run only takes note of
+    │   └── OtherFileError               a file that is not, or no longer, the one that was asked for
     ├── OutputError       (OSError)      a result that exists already or cannot be written
     ├── UnknownNameError  (LookupError)  a name of nothing that ships
     └── UnclassifiedError (ValueError)   ``--strict``: some rows have no probabilities
@@ -37,6 +38,7 @@ __all__ = [
     "GalmorphError",
     "ImageError",
     "NotFetchedError",
+    "OtherFileError",
     "OutputError",
     "PipelineError",
     "SchemeError",
@@ -99,6 +101,10 @@ class ArchiveError(GalmorphError, OSError):
 
 class BrokenReplyError(ArchiveError):
     """An answer that stopped, or came too slowly; the rest of it may be asked for."""
+
+
+class OtherFileError(ArchiveError):
+    """A file of an archive that is not what was asked for, or is damaged; it may be another one the next time."""
 
 
 class BusyHostError(ArchiveError):

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -49,6 +49,8 @@ class Fault:
         Time between single bytes.
     ignores_range
         Whether the whole file comes although a part was asked for.
+    silent_s
+        Time before the answer begins.
     """
 
     status: int = 0
@@ -57,6 +59,7 @@ class Fault:
     cut_at: int | None = None
     drip_s: float = 0.0
     ignores_range: bool = False
+    silent_s: float = 0.0
 
 
 @dataclass
@@ -71,6 +74,10 @@ class Loopback:
         Path to bytes, to a file that is read piece by piece, or to a function of the request.
     faults
         Path to what goes wrong with the next answers, in their order.
+    trouble
+        Tells what goes wrong with an answer beyond that.
+    most_at_once
+        How many requests were under way at the same time.
     has_many_ranges
         Whether several ranges come in one answer; object stores send the whole file.
     latency_s, bytes_per_s
@@ -80,11 +87,30 @@ class Loopback:
     base: str
     files: dict[str, bytes | Path | Callable[[Request], bytes]] = field(default_factory=dict)
     faults: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
+    trouble: Callable[[Request], Fault | None] = lambda _: None
     requests: list[Request] = field(default_factory=list)
+    most_at_once: int = 0
     has_many_ranges: bool = True
     latency_s: float = 0.0
     bytes_per_s: float = math.inf
     _line: threading.Lock = field(default_factory=threading.Lock)
+    _now: list[Request] = field(default_factory=list)
+
+    @contextmanager
+    def answering(self, request: Request) -> Iterator[None]:
+        """Note a request, and that it is under way."""
+        self.requests.append(request)
+        self._now.append(request)
+        self.most_at_once = max(self.most_at_once, len(self._now))
+        try:
+            yield
+        finally:
+            self._now.remove(request)
+
+    def fault_of(self, request: Request) -> Fault:
+        """Tell what goes wrong with an answer."""
+        waiting = self.faults[request.path.partition("?")[0]]
+        return (waiting.pop(0) if waiting else self.trouble(request)) or Fault()
 
     def carry(self, body: bytes) -> None:
         """Take as long as the line does, which all answers share."""
@@ -114,11 +140,13 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", 0)))
         request = Request(self.command, self.path, headers, body, time.monotonic())
-        self.loopback.requests.append(request)
-        time.sleep(self.loopback.latency_s)
-        path = self.path.partition("?")[0]
-        fault = self.loopback.faults[path].pop(0) if self.loopback.faults[path] else Fault()
-        content = self.loopback.files.get(path)
+        with self.loopback.answering(request), suppress(ConnectionError):  # clients that hang up: some tests do
+            self._give(request, headers)
+
+    def _give(self, request: Request, headers: dict[str, str]) -> None:
+        fault = self.loopback.fault_of(request)
+        time.sleep(self.loopback.latency_s + fault.silent_s)
+        content = self.loopback.files.get(self.path.partition("?")[0])
         if fault.status or content is None:
             self._send(fault.status or 404, fault.headers, fault.body or b"sorry")
             return

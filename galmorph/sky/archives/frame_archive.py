@@ -7,14 +7,18 @@ it, and read like a file on disk.
 from __future__ import annotations
 
 import bz2
+import io
 import logging
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy.io import fits
 from astropy.table import Table
 
 from galmorph.errors import ArchiveError, SurveyError
@@ -22,7 +26,7 @@ from galmorph.sky.archives.astroquery_services import check_astroquery, objects_
 from galmorph.sky.archives.partly_fetched import PartlyFetched
 from galmorph.sky.boundary import boundary
 from galmorph.sky.catalog import Catalog
-from galmorph.sky.images.grid import are_on_sky
+from galmorph.sky.images.grid import are_on_sky, sky_grid
 from galmorph.sky.images.opening import band_names, open_images
 from galmorph.sky.images.source import ImageSource
 from galmorph.sky.remote import Cache, Client, default_cache, fetch
@@ -37,6 +41,10 @@ Field = tuple[int, int, int, int]
 _CELL_DEG = 0.005
 """Rows nearer to each other are asked for together: frames overlap by more."""
 _BLOCK = 2880
+_MOST_BYTES = 1 << 28
+"""Of a frame, uncompressed: real ones have 12 MB."""
+_NEAR_PX = 20
+"""How far beyond its frame the middle of an object may lie: frames of a field differ by some pixels."""
 
 
 def open_frames(
@@ -69,7 +77,7 @@ def open_frames(
             f"survey '{survey.name}' has no images where the rows are: expected ICRS degrees; name the right columns "
             "with --ra and --dec, or give --image"
         )
-    frames = _fetched(archive, names, _fields(objects), client, cache)
+    frames = _fetched(archive, names, _places(objects), client, cache)
     images = {name: [str(paths[n]) for paths in frames.paths] for n, name in enumerate(names)}
     source = open_images(images if len(names) > 1 else images[names[0]], survey=survey, band=band)
     log.info("%d fields, each with %d frames, from %s", len(frames.paths), len(names), archive.url)
@@ -103,8 +111,14 @@ def _rows(objects: Table) -> npt.NDArray[np.int64]:
     return np.stack(columns, axis=1)
 
 
-def _fields(objects: Table) -> list[Field]:
-    return sorted({(run, rerun, camcol, field) for run, rerun, camcol, field in _rows(objects).tolist()})
+def _places(objects: Table) -> dict[Field, tuple[float, float]]:
+    """Return the fields, with the position of an object in each."""
+    positions = zip(objects["ra"].tolist(), objects["dec"].tolist(), strict=True)
+    places = {
+        (run, rerun, camcol, field): place
+        for (run, rerun, camcol, field), place in zip(_rows(objects).tolist(), positions, strict=True)
+    }
+    return dict(sorted(places.items()))
 
 
 @dataclass(frozen=True)
@@ -117,11 +131,15 @@ class _Frames:
 
 
 def _fetched(
-    archive: FrameArchive, bands: Sequence[str], fields: Sequence[Field], client: Client, cache: Cache
+    archive: FrameArchive,
+    bands: Sequence[str],
+    fields: Mapping[Field, tuple[float, float]],
+    client: Client,
+    cache: Cache,
 ) -> _Frames:
     paths, failures = [], dict[Field, ArchiveError]()
-    for field in fields:
-        answers = [_frame(archive.address(band, *field), client, cache) for band in bands]
+    for field, place in fields.items():
+        answers = [_frame(archive.address(band, *field), place, client, cache) for band in bands]
         reasons = [answer for answer in answers if isinstance(answer, ArchiveError)]
         if reasons:
             failures[field] = reasons[0]
@@ -135,21 +153,43 @@ def _fetched(
     return _Frames(paths, set(failures), str(reason))
 
 
-def _frame(url: str, client: Client, cache: Cache) -> Path | ArchiveError:
+def _frame(url: str, place: tuple[float, float], client: Client, cache: Cache) -> Path | ArchiveError:
     try:
-        return fetch(url, client, cache, check=partial(_check_frame, url))
+        return fetch(url, client, cache, check=partial(_check_frame, url, place))
     except ArchiveError as error:
         return error
 
 
-def _check_frame(url: str, path: Path) -> None:
-    """Refuse what is no whole FITS file, as far as that shows without looking into it."""
-    first, size = b"", 0
+def _check_frame(url: str, place: tuple[float, float], path: Path) -> None:
+    """Refuse what is no whole FITS file, shows nothing, or lies elsewhere than an object of its field."""
+    header, pixels = _first_image(url, path)
+    if np.ptp(pixels) == 0:
+        raise ArchiveError(f"{url} is blank: expected an image; tell the archive")
+    shape = pixels.shape[0], pixels.shape[1]
+    with boundary(lambda reason: ArchiveError(f"{url} has no celestial WCS ({reason}): tell the archive")):
+        grid, _ = sky_grid(header, shape, fits.HDUList(), drop_sip=True, name=url)
+        x, y = (np.nan, np.nan) if grid is None else (float(axis[0]) for axis in grid.to_pixel(*place))
+    if not (-_NEAR_PX <= x < shape[1] + _NEAR_PX and -_NEAR_PX <= y < shape[0] + _NEAR_PX):
+        raise ArchiveError(
+            f"{url} lies elsewhere: expected {place[0]:.6f} {place[1]:+.6f}, where its field has an object; tell the "
+            "archive"
+        )
+
+
+def _first_image(url: str, path: Path) -> tuple[fits.Header, npt.NDArray[Any]]:
+    """Return header and pixels of the first image of a frame, all of which is read."""
+    content = bytearray()
     with (
         boundary(lambda reason: ArchiveError(f"{url} is no frame ({reason}): expected FITS; try again later")),
-        bz2.open(path) if url.endswith(".bz2") else path.open("rb") as file,
+        warnings.catch_warnings(),
     ):
-        while piece := file.read(1 << 20):
-            first, size = first or piece[:9], size + len(piece)
-    if first != b"SIMPLE  =" or size % _BLOCK:
-        raise ArchiveError(f"{url} is no frame ({size} bytes, '{first!r:.20}'): expected FITS; try again later")
+        warnings.simplefilter("ignore")  # of odd cards is spoken when the image is opened
+        with bz2.open(path) if url.endswith(".bz2") else path.open("rb") as file:
+            while (piece := file.read(1 << 20)) and len(content) <= _MOST_BYTES:
+                content += piece
+        if content[:9] == b"SIMPLE  =" and len(content) % _BLOCK == 0:
+            with fits.open(io.BytesIO(content), memmap=False) as hdus:
+                return hdus[0].header, np.atleast_2d(hdus[0].data)
+    raise ArchiveError(
+        f"{url} is no frame ({len(content)} bytes, '{bytes(content[:9])!r:.20}'): expected FITS; try again later"
+    )

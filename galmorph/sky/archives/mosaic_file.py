@@ -6,20 +6,26 @@ import gzip
 import io
 import warnings
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from galmorph.errors import ArchiveError, NotFetchedError, SurveyError
+from galmorph.errors import ArchiveError, ImageError, NotFetchedError, OtherFileError, SurveyError
 from galmorph.sky.boundary import boundary
-from galmorph.sky.images.grid import sky_grid
+from galmorph.sky.images.fitsplane import open_planes
+from galmorph.sky.images.grid import SkyGrid, sky_grid
 from galmorph.sky.remote import Cache, Client, PartialFile, PartialReader, fetch
 from galmorph.sky.survey import Way
 
-__all__ = ["is_compressed", "local_file", "rows_on", "whole_file"]
+__all__ = ["check_mosaic", "is_compressed", "local_file", "rows_on", "twice", "whole_file"]
+
+T = TypeVar("T")
 
 _WHOLE_ONLY = (".gz", ".bz2", ".xz", ".fz")
 """Files that cannot be read in parts."""
@@ -66,37 +72,78 @@ def whole_file(url: str, client: Client, cache: Cache) -> Path:
     if client.ledger is not None and file is not None and is_compressed(url):
         file.fetch_rest()
         raise NotFetchedError(f"{url} is not fetched by a dry run: leave out --dry-run to have it")
-    path = fetch(url, client, cache) if file is None else file.fetch_rest()
-    if client.ledger is not None:
-        return path
-    try:
-        (_check_expands if url.endswith(".gz") else _check_sums)(url, path)
-    except ArchiveError:
-        cache.remove(entry)
-        raise
+    with _forgotten_if_other(url, cache):
+        path = fetch(url, client, cache) if file is None else file.fetch_rest()
+        if client.ledger is None:
+            (_check_expands if url.endswith(".gz") else _check_sums)(url, path)
     return path
 
 
-def rows_on(url: str, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, client: Client, cache: Cache) -> bool:
+def twice(bring: Callable[[], T]) -> T:
+    """Bring a file once more where it was not the one that was asked for: a page that says sorry passes.
+
+    Raises
+    ------
+    OtherFileError
+        If it is not the one again.
+    """
+    with suppress(OtherFileError):
+        return bring()
+    return bring()
+
+
+def check_mosaic(url: str, path: str, check_grid: Callable[[SkyGrid], None], cache: Cache) -> None:
+    """Refuse a file, which may have holes, that is no whole image, or lies elsewhere; it does not stay in the cache.
+
+    Raises
+    ------
+    ArchiveError
+        If so.
+    """
+    with _forgotten_if_other(url, cache):
+        try:
+            grids = [plane.grid for plane in open_planes(path, drop_sip=True)]
+        except ImageError as error:
+            raise _unreadable(url, str(error)) from error
+        for grid in grids:
+            if grid is not None:
+                check_grid(grid)
+
+
+@contextmanager
+def _forgotten_if_other(url: str, cache: Cache) -> Iterator[None]:
+    """Keep no file that is not the one that was asked for."""
+    try:
+        yield
+    except OtherFileError:
+        cache.remove(cache.entry(url))
+        raise
+
+
+def rows_on(
+    url: str,
+    ra_deg: npt.ArrayLike,
+    dec_deg: npt.ArrayLike,
+    check_grid: Callable[[SkyGrid], None],
+    client: Client,
+    cache: Cache,
+) -> bool:
     """Tell whether some positions lie on a compressed mosaic, as its first bytes say; True where they do not say it.
 
     Raises
     ------
     ArchiveError
-        If it cannot be had.
+        If it cannot be had, or lies elsewhere.
     """
     if not url.endswith(".gz") or (file := _with_parts(url, client, cache)) is None:
         return True
-    with PartialReader(file) as reader:
-        start = reader.read(_HEAD_BYTES) or b""
-    try:
-        return _lie_on(url, start, ra_deg, dec_deg)
-    except ArchiveError:
-        cache.remove(cache.entry(url))
-        raise
+    with _forgotten_if_other(url, cache), PartialReader(file) as reader:
+        return _lie_on(url, reader.read(_HEAD_BYTES) or b"", ra_deg, dec_deg, check_grid)
 
 
-def _lie_on(url: str, start: bytes, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> bool:
+def _lie_on(
+    url: str, start: bytes, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, check_grid: Callable[[SkyGrid], None]
+) -> bool:
     """Tell whether some positions lie on the first image of a compressed file, of which the first bytes are here."""
     with boundary(partial(_unreadable, url)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd cards is spoken when the image is opened
@@ -108,6 +155,7 @@ def _lie_on(url: str, start: bytes, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLik
         grid, _ = sky_grid(header, shape, fits.HDUList(), drop_sip=True, name=url)
         if grid is None:
             return True
+        check_grid(grid)
         x, y = grid.to_pixel(np.atleast_1d(ra_deg), np.atleast_1d(dec_deg))
     with np.errstate(invalid="ignore"):
         return bool(((x >= -0.5) & (x < shape[1] - 0.5) & (y >= -0.5) & (y < shape[0] - 0.5)).any())
@@ -132,7 +180,7 @@ def _check_sums(url: str, path: Path) -> None:
     with boundary(partial(_unreadable, url)), fits.open(path, memmap=True) as hdus:
         damaged = any("DATASUM" in hdu.header and hdu.verify_datasum() == 0 for hdu in hdus)
     if damaged:
-        raise ArchiveError(f"{url} is damaged: its DATASUM is that of other pixels; try again, or tell the archive")
+        raise OtherFileError(f"{url} is damaged: its DATASUM is that of other pixels; try again, or tell the archive")
 
 
 def _check_expands(url: str, path: Path) -> None:
@@ -144,9 +192,12 @@ def _check_expands(url: str, path: Path) -> None:
         If it is not sound.
     """
     with boundary(partial(_unreadable, url)), gzip.open(path) as file:
+        start = file.read(_STEP_BYTES)
         while file.read(_STEP_BYTES):
             pass
+    if not start.startswith(b"SIMPLE  ="):
+        raise _unreadable(url, f"it begins with '{start[:9]!r:.20}'")
 
 
-def _unreadable(url: str, reason: str) -> ArchiveError:
-    return ArchiveError(f"{url} is no FITS file ({reason}): expected a mosaic; try again later")
+def _unreadable(url: str, reason: str) -> OtherFileError:
+    return OtherFileError(f"{url} is no FITS file ({reason}): expected a mosaic; try again later")

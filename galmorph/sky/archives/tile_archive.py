@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urljoin
 
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.errors import ArchiveError, SurveyError
-from galmorph.sky.archives.mosaic_file import is_compressed, local_file, rows_on
+from galmorph.errors import ArchiveError, OtherFileError, SurveyError
+from galmorph.sky.archives.mosaic_file import check_mosaic, is_compressed, local_file, rows_on, twice
 from galmorph.sky.archives.mosaic_transfer import download_if_quicker
 from galmorph.sky.archives.partly_fetched import PartlyFetched
+from galmorph.sky.images.grid import SkyGrid, unit_vectors
 from galmorph.sky.images.opening import open_images
 from galmorph.sky.images.source import ImageSource
 from galmorph.sky.remote import Cache, Client, default_cache
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 
 _FALLBACK_DEG = 0.5
 """Reach of a field whose mosaics have no stated shape."""
+_SAME_SCALE = 0.05
+"""Relative: 0.06 and 0.03 arcsec are other mosaics, the last digits of a header are not."""
 
 
 def survey_at(band: str, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Survey:
@@ -185,13 +189,15 @@ def _fetched(
 ) -> _Mosaics:
     mosaics = _Mosaics([], [], [], {})
     for field in fields:
-        url = _address(field, field.mosaics[band.name])
+        url, check = _address(field, field.mosaics[band.name]), partial(_check_grid, field, band)
+        weight = field.weights.get(band.name)
         try:
-            if is_compressed(url) and not rows_on(url, ra_deg, dec_deg, client, cache):
+            if is_compressed(url) and not twice(partial(rows_on, url, ra_deg, dec_deg, check, client, cache)):
                 continue
-            image = local_file(url, way, client, cache)
-            weight = field.weights.get(band.name)
-            mosaics.weights.append(None if weight is None else local_file(_address(field, weight), way, client, cache))
+            image = _checked_file(url, check, way, client, cache)
+            mosaics.weights.append(
+                None if weight is None else _checked_file(_address(field, weight), check, way, client, cache)
+            )
         except ArchiveError as error:
             mosaics.failures[field.name] = error
         else:
@@ -199,6 +205,39 @@ def _fetched(
             mosaics.images.append(image)
     _check_some(mosaics, fields)
     return mosaics
+
+
+def _checked_file(url: str, check_grid: Callable[[SkyGrid], None], way: Way, client: Client, cache: Cache) -> str:
+    """Return the file of a mosaic; one that is none is asked for once more."""
+    if is_compressed(url):  # its first header was looked at
+        return twice(partial(local_file, url, way, client, cache))
+
+    def checked() -> str:
+        check_mosaic(url, local_file(url, "parts", client, cache), check_grid, cache)
+        return local_file(url, way, client, cache)
+
+    return twice(checked)
+
+
+def _check_grid(field: Field, band: Band, grid: SkyGrid) -> None:
+    """Refuse a mosaic that does not lie where its field does, or has other pixels."""
+    height, width = grid.shape
+    ra, dec = grid.to_sky((width - 1) / 2, (height - 1) / 2)
+    scale = field.scale_arcsec or band.scale_arcsec
+    apart = np.degrees(
+        np.arccos(np.clip(unit_vectors(ra, dec)[0] @ unit_vectors(field.ra_deg, field.dec_deg)[0], -1, 1))
+    )
+    reach = _reach_deg(field, band) + math.hypot(height, width) / 2 * scale / 3600
+    if not apart <= reach:
+        raise OtherFileError(
+            f"the mosaic of field '{field.name}' lies {apart:.2f} degrees from it: expected {reach:.2f} at most; tell "
+            "the archive"
+        )
+    if not math.isclose(grid.scale_arcsec, scale, rel_tol=_SAME_SCALE):
+        raise OtherFileError(
+            f"the mosaic of field '{field.name}' has pixels of {grid.scale_arcsec:.4g} arcsec: expected {scale:g}; "
+            "tell the archive"
+        )
 
 
 def _check_some(mosaics: _Mosaics, fields: Sequence[Field]) -> None:

@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from galmorph.errors import ArchiveError
+from galmorph.errors import ArchiveError, OtherFileError
 from galmorph.limits import LIMITS
 from galmorph.sky.archives.astroquery_services import check_astroquery, zcut_answer
 from galmorph.sky.archives.cutout_file import CutoutFile, check_image
+from galmorph.sky.archives.mosaic_file import twice
 from galmorph.sky.archives.tile_archive import fields_at
 from galmorph.sky.boundary import boundary
 from galmorph.sky.images.flux_units import filter_of
-from galmorph.sky.remote import Cache, Client
+from galmorph.sky.remote import Cache, CacheEntry, Client
 from galmorph.sky.survey import CutoutArchive, Survey
 
 __all__ = ["zcut_files"]
@@ -51,9 +52,18 @@ def _of_bands(
 ) -> Sequence[Path]:
     fields = fields_at(survey, survey.band(names[0]), ra_deg, dec_deg)
     layer = next((archive.layers[field.name] for field in fields if field.name in archive.layers), archive.layer)
-    answer = zcut_answer(archive, layer, ra_deg, dec_deg, client, cache)
     asked = CutoutFile(archive.url, ra_deg, dec_deg, archive.tile_px, archive.scale_arcsec)
-    return [_of_band(answer, name, asked) for name in names]
+
+    def of_answer() -> Sequence[Path]:
+        answer = zcut_answer(archive, layer, ra_deg, dec_deg, client, cache)
+        try:
+            return [_of_band(answer, name, asked) for name in names]
+        except OtherFileError:
+            if not client.offline:
+                cache.remove(CacheEntry(archive.url, answer))
+            raise
+
+    return twice(of_answer)
 
 
 def _of_band(answer: Path, band: str, asked: CutoutFile) -> Path:
@@ -69,15 +79,15 @@ def _of_band(answer: Path, band: str, asked: CutoutFile) -> Path:
 
 def _image_in(answer: Path, band: str, asked: CutoutFile) -> fits.PrimaryHDU:
     """Find the image of a band: the first that names the band and is what was asked for."""
-    reason: ArchiveError | None = None
-    with boundary(lambda why: ArchiveError(f"{asked.url}: a cutout is damaged ({why}); try again later")):
+    reason: OtherFileError | None = None
+    with boundary(lambda why: OtherFileError(f"{asked.url}: a cutout is damaged ({why}); try again later")):
         for header, pixels in _images(answer):
             if not _is_of_band(header, band):
                 continue
             try:
                 check_image(asked, header, pixels)
-            except ArchiveError as error:  # another survey's, of other pixels
-                reason = error
+            except ArchiveError as error:  # another survey's, of other pixels, or a cutout of nothing
+                reason = OtherFileError(str(error))
                 continue
             return fits.PrimaryHDU(pixels, header)
     raise reason or ArchiveError(f"{asked.url} has no cutout of band {band} there: expected one; leave these rows out")

@@ -72,6 +72,10 @@ class Manners:
     longest_rest_s: float = 900.0
     least_bytes_per_s: float = 1024.0
 
+    def is_steady(self, size: int, elapsed_s: float) -> bool:
+        """Tell whether so many bytes in such a time are worth asking for the rest: some came, and no mere drip."""
+        return size > 0 and size >= self.least_bytes_per_s * elapsed_s
+
 
 @dataclass(frozen=True)
 class Reply:

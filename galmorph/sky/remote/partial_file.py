@@ -12,6 +12,7 @@ import json
 import os
 import re
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.errors import ArchiveError, BrokenReplyError
+from galmorph.errors import ArchiveError, BrokenReplyError, OtherFileError
 from galmorph.progress import Progress, silent
 from galmorph.sky.remote.cache import Cache, CacheEntry, default_cache, parts_of
 from galmorph.sky.remote.client import Client, Reply, if_same
@@ -277,14 +278,17 @@ class PartialFile:
         if origin is None:
             return
         done, end = pieces[0] * PIECE_BYTES, min(pieces[1] * PIECE_BYTES, origin.size)
-        failures = 0
+        failures = odd = 0
         while done < end:
-            before = done
             with self.client.get(origin.url, _range(done, end, origin.etag)) as reply:
-                _check_reply(reply, origin, done)
-                done = self._write(reply, done, end)
-            failures = 0 if done > before else failures + 1
-            if failures >= self.client.manners.attempts:
+                before, began = done, time.monotonic()
+                is_part = _is_part(reply, origin, done)
+                done = self._write(reply, done, end) if is_part else done
+            odd += not is_part
+            failures = 0 if self.client.manners.is_steady(done - before, time.monotonic() - began) else failures + 1
+            if odd > 1:  # once it may have been a page that says sorry
+                raise _changed(origin)
+            if done < end and failures >= self.client.manners.attempts:
                 raise ArchiveError(f"{origin.url} stops again and again at byte {done}: expected more; try again later")
 
     def _write(self, reply: Reply, at: int, end: int) -> int:
@@ -416,13 +420,7 @@ def _copy_pieces(source: Path, target: Path, pieces: BoolArray) -> None:
 
 def _begin(entry: CacheEntry, client: Client, cache: Cache) -> None:
     """Make a file of the right length with nothing in it."""
-    with client.get(entry.url, {"Range": "bytes=0-0"}) as reply:
-        total = re.fullmatch(r"bytes 0-0/(\d{1,15})", reply.headers.get("content-range", ""))
-        if reply.status != 206 or total is None:
-            raise ArchiveError(f"{entry.url} gives no parts: expected a host with range requests; fetch it yourself")
-        etag = reply.headers.get("etag", "")
-        modified = reply.headers.get("last-modified", "")
-    size = int(total[1])
+    size, etag, modified = _first_asked(entry.url, client)
     header = json.dumps({"url": entry.url, "size": size, "etag": etag or modified, "piece": PIECE_BYTES}).encode()
     if len(header) > _HEADER_BYTES:
         raise ArchiveError(f"{entry.url[:80]}... is longer than an address: expected fewer letters")
@@ -434,6 +432,16 @@ def _begin(entry: CacheEntry, client: Client, cache: Cache) -> None:
     with temporary.open("wb") as file:
         file.truncate(size)
     temporary.replace(entry.path)
+
+
+def _first_asked(url: str, client: Client) -> tuple[int, str, str]:
+    """Ask how long a file is, and for its ETag and time of change; twice, since pages that say sorry pass."""
+    for _ in range(2):
+        with client.get(url, {"Range": "bytes=0-0"}) as reply:
+            total = re.fullmatch(r"bytes 0-0/(\d{1,15})", reply.headers.get("content-range", ""))
+            if reply.status == 206 and total is not None:
+                return int(total[1]), reply.headers.get("etag", ""), reply.headers.get("last-modified", "")
+    raise ArchiveError(f"{url} gives no parts: expected a host with range requests; fetch it yourself")
 
 
 def _read_origin(parts: Path) -> _Origin | None:
@@ -491,11 +499,14 @@ def _range(start: int, end: int, version: str) -> dict[str, str]:
     return {"Range": f"bytes={start}-{end - 1}", **if_same(version)}
 
 
-def _check_reply(reply: Reply, origin: _Origin, start: int) -> None:
-    """Refuse parts of another file than the one that was begun."""
+def _is_part(reply: Reply, origin: _Origin, start: int) -> bool:
+    """Tell whether an answer is a part of the file that was begun."""
     expected = re.fullmatch(rf"bytes {start}-\d+/(\d+)", reply.headers.get("content-range", ""))
-    if reply.status != 206 or expected is None or int(expected[1]) != origin.size:
-        raise ArchiveError(
-            f"{origin.url} is another file than when it was begun: expected {origin.size} bytes of version "
-            f"'{origin.etag}'; remove it from the cache with 'galmorph cache clear' and fetch it again"
-        )
+    return reply.status == 206 and expected is not None and int(expected[1]) == origin.size
+
+
+def _changed(origin: _Origin) -> OtherFileError:
+    return OtherFileError(
+        f"{origin.url} is another file than when it was begun: expected {origin.size} bytes of version "
+        f"'{origin.etag}'; remove it from the cache with 'galmorph cache clear' and fetch it again"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import IO
 from galmorph.errors import ArchiveError, BrokenReplyError, NotFetchedError
 from galmorph.limits import LIMITS
 from galmorph.sky.remote.cache import Cache, CacheEntry
-from galmorph.sky.remote.client import Client, Form, Reply, if_same
+from galmorph.sky.remote.client import Client, Form, Manners, Reply, if_same
 from galmorph.sky.remote.ledger import Ledger
 
 __all__ = ["fetch"]
@@ -63,17 +64,17 @@ def fetch(
     with cache.lock(entry):
         if entry.is_whole or _borrowed(entry, cache):  # another process was faster, or another cache has it
             return entry.path
-        _fetch_checked(entry, _Question(partial(client.get, url, form=form), client.manners.attempts), cache, check)
+        _fetch_checked(entry, _Question(partial(client.get, url, form=form), client.manners), cache, check)
     cache.added(entry)
     return entry.path
 
 
 @dataclass(frozen=True)
 class _Question:
-    """How a file is asked for, with headers, and how often in vain."""
+    """How a file is asked for, with headers, and with how much patience."""
 
     ask: Callable[[dict[str, str]], AbstractContextManager[Reply]]
-    attempts: int
+    manners: Manners
 
 
 def _note(ledger: Ledger, entry: CacheEntry, cache: Cache, usual_bytes: int) -> None:
@@ -121,11 +122,13 @@ def _continued(entry: CacheEntry, part: Path, question: _Question) -> CacheEntry
     for _ in range(_MOST_PIECES):
         before = part.stat().st_size if part.exists() else 0
         with question.ask(_rest(before, etag)) as reply:
+            began = time.monotonic()
             etag = reply.headers.get("etag", "")
             if _take(reply, part, before):
                 return replace(entry, etag=etag, modified=reply.headers.get("last-modified", ""))
-        failures = 0 if part.stat().st_size > before else failures + 1
-        if failures >= question.attempts:
+        came = part.stat().st_size - before
+        failures = 0 if question.manners.is_steady(came, time.monotonic() - began) else failures + 1
+        if failures >= question.manners.attempts:
             break
     raise ArchiveError(f"{entry.url} is cut short every time: expected all of it; try again later")
 

@@ -156,17 +156,6 @@ def test_what_is_no_such_picture_is_asked_for_again_and_not_kept(service: Loopba
     assert source.cutout(0, 127.5, 127.5, 20).shape == (256, 256)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [Fault(429, {"Retry-After": "0"}), Fault(503), Fault(cut_at=3000), Fault(body=b"<html>busy</html>")],
-    ids=["too many", "busy", "broken", "page"],
-)
-def test_what_passes_is_tried_again(service: Loopback, tmp_path, fault):
-    service.faults[skyserver.PATH] = [fault]
-    assert opened(service, tmp_path).cutout(0, 127.5, 127.5, 20).shape == (256, 256)
-    assert len(service.requests) == 2
-
-
 def test_a_survey_without_such_a_service_is_said(tmp_path):
     with pytest.raises(SurveyError, match="'candels' has no colour pictures"):
         open_pictures(load_survey("candels"), catalog_from(table()), cache=Cache(tmp_path))

@@ -145,21 +145,6 @@ def test_what_is_not_what_was_asked_for_is_refused_and_not_kept(viewer: Loopback
     assert len(opened(viewer, tmp_path, skyviewer.rows()[:1]).tile_names) == 1
 
 
-PASSING = {
-    "too many": Fault(429, {"Retry-After": "0"}),
-    "busy": Fault(503),
-    "broken": Fault(cut_at=3000),
-    "page": Fault(body=b"<html>busy</html>"),
-}
-
-
-@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
-def test_a_cutout_is_asked_for_again(viewer: Loopback, tmp_path, fault):
-    viewer.faults[skyviewer.PATH] = [fault]
-    opened(viewer, tmp_path, skyviewer.rows()[:1])
-    assert len(viewer.requests) == 2
-
-
 def test_a_cutout_may_come_from_another_host(viewer: Loopback, tmp_path):
     with serving() as mirror:
         mirror.files["/copy.fits"] = skyviewer.cut(_first_asked(tmp_path))

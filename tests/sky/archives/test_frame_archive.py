@@ -11,7 +11,7 @@ import sdss_frames
 from astropy.table import Table
 from conformance.image_sources import ImageSourceTests
 from loopback import Fault, Loopback, serving
-from sdss_frames import CROSSID, FIELDS, SCHEMA
+from sdss_frames import CROSSID, FIELDS
 
 from galmorph.errors import ArchiveError, SurveyError
 from galmorph.sky.archives import open_frames
@@ -129,21 +129,6 @@ def test_rows_of_frames_that_cannot_be_had_are_known(server: Loopback, tmp_path,
     assert np.isnan(source.sky([1], [0.0], [0.0])).all()
 
 
-FRAME_FAULTS = {
-    "page": Fault(body=b"<html>moved</html>"),
-    "busy": Fault(503),
-    "too many": Fault(429, {"Retry-After": "0"}),
-    "broken": Fault(cut_at=2000),
-}
-
-
-@pytest.mark.parametrize("fault", FRAME_FAULTS.values(), ids=FRAME_FAULTS)
-def test_a_frame_is_asked_for_again(server: Loopback, tmp_path, fault):
-    server.faults[FIRST.path("r")] = [fault]
-    assert opened(server, tmp_path, rows(FIRST), "r").tile_names == ["frame-r-001904-3-0164.fits.bz2"]
-    assert len(server.asked(FIRST.path("r"))) == 2
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [(lambda _: b"<html></html>", "is no frame"), (lambda whole: whole[:2000], "is no frame")],
@@ -153,21 +138,6 @@ def test_what_stays_broken_is_said(server: Loopback, tmp_path, change, reason):
     server.files[FIRST.path("r")] = change(server.files[FIRST.path("r")])
     with pytest.raises(ArchiveError, match=reason):
         opened(server, tmp_path, rows(FIRST), "r")
-
-
-QUERY_FAULTS = {
-    "page": Fault(body=b"<html>The query timed out</html>"),
-    "busy": Fault(503),
-    "too many": Fault(429, {"Retry-After": "0"}),
-    "broken": Fault(cut_at=10),
-}
-
-
-@pytest.mark.parametrize("path", [CROSSID, SCHEMA])
-@pytest.mark.parametrize("fault", QUERY_FAULTS.values(), ids=QUERY_FAULTS)
-def test_a_query_is_asked_again(server: Loopback, tmp_path, fault, path):
-    server.faults[path] = [fault]
-    assert len(opened(server, tmp_path, rows(FIRST), "r").tile_names) == 1
 
 
 def test_a_query_that_fails_is_said(server: Loopback, tmp_path):

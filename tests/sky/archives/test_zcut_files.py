@@ -10,7 +10,7 @@ import pytest
 import zcut
 from astropy.table import Table
 from conformance.image_sources import ImageSourceTests
-from loopback import Fault, Loopback, serving
+from loopback import Loopback, serving
 
 import galmorph
 from galmorph.errors import ArchiveError, SurveyError
@@ -101,22 +101,6 @@ def test_what_holds_no_cutouts_is_refused_and_not_kept(mast: Loopback, tmp_path,
 def test_a_band_that_is_not_there_is_said(mast: Loopback, tmp_path):
     with pytest.raises(ArchiveError, match="no cutout of band F814W"):
         opened(mast, tmp_path, band="I")
-
-
-PASSING = {
-    "too many": Fault(429, {"Retry-After": "0"}),
-    "busy": Fault(503),
-    "broken": Fault(cut_at=3000),
-    "page": Fault(body=b"<html>busy</html>"),
-    "truncated": Fault(body=b"PK\x03\x04 and no more"),
-}
-
-
-@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
-def test_a_zip_is_asked_for_again(mast: Loopback, tmp_path, fault):
-    mast.faults[zcut.PATH] = [fault]
-    opened(mast, tmp_path, zcut.rows()[:1])
-    assert len(mast.requests) == 2
 
 
 def test_rows_outside_all_fields_have_no_image_and_are_not_asked_for(mast: Loopback, tmp_path):

@@ -111,7 +111,7 @@ def test_another_version_of_the_file_is_never_mixed_in(archive: Loopback, cache:
 
 
 def test_a_host_without_ranges_is_said(archive: Loopback, cache: Cache):
-    archive.faults["/mosaic.fits"] = [Fault(ignores_range=True)]
+    archive.faults["/mosaic.fits"] = [Fault(ignores_range=True)] * 2
     with pytest.raises(ArchiveError, match="gives no parts"):
         PartialFile.open(f"{archive.base}/mosaic.fits", Client(QUICK), cache)
     assert cache.entries() == []
