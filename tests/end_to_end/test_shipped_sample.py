@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from galmorph.flags import Flag
 from galmorph.nets.checkpoint.lookup import checkpoint_names
 from galmorph.shipped import shipped
 from galmorph.sky.catalog import read_catalog
@@ -49,6 +50,10 @@ def test_the_colour_sample_is_classified(galmorph, tmp_path):
     assert len(table) == len(read_catalog(COLOUR / "catalog.fits"))
     assert set(table["gm_class"]) <= {*load_scheme("gz2-simple").keys, ""}
     assert np.isfinite(table["gm_conf"]).mean() >= 0.95
+    # Its two stars, which a network without a class for them calls round galaxies, and nothing else.
+    unresolved = (np.asarray(table["gm_flags"]) & int(Flag.UNRESOLVED)) > 0
+    kinds = np.asarray(read_catalog(COLOUR / "truth.fits").table["type"]).astype(str)
+    np.testing.assert_array_equal(unresolved, kinds == "star")
 
 
 def test_the_sample_is_measured_as_it_was_made(galmorph, tmp_path):
