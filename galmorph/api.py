@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from astropy import units as u
 from astropy.table import Table
 
 from galmorph.errors import ArchiveError, CatalogError, OutputError, PipelineError, unknown_name
@@ -30,9 +31,11 @@ from galmorph.runs.run_settings import Settings
 from galmorph.sky.angles import position_degrees
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
+from galmorph.sky.crossmatch import MatchSettings
 from galmorph.sky.formats.atomic import make_folder, replacing
 from galmorph.sky.formats.registry import FORMATS, ending
 from galmorph.sky.images import ImageInput, Images, ImageSource
+from galmorph.sky.matched import Each, EachHdu, SideNames, match_reach, matched, open_sides
 from galmorph.sky.outputs import check_outputs
 from galmorph.sky.remote import CacheEntry, Manifest, default_cache
 from galmorph.sky.scheme import load_scheme
@@ -60,6 +63,7 @@ __all__ = [
     "load_pipeline",
     "load_scheme",
     "load_survey",
+    "match",
     "measure",
     "names",
     "open_images",
@@ -1050,6 +1054,93 @@ def positions(texts: str | Sequence[str]) -> Table:
     degrees = [position_degrees(text) for text in ([texts] if isinstance(texts, str) else texts)]
     names = ("ra", "dec")
     return Table(rows=degrees or None, names=names, dtype=("f8", "f8"), units=dict.fromkeys(names, "deg"))
+
+
+def match(
+    catalog: Any,
+    others: Any = (),
+    *,
+    radius: float | str | u.Quantity,
+    find: str = "best",
+    join: str = "1and2",
+    error: Each = None,
+    sigmas: float | None = None,
+    motion: Each = None,
+    epoch: Each = None,
+    probability: bool = False,
+    suffixes: Sequence[str] = (),
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    ra: Each = None,
+    dec: Each = None,
+    hdu: EachHdu = None,
+    command: str = "galmorph.match",
+) -> Table:
+    """Join catalogues by the positions of their rows; the words are those of STILTS.
+
+    Parameters
+    ----------
+    catalog
+        A file, or what a script holds, as for :func:`classify`.
+    others
+        The catalogue that it is joined with, or a list of several. Without one, rows of `catalog` that are near one
+        another become groups.
+    radius
+        Largest angle between the rows of a pair: ``'1arcsec'``, a quantity, or a number of arcsec; at most a degree.
+    find
+        ``'best'``: one to one, the nearest pair of all first, then the nearest of the rows that are left; ``'best1'``,
+        ``'best2'``: the nearest for each row of the first, or of the second; ``'all'``: all pairs. Of several
+        catalogues, the best of each for each row of the first (``best`` or ``best1``).
+    join
+        Which rows the result has: ``'1and2'`` pairs; ``'1or2'`` all of both; ``'all1'``, ``'all2'`` all of one;
+        ``'1not2'``, ``'2not1'``, ``'1xor2'`` those without a pair, of one or of both.
+    error
+        Standard deviations of positions: a column, an angle such as ``'0.1arcsec'``, or ``'MAJOR,MINOR,ANGLE'``, the
+        columns of an ellipse (degrees from north to east); then pairs are nearest in units of their combined error.
+    sigmas
+        Largest separation in these units (3).
+    motion
+        ``'PMRA,PMDEC'``, columns of proper motion (that in right ascension times cos(dec)). Rows with one are moved
+        to the epoch of the first catalogue without one, or of the last.
+    epoch
+        Julian year of the positions, or a column of them.
+    probability
+        Add the probability that each pair is one object, from separations and the local density of the other
+        catalogue.
+    suffixes
+        For names that several catalogues have, one for each (``_1``, ``_2``, …).
+    output, overwrite
+        File of the result, in the format of its ending; and whether it may exist.
+    error, motion, epoch, ra, dec, hdu
+        One for all catalogues, or a list with one for each; None or ``'-'`` where one has none.
+    command
+        What the provenance names as its origin.
+
+    Returns
+    -------
+    astropy.table.Table
+        Columns of all catalogues with their units, descriptions and UCDs, ``Separation`` in arcsec, and where they
+        apply ``NormSeparation``, ``MatchProbability``, ``GroupID`` and ``GroupSize``.
+
+    Raises
+    ------
+    CatalogError
+        If a catalogue cannot be read, lacks positions or a column, or what is asked for makes no sense.
+    OutputError
+        If the result cannot be written.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> near = galmorph.positions(["10 20", "359.9999 -45", "30 90"])
+    >>> far = galmorph.positions(["10 20.0001", "0.0001 -45", "210 89.9999"])
+    >>> galmorph.match(near, far, radius="1arcsec", find="all")["Separation"].round(4).tolist()
+    [0.36, 0.5091, 0.36]
+    """
+    settings = MatchSettings(match_reach(radius, sigmas, error), find, join, probability, tuple(suffixes))
+    check_outputs([output], catalog, others, overwrite=overwrite)
+    sides = open_sides(catalog, others, SideNames(ra, dec, hdu, error, motion, epoch))
+    return matched(sides, settings, output, overwrite=overwrite, command=command)
 
 
 def cache(action: str = "list") -> list[CacheEntry] | Path:

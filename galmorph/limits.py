@@ -71,6 +71,9 @@ LIMITS = {
         Limit("stamp_bytes", 1 << 26, "bytes of a file of a stamp"),  # pictures of the limit of pixels have fewer
         Limit("stamp_pixels", 1 << 24, "pixels of a stamp"),  # more is a mosaic, and takes 16 bytes each
         Limit("fetched_bytes", 1 << 30, "bytes of an answer of an archive that is no mosaic"),
+        Limit(
+            "match_pairs", 1 << 27, "pairs of rows of two catalogues that match"
+        ),  # 6 GB with what is looked at of each
         Limit("network_weights", 1 << 28, "weights of a network"),  # ten times those of the largest convnets
     )
 }

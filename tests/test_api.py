@@ -124,6 +124,7 @@ def calls(monkeypatch, tmp_path):
     replace(inspection, "inspect_checkpoint", "page")
     replace(mock, "simulate", "field")
     replace(provision, "Provision", Provided(besides))
+    replace(api, "matched", Table())
     aside(files, "save_checkpoint", "save", "saved")
     aside(api, "find_checkpoint", "find_checkpoint", tmp_path / "net.safetensors")
     aside(api, "read_card", "card", {"former": 1})
@@ -228,6 +229,7 @@ LEAST: dict[str, dict[str, Any]] = {
     "simulate": {},
     "fetch": {"catalog": "c.fits", "band": "H"},
     "dry_run": {"catalog": "c.fits", "band": "H"},
+    "match": {"catalog": "a.fits", "others": "b.fits", "radius": "1arcsec"},
 }
 OF_ARCHIVE: dict[str, Any] = {
     "field": ("uds", lambda call: call.arguments[0].images.field),
@@ -372,12 +374,31 @@ CHECKS["fetch"] = {
     "command": ("a script", lambda call: call.besides["command"]),
 }
 CHECKS["dry_run"] = {**OF_FETCH, "images": ("i.fits", lambda call: call.arguments[1].images)}
+CHECKS["match"] = {
+    "catalog": ("k.fits", lambda call: call.arguments[0][0].catalog.catalog),
+    "others": ("o.fits", lambda call: call.arguments[0][1].catalog.catalog),
+    "radius": ("2arcsec", lambda call: f"{call.arguments[1].reach.radius_arcsec:g}arcsec"),
+    "find": ("best2", lambda call: call.arguments[1].find),
+    "join": ("all2", lambda call: call.arguments[1].join),
+    "probability": (True, lambda call: call.arguments[1].probability),
+    "suffixes": (("_a", "_b"), lambda call: call.arguments[1].suffixes),
+    "error": ("0.2arcsec", lambda call: call.arguments[0][1].error),
+    "motion": ("pmra,pmdec", lambda call: call.arguments[0][1].motion),
+    "epoch": ("2016", lambda call: call.arguments[0][1].epoch),
+    "ra": ("MY_ra", lambda call: call.arguments[0][1].catalog.columns.ra),
+    "dec": ("MY_dec", lambda call: call.arguments[0][1].catalog.columns.dec),
+    "hdu": (2, lambda call: call.arguments[0][1].catalog.hdu),
+    **at("output", "out.fits", 2),
+    **named("overwrite", True),
+    **named("command", "a script"),
+}
 # Checked by tests of their own, below.
 ELSEWHERE = {
     "fetch": {"stamps", "side", "overwrite"},
     "run": {"overwrite", "command"},
     "tune": {"fit_shares"},
     "evaluate": {"overwrite"},
+    "match": {"sigmas"},
     "calibrate": {"overwrite"},
     "ensemble": {"overwrite"},
     "simulate": {"output", "overwrite"},

@@ -38,6 +38,7 @@ COMMANDS = {
     "ensemble": "make one checkpoint of several, whose networks answer together",
     "export": "write a checkpoint as an ONNX file for other programs",
     "simulate": "render a field with known truth",
+    "match": "join catalogues by position",
     "fetch": "bring what a run will need of archives, for machines without a network",
     "cache": "what was fetched from archives: list it, clear it, or say where it is",
     "list": "list what ships: surveys, schemes, networks, checkpoints, pipelines",

@@ -28,6 +28,7 @@ __all__ = [
     "add_views",
     "add_way",
     "joined",
+    "table_hdu",
     "with_positions",
 ]
 
@@ -70,7 +71,7 @@ def add_images(command: Parser, *, required: bool = True) -> None:
     group.add_argument("--rms", nargs="+", metavar="R", help="noise images on the same grids")
     group.add_argument("--variance", nargs="+", metavar="V", help="variance images on the same grids")
     group.add_argument("--segmentation", nargs="+", metavar="SEG", help="maps of labels on the same grids (one band)")
-    group.add_argument("--image-hdu", type=_hdu, metavar="HDU", help="number or name of the HDU in the images")
+    group.add_argument("--image-hdu", type=table_hdu, metavar="HDU", help="number or name of the HDU in the images")
     group.add_argument("--survey", metavar="S", help="survey of the images; see 'galmorph list surveys'")
     group.add_argument("--band", metavar="B", help="band (H, F200W, r), or three (gri, RGB) for colour")
 
@@ -125,7 +126,7 @@ def add_positions(command: Parser) -> None:
 
 def add_table_hdu(command: Parser | _ArgumentGroup) -> None:
     """Add which table of a file is meant."""
-    command.add_argument("--hdu", type=_hdu, metavar="HDU", help="number or name of the table in the file")
+    command.add_argument("--hdu", type=table_hdu, metavar="HDU", help="number or name of the table in the file")
 
 
 def add_labels(command: Parser, *, required: bool = True) -> None:
@@ -227,7 +228,8 @@ def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
     return {key: several if len(several) > 1 else several[0] for key, several in values.items()}
 
 
-def _hdu(text: str) -> int | str:
+def table_hdu(text: str) -> int | str:
+    """Return the number or name of a table."""
     return int(text) if text.isdigit() else text
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import galmorph
 from galmorph.flags import MEANINGS
 from galmorph.runs.plan import Run
-from galmorph.sky.catalog import Catalog, Provenance
+from galmorph.sky.catalog import Provenance
 from galmorph.sky.images import ImageSource
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def provenance_of(run: Run, command: str) -> Provenance:
     ]
     history = [
         f"galmorph {galmorph.__version__}: {command}",
-        f"catalog: {_described(run.catalog)}",
+        f"catalog: {run.catalog.origin}",
         *(f"image: {name}" for name in _named(run.images)),
         *(f"images: {remark}" for remark in run.images.remarks),
         *(f"flag {int(f)} {f.name}: {meaning}" for f, meaning in MEANINGS.items()),
@@ -69,17 +69,6 @@ def _checkpoint_cards(checkpoint: Checkpoint, run: Run) -> list[tuple[str, str, 
         ("GMVIEWS", run.views, "views averaged over"),
         *([("GMRULE", run.rule.name, "rule of the second column of classes")] if run.rule is not None else []),
     ]
-
-
-def _described(catalog: Catalog) -> str:
-    path = catalog.path
-    if path is None:
-        return "in memory"
-    try:
-        with open(path, "rb") as stream:
-            return f"{path.name} sha256 {hashlib.file_digest(stream, 'sha256').hexdigest()}"
-    except OSError:  # it is gone by now, which the result survives
-        return path.name
 
 
 def _named(images: ImageSource) -> list[str]:

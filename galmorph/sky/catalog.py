@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Iterable, Sequence
@@ -103,6 +104,17 @@ class Catalog:
     def title(self) -> str:
         """What to call the catalogue in messages: the name of its file."""
         return self.path.name if self.path else "in memory"
+
+    @property
+    def origin(self) -> str:
+        """Which file it is, for a history: name and SHA-256, for which the file is read once more."""
+        if self.path is None:
+            return "in memory"
+        try:
+            with open(self.path, "rb") as stream:
+                return f"{self.path.name} sha256 {hashlib.file_digest(stream, 'sha256').hexdigest()}"
+        except OSError:  # it is gone by now, which the result survives
+            return self.path.name
 
     @property
     def ids(self) -> StrArray:

@@ -90,6 +90,10 @@ LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
     "simulate": (["-o", "field"], {"output": "field"}),
     "cache": (["list"], {"action": "list"}),
     "fetch": (["cat.fits", "--band", "H"], {"catalog": "cat.fits", "band": "H"}),
+    "match": (
+        ["a.fits", "b.fits", "--radius", "1arcsec"],
+        {"catalog": "a.fits", "others": ["b.fits"], "radius": "1arcsec"},
+    ),
     "list": (["schemes"], {"kind": "schemes"}),
     "show": (["candels"], {"name": "candels"}),
 }
@@ -203,6 +207,22 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--dec": (["MY_dec"], "dec", "MY_dec"),
         "--hdu": (["2"], "hdu", 2),
     },
+    "match": {
+        "--radius": (["2arcsec"], "radius", "2arcsec"),
+        "--find": (["best1"], "find", "best1"),
+        "--join": (["1xor2"], "join", "1xor2"),
+        "--output": (["out.vot"], "output", "out.vot"),
+        "--overwrite": ([], "overwrite", True),
+        "--suffixes": (["_a", "_b"], "suffixes", ["_a", "_b"]),
+        "--probability": ([], "probability", True),
+        "--ra": (["-", "MY_ra"], "ra", ["-", "MY_ra"]),
+        "--dec": (["MY_dec"], "dec", ["MY_dec"]),
+        "--hdu": (["2", "SRC"], "hdu", [2, "SRC"]),
+        "--error": (["A,B,C", "0.1arcsec"], "error", ["A,B,C", "0.1arcsec"]),
+        "--sigmas": (["5"], "sigmas", 5.0),
+        "--motion": (["pmra,pmdec", "-"], "motion", ["pmra,pmdec", "-"]),
+        "--epoch": (["2016", "year"], "epoch", ["2016", "year"]),
+    },
     "list": {},
     "show": {},
 }
@@ -236,6 +256,7 @@ def result_of(command: str) -> object:
         "simulate": Field(),
         "cache": [],
         "fetch": SimpleNamespace(failed={}, n_rows=0),
+        "match": table,
         "list": {},
         "show": "",
     }

@@ -1,0 +1,167 @@
+"""Matched: catalogues that are asked for by name, opened, matched and written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Table
+
+import galmorph
+from galmorph.errors import CatalogError
+from galmorph.sky.catalog import Catalog, Column, Provenance, append, write_catalog
+from galmorph.sky.catalog_input import CatalogInput, ColumnNames
+from galmorph.sky.crossmatch import MatchSettings, groups_within, match_all, match_two
+from galmorph.sky.formats.column import noted
+from galmorph.sky.matching.pairs import Reach
+from galmorph.sky.matching.side import ABSENT, Side, angle_arcsec
+
+__all__ = ["Each", "EachHdu", "SideNames", "match_reach", "matched", "open_sides"]
+
+Each = str | Sequence[str | None] | None
+"""One for all catalogues, or one for each."""
+EachHdu = int | str | Sequence[int | str | None] | None
+
+_SIGMAS = 3.0
+"""Of positions with errors in both directions, 99 % of the real pairs are nearer."""
+
+
+@dataclass(frozen=True)
+class SideNames:
+    """What is said of the catalogues of a match: one for all of them, or a list with one for each."""
+
+    ra: Each = None
+    dec: Each = None
+    hdu: EachHdu = None
+    error: Each = None
+    motion: Each = None
+    epoch: Each = None
+
+    def of(self, number: int, count: int) -> dict[str, Any]:
+        """Return what is said of one of the catalogues.
+
+        Raises
+        ------
+        CatalogError
+            If there are more or fewer than catalogues.
+        """
+        return {role: _one_of(role, asked, number, count) for role, asked in asdict(self).items()}
+
+
+def open_sides(catalog: Any, others: Any, names: SideNames) -> list[Side]:
+    """Read all catalogues of a match.
+
+    Parameters
+    ----------
+    catalog, others
+        The first, and another or a list of others.
+    names
+        What is said of each.
+
+    Raises
+    ------
+    CatalogError
+        If one cannot be read or lacks positions or a named column.
+    """
+    catalogs = [catalog, *(others if isinstance(others, list | tuple) else [others])]
+    return [_opened(each, names.of(number, len(catalogs))) for number, each in enumerate(catalogs)]
+
+
+def match_reach(radius: float | str | u.Quantity, sigmas: float | None, error: Each) -> Reach:
+    """Return how far apart the rows of a pair may be.
+
+    Raises
+    ------
+    CatalogError
+        If the radius is no angle, or sigmas are asked for of positions without errors.
+    """
+    radius_arcsec = angle_arcsec(radius, "Radius")
+    if error is None:
+        if sigmas is not None:
+            raise CatalogError(f"sigmas = {sigmas:g} was given without errors of positions: name them with --error")
+        return Reach(radius_arcsec)
+    return Reach(radius_arcsec, _SIGMAS if sigmas is None else sigmas)
+
+
+def matched(
+    sides: Sequence[Side], settings: MatchSettings, output: str | Path | None, *, overwrite: bool, command: str
+) -> Table:
+    """Match catalogues, write the result where it is wanted, and return it.
+
+    Raises
+    ------
+    CatalogError
+        If something does not fit.
+    OutputError
+        If the result cannot be written.
+    """
+    provenance = _provenance(sides, settings, command)
+    if len(sides) == 1:
+        columns = groups_within(sides[0], settings)
+        return _written(sides[0].catalog, columns, provenance, output, overwrite=overwrite)
+    table = match_two(sides[0], sides[1], settings) if len(sides) == 2 else match_all(sides, settings)
+    return _written(Catalog(table), (), provenance, output, overwrite=overwrite)
+
+
+def _written(
+    catalog: Catalog,
+    columns: Sequence[Column],
+    provenance: Provenance,
+    output: str | Path | None,
+    *,
+    overwrite: bool,
+) -> Table:
+    if output is not None:
+        write_catalog(catalog, columns, output, provenance=provenance, overwrite=overwrite)
+    return append(catalog, columns, provenance) if columns else noted(catalog.table, provenance)
+
+
+def _provenance(sides: Sequence[Side], settings: MatchSettings, command: str) -> Provenance:
+    reach = settings.reach
+    cards = [
+        ("GMVERS", galmorph.__version__, "version of galmorph"),
+        ("GMDATE", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "when it ran"),
+        ("GMRADIUS", f"{reach.radius_arcsec:g} arcsec", "largest separation of a match"),
+    ]
+    if len(sides) > 1:
+        cards += [("GMFIND", settings.find, "pairs of the match"), ("GMJOIN", settings.join, "rows of the match")]
+    if np.isfinite(reach.sigmas):
+        cards.append(("GMSIGMAS", f"{reach.sigmas:g}", "largest separation in units of the errors"))
+    history = [
+        f"galmorph {galmorph.__version__}: {command}",
+        *(f"catalog {number}: {_described(side)}" for number, side in enumerate(sides, start=1)),
+    ]
+    return Provenance(tuple(cards), tuple(history))
+
+
+def _described(side: Side) -> str:
+    """Say which catalogue it is, and which of its columns counted."""
+    catalog = side.catalog
+    roles = {"ra": catalog.ra_column, "dec": catalog.dec_column}
+    roles |= {"error": side.error, "motion": side.motion, "epoch": side.epoch}
+    return ", ".join([catalog.origin, *(f"{role} {name}" for role, name in roles.items() if name is not None)])
+
+
+def _opened(catalog: Any, names: dict[str, Any]) -> Side:
+    columns = ColumnNames(ra=names.pop("ra"), dec=names.pop("dec"))
+    return Side(CatalogInput(catalog, names.pop("hdu"), columns).open(), **names)
+
+
+def _one_of(role: str, asked: Any, number: int, count: int) -> Any:
+    """Return what is asked of one of several catalogues."""
+    if asked is None or isinstance(asked, str | int | os.PathLike):
+        return None if asked == ABSENT else asked
+    several = list(asked)
+    if len(several) not in (1, count):
+        raise CatalogError(
+            f"{role} was named for {len(several)} catalogues, of which there are {count}: expected one for each, or "
+            f"one for all; '{ABSENT}' stands for none"
+        )
+    chosen = several[number if len(several) > 1 else 0]
+    return None if chosen == ABSENT else chosen

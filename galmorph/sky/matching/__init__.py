@@ -1,0 +1,1 @@
+"""Matching: which rows of catalogues are the same object, and the table that joins them."""
