@@ -9,7 +9,7 @@ DEMO := demo
 WORKERS ?= auto
 PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
-.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-tables bench-ranges clean
+.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-published bench-tables bench-ranges clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -108,6 +108,10 @@ bench-shares: $(VENV)/.tested
 bench-colour: $(VENV)/.tested
 	$(BIN)/python tests/benchmarks/bench_colour.py join
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_colour.py report
+
+bench-published: $(VENV)/.tested
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_published.py strings
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_published.py challenge --epochs 12
 
 bench-networks: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_networks.py

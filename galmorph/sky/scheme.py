@@ -7,7 +7,7 @@ One class reads them all: a decision tree (Galaxy Zoo), a list of exclusive clas
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ __all__ = ["Answer", "Labels", "Question", "Scheme", "load_scheme", "scheme_name
 
 FloatArray = npt.NDArray[np.float64]
 Kind = Literal["tree", "exclusive", "independent"]
+_LABEL = "label"  # the column of names of classes in a table of one's own
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,10 @@ class Scheme:
         The one that is used unless another is asked for; '' for the likeliest answer.
     noise
         RMSE of labels about what very many people would say, where the labels do not tell how many voted; 0 if unknown.
+    column
+        Of a published table, with names of classes; ``'label'`` always is another.
+    otherwise
+        The answer that stands for every name of a class that is not an answer; '' where that is an error.
     """
 
     name: str
@@ -105,7 +110,8 @@ class Scheme:
     rules: tuple[Rule, ...] = ()
     default_rule: str = ""
     noise: float = 0.0
-    _extra: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    column: str = _LABEL
+    otherwise: str = ""
 
     def __post_init__(self) -> None:
         earlier: set[str] = set()
@@ -122,6 +128,8 @@ class Scheme:
             earlier |= set(keys)
         if self.default_rule:
             self.rule(self.default_rule)
+        if self.otherwise and self.otherwise not in self.keys:
+            raise SchemeError(f"scheme '{self.name}': {unknown_name('answer of otherwise', self.otherwise, self.keys)}")
 
     def _repr_html_(self) -> str:
         questions = {q.name: ", ".join(a.key for a in q.answers) for q in self.questions}
@@ -231,7 +239,7 @@ class Scheme:
         only = f"{self.questions[0].name}__" if len(self.questions) == 1 else ""
         return [f"{prefix}p_{key.removeprefix(only)}" for key in self.keys]
 
-    def labels(self, table: Mapping[str, Any] | Any, *, column: str = "label") -> Labels:
+    def labels(self, table: Mapping[str, Any] | Any, *, column: str = "") -> Labels:
         """Turn a table of votes, fractions or class names into labels.
 
         Parameters
@@ -241,7 +249,8 @@ class Scheme:
             counts or fractions in columns named by key, by `Answer.source` or, as `galmorph simulate` does, with ``f_``
             before the key; or class names in `column`.
         column
-            Column of class names; empty cells mean no label. Used when no column of votes exists.
+            Column of class names, by default the scheme's or ``'label'``; empty cells mean no label. Used when no
+            column of votes exists.
 
         Raises
         ------
@@ -252,7 +261,7 @@ class Scheme:
         names = [str(n) for n in getattr(table, "columns", table)]
         columns = self._columns(names)
         if all(f is None for f in columns):
-            return self._labels_of_classes(table, names, column)
+            return self._labels_of_classes(table, names, column or (self.column if self.column in names else _LABEL))
         if missing := [a.key for a, f in zip(self.answers, columns, strict=True) if f is None]:
             raise SchemeError(
                 f"labels for scheme '{self.name}' have no column '{missing[0]}' ({len(missing)} of "
@@ -292,9 +301,9 @@ class Scheme:
                 f"labels for scheme '{self.name}' have neither columns of votes ({', '.join(self.keys[:3])}, …) nor "
                 f"a column '{column}' with names of classes: found {', '.join(names[:8])}"
             )
-        renamed = {a.source: a.key for a in self.answers}
         cells = ["" if v is None or v is np.ma.masked or v != v else str(v).strip() for v in table[column]]  # noqa: PLR0124 - NaN
-        keys = [renamed.get(c, c) for c in cells]
+        named = {"": "", **{key: key for key in self.keys}, **{a.source: a.key for a in self.answers}}
+        keys = [named.get(c, self.otherwise or c) for c in cells]
         if unknown := sorted(set(keys) - set(self.keys) - {""}):
             raise SchemeError(unknown_name(f"class in column '{column}' for scheme", unknown[0], self.keys))
         counts = np.array([[g == k for k in self.keys] for g in keys], dtype=np.float64).reshape(-1, len(self.keys))
@@ -320,6 +329,8 @@ class Scheme:
             **({"rules": [rule.to_dict() for rule in self.rules]} if self.rules else {}),
             **({"default_rule": self.default_rule} if self.default_rule else {}),
             **({"noise": self.noise} if self.noise else {}),
+            **({"column": self.column} if self.column != _LABEL else {}),
+            **({"otherwise": self.otherwise} if self.otherwise else {}),
         }
 
     @classmethod
@@ -341,7 +352,8 @@ class Scheme:
         questions = tuple(_question(q, n, file, place) for n, q in enumerate(file.questions, 1))
         keys = [answer.key for question in questions for answer in question.answers]
         rules = tuple(read_rule(rule, keys, place) for rule in file.rules)
-        return cls(file.name, file.title, file.reference, file.kind, questions, rules, file.default_rule, file.noise)
+        rest = {name: getattr(file, name) for name in ("default_rule", "noise", "column", "otherwise")}
+        return cls(file.name, file.title, file.reference, file.kind, questions, rules, **rest)
 
 
 @dataclass(frozen=True)
@@ -356,6 +368,8 @@ class _SchemeTable:
     rules: tuple[Mapping[str, Any], ...] = ()
     default_rule: str = ""
     noise: float = 0.0
+    column: str = _LABEL
+    otherwise: str = ""
 
     def __post_init__(self) -> None:
         if not self.questions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 
@@ -10,24 +9,13 @@ import numpy as np
 import pytest
 import small_sky
 from astropy.table import Table
-from PIL import Image
 
 import galmorph as package
 from galmorph.shipped import shipped
 from galmorph.sky.scheme import load_scheme
 
 ROWS = 20
-SIDE = 424
 IDS = 100_008 + 15 * np.arange(ROWS)
-
-
-def picture(number: int) -> bytes:
-    """Draw a galaxy, edge-on where the number is odd, in the middle of a picture of the challenge's size."""
-    noise = np.random.default_rng(number).normal(0, 1.5, (SIDE, SIDE, 3))
-    disk = small_sky.light((SIDE, SIDE), SIDE / 2, SIDE / 2, 22.0, q=0.25 if number % 2 else 0.95)
-    stream = io.BytesIO()
-    Image.fromarray(np.clip(6 + noise + 220 * disk[..., None], 0, 255).astype(np.uint8)).save(stream, "JPEG")
-    return stream.getvalue()
 
 
 def solutions() -> Table:
@@ -46,7 +34,7 @@ def challenge(tmp_path_factory):
     with zipfile.ZipFile(folder / "images_training_rev1.zip", "w") as archive:
         archive.writestr("images_training_rev1/", b"")
         for number, name in enumerate(IDS):
-            archive.writestr(f"images_training_rev1/{name}.jpg", picture(number))
+            archive.writestr(f"images_training_rev1/{name}.jpg", small_sky.picture(number))
     solutions().write(folder / "training_solutions_rev1.csv", format="ascii.csv")
     return folder
 

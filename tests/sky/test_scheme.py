@@ -165,6 +165,23 @@ def test_classes_become_one_vote_and_empty_cells_no_label(table):
     assert (labels.counts.sum(axis=1) == labels.totals[:, 0]).all()
 
 
+def test_class_strings_of_galaxy_zoo_2_are_read_from_its_column_and_the_rarer_ones_count_as_other():
+    scheme = load_scheme("gz2-class13")
+    table = {"gz2class": ["Sc?t", "Ei(o)", "", "Sen", None, "A"]}
+    labels = scheme.labels(table)
+    assert labels.totals[:, 0].tolist() == [1, 1, 0, 1, 0, 1]
+    found = [scheme.keys[i] for i in labels.counts.argmax(axis=1)]
+    assert [found[i] for i in (0, 1, 3, 5)] == ["Sc_t", "other", "Sen", "other"]
+    assert (scheme.labels({"label": table["gz2class"]}).counts == labels.counts).all()
+    assert Scheme.from_dict(scheme.to_dict()) == scheme
+
+
+def test_what_other_classes_count_as_must_be_an_answer():
+    contents = load_scheme("gz2-class13").to_dict() | {"otherwise": "others"}
+    with pytest.raises(SchemeError, match="did you mean 'other'"):
+        Scheme.from_dict(contents)
+
+
 def test_an_unknown_class_names_the_known_ones():
     with pytest.raises(SchemeError, match="did you mean 'spiral'"):
         load_scheme("gz2-simple").labels({"label": ["spirall"]})

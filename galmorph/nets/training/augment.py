@@ -15,14 +15,22 @@ __all__ = ["misread", "random_turns", "vary"]
 def random_turns(n: int, ranges: Augmentation, generator: torch.Generator) -> torch.Tensor:
     """Draw `n` random views as matrices in stamp coordinates, (n, 2, 3)."""
     uniform = torch.rand(n, 5, generator=generator)
-    angle = 2.0 * math.pi * uniform[:, 0]
-    mirror = torch.where(uniform[:, 1] < 0.5, -1.0, 1.0)
+    angle = _angles(uniform[:, 0], ranges)
+    mirror = torch.where(uniform[:, 1] < 0.5 * ranges.mirror, -1.0, 1.0)
     zoom = torch.exp((2.0 * uniform[:, 2] - 1.0) * math.log(ranges.zoom))
     shift = (2.0 * uniform[:, 3:] - 1.0) * ranges.shift
     cosine, sine = torch.cos(angle) / zoom, torch.sin(angle) / zoom
     top = torch.stack([cosine * mirror, -sine, shift[:, 0]], dim=1)
     bottom = torch.stack([sine * mirror, cosine, shift[:, 1]], dim=1)
     return torch.stack([top, bottom], dim=1)
+
+
+def _angles(uniform: torch.Tensor, ranges: Augmentation) -> torch.Tensor:
+    """Turn numbers from 0 to 1 into rotations, in radians."""
+    if not ranges.angles:
+        return 2.0 * math.pi * uniform
+    few = torch.deg2rad(torch.tensor(ranges.angles, dtype=uniform.dtype))
+    return few[(uniform * len(few)).long()]
 
 
 def vary(pixels: torch.Tensor, ranges: Augmentation, generator: torch.Generator) -> torch.Tensor:

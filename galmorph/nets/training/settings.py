@@ -170,10 +170,14 @@ class EnsembleSettings(TrainingSettings):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of random views: any rotation, mirror images, zooms and shifts, brightness and noise.
+    """Ranges of random views: rotations, mirror images, zooms and shifts, brightness and noise.
 
     Parameters
     ----------
+    angles
+        Rotations in degrees that one is drawn from; any angle where none is named.
+    mirror
+        Whether half of the views are mirror images.
     zoom
         Largest zoom; drawn between its inverse and itself, uniform in the logarithm.
     shift
@@ -198,6 +202,8 @@ class Augmentation:
         Degrade to another survey's resolution, pixels and depth.
     """
 
+    angles: tuple[float, ...] = ()
+    mirror: bool = True
     zoom: float = 1.2
     shift: float = 0.06
     brightness: float = 0.1

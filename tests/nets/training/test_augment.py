@@ -38,6 +38,15 @@ def test_no_ranges_leave_only_rotations():
     assert torch.allclose(square, torch.eye(2).double().expand(50, 2, 2), atol=1e-6)
 
 
+def test_views_are_turned_by_the_angles_that_are_named_and_mirrored_only_where_that_is_wanted():
+    ranges = Augmentation(angles=(0.0, 45.0, 90.0), mirror=False, zoom=1.0, shift=0.0)
+    views = random_turns(600, ranges, seeded()).double()
+    assert (torch.linalg.det(views[:, :, :2]) > 0).all()
+    angles = torch.rad2deg(torch.atan2(views[:, 1, 0], views[:, 0, 0])).round()
+    assert sorted(set(angles.tolist())) == [0.0, 45.0, 90.0]
+    assert torch.bincount((angles / 45).long()).min() > 150
+
+
 def test_misread_values_are_jittered_by_their_errors_alone():
     ranges = Augmentation(absent=0.0, wrong=0.0)
     values, errors = torch.ones(2000, 2), torch.tensor([0.1, torch.nan]).expand(2000, 2)
