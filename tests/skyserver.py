@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 from astropy.wcs import WCS
-from loopback import Loopback, Request
+from loopback import Fault, Loopback, Request
 from PIL import Image
 
 from galmorph.shipped import shipped
 from galmorph.sky.colour import compose
 from galmorph.sky.survey import Survey, load_survey
 
-__all__ = ["GALAXIES", "PATH", "SDSS", "SURVEY_FILE", "Galaxy", "asked_for", "draw", "survey_of"]
+__all__ = ["GALAXIES", "PATH", "SDSS", "SURVEY_FILE", "Galaxy", "asked_for", "draw", "fail", "survey_of"]
 
 SURVEY_FILE = shipped("catalogs") / "surveys" / "sdss.toml"
 SDSS = load_survey("sdss")
@@ -52,6 +53,19 @@ def survey_of(loopback: Loopback, **changes: object) -> Survey:
 def asked_for(request: Request) -> dict[str, float]:
     """Return what a picture was asked for with."""
     return {name: float(values[0]) for name, values in parse_qs(urlsplit(request.path).query).items()}
+
+
+def fail(loopback: Loopback, number: int, fault: Fault, times: int = 1) -> None:
+    """Let the next answers about one of the galaxies go wrong."""
+    left = itertools.repeat(fault, times)
+    galaxy = GALAXIES[number]
+
+    def trouble(request: Request) -> Fault | None:
+        asked = asked_for(request)
+        is_about = abs(asked["ra"] - galaxy.ra) + abs(asked["dec"] - galaxy.dec) < 1e-3
+        return next(left, None) if is_about else None
+
+    loopback.trouble = trouble
 
 
 def draw(request: Request) -> bytes:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import sep
 
 from galmorph.errors import ArchiveError, ImageError
+from galmorph.runs.ahead import NOTHING, Window
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.stamps.background import clipped_sky
@@ -24,7 +25,7 @@ from galmorph.stamps.segment import (
     usable_pixels,
 )
 
-__all__ = ["BLOCK_PX", "MARGIN_PX", "Blocks", "block_of", "reading_order"]
+__all__ = ["BLOCK_PX", "MARGIN_PX", "Blocks", "block_of", "block_window", "block_windows", "reading_order"]
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,18 @@ def block_of(where: Located) -> npt.NDArray[np.int64]:
     place[on, 1] = np.maximum(where.y[on], 0.0) // BLOCK_PX
     place[on, 2] = np.maximum(where.x[on], 0.0) // BLOCK_PX
     return place
+
+
+def block_window(row: int, column: int) -> tuple[float, float, int]:
+    """Return x, y and half-width of what is read of a block: it and its margin."""
+    middle = BLOCK_PX // 2  # a position in the last half pixel of a block has its cutout about the next pixel
+    return column * BLOCK_PX + middle, row * BLOCK_PX + middle, middle + MARGIN_PX
+
+
+def block_windows(where: Located, rows: npt.NDArray[np.int64]) -> list[Window]:
+    """Return what is read of the block in which each of some rows lies."""
+    blocks = block_of(where)[rows].tolist()
+    return [(tile, *block_window(row, column)) if tile >= 0 else NOTHING for tile, row, column in blocks]
 
 
 def reading_order(where: Located, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64]:
@@ -104,10 +117,8 @@ class Blocks:
 
     def _detect(self, key: tuple[int, int, int]) -> _Block | None:
         tile, row, column = key
-        middle = BLOCK_PX // 2  # a position in the last half pixel of a block has its cutout about the next pixel
-        half = BLOCK_PX // 2 + MARGIN_PX
         try:
-            block = self.images.cutout(tile, column * BLOCK_PX + middle, row * BLOCK_PX + middle, half)
+            block = self.images.cutout(tile, *block_window(row, column))
         except ArchiveError:
             raise  # a row's answer does not depend on what an archive had to say at the moment
         except (ImageError, OSError) as error:

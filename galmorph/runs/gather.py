@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import MEANINGS, Flag
+from galmorph.runs.ahead import Window, in_turn, windows_of
 from galmorph.runs.blas import one_blas_thread
-from galmorph.runs.blocks import Blocks, reading_order
+from galmorph.runs.blocks import Blocks, block_windows, reading_order
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
@@ -113,6 +114,13 @@ class Gathering:
         where, _ = self.where
         return reading_order(where, rows)
 
+    def windows(self, rows: IntArray) -> list[Window]:
+        """Return what is read first of each of some rows: the block in which it lies, or what is about it."""
+        where, _ = self.where
+        if self.blocks is None:
+            return windows_of(where, rows, FIRST_HALF_PX)
+        return block_windows(where, rows)
+
 
 @dataclass(frozen=True)
 class Galaxy:
@@ -162,8 +170,9 @@ def galaxies(gathering: Gathering, rows: IntArray) -> Iterator[Galaxy]:
         May carry NO_POSITION, NO_IMAGE, FETCH_FAILED, CUTOUT_LIMIT and the flags of `measure`.
     """
     _ = gathering.where  # says what does not fit, even without rows
-    for row in gathering.in_order(rows):
-        yield _one(gathering, int(row))
+    ordered = gathering.in_order(rows)
+    for row, wait in in_turn(ordered.tolist(), gathering.images, lambda: gathering.windows(ordered)):
+        yield _one(gathering, row, wait)
 
 
 def gather(gathering: Gathering, rows: IntArray | None = None) -> Iterator[Galaxy]:
@@ -209,21 +218,24 @@ def _segmentation(gathering: Gathering, cutout: Cutout, half_px: int) -> Segment
 
 
 @one_blas_thread
-def _one(gathering: Gathering, row: int) -> Galaxy:
+def _one(gathering: Gathering, row: int, wait: Callable[[], None]) -> Galaxy:
     """Measure a row, if it has a position and an image there."""
     where, valid = gathering.where
     if not valid[row]:
         return Galaxy(row, Flag.NO_POSITION)
     if where.tile[row] < 0:
         return Galaxy(row, Flag.NO_IMAGE)
-    return _measured(gathering, row, int(where.tile[row]), float(where.x[row]), float(where.y[row]))
+    return _measured(gathering, row, wait)
 
 
-def _measured(gathering: Gathering, row: int, tile: int, x: float, y: float) -> Galaxy:
-    """Measure a row on the smallest cutout that leaves room for its sky."""
+def _measured(gathering: Gathering, row: int, wait: Callable[[], None]) -> Galaxy:
+    """Measure a row on the smallest cutout that leaves room for its sky, once its pixels are here."""
     images, half = gathering.images, FIRST_HALF_PX
+    where, _ = gathering.where
+    tile, x, y = int(where.tile[row]), float(where.x[row]), float(where.y[row])
     while True:
         try:
+            wait()
             cutout = images.cutout(tile, x, y, half)
             blank = _blank(cutout)
             segmentation = None if blank else _segmentation(gathering, cutout, half)

@@ -6,24 +6,26 @@ import hashlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 import galmorph
 from galmorph.errors import ArchiveError, ImageError, NotFetchedError
 from galmorph.progress import Progress, silent
+from galmorph.runs.ahead import Window, in_turn, windows_of
 from galmorph.runs.archive_images import archive_survey, open_archive, positions_of
-from galmorph.runs.blocks import BLOCK_PX, MARGIN_PX, block_of, reading_order
+from galmorph.runs.blocks import block_of, block_window, block_windows, reading_order
 from galmorph.runs.gather import LARGEST_HALF_PX
 from galmorph.runs.stamp_files import SIDE_PX, StampFiles
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.catalog_input import CatalogInput
-from galmorph.sky.images import ImageInput, ImageSource
+from galmorph.sky.images import ImageInput, ImageSource, Located
 from galmorph.sky.remote import (
     MANIFEST,
     Client,
@@ -92,7 +94,7 @@ class Provision:
                 images = open_archive(self.asked, self.table, client=client)
             except NotFetchedError:
                 return ledger.needs(client.size_of)
-            self._read(images, silent)
+            self._read(images, silent, is_dry=True)
         return ledger.needs(Client().size_of)
 
     def fetch(self, folder: Path | None, *, progress: Progress, command: str) -> Manifest:
@@ -162,24 +164,31 @@ class Provision:
             },
         )
 
-    def _read(self, images: ImageSource, progress: Progress) -> None:
+    def _read(self, images: ImageSource, progress: Progress, *, is_dry: bool = False) -> None:
         """Read whatever of the images measuring any row may read."""
         with closing(images):
             where = images.locate(*positions_of(self.table))
             rows, blocks = reading_order(where), block_of(where)
             reader = _Reader(images)
-            for done, row in enumerate(rows.tolist()):
-                self._read_row(row, reader, tuple(blocks[row].tolist()), float(where.x[row]), float(where.y[row]))
+            windows = reader.windows(where, rows)
+            turns = in_turn(rows.tolist(), images, lambda: windows)
+            if is_dry:  # it takes its notes one after the other
+                turns = (
+                    (row, partial(images.fetch, *window)) for row, window in zip(rows.tolist(), windows, strict=True)
+                )
+            for done, (row, wait) in enumerate(turns):
+                block = tuple(blocks[row].tolist())
+                self._read_row(row, reader, block, float(where.x[row]), float(where.y[row]), wait)
                 if done % _PROGRESS_ROWS == 0:
                     progress("fetching", done, len(rows))
             progress("fetching", len(rows), len(rows))
 
-    def _read_row(self, row: int, reader: _Reader, block: _Block, x: float, y: float) -> None:
+    def _read_row(self, row: int, reader: _Reader, block: _Block, x: float, y: float, wait: Callable[[], None]) -> None:
         files = reader.images.files(block[0], x, y)
         for path in files:
             self.rows[path].append(row)
         is_here = reader.images.is_linear and len(files) > 0 and all(_is_here(path) for path in files)
-        if not is_here and (reason := reader.reason(block, x, y)):
+        if not is_here and (reason := reader.reason(block, x, y, wait)):
             self.failed[row] = reason
 
 
@@ -190,16 +199,27 @@ class _Reader:
     images: ImageSource
     _blocks: dict[_Block, str] = field(default_factory=dict)
 
-    def reason(self, block: _Block, x: float, y: float) -> str:
+    def reason(self, block: _Block, x: float, y: float, wait: Callable[[], None]) -> str:
         """Say why the windows that measuring a row may read cannot be read; '' where they can."""
+        try:
+            wait()
+        except (ImageError, OSError) as error:
+            return str(error)
         return self._window(block[0], x, y, LARGEST_HALF_PX) or self._block(block)
 
+    def windows(self, where: Located, rows: npt.NDArray[np.int64]) -> list[Window]:
+        """Return what is fetched ahead of rows."""
+        return block_windows(where, rows) if self._has_blocks else windows_of(where, rows, LARGEST_HALF_PX)
+
+    @property
+    def _has_blocks(self) -> bool:
+        return self.images.is_linear and self.images.n_planes == 1
+
     def _block(self, block: _Block) -> str:
-        if not self.images.is_linear or self.images.n_planes > 1:
+        if not self._has_blocks:
             return ""
         if block not in self._blocks:
-            y, x = (number * BLOCK_PX + BLOCK_PX // 2 for number in block[1:])
-            self._blocks[block] = self._window(block[0], x, y, BLOCK_PX // 2 + MARGIN_PX)
+            self._blocks[block] = self._window(block[0], *block_window(*block[1:]))
         return self._blocks[block]
 
     def _window(self, tile: int, x: float, y: float, half_px: int) -> str:

@@ -23,6 +23,7 @@ from astropy.table import Table
 import galmorph
 from galmorph.errors import ArchiveError, CatalogError, ImageError, OutputError
 from galmorph.progress import Progress
+from galmorph.runs.ahead import NOTHING, in_turn, windows_of
 from galmorph.runs.blocks import reading_order
 from galmorph.sky.catalog import Catalog, Provenance, catalog_from, read_catalog, write_catalog
 from galmorph.sky.cutout import Cutout
@@ -102,9 +103,14 @@ class StampFiles:
         where = images.locate(catalog.ra_deg, catalog.dec_deg)
         reasons, headers = _reasons_of(catalog, where), dict[int, fits.Header]()
         rows = reading_order(where)
+        windows = [
+            NOTHING if self._is_written(names[row], keys[row]) else window
+            for row, window in zip(rows.tolist(), windows_of(where, rows, self.side_px // 2), strict=True)
+        ]
         with alone_in(self.folder):
-            for done, row in enumerate(rows.tolist()):
+            for done, (row, wait) in enumerate(in_turn(rows.tolist(), images, lambda: windows)):
                 try:
+                    wait()
                     cards = {_ASKED: keys[row], "OBJECT": _plain(str(catalog.ids[row]))}
                     headers[row] = self._stamp(names[row], images, where, row, cards)
                 except OutputError:
@@ -129,6 +135,9 @@ class StampFiles:
         except OSError:
             return None
         return header if header.get(_ASKED) == key else None
+
+    def _is_written(self, name: str, key: str) -> bool:
+        return not self.overwrite and self._header(name, key) is not None
 
     def _stamp(self, name: str, images: ImageSource, where: Located, row: int, cards: Mapping[str, str]) -> fits.Header:
         """Return the header of a row's stamp, which is written unless it is there."""

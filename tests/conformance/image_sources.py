@@ -174,6 +174,12 @@ class ImageSourceTests:
         brightness = source.mjysr_per_unit(self.inside[0])
         assert brightness > 0 or math.isnan(brightness)
 
+    def test_what_is_fetched_is_what_is_read(self, source):
+        assert isinstance(source.is_here, bool)
+        before = source.cutout(*self.inside, 5).planes
+        source.fetch(*self.inside, 5)
+        np.testing.assert_array_equal(source.cutout(*self.inside, 5).planes, before)
+
     def test_closing_keeps_what_was_read_and_may_be_repeated(self, source):
         cutout = source.cutout(*self.inside, 5)
         pixels = cutout.planes.copy()

@@ -192,7 +192,7 @@ def test_other_images_than_were_fetched_are_refused(fetched, tmp_path):
 
 def test_rows_that_could_not_be_fetched_have_their_reason_and_are_flagged_there(large, archive, tmp_path):
     table, images = of_pictures(archive, large)
-    archive.faults[skyserver.PATH] = [Fault(), Fault(404, body=b"")]
+    skyserver.fail(archive, 1, Fault(404, body=b""))
     manifest = galmorph.fetch(table, **images, output=tmp_path / "fetched")
     assert list(manifest.failed) == ["1"]
     assert "was refused (404" in manifest.failed["1"]

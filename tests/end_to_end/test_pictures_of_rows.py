@@ -67,7 +67,7 @@ def test_the_survey_s_checkpoint_answers_and_repeats_without_asking(service: Loo
 
 def test_a_row_whose_picture_cannot_be_had_is_flagged_and_the_others_go_on(service: Loopback):
     page = Fault(body=b"<html>sorry</html>")
-    service.faults[skyserver.PATH] = [Fault(), page, page]
+    skyserver.fail(service, 1, page, times=2)
     done = galmorph.measure(rows(), survey=skyserver.survey_of(service), band="RGB")
     assert flagged(done, Flag.FETCH_FAILED) == [False, True, False, False]
     assert np.isfinite(done["gm_rpet"]).tolist() == [True, False, True, True]

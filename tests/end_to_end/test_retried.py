@@ -32,7 +32,7 @@ def failed(table: Table) -> list[bool]:
 @pytest.mark.parametrize("ending", ["fits", "vot", "ecsv", "parquet"])
 def test_only_failed_rows_are_done_again(service, tmp_path, ending):
     images = {"survey": skyserver.survey_of(service), "band": "RGB"}
-    service.faults[skyserver.PATH] = [Fault(), Fault(404)]
+    skyserver.fail(service, 1, Fault(404))
     galmorph.classify(rows(), **images, output=tmp_path / f"first.{ending}")
     first = galmorph.read_catalog(tmp_path / f"first.{ending}").table
     assert failed(first) == [False, True, False, False]
@@ -59,7 +59,7 @@ def test_only_failed_rows_are_done_again(service, tmp_path, ending):
 
 def test_what_is_no_such_result_is_refused(service, tmp_path):
     images = {"survey": skyserver.survey_of(service), "band": "RGB"}
-    service.faults[skyserver.PATH] = [Fault(), Fault(404)]
+    skyserver.fail(service, 1, Fault(404))
     first = galmorph.measure(rows(), **images)
     for arguments, reason in (
         ({"centroid": "isophotal"}, "GMCENTRD = 'windowed'"),

@@ -140,7 +140,7 @@ def test_frames_of_three_bands_make_pictures(archive, tmp_path):
 
 
 def test_what_was_begun_is_continued(of_pictures, archive, tmp_path):
-    archive.faults[skyserver.PATH] = [Fault(), Fault(404, body=b"")]
+    skyserver.fail(archive, 1, Fault(404, body=b""))
     first = galmorph.fetch(pictured(), **of_pictures, stamps=tmp_path)
     assert list(first.failed) == ["1"]
     assert "was refused (404" in index_of(tmp_path)["reason"][1]

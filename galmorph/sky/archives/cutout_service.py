@@ -62,6 +62,7 @@ class CutoutService(JpegSource):
     """
 
     has_wcs = True
+    is_here = False
 
     def __init__(
         self,
@@ -108,6 +109,16 @@ class CutoutService(JpegSource):
         """
         whole = super().cutout(tile, x, y, half_px)
         return replace(whole, scale_arcsec=float(self._planes_on_sky.scale_arcsec[tile]))
+
+    def fetch(self, tile: int, x: float, y: float, half_px: int) -> None:  # noqa: ARG002 - it is the whole picture
+        """Bring a picture into the cache.
+
+        Raises
+        ------
+        ArchiveError
+            If it cannot be had.
+        """
+        self._pictures.fetch(tile)
 
     def files(self, tile: int, x: float, y: float) -> tuple[Path, ...]:  # noqa: ARG002 - the same for all of it
         """Return the file of a picture in the cache."""
@@ -215,11 +226,14 @@ class _DrawnPictures:
         self._has_failed = False
 
     def read(self, name: str) -> bytes:
-        number = self._number[name]
+        return self.fetch(self._number[name]).read_bytes()
+
+    def fetch(self, number: int) -> Path:
+        """Return the file of a picture, from the cache or fetched now."""
         url, side = self._address(number), int(self._planes.side_px[number])
         check, usual_bytes = partial(_check_picture, url, side), int(side**2 * _BYTES_PER_PIXEL)
         try:
-            return fetch(url, self._client, self._cache, check=check, usual_bytes=usual_bytes).read_bytes()
+            return fetch(url, self._client, self._cache, check=check, usual_bytes=usual_bytes)
         except ArchiveError as error:
             self._tell(error)
             raise

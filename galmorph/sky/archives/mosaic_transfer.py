@@ -91,8 +91,6 @@ def _planes(source: ImageSource, where: Located) -> Iterator[tuple[PartialFile, 
 
 def _ranges(plane: FitsPlane, block: LongArray) -> LongArray:
     """Return the bytes, (N, 2), of a block and its margin."""
-    item = np.dtype(plane.storage.dtype).itemsize
     first = np.maximum(block * BLOCK_PX - MARGIN_PX, 0)
     last = np.minimum((block + 1) * BLOCK_PX + MARGIN_PX, plane.shape)
-    starts = plane.storage.offset + (np.arange(first[0], last[0]) * plane.shape[1] + first[1]) * item
-    return np.stack([starts, starts + (last[1] - first[1]) * item], axis=1)
+    return np.array(plane.bytes_of(int(first[0]), int(last[0]), int(first[1]), int(last[1])), np.int64)

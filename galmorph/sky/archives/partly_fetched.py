@@ -103,6 +103,22 @@ class PartlyFetched:
             raise ArchiveError(f"the image of this position could not be fetched: {self._reason}")
         return self._source.cutout(tile, x, y, half_px)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether all that could be fetched is on this machine."""
+        return self._source.is_here
+
+    def fetch(self, tile: int, x: float, y: float, half_px: int) -> None:
+        """Bring what of a window is not on this machine; nothing where its image is missing.
+
+        Raises
+        ------
+        ArchiveError
+            If it cannot be had.
+        """
+        if not self._is_missing(tile):
+            self._source.fetch(tile, x, y, half_px)
+
     def files(self, tile: int, x: float, y: float) -> tuple[Path, ...]:
         """Return the files of the images; () where one is missing."""
         return () if self._is_missing(tile) else self._source.files(tile, x, y)

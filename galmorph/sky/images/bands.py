@@ -127,6 +127,14 @@ class ColourSource:
             tile=tile,
         )
 
+    @property
+    def is_here(self) -> bool:
+        """Whether all files are on this machine."""
+        return all(source.is_here for source in self._sources)
+
+    def fetch(self, tile: int, x: float, y: float, half_px: int) -> None:
+        """Do nothing: what of a band is not here is fetched when it is read."""
+
     def sky(self, tile: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
         """Return right ascension and declination in ICRS degrees of pixel positions; NaN without WCS."""
         return self._middle.sky(tile, x, y)

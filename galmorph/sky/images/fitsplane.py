@@ -27,7 +27,7 @@ from galmorph.sky.images.extension import (
 from galmorph.sky.images.flux_units import CARDS, softening_of
 from galmorph.sky.images.grid import SkyGrid, sky_grid
 from galmorph.sky.images.map_roles import Role
-from galmorph.sky.images.pixels import CompressedPixels, Pixels, PlainPixels, Scaling, quiet_headers
+from galmorph.sky.images.pixels import BYTES_READ_WHOLE, CompressedPixels, Pixels, PlainPixels, Scaling, quiet_headers
 from galmorph.sky.images.plain_file import open_again, plain_file
 from galmorph.sky.images.structure import check_structure
 from galmorph.sky.remote import partial_at
@@ -118,6 +118,32 @@ class FitsPlane:
         with file:
             need = None if partial is None else partial.need_all
             return PlainPixels(file, where.offset, self.shape, where.dtype, where.scaling, self.name, need)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether all of it is on this machine."""
+        return partial_at(self.path) is None
+
+    def fetch(self, windows: Sequence[tuple[int, int, int, int]]) -> None:
+        """Fetch what of windows ``(y0, y1, x0, x1)`` is not on this machine.
+
+        Raises
+        ------
+        ArchiveError
+            If it cannot be had.
+        """
+        file = partial_at(self.path)
+        if file is not None and not self.storage.is_compressed:
+            file.need_all([span for window in windows for span in self.bytes_of(*window)])
+
+    def bytes_of(self, y0: int, y1: int, x0: int, x1: int) -> list[tuple[int, int]]:
+        """Return in which bytes of the file the rows of ``[y0:y1, x0:x1]`` lie; all of a plane that is read whole."""
+        item = np.dtype(self.storage.dtype).itemsize
+        size, offset = self.shape[0] * self.shape[1] * item, self.storage.offset
+        if size <= BYTES_READ_WHOLE:
+            return [(offset, offset + size)]
+        starts = [offset + (y * self.shape[1] + x0) * item for y in range(y0, y1)]
+        return [(start, start + (x1 - x0) * item) for start in starts]
 
     def keep(self, pixels: Pixels) -> None:
         """Keep an open plane for the next call of :meth:`pixels`."""

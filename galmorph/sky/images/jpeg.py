@@ -159,6 +159,7 @@ class JpegSource:
     psf_fwhm_px: float | None = None
     saturation: float | None = math.inf
     has_wcs = False
+    is_here = True
     remarks: tuple[str, ...] = ()
     _repr_html_ = source_html
 
@@ -251,6 +252,9 @@ class JpegSource:
             scale_arcsec=math.nan,
             tile=tile,
         )
+
+    def fetch(self, tile: int, x: float, y: float, half_px: int) -> None:
+        """Do nothing: stamps are on this machine."""
 
     def sky(self, tile: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
         """Return NaN: stamps do not know the sky."""

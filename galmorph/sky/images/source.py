@@ -83,6 +83,8 @@ class ImageSource(Protocol):
         design; None where it is not known.
     has_wcs
         Whether sky positions can be located.
+    is_here
+        Whether all pixels are on this machine; those of archives may not be.
     tile_names
         What each tile is called: file names.
     remarks
@@ -102,6 +104,10 @@ class ImageSource(Protocol):
     tile_names: list[str]
 
     @property
+    def is_here(self) -> bool:
+        """Whether all pixels are on this machine."""
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """What of the files was not taken as it stands."""
 
@@ -116,6 +122,9 @@ class ImageSource(Protocol):
 
     def cutout(self, tile: int, x: float, y: float, half_px: int) -> Cutout:
         """Read the window of 2 half_px + 1 pixels around a position, clipped at the tile's edges."""
+
+    def fetch(self, tile: int, x: float, y: float, half_px: int) -> None:
+        """Bring what of a window is not on this machine, which reading it does else; for any thread."""
 
     def files(self, tile: int, x: float, y: float) -> tuple[Path, ...]:
         """Return the files in which the pixels about a position lie, here or not; () where they have none."""

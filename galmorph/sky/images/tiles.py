@@ -21,7 +21,7 @@ from galmorph.sky.images.flux_units import filter_of, unit_remark, zero_point_of
 from galmorph.sky.images.grid import unit_vectors
 from galmorph.sky.images.image_like import ImageFile
 from galmorph.sky.images.map_roles import Role
-from galmorph.sky.images.no_data import PixelSample, factor_of, no_data_values, sample_of
+from galmorph.sky.images.no_data import PixelSample, factor_of, no_data_values, sample_of, sampled_rows
 from galmorph.sky.images.pixels import Pixels, Scaling
 from galmorph.sky.images.source import DoubleArray, Located, nowhere, source_html
 from galmorph.sky.survey import Band, Survey, surface_brightness_mjysr
@@ -54,11 +54,15 @@ class Tile:
     weight_kind: Role = "weight"
     labels: FitsPlane | None = None
 
+    @property
+    def planes(self) -> tuple[FitsPlane, ...]:
+        """All that there are."""
+        return tuple(plane for plane in (self.image, self.weight, self.labels) if plane is not None)
+
     def discard(self) -> None:
         """Close files that were kept open and not read."""
-        for plane in (self.image, self.weight, self.labels):
-            if plane is not None:
-                plane.discard()
+        for plane in self.planes:
+            plane.discard()
 
 
 @dataclass(frozen=True)
@@ -301,6 +305,27 @@ class TileSource:
             labels=self.read_labels(tile, window),
         )
 
+    @property
+    def is_here(self) -> bool:
+        """Whether all files are on this machine."""
+        return all(plane.is_here for tile in self.tiles for plane in tile.planes)
+
+    def fetch(self, tile: int, x: float, y: float, half_px: int) -> None:
+        """Fetch what of a window is not on this machine.
+
+        Raises
+        ------
+        ArchiveError
+            If it cannot be had.
+        ImageError
+            If it lies wholly outside the tile.
+        """
+        window, image = self.window(tile, x, y, half_px).ranges, self.tiles[tile].image
+        width = image.shape[1]
+        sample = [] if image in self._scalings else [(y0, y1, 0, width) for y0, y1 in sampled_rows(image.shape)]
+        for plane in self.tiles[tile].planes:
+            plane.fetch([window, *sample] if plane is image else [window])
+
     def sky(self, tile: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[DoubleArray, DoubleArray]:
         """Return right ascension and declination in ICRS degrees of pixel positions; NaN without WCS."""
         tiles, xs, ys = (np.ravel(a) for a in np.broadcast_arrays(tile, x, y))
@@ -314,8 +339,7 @@ class TileSource:
 
     def files(self, tile: int, x: float, y: float) -> tuple[Path, ...]:  # noqa: ARG002 - the same for all of the tile
         """Return the files of a tile: its image and its maps."""
-        planes = (self.tiles[tile].image, self.tiles[tile].weight, self.tiles[tile].labels)
-        return tuple(dict.fromkeys(plane.path for plane in planes if plane is not None))
+        return tuple(dict.fromkeys(plane.path for plane in self.tiles[tile].planes))
 
     def mjysr_per_unit(self, tile: int) -> float:
         """Return the surface brightness in MJy/sr of one image unit; NaN where it is not known."""

@@ -74,7 +74,8 @@ class PartialFile:
 
     def __init__(self, path: Path, client: Client, cache: Cache | None = None) -> None:
         self.path, self.client, self.cache = path, client, cache
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of who fetches
+        self._state = threading.RLock()  # of the descriptors, which are closed once all is here
         self._origin = _read_origin(parts_of(path))
         # Held open: whoever removes it from the cache takes nothing away from who reads it.
         self._files = [] if self._origin is None else [_descriptor(path), _descriptor(parts_of(path))]
@@ -113,7 +114,8 @@ class PartialFile:
             there = parts_of(self.path).stat()
         except OSError:
             return self._origin is None
-        return self._origin is not None and os.path.samestat(there, os.fstat(self._files[1]))
+        with self._state:
+            return self._origin is not None and os.path.samestat(there, os.fstat(self._files[1]))
 
     @property
     def pieces(self) -> BoolArray | None:
@@ -172,15 +174,20 @@ class PartialFile:
         return asked
 
     def _need_all(self, ranges: Sequence[tuple[int, int]]) -> None:
-        if self._origin is None:
+        if not self._missing(ranges):  # whoever has what he needs waits for nobody
             return
         with self._lock:
-            first, covering = _covering(ranges, self._count())
-            missing = _runs(covering & ~self._pieces(first, len(covering)), first)
-            if missing:
+            if missing := self._missing(ranges):
                 self._fetch(missing)
                 self._tell_growth(sum(last - first for first, last in missing) * PIECE_BYTES)
                 self._settle()
+
+    def _missing(self, ranges: Sequence[tuple[int, int]]) -> list[Pieces]:
+        with self._state:
+            if self._origin is None:
+                return []
+            first, covering = _covering(ranges, self._count())
+            return _runs(covering & ~self._pieces(first, len(covering)), first)
 
     def fetch_rest(self, progress: Progress = silent) -> Path:
         """Fetch all that is missing, telling how many bytes are here.
@@ -208,7 +215,11 @@ class PartialFile:
 
     def _pieces(self, first: int = 0, count: int | None = None) -> BoolArray:
         """Tell which of some pieces are here, (N,), those that other processes fetched included."""
-        stored = os.pread(self._files[1], self._count() if count is None else count, _HEADER_BYTES + first)
+        with self._state:
+            count = self._count() if count is None else count
+            if self._origin is None:
+                return np.ones(count, np.bool_)
+            stored = os.pread(self._files[1], count, _HEADER_BYTES + first)
         return np.asarray(np.frombuffer(stored, np.uint8) != 0)
 
     def _tell_growth(self, size: int) -> None:
@@ -304,7 +315,9 @@ class PartialFile:
 
     def _settle(self) -> None:
         """Let it be a file like any other once all pieces are here."""
-        if bool(self._pieces().all()):
+        with self._state:
+            if self._origin is None or not self._pieces().all():
+                return
             if self.is_current and os.access(self.path.parent, os.W_OK):
                 parts_of(self.path).unlink(missing_ok=True)
             self._origin = None
