@@ -29,6 +29,7 @@ from galmorph.pages.losses import draw_losses
 from galmorph.progress import Progress, reporting
 from galmorph.runs.run_settings import Settings
 from galmorph.sky.angles import position_degrees
+from galmorph.sky.archives.vizier_table import VizierTable, is_of_vizier
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.crossmatch import MatchSettings
@@ -1331,7 +1332,11 @@ def default_output(catalog: str | Path) -> Path:
     --------
     >>> str(default_output("survey/egs.cat.vot.gz")), str(default_output("egs.txt"))
     ('egs.cat.galmorph.vot', 'egs.galmorph.fits')
+    >>> str(default_output("vizier:II/246/out?Kmag=<9"))
+    'II_246_out.galmorph.fits'
     """
+    if is_of_vizier(catalog):
+        catalog = VizierTable.read(str(catalog)).name.replace("/", "_") + ".fits"
     path = Path(catalog)
     last = ending(path)
     plain = last.removesuffix(".gz")

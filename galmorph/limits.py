@@ -74,6 +74,7 @@ LIMITS = {
         Limit(
             "match_pairs", 1 << 27, "pairs of rows of two catalogues that match"
         ),  # 6 GB with what is looked at of each
+        Limit("vizier_rows", 1_000_000, "rows of a table of VizieR"),
         Limit("network_weights", 1 << 28, "weights of a network"),  # ten times those of the largest convnets
     )
 }

@@ -32,7 +32,7 @@ __all__ = [
     "with_positions",
 ]
 
-CATALOG = "FITS, VOTable, ECSV, CSV or Parquet"
+CATALOG = "FITS, VOTable, ECSV, CSV, Parquet, or vizier:TABLE"
 CHECKPOINT = "name or file; see 'galmorph list checkpoints'"
 PIPELINE = "name or file; see 'galmorph list pipelines'"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from galmorph.errors import PipelineError
+from galmorph.sky.archives.vizier_table import is_of_vizier
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.images import ImageInput, ImageSource, is_open
@@ -158,6 +159,8 @@ def _placed(files: Any, folder: Path) -> Any:
 
 
 def _path(text: str, folder: Path) -> str:
+    if is_of_vizier(text):
+        return text
     band, equals, file = text.partition("=")
     if equals and "/" not in band:
         return f"{band}={folder / file}"

@@ -158,7 +158,7 @@ class Plan:
         self.images.check_archive()
         if self.images.are_named:
             self.images.known_bands()  # says which survey and bands there are
-        catalog = self.catalog.open()
+        catalog = self.catalog.open(offline=self.images.offline or self.images.fetched is not None)
         asked = archive_survey(self.images, catalog)
         asked.known_bands()
         checkpoint, device = self._network(asked) if self.network else (None, "cpu")

@@ -72,6 +72,8 @@ class Catalog:
         ``fits``, ``votable``, ``ecsv``, ``csv``, ``parquet`` or ``memory``.
     stamp
         Size and time of change of the file when it was read, to notice when it is another one on writing.
+    source
+        What it was asked for as, where that was no file: ``vizier:II/246/out``.
     """
 
     table: Table
@@ -85,6 +87,7 @@ class Catalog:
     hdu: int | None = None
     format: str = "memory"
     stamp: tuple[int, int] | None = field(default=None, repr=False, compare=False)
+    source: str = ""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -102,8 +105,8 @@ class Catalog:
 
     @property
     def title(self) -> str:
-        """What to call the catalogue in messages: the name of its file."""
-        return self.path.name if self.path else "in memory"
+        """What to call the catalogue in messages: the name of its file, or what it was asked for as."""
+        return self.source or (self.path.name if self.path else "in memory")
 
     @property
     def origin(self) -> str:
@@ -112,9 +115,9 @@ class Catalog:
             return "in memory"
         try:
             with open(self.path, "rb") as stream:
-                return f"{self.path.name} sha256 {hashlib.file_digest(stream, 'sha256').hexdigest()}"
+                return f"{self.title} sha256 {hashlib.file_digest(stream, 'sha256').hexdigest()}"
         except OSError:  # it is gone by now, which the result survives
-            return self.path.name
+            return self.title
 
     @property
     def ids(self) -> StrArray:

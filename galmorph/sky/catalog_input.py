@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from galmorph.errors import CatalogError
+from galmorph.sky.archives.vizier_table import VizierTable, is_of_vizier
 from galmorph.sky.catalog import Catalog, catalog_from, read_catalog
+from galmorph.sky.remote import Client
 from galmorph.sky.roles import USUAL_NAMES, ColumnNames
 from galmorph.sky.table_like import TableLike
 
@@ -22,7 +24,8 @@ class CatalogInput:
     Parameters
     ----------
     catalog
-        A file (FITS, VOTable, ECSV, CSV, Parquet), what a script holds (see :mod:`galmorph.sky.table_like`), or a
+        A file (FITS, VOTable, ECSV, CSV, Parquet), a table of VizieR (see
+        :mod:`galmorph.sky.archives.vizier_table`), what a script holds (see :mod:`galmorph.sky.table_like`), or a
         catalogue that was read.
     hdu
         Number or name of the table in a FITS file, an HDUList or a VOTable; by default the first one.
@@ -34,15 +37,22 @@ class CatalogInput:
     hdu: int | str | None = None
     columns: ColumnNames = USUAL_NAMES
 
-    def open(self) -> Catalog:
+    def open(self, *, offline: bool = False) -> Catalog:
         """Read the catalogue; one that was read is returned as it is.
+
+        Parameters
+        ----------
+        offline
+            Whether nothing is fetched: a table of VizieR must be in the cache.
 
         Raises
         ------
         CatalogError
             If it cannot be read, has no positions, or is said to have an HDU or columns where that does not apply.
+        ArchiveError
+            If it is a table of VizieR that cannot be had.
         """
-        catalog = self._catalog()
+        catalog = self._catalog(offline=offline)
         for name in (catalog.ra_column, catalog.dec_column, catalog.x_column, catalog.y_column, catalog.file_column):
             if name is not None and np.ndim(catalog.table[name]) > 1:
                 raise CatalogError(
@@ -51,7 +61,10 @@ class CatalogInput:
                 )
         return catalog
 
-    def _catalog(self) -> Catalog:
+    def _catalog(self, *, offline: bool) -> Catalog:
+        if isinstance(self.catalog, str) and is_of_vizier(self.catalog):
+            path = VizierTable.read(self.catalog).fetched(Client(offline=offline))
+            return replace(read_catalog(path, hdu=self.hdu, **asdict(self.columns)), source=self.catalog)
         if isinstance(self.catalog, str | os.PathLike):
             return read_catalog(os.fspath(self.catalog), hdu=self.hdu, **asdict(self.columns))
         if not isinstance(self.catalog, Catalog):
