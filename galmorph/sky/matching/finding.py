@@ -57,11 +57,12 @@ def kept(pairs: Pairs, find: str) -> Pairs:
 
 def best_of_first(pairs: Pairs) -> Pairs:
     """Keep the best pair of each row of the first catalogue; of equally good ones that with the earlier row."""
-    order = np.lexsort((pairs.second, pairs.score, pairs.first))
+    is_kept = _is_alone(pairs.first)
+    rest = np.flatnonzero(~is_kept)  # few as a rule: the others need no sorting
+    order = rest[np.lexsort((pairs.second[rest], pairs.score[rest], pairs.first[rest]))]
     rows = pairs.first[order]
-    is_first = np.ones(len(rows), dtype=bool)
-    is_first[1:] = rows[1:] != rows[:-1]
-    return pairs[order[is_first]]
+    is_kept[order] = np.concatenate([np.ones(min(len(rows), 1), dtype=bool), rows[1:] != rows[:-1]])
+    return pairs[is_kept]
 
 
 def _best_of_second(pairs: Pairs) -> Pairs:

@@ -84,7 +84,8 @@ class Pairs:
     @property
     def mirrored(self) -> Pairs:
         """The same pairs of the catalogues in the other order."""
-        order = np.lexsort((self.first, self.second))
+        order = np.argsort(self.first, kind="stable")
+        order = order[np.argsort(self.second[order], kind="stable")]
         return replace(self, first=self.second, second=self.first)[order]
 
 
@@ -113,7 +114,8 @@ def pairs_within(
     rows1, rows2 = first.finite_rows, second.finite_rows
     if not len(rows1) or not len(rows2):
         return _joined([])
-    near, far = first[rows1], second[rows2]
+    near = first if len(rows1) == len(first) else first[rows1]
+    far = second if len(rows2) == len(second) else second[rows2]
     tree = _tree(unit_vectors(far.ra_deg, far.dec_deg))
     parts, count = [], 0
     for band in _bands(near, tree, reach.radius_arcsec):

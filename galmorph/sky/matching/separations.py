@@ -51,7 +51,7 @@ def unit_vectors(ra_deg: FloatArray, dec_deg: FloatArray) -> FloatArray:
     """Return the directions of positions, (N, 3)."""
     ra, dec = np.radians(ra_deg), np.radians(dec_deg)
     vectors = np.empty((len(ra), 3))
-    across = _across(dec_deg, dec)
+    across = _across(dec)
     vectors[:, 0], vectors[:, 1], vectors[:, 2] = across * np.cos(ra), across * np.sin(ra), np.sin(dec)
     return vectors
 
@@ -73,7 +73,7 @@ def separations_arcsec(first: SkyPositions, second: SkyPositions) -> FloatArray:
     dec1, dec2 = np.radians(first.dec_deg), np.radians(second.dec_deg)
     along = np.sin(np.radians(second.dec_deg - first.dec_deg) / 2.0)
     across = np.sin(np.radians(second.ra_deg - first.ra_deg) / 2.0)
-    weight = _across(first.dec_deg, dec1) * _across(second.dec_deg, dec2)
+    weight = _across(dec1) * _across(dec2)
     haversine = np.minimum(along * along + weight * (across * across), 1.0)
     return np.asarray(2.0 * ARCSEC * np.arcsin(np.sqrt(haversine)))
 
@@ -86,6 +86,8 @@ def chord_of(angle_arcsec: float) -> float:
     return float(2.0 * np.sin(angle_arcsec / ARCSEC / 2.0) * (1.0 + 1e-12) + 2e-15)
 
 
-def _across(dec_deg: FloatArray, dec: FloatArray) -> FloatArray:
+def _across(dec: FloatArray) -> FloatArray:
     """Return the cosine of declinations, nought at the poles, where all right ascensions are one position."""
-    return np.where(np.abs(dec_deg) == 90.0, 0.0, np.cos(dec))
+    cosine = np.cos(dec)
+    cosine[np.abs(cosine) < 1e-16] = 0.0
+    return cosine
