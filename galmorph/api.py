@@ -77,7 +77,7 @@ __all__ = [
     "tune",
 ]
 
-Inputs = Mapping[str, str | Sequence[str]]
+Inputs = Mapping[str, bool | str | Sequence[str]]
 
 
 def classify(
@@ -139,8 +139,8 @@ def classify(
         Names as in ``galmorph list surveys``; three bands (``gri``) or ``RGB`` make colour stamps. Without images the
         survey may be left out: the one that has mosaics where the rows are is taken.
     field, offline
-        Without images: the only field of the survey that is looked at; and whether nothing is fetched, so that what is
-        in the cache must do.
+        Without images: the only field of the survey that is looked at, or several with commas between; and whether
+        nothing is fetched, so that what is in the cache must do.
     archive
         Without images, how mosaics are read: ``'whole'`` downloads them, ``'parts'`` fetches the parts in which rows
         lie, ``'cutouts'`` asks a server that cuts them; ``'auto'`` does what takes less time of the first two.
@@ -414,7 +414,7 @@ def train(
     labels
         Table of votes, fractions or classes, with positions or files: whatever :func:`classify` takes as a catalogue.
     images, weight, rms, variance, segmentation, image_hdu, hdu, ra, dec, x, y, id, file
-        As for :func:`classify`.
+        As for :func:`classify`; columns that are not named are those of the pipeline's ``[inputs]``, if it names some.
     pipeline
         Name, file, or what :func:`load_pipeline` returned.
     output
@@ -448,9 +448,10 @@ def train(
 
     overrides = _overrides(epochs=epochs, seed=seed) | ({"scheme": scheme} if scheme else {})
     chosen = _training(pipeline, overrides)
+    columns = chosen.inputs.columns(ColumnNames(ra, dec, x, y, id, file))
     with reporting(progress) as report_to, _limited(threads):
         return training.train(
-            CatalogInput(labels, hdu, ColumnNames(ra, dec, x, y, id, file)),
+            CatalogInput(labels, hdu, columns),
             ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu),
             chosen,
             Path(output),
@@ -487,7 +488,8 @@ def run(
     inputs
         Instead of the pipelines' ``[inputs]``: ``{"labels": "votes.csv", "images": "stamps.zip"}``, ``weight``,
         ``rms``, ``variance``, ``segmentation``, ``hdu``, ``image_hdu``, ``ra``, ``dec``, ``x``, ``y``, ``id``,
-        ``file``; to classify ``catalog`` instead of ``labels``, ``survey`` and ``band``.
+        ``file``; to classify ``catalog`` instead of ``labels``, ``survey`` and ``band``, and where there are no images
+        ``field``, ``archive``, ``offline`` and ``fetched``.
     split
         Which labels are scored: ``'test'`` or ``'validation'``.
     epochs, seed, resume

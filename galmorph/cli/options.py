@@ -79,7 +79,9 @@ def add_images(command: Parser, *, required: bool = True) -> None:
 def add_archive(command: Parser) -> None:
     """Add where the pixels come from if there are no files."""
     group = command.add_argument_group("images of an archive, where there is no --image")
-    group.add_argument("--field", metavar="F", help="only this field of the survey; see 'galmorph show SURVEY'")
+    group.add_argument(
+        "--field", metavar="F", help="only this field of the survey, or F,F,...; see 'galmorph show SURVEY'"
+    )
     group.add_argument("--offline", action="store_true", help="fetch nothing: what is in the cache must do")
     add_way(group)
     group.add_argument("--fetched", metavar="DIR", help="read a folder of 'galmorph fetch -o DIR', and nothing else")
@@ -214,18 +216,23 @@ def add_training(command: Parser, output: str) -> None:
     add_device(command, "learn")
 
 
-def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
+def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, bool | str | list[str]]:
     """Make a table of pairs; a key that comes several times has the list of its values.
 
     Examples
     --------
-    >>> joined([("labels", "a.csv"), ("images", "g=g.fits"), ("images", "r=r.fits")])
-    {'labels': 'a.csv', 'images': ['g=g.fits', 'r=r.fits']}
+    >>> joined([("labels", "a.csv"), ("images", "g=g.fits"), ("images", "r=r.fits"), ("offline", "true")])
+    {'labels': 'a.csv', 'images': ['g=g.fits', 'r=r.fits'], 'offline': True}
     """
     values: dict[str, list[str]] = {}
     for key, value in pairs:
         values.setdefault(key, []).append(value)
-    return {key: several if len(several) > 1 else several[0] for key, several in values.items()}
+    return {
+        key: several if len(several) > 1 else _BOOLEANS.get(several[0], several[0]) for key, several in values.items()
+    }
+
+
+_BOOLEANS = {"true": True, "false": False}
 
 
 def table_hdu(text: str) -> int | str:

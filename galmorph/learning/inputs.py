@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,18 @@ from galmorph.sky.archives.vizier_table import is_of_vizier
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.images import ImageInput, ImageSource, is_open
+from galmorph.sky.survey import Way
 from galmorph.toml import expecting
 
 __all__ = ["CatalogInputs", "LabelInputs", "beside", "opened"]
 
 _LISTS = ("images", "weight", "rms", "variance", "segmentation")
-_FILES = ("labels", "catalog", *_LISTS)
+_FILES = ("labels", "catalog", "fetched", *_LISTS)
 _LIST = expecting("a file or a list of files, or BAND=FILE for images of colour")
 _FILE = expecting("a file")
+_FOLDER = expecting("a folder that galmorph fetch wrote")
+_FOUND = ColumnNames()
+_FIELDS = expecting("a field of the survey or a list of some")
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,15 @@ class _Inputs:
         Number or name of the table and of the HDU in the images.
     ra, dec, x, y, id, file
         Columns of the table; by default they are found by their names.
+    field, archive, offline, fetched
+        Where there are no images: as of :class:`galmorph.sky.images.ImageInput`, for those that the survey publishes.
     """
 
-    images: tuple[str, ...] = field(default=(), metadata=_LIST)
-    weight: tuple[str, ...] = field(default=(), metadata=_LIST)
-    rms: tuple[str, ...] = field(default=(), metadata=_LIST)
-    variance: tuple[str, ...] = field(default=(), metadata=_LIST)
-    segmentation: tuple[str, ...] = field(default=(), metadata=_LIST)
+    images: tuple[str, ...] = dataclasses.field(default=(), metadata=_LIST)
+    weight: tuple[str, ...] = dataclasses.field(default=(), metadata=_LIST)
+    rms: tuple[str, ...] = dataclasses.field(default=(), metadata=_LIST)
+    variance: tuple[str, ...] = dataclasses.field(default=(), metadata=_LIST)
+    segmentation: tuple[str, ...] = dataclasses.field(default=(), metadata=_LIST)
     hdu: int | str | None = None
     image_hdu: int | str | None = None
     ra: str | None = None
@@ -50,18 +57,41 @@ class _Inputs:
     y: str | None = None
     id: str | None = None
     file: str | None = None
+    field: tuple[str, ...] = dataclasses.field(default=(), metadata=_FIELDS)
+    archive: Way = "auto"
+    offline: bool = False
+    fetched: str | None = dataclasses.field(default=None, metadata=_FOLDER)
 
     def _named(self, what: str, table: str, survey: str | None, band: str | None) -> tuple[CatalogInput, ImageInput]:
-        """Return the table of this key and the images; refuse where one is not named."""
-        if missing := next((name for name in (table, "images") if not getattr(self, name)), None):
+        """Return the table of this key and the images, or how they are fetched; refuse where one is not named."""
+        needed = (table,) if self._are_published else (table, "images")
+        if missing := next((name for name in needed if not getattr(self, name)), None):
             raise PipelineError(
                 f"{what}: nothing says where to find the {missing}: expected --input {missing}=FILE, or '{missing}' "
                 "in a section [inputs] of the pipeline; name them so"
             )
-        columns = ColumnNames(**{f.name: getattr(self, f.name) for f in fields(ColumnNames)})
         files: dict[str, Any] = {name: list(getattr(self, name)) for name in _LISTS}
-        images = ImageInput(**files, survey=survey, band=band, hdu=_hdu(self.image_hdu))
-        return CatalogInput(getattr(self, table), _hdu(self.hdu), columns), images
+        images = ImageInput(
+            **files,
+            survey=survey,
+            band=band,
+            hdu=_hdu(self.image_hdu),
+            field=",".join(self.field) or None,
+            offline=self.offline,
+            archive=self.archive,
+            fetched=self.fetched,
+        )
+        return CatalogInput(getattr(self, table), _hdu(self.hdu), self.columns()), images
+
+    def columns(self, above: ColumnNames = _FOUND) -> ColumnNames:
+        """Return the columns of the table, where `above` names none itself."""
+        names = [f.name for f in fields(ColumnNames)]
+        return ColumnNames(**{name: getattr(above, name) or getattr(self, name) for name in names})
+
+    @property
+    def _are_published(self) -> bool:
+        """Whether images that nobody named are those of an archive."""
+        return bool(self.field) or self.fetched is not None
 
 
 @dataclass(frozen=True)
@@ -74,7 +104,7 @@ class LabelInputs(_Inputs):
         Table of votes, fractions or classes.
     """
 
-    labels: str = field(default="", metadata=_FILE)
+    labels: str = dataclasses.field(default="", metadata=_FILE)
 
     def named(self, what: str, survey: str, band: str) -> tuple[CatalogInput, ImageInput]:
         """Return the labels and images that are named; `what` names them, for a message.
@@ -99,12 +129,18 @@ class CatalogInputs(_Inputs):
         Of the images.
     """
 
-    catalog: str = field(default="", metadata=_FILE)
+    catalog: str = dataclasses.field(default="", metadata=_FILE)
     survey: str | None = None
     band: str | None = None
 
+    @property
+    def _are_published(self) -> bool:
+        return super()._are_published or self.band is not None
+
     def named(self, what: str) -> tuple[CatalogInput, ImageInput]:
         """Return the catalogue and images that are named; `what` names them, for a message.
+
+        Where no images are named, but a band, or a folder of what was fetched, they are those of an archive.
 
         Raises
         ------

@@ -15,7 +15,7 @@ from galmorph.learning.inputs import LabelInputs, beside, opened
 from galmorph.learning.pipeline import load_pipeline, load_training
 from galmorph.learning.scoring import calibrate_checkpoint, evaluate_checkpoint
 from galmorph.learning.training import train
-from galmorph.sky.catalog_input import CatalogInput
+from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.images import ImageInput
 from galmorph.toml import build
 
@@ -106,3 +106,19 @@ def test_what_trains_scores_and_calibrates_takes_files_as_well_as_what_is_open(t
     assert other.sha256 == one.sha256
     assert evaluate_checkpoint(other, *files) == scores
     assert calibrate_checkpoint(other, *files)[0].sets == fitted.sets
+
+
+def test_a_pipeline_names_the_columns_of_its_labels():
+    """What `galmorph run` takes from a pipeline, `galmorph train` takes too, unless it is told otherwise."""
+    inputs = build(LabelInputs, {"file": "name", "ra": "alpha"}, "p")
+    assert inputs.columns() == ColumnNames(file="name", ra="alpha")
+    assert inputs.columns(ColumnNames(file="other", id="objid")) == ColumnNames(file="other", ra="alpha", id="objid")
+
+
+@pytest.mark.parametrize(
+    ("given", "field"), [({"field": "uds"}, "uds"), ({"field": ["uds", "egs"]}, "uds,egs"), ({"fetched": "d"}, None)]
+)
+def test_images_of_an_archive_need_no_name(given, field):
+    section = build(LabelInputs, {"labels": "a.csv", "offline": True, **given}, "p")
+    _, images = section.named("p", "candels", "H")
+    assert (images.are_named, images.field, images.offline) == (False, field, True)

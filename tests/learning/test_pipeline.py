@@ -9,6 +9,8 @@ from galmorph.learning.pipeline import ClassifyPipeline, load_pipeline, load_tra
 from galmorph.learning.sections import NetworkChoice
 from galmorph.learning.split import HashSplit
 from galmorph.nets.architecture.network import NetworkConfig, outline
+from galmorph.nets.checkpoint.file import load_checkpoint
+from galmorph.sky.images.opening import band_names
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import load_survey
 
@@ -42,6 +44,12 @@ def pipeline(tmp_path):
 def test_every_shipped_pipeline_is_sound(name):
     made = load_pipeline(name)
     assert made.name == name
+    if isinstance(made, ClassifyPipeline):
+        survey = load_survey(made.inputs.survey)
+        assert band_names(survey, made.inputs.band)
+        assert all(survey.field(field) for field in made.inputs.field)
+        assert load_scheme(load_checkpoint(made.classify.checkpoint).scheme.name)
+        return
     assert made.recipe.planes == (3 if made.images.band == "RGB" else 1)
     rows, weights = outline(NetworkConfig.from_dict(made.network.to_dict()), made.recipe, load_scheme(made.scheme))
     assert weights > (1_000 if rows[0][0] == "measured" else 10_000)  # twelve numbers, or thousands of pixels

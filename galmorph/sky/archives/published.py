@@ -37,7 +37,7 @@ def open_published(
     catalog
         Rows with sky positions.
     field
-        The only field whose mosaics are looked at.
+        The only field whose mosaics are looked at, or several with commas between.
     way
         How mosaics are read.
     client, cache

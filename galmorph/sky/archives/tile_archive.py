@@ -92,14 +92,14 @@ def fields_of(
     Parameters
     ----------
     name
-        Of the only one to look at; None for all.
+        Of the only one to look at, or of several with commas between; None for all.
 
     Raises
     ------
     SurveyError
         If the survey publishes no such mosaics, or none of them is anywhere near.
     """
-    named = survey.fields if name is None else (survey.field(name),)
+    named = survey.fields if name is None else tuple(survey.field(each.strip()) for each in name.split(","))
     fields = [each for each in _with_mosaic(named, band) if name is not None or not each.only_by_name]
     if not fields:
         what = f"survey '{survey.name}'" if name is None else f"field '{name}' of survey '{survey.name}'"
@@ -135,7 +135,7 @@ def open_mosaics(
     ra_deg, dec_deg
         Positions, (N,), ICRS degrees.
     field
-        The only field to look at.
+        The only field to look at, or several with commas between.
     way
         Whether they are downloaded as a whole, or read in parts.
     client, cache

@@ -37,7 +37,7 @@ class ImageInput:
     hdu
         Number or name of the HDU in every image.
     field
-        Where there are no images: the only field of the survey whose mosaics are fetched.
+        Where there are no images: the only field of the survey whose mosaics are fetched, or some with commas between.
     offline
         Whether nothing is fetched, and what of the mosaics is in the cache must do.
     archive
