@@ -1086,8 +1086,8 @@ def match(
     catalog
         A file, or what a script holds, as for :func:`classify`.
     others
-        The catalogue that it is joined with, or a list of several. Without one, rows of `catalog` that are near one
-        another become groups.
+        The catalogue that it is joined with, or a list of several; ``'vizier:II/246'`` or ``'simbad'`` asks the
+        cross-match service of the CDS. Without one, rows of `catalog` that are near one another become groups.
     radius
         Largest angle between the rows of a pair: ``'1arcsec'``, a quantity, or a number of arcsec; at most a degree.
     find
@@ -1129,6 +1129,8 @@ def match(
     ------
     CatalogError
         If a catalogue cannot be read, lacks positions or a column, or what is asked for makes no sense.
+    ArchiveError
+        If a remote catalogue cannot be had.
     OutputError
         If the result cannot be written.
 
@@ -1142,7 +1144,7 @@ def match(
     """
     settings = MatchSettings(match_reach(radius, sigmas, error), find, join, probability, tuple(suffixes))
     check_outputs([output], catalog, others, overwrite=overwrite)
-    sides = open_sides(catalog, others, SideNames(ra, dec, hdu, error, motion, epoch))
+    sides = open_sides(catalog, others, SideNames(ra, dec, hdu, error, motion, epoch), settings)
     return matched(sides, settings, output, overwrite=overwrite, command=command)
 
 

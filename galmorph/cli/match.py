@@ -17,6 +17,7 @@ _EXAMPLES = """examples:
   galmorph match mine.fits theirs.vot --radius 1arcsec --find best1 --join all1 -o mine_and_theirs.parquet
   galmorph match mine.fits gaia.fits --radius 3arcsec --motion - pmra,pmdec --epoch 2000 2016 -o stars.fits
   galmorph match x.fits optical.fits --radius 8arcsec --error ERR_MAJ,ERR_MIN,ERR_PA 0.1arcsec --find all -o x_all.fits
+  galmorph match mine.fits vizier:II/246 --radius 2arcsec --find best1 --join all1 -o mine_and_2mass.fits
   galmorph match mine.fits --radius 2arcsec -o groups.fits
 """
 _ONE_EACH = "one for all catalogues or one for each, - for none"
@@ -27,7 +28,10 @@ def add_options(command: Parser) -> None:
     command.epilog, command.formatter_class = _EXAMPLES, RawDescriptionHelpFormatter
     command.add_argument("catalog", metavar="A", help=shared.CATALOG)
     command.add_argument(
-        "others", nargs="*", metavar="B", help="what it is joined with; several are joined to A, none makes groups in A"
+        "others",
+        nargs="*",
+        metavar="B",
+        help="what it is joined with, also vizier:II/246 or simbad; several are joined to A, none makes groups in A",
     )
     command.add_argument("--radius", required=True, metavar="R", help="largest separation: 1arcsec, 0.5arcmin")
     command.add_argument(

@@ -15,11 +15,14 @@ from astropy.table import Table
 
 import galmorph
 from galmorph.errors import CatalogError
+from galmorph.sky.archives.vizier_table import is_of_vizier
+from galmorph.sky.archives.xmatch import TABLE, is_remote, rows_near
 from galmorph.sky.catalog import Catalog, Column, Provenance, append, write_catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.crossmatch import MatchSettings, groups_within, match_all, match_two
 from galmorph.sky.formats.column import noted
 from galmorph.sky.matching.pairs import Reach
+from galmorph.sky.matching.separations import SkyPositions
 from galmorph.sky.matching.side import ABSENT, Side, angle_arcsec
 
 __all__ = ["Each", "EachHdu", "SideNames", "match_reach", "matched", "open_sides"]
@@ -28,6 +31,7 @@ Each = str | Sequence[str | None] | None
 """One for all catalogues, or one for each."""
 EachHdu = int | str | Sequence[int | str | None] | None
 
+_JOINS_OF_NEAR = ("1and2", "all1", "1not2")
 _SIGMAS = 3.0
 """Of positions with errors in both directions, 99 % of the real pairs are nearer."""
 
@@ -54,8 +58,8 @@ class SideNames:
         return {role: _one_of(role, asked, number, count) for role, asked in asdict(self).items()}
 
 
-def open_sides(catalog: Any, others: Any, names: SideNames) -> list[Side]:
-    """Read all catalogues of a match.
+def open_sides(catalog: Any, others: Any, names: SideNames, settings: MatchSettings) -> list[Side]:
+    """Read all catalogues of a match; of remote ones, what is near the rows of the first.
 
     Parameters
     ----------
@@ -63,14 +67,20 @@ def open_sides(catalog: Any, others: Any, names: SideNames) -> list[Side]:
         The first, and another or a list of others.
     names
         What is said of each.
+    settings
+        How they will be matched.
 
     Raises
     ------
     CatalogError
         If one cannot be read or lacks positions or a named column.
+    ArchiveError
+        If a remote one cannot be had.
     """
     catalogs = [catalog, *(others if isinstance(others, list | tuple) else [others])]
-    return [_opened(each, names.of(number, len(catalogs))) for number, each in enumerate(catalogs)]
+    each = [names.of(number, len(catalogs)) for number in range(len(catalogs))]
+    first = _opened(catalog, each[0])
+    return [first, *(_beside(first, c, n, settings) for c, n in zip(catalogs[1:], each[1:], strict=True))]
 
 
 def match_reach(radius: float | str | u.Quantity, sigmas: float | None, error: Each) -> Reach:
@@ -145,7 +155,30 @@ def _described(side: Side) -> str:
     catalog = side.catalog
     roles = {"ra": catalog.ra_column, "dec": catalog.dec_column}
     roles |= {"error": side.error, "motion": side.motion, "epoch": side.epoch}
-    return ", ".join([catalog.origin, *(f"{role} {name}" for role, name in roles.items() if name is not None)])
+    origin = catalog.table.meta.get(TABLE, catalog.origin)
+    return ", ".join([origin, *(f"{role} {name}" for role, name in roles.items() if name is not None)])
+
+
+def _beside(first: Side, catalog: Any, names: dict[str, Any], settings: MatchSettings) -> Side:
+    """Open a catalogue, or ask for the rows of a remote one that are near those of the first."""
+    if not is_remote(catalog):
+        return _opened(catalog, names)
+    if reason := _why_whole(first, names, settings):
+        if not is_of_vizier(catalog):
+            raise CatalogError(f"'{catalog}' cannot be had as a whole, which {reason} needs; leave that out")
+        return _opened(catalog, names)
+    positions = SkyPositions(first.catalog.ra_deg, first.catalog.dec_deg)
+    return _opened(rows_near(catalog, positions, settings.reach.radius_arcsec), names)
+
+
+def _why_whole(first: Side, names: dict[str, Any], settings: MatchSettings) -> str:
+    """Say what needs more of a remote catalogue than its rows near ours, if anything."""
+    reasons = {
+        f"--join {settings.join}": settings.join not in _JOINS_OF_NEAR,
+        "--probability": settings.probability,
+        "--motion": first.moves or names["motion"] is not None,
+    }
+    return next((name for name, is_so in reasons.items() if is_so), "")
 
 
 def _opened(catalog: Any, names: dict[str, Any]) -> Side:
