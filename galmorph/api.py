@@ -38,6 +38,7 @@ from galmorph.sky.formats.registry import FORMATS, ending
 from galmorph.sky.images import ImageInput, Images, ImageSource
 from galmorph.sky.matched import Each, EachHdu, SideNames, match_reach, matched, open_sides
 from galmorph.sky.outputs import check_outputs
+from galmorph.sky.overlays import Overlays, PlacedRows, send_table, write_links, write_moc, write_regions
 from galmorph.sky.remote import CacheEntry, Manifest, default_cache
 from galmorph.sky.scheme import load_scheme
 from galmorph.sky.survey import Survey, Way, load_survey
@@ -68,6 +69,7 @@ __all__ = [
     "measure",
     "names",
     "open_images",
+    "overlay",
     "positions",
     "read_catalog",
     "run",
@@ -1027,6 +1029,72 @@ def open_images(
     >>> images.close()
     """
     return ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu).open()
+
+
+def overlay(
+    result: Any,
+    *,
+    regions: str | Path | None = None,
+    moc: str | Path | None = None,
+    links: str | Path | None = None,
+    samp: bool = False,
+    survey: str | Survey | None = None,
+    overwrite: bool = False,
+    prefix: str = "gm_",
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+) -> Overlays:
+    """Show a result in other programs of the sky.
+
+    Parameters
+    ----------
+    result
+        A result of :func:`classify` or :func:`measure`: a file, or a table.
+    regions
+        Region file of SAOImage DS9: an ellipse of each row at its Petrosian radius (a circle without a shape), with its
+        class; dashed where there are flags.
+    moc
+        Coverage map (IVOA MOC 2.0) of the cells of 26 arcsec in which rows were classified.
+    links
+        The result once more, with a column ``gm_link`` of addresses of pictures (UCD ``meta.ref.url``).
+    samp
+        Send the result, or the file of `links`, to the programs that read tables at the SAMP hub: TOPCAT, Aladin.
+    survey
+        Whose pictures are linked; by default the one that the result names.
+    overwrite
+        Whether existing files may be replaced.
+    prefix, hdu, ra, dec
+        As of :func:`classify`.
+
+    Returns
+    -------
+    Overlays
+        The files, each with what it holds, and the names of the programs that were sent the table.
+
+    Raises
+    ------
+    CatalogError
+        If that is no result.
+    OutputError
+        If a file cannot be written, or nobody takes the table.
+    SurveyError
+        If nobody draws pictures of the survey.
+    """
+    if not (samp or any((regions, moc, links))):
+        raise OutputError("nothing was asked for: expected regions, moc, links or samp; name one")
+    check_outputs([regions, moc, links], result, overwrite=overwrite)
+    catalog = CatalogInput(result, hdu, ColumnNames(ra, dec)).open()
+    rows, files = PlacedRows.of(catalog, prefix), dict[Path, str]()
+    if links is not None:
+        count = write_links(catalog, rows, survey, Path(links), prefix=prefix, overwrite=overwrite)
+        files[Path(links)] = f"{count} links"
+    if regions is not None:
+        files[Path(regions)] = f"{write_regions(rows, Path(regions), overwrite=overwrite)} regions"
+    if moc is not None:
+        files[Path(moc)] = f"{write_moc(rows, Path(moc), overwrite=overwrite):.3g} square degrees"
+    sent = links if links is not None else catalog.path
+    return Overlays(files, send_table(Path(sent or "a table in memory")) if samp else [])
 
 
 def positions(texts: str | Sequence[str]) -> Table:

@@ -17,7 +17,7 @@ from galmorph.shipped import shipped
 from galmorph.sky.colour import compose
 from galmorph.sky.survey import Survey, load_survey
 
-__all__ = ["GALAXIES", "PATH", "SDSS", "SURVEY_FILE", "Galaxy", "asked_for", "draw", "fail", "survey_of"]
+__all__ = ["GALAXIES", "PATH", "SDSS", "SURVEY_FILE", "Galaxy", "asked_for", "draw", "draw_hips", "fail", "survey_of"]
 
 SURVEY_FILE = shipped("catalogs") / "surveys" / "sdss.toml"
 SDSS = load_survey("sdss")
@@ -71,10 +71,22 @@ def fail(loopback: Loopback, number: int, fault: Fault, times: int = 1) -> None:
 def draw(request: Request) -> bytes:
     """Draw what is on the sky."""
     asked = asked_for(request)
-    side, scale = int(asked["width"]), asked["scale"]
+    return _drawn(asked["ra"], asked["dec"], asked["scale"], int(asked["width"]))
+
+
+def draw_hips(request: Request) -> bytes:
+    """Draw what is on the sky, as hips2fits does."""
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(request.path).query).items()}
+    assert (asked["projection"], asked["coordsys"], asked["format"]) == ("TAN", "icrs", "jpg")
+    assert asked["hips"]
+    side = int(asked["width"])
+    return _drawn(float(asked["ra"]), float(asked["dec"]), float(asked["fov"]) * 3600 / side, side)
+
+
+def _drawn(ra: float, dec: float, scale: float, side: int) -> bytes:
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval = [asked["ra"], asked["dec"]]
+    wcs.wcs.crval = [ra, dec]
     wcs.wcs.crpix = [(side + 1) / 2, (side + 1) / 2]
     wcs.wcs.cdelt = [-scale / 3600, -scale / 3600]  # the first row is the northern one
     flux = np.random.default_rng(1).normal(0, NOISE, (3, side, side))

@@ -40,6 +40,7 @@ COMMANDS = {
     "simulate": "render a field with known truth",
     "match": "join catalogues by position",
     "fetch": "bring what a run will need of archives, for machines without a network",
+    "overlay": "show a result in DS9, Aladin or TOPCAT: regions, coverage, links, SAMP",
     "cache": "what was fetched from archives: list it, clear it, or say where it is",
     "list": "list what ships: surveys, schemes, networks, checkpoints, pipelines",
     "show": "show a survey, scheme, network, checkpoint or pipeline",

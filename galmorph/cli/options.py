@@ -92,8 +92,8 @@ def add_way(command: Parser | _ArgumentGroup) -> None:
     """Add how mosaics are read."""
     command.add_argument(
         "--archive",
-        choices=("auto", "whole", "parts", "cutouts"),
-        help="how mosaics are read (default: whole or in parts, as takes less time)",
+        choices=("auto", "whole", "parts", "cutouts", "pictures"),
+        help="how mosaics are read (default: whole or in parts, as takes less time); pictures are for display alone",
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.errors import CheckpointError, GalmorphError
+from galmorph.errors import CheckpointError, GalmorphError, ImageError
 from galmorph.runs.archive_images import archive_survey, open_archive
 from galmorph.runs.columns import SHAPES, new_columns
 from galmorph.runs.default_checkpoint import default_checkpoint
@@ -162,6 +162,11 @@ class Plan:
         asked = archive_survey(self.images, catalog)
         asked.known_bands()
         checkpoint, device = self._network(asked) if self.network else (None, "cpu")
+        if not asked.are_named and asked.archive == "pictures":
+            raise ImageError(
+                "pictures of a HiPS were asked for, which are resampled and stretched for display: expected images to "
+                "measure on; leave --archive pictures to 'galmorph fetch --stamps'"
+            )
         images = asked.open() if asked.are_named else open_archive(asked, catalog)
         half_width = (checkpoint.recipe if checkpoint is not None else _MEASURED).half_width_rpet
         how = self.settings

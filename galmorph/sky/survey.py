@@ -20,6 +20,7 @@ from galmorph.toml import apart, build, read_file
 
 __all__ = [
     "COLOUR",
+    "POSITION_DECIMALS",
     "Band",
     "ColourParams",
     "CutoutArchive",
@@ -35,13 +36,16 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Way = Literal["auto", "whole", "parts", "cutouts"]
-"""How mosaics are read: downloaded as they are, in parts, through a server that cuts them, or as takes less time."""
+Way = Literal["auto", "whole", "parts", "cutouts", "pictures"]
+"""How mosaics are read: downloaded as they are, in parts, through a server that cuts them, or as takes less time; or
+pictures in their place, which are not for measuring."""
 ARCSEC2_SR = (math.pi / 180 / 3600) ** 2
 """Solid angle of a square arcsecond in steradians."""
 _LEAST = 1e-6
 _MOST = {"scale_arcsec": 3600.0, "psf_fwhm_arcsec": 36000.0, "zero_point_ab": 100.0}
 _MOST_SIDE_PX = 4096
+POSITION_DECIMALS = 6
+"""Of positions in degrees that servers are asked about: a hundredth of a pixel of the finest pictures."""
 COLOUR = "RGB"
 """How the bands of colour pictures are asked for together."""
 
@@ -199,7 +203,8 @@ class JpegStretch:
 class PictureService:
     """A server that draws the survey's colour pictures about any position, as JPEG, north up and east left.
 
-    It is asked for ``url?ra=...&dec=...&scale=...&width=...&height=...``: degrees, arcsec per pixel, and pixels.
+    It is asked for ``url?ra=...&dec=...&scale=...&width=...&height=...``: degrees, arcsec per pixel, and pixels;
+    hips2fits for ``url?hips=...&ra=...&dec=...&fov=...&width=...&height=...``.
 
     Parameters
     ----------
@@ -215,12 +220,16 @@ class PictureService:
         Pixel scale in units of such a radius, and width and height of the pictures of rows that have one.
     scale_range
         Pixel scales in arcsec that it draws.
+    hips
+        Name of the HiPS that hips2fits draws from; '' for a service of the other kind. Such pictures are resampled and
+        stretched for display.
     """
 
     url: str
     scale_arcsec: float
     side_px: int
     reference: str
+    hips: str = ""
     radius_columns: tuple[str, ...] = ()
     scale_per_radius: float = 0.0
     radius_side_px: int = 0
@@ -236,6 +245,21 @@ class PictureService:
             raise SurveyError(f"side_px = {self.side_px}, expected 1 to {_MOST_SIDE_PX}; correct it")
         if self.radius_columns and not 0 < self.scale_per_radius < 1:
             raise SurveyError(f"scale_per_radius = {self.scale_per_radius!r}, expected a fraction; correct it")
+
+    def address(self, ra_deg: float, dec_deg: float, scale_arcsec: float, side_px: int) -> str:
+        """Return the address of the picture about a position."""
+        place = {"ra": f"{ra_deg:.{POSITION_DECIMALS}f}", "dec": f"{dec_deg:.{POSITION_DECIMALS}f}"}
+        size = {"width": side_px, "height": side_px}
+        if not self.hips:
+            scale = f"{scale_arcsec:.{POSITION_DECIMALS}f}"
+            return f"{self.url}?{urlencode({**place, 'scale': scale, **size})}"
+        drawn = {
+            "fov": f"{side_px * scale_arcsec / 3600:.9f}",
+            "projection": "TAN",
+            "coordsys": "icrs",
+            "format": "jpg",
+        }
+        return f"{self.url}?{urlencode({'hips': self.hips, **place, **size, **drawn})}"
 
 
 @dataclass(frozen=True)
@@ -369,6 +393,8 @@ class Survey:
         Where its frames are; None where it has none that are found by run and field.
     cutouts
         Who cuts images out about any position; None where nobody does.
+    hips
+        Who draws pictures for display alone, from a HiPS of the survey; None where nobody does.
     checkpoints
         Name of a band, or ``RGB`` for those of the colour pictures, to the name or file of the checkpoint that such
         images are classified with where nobody names one.
@@ -386,6 +412,7 @@ class Survey:
     pictures: PictureService | None = None
     frames: FrameArchive | None = None
     cutouts: CutoutArchive | None = None
+    hips: PictureService | None = None
     checkpoints: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def _repr_html_(self) -> str:

@@ -94,6 +94,7 @@ LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
         ["a.fits", "b.fits", "--radius", "1arcsec"],
         {"catalog": "a.fits", "others": ["b.fits"], "radius": "1arcsec"},
     ),
+    "overlay": (["out.fits"], {"result": "out.fits"}),
     "list": (["schemes"], {"kind": "schemes"}),
     "show": (["candels"], {"name": "candels"}),
 }
@@ -223,6 +224,18 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--motion": (["pmra,pmdec", "-"], "motion", ["pmra,pmdec", "-"]),
         "--epoch": (["2016", "year"], "epoch", ["2016", "year"]),
     },
+    "overlay": {
+        "--regions": (["out.reg"], "regions", "out.reg"),
+        "--moc": (["moc.fits"], "moc", "moc.fits"),
+        "--links": (["links.vot"], "links", "links.vot"),
+        "--samp": ([], "samp", True),
+        "--survey": (["sdss"], "survey", "sdss"),
+        "--prefix": (["my_"], "prefix", "my_"),
+        "--overwrite": ([], "overwrite", True),
+        "--ra": (["MY_ra"], "ra", "MY_ra"),
+        "--dec": (["MY_dec"], "dec", "MY_dec"),
+        "--hdu": (["2"], "hdu", 2),
+    },
     "list": {},
     "show": {},
 }
@@ -257,6 +270,7 @@ def result_of(command: str) -> object:
         "cache": [],
         "fetch": SimpleNamespace(failed={}, n_rows=0),
         "match": table,
+        "overlay": SimpleNamespace(files={}, receivers=[]),
         "list": {},
         "show": "",
     }

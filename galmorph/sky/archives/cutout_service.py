@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from urllib.parse import urlencode
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +29,12 @@ from galmorph.sky.images.grid import are_on_sky
 from galmorph.sky.images.jpeg import JpegSource
 from galmorph.sky.images.source import Located, nowhere
 from galmorph.sky.remote import Cache, Client, default_cache, fetch
-from galmorph.sky.survey import PictureService, Survey
+from galmorph.sky.survey import POSITION_DECIMALS, JpegStretch, PictureService, Survey
 
 __all__ = ["CutoutService", "open_pictures"]
 
 log = logging.getLogger(__name__)
 
-_DECIMALS = 6
-"""Of positions in degrees: a hundredth of a pixel of the finest pictures that services draw."""
 _BYTES_PER_PIXEL = 0.17
 """Of a colour JPEG of the sky: 30 kB for 424 x 424."""
 _BLANK = 3
@@ -74,7 +71,7 @@ class CutoutService(JpegSource):
         remarks: Sequence[str] = (),
     ) -> None:
         bands = () if survey.colour is None else survey.colour.bands
-        self._pictures = _DrawnPictures(service.url, planes, client, cache)
+        self._pictures = _DrawnPictures(service, planes, client, cache)
         super().__init__(self._pictures, survey, bands)
         self._planes_on_sky = planes
         self.remarks = tuple(remarks)
@@ -141,7 +138,12 @@ class CutoutService(JpegSource):
 
 
 def open_pictures(
-    survey: Survey, catalog: Catalog, *, client: Client | None = None, cache: Cache | None = None
+    survey: Survey,
+    catalog: Catalog,
+    *,
+    from_hips: bool = False,
+    client: Client | None = None,
+    cache: Cache | None = None,
 ) -> CutoutService:
     """Open the pictures of the rows of a catalogue; none is fetched before its row is looked at.
 
@@ -154,6 +156,8 @@ def open_pictures(
         Whose.
     catalog
         Rows with sky positions.
+    from_hips
+        Whether the pictures are those drawn from a HiPS of the survey, which are for display alone.
     client, cache
         Who asks, and where files are kept; by default a polite one and the user's cache.
 
@@ -162,13 +166,16 @@ def open_pictures(
     SurveyError
         If the survey has no such service.
     """
-    service = survey.pictures
+    service = survey.hips if from_hips else survey.pictures
     if service is None:
         raise SurveyError(f"survey '{survey.name}' has no colour pictures that can be fetched: give them with --image")
+    if from_hips:  # their stretch is that of whoever made the HiPS
+        survey = replace(survey, colour=None, jpeg=JpegStretch("lupton", 3, service.reference))
     sizes = _sizes(service, catalog)
     planes = _planes(catalog, sizes)
     log.info("%d pictures of %s; %s", len(planes), service.url, sizes.remark)
-    remarks = (f"fetched from {service.url}", sizes.remark)
+    source = f"{service.url}, HiPS {service.hips}: resampled for display" if service.hips else service.url
+    remarks = (f"fetched from {source}", sizes.remark)
     return CutoutService(survey, service, planes, client or Client(), cache or default_cache(), remarks)
 
 
@@ -187,7 +194,7 @@ def _sizes(service: PictureService, catalog: Catalog) -> _Sizes:
     column = next((names[each.lower()] for each in service.radius_columns if each.lower() in names), None)
     scale = np.full(len(catalog), np.nan) if column is None else _arcsec(catalog.table[column])
     with np.errstate(invalid="ignore"):
-        scale = np.round(scale * service.scale_per_radius, _DECIMALS)
+        scale = np.round(scale * service.scale_per_radius, POSITION_DECIMALS)
         of_radius = (scale >= service.scale_range[0]) & (scale <= service.scale_range[1])
     remark = (
         f"{service.scale_per_radius:g} {column} per pixel for {of_radius.sum()} of {len(catalog)} rows, else {usual}"
@@ -208,7 +215,7 @@ def _arcsec(column: object) -> DoubleArray:
 
 def _planes(catalog: Catalog, sizes: _Sizes) -> TangentPlanes:
     """Make one plane for each distinct position, in the order of the rows."""
-    ra, dec = np.round(catalog.ra_deg % 360.0, _DECIMALS) % 360.0, np.round(catalog.dec_deg, _DECIMALS)
+    ra, dec = np.round(catalog.ra_deg % 360.0, POSITION_DECIMALS) % 360.0, np.round(catalog.dec_deg, POSITION_DECIMALS)
     rows = np.flatnonzero(are_on_sky(ra, dec))
     _, first = np.unique(np.stack([ra[rows], dec[rows]], axis=1), axis=0, return_index=True)
     kept = rows[np.sort(first)]
@@ -218,8 +225,8 @@ def _planes(catalog: Catalog, sizes: _Sizes) -> TangentPlanes:
 class _DrawnPictures:
     """Pictures by name: fetched from a service, looked at, and kept in a cache."""
 
-    def __init__(self, url: str, planes: TangentPlanes, client: Client, cache: Cache) -> None:
-        self._url, self._planes, self._client, self._cache = url, planes, client, cache
+    def __init__(self, service: PictureService, planes: TangentPlanes, client: Client, cache: Cache) -> None:
+        self._service, self._planes, self._client, self._cache = service, planes, client, cache
         ra, dec = planes.ra_deg.tolist(), planes.dec_deg.tolist()
         self.names = [_name(*position) for position in zip(ra, dec, strict=True)]
         self._number = {name: number for number, name in enumerate(self.names)}
@@ -246,15 +253,9 @@ class _DrawnPictures:
         """Nothing is open."""
 
     def _address(self, number: int) -> str:
-        side = int(self._planes.side_px[number])
-        asked = {
-            "ra": f"{self._planes.ra_deg[number]:.{_DECIMALS}f}",
-            "dec": f"{self._planes.dec_deg[number]:.{_DECIMALS}f}",
-            "scale": f"{self._planes.scale_arcsec[number]:.{_DECIMALS}f}",
-            "width": side,
-            "height": side,
-        }
-        return f"{self._url}?{urlencode(asked)}"
+        planes = self._planes
+        ra, dec, scale = planes.ra_deg[number], planes.dec_deg[number], planes.scale_arcsec[number]
+        return self._service.address(float(ra), float(dec), float(scale), int(planes.side_px[number]))
 
     def _tell(self, error: ArchiveError) -> None:
         """Say the first reason; those of the other rows are most often the same."""
@@ -263,7 +264,7 @@ class _DrawnPictures:
 
 
 def _name(ra_deg: float, dec_deg: float) -> str:
-    return f"{ra_deg:.{_DECIMALS}f}{dec_deg:+.{_DECIMALS}f}.jpg"
+    return f"{ra_deg:.{POSITION_DECIMALS}f}{dec_deg:+.{POSITION_DECIMALS}f}.jpg"
 
 
 def _check_picture(url: str, side_px: int, path: Path) -> None:

@@ -50,6 +50,8 @@ def open_published(
     SurveyError
         If nothing of the kind is published.
     """
+    if way == "pictures":
+        return open_pictures(survey, catalog, from_hips=True, client=client, cache=cache)
     names = band_names(survey, band)
     if way != "cutouts" and _has_mosaics(survey, names):
         return open_mosaics(
