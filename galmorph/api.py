@@ -24,19 +24,21 @@ from galmorph.learning.pipeline import load_pipeline as read_pipeline
 from galmorph.learning.sections import CalibrationSettings
 from galmorph.nets.checkpoint.card import add_to_card, read_card, read_card_file
 from galmorph.nets.checkpoint.lookup import find_checkpoint
+from galmorph.pages.class_agreement import ClassAgreement, Classes, agreement_of
+from galmorph.pages.class_page import write_class_page
 from galmorph.pages.descriptions import names, show
 from galmorph.pages.losses import draw_losses
 from galmorph.progress import Progress, reporting
 from galmorph.runs.run_settings import Settings
 from galmorph.sky.angles import position_degrees
 from galmorph.sky.archives.vizier_table import VizierTable, is_of_vizier
-from galmorph.sky.catalog import read_catalog
+from galmorph.sky.catalog import Catalog, read_catalog, write_catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.crossmatch import MatchSettings
 from galmorph.sky.formats.atomic import make_folder, replacing
 from galmorph.sky.formats.registry import FORMATS, ending
 from galmorph.sky.images import ImageInput, Images, ImageSource
-from galmorph.sky.matched import Each, EachHdu, SideNames, match_reach, matched, open_sides
+from galmorph.sky.matched import Each, EachHdu, SideNames, match_provenance, match_reach, matched, open_sides
 from galmorph.sky.outputs import check_outputs
 from galmorph.sky.overlays import Overlays, PlacedRows, send_table, write_links, write_moc, write_regions
 from galmorph.sky.remote import CacheEntry, Manifest, default_cache
@@ -54,6 +56,7 @@ __all__ = [
     "cache",
     "calibrate",
     "classify",
+    "compare",
     "default_output",
     "dry_run",
     "ensemble",
@@ -1214,6 +1217,89 @@ def match(
     check_outputs([output], catalog, others, overwrite=overwrite)
     sides = open_sides(catalog, others, SideNames(ra, dec, hdu, error, motion, epoch), settings)
     return matched(sides, settings, output, overwrite=overwrite, command=command)
+
+
+def compare(
+    catalog: Any,
+    other: Any,
+    *,
+    radius: float | str | u.Quantity,
+    theirs: Classes,
+    ours: Classes = "gm_class",
+    names: Mapping[str, str] | None = None,
+    magnitude: str | None = None,
+    edges: Sequence[float] = (),
+    output: str | Path | None = None,
+    report: str | Path | None = None,
+    overwrite: bool = False,
+    ra: Each = None,
+    dec: Each = None,
+    hdu: EachHdu = None,
+    command: str = "galmorph.compare",
+) -> ClassAgreement:
+    """Count how the classes of a catalogue agree with those of another, for the galaxies that both have.
+
+    Parameters
+    ----------
+    catalog, other
+        A result of :func:`classify`, and a catalogue with other classes; as for :func:`match`, of which the pairs are
+        the ``best``.
+    radius, ra, dec, hdu
+        As for :func:`match`.
+    theirs, ours
+        A column of classes, or, by class, columns of shares of which the largest counts. Galaxies without a class, or
+        with two largest shares, are left out.
+    names
+        What classes are called in the comparison, by what either catalogue calls them.
+    magnitude, edges
+        A column of either catalogue by which agreement is counted, too, and the edges of its bins; by default whole
+        magnitudes.
+    output, report
+        Files for a table of all pairs of classes, in all and by magnitude, and for a page (HTML) with diagrams.
+    overwrite
+        Whether these may exist.
+    command
+        What the provenance names as its origin.
+
+    Returns
+    -------
+    ClassAgreement
+        ``classes``, ``counts`` (theirs by ours, in all and in bins), ``agreeing``, ``kappa``, ``shares`` of each class
+        with binomial intervals, and ``table()``.
+
+    Raises
+    ------
+    CatalogError
+        If a catalogue or column is missing, or there is nothing to compare.
+    OutputError
+        If a file cannot be written.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> from astropy.table import Table
+    >>> ours = Table({"ra": [1.0, 2.0, 3.0], "dec": [0.0, 0.0, 0.0], "gm_class": ["disk", "disk", "spheroid"]})
+    >>> theirs = Table({"ra": [1.0, 2.0, 3.0], "dec": [0.0, 0.0, 0.0], "type": ["S", "E", "E"]})
+    >>> names = {"S": "disk", "E": "spheroid"}
+    >>> agreement = galmorph.compare(ours, theirs, radius="1arcsec", theirs="type", names=names)
+    >>> agreement.counts[0].tolist(), round(float(agreement.agreeing[0]), 3)
+    ([[1, 0], [1, 1]], 0.667)
+    """
+    settings = MatchSettings(match_reach(radius, None, None))
+    check_outputs([output, report], catalog, other, overwrite=overwrite)
+    first, second = open_sides(catalog, other, SideNames(ra, dec, hdu), settings)
+    agreement = agreement_of(
+        (first, ours), (second, theirs), settings.reach.radius_arcsec, names or {}, magnitude, edges
+    )
+    if output is not None:
+        table = Catalog(agreement.table())
+        write_catalog(
+            table, (), output, provenance=match_provenance((first, second), settings, command), overwrite=overwrite
+        )
+    if report is not None:
+        titles = (first.catalog.title, second.catalog.title)
+        write_class_page(agreement, titles, magnitude or "", Path(report), overwrite=overwrite)
+    return agreement
 
 
 def cache(action: str = "list") -> list[CacheEntry] | Path:

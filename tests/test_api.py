@@ -125,6 +125,7 @@ def calls(monkeypatch, tmp_path):
     replace(mock, "simulate", "field")
     replace(provision, "Provision", Provided(besides))
     replace(api, "matched", Table())
+    replace(api, "agreement_of", Table())
     aside(files, "save_checkpoint", "save", "saved")
     aside(api, "find_checkpoint", "find_checkpoint", tmp_path / "net.safetensors")
     aside(api, "read_card", "card", {"former": 1})
@@ -229,6 +230,7 @@ LEAST: dict[str, dict[str, Any]] = {
     "simulate": {},
     "fetch": {"catalog": "c.fits", "band": "H"},
     "dry_run": {"catalog": "c.fits", "band": "H"},
+    "compare": {"catalog": "a.fits", "other": "b.fits", "radius": "1arcsec", "theirs": "type"},
     "match": {"catalog": "a.fits", "others": "b.fits", "radius": "1arcsec"},
 }
 OF_ARCHIVE: dict[str, Any] = {
@@ -374,6 +376,19 @@ CHECKS["fetch"] = {
     "command": ("a script", lambda call: call.besides["command"]),
 }
 CHECKS["dry_run"] = {**OF_FETCH, "images": ("i.fits", lambda call: call.arguments[1].images)}
+CHECKS["compare"] = {
+    "catalog": ("k.fits", lambda call: call.arguments[0][0].catalog.catalog),
+    "other": ("o.fits", lambda call: call.arguments[1][0].catalog.catalog),
+    "radius": ("2arcsec", lambda call: f"{call.arguments[2]:g}arcsec"),
+    "ours": ("my_class", lambda call: call.arguments[0][1]),
+    "theirs": ({"a": "p_a"}, lambda call: call.arguments[1][1]),
+    **at("names", {"a": "b"}, 3),
+    **at("magnitude", "H", 4),
+    **at("edges", (18.0, 20.0), 5),
+    "ra": ("MY_ra", lambda call: call.arguments[1][0].catalog.columns.ra),
+    "dec": ("MY_dec", lambda call: call.arguments[1][0].catalog.columns.dec),
+    "hdu": (2, lambda call: call.arguments[1][0].catalog.hdu),
+}
 CHECKS["match"] = {
     "catalog": ("k.fits", lambda call: call.arguments[0][0].catalog.catalog),
     "others": ("o.fits", lambda call: call.arguments[0][1].catalog.catalog),
@@ -399,6 +414,7 @@ ELSEWHERE = {
     "tune": {"fit_shares"},
     "evaluate": {"overwrite"},
     "match": {"sigmas"},
+    "compare": {"output", "report", "overwrite", "command"},
     "calibrate": {"overwrite"},
     "ensemble": {"overwrite"},
     "simulate": {"output", "overwrite"},

@@ -39,6 +39,7 @@ COMMANDS = {
     "export": "write a checkpoint as an ONNX file for other programs",
     "simulate": "render a field with known truth",
     "match": "join catalogues by position",
+    "compare": "say how classes agree with those of another catalogue",
     "fetch": "bring what a run will need of archives, for machines without a network",
     "overlay": "show a result in DS9, Aladin or TOPCAT: regions, coverage, links, SAMP",
     "cache": "what was fetched from archives: list it, clear it, or say where it is",

@@ -28,6 +28,7 @@ __all__ = [
     "add_views",
     "add_way",
     "joined",
+    "key_and_value",
     "table_hdu",
     "with_positions",
 ]
@@ -200,7 +201,7 @@ def add_inputs(command: Parser) -> None:
         "--input",
         nargs="+",
         action="extend",
-        type=_key_and_value,
+        type=key_and_value,
         dest="inputs",
         metavar="KEY=VALUE",
         help="instead of the pipeline's [inputs]: labels=votes.csv images=stamps.zip, weight=, rms=, file=COLUMN, ...",
@@ -240,7 +241,8 @@ def table_hdu(text: str) -> int | str:
     return int(text) if text.isdigit() else text
 
 
-def _key_and_value(word: str) -> tuple[str, str]:
+def key_and_value(word: str) -> tuple[str, str]:
+    """Return both sides of KEY=VALUE."""
     key, equals, value = word.partition("=")
     if not key or not equals or not value:
         raise ArgumentTypeError(f"'{word}': expected KEY=VALUE, such as labels=votes.csv or images=stamps.zip")

@@ -21,7 +21,7 @@ from galmorph.sky.matching.pairs import Pairs, Reach, pairs_within
 from galmorph.sky.matching.separations import FloatArray, IntArray, SkyPositions
 from galmorph.sky.matching.side import Side, positions_of, years_of
 
-__all__ = ["MatchSettings", "groups_within", "match_all", "match_two"]
+__all__ = ["MatchSettings", "groups_within", "match_all", "match_two", "positions_together"]
 
 _MOST_DEG = 1.0
 
@@ -84,7 +84,7 @@ def match_two(first: Side, second: Side, settings: MatchSettings) -> Table:
     CatalogError
         If a catalogue lacks positions or a column, or there are too many pairs.
     """
-    near, far = _positions((first, second))
+    near, far = positions_together((first, second))
     pairs, real = _pairs(near, far, settings)
     rows = join_rows(pairs, len(near), len(far), settings.join)
     sides = [(first, rows.first, 0)] * rows.has_first + [(second, rows.second, 1)] * rows.has_second
@@ -116,7 +116,7 @@ def match_all(sides: Sequence[Side], settings: MatchSettings) -> Table:
             f"--find {settings.find} --join {settings.join} was asked for {len(sides)} catalogues: expected best or "
             "best1, and 1and2 (rows in all of them) or all1 (all rows of the first); or match two at a time"
         )
-    near, *others = _positions(sides)
+    near, *others = positions_together(sides)
     several = [_pairs(near, far, settings) for far in others]
     partners = [_partners(pairs, len(near)) for pairs, _ in several]
     rows = np.arange(len(near))
@@ -147,7 +147,7 @@ def groups_within(side: Side, settings: MatchSettings) -> list[NewColumn]:
     CatalogError
         If the catalogue lacks positions or a column, or there are too many pairs.
     """
-    (positions,) = _positions((side,))
+    (positions,) = positions_together((side,))
     pairs = pairs_within(positions, positions, settings.reach)
     links = coo_matrix((np.ones(len(pairs), dtype=np.int8), (pairs.first, pairs.second)), shape=(len(positions),) * 2)
     numbers, sizes = numbered(connected_components(links, directed=False)[1].astype(np.int64))
@@ -171,8 +171,14 @@ def _pairs(near: SkyPositions, far: SkyPositions, settings: MatchSettings) -> tu
     return chosen, real[np.searchsorted(keys, chosen.first * np.int64(len(far)) + chosen.second)]
 
 
-def _positions(sides: Sequence[Side]) -> list[SkyPositions]:
-    """Return the positions of all catalogues at one epoch: that of the first whose rows do not move, or of the last."""
+def positions_together(sides: Sequence[Side]) -> list[SkyPositions]:
+    """Return the positions of all catalogues at one epoch: that of the first whose rows do not move, or of the last.
+
+    Raises
+    ------
+    CatalogError
+        If one has none, or a column is missing.
+    """
     for side in sides:
         if side.catalog.ra_column is None or side.catalog.dec_column is None:
             raise CatalogError(

@@ -25,7 +25,7 @@ from galmorph.sky.matching.pairs import Reach
 from galmorph.sky.matching.separations import SkyPositions
 from galmorph.sky.matching.side import ABSENT, Side, angle_arcsec
 
-__all__ = ["Each", "EachHdu", "SideNames", "match_reach", "matched", "open_sides"]
+__all__ = ["Each", "EachHdu", "SideNames", "match_provenance", "match_reach", "matched", "open_sides"]
 
 Each = str | Sequence[str | None] | None
 """One for all catalogues, or one for each."""
@@ -111,7 +111,7 @@ def matched(
     OutputError
         If the result cannot be written.
     """
-    provenance = _provenance(sides, settings, command)
+    provenance = match_provenance(sides, settings, command)
     if len(sides) == 1:
         columns = groups_within(sides[0], settings)
         return _written(sides[0].catalog, columns, provenance, output, overwrite=overwrite)
@@ -132,7 +132,8 @@ def _written(
     return append(catalog, columns, provenance) if columns else noted(catalog.table, provenance)
 
 
-def _provenance(sides: Sequence[Side], settings: MatchSettings, command: str) -> Provenance:
+def match_provenance(sides: Sequence[Side], settings: MatchSettings, command: str) -> Provenance:
+    """Say what was matched, and how."""
     reach = settings.reach
     cards = [
         ("GMVERS", galmorph.__version__, "version of galmorph"),

@@ -14,6 +14,7 @@ from astropy.table import Table
 import galmorph
 from galmorph import api, cli
 from galmorph.cli.parser import Parser
+from galmorph.pages.class_agreement import ClassAgreement
 
 Check = tuple[list[str], str, object]
 """Words after an option, the parameter that they belong to, and its value."""
@@ -95,6 +96,10 @@ LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
         {"catalog": "a.fits", "others": ["b.fits"], "radius": "1arcsec"},
     ),
     "overlay": (["out.fits"], {"result": "out.fits"}),
+    "compare": (
+        ["a.fits", "b.fits", "--radius", "1arcsec", "--theirs", "type"],
+        {"catalog": "a.fits", "other": "b.fits", "radius": "1arcsec", "theirs": "type"},
+    ),
     "list": (["schemes"], {"kind": "schemes"}),
     "show": (["candels"], {"name": "candels"}),
 }
@@ -236,6 +241,20 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--dec": (["MY_dec"], "dec", "MY_dec"),
         "--hdu": (["2"], "hdu", 2),
     },
+    "compare": {
+        "--radius": (["2arcsec"], "radius", "2arcsec"),
+        "--ours": (["disk=gm_p_disk"], "ours", {"disk": "gm_p_disk"}),
+        "--theirs": (["smooth=p_s", "featured=p_f"], "theirs", {"smooth": "p_s", "featured": "p_f"}),
+        "--names": (["Sb=spiral", "E=elliptical"], "names", {"Sb": "spiral", "E": "elliptical"}),
+        "--magnitude": (["H"], "magnitude", "H"),
+        "--edges": (["18", "20.5"], "edges", [18.0, 20.5]),
+        "--output": (["out.vot"], "output", "out.vot"),
+        "--report": (["page.html"], "report", "page.html"),
+        "--overwrite": ([], "overwrite", True),
+        "--ra": (["-", "MY_ra"], "ra", ["-", "MY_ra"]),
+        "--dec": (["MY_dec"], "dec", ["MY_dec"]),
+        "--hdu": (["2", "SRC"], "hdu", [2, "SRC"]),
+    },
     "list": {},
     "show": {},
 }
@@ -271,6 +290,7 @@ def result_of(command: str) -> object:
         "fetch": SimpleNamespace(failed={}, n_rows=0),
         "match": table,
         "overlay": SimpleNamespace(files={}, receivers=[]),
+        "compare": ClassAgreement(("disk",), np.ones((1, 1, 1), int), np.empty(0), 1, (1, 1)),
         "list": {},
         "show": "",
     }
