@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -10,7 +12,9 @@ import numpy as np
 import pytest
 import sdss_frames
 import skyserver
+import skyviewer
 import small_sky
+import zcut
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
@@ -75,7 +79,46 @@ def of_pictures(loopback: Loopback, _folder):
     return Table(positions), {"survey": skyserver.survey_of(loopback), "band": "RGB"}
 
 
-KINDS = pytest.mark.parametrize("serve", [of_mosaics, of_frames, of_pictures])
+def of_legacy(loopback: Loopback, _folder):
+    """Serve cutouts of the sky viewer, one of which has two rows."""
+    loopback.files[skyviewer.PATH] = skyviewer.cut
+    return skyviewer.rows(), {"survey": skyviewer.survey_of(loopback), "band": "r"}
+
+
+def of_zcut(loopback: Loopback, folder):
+    """Serve zips of MAST's cutouts."""
+    mosaic = folder / "mosaic.fits"
+    survey = zcut.serve(loopback, mosaic if mosaic.exists() else zcut.write_mosaic(folder))
+    return zcut.rows()[[0, 4]], {"survey": survey, "band": "H", "archive": "cutouts"}
+
+
+def of_compressed(loopback: Loopback, _folder):
+    """Serve mosaics that cannot be read in parts, on one of which the rows lie."""
+    candels, header = load_survey("candels"), small_sky.header()
+    for name, ra in (("here", 215.0), ("beside", 215.1)):
+        header["CRVAL1"], stream = ra, io.BytesIO()
+        fits.HDUList([fits.PrimaryHDU(small_sky.field(), header)]).writeto(stream)
+        loopback.files[f"/{name}.fits.gz"] = gzip.compress(stream.getvalue(), 1)
+    fields = tuple(
+        replace(
+            candels.fields[0], name=name, ra_deg=ra, dec_deg=52.9, base_url=f"{loopback.base}/",
+            mosaics={"F160W": f"{name}.fits.gz"}, weights={},
+        )
+        for name, ra in (("here", 215.0), ("beside", 215.1))
+    )  # fmt: skip
+    return small_sky.table(), {"survey": replace(candels, fields=fields), "band": "H"}
+
+
+SERVED = {
+    of_mosaics: {"0-2"},
+    of_frames: {"0-1", "2"},
+    of_pictures: {"0", "1", "2", "3"},
+    of_legacy: {"0-1", "2", "3"},
+    of_zcut: {"0", "1"},
+    of_compressed: {"0-6"},
+}
+"""Kinds of archives, and the rows that each of their files serves."""
+KINDS = pytest.mark.parametrize("serve", SERVED)
 
 
 def assert_same(one: Table, other: Table) -> None:
@@ -97,7 +140,7 @@ def test_a_folder_gives_the_values_of_the_archives_without_a_network(serve, larg
     shutil.move(tmp_path / "fetched", tmp_path / "node")
     monkeypatch.setenv("GALMORPH_CACHE", str(tmp_path / "none"))
     assert_same(online, galmorph.measure(table, survey=images["survey"], fetched=tmp_path / "node"))
-    if images["band"] == "H":
+    if serve is of_mosaics:
         assert_same(
             galmorph.measure(table, **images, fetched=tmp_path / "node", detect="cutouts"),
             galmorph.measure(table, large / "drz.fits", weight=large / "wht.fits", **images, detect="cutouts"),
@@ -121,18 +164,25 @@ def test_what_is_here_is_not_fetched_again_and_a_folder_is_continued(serve, larg
 
 
 @KINDS
+def test_what_lies_in_the_cache_serves_offline(serve, large, archive):
+    table, images = serve(archive, large)
+    galmorph.fetch(table, **images)
+    archive.requests.clear()
+    here = galmorph.measure(table, **images, offline=True)
+    assert archive.requests == []
+    assert_same(here, galmorph.measure(table, **images))
+    assert archive.requests == []
+    assert not ((np.asarray(here["gm_flags"]) & int(Flag.FETCH_FAILED)) > 0).any()
+
+
+@KINDS
 def test_the_manifest_says_what_serves_which_row(serve, large, archive, tmp_path):
     table, images = serve(archive, large)
     manifest = galmorph.fetch(table, **images, output=tmp_path / "fetched", command="a test")
     assert manifest.failed == {}
     assert (manifest.band, manifest.n_rows, manifest.origin["command"]) == (images["band"], len(table), "a test")
     served = [each for each in manifest.files if each.rows]
-    expected = {
-        "H": {"0-2"},
-        "gri": {"0-1", "2"},
-        "RGB": {str(row) for row in range(len(table))},
-    }[images["band"]]
-    assert {each.rows for each in served} == expected
+    assert {each.rows for each in served} == SERVED[serve]
     for each in served:
         path = tmp_path / "fetched" / each.name
         assert each.url.startswith(archive.base)
