@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,9 @@ from loopback import Fault, serving
 import galmorph
 from galmorph.cli import main
 from galmorph.errors import ArchiveError, OutputError
+from galmorph.flags import Flag
 from galmorph.runs.stamp_files import stamp_names
+from galmorph.shipped import shipped
 from galmorph.sky.survey import load_survey
 
 H = {"survey": "candels", "band": "H"}
@@ -223,3 +226,26 @@ def test_names_are_safe_and_no_two_alike():
         assert name.isascii()
         assert not set(name[:-5]) & set('/\\. :*?"<>|')
         assert len(name) < 120
+
+
+def test_flags_of_stamps_are_those_of_the_mosaic_but_at_its_edge(archive, tmp_path):
+    """Where objects are detected about each row, as on its stamp; beyond the mosaic stamps have no data."""
+    folder = shipped("catalogs") / "samples" / "candels-h"
+    for name in ("image", "weight"):
+        archive.files[f"/{name}.fits"] = gzip.decompress((folder / f"{name}.fits.gz").read_bytes())
+    rows = galmorph.read_catalog(folder / "catalog.fits").table
+    candels = load_survey("candels")
+    field = replace(
+        candels.fields[0], ra_deg=float(np.median(rows["ra"])), dec_deg=float(np.median(rows["dec"])),
+        base_url=f"{archive.base}/", mosaics={"F160W": "image.fits"}, weights={"F160W": "weight.fits"},
+    )  # fmt: skip
+    survey = replace(candels, fields=(field,))
+    galmorph.fetch(rows, survey=survey, band="H", stamps=tmp_path / "stamps")
+    images = str(tmp_path / "stamps" / "*.fits")
+    ours = galmorph.measure(tmp_path / "stamps" / "index.ecsv", images, weight=images, **H, detect="cutouts")
+    whole = galmorph.measure(rows, survey=survey, band="H", detect="cutouts")
+    flags = [np.asarray(table["gm_flags"]) for table in (ours, whole)]
+    differ = np.flatnonzero(flags[0] != flags[1])
+    assert len(differ) <= 2
+    assert all(flags[1][differ] & int(Flag.OFF_EDGE))
+    assert all(flags[0][differ] & int(Flag.MASKED_PIXELS))
