@@ -399,7 +399,6 @@ CHECKS["match"] = {
     "suffixes": (("_a", "_b"), lambda call: call.arguments[1].suffixes),
     "error": ("0.2arcsec", lambda call: call.arguments[0][1].error),
     "motion": ("pmra,pmdec", lambda call: call.arguments[0][1].motion),
-    "epoch": ("2016", lambda call: call.arguments[0][1].epoch),
     "ra": ("MY_ra", lambda call: call.arguments[0][1].catalog.columns.ra),
     "dec": ("MY_dec", lambda call: call.arguments[0][1].catalog.columns.dec),
     "hdu": (2, lambda call: call.arguments[0][1].catalog.hdu),
@@ -413,7 +412,7 @@ ELSEWHERE = {
     "run": {"overwrite", "command"},
     "tune": {"fit_shares"},
     "evaluate": {"overwrite"},
-    "match": {"sigmas"},
+    "match": {"sigmas", "epoch"},
     "compare": {"output", "report", "overwrite", "command"},
     "calibrate": {"overwrite"},
     "ensemble": {"overwrite"},
@@ -448,6 +447,14 @@ def test_images_of_labels_are_by_default_those_of_the_training(calls):
     """Of a page; training, scoring and calibrating see to it themselves: tests/learning/test_inputs.py."""
     images = calls("inspect", **LEAST["inspect"]).arguments[2].input
     assert (images.survey, images.band) == ("the usual survey", "the usual band")
+
+
+def test_what_goes_with_errors_and_motions_of_a_match_arrives(calls):
+    asked = {"error": "0.2arcsec", "sigmas": 4.0, "motion": ["-", "pmra,pmdec"], "epoch": ["2000", "2016"]}
+    sides, settings, *_ = calls("match", **LEAST["match"], **asked).arguments
+    assert settings.reach.sigmas == 4.0
+    assert [side.epoch for side in sides] == ["2000", "2016"]
+    assert [side.motion for side in sides] == [None, "pmra,pmdec"]
 
 
 def test_shares_of_a_blend_are_fitted_where_asked(calls):

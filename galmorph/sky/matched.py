@@ -77,7 +77,8 @@ def open_sides(catalog: Any, others: Any, names: SideNames, settings: MatchSetti
     ArchiveError
         If a remote one cannot be had.
     """
-    catalogs = [catalog, *(others if isinstance(others, list | tuple) else [others])]
+    catalogs = [catalog, *_listed(others)]
+    _check_asked(len(catalogs), names, settings)
     each = [names.of(number, len(catalogs)) for number in range(len(catalogs))]
     first = _opened(catalog, each[0])
     return [first, *(_beside(first, c, n, settings) for c, n in zip(catalogs[1:], each[1:], strict=True))]
@@ -158,6 +159,30 @@ def _described(side: Side) -> str:
     roles |= {"error": side.error, "motion": side.motion, "epoch": side.epoch}
     origin = catalog.table.meta.get(TABLE, catalog.origin)
     return ", ".join([origin, *(f"{role} {name}" for role, name in roles.items() if name is not None)])
+
+
+def _listed(others: Any) -> list[Any]:
+    """Return one catalogue, several or none as a list."""
+    if others is None:
+        return []
+    return list(others) if isinstance(others, list | tuple) else [others]
+
+
+def _check_asked(count: int, names: SideNames, settings: MatchSettings) -> None:
+    """Refuse what would change nothing."""
+    if settings.suffixes and len(settings.suffixes) != count:
+        raise CatalogError(
+            f"{len(settings.suffixes)} suffixes for {count} catalogues: expected one for each, such as _1 _2"
+        )
+    if names.epoch is not None and names.motion is None:
+        raise CatalogError(
+            "epochs were given without proper motions: name their columns with --motion, or leave them out"
+        )
+    asked = {"find": settings.find != "best", "join": settings.join != "1and2", "probability": settings.probability}
+    if count == 1 and (idle := next((name for name, is_asked in asked.items() if is_asked), None)):
+        raise CatalogError(
+            f"{idle} was given for one catalogue, whose rows become groups: name another, or leave it out"
+        )
 
 
 def _beside(first: Side, catalog: Any, names: dict[str, Any], settings: MatchSettings) -> Side:

@@ -177,6 +177,13 @@ def test_rows_of_one_catalogue_become_groups_in_a_copy_of_its_file(galmorph, tmp
     assert table.meta["TELESCOP"] == "HST"
 
 
+@pytest.mark.parametrize("asked", [{"find": "all"}, {"join": "all1"}, {"probability": True}])
+def test_what_is_for_two_catalogues_is_refused_for_one(asked):
+    with pytest.raises(CatalogError, match="was given for one catalogue"):
+        match(mine(), radius="1arcsec", **asked)
+    assert len(match(mine(), None, radius="1arcsec")) == 5
+
+
 def test_several_catalogues_are_joined_to_the_first():
     second, third = theirs(), theirs()[[0, 4]]
     both = match(mine(), [second, third], radius="1arcsec")
@@ -230,6 +237,8 @@ def test_errors_may_be_a_column_an_angle_or_an_ellipse():
         (("--error", "mag", "-"), "is in mag: expected arcsec"),
         (("--error", "0.1arcsec", "--sigmas", "-1"), "expected a number above 0"),
         (("--sigmas", "3"), "name them with --error"),
+        (("--epoch", "2000", "2016"), "without proper motions"),
+        (("--suffixes", "_a"), "expected one for each, such as _1 _2"),
         (("--motion", "pmra,pmdec", "-"), "no epochs"),
         (("--motion", "pmra,pmdec", "-", "--epoch", "2000", "57000"), "expected a Julian year"),
         (("--motion", "pmra,pmdec", "-", "--epoch", "2000", "2016"), "no column 'pmra'"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galmorph import match
+from galmorph import compare, match
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,18 @@ def test_shares_are_those_that_the_stamps_came_with(stamps, labels):
     both = np.isfinite(table["Separation"])
     assert np.array_equal(both, ~np.ma.getmaskarray(np.ma.masked_invalid(table["spheroid"])))
     assert np.mean(np.abs(table["spheroid"][both] - table["p_smooth"][both]) < 1e-3) > 0.98
+
+
+def test_classes_are_those_that_the_stamps_came_with(stamps, labels):
+    answers = ("spheroid", "disk", "irregular", "point_source", "unclassifiable")
+    ours = {name: name for name in answers}
+    columns = ("p_smooth", "p_features", "p_irregular", "p_point_source", "p_unclassifiable")
+    theirs = dict(zip(answers, columns, strict=True))
+    magnitude = next(name for name in Table.read(stamps).colnames if name.lower().startswith(("h", "mag")))
+    agreement = compare(stamps, labels, radius="0.5arcsec", ours=ours, theirs=theirs, magnitude=magnitude)
+    assert agreement.pairs == 1370
+    assert agreement.agreeing[0] > 0.98
+    assert agreement.kappa[0][0] > 0.97
 
 
 def test_rows_without_a_position_are_unmatched(labels, stamps):
