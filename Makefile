@@ -9,7 +9,7 @@ DEMO := demo
 WORKERS ?= auto
 PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
-.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-published bench-tables bench-ranges bench-ahead bench-match clean
+.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-published bench-tables bench-ranges bench-ahead bench-match sheets clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -142,6 +142,10 @@ pages: $(VENV)/.tested
 	$(PAGE) --card catalogs/checkpoints/sdss-gz1.json sdss-gz1 $(STAMPS)/sdss_gz1/labels.csv --image $(STAMPS)/sdss_gz1/images.zip
 	$(PAGE) --card catalogs/checkpoints/nircam-f200w.json nircam-f200w $(STAMPS)/ceers_f200w/votes.csv --image $(STAMPS)/ceers_f200w/images.zip
 	$(PAGE) --card catalogs/checkpoints/candels-h.json candels-h $(STAMPS)/candels_h_stamps/catalog.csv --image '$(STAMPS)/candels_h_stamps/*.fits.gz'
+
+# Pages with real pixels, to look at (docs/inspect.md).
+sheets: $(VENV)/.tested
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/real_sheets.py --out runs/sheets
 
 clean:
 	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest $(DEMO) .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

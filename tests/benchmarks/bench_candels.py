@@ -95,12 +95,8 @@ def xdf(checkpoint: str) -> dict[str, Any] | None:
     image = SHARED / "xdf_f160w" / "xdf_f160w_sci.fits"
     if not image.exists():
         return None
-    pixels, header = fits.getdata(image).astype("<f4"), fits.getheader(image)
-    background = sep.Background(pixels)
-    found = sep.extract(pixels - background.back(), 2.0, err=float(background.globalrms))
-    ra, dec = WCS(header).celestial.all_pix2world(found["x"], found["y"], 0)
     table = galmorph.classify(
-        Table({"ra": ra, "dec": dec}),
+        detected(image),
         image,
         rms=image.with_name("xdf_f160w_rms.fits"),
         survey="candels",
@@ -116,6 +112,15 @@ def xdf(checkpoint: str) -> dict[str, Any] | None:
         "mean_predicted": named(p.mean(axis=0)),
         "likeliest": dict(zip(likeliest.tolist(), count.tolist(), strict=True)),
     }
+
+
+def detected(image: Path) -> Table:
+    """Positions of what SEP detects on an image."""
+    pixels, header = fits.getdata(image).astype("<f4"), fits.getheader(image)
+    background = sep.Background(pixels)
+    found = sep.extract(pixels - background.back(), 2.0, err=float(background.globalrms))
+    ra, dec = WCS(header).celestial.all_pix2world(found["x"], found["y"], 0)
+    return Table({"ra": ra, "dec": dec})
 
 
 def main() -> None:
