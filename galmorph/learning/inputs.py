@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from galmorph.errors import PipelineError
+from galmorph.runs.archive_images import archive_survey, open_archive
 from galmorph.sky.archives.vizier_table import is_of_vizier
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
@@ -109,12 +110,15 @@ class LabelInputs(_Inputs):
     def named(self, what: str, survey: str, band: str) -> tuple[CatalogInput, ImageInput]:
         """Return the labels and images that are named; `what` names them, for a message.
 
+        Images that are named, as on the command line, take the place of those of an archive.
+
         Raises
         ------
         PipelineError
             If labels or images are not.
         """
-        return self._named(what, "labels", survey, band)
+        own = replace(self, field=(), archive="auto", offline=False, fetched=None) if self.images else self
+        return own._named(what, "labels", survey, band)
 
 
 @dataclass(frozen=True)
@@ -163,18 +167,25 @@ def opened(
 
     Raises
     ------
-    CatalogError, ImageError, SurveyError
+    CatalogError, ImageError, SurveyError, ArchiveError
         If they cannot be read.
     """
-    table = catalog.open() if isinstance(catalog, CatalogInput) else catalog
+    offline = isinstance(images, ImageInput) and (images.offline or images.fetched is not None)
+    table = catalog.open(offline=offline) if isinstance(catalog, CatalogInput) else catalog
     if not isinstance(images, ImageInput):
         yield table, images
     elif is_open(images.images):
         yield table, images.open()
     else:
         usual = replace(images, survey=images.survey or survey or None, band=images.band or band or None)
-        with closing(usual.open()) as source:
+        usual.check_archive()
+        with closing(_opened(usual, table)) as source:
             yield table, source
+
+
+def _opened(images: ImageInput, table: Catalog) -> ImageSource:
+    """Open images that are named, or those that the survey publishes where the rows are."""
+    return images.open() if images.are_named else open_archive(archive_survey(images, table), table)
 
 
 def _hdu(name: int | str | None) -> int | str | None:

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.errors import PipelineError, SchemeError, unknown_name
+from galmorph.errors import PipelineError, unknown_name
+from galmorph.learning.counted import counted_votes
 from galmorph.learning.pipeline import TrainPipeline
 from galmorph.learning.sections import Fractions, fractions_of
 from galmorph.learning.split import ALL, SPLITS, read_split
@@ -133,31 +134,18 @@ def _without(split: str, *, is_new: bool) -> str:
 
 
 def labels_from(catalog: Catalog, scheme: Scheme, fractions: Fractions | None) -> Labels:
-    """Make labels from a table; with `fractions`, from votes of another scheme.
+    """Make labels from a table; with `fractions`, from its votes as they say.
 
     Raises
     ------
     PipelineError
-        If the fractions lack an answer.
+        If the fractions lack an answer, or choose rows by a column that is missing.
     SchemeError
         If the table lacks a column, or its labels are not the scheme's.
     """
     if fractions is None:
         return scheme.labels(catalog.table)
-    if missing := [key for key in scheme.keys if key not in fractions.columns]:
-        expected = ", ".join([*scheme.keys, "votes"])
-        raise PipelineError(f"[fractions] lacks '{missing[0]}': expected one entry each for {expected}")
-    sums = {"": fractions.votes, **{key: fractions.columns[key] for key in scheme.keys}}
-    if absent := sorted({name for names in sums.values() for name in names} - set(catalog.table.colnames)):
-        raise SchemeError(f"the labels have no column '{absent[0]}', which [fractions] of the pipeline names")
-    total, *counts = (_sum(catalog, names) for names in sums.values())
-    votes = np.repeat(total[:, None], len(scheme.keys), axis=1)
-    return Labels(np.minimum(np.stack(counts, axis=1), votes), votes)
-
-
-def _sum(catalog: Catalog, names: tuple[str, ...]) -> FloatArray:
-    summed: FloatArray = np.sum([np.asarray(catalog.table[name], dtype=np.float64) for name in names], axis=0)
-    return summed
+    return counted_votes(catalog, scheme, fractions)
 
 
 def names_of(catalog: Catalog) -> list[str]:

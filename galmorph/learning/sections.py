@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.learning.cuts import read_cuts
 from galmorph.nets.checkpoint.calibrate import METHODS
 from galmorph.nets.checkpoint.prediction_sets import KINDS
 from galmorph.toml import build, others, to_table
@@ -57,7 +58,9 @@ class NetworkChoice:
 
 @dataclass(frozen=True)
 class Fractions:
-    """The section ``[fractions]``: how votes of another scheme count for independent fractions.
+    """The section ``[fractions]``: how the votes in a table count for the answers of the scheme.
+
+    Without `votes` and `shares_of` each row is the vote of one person, who may have ticked several answers.
 
     Parameters
     ----------
@@ -65,10 +68,24 @@ class Fractions:
         The columns whose sum is the number of votes.
     columns
         Answer to the columns whose votes count for it.
+    shares_of
+        The column with the number of votes, of which those of `columns` are shares.
+    galaxy
+        The column by which rows are votes on the same galaxy; '' where each row is a galaxy.
+    where
+        Which rows count, as ``"Hmag < 24.5"``: see :mod:`galmorph.learning.cuts`; '' for all.
     """
 
-    votes: tuple[str, ...]
+    votes: tuple[str, ...] = ()
     columns: Mapping[str, tuple[str, ...]] = others()
+    shares_of: str = ""
+    galaxy: str = ""
+    where: str = ""
+
+    def __post_init__(self) -> None:
+        read_cuts(self.where)
+        if self.votes and self.shares_of:
+            raise PipelineError("votes and shares_of both say how many votes there are: leave one of them out")
 
 
 def fractions_of(table: Mapping[str, Any], what: str) -> Fractions | None:
