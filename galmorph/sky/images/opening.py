@@ -239,7 +239,7 @@ def _open_tiles(paths: Sequence[str], asked: _Asked, maps: Mapping[Role, Paths])
         images = _one_per_grid([_images_of(path, asked, opened, len(paths)) for path in paths], asked.spellings)
         with_images = [path for path, of_path in zip(paths, images, strict=True) if of_path]
         images = [of_path for of_path in images if of_path]
-        of_role = {role: _maps_of(role, maps[role], with_images, images, opened, asked.spellings) for role in roles}
+        of_role = {role: _maps_of(role, maps[role], with_images, images, opened, asked) for role in roles}
         for plane in of_role.get("segmentation", ()):
             _check_labels(plane)
     except ImageError:
@@ -281,12 +281,14 @@ def _maps_of(
     paths: Sequence[str],
     images: list[list[FitsPlane]],
     opened: list[FitsPlane],
-    spellings: Sequence[str],
+    asked: _Asked,
 ) -> list[FitsPlane]:
     """Open the maps of a role, one for each image."""
     maps: list[FitsPlane] = []
     for path, of_path in zip(matching(paths, expand(_listed(of_role), role), role), images, strict=True):
-        planes = open_planes(path, role, band=spellings, keep_open=len(paths) < OPEN_PLANES)
+        planes = open_planes(
+            path, role, band=asked.spellings, drop_sip=asked.drop_sip, keep_open=len(paths) < OPEN_PLANES
+        )
         opened.extend(planes)
         maps.extend(_map_of(role, planes, image) for image in of_path)
     return maps

@@ -101,8 +101,9 @@ def test_leftover_distortion_is_dropped_as_of_local_files(archive: Loopback, tmp
     header["A_ORDER"] = header["B_ORDER"] = 2
     header["A_2_0"] = 1e-3
     fits.writeto(tmp_path / "sip.fits", small_sky.field(), header)
-    archive.files["/here/h_drz.fits"] = tmp_path / "sip.fits"
-    survey = survey_of(archive.base, weights={})
+    fits.writeto(tmp_path / "sip_wht.fits", np.ones((small_sky.SIDE, small_sky.SIDE), np.float32), header)
+    archive.files |= {"/here/h_drz.fits": tmp_path / "sip.fits", "/here/h_wht.fits": tmp_path / "sip_wht.fits"}
+    survey = survey_of(archive.base)
     source = open_mosaics(survey, "H", RA, DEC, client=Client(QUICK), cache=Cache(tmp_path / "cache"))
     where = source.locate(RA, DEC)
     np.testing.assert_allclose(np.c_[where.x, where.y], small_sky.XY, atol=1e-6)
