@@ -117,8 +117,10 @@ class LabelInputs(_Inputs):
         PipelineError
             If labels or images are not.
         """
-        own = replace(self, field=(), archive="auto", offline=False, fetched=None) if self.images else self
-        return own._named(what, "labels", survey, band)
+        catalog, images = self._named(what, "labels", survey, band)
+        if images.are_named:
+            images = replace(images, field=None, archive="auto", offline=False, fetched=None)
+        return catalog, images
 
 
 @dataclass(frozen=True)
