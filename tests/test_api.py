@@ -137,7 +137,7 @@ def calls(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "load_checkpoint", lambda name: SimpleNamespace(**vars(loaded), name=name))
     monkeypatch.setattr(files, "read_envelope", lambda name: envelope)  # noqa: ARG005
     monkeypatch.setattr(Plan, "run", property(lambda self: self))
-    monkeypatch.setattr(CatalogInput, "open", lambda self: self)
+    monkeypatch.setattr(CatalogInput, "open", lambda self, **_: self)
     monkeypatch.setattr(ImageInput, "open", lambda self: Opened(self))  # noqa: PLW0108 - a class is no method
     monkeypatch.chdir(tmp_path)
 
