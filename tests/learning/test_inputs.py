@@ -122,3 +122,13 @@ def test_images_of_an_archive_need_no_name(given, field):
     section = build(LabelInputs, {"labels": "a.csv", "offline": True, **given}, "p")
     _, images = section.named("p", "candels", "H")
     assert (images.are_named, images.field, images.offline) == (False, field, True)
+
+
+def test_images_that_are_named_take_the_place_of_an_archive():
+    """A recipe names a field; local files on the command line are read instead."""
+    section = build(LabelInputs, {"labels": "a.csv", "field": "goods-s", "offline": True, "archive": "parts"}, "p")
+    _, images = section.named("p", "candels", "H")
+    assert (images.are_named, images.field, images.offline, images.archive) == (False, "goods-s", True, "parts")
+    _, images = replace(section, images=("gs.fits",)).named("p", "candels", "H")
+    assert (images.are_named, images.field, images.offline, images.archive) == (True, None, False, "auto")
+    images.check_archive()

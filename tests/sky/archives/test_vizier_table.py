@@ -48,7 +48,7 @@ def test_a_table_is_a_catalogue_wherever_a_file_is(vizier: Loopback, tmp_path):
     assert catalog.title == f"vizier:{NAME}"
     np.testing.assert_allclose(catalog.ra_deg, ticks()["_RAJ2000"])
     assert catalog.origin.startswith(f"vizier:{NAME} sha256 ")
-    matched = galmorph.match(ticks()[:3], f"vizier:{NAME}", radius="1arcsec", output=tmp_path / "both.fits")
+    matched = galmorph.match(f"vizier:{NAME}", ticks()[:3], radius="1arcsec", output=tmp_path / "both.fits")
     assert len(matched) == 3
     assert len(vizier.requests) == 1
     assert "-out.all" in vizier.requests[0].path
