@@ -117,7 +117,7 @@ bench-colour: $(VENV)/.tested
 
 bench-published: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_published.py strings
-	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_published.py challenge --epochs 12
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_published.py challenge --epochs 8
 
 bench-networks: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_networks.py

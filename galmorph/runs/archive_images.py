@@ -45,7 +45,8 @@ def _as_fetched(asked: ImageInput, folder: Path) -> ImageInput:
     for what, name, listed in (
         ("survey", None if survey is None else survey.name, manifest.survey),
         ("band", asked.band, manifest.band),
-        ("field", asked.field, manifest.settings.get("field", "")),
+        # A folder for all fields serves any of them.
+        ("field", asked.field if manifest.settings.get("field") else None, manifest.settings.get("field", "")),
     ):
         if name is not None and name != listed:
             raise ArchiveError(
@@ -54,7 +55,7 @@ def _as_fetched(asked: ImageInput, folder: Path) -> ImageInput:
             )
     named = manifest.survey if asked.survey is None else asked.survey
     way: Any = manifest.settings.get("archive", "auto")
-    field = manifest.settings.get("field") or None
+    field = manifest.settings.get("field") or asked.field
     return replace(asked, survey=named, band=manifest.band, field=field, archive=way)
 
 

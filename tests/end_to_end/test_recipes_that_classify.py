@@ -123,6 +123,21 @@ def test_what_was_fetched_serves_offline(galmorph, service: Loopback, survey, tm
     assert service.requests == []
 
 
+@pytest.mark.parametrize("fetched", [["uds", "egs"], []], ids=["these", "all"])
+def test_a_folder_that_was_fetched_stands_for_the_archive(galmorph, service: Loopback, survey, tmp_path, fetched):
+    """Fetched for some fields, it has to be asked for these; fetched for all, it serves the recipe's."""
+    catalogue(tmp_path / "catalog.fits")
+    only = ("--field", ",".join(fetched)) if fetched else ()
+    given = (tmp_path / "catalog.fits", "--survey", survey, "--band", "H", *only)
+    assert galmorph("fetch", *given, "-o", tmp_path / "ahead").status == 0
+    service.files.clear()
+    inputs = (f"catalog={tmp_path / 'catalog.fits'}", f"survey={survey}", f"fetched={tmp_path / 'ahead'}")
+    same = [f"field={name}" for name in fetched]
+    done = galmorph("run", "candels/classify_h", "--input", *inputs, *same, "-o", tmp_path / "runs")
+    assert done.status == 0, done.err
+    assert np.isfinite(Table.read(done.out.strip())["gm_p_disk"][: 2 * FEW]).all()
+
+
 def test_colour_needs_a_catalogue_alone(galmorph, service: Loopback, tmp_path):
     service.files[skyserver.PATH] = skyserver.draw
     survey = tmp_path / "mine.toml"
