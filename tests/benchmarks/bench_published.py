@@ -7,8 +7,8 @@ test part right after 100 000 pictures in three rotations (de Vries 2017). Here 
 so that each is classified once.
 
 ``challenge``: `dieleman`, whose network alone scored .0749 on the leaderboard (Dieleman, Willett & Dambre 2015) after
-1.56 million steps on 55 420 galaxies. Here the last tenth of 656 galaxies after a few epochs of the other nine; by
-Adam, since gradient descent at the published rate still answers the mean after so few steps.
+1.56 million steps on 55 420 galaxies. Here the last tenth of 656 galaxies after 300 steps of Adam on the other nine,
+which is the mean still, as it is by gradient descent at the published rate.
 
 Both sets are hundred times smaller and rich in cigars, edge-on discs and mergers, so that the figures tell that the
 recipes run and learn, and no more; beside each is what always answers the commonest class or the mean. Writes
