@@ -320,7 +320,7 @@ def measure(
     >>> import galmorph
     >>> from galmorph.shipped import shipped
     >>> sample = shipped("catalogs") / "samples" / "candels-h"
-    >>> rows = galmorph.read_catalog(sample / "catalog.fits").table[:5]
+    >>> rows = galmorph.read_catalog(sample / "catalog.fits").table[3:8]
     >>> table = galmorph.measure(rows, sample / "image.fits.gz", survey="candels", band="H")
     >>> bool((table["gm_rpet"] > 0.1).all())
     True

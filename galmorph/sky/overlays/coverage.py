@@ -74,7 +74,7 @@ def cells_of(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, order: int) -> LongA
 
     Examples
     --------
-    >>> cells_of([45.0, 0.0, 0.0], [0.0, 90.0, -90.0], 0).tolist()
+    >>> cells_of([0.0, 45.0, 45.0], [0.0, 80.0, -80.0], 0).tolist()
     [4, 0, 8]
     """
     side = 1 << order
