@@ -457,3 +457,12 @@ def channels_last(network: AnyModule) -> AnyModule:
 def n_weights(network: nn.Module) -> int:
     """Count the trainable weights."""
     return sum(p.numel() for p in network.parameters())
+
+
+def planes_last(stamps: torch.Tensor) -> torch.Tensor:
+    """Lay stamps, (B, C, S, S), out as :func:`channels_last` lays weights out, those of one plane too.
+
+    Both orders of a single plane are the same in memory, so that torch's own conversion leaves its strides as they are:
+    by these all convolutions that follow take the slower order, which costs EfficientNet-lite0 1.8 times as long.
+    """
+    return torch.empty_like(stamps, memory_format=torch.channels_last).copy_(stamps)

@@ -33,6 +33,7 @@ from galmorph.nets.architecture.network import (
     channels_last,
     members_of,
     n_weights,
+    planes_last,
     shares_of,
     views,
 )
@@ -258,7 +259,7 @@ class Checkpoint:
         each, first = [], []
         for number, network in enumerate(members):
             for view in views(network, stamps):
-                features = network.features(view.contiguous(memory_format=torch.channels_last), morphometry)
+                features = network.features(planes_last(view), morphometry)
                 logits = network.answers(features, morphometry).float()
                 each.append(conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp())
                 if number == 0:
