@@ -54,6 +54,7 @@ __all__ = [
     "n_weights",
     "network_names",
     "outline",
+    "planes_last",
     "shares_of",
     "takes_morphometry",
     "usual_recipe",

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from galmorph.errors import DivergedError, OutputError, PipelineError
-from galmorph.nets.architecture.network import Network, NetworkConfig, channels_last
+from galmorph.nets.architecture.network import Network, NetworkConfig, channels_last, planes_last
 from galmorph.nets.precision import computes_bfloat16, half_convolutions, single_precision
 from galmorph.nets.training.consistency import disagreement, strength
 from galmorph.nets.training.loss.interface import make_loss
@@ -227,7 +227,7 @@ class Trainer:
     ) -> torch.Tensor:
         if not self.network.takes_stamps:  # they would take nearly all of the time
             return torch.zeros(len(rows), 1, 1, 1, device=self.device)
-        return part.stamps(rows, ranges, generator).contiguous(memory_format=torch.channels_last)
+        return planes_last(part.stamps(rows, ranges, generator))
 
     def _step(
         self, number: int, rows: torch.Tensor, generator: torch.Generator, others: _UnlabelledBatch | None
