@@ -21,20 +21,14 @@ from astropy.table import Table
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.sky.catalog import reals
 from galmorph.sky.formats.plain import as_text
+from galmorph.sky.rules import SIGNS
 
 __all__ = ["read_cuts", "rows_where"]
 
 BoolArray = npt.NDArray[np.bool_]
 
 _COMPARISON = re.compile(r"([^\s<>=!]+)\s*(>=|<=|==|!=|>|<)\s*([^\s<>=!]+)")
-_SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
+_SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {**SIGNS, "==": operator.eq, "!=": operator.ne}
 
 
 @dataclass(frozen=True)

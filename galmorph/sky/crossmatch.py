@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from galmorph.errors import CatalogError
 from galmorph.sky.catalog import Column as NewColumn
 from galmorph.sky.matching.chance import probabilities
 from galmorph.sky.matching.finding import check_find, find_pairs, kept
 from galmorph.sky.matching.joined_table import joined_meta, joined_table
-from galmorph.sky.matching.joining import JoinedRows, check_join, groups_of, join_rows, numbered
+from galmorph.sky.matching.joining import JoinedRows, check_join, groups_of, groups_of_rows, join_rows
 from galmorph.sky.matching.pairs import Pairs, Reach, pairs_within
 from galmorph.sky.matching.separations import FloatArray, IntArray, SkyPositions
 from galmorph.sky.matching.side import Side, positions_of, years_of
@@ -87,10 +85,8 @@ def match_two(first: Side, second: Side, settings: MatchSettings) -> Table:
     near, far = positions_together((first, second))
     pairs, real = _pairs(near, far, settings)
     rows = join_rows(pairs, len(near), len(far), settings.join)
-    sides = [(first, rows.first, 0)] * rows.has_first + [(second, rows.second, 1)] * rows.has_second
-    tables = [side.catalog.table for side, _, _ in sides]
-    table = joined_table(tables, [chosen for _, chosen, _ in sides], [settings.suffix(n) for _, _, n in sides])
-    table.meta = joined_meta([t.meta for t in tables], [side.catalog.title for side, _, _ in sides])
+    sides = [(first, rows.first, settings.suffix(0))] * rows.has_first
+    table = _side_by_side(sides + [(second, rows.second, settings.suffix(1))] * rows.has_second)
     if rows.has_pairs:
         _add_pairs(table, pairs, rows, real)
         if settings.find != "best":
@@ -122,10 +118,8 @@ def match_all(sides: Sequence[Side], settings: MatchSettings) -> Table:
     rows = np.arange(len(near))
     if settings.join == "1and2":
         rows = np.flatnonzero(np.all([p >= 0 for p in partners], axis=0))
-    tables = [side.catalog.table for side in sides]
-    suffixes = [settings.suffix(number) for number in range(len(sides))]
-    table = joined_table(tables, [rows, *(p[rows] for p in partners)], suffixes)
-    table.meta = joined_meta([t.meta for t in tables], [side.catalog.title for side in sides])
+    chosen = [rows, *(p[rows] for p in partners)]
+    table = _side_by_side([(side, chosen[n], settings.suffix(n)) for n, side in enumerate(sides)])
     for number, (pairs, real) in enumerate(several, start=1):
         at = np.full(len(near), -1)
         at[pairs.first] = np.arange(len(pairs))
@@ -149,8 +143,7 @@ def groups_within(side: Side, settings: MatchSettings) -> list[NewColumn]:
     """
     (positions,) = positions_together((side,))
     pairs = pairs_within(positions, positions, settings.reach)
-    links = coo_matrix((np.ones(len(pairs), dtype=np.int8), (pairs.first, pairs.second)), shape=(len(positions),) * 2)
-    numbers, sizes = numbered(connected_components(links, directed=False)[1].astype(np.int64))
+    numbers, sizes = groups_of_rows(pairs, len(positions))
     return [
         NewColumn(
             "GroupID", numbers.astype(np.int32), "", "Group of rows within the radius, 0: alone", "meta.id.assoc"
@@ -191,6 +184,14 @@ def positions_together(sides: Sequence[Side]) -> list[SkyPositions]:
         years = years_of(fixed)
         epoch = float(np.nanmean(years)) if len(years) else None
     return [positions_of(side, epoch) for side in sides]
+
+
+def _side_by_side(sides: Sequence[tuple[Side, IntArray, str]]) -> Table:
+    """Join the columns of catalogues: of each, which rows, and what is put after names that others have, too."""
+    tables = [side.catalog.table for side, _, _ in sides]
+    table = joined_table(tables, [rows for _, rows, _ in sides], [suffix for _, _, suffix in sides])
+    table.meta = joined_meta([t.meta for t in tables], [side.catalog.title for side, _, _ in sides])
+    return table
 
 
 def _partners(pairs: Pairs, count: int) -> IntArray:

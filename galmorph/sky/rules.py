@@ -31,14 +31,14 @@ import numpy.typing as npt
 from galmorph.errors import SchemeError, unknown_name
 from galmorph.toml import build
 
-__all__ = ["LIKELIEST", "Comparison", "Rule", "RuleClass", "read_rule"]
+__all__ = ["LIKELIEST", "SIGNS", "Comparison", "Rule", "RuleClass", "read_rule"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 LIKELIEST = "likeliest"
 """No rule: the likeliest answer of the first question."""
-_SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
+SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
     "<": operator.lt,
@@ -57,7 +57,7 @@ class Comparison:
 
     def holds(self, fractions: FloatArray, keys: Sequence[str]) -> BoolArray:
         """Tell where it is true of fractions, (N, A); false where they are NaN."""
-        held: BoolArray = _SIGNS[self.sign](fractions[:, keys.index(self.key)], self.threshold)
+        held: BoolArray = SIGNS[self.sign](fractions[:, keys.index(self.key)], self.threshold)
         return held
 
 

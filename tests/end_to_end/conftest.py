@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import small_sky
+from loopback import Loopback, serving
 
 from galmorph.cli import main
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch) -> Iterator[Loopback]:
+    """Run a server of this machine, which has no file yet, and keep what is fetched in a folder of the test."""
+    monkeypatch.setenv("GALMORPH_CACHE", str(tmp_path / "cache"))
+    with serving() as loopback:
+        yield loopback
 
 
 @pytest.fixture(scope="session")

@@ -31,13 +31,6 @@ SAMPLE = shipped("catalogs") / "samples" / "candels-h"
 PLACES = np.array([[1200.0, 300.0], [1190.0, 340.0], [1200.0, 2100.0]])
 
 
-@pytest.fixture
-def archive(tmp_path, monkeypatch):
-    monkeypatch.setenv("GALMORPH_CACHE", str(tmp_path / "cache"))
-    with serving() as loopback:
-        yield loopback
-
-
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     """Write a mosaic of 23 MB, of which galaxies need parts, and weights; return its folder."""

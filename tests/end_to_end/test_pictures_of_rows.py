@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import skyserver
 from astropy.table import Table
-from loopback import Fault, Loopback, serving
+from loopback import Fault, Loopback
 
 import galmorph
 from galmorph.errors import CatalogError, SurveyError
@@ -21,11 +21,9 @@ RADII = {"petroR90_r": [9.0, 12.0, 10.0, 9.0]}
 
 
 @pytest.fixture
-def service(tmp_path, monkeypatch):
-    monkeypatch.setenv("GALMORPH_CACHE", str(tmp_path / "cache"))
-    with serving() as loopback:
-        loopback.files[skyserver.PATH] = skyserver.draw
-        yield loopback
+def service(archive: Loopback):
+    archive.files[skyserver.PATH] = skyserver.draw
+    return archive
 
 
 def rows(**columns: object) -> Table:

@@ -10,7 +10,7 @@ import pytest
 import skyserver
 from astropy.io import fits
 from astropy.table import Table, vstack
-from loopback import Loopback, serving
+from loopback import Loopback
 
 import galmorph as package
 from galmorph.flags import Flag
@@ -22,13 +22,6 @@ SAMPLE = CATALOGS / "samples" / "candels-h"
 FEW = 5
 APART_DEG = 10.0
 """In right ascension, between the two fields."""
-
-
-@pytest.fixture
-def service(tmp_path, monkeypatch):
-    monkeypatch.setenv("GALMORPH_CACHE", str(tmp_path / "cache"))
-    with serving() as loopback:
-        yield loopback
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +42,16 @@ def sample_rows() -> Table:
 
 
 @pytest.fixture
-def survey(service: Loopback, mosaics, tmp_path):
+def survey(archive: Loopback, mosaics, tmp_path):
     """Write the file of a survey whose fields are on a server of this machine."""
     contents = tomllib.loads((CATALOGS / "surveys" / "candels.toml").read_text(encoding="utf-8"))
     table = sample_rows()
     for name, more in (("uds", 0.0), ("egs", APART_DEG)):
-        service.files |= {f"/{name}_{kind}.fits": mosaics / f"{name}_{kind}.fits" for kind in ("image", "weight")}
+        archive.files |= {f"/{name}_{kind}.fits": mosaics / f"{name}_{kind}.fits" for kind in ("image", "weight")}
         contents["fields"][name] |= {
             "ra_deg": float(np.median(table["ra"])) + more,
             "dec_deg": float(np.median(table["dec"])),
-            "base_url": f"{service.base}/",
+            "base_url": f"{archive.base}/",
             "mosaics": {"F160W": f"{name}_image.fits"},
             "weights": {"F160W": f"{name}_weight.fits"},
         }
@@ -101,36 +94,36 @@ def test_rows_of_four_fields_are_classified_from_their_mosaics(galmorph, survey,
     assert "exists already" in galmorph(*words, *inputs).err
 
 
-def test_fields_that_are_named_are_the_only_ones(galmorph, service: Loopback, survey, tmp_path):
+def test_fields_that_are_named_are_the_only_ones(galmorph, archive: Loopback, survey, tmp_path):
     catalogue(tmp_path / "catalog.fits")
     inputs = (f"catalog={tmp_path / 'catalog.fits'}", f"survey={survey}", "field=uds")
     done = galmorph("run", "candels/classify_h", "-o", tmp_path / "runs", "--input", *inputs)
     assert done.status == 0, done.err
     flags = np.asarray(Table.read(done.out.strip())["gm_flags"])
     assert ((flags & int(Flag.NO_IMAGE)) != 0).tolist() == [False] * FEW + [True] * (FEW + 1) + [False]
-    assert not any(request.path.startswith("/egs") for request in service.requests)
+    assert not any(request.path.startswith("/egs") for request in archive.requests)
 
 
-def test_what_was_fetched_serves_offline(galmorph, service: Loopback, survey, tmp_path):
+def test_what_was_fetched_serves_offline(galmorph, archive: Loopback, survey, tmp_path):
     catalogue(tmp_path / "catalog.fits")
     words = ("run", "candels/classify_h", "--input", f"catalog={tmp_path / 'catalog.fits'}", f"survey={survey}")
     one = galmorph(*words, "-o", tmp_path / "one")
-    service.requests.clear()
+    archive.requests.clear()
     other = galmorph(*words, "offline=true", "-o", tmp_path / "other")
     assert (one.status, other.status) == (0, 0), other.err
     first, second = (Table.read(done.out.strip()) for done in (one, other))
     np.testing.assert_array_equal(np.asarray(first["gm_conf"]), np.asarray(second["gm_conf"]))
-    assert service.requests == []
+    assert archive.requests == []
 
 
 @pytest.mark.parametrize("fetched", [["uds", "egs"], []], ids=["these", "all"])
-def test_a_folder_that_was_fetched_stands_for_the_archive(galmorph, service: Loopback, survey, tmp_path, fetched):
+def test_a_folder_that_was_fetched_stands_for_the_archive(galmorph, archive: Loopback, survey, tmp_path, fetched):
     """Fetched for some fields, it has to be asked for these; fetched for all, it serves the recipe's."""
     catalogue(tmp_path / "catalog.fits")
     only = ("--field", ",".join(fetched)) if fetched else ()
     given = (tmp_path / "catalog.fits", "--survey", survey, "--band", "H", *only)
     assert galmorph("fetch", *given, "-o", tmp_path / "ahead").status == 0
-    service.files.clear()
+    archive.files.clear()
     inputs = (f"catalog={tmp_path / 'catalog.fits'}", f"survey={survey}", f"fetched={tmp_path / 'ahead'}")
     same = [f"field={name}" for name in fetched]
     done = galmorph("run", "candels/classify_h", "--input", *inputs, *same, "-o", tmp_path / "runs")
@@ -138,11 +131,11 @@ def test_a_folder_that_was_fetched_stands_for_the_archive(galmorph, service: Loo
     assert np.isfinite(Table.read(done.out.strip())["gm_p_disk"][: 2 * FEW]).all()
 
 
-def test_colour_needs_a_catalogue_alone(galmorph, service: Loopback, tmp_path):
-    service.files[skyserver.PATH] = skyserver.draw
+def test_colour_needs_a_catalogue_alone(galmorph, archive: Loopback, tmp_path):
+    archive.files[skyserver.PATH] = skyserver.draw
     survey = tmp_path / "mine.toml"
     text = skyserver.SURVEY_FILE.read_text(encoding="utf-8")
-    survey.write_text(text.replace(skyserver.SDSS.pictures.url, service.base + skyserver.PATH), encoding="utf-8")
+    survey.write_text(text.replace(skyserver.SDSS.pictures.url, archive.base + skyserver.PATH), encoding="utf-8")
     positions = {name: [getattr(galaxy, name) for galaxy in skyserver.GALAXIES] for name in ("ra", "dec")}
     Table(positions).write(tmp_path / "catalog.fits")
     inputs = (f"catalog={tmp_path / 'catalog.fits'}", f"survey={survey}")

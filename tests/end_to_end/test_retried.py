@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import skyserver
 from astropy.table import Table
-from loopback import Fault, serving
+from loopback import Fault, Loopback
 
 import galmorph
 from galmorph.errors import CatalogError
@@ -14,11 +14,9 @@ from galmorph.flags import Flag
 
 
 @pytest.fixture
-def service(tmp_path, monkeypatch):
-    monkeypatch.setenv("GALMORPH_CACHE", str(tmp_path / "cache"))
-    with serving() as loopback:
-        loopback.files[skyserver.PATH] = skyserver.draw
-        yield loopback
+def service(archive: Loopback):
+    archive.files[skyserver.PATH] = skyserver.draw
+    return archive
 
 
 def rows() -> Table:

@@ -13,7 +13,7 @@ import small_sky
 from astropy.io import fits
 from astropy.table import Table, vstack
 from astropy.wcs import WCS
-from loopback import Fault, serving
+from loopback import Fault
 
 import galmorph
 from galmorph.cli import main
@@ -25,13 +25,6 @@ from galmorph.sky.survey import load_survey
 
 H = {"survey": "candels", "band": "H"}
 SIDE = 121
-
-
-@pytest.fixture
-def archive(tmp_path, monkeypatch):
-    monkeypatch.setenv("GALMORPH_CACHE", str(tmp_path / "cache"))
-    with serving() as loopback:
-        yield loopback
 
 
 @pytest.fixture

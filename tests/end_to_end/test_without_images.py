@@ -12,7 +12,7 @@ import small_sky
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
-from loopback import Fault, Loopback, serving
+from loopback import Fault, Loopback
 
 import galmorph
 from galmorph.errors import CatalogError, ImageError, SurveyError
@@ -32,11 +32,9 @@ def mosaic(tmp_path_factory):
 
 
 @pytest.fixture
-def archive(mosaic, tmp_path, monkeypatch):
-    monkeypatch.setenv("GALMORPH_CACHE", str(tmp_path / "cache"))
-    with serving() as loopback:
-        loopback.files |= {"/drz.fits": mosaic / "image.fits", "/wht.fits": mosaic / "weight.fits"}
-        yield loopback
+def archive(archive: Loopback, mosaic):
+    archive.files |= {"/drz.fits": mosaic / "image.fits", "/wht.fits": mosaic / "weight.fits"}
+    return archive
 
 
 def survey_at_the(archive: Loopback, **changes: object):

@@ -22,9 +22,10 @@ from galmorph.errors import ArchiveError, OtherFileError, SurveyError
 from galmorph.sky.archives.mosaic_file import check_mosaic, is_compressed, local_file, rows_on, twice
 from galmorph.sky.archives.mosaic_transfer import download_if_quicker
 from galmorph.sky.archives.partly_fetched import PartlyFetched
-from galmorph.sky.images.grid import SkyGrid, unit_vectors
+from galmorph.sky.images.grid import SkyGrid
 from galmorph.sky.images.opening import open_images
 from galmorph.sky.images.source import ImageSource
+from galmorph.sky.matching.separations import SkyPositions, separations_arcsec
 from galmorph.sky.remote import Cache, Client, default_cache
 from galmorph.sky.survey import Band, Field, Survey, Way, load_survey, survey_names
 
@@ -224,9 +225,7 @@ def _check_grid(field: Field, band: Band, grid: SkyGrid) -> None:
     height, width = grid.shape
     ra, dec = grid.to_sky((width - 1) / 2, (height - 1) / 2)
     scale = field.scale_arcsec or band.scale_arcsec
-    apart = np.degrees(
-        np.arccos(np.clip(unit_vectors(ra, dec)[0] @ unit_vectors(field.ra_deg, field.dec_deg)[0], -1, 1))
-    )
+    apart = float(_apart_deg(field, ra, dec)[0])
     reach = _reach_deg(field, band) + math.hypot(height, width) / 2 * scale / 3600
     if not apart <= reach:
         raise OtherFileError(
@@ -276,15 +275,17 @@ def _inside(
     fields: Sequence[Field], band: Band, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike
 ) -> npt.NDArray[np.bool_]:
     """Tell which positions may lie in each field, (F, N): within its corners, whichever way it is turned."""
-    ra, dec = (np.radians(np.atleast_1d(np.asarray(values, np.float64))) for values in (ra_deg, dec_deg))
-    inside = np.zeros((len(fields), len(ra)), np.bool_)
+    inside = np.zeros((len(fields), np.size(ra_deg)), np.bool_)
     for n, field in enumerate(fields):
-        ra0, dec0 = math.radians(field.ra_deg), math.radians(field.dec_deg)
-        # The haversine keeps small distances exact.
-        half = np.sin((dec - dec0) / 2) ** 2 + np.cos(dec) * math.cos(dec0) * np.sin((ra - ra0) / 2) ** 2
-        with np.errstate(invalid="ignore"):
-            inside[n] = np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))) <= _reach_deg(field, band)
+        inside[n] = _apart_deg(field, ra_deg, dec_deg) <= _reach_deg(field, band)
     return inside
+
+
+def _apart_deg(field: Field, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return how far positions are from the middle of a field, (N,); NaN for those that are nowhere."""
+    ra, dec = (np.atleast_1d(np.asarray(values, np.float64)) for values in (ra_deg, dec_deg))
+    middle = SkyPositions(np.full(1, field.ra_deg), np.full(1, field.dec_deg))
+    return separations_arcsec(SkyPositions(ra, dec), middle) / 3600
 
 
 def _reach_deg(field: Field, band: Band) -> float:

@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from galmorph.sky.matching.pairs import Pairs
+from galmorph.sky.matching.pairs import Pairs, tree_of
 from galmorph.sky.matching.position_errors import sigmas_arcsec
 from galmorph.sky.matching.separations import ARCSEC, FloatArray, IntArray, SkyPositions, chord_of, unit_vectors
 
@@ -131,7 +130,7 @@ def _densities(at: SkyPositions, of: SkyPositions, radius_arcsec: float) -> Floa
     At the edge of a field part of the ring is empty, and the density up to half of what it is inside.
     """
     vectors = unit_vectors(at.ra_deg, at.dec_deg)
-    tree = cKDTree(unit_vectors(of.ra_deg, of.dec_deg), balanced_tree=False, compact_nodes=False)
+    tree = tree_of(of)
     nearest = min(_NEIGHBOURS, len(of))
     sample = vectors[:: max(len(vectors) // _SAMPLE, 1)]
     distance = float(np.median(tree.query(sample, k=[nearest])[0]))

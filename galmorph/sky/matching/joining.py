@@ -12,7 +12,7 @@ from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.matching.pairs import Pairs
 from galmorph.sky.matching.separations import BoolArray, FloatArray, IntArray
 
-__all__ = ["JOINS", "JoinedRows", "check_join", "groups_of", "join_rows"]
+__all__ = ["JOINS", "JoinedRows", "check_join", "groups_of", "groups_of_rows", "join_rows"]
 
 NONE = -1
 """In place of a row number: the catalogue has no row there."""
@@ -106,11 +106,21 @@ def groups_of(pairs: Pairs, n_first: int, n_second: int) -> tuple[IntArray, IntA
 
     Pairs that share a row are of one group, and so are those that share one with a third.
     """
-    links = coo_matrix(
-        (np.ones(len(pairs), dtype=np.int8), (pairs.first, pairs.second + n_first)), shape=(n_first + n_second,) * 2
-    )
-    members = connected_components(links, directed=False)[1].astype(np.int64)[pairs.first]
-    return numbered(members)
+    return numbered(_components(pairs.first, pairs.second + n_first, n_first + n_second)[pairs.first])
+
+
+def groups_of_rows(pairs: Pairs, count: int) -> tuple[IntArray, IntArray]:
+    """Return of each row of one catalogue, whose pairs are given, the number of its group and how many rows that has.
+
+    They are counted as those of :func:`groups_of`.
+    """
+    return numbered(_components(pairs.first, pairs.second, count))
+
+
+def _components(first: IntArray, second: IntArray, count: int) -> IntArray:
+    """Return a number for each of so many rows, the same for those that links between rows connect."""
+    links = coo_matrix((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
+    return np.asarray(connected_components(links, directed=False)[1].astype(np.int64))
 
 
 def numbered(members: IntArray) -> tuple[IntArray, IntArray]:

@@ -26,7 +26,7 @@ from galmorph.sky.matching.separations import (
     unit_vectors,
 )
 
-__all__ = ["Pairs", "Reach", "pairs_within"]
+__all__ = ["Pairs", "Reach", "pairs_within", "tree_of"]
 
 _SAMPLE = 1000
 """Rows of which neighbours are counted, to know how many pairs there will be."""
@@ -116,7 +116,7 @@ def pairs_within(
         return _joined([])
     near = first if len(rows1) == len(first) else first[rows1]
     far = second if len(rows2) == len(second) else second[rows2]
-    tree = _tree(unit_vectors(far.ra_deg, far.dec_deg))
+    tree = tree_of(far)
     parts, count = [], 0
     for band in _bands(near, tree, reach.radius_arcsec):
         pairs = _pairs_of(near[band], far, tree, reach)
@@ -130,7 +130,7 @@ def pairs_within(
 def _pairs_of(first: SkyPositions, second: SkyPositions, tree: cKDTree, reach: Reach) -> Pairs:
     """Return the pairs of some rows of the first with all rows of the second, whose tree is given, in order."""
     chord = chord_of(reach.radius_arcsec)
-    near = _tree(unit_vectors(first.ra_deg, first.dec_deg)).sparse_distance_matrix(tree, chord, output_type="ndarray")
+    near = tree_of(first).sparse_distance_matrix(tree, chord, output_type="ndarray")
     order = np.argsort(near["i"] * np.int64(len(second)) + near["j"])
     i, j = near["i"][order], near["j"][order]
     separation = separations_arcsec(first[i], second[j])
@@ -139,9 +139,10 @@ def _pairs_of(first: SkyPositions, second: SkyPositions, tree: cKDTree, reach: R
     return pairs[is_near if pairs.sigmas is None else is_near & (pairs.sigmas <= reach.sigmas)]
 
 
-def _tree(vectors: FloatArray) -> cKDTree:
+def tree_of(positions: SkyPositions) -> cKDTree:
+    """Return the tree of the unit vectors of positions, all of which are finite."""
     # Half the time of a balanced one, and pairs are found as fast.
-    return cKDTree(vectors, balanced_tree=False, compact_nodes=False)
+    return cKDTree(unit_vectors(positions.ra_deg, positions.dec_deg), balanced_tree=False, compact_nodes=False)
 
 
 def _bands(first: SkyPositions, tree: cKDTree, radius_arcsec: float) -> Iterator[IntArray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from galmorph.sky.matching.separations import FloatArray, SkyPositions
+from galmorph.sky.matching.separations import ARCSEC, FloatArray, SkyPositions
 
 __all__ = ["circles", "ellipses", "normalised", "sigmas_arcsec"]
 
@@ -38,12 +38,10 @@ def normalised(first: SkyPositions, second: SkyPositions, separation_arcsec: Flo
     Covariances add up. A row whose error is missing pairs with nothing (NaN), as one without a position does; two
     without any error only pair where they coincide.
     """
-    terms = [p.covariance_arcsec2 for p in (first, second) if p.covariance_arcsec2 is not None]
-    if not terms:
+    if (total := _combined(first, second)) is None:
         return None
-    total = sum(terms[1:], start=terms[0])
     east, north = _offsets(first, second)
-    determinant = total[:, 0] * total[:, 1] - total[:, 2] ** 2
+    determinant = _determinant(total)
     numerator = total[:, 1] * east**2 - 2.0 * total[:, 2] * east * north + total[:, 0] * north**2
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.sqrt(np.maximum(numerator, 0.0) / determinant)
@@ -52,11 +50,19 @@ def normalised(first: SkyPositions, second: SkyPositions, separation_arcsec: Flo
 
 def sigmas_arcsec(first: SkyPositions, second: SkyPositions) -> FloatArray | None:
     """Return the combined errors of pairs, of a circle as large as the ellipse; None where there are no errors."""
-    terms = [p.covariance_arcsec2 for p in (first, second) if p.covariance_arcsec2 is not None]
-    if not terms:
+    if (total := _combined(first, second)) is None:
         return None
-    total = sum(terms[1:], start=terms[0])
-    return np.asarray(np.maximum(total[:, 0] * total[:, 1] - total[:, 2] ** 2, 0.0) ** 0.25)
+    return np.asarray(np.maximum(_determinant(total), 0.0) ** 0.25)
+
+
+def _combined(first: SkyPositions, second: SkyPositions) -> FloatArray | None:
+    """Return the sums of the covariances of both positions, (N, 3); None where neither has errors."""
+    terms = [p.covariance_arcsec2 for p in (first, second) if p.covariance_arcsec2 is not None]
+    return sum(terms[1:], start=terms[0]) if terms else None
+
+
+def _determinant(covariance: FloatArray) -> FloatArray:
+    return np.asarray(covariance[:, 0] * covariance[:, 1] - covariance[:, 2] ** 2)
 
 
 def _offsets(first: SkyPositions, second: SkyPositions) -> tuple[FloatArray, FloatArray]:
@@ -66,5 +72,4 @@ def _offsets(first: SkyPositions, second: SkyPositions) -> tuple[FloatArray, Flo
     # By the tangent plane at the first: right at the poles, too, where differences in right ascension are not.
     east = np.cos(dec2) * np.sin(turn)
     north = np.sin(dec2 - dec1) + 2.0 * np.sin(dec1) * np.cos(dec2) * np.sin(turn / 2.0) ** 2
-    scale = 180.0 * 3600.0 / np.pi
-    return east * scale, north * scale
+    return east * ARCSEC, north * ARCSEC
