@@ -12,7 +12,7 @@ from galmorph.errors import OutputError, PipelineError
 from galmorph.learning.pipeline import TrainPipeline
 from galmorph.learning.sections import CalibrationSettings
 from galmorph.nets.architecture.network import NetworkConfig
-from galmorph.nets.training.settings import Augmentation, EnsembleSettings
+from galmorph.nets.training.settings import Augmentation, EnsembleSettings, completed
 from galmorph.nets.training.start import mark_of
 from galmorph.sky.formats.atomic import alone_in, make_folder, replacing
 from galmorph.sky.outputs import check_outputs
@@ -171,6 +171,8 @@ def _whole(section: str, settings: Any) -> Any:
     if not isinstance(settings or {}, Mapping):
         return settings
     whole = {**_DEFAULTS.get(section, {}), **(settings or {})}
+    if section == "train":
+        whole["unlabelled"] = completed(whole.get("unlabelled"))
     return {key: value for key, value in whole.items() if key not in _SHOWN}
 
 

@@ -1,10 +1,10 @@
 """Benchmark: shares of CANDELS classifiers by five folds of sky cells, beside simpler predictors and people themselves.
 
 Usage: ``python tests/benchmarks/bench_shares.py fold K`` for K from 0 to 4, which may run side by side, then
-``python tests/benchmarks/bench_shares.py report``. A fold trains what the pipelines say on its own training cells, the
-network of stamps and those of what is measured, joins and calibrates them by the product's own functions, and
-classifies its test cells from their FITS files as ``galmorph classify`` does; so that each galaxy is predicted once, by
-networks that never saw its cell. With it go
+``python tests/benchmarks/bench_shares.py report``; ``plain K`` trains the plain recipe of a fold alone. A fold trains
+what the pipelines say on its own training cells, the network of stamps and those of what is measured, joins and
+calibrates them by the product's own functions, and classifies its test cells from their FITS files as ``galmorph
+classify`` does; so that each galaxy is predicted once, by networks that never saw its cell. With it go
 
 - the constant answer: the mean of the training cells;
 - classes by the rule of `candels-shares` and by that of Huertas-Company et al. (2015), with the purity and completeness
@@ -37,7 +37,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 import galmorph
 from galmorph.flags import Flag
 from galmorph.learning.pipeline import TrainPipeline, load_pipeline
-from galmorph.nets.architecture.network import Network, load_network
+from galmorph.nets.architecture.network import Network, channels_last, load_network, planes_last
 from galmorph.nets.evaluate import expected_calibration_error
 from galmorph.nets.training.start import load_start
 from galmorph.sky.scheme import load_scheme
@@ -104,8 +104,15 @@ def run_fold(options: argparse.Namespace) -> None:
     if options.forest:
         found["forest"] = forest(measured(table, files, out / "measured.fits"), parts, truth)
     if options.plain_epochs:
-        found["plain"] = kept_plain(files, parts, truth, options)
+        kept_plain(files, parts, truth, options)
     np.savez(out / f"fold-{fold}.npz", **found)
+
+
+def run_plain(options: argparse.Namespace) -> None:
+    """Train and predict one fold by the plain recipe alone."""
+    table = labelled()[: options.rows]
+    parts = fold_pipeline(options.pipeline, options.fold).split.divide([str(i) for i in table["id"]], table)
+    kept_plain([str(STAMPS / str(name)) for name in table["image"]], parts, shares_of(table), options)
 
 
 def trained(table: Table, files: list[str], pipeline: TrainPipeline, folder: Path, options: argparse.Namespace) -> Path:
@@ -175,10 +182,15 @@ def kept_plain(
     files: list[str], parts: npt.NDArray[np.str_], truth: FloatArray, options: argparse.Namespace
 ) -> FloatArray:
     """Shares by the plain recipe, (T, 5), whose training of many minutes is done once."""
-    path = options.out / f"plain-{options.fold}-{options.plain_size}-{options.plain_epochs}.npy"
+    path = plain_path(options, options.fold)
     if not path.exists():
         np.save(path, plain(files, parts, truth, options))
     return np.asarray(np.load(path))
+
+
+def plain_path(options: argparse.Namespace, fold: int) -> Path:
+    """Name the file of what the plain recipe says of a fold."""
+    return Path(options.out / f"plain-{fold}-{options.plain_size}-{options.plain_epochs}.npy")
 
 
 def plain(files: list[str], parts: npt.NDArray[np.str_], truth: FloatArray, options: argparse.Namespace) -> FloatArray:
@@ -189,7 +201,7 @@ def plain(files: list[str], parts: npt.NDArray[np.str_], truth: FloatArray, opti
     recipe, config = Recipe(size=size), load_network("lite0")
     network = Network(config, recipe, SCHEME)
     network.load_state_dict({**network.state_dict(), **load_start("imagenet", config, recipe, SCHEME).member(1)})
-    network = network.to(device, memory_format=torch.channels_last).train()
+    network = channels_last(network.to(device)).train()
     rows = torch.from_numpy(np.flatnonzero(parts == "train"))
     steps = options.plain_epochs * (len(rows) // 32)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.02)
@@ -218,7 +230,7 @@ def turned_at_random(stamps: torch.Tensor) -> torch.Tensor:
 
 def enlarged(stamps: torch.Tensor, size: int) -> torch.Tensor:
     """Interpolate stamps to another size, linearly."""
-    return F.interpolate(stamps, size=(size, size), mode="bilinear", align_corners=False)
+    return planes_last(F.interpolate(stamps, size=(size, size), mode="bilinear", align_corners=False))
 
 
 def scores(guess: FloatArray, truth: FloatArray, constant: FloatArray) -> dict[str, float]:
@@ -244,7 +256,11 @@ def scores(guess: FloatArray, truth: FloatArray, constant: FloatArray) -> dict[s
 def report(options: argparse.Namespace) -> None:
     """Pool the folds, and compare on the same galaxies; errors by bootstrap."""
     truth = shares_of(labelled())
-    folds = [dict(np.load(file)) for file in sorted(options.out.glob("fold-*.npz"))]
+    files = {fold: options.out / f"fold-{fold}.npz" for fold in range(FOLDS)}
+    folds = [dict(np.load(file)) for file in files.values() if file.exists()]
+    for number, fold in zip([n for n, file in files.items() if file.exists()], folds, strict=True):
+        if (path := plain_path(options, number)).exists():
+            fold["plain"] = np.load(path)
     rows = np.concatenate([fold["rows"] for fold in folds])
     names = [n for n in ("constant", "forest", "alone", "ours") if all(n in fold for fold in folds)]
     guesses = {n: np.concatenate([fold[n] for fold in folds]) for n in names}
@@ -262,7 +278,12 @@ def report(options: argparse.Namespace) -> None:
     for other in [name for name in guesses if name != "ours"]:
         error2 = ((guesses["ours"] - label) ** 2).mean(axis=1) - ((guesses[other] - label) ** 2).mean(axis=1)
         away = [float(error2[d].mean()) for d in drawn]
-        result[f"ours_less_{other}"] = {"mean_square": float(error2.mean()), "err": float(np.std(away))}
+        each = [((guesses[n] - label) ** 2).mean(axis=1) for n in ("ours", other)]
+        result[f"ours_less_{other}"] = {
+            "mean_square": float(error2.mean()),
+            "err": float(np.std(away)),
+            "rmse": rmse_less(*each, drawn),
+        }
     sets = np.concatenate([fold["sets"] for fold in folds])[answered]
     held = [sum(y[SCHEME.keys.index(k)] for k in s.split("|") if k) for s, y in zip(sets, label, strict=True)]
     result["sets"] = {"coverage": float(np.mean(held)), "err": float(np.std(held) / len(held) ** 0.5)}
@@ -282,16 +303,33 @@ def beside_plain(folds: list[dict[str, Any]], truth: FloatArray, options: argpar
     if not some:
         return None
     label = truth[np.concatenate([fold["rows"] for fold in some])]
-    errors2 = {n: ((np.concatenate([f[n] for f in some]) - label) ** 2).mean(axis=1) for n in ("plain", "ours")}
+    guesses = {n: np.concatenate([f[n] for f in some]) for n in ("plain", "ours", "forest", "constant")}
+    answered = np.isfinite(np.stack(list(guesses.values()))).all(axis=(0, 2))
+    guesses, label = {n: g[answered] for n, g in guesses.items()}, label[answered]
+    drawn = np.random.default_rng(1).integers(0, len(label), (BOOTSTRAPS, len(label)))
+    errors2 = {n: ((g - label) ** 2).mean(axis=1) for n, g in guesses.items()}
     away = errors2["ours"] - errors2["plain"]
+    by_fold = [{n: round(float(((f[n] - truth[f["rows"]]) ** 2).mean() ** 0.5), 4) for n in guesses} for f in some]
     return {
         "size": options.plain_size,
         "epochs": options.plain_epochs,
         "folds": len(some),
         "galaxies": len(label),
+        "plain": with_errors(guesses["plain"], label, guesses["constant"], drawn),
         "rmse": {name: round(float(each.mean() ** 0.5), 4) for name, each in errors2.items()},
-        "ours_less_plain": {"mean_square": float(away.mean()), "err": float(away.std() / len(away) ** 0.5)},
+        "rmse_by_fold": by_fold,
+        "ours_less_plain": {
+            "mean_square": float(away.mean()),
+            "err": float(np.std([away[d].mean() for d in drawn])),
+            "rmse": rmse_less(errors2["ours"], errors2["plain"], drawn),
+        },
     }
+
+
+def rmse_less(one: FloatArray, other: FloatArray, drawn: npt.NDArray[np.intp]) -> list[float]:
+    """Difference of two RMSE on the same galaxies, and its error by bootstrap."""
+    again = [one[d].mean() ** 0.5 - other[d].mean() ** 0.5 for d in drawn]
+    return [round(float(one.mean() ** 0.5 - other.mean() ** 0.5), 4), round(float(np.std(again)), 4)]
 
 
 def unfitted(pipeline: str) -> npt.NDArray[np.bool_]:
@@ -339,7 +377,7 @@ def with_errors(
 def main() -> None:
     """Run one fold, or report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("fold", "report"))
+    parser.add_argument("what", choices=("fold", "plain", "report"))
     parser.add_argument("fold", type=int, nargs="?", default=0, help="0 to 4")
     parser.add_argument("--pipeline", default="candels-h")
     parser.add_argument("--measured", default="candels-measured", help="pipeline of the networks in company")
@@ -349,11 +387,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--forest", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--alone", action="store_true", help="classify by the stamps alone as well")
-    parser.add_argument("--plain-size", type=int, default=128)
+    parser.add_argument("--plain-size", type=int, default=96)
     parser.add_argument("--plain-epochs", type=int, default=60, help="0 leaves the plain recipe out")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    run_fold(options) if options.what == "fold" else report(options)
+    {"fold": run_fold, "plain": run_plain, "report": report}[options.what](options)
 
 
 if __name__ == "__main__":

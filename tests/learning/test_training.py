@@ -210,6 +210,21 @@ def test_a_stopped_run_resumed_equals_an_uninterrupted_one(inputs, tmp_path):
     assert resumed.card["validation"] == whole.card["validation"]
 
 
+@pytest.mark.parametrize("thresholds", ["learnt", "aligned"])
+def test_galaxies_without_a_label_are_learnt_from_by_thresholds_for_each_answer(inputs, tmp_path, thresholds):
+    """Half of the rows lose their class; the card says how it was learnt from."""
+    catalog, source, pipeline = inputs
+    table = catalog.table.copy()
+    table["label"] = [str(label) if row % 4 < 2 else "" for row, label in enumerate(table["label"])]
+    how = {"weight": 1.0, "threshold": 0.7, "thresholds": thresholds, "warmup": 0.5}
+    run = train(
+        catalog_from(table), source, changed(pipeline, train={"unlabelled": how, "epochs": 3}), tmp_path / "run"
+    )
+    assert run.card["unlabelled"] > 0
+    assert run.card["settings"]["train"]["unlabelled"]["thresholds"] == thresholds
+    assert all(epoch["disagreement"] >= 0 for epoch in run.card["curves"][0])
+
+
 def test_the_test_part_is_not_read(inputs, tmp_path):
     catalog, images, pipeline = inputs
     parts = pipeline.split.divide(catalog.files, {})

@@ -27,7 +27,8 @@ from galmorph.nets.architecture.network import Network, NetworkConfig, channels_
 from galmorph.nets.precision import computes_bfloat16, half_convolutions, single_precision
 from galmorph.nets.training.consistency import disagreement, strength
 from galmorph.nets.training.loss.interface import make_loss
-from galmorph.nets.training.settings import Augmentation, TrainingSettings
+from galmorph.nets.training.pseudo_labels import PseudoLabels
+from galmorph.nets.training.settings import Augmentation, TrainingSettings, completed
 from galmorph.nets.training.training_set import TrainingSet
 from galmorph.sky.formats.atomic import replacing
 from galmorph.sky.scheme import Scheme
@@ -71,8 +72,12 @@ class _Seen:
 
 @dataclass(frozen=True)
 class _UnlabelledBatch:
-    """Galaxies without a label in one step: two views of each, and how much their disagreement weighs."""
+    """Galaxies without a label in one step: two views of each, and how much their disagreement weighs.
 
+    Their places are those among all without a label.
+    """
+
+    places: torch.Tensor
     view: _Seen
     again: _Seen
     strength: float
@@ -111,6 +116,9 @@ class Trainer:
         self.is_half = settings.bfloat16 and computes_bfloat16(device)
         self.labelled, self.unlabelled = training.labelled, training.unlabelled
         self.scheme, self.config, self.ranges, self.settings = scheme, config, ranges, settings
+        self.pseudo_labels: PseudoLabels | None = None
+        if settings.unlabelled is not None and settings.unlabelled.thresholds != "fixed":
+            self.pseudo_labels = PseudoLabels(len(self.unlabelled), scheme, settings.unlabelled)
         self.loss = make_loss(settings.loss, scheme, smoothing=settings.smoothing)
         self.exact = make_loss(settings.loss, scheme)
         self.best = channels_last(Network(config, training.recipe, scheme)).eval()
@@ -195,14 +203,14 @@ class Trainer:
         generator = torch.Generator().manual_seed(self.settings.seed * 100_043 + self.done)
         size = max(1, round(how.share * self.settings.batch))
         drawn = [
-            self.unlabelled[torch.randperm(len(self.unlabelled), generator=generator)]
+            torch.randperm(len(self.unlabelled), generator=generator)
             for _ in range(-(-size * self.steps_per_epoch // len(self.unlabelled)))
         ]
         steps = self.settings.epochs * self.steps_per_epoch
         batches = torch.cat(drawn).split(size)  # type: ignore[no-untyped-call]
-        for step, rows in enumerate(batches, self.done * self.steps_per_epoch):
-            views = [self._seen(self.training, rows, self.ranges, generator) for _ in range(2)]
-            yield _UnlabelledBatch(views[0], views[1], strength(how, step, steps))
+        for step, places in enumerate(batches, self.done * self.steps_per_epoch):
+            views = [self._seen(self.training, self.unlabelled[places], self.ranges, generator) for _ in range(2)]
+            yield _UnlabelledBatch(places, views[0], views[1], strength(how, step, steps))
 
     def _learning_rate(self, step: int) -> float:
         steps = self.settings.epochs * self.steps_per_epoch
@@ -273,7 +281,11 @@ class Trainer:
         with torch.no_grad(), half_convolutions(self.device, wanted=self.is_half):
             again = others.again
             taught = self.loss.marginals(self.loss.outputs(self.averaged, again.stamps, again.morphometry))
-        return disagreement(self.loss.marginals(answers), taught, self.scheme, how)
+        thresholds = None
+        if self.pseudo_labels is not None:
+            self.pseudo_labels.note(others.places, taught)
+            thresholds = self.pseudo_labels.thresholds()
+        return disagreement(self.loss.marginals(answers), taught, self.scheme, how, thresholds)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -311,6 +323,8 @@ class Trainer:
             If it cannot be written.
         """
         tensors = _tensors("network", self.network) | _tensors("averaged", self.averaged) | _tensors("best", self.best)
+        if self.pseudo_labels is not None:
+            tensors |= {"pseudo.answer": self.pseudo_labels.answer, "pseudo.sure": self.pseudo_labels.sure}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{k}": v.cpu().contiguous() for k, v in state.items()}
         about = {
@@ -341,13 +355,14 @@ class Trainer:
         except (SafetensorError, KeyError, OSError, ValueError) as error:
             raise PipelineError(f"'{path}' holds no state of a training run: remove it to start anew") from error
         # A run that was begun before a setting existed has its default; what it is looked at with does not matter.
-        if TrainingSettings().to_dict() | about["settings"] | {"tensorboard": False} != {
-            **self.settings.to_dict(),
-            "tensorboard": False,
-        }:
+        before = TrainingSettings().to_dict() | about["settings"] | {"tensorboard": False}
+        before["unlabelled"] = completed(before["unlabelled"])
+        if before != {**self.settings.to_dict(), "tensorboard": False}:
             raise PipelineError(f"'{path}' belongs to a run with other settings: choose another folder or remove it")
         for name, module in (("network", self.network), ("averaged", self.averaged), ("best", self.best)):
             module.load_state_dict({k: tensors[f"{name}.{k}"] for k in module.state_dict()})
+        if self.pseudo_labels is not None:
+            self.pseudo_labels.answer, self.pseudo_labels.sure = tensors["pseudo.answer"], tensors["pseudo.sure"]
         self._resume_optimiser(tensors)
         self.done, self.since_best, self.history = about["done"], about["since_best"], about["history"]
         self.best_loss = math.inf if about["best_loss"] is None else about["best_loss"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -12,18 +13,21 @@ from galmorph.stamps.recipe import Recipe
 
 __all__ = [
     "DISTANCES",
+    "THRESHOLDS",
     "Augmentation",
     "EnsembleSettings",
     "Observation",
     "Pair",
     "TrainingSettings",
     "Unlabelled",
+    "completed",
 ]
 
 Pair = tuple[float, float]
 
 CLASS_WEIGHTS = ("none", "balanced", "effective")
 DISTANCES = ("squared", "divergence")
+THRESHOLDS = ("fixed", "learnt", "aligned")
 _OPTIMISERS = ("adamw", "sgd")
 _NUMBERS = ("psf_fwhm_arcsec", "scale_arcsec")
 
@@ -51,6 +55,11 @@ class Unlabelled:
     threshold
         Questions count only where the average gives its likeliest answer at least this probability (as in FixMatch,
         Sohn et al. 2020, arXiv:2001.07685); 0 counts all.
+    thresholds
+        ``'fixed'``: the same for all answers. ``'learnt'``: lower for answers of which fewer galaxies are sure: the
+        threshold times b / (2 - b), b their number for each of the answer that has most (Zhang et al. 2021,
+        arXiv:2110.08263). ``'aligned'``: lowered so far that as large a share of each answer's galaxies counts as of
+        the most frequent answer's (Jiang et al. 2023, RAA 23, 115019). Neither is ever above `threshold`.
     temperature
         Below 1 the average's probabilities of a question are sharpened: raised to 1 / T and normalised (Xie et al.
         2020, arXiv:1904.12848).
@@ -63,17 +72,26 @@ class Unlabelled:
     share: float = 1.0
     warmup: float = 0.2
     threshold: float = 0.0
+    thresholds: str = "fixed"
     temperature: float = 1.0
     distance: str = "squared"
 
     def __post_init__(self) -> None:
         _check_word("distance", self.distance, DISTANCES)
+        _check_word("thresholds", self.thresholds, THRESHOLDS)
         limits = {"weight": math.inf, "share": math.inf, "warmup": 1.0, "threshold": 1.0}
         for name, most in limits.items():
             if not 0 <= getattr(self, name) <= most:
                 raise PipelineError(f"{name} = {getattr(self, name)}: expected a number from 0 to {most:g}")
         if not self.temperature > 0:
             raise PipelineError(f"temperature = {self.temperature}: expected a number above 0")
+        if self.thresholds != "fixed" and not self.threshold:
+            raise PipelineError(f"thresholds = '{self.thresholds}' lower a threshold: expected one above 0")
+
+
+def completed(unlabelled: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Put the defaults into settings of :class:`Unlabelled` that were kept before some of them existed."""
+    return None if unlabelled is None else {**asdict(Unlabelled()), **unlabelled}
 
 
 @dataclass(frozen=True)

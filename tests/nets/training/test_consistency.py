@@ -57,6 +57,21 @@ def test_questions_of_which_the_average_is_not_sure_are_left_out():
     assert found == pytest.approx(float((P - Q).square()[sure].sum()) / 2)
 
 
+def test_each_answer_may_have_a_threshold_of_its_own():
+    """The likeliest answer's counts: .8 suffices for the first, .7 does not for the second."""
+    how = Unlabelled(threshold=0.95)
+    thresholds = torch.tensor([[0.75, 0.95, 0.95], [0.95, 0.95, 0.95]])
+    found = float(disagreement(P, Q, tiny.TREE, how, thresholds))
+    assert found == pytest.approx(float((P - Q)[0, :2].square().sum()) / 2)
+    thresholds[0] = torch.tensor([0.95, 0.65, 0.0])
+    found = float(disagreement(P, Q, tiny.TREE, how, thresholds))
+    assert found == pytest.approx(float((P - Q)[1, :2].square().sum()) / 2)
+    same = torch.full((2, 3), 0.75)
+    assert float(disagreement(P, Q, tiny.TREE, how, same)) == float(
+        disagreement(P, Q, tiny.TREE, Unlabelled(threshold=0.75))
+    )
+
+
 def test_a_temperature_below_one_sharpens_what_is_taught():
     """Towards the likeliest answer of each question; a high power is a class."""
     how = Unlabelled(temperature=0.05)
@@ -85,6 +100,8 @@ def test_the_strength_rises_in_the_warm_up_and_stays():
         ({"threshold": 1.5}, "from 0 to 1"),
         ({"share": "all"}, "expected a number"),
         ({"temperature": 0.0}, "above 0"),
+        ({"threshold": 0.9, "thresholds": "learned"}, "did you mean 'learnt'"),
+        ({"thresholds": "aligned"}, "expected one above 0"),
     ],
 )
 def test_settings_that_cannot_be_are_explained(given, words):

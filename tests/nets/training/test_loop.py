@@ -18,7 +18,7 @@ from galmorph.nets.architecture.network import load_network
 from galmorph.nets.training import loop
 from galmorph.nets.training.loop import Epoch, Trainer
 from galmorph.nets.training.loss.interface import Loss
-from galmorph.nets.training.settings import Augmentation, Observation, TrainingSettings
+from galmorph.nets.training.settings import Augmentation, Observation, TrainingSettings, Unlabelled
 from galmorph.nets.training.training_set import TrainingSet, canvas_side
 from galmorph.sky.scheme import load_scheme
 from galmorph.stamps.recipe import Recipe
@@ -410,6 +410,21 @@ def test_a_state_of_a_run_begun_before_a_setting_existed_goes_on(tmp_path):
     about["settings"] = {k: v for k, v in whole.items() if k not in ("loss", "unlabelled")}
     save_file(load_file(path), path, {"state": json.dumps(about)})
     resumed = tiny.trainer(epochs=2)
+    resumed.resume(path)
+    assert resumed.done == 1
+
+
+def test_a_state_begun_before_thresholds_went_by_answer_goes_on(tmp_path):
+    """They were all the same."""
+    trainer = tiny.trainer(epochs=2, unlabelled=Unlabelled(threshold=0.9))
+    next(trainer.epochs())
+    path = tmp_path / "state.safetensors"
+    trainer.save(path)
+    with safe_open(path, framework="pt") as stream:
+        about = json.loads(stream.metadata()["state"])
+    del about["settings"]["unlabelled"]["thresholds"]
+    save_file(load_file(path), path, {"state": json.dumps(about)})
+    resumed = tiny.trainer(epochs=2, unlabelled=Unlabelled(threshold=0.9))
     resumed.resume(path)
     assert resumed.done == 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny
@@ -104,10 +106,11 @@ def test_the_same_seed_repeats_and_other_galaxies_change_the_weights(others):
     assert one.history[0]["disagreement"] > 0
 
 
-@pytest.mark.parametrize("stop_after", [1, 3])
-def test_a_resumed_run_equals_an_uninterrupted_one(others, tmp_path, stop_after):
-    """Draws of unlabelled galaxies and the warm-up go on where they were."""
-    whole, first, second = trainer(others), trainer(others), trainer(others)
+@pytest.mark.parametrize(("stop_after", "thresholds"), [(1, "fixed"), (3, "fixed"), (2, "learnt"), (2, "aligned")])
+def test_a_resumed_run_equals_an_uninterrupted_one(others, tmp_path, stop_after, thresholds):
+    """Draws of unlabelled galaxies, the warm-up, and how sure of each it was go on where they were."""
+    how = replace(HOW, threshold=0.6, thresholds=thresholds)
+    whole, first, second = (trainer(others, how) for _ in range(3))
     list(whole.epochs())
     for epoch in first.epochs():
         if epoch.number == stop_after:
@@ -117,6 +120,19 @@ def test_a_resumed_run_equals_an_uninterrupted_one(others, tmp_path, stop_after)
     list(second.epochs())
     assert same(second, whole)
     assert second.history == whole.history
+
+
+@pytest.mark.parametrize("thresholds", ["learnt", "aligned"])
+def test_thresholds_by_answer_change_what_is_learnt_unless_all_answers_count(others, thresholds):
+    """A threshold below chance keeps all questions whoever sets it; a high one is lowered."""
+    for threshold, alike in ((0.5, True), (0.55, False)):
+        fixed, moving = (
+            trainer(others, replace(HOW, threshold=threshold, thresholds=how)) for how in ("fixed", thresholds)
+        )
+        for made in (fixed, moving):
+            list(made.epochs())
+        assert same(fixed, moving) == alike
+        assert (moving.pseudo_labels.answer >= 0).any()
 
 
 def test_the_average_that_teaches_has_statistics_that_fit_it(others):
