@@ -131,7 +131,8 @@ import numpy as np
 from astropy.table import Table
 import galmorph
 from galmorph.stamps.measure import measure
-from galmorph.stamps.recipe import Recipe, make_views
+from galmorph.stamps.cutting import make_views
+from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import ONE
 image = np.random.default_rng(1).normal(0, 1, (97, 97)).astype("f4")
 image += (300 * np.exp(-np.hypot(*(np.indices((97, 97)) - 48.0)) / 3)).astype("f4")

@@ -21,8 +21,9 @@ from galmorph.runs.simulated import field_gathering
 from galmorph.sky.images import ImageSource
 from galmorph.sky.mock import simulate
 from galmorph.sky.scheme import Labels, Scheme
+from galmorph.stamps.cutting import prepare_around
 from galmorph.stamps.morphometry import morphometry
-from galmorph.stamps.recipe import Recipe, prepare_around
+from galmorph.stamps.recipe import Recipe
 from galmorph.toml import to_table
 
 __all__ = ["KeptSets", "build_sets"]

@@ -158,7 +158,7 @@ def stamps_of_rows(
         progress("predicting", done, len(rows))
         if galaxy.measured is None or galaxy.cutout is None or galaxy.flags & UNCLASSIFIABLE:
             continue
-        waiting.append(views_of(galaxy, gathering.images, checkpoint.recipe, matrices, warp=checkpoint.warp))
+        waiting.append(views_of(galaxy, gathering.images, checkpoint.recipe, matrices))
         kept.append((galaxy.row, galaxy.measured.snr, galaxy.measured.rpet_px, galaxy.cutout.scale_arcsec))
         # The noise that degrades images is drawn for all of them at once.
         if observation is None and len(waiting) * len(shares) >= _TOGETHER:

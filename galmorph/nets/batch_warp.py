@@ -6,21 +6,13 @@ pixel), batched over stamps on the device of its input.
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from scipy import ndimage
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from galmorph.nets.threads import one_thread
-from galmorph.stamps.warp import is_upright, subsamples, warp_batch
-
-__all__ = ["batch_warp", "warp_views"]
+__all__ = ["batch_warp"]
 
 # Stamps sampled together on a processor: more would not fit into its cache.
 _TOGETHER = 8
-# More sample points per axis in a stamp pixel are spared by averaging pixels first, which warp_batch does.
-_MOST_POINTS = 8
 
 
 def batch_warp(coefficients: torch.Tensor, matrices: torch.Tensor, size: int, n: int) -> torch.Tensor:
@@ -45,28 +37,6 @@ def batch_warp(coefficients: torch.Tensor, matrices: torch.Tensor, size: int, n:
     parts = zip(torch.split(coefficients, together), torch.split(matrices, together), strict=True)
     with torch.no_grad():
         return torch.cat([_sampled(images, views, size, n) for images, views in parts])
-
-
-def warp_views(
-    planes: npt.NDArray[np.float32], matrices: npt.NDArray[np.float64], size: int
-) -> npt.NDArray[np.float32]:
-    """Resample finite planes, (C, H, W), by each of the matrices, (V, 2, 3), to (V, C, size, size).
-
-    The same as :func:`galmorph.stamps.recipe.warp_views` to 1e-5 of the peak, in a third of the time for oblique views:
-    they share one prefilter.
-    """
-    stamps = np.empty((len(matrices), len(planes), size, size), np.float32)
-    oblique = np.array([not is_upright(matrix) for matrix in matrices])
-    points = subsamples(matrices[oblique], size) if oblique.any() else 0
-    if not 0 < points <= _MOST_POINTS or not planes.size:
-        return warp_batch([planes] * len(matrices), list(matrices), size)
-    if not oblique.all():
-        stamps[~oblique] = warp_batch([planes] * int((~oblique).sum()), list(matrices[~oblique]), size)
-    smooth = [ndimage.spline_filter(plane, order=3, mode="mirror", output=np.float32) for plane in planes]
-    coefficients = torch.from_numpy(np.stack(smooth))[None].expand(int(oblique.sum()), -1, -1, -1)
-    with one_thread():
-        stamps[oblique] = batch_warp(coefficients, torch.from_numpy(matrices[oblique]).float(), size, points).numpy()
-    return stamps
 
 
 def _sampled(coefficients: torch.Tensor, matrices: torch.Tensor, size: int, n: int) -> torch.Tensor:

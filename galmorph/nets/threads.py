@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
-from typing import Any
+from threading import Lock
 
 import torch
-from threadpoolctl import ThreadpoolController
 
-__all__ = ["limited", "one_less", "one_thread"]
+__all__ = ["limited", "one_less"]
+
+# While one thread sets its number, that of threads to come is the same for a moment: no other may read it then.
+_SETTING = Lock()
 
 
 @contextmanager
@@ -47,24 +48,7 @@ def one_less() -> Callable[[], None]:
 
 def _set_here(threads: int) -> None:
     """Set the number of this thread alone: torch's own setter also sets with what threads to come begin."""
-    with ThreadPoolExecutor(1) as to_come:
+    with _SETTING, ThreadPoolExecutor(1) as to_come:
         usual = to_come.submit(torch.get_num_threads).result()
         torch.set_num_threads(threads)
         to_come.submit(torch.set_num_threads, usual).result()
-
-
-@cache
-def _openmp() -> Any:
-    """OpenMP, whose threads are those of torch's own kernels; finding it takes a millisecond."""
-    return ThreadpoolController().select(user_api="openmp")
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one core: small arrays take hardly longer, and OpenMP's idle threads would keep the others busy.
-
-    For one piece of work without products of matrices, which have threads of their own; never across a ``yield``.
-    """
-    torch.get_num_threads()
-    with _openmp().limit(limits=1):
-        yield

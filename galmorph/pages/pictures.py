@@ -12,9 +12,10 @@ from PIL import Image
 
 from galmorph.runs.gather import Galaxy, stamp_of
 from galmorph.sky.images import ImageSource
+from galmorph.stamps.affine import stamp_matrix
 from galmorph.stamps.background import clipped_sky
 from galmorph.stamps.recipe import Recipe, half_width_px, stretch
-from galmorph.stamps.warp import stamp_matrix, warp
+from galmorph.stamps.warp import warp
 
 __all__ = ["Picture", "picture_of"]
 

@@ -133,7 +133,7 @@ def classify_part(plan: Plan, rows: IntArray, *, progress: Progress = silent) ->
         for done, galaxy in enumerate(galaxies(run.gathering, rows), 1):
             results.put(place[galaxy.row], _with_edge(galaxy, run))
             if checkpoint is not None and galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE:
-                views = views_of(galaxy, run.images, checkpoint.recipe, matrices, warp=checkpoint.warp)
+                views = views_of(galaxy, run.images, checkpoint.recipe, matrices)
                 predictor.add(place[galaxy.row], views)
             if done % _PROGRESS_ROWS == 0:
                 progress("rows", done, len(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,10 +21,11 @@ from galmorph.sky.catalog import Catalog
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.stamps.backends import Measure, backend
+from galmorph.stamps.cutting import make_views
 from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import Measurement
 from galmorph.stamps.morphometry import morphometry
-from galmorph.stamps.recipe import Recipe, Stamp, WarpViews, make_views, warp_views
+from galmorph.stamps.recipe import Recipe, Stamp
 from galmorph.stamps.segment import Segmentation, usable_pixels
 from galmorph.stamps.views import ONE
 
@@ -300,20 +302,13 @@ def stamp_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Stamp:
 
 
 @one_blas_thread
-def views_of(
-    galaxy: Galaxy,
-    images: ImageSource,
-    recipe: Recipe,
-    matrices: npt.NDArray[np.float64],
-    *,
-    warp: WarpViews = warp_views,
-) -> Stamp:
+def views_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe, matrices: npt.NDArray[np.float64]) -> Stamp:
     """Cut views, (V, C, S, S), of a gathered galaxy that has an image; not yet stretched.
 
     Parameters
     ----------
-    matrices, warp
-        As of :func:`galmorph.stamps.recipe.make_views`.
+    matrices
+        As of :func:`galmorph.stamps.cutting.make_views`.
     """
     cutout, measured = galaxy.cutout, galaxy.measured
     if cutout is None or measured is None:
@@ -326,9 +321,9 @@ def views_of(
         x=cutout.x,
         y=cutout.y,
         scale_arcsec=pixel_scale_of(cutout, images),
-        mjysr_per_unit=images.mjysr_per_unit(cutout.tile),
+        # Headers are read anew each time, which only a recipe that softens is worth.
+        mjysr_per_unit=images.mjysr_per_unit(cutout.tile) if recipe.softening_mjysr > 0 else math.nan,
         seed=seed_of(cutout, images),
-        warp=warp,
     )
     return replace(stamp, morphometry=morphometry(measured, images.psf_fwhm_px)[0])
 

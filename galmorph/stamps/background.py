@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, special
+from scipy import special
 
 from galmorph.stamps.compiled import compiled, inner, inner_sum
-from galmorph.stamps.shared import shared
 
-__all__ = ["Sky", "clipped_sky", "correlation_px", "power_of_two", "sky_noise"]
+__all__ = ["Sky", "clipped_sky", "correlation_px", "power_of_two"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -28,8 +27,6 @@ _ENOUGH_TO_CORRELATE = 2_500
 _FEWEST = 128
 # Share of a Gaussian more than one sigma below its middle.
 _BELOW = 0.1587
-# Side of the field of noise that pieces are cut from: as wide as the largest cutout.
-_FIELD_PX = 512
 # Three sigma keep 99.7 % of the sky; what is brighter is a source. From the second round on little changes.
 _CLIP, _CLIP_ROUNDS = 3.0, 5
 # Density of a unit Gaussian there, and the standard deviation of what is left of it: 1.4 % less than one.
@@ -240,28 +237,3 @@ def _correlation(strips: Array, lag: int) -> float:
 def power_of_two(value: float) -> float:
     """Return the power of two next to a positive number: a scale that costs no rounding."""
     return float(2.0 ** min(max(round(math.log2(value)), -126), 126))
-
-
-def sky_noise(shape: tuple[int, int], sky: Sky, correlation: float, seed: int) -> FloatArray:
-    """Draw sky noise with the given standard deviation and correlation length; the same for the same seed.
-
-    Returns
-    -------
-    (H, W) noise about zero: a piece of one large periodic field, chosen by the seed.
-    """
-    field = _noise_field(round(min(max(correlation, 1.0), 16.0)))
-    top, left = np.random.default_rng(seed).integers(0, _FIELD_PX, size=2)
-    rows = (top + np.arange(shape[0])) % _FIELD_PX
-    columns = (left + np.arange(shape[1])) % _FIELD_PX
-    noise: FloatArray = field[rows[:, None], columns[None, :]] * np.float32(sky.sigma)
-    return noise
-
-
-@shared(maxsize=16)
-def _noise_field(correlation: int) -> FloatArray:
-    white = np.random.default_rng(correlation).standard_normal((_FIELD_PX, _FIELD_PX)).astype(np.float32)
-    if correlation > 1:
-        # A Gaussian filter of width s leaves a correlation of one half at a lag of 2 s sqrt(ln 2).
-        white = ndimage.gaussian_filter(white, correlation / (2.0 * np.sqrt(np.log(2.0))), mode="wrap")
-        white /= white.std()
-    return white

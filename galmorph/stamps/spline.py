@@ -17,19 +17,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from galmorph.stamps.compiled import compiled, inner, inner_sum
 from galmorph.stamps.shared import shared
 
-__all__ = ["MEMORY_PX", "comb", "filled", "interpolated", "interval_weights"]
+__all__ = ["MEMORY_PX", "coefficients", "comb", "filled", "interval_weights", "means", "point_means", "running_sum"]
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 
 # Of the prefilter of a cubic B-spline (Unser 1999, IEEE Signal Proc. Mag. 16, 22).
-_POLE = np.sqrt(3.0) - 2.0
+_POLE = 3.0**0.5 - 2.0
 # The prefilter forgets by a factor of 0.27 per pixel: a dozen leave 1.4e-7.
 MEMORY_PX = 12
-# Pixels that the weights of one position extend over.
-_BAND = 2 * MEMORY_PX - 1
 # Steps towards the surface that bends least: 3 × 3 pixels of a galaxy 4 px wide come within .2 % of its peak, 5 × 5
 # within 1.4 %; twice as many steps gain a per cent there.
 _ROUNDS = 32
@@ -38,6 +37,7 @@ _RELAXED_PX = 4.0
 
 # Cubic B-splines centred on -1, 0, 1 and 2 as polynomials in the position t in [0, 1]; rows are powers of t.
 _CUBICS = np.array([[1, 4, 1, 0], [-3, 0, 3, 0], [3, -6, 3, 0], [-1, 3, -3, 1]]) / 6.0
+_ONE, _TWO, _THREE = np.uintp(1), np.uintp(2), np.uintp(3)
 # The 13-point biharmonic operator: rows, columns and weights about a pixel.
 _BENDING = np.array(
     [
@@ -48,121 +48,129 @@ _BENDING = np.array(
 )
 
 
+@compiled
 def interval_weights(
-    middles: DoubleArray, widths: DoubleArray, lengths: npt.NDArray[np.intp]
-) -> list[tuple[slice, FloatArray]]:
-    """Return how much each pixel adds to the means of the density over intervals.
+    running: DoubleArray, first: float, step: float, count: int, length: int
+) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Return how much each pixel adds to the means of the density over intervals along one axis.
 
     Parameters
     ----------
-    middles
-        Of the intervals in pixels, (A, S), ascending along S: S intervals on each of A axes.
-    widths
-        Of an axis's intervals, (A,). What of them lies past the image's edges counts as zero.
-    lengths
-        Pixels of the image along each axis, (A,).
+    running
+        :func:`running_sum`.
+    first, step
+        Middle of the first interval in pixels, and from one to the next; intervals are as long as a step, or one pixel.
+        What of them lies past the image's edges counts as zero.
+    count
+        Number of intervals.
+    length
+        Pixels of the image along the axis.
 
     Returns
     -------
-    For each axis the pixels that have weights, and those, (S, n).
+    For each interval the first pixel that has a weight, and the weights from there on, (S, n).
     """
-    axes, count = middles.shape
-    start, stop, powers = _ends(middles, widths[:, None], lengths[:, None])
-    spans = (stop - start).reshape(-1)
-    longest = int(spans.max())
-    terms = np.zeros((longest + 2, 4, axes * count), np.float32)
-    terms[0] = powers[:, 0]
-    terms[spans + 1, :, np.arange(axes * count)] = powers[:, 1].T
-    band = terms.reshape(-1, axes * count).T @ _band_polynomials(longest)
-    first = (start[:, 0] - (MEMORY_PX - 1)).tolist()
-    return [_mirrored(*axis) for axis in zip(_spread(band, start), first, lengths.tolist(), strict=True)]
+    width = max(step, 1.0)
+    ends = np.empty((2, count))
+    longest = 0
+    for s in range(count):
+        # Whole numbers are pixel edges here, each with the pixel it begins.
+        middle = first + s * step + 0.5
+        ends[0, s] = min(max(middle - 0.5 * width, 0.0), float(length))
+        ends[1, s] = min(max(middle + 0.5 * width, 0.0), float(length))
+        longest = max(longest, int(ends[1, s]) - int(ends[0, s]))
+    size = min(longest + 2 * MEMORY_PX, length)
+    weights = np.zeros((count, size), np.float32)
+    pixels = np.zeros(count, np.int64)
+    for s in range(count):
+        pixels[s] = min(max(int(ends[0, s]) - MEMORY_PX, 0), length - size)
+        if ends[1, s] > ends[0, s]:
+            _add_interval(weights[s], pixels[s], running, ends[0, s], ends[1, s], length, 1.0 / width)
+    return pixels, weights
 
 
-def _ends(
-    middles: DoubleArray, widths: DoubleArray, lengths: npt.NDArray[np.intp]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], FloatArray]:
-    """Return the pixels that intervals begin and end in, (A, S), and powers of the places inside, (4, 2, A · S).
+@inner
+def _add_interval(
+    weights: FloatArray, first: int, running: DoubleArray, low: float, high: float, length: int, share: float
+) -> None:
+    """Add the weights of pixels in the density's integral from one place to another, times a share.
 
-    The powers 0, 1, 2 and 3 are divided by the intervals' widths.
+    Pixels past an image's edges count as those whose mirror images they are, as often as it takes.
     """
-    ends = np.empty((2, *middles.shape))
-    # Whole numbers are pixel edges here, each with the pixel it begins.
-    np.subtract(middles, 0.5 * widths - 0.5, out=ends[0])
-    np.add(middles, 0.5 * widths + 0.5, out=ends[1])
-    np.maximum(ends, 0.0, out=ends)
-    np.minimum(ends, lengths, out=ends)
-    pixels = ends.astype(np.intp)
-    inside = (ends - pixels).astype(np.float32)
-    powers = np.empty((4, *ends.shape), np.float32)
-    powers[0] = 1.0 / widths
-    for power in (1, 2, 3):
-        np.multiply(powers[power - 1], inside, out=powers[power])
-    return pixels[0], pixels[1], powers.reshape(4, 2, -1)
+    start, stop = int(low), int(high)
+    begun, ended = low - start, high - stop
+    period = max(2 * length - 2, 1)
+    for pixel in range(start - MEMORY_PX + 1, stop + MEMORY_PX):
+        value = _summed(running, begun, pixel - start) - _summed(running, ended, pixel - stop)
+        place = pixel
+        if pixel < 0 or pixel >= length:
+            place = pixel % period
+            place = min(place, period - place) if length > 1 else 0
+        weights[place - first] += share * value
 
 
-def _spread(band: FloatArray, start: npt.NDArray[np.intp]) -> list[FloatArray]:
-    """Write the rows of a band, (A · S, W), into a matrix for each axis, from the columns `start`, (A, S), on."""
-    axes, count = start.shape
-    offset = start - start[:, :1]
-    columns = offset[:, -1] + band.shape[1]
-    n = int(columns.max())
-    matrices = np.zeros((axes, count, n), np.float32)
-    place = offset.reshape(-1) + np.arange(0, axes * count * n, n)
-    matrices.reshape(-1)[place[:, None] + np.arange(band.shape[1])] = band
-    return [matrix[:, :c] for matrix, c in zip(matrices, columns.tolist(), strict=True)]
+@inner
+def _summed(running: DoubleArray, t: float, pixel: int) -> float:
+    """Weight of a pixel, counted from the one that a place lies in, in the integral from that place, in [0, 1), on."""
+    if pixel <= -MEMORY_PX:
+        return 0.0
+    if pixel >= MEMORY_PX:
+        return 1.0
+    k = pixel + MEMORY_PX - 1
+    summed: float = running[0, k] + t * (running[1, k] + t * (running[2, k] + t * running[3, k]))
+    return summed
 
 
-@shared(maxsize=64)
-def _band_polynomials(longest: int) -> FloatArray:
-    """Return the weights of intervals that end up to `longest` pixels after the pixel they begin in.
+@compiled
+def means(
+    planes: FloatArray,
+    top: npt.NDArray[np.int64],
+    down: FloatArray,
+    left: npt.NDArray[np.int64],
+    across: FloatArray,
+) -> FloatArray:
+    """Multiply planes, (C, H, W), by the weights of their rows and of their columns, (C, S, S)."""
+    count, size = len(planes), len(top)
+    first = left.min()
+    wide = left.max() + across.shape[1] - first
+    product = np.empty((count, size, len(left)), np.float32)
+    narrow, turned = np.empty(wide, np.float32), np.empty((wide, size), np.float32)
+    line = np.empty(size, np.float32)
+    for c in range(count):
+        for s in range(size):
+            _weigh(planes[c, top[s] :, first : first + wide], down[s], narrow)
+            turned[:, s] = narrow
+        for s in range(len(left)):
+            _weigh(turned[left[s] - first :], across[s], line)
+            product[c, :, s] = line
+    return product
 
-    A block of four rows (powers of the position in its pixel) for the beginning, then one for the end in each of
-    0, 1, ..., `longest` pixels after; columns are pixels, (4 · (longest + 2), longest + 2 · MEMORY_PX - 1).
-    """
-    blocks = np.zeros((longest + 2, 4, longest + _BAND), np.float32)
-    for block, later, sign in [(0, 0, 1.0), *((later + 1, later, -1.0) for later in range(longest + 1))]:
-        blocks[block, :, later : later + _BAND] = sign * _running_sum()
-        blocks[block, 0, later + _BAND :] = sign
-    return blocks.reshape(-1, longest + _BAND)
+
+@inner_sum
+def _weigh(rows: FloatArray, weights: FloatArray, total: FloatArray) -> None:
+    """Add up rows, each times its weight; four at a time, so that the sum is loaded and stored less often."""
+    total[:] = np.float32(0.0)
+    n = len(weights) // 4 * 4
+    for k in range(0, n, 4):
+        a, b, c, d = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+        for i in range(len(total)):
+            total[i] += a * rows[k, i] + b * rows[k + 1, i] + c * rows[k + 2, i] + d * rows[k + 3, i]
+    for k in range(n, len(weights)):
+        for i in range(len(total)):
+            total[i] += weights[k] * rows[k, i]
 
 
 @shared(maxsize=1)
-def _running_sum() -> DoubleArray:
-    """Sum the cardinal cubic spline, (4, 2 · MEMORY_PX) polynomials for pixels about a position, up to each pixel."""
+def running_sum() -> DoubleArray:
+    """Sum the cardinal cubic spline, (4, 2 · MEMORY_PX - 1), up to each pixel about a place: powers of the place."""
     pixels = np.arange(1 - MEMORY_PX, MEMORY_PX + 1)
     cardinal = _CUBICS @ (np.sqrt(3.0) * _POLE ** np.abs(np.arange(-1, 3)[:, None] - pixels))
     cardinal[:, MEMORY_PX - 1] -= cardinal.sum(axis=1) - (1.0, 0.0, 0.0, 0.0)  # what the truncation left out
     return np.cumsum(cardinal, axis=1)[:, :-1]
 
 
-def _mirrored(weights: FloatArray, first: int, length: int) -> tuple[slice, FloatArray]:
-    """Add the weights of pixels past an image's edges, (S, n) from `first` on, to those whose mirror images they are.
-
-    Returns the image's pixels that have weights, and those; may change `weights`.
-    """
-    if length <= MEMORY_PX:
-        return slice(0, length), _mirrored_often(weights, first, length)
-    # Further from the edge than the prefilter's memory, or than the pixels go, there are no weights left.
-    stop = min(first + weights.shape[1], length + MEMORY_PX, 2 * length - 1 - first)
-    edge = length - first
-    if first < 0:
-        weights[:, 1 - first : 1 - 2 * first] += weights[:, -first - 1 :: -1][:, :-first]
-    if stop > length:
-        weights[:, edge - 1 - (stop - length) : edge - 1] += weights[:, edge : stop - first][:, ::-1]
-    pixels = slice(max(first, 0), min(stop, length))
-    return pixels, weights[:, pixels.start - first : pixels.stop - first]
-
-
-def _mirrored_often(weights: FloatArray, first: int, length: int) -> FloatArray:
-    """Mirror an image so small that its mirror images are mirrored again."""
-    pixels = np.arange(first, first + weights.shape[1]) + length - 1
-    images = np.abs(pixels % max(2 * length - 2, 1) - (length - 1))
-    folded: FloatArray = weights @ (images[:, None] == np.arange(length)).astype(np.float32)
-    return folded
-
-
-def comb(width: float, n: int) -> tuple[DoubleArray, DoubleArray]:
-    """Return points and weights that widen a mean over one pixel into the mean over `width` of them.
+def comb(width: npt.ArrayLike, n: int) -> tuple[DoubleArray, DoubleArray]:
+    """Return points and weights, (..., n), that widen a mean over one pixel into the mean over `width` of them.
 
     For a whole number that is a comb of so many points, a pixel apart; for numbers between, the Gaussian quadrature
     whose moments continue theirs. It needs as many points as pixels are covered, rounded up; fewer match the first
@@ -173,29 +181,165 @@ def comb(width: float, n: int) -> tuple[DoubleArray, DoubleArray]:
     Golub & Welsch 1969, Math. Comp. 23, 221; the recurrence is that of the discrete Chebyshev polynomials (Szegö 1939,
     Orthogonal Polynomials, 2.8).
     """
-    k = np.arange(1.0, n)
-    off = np.sqrt(np.maximum(k**2 * (width**2 - k**2) / (4.0 * (4.0 * k**2 - 1.0)), 0.0))
-    points, vectors = np.linalg.eigh(np.diag(off, 1) + np.diag(off, -1))
-    return points, vectors[0] ** 2
+    k = np.arange(1, n)
+    square = np.asarray(width, np.float64)[..., np.newaxis] ** 2
+    recurrence = np.zeros((*square.shape[:-1], n, n))
+    # Below the diagonal, where eigh looks.
+    recurrence[..., k, k - 1] = np.sqrt(np.maximum(k**2 * (square - k**2) / (4.0 * (4.0 * k**2 - 1.0)), 0.0))
+    points, vectors = np.linalg.eigh(recurrence)
+    return points, vectors[..., 0, :] ** 2
 
 
-def interpolated(plane: FloatArray, x: DoubleArray, y: DoubleArray) -> FloatArray:
-    """Return the mean of an image's density, (H, W), over a pixel about each point, of any shape, in float32.
+@compiled
+def coefficients(planes: FloatArray) -> FloatArray:
+    """Return the cubic B-splines' coefficients of planes, (C, H, W), and two more to each side, (C, H + 4, W + 4)."""
+    count, height, width = planes.shape
+    padded = np.empty((count, height + 4, width + 4), np.float32)
+    turned, plain = np.empty((width, height), np.float32), np.empty((height, width), np.float32)
+    for c in range(count):
+        plain[:] = planes[c]
+        _filter_columns(plain)
+        turned[:] = plain.T
+        _filter_columns(turned)
+        padded[c, 2 : height + 2, 2 : width + 2] = turned.T
+        _mirror_rows(padded[c], height)
+        _mirror_rows(padded[c].T, width)
+    return padded
 
-    That is the cubic B-spline interpolant, times the part of the pixel that lies on the image.
+
+@inner
+def _filter_columns(values: FloatArray) -> None:
+    """Replace values by their splines' coefficients along the first axis: one recursion down, and one back up."""
+    length, pole = len(values), np.float32(_POLE)
+    if length < 2:
+        return
+    _begin(values)
+    for i in range(1, length):
+        for j in range(values.shape[1]):
+            values[i, j] = np.float32(6.0) * values[i, j] + pole * values[i - 1, j]
+    last = np.float32(_POLE / (_POLE * _POLE - 1.0))
+    for j in range(values.shape[1]):
+        values[length - 1, j] = last * (values[length - 1, j] + pole * values[length - 2, j])
+    for i in range(length - 2, -1, -1):
+        for j in range(values.shape[1]):
+            values[i, j] = pole * (values[i + 1, j] - values[i, j])
+
+
+@inner
+def _begin(values: FloatArray) -> None:
+    """Sum the mirrored values with the recursion's powers into the first row, as if it had come from far away."""
+    first, period = np.zeros(values.shape[1], np.float32), 2 * len(values) - 2
+    power = 6.0
+    for k in range(2 * MEMORY_PX):
+        place = k % period
+        row = values[min(place, period - place)]
+        for j in range(len(first)):
+            first[j] += np.float32(power) * row[j]
+        power *= _POLE
+    values[0] = first
+
+
+@inner
+def _mirror_rows(padded: FloatArray, length: int) -> None:
+    """Write the two rows before the first, and after the last, of so many that begin with the third."""
+    period = max(2 * length - 2, 1)
+    for row in (-2, -1, length, length + 1):
+        place = row % period
+        padded[row + 2] = padded[2 + (min(place, period - place) if length > 1 else 0)]
+
+
+@compiled
+def point_means(
+    padded: FloatArray, matrix: DoubleArray, points: DoubleArray, weights: FloatArray, stamp: FloatArray
+) -> None:
+    """Average the interpolants of planes over the points of each stamp pixel.
+
+    Parameters
+    ----------
+    padded
+        As from :func:`coefficients`, (C, H + 4, W + 4).
+    matrix
+        (2, 3) from stamp coordinates to pixels.
+    points, weights
+        Stamp coordinates of n points in each stamp pixel along x, then y, (2, S · n), and their weights, (2, n).
+    stamp
+        Receives the means, (C, S, S).
     """
-    height, width = plane.shape
-    coefficients = ndimage.spline_filter(plane, order=3, mode="mirror")
-    values: FloatArray = ndimage.map_coordinates(
-        coefficients, [y, x], output=np.float32, order=3, mode="mirror", prefilter=False
-    )
-    values *= _covered(x, width) * _covered(y, height)
-    return values
+    n, size = weights.shape[1], stamp.shape[1]
+    wide = padded.shape[2]
+    cubics, place = np.empty((8, size * n), np.float32), np.empty(size * n, np.int64)
+    line = np.empty(size * n, np.float32)
+    stamp[:] = np.float32(0.0)
+    for row in range(size * n):
+        _place_line(matrix, points[0], points[1, row], padded.shape[1] - 4, wide - 4, cubics, place)
+        weight = weights[1, row % n]
+        for c in range(len(stamp)):
+            _interpolate(padded[c].ravel(), wide, cubics, place, line)
+            into = stamp[c, row // n]
+            for j in range(size):
+                total = np.float32(0.0)
+                for k in range(n):
+                    total += weights[0, k] * line[j * n + k]
+                into[j] += weight * total
 
 
-def _covered(x: DoubleArray, length: int) -> DoubleArray:
-    inside: DoubleArray = np.clip((length + 1) / 2 - np.abs(x - (length - 1) / 2), 0.0, 1.0)
-    return inside
+@inner_sum
+def _place_line(
+    matrix: DoubleArray,
+    along: DoubleArray,
+    down: float,
+    height: int,
+    width: int,
+    cubics: FloatArray,
+    place: npt.NDArray[np.int64],
+) -> None:
+    """Write the weights of four columns and rows for each point of a line, (8, N), and where their coefficients begin.
+
+    The rows' weights are multiplied by the part of a pixel about the point that lies on the image.
+    """
+    left, top = matrix[0, 1] * down + matrix[0, 2], matrix[1, 1] * down + matrix[1, 2]
+    half_x, half_y = 0.5 * (width - 1), 0.5 * (height - 1)
+    for j in range(len(along)):
+        x, y = matrix[0, 0] * along[j] + left, matrix[1, 0] * along[j] + top
+        covered_x = min(max(half_x + 1.0 - abs(x - half_x), 0.0), 1.0)
+        covered_y = min(max(half_y + 1.0 - abs(y - half_y), 0.0), 1.0)
+        # Counted from the first coefficient, two before the first pixel; past an edge nothing is covered.
+        x, y = min(max(x, -1.0), width - 0.001) + 1.0, min(max(y, -1.0), height - 0.001) + 1.0
+        column, row = int(x), int(y)
+        place[j] = row * (width + 4) + column
+        inside = np.float32(covered_x * covered_y)
+        t, u = np.float32(x - column), np.float32(y - row)
+        cubics[0, j], cubics[1, j], cubics[2, j], cubics[3, j] = _cubics(t)
+        a, b, c, d = _cubics(u)
+        cubics[4, j], cubics[5, j], cubics[6, j], cubics[7, j] = a * inside, b * inside, c * inside, d * inside
+
+
+@inner_sum
+def _cubics(t: np.float32) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """Cubic B-splines centred on -1, 0, 1 and 2 at a place in [0, 1]."""
+    square = t * t
+    cube = square * t
+    second = np.float32(2.0 / 3.0) - square + np.float32(0.5) * cube
+    third = np.float32(1.0 / 6.0) + np.float32(0.5) * (t + square - cube)
+    last = np.float32(1.0 / 6.0) * cube
+    return np.float32(1.0) - second - third - last, second, third, last
+
+
+@inner_sum
+def _interpolate(
+    flat: FloatArray, wide: int, cubics: FloatArray, place: npt.NDArray[np.int64], line: FloatArray
+) -> None:
+    """Write the splines' values, (N,), from coefficients in rows of so many."""
+    for j in range(len(line)):
+        a, b, c, d = cubics[0, j], cubics[1, j], cubics[2, j], cubics[3, j]
+        value = np.float32(0.0)
+        # Unsigned: numba need not look whether one counts from the end.
+        p = np.uintp(place[j])
+        for k in range(4):
+            one, two, three, four = flat[p], flat[p + _ONE], flat[p + _TWO], flat[p + _THREE]
+            value += cubics[4 + k, j] * (a * one + b * two + c * three + d * four)
+            p += np.uintp(wide)
+        line[j] = value
 
 
 def filled(plane: FloatArray, missing: npt.NDArray[np.bool_]) -> FloatArray:

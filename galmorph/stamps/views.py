@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.stamps.affine import compose, turn
 from galmorph.stamps.shared import read_only
-from galmorph.stamps.warp import compose, turn
 
 __all__ = ["NAMED", "ONE", "Views", "reach_of", "read_views"]
 

@@ -23,33 +23,37 @@ meet to about a thousandth of the peak of a galaxy as sharp as its PSF.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import ImageError
-from galmorph.stamps.shared import shared
-from galmorph.stamps.spline import MEMORY_PX, comb, filled, interpolated, interval_weights
+from galmorph.stamps.affine import Matrix
+from galmorph.stamps.spline import (
+    MEMORY_PX,
+    coefficients,
+    comb,
+    filled,
+    interval_weights,
+    means,
+    point_means,
+    running_sum,
+)
 
 __all__ = [
     "binned",
-    "compose",
     "is_upright",
     "sample",
     "sample_points",
-    "stamp_matrix",
     "subsamples",
-    "turn",
     "warp",
-    "warp_batch",
+    "warp_views",
 ]
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
-Matrix = DoubleArray
 
 # Views turned by less than this from upright displace nothing by a hundred-thousandth of a pixel.
 _UPRIGHT = 1e-8
@@ -57,32 +61,6 @@ _UPRIGHT = 1e-8
 _COARSEST = 8
 # Least step between stamp pixels, in cutout pixels: a stamp of no size is one point, and nothing is divided by zero.
 _LEAST = 1e-12
-# Stamps whose weights are computed together: more would not fit into the processor's cache.
-_TOGETHER = 4
-
-
-def stamp_matrix(x: float, y: float, half_width_px: float) -> Matrix:
-    """Map stamp coordinates to a square about (x, y), (2, 3)."""
-    return np.array([[half_width_px, 0.0, x], [0.0, half_width_px, y]])
-
-
-def turn(
-    angle_rad: float = 0.0, *, flip: bool = False, zoom: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)
-) -> Matrix:
-    """Rotate, flip, zoom and shift in stamp coordinates, (2, 3).
-
-    A zoom above 1 shows the galaxy larger; `shift` is in units of the stamp's half-width.
-    """
-    cosine, sine = np.cos(angle_rad) / zoom, np.sin(angle_rad) / zoom
-    mirror = -1.0 if flip else 1.0
-    return np.array([[cosine * mirror, -sine, shift[0]], [sine * mirror, cosine, shift[1]]])
-
-
-def compose(outer: Matrix, inner: Matrix) -> Matrix:
-    """Return the matrix that applies `inner` first, then `outer`; both (..., 2, 3)."""
-    linear = outer[..., :, :2] @ inner[..., :, :2]
-    offset = outer[..., :, :2] @ inner[..., :, 2:] + outer[..., :, 2:]
-    return np.concatenate([linear, offset], axis=-1)
 
 
 def warp(planes: FloatArray, matrix: Matrix, size: int) -> FloatArray:
@@ -108,39 +86,35 @@ def warp(planes: FloatArray, matrix: Matrix, size: int) -> FloatArray:
     ImageError
         If the planes are not three-dimensional or the matrix is not 2 × 3 finite numbers.
     """
-    stamp: FloatArray = warp_batch([planes], [matrix], size)[0]
+    stamp: FloatArray = warp_views(planes, np.asarray(matrix)[np.newaxis], size)[0]
     return stamp
 
 
-def warp_batch(cutouts: Sequence[FloatArray], matrices: Sequence[Matrix], size: int) -> FloatArray:
-    """Resample cutouts to stamps, each by its own matrix; faster than one by one.
+def warp_views(planes: FloatArray, matrices: DoubleArray, size: int) -> FloatArray:
+    """Resample a cutout, (C, H, W), by each of some matrices, (V, 2, 3), to (V, C, size, size).
 
-    Parameters
-    ----------
-    cutouts
-        N arrays (C, H, W), which need not be of one height and width, or one array (N, C, H, W).
-    matrices
-        (N, 2, 3).
-    size
-        Side of the stamps in pixels.
-
-    Returns
-    -------
-    (N, C, size, size) float32, each as from :func:`warp`.
+    The views are those that :func:`warp` makes one by one. Upright ones that differ by quarter turns and flips are the
+    same pixels in another order, computed once; oblique ones share their prefilter.
     """
-    if len(cutouts) == 0:
-        return np.zeros((0, 0, size, size), np.float32)
-    stamps = np.zeros((len(cutouts), len(cutouts[0]), size, size), np.float32)
-    upright = []
-    for planes, matrix, stamp in zip(cutouts, matrices, stamps, strict=True):
-        _check(planes, matrix)
-        if (view := _upright(matrix, size)) is None:
-            stamp[...] = sample(planes, matrix, size)
-        elif planes.size:
-            upright.append((planes, view, stamp))
-    for start in range(0, len(upright), _TOGETHER):
-        _average(upright[start : start + _TOGETHER], size)
+    stamps = np.zeros((len(matrices), len(planes), size, size), np.float32)
+    for sampling, numbers in _alike(planes, matrices, size).items():
+        if isinstance(sampling, _Upright):
+            plain = _average(planes, sampling, size)
+            for number in numbers:
+                _oriented(stamps[number], matrices[number])[...] = plain
+        else:
+            stamps[numbers] = _sampled(planes, np.asarray(matrices)[numbers], size, *sampling)
     return stamps
+
+
+def _alike(planes: FloatArray, matrices: DoubleArray, size: int) -> dict[_Upright | tuple[int, int], list[int]]:
+    """Sort views by what is computed once for several of them; returns the numbers of each such group."""
+    groups: dict[_Upright | tuple[int, int], list[int]] = {}
+    for number, matrix in enumerate(matrices):
+        _check(planes, matrix)
+        if planes.size:
+            groups.setdefault(_upright(matrix, size) or _sampling(matrix, size), []).append(number)
+    return groups
 
 
 def _check(planes: FloatArray, matrix: Matrix) -> None:
@@ -154,67 +128,47 @@ def _check(planes: FloatArray, matrix: Matrix) -> None:
 
 
 class _Upright(NamedTuple):
-    """A view along the cutout's rows and columns."""
+    """Where the boxes of a view along the cutout's rows and columns lie."""
 
     x: float  # cutout pixels under the stamp's centre
     y: float
-    across: float  # cutout pixels along x from one stamp pixel to the next
+    across: float  # cutout pixels along x between neighbouring stamp pixels
     down: float  # likewise along y
-    crossed: bool  # the stamp's rows run along y
 
 
 def _upright(matrix: Matrix, size: int) -> _Upright | None:
     (xx, xy, x), (yx, yy, y) = matrix.tolist()
     along, aside = max(abs(xx), abs(yy)), max(abs(xy), abs(yx))
     if aside <= _UPRIGHT * along:
-        return _Upright(x, y, xx * 2.0 / size, yy * 2.0 / size, crossed=False)
+        return _Upright(x, y, abs(xx) * 2.0 / size, abs(yy) * 2.0 / size)
     if along <= _UPRIGHT * aside:
-        return _Upright(x, y, xy * 2.0 / size, yx * 2.0 / size, crossed=True)
+        return _Upright(x, y, abs(xy) * 2.0 / size, abs(yx) * 2.0 / size)
     return None
 
 
-def _average(upright: list[tuple[FloatArray, _Upright, FloatArray]], size: int) -> None:
-    """Write the exact means over the boxes of upright views into their stamps."""
-    axes = [
-        axis
-        for planes, view, _ in upright
-        for axis in ((view.y, abs(view.down), planes.shape[1]), (view.x, abs(view.across), planes.shape[2]))
-    ]
-    centres, steps, lengths = np.array(axes).T
-    middles = centres[:, None] + steps[:, None] * _numbered(size)
-    weights = interval_weights(middles, np.maximum(steps, 1.0), lengths.astype(np.intp))
-    for i, (planes, view, stamp) in enumerate(upright):
-        (rows, down), (columns, across) = weights[2 * i : 2 * i + 2]
-        top, left = (_touched(*axis, size) for axis in axes[2 * i : 2 * i + 2])
-        out = _oriented(stamp, view)[:, top, left]
-        if out.size:
-            out[...] = _completed(planes[:, rows, columns], partial(_product, down[top], across[left]))
+def _average(planes: FloatArray, view: _Upright, size: int) -> FloatArray:
+    """Return the exact means over the boxes of an upright view, in the order of the cutout's rows and columns."""
+    height, width = planes.shape[1:]
+    left, across = interval_weights(running_sum(), view.x - 0.5 * (size - 1) * view.across, view.across, size, width)
+    top, down = interval_weights(running_sum(), view.y - 0.5 * (size - 1) * view.down, view.down, size, height)
+    rows, columns = _span(top, down), _span(left, across)
+    return _completed(
+        planes[:, rows, columns], lambda window: means(window, top - rows.start, down, left - columns.start, across)
+    )
 
 
-@shared(maxsize=16)
-def _numbered(size: int) -> DoubleArray:
-    """Return the places of a stamp's pixels from its middle, (size,)."""
-    return np.arange(float(size)) - (size - 1) / 2
+def _span(first: npt.NDArray[np.int64], weights: FloatArray) -> slice:
+    """Return the pixels along one axis that have weights."""
+    return slice(int(first.min()), int(first.max()) + weights.shape[1])
 
 
-def _touched(centre: float, step: float, length: int, size: int) -> slice:
-    """Return which of the stamp pixels along one axis lie on an image, at least in part."""
-    step, reach = max(step, _LEAST), 0.5 * (length + max(step, 1.0))
-    middle = (0.5 * (length - 1) - centre) / step + 0.5 * (size - 1)
-    first, last = math.ceil(middle - reach / step), math.floor(middle + reach / step)
-    return slice(min(max(first, 0), size), max(min(last + 1, size), 0))
-
-
-def _product(down: FloatArray, across: FloatArray, planes: FloatArray) -> FloatArray:
-    """Multiply planes by the weights of their rows and columns."""
-    product: FloatArray = np.matmul(np.matmul(down, planes), across.T)
-    return product
-
-
-def _oriented(stamp: FloatArray, view: _Upright) -> FloatArray:
-    """Return a stamp's pixels in the order of the cutout's rows and columns."""
-    plain = stamp.swapaxes(1, 2) if view.crossed else stamp
-    return plain[:, :: -1 if view.down < 0 else 1, :: -1 if view.across < 0 else 1]
+def _oriented(stamp: FloatArray, matrix: Matrix) -> FloatArray:
+    """Return the pixels of an upright stamp in the order of the cutout's rows and columns."""
+    (xx, xy, _), (yx, yy, _) = matrix.tolist()
+    crossed = abs(xy) > abs(xx)
+    across, down = (xy, yx) if crossed else (xx, yy)
+    plain = stamp.swapaxes(1, 2) if crossed else stamp
+    return plain[:, :: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
 
 
 def _completed(window: FloatArray, resample: Callable[[FloatArray], FloatArray]) -> FloatArray:
@@ -261,43 +215,67 @@ def sample(planes: FloatArray, matrix: Matrix, size: int, n: int | None = None) 
     """
     _check(planes, matrix)
     matrix = np.asarray(matrix, np.float64)
-    factor = 1 if n else max(1, int(_widths(matrix, size).min() / _COARSEST))
-    points, weights = sample_points(matrix / factor, size, n or subsamples(matrix / factor, size))
-    reach = np.abs(matrix[:, :2]) @ np.abs(points).max(axis=1)
-    rows, columns = (_window(matrix[a, 2], reach[a], planes.shape[2 - a], (MEMORY_PX + 2) * factor) for a in (1, 0))
-    if rows.stop <= rows.start or columns.stop <= columns.start:
-        return np.zeros((len(planes), size, size), np.float32)
-    local = matrix.copy()
-    local[:, 2] -= (columns.start + (factor - 1) / 2, rows.start + (factor - 1) / 2)
-    return _completed(
-        planes[:, rows, columns], lambda window: _sampled(binned(window, factor), local / factor, points, weights)
-    )
+    factor, points = (1, n) if n else _sampling(matrix, size)
+    stamp: FloatArray = _sampled(planes, matrix[np.newaxis], size, factor, points)[0]
+    return stamp
 
 
-def sample_points(matrix: Matrix, size: int, n: int) -> tuple[DoubleArray, DoubleArray]:
-    """Return stamp coordinates of n points in each stamp pixel along x, then y, (2, size · n), and weights, (2, n)."""
-    along_x, along_y = (comb(float(width), n) for width in _widths(matrix, size))
-    offsets, weights = np.stack([along_x, along_y], axis=1)
-    steps = np.maximum(np.hypot(*matrix[:, :2]), _LEAST)
+def _sampling(matrix: Matrix, size: int) -> tuple[int, int]:
+    """Return how many pixels are averaged first along each axis, and points per axis on these averages."""
+    factor = max(1, int(_widths(matrix, size).min() / _COARSEST))
+    return factor, subsamples(matrix / factor, size)
+
+
+def sample_points(matrices: Matrix, size: int, n: int) -> tuple[DoubleArray, DoubleArray]:
+    """Return where each stamp pixel is sampled, in stamp coordinates, and the weights.
+
+    Parameters
+    ----------
+    matrices
+        (..., 2, 3).
+    n
+        Points per axis.
+
+    Returns
+    -------
+    Points along x, then y, (..., 2, size · n), and weights, (..., 2, n).
+    """
+    offsets, weights = comb(_widths(matrices, size), n)
+    steps = np.maximum(np.hypot(matrices[..., 0, :2], matrices[..., 1, :2]), _LEAST)
     middles = (np.arange(size) + 0.5) * (2.0 / size) - 1.0
-    points: DoubleArray = middles[:, None] + (offsets / steps[:, None])[:, None, :]
-    return points.reshape(2, -1), weights
+    points: DoubleArray = middles[:, None] + (offsets / steps[..., None])[..., None, :]
+    return points.reshape(*points.shape[:-2], -1), weights
 
 
-def _window(centre: float, reach: float, length: int, margin: int) -> slice:
-    """Return the pixels along one axis that the stamp and the prefilter's memory reach."""
-    low, high = math.floor(centre - reach) - margin, math.ceil(centre + reach) + margin + 1
-    return slice(max(low, 0), min(high, length))
+def _sampled(planes: FloatArray, matrices: DoubleArray, size: int, factor: int, n: int) -> FloatArray:
+    """Sample views, (V, C, S, S), by n × n points in each stamp pixel, on averages of factor × factor pixels."""
+    points, weights = sample_points(matrices / factor, size, n)
+    far = (np.abs(matrices[:, :, :2]) @ np.abs(points).max(axis=2)[..., None])[..., 0]
+    rows, columns = (
+        _window(matrices[:, a, 2] - far[:, a], matrices[:, a, 2] + far[:, a], planes.shape[2 - a], factor)
+        for a in (1, 0)
+    )
+    if rows.stop <= rows.start or columns.stop <= columns.start:
+        return np.zeros((len(matrices), len(planes), size, size), np.float32)
+    local = matrices.copy()
+    local[:, :, 2] -= (columns.start + (factor - 1) / 2, rows.start + (factor - 1) / 2)
+    local, single = local / factor, weights.astype(np.float32)
+
+    def resampled(window: FloatArray) -> FloatArray:
+        stamps = np.empty((len(matrices), len(planes), size, size), np.float32)
+        padded = coefficients(binned(window, factor))
+        for view, stamp in enumerate(stamps):
+            point_means(padded, local[view], points[view], single[view], stamp)
+        return stamps
+
+    return _completed(planes[:, rows, columns], resampled)
 
 
-def _sampled(planes: FloatArray, matrix: Matrix, points: DoubleArray, weights: DoubleArray) -> FloatArray:
-    """Average the interpolants of planes, (C, H, W), over the points in each stamp pixel, (C, S, S)."""
-    x, y = (row[0] * points[0] + row[1] * points[1][:, None] + row[2] for row in matrix)
-    n = weights.shape[1]
-    size = points.shape[1] // n
-    fine = np.stack([interpolated(plane, x, y) for plane in planes]).reshape(len(planes), size, n, size, n)
-    mean: FloatArray = weights[1].astype(np.float32) @ (fine @ weights[0].astype(np.float32))
-    return mean
+def _window(low: DoubleArray, high: DoubleArray, length: int, factor: int) -> slice:
+    """Return the pixels along one axis that stamps and the prefilter's memory reach."""
+    margin = (MEMORY_PX + 2) * factor
+    first, last = math.floor(low.min()) - margin, math.ceil(high.max()) + margin
+    return slice(max(first, 0), min(last + 1, length))
 
 
 def binned(planes: FloatArray, factor: int) -> FloatArray:

@@ -31,10 +31,10 @@ from galmorph.runs.gather import Galaxy, Gathering, gather, views_of
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.images import ImageSource, open_images
 from galmorph.sky.survey import load_survey
+from galmorph.stamps.affine import compose, turn
 from galmorph.stamps.morphometry import stacked
 from galmorph.stamps.recipe import stretch
 from galmorph.stamps.views import read_views
-from galmorph.stamps.warp import compose, turn
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "sdss_gz2"
@@ -64,7 +64,7 @@ def zoomed(checkpoint: Checkpoint) -> FloatArray:
 def turned_stamps(galaxy: Galaxy, images: ImageSource, checkpoint: Checkpoint) -> npt.NDArray[np.float32]:
     """Make every view of every rotation, (rotations · views, C, S, S), stretched."""
     matrices = np.stack([compose(rotation, view) for rotation in ROTATIONS.values() for view in zoomed(checkpoint)])
-    made = views_of(galaxy, images, checkpoint.recipe, matrices, warp=checkpoint.warp)
+    made = views_of(galaxy, images, checkpoint.recipe, matrices)
     return np.asarray(stretch(made.pixels, np.float32(made.brightness), checkpoint.recipe), dtype=np.float32)
 
 
@@ -114,7 +114,7 @@ def costs(checkpoint: Checkpoint, found: list[Galaxy], images: ImageSource) -> d
     result, matrices = {}, zoomed(checkpoint)
     for name, members in SETS.items():
         started = time.process_time()
-        made = [views_of(g, images, checkpoint.recipe, matrices[members], warp=checkpoint.warp) for g in found]
+        made = [views_of(g, images, checkpoint.recipe, matrices[members]) for g in found]
         between = time.process_time()
         brightness = np.array([m.brightness for m in made], np.float32)[:, None, None, None, None]
         checkpoint.answer(

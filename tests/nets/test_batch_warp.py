@@ -11,7 +11,8 @@ from scipy import ndimage
 from galmorph.nets.batch_warp import batch_warp
 from galmorph.nets.training.augment import random_turns
 from galmorph.nets.training.settings import Augmentation
-from galmorph.stamps.warp import compose, sample, stamp_matrix, turn, warp
+from galmorph.stamps.affine import compose, stamp_matrix, turn
+from galmorph.stamps.warp import sample, warp
 
 
 def seeded(seed: int = 1) -> torch.Generator:

@@ -11,9 +11,9 @@ import tiny
 import torch
 from threadpoolctl import threadpool_info
 
-from galmorph.nets import batch_warp
-from galmorph.nets.threads import limited, one_less, one_thread
-from galmorph.stamps.warp import compose, stamp_matrix, turn
+from galmorph.nets.threads import limited, one_less
+from galmorph.stamps.affine import compose, stamp_matrix, turn
+from galmorph.stamps.warp import warp_views
 
 
 def threads_at_work() -> int:
@@ -55,9 +55,8 @@ def test_threads_are_limited_inside_or_left():
 
 
 @pytest.mark.usefixtures("_all_as_before")
-@pytest.mark.parametrize("limit", [lambda: limited(1), one_thread], ids=["limited", "one thread"])
-def test_a_thread_that_begins_meanwhile_has_the_number_of_the_process(limit):
-    with limit():
+def test_a_thread_that_begins_meanwhile_has_the_number_of_the_process():
+    with limited(1):
         assert numbers()[:2] == (1, 4)
 
 
@@ -67,7 +66,7 @@ def test_another_thread_leaves_a_core_and_keeps_its_number_whatever_happens_here
     with limited(here):
         with ThreadPoolExecutor(1, initializer=one_less()) as other:
             assert other.submit(threads_at_work).result() == there
-            with one_thread():
+            with limited(1):
                 assert threads_at_work() == 1
                 assert other.submit(threads_at_work).result() == there
         assert threads_at_work() == here
@@ -100,7 +99,7 @@ def test_threads_that_limit_themselves_in_turn_do_not_see_each_other():
 
     with ThreadPoolExecutor(1) as other:
         job = other.submit(first)
-        with one_thread():
+        with limited(1):
             turns.wait()
             turns.wait()
             assert threads_at_work() == 1
@@ -116,17 +115,6 @@ def test_interleaved_trainings_and_predictions_leave_the_threads_as_they_were():
         for training in (*trainings, *reversed(trainings)):
             next(training)
             answer = network.submit(checkpoint.predict, tiny.stamps(3))
-            batch_warp.warp_views(np.ones((3, 40, 40), np.float32), matrices, 16)
+            warp_views(np.ones((3, 40, 40), np.float32), matrices, 16)
             assert answer.result().shape == (3, 5)
             assert threads_at_work() == 4
-
-
-@pytest.mark.usefixtures("_all_as_before")
-def test_oblique_views_are_warped_on_one_core_and_give_the_others_back(monkeypatch):
-    found = []
-    warp = batch_warp.batch_warp
-    monkeypatch.setattr(batch_warp, "batch_warp", lambda *given: found.append(threads_at_work()) or warp(*given))
-    matrices = compose(stamp_matrix(20.0, 20.0, 10.0), turn(0.5))[None]
-    assert batch_warp.warp_views(np.ones((3, 40, 40), np.float32), matrices, 16).shape == (1, 3, 16, 16)
-    assert found == [1]
-    assert torch.get_num_threads() == 4

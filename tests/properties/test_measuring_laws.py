@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galmorph.flags import Flag
+from galmorph.stamps.cutting import make_views
 from galmorph.stamps.measure import Measurement, measure
-from galmorph.stamps.recipe import Recipe, make_views, stretch
+from galmorph.stamps.recipe import Recipe, stretch
 from galmorph.stamps.segment import relative_noise, segment
 from galmorph.stamps.views import ONE
 

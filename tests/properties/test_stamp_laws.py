@@ -12,10 +12,13 @@ from scipy import ndimage
 
 from galmorph.flags import Flag
 from galmorph.nets.batch_warp import batch_warp
+from galmorph.stamps.affine import compose, stamp_matrix, turn
+from galmorph.stamps.cutting import make_views
+from galmorph.stamps.filling import fill
 from galmorph.stamps.measure import measure
-from galmorph.stamps.recipe import Recipe, fill, make_views
+from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import ONE
-from galmorph.stamps.warp import compose, sample, stamp_matrix, subsamples, turn, warp
+from galmorph.stamps.warp import sample, subsamples, warp
 
 few = settings(max_examples=25, deadline=None)
 SIZE = 97
@@ -142,7 +145,8 @@ def test_filling_leaves_good_pixels_alone_and_replaces_the_others(profile, seed,
     found = measure(image, 48, 48)
     bad = np.random.default_rng(pattern).random((SIZE, SIZE)) < 0.2
     spoilt = np.where(bad, np.float32(1e6), image)
-    filled = fill(spoilt[None], bad, found, seed)[0]
+    filled, centre = spoilt.copy(), (np.nan_to_num(found.x, nan=48.0), np.nan_to_num(found.y, nan=48.0))
+    fill(filled[None], bad, found.segmentation.labels, centre, found.segmentation.correlation_px, seed)
     assert np.array_equal(filled[~bad], image[~bad])
     assert np.abs(filled[bad]).max() < 2.0 * np.abs(image).max() + 10
     assert np.isfinite(filled).all()

@@ -7,7 +7,7 @@ import pytest
 from galaxies import galaxy, noise
 from scipy import ndimage
 
-from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two, sky_noise
+from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two
 
 
 def everywhere(image: np.ndarray) -> np.ndarray:
@@ -107,20 +107,3 @@ def test_the_correlation_does_not_depend_on_the_unit(unit):
 @pytest.mark.parametrize(("value", "power"), [(1.0, 1.0), (3.1, 4.0), (1e-20, 2.0**-66), (1e60, 2.0**126)])
 def test_power_of_two_is_the_nearest_that_single_precision_holds(value, power):
     assert power_of_two(value) == power
-
-
-@pytest.mark.parametrize("correlation", [1.0, 2.0, 4.0])
-def test_sky_noise_has_the_asked_width_and_correlation(correlation):
-    sky = Sky(10.0, 2.5, 1000)
-    drawn = sky_noise((300, 300), sky, correlation, seed=4)
-    assert drawn.std() == pytest.approx(2.5, rel=0.05)
-    assert abs(drawn.mean()) < 0.25
-    assert abs(correlation_px(drawn, everywhere(drawn), Sky(0.0, 2.5, drawn.size)) - correlation) <= 1.0
-
-
-def test_sky_noise_repeats_for_a_seed_and_differs_between_seeds():
-    sky = Sky(0.0, 1.0, 1000)
-    first = sky_noise((40, 30), sky, 2.0, seed=7)
-    assert first.shape == (40, 30)
-    assert np.array_equal(first, sky_noise((40, 30), sky, 2.0, seed=7))
-    assert not np.array_equal(first, sky_noise((40, 30), sky, 2.0, seed=8))

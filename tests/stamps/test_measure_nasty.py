@@ -7,11 +7,12 @@ import pytest
 from galaxies import galaxy, noise
 
 from galmorph.flags import Flag
+from galmorph.stamps.cutting import make_views
 from galmorph.stamps.frame import frame_about, frame_size
 from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import Measurement, measure
 from galmorph.stamps.radii import radii_of
-from galmorph.stamps.recipe import Recipe, make_views
+from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import ONE
 
 NOTHING = Flag.NO_SOURCE | Flag.NO_CENTROID | Flag.NO_PETROSIAN | Flag.LOW_SNR

@@ -18,6 +18,7 @@ from galmorph.errors import PipelineError
 from galmorph.flags import Flag
 from galmorph.stamps import extractor, labelled, measure, petrosian, radii, recipe, scene, segment, views, warp
 from galmorph.stamps import galaxy as galaxy_module
+from galmorph.stamps.affine import compose, stamp_matrix, turn
 from galmorph.stamps.asymmetry import _correlated, _Sums
 from galmorph.stamps.background import Sky, clipped_sky, correlation_px
 from galmorph.stamps.frame import frame_about, frame_size
@@ -30,7 +31,7 @@ from galmorph.stamps.scene import Scene
 from galmorph.stamps.segment import Segmentation, is_misplaced, moved_far, neighbour_mask, pick, relative_noise
 from galmorph.stamps.template import LightRadii
 from galmorph.stamps.views import read_views
-from galmorph.stamps.warp import compose, is_upright, stamp_matrix, turn
+from galmorph.stamps.warp import is_upright
 
 BELOW, ABOVE = 1.0 - 1e-6, 1.0 + 1e-6
 SHAPE = (97, 97)

@@ -20,17 +20,15 @@ from galmorph.stamps.views import ONE, Views, read_views
 
 # Every function of the package that keeps arrays, with arguments to call it with.
 ARRAYS = {
-    "galmorph.stamps.background._noise_field": (2,),
+    "galmorph.stamps.filling._noise_field": (2,),
     "galmorph.stamps.petrosian._sampling": (np.arange(20.0).tobytes(), "sdss"),
     "galmorph.stamps.radii.sampling_of": (12,),
     "galmorph.stamps.rings._near": (1, 2),
     "galmorph.stamps.rings.ring_edges": (12,),
     "galmorph.stamps.rings.rings": (12, 0, 1),
-    "galmorph.stamps.spline._band_polynomials": (3,),
-    "galmorph.stamps.spline._running_sum": (),
+    "galmorph.stamps.spline.running_sum": (),
     "galmorph.stamps.template._grown": (1.0, 0.6),
     "galmorph.stamps.template.templates": (0, 1),
-    "galmorph.stamps.warp._numbered": (8,),
 }
 # Those of this wing that keep something else.
 OTHERS = {

@@ -8,14 +8,15 @@ from galaxies import noise, sersic
 from scipy import ndimage
 from scipy.interpolate import BSpline
 
-from galmorph.stamps.spline import comb, filled, interpolated, interval_weights
+from galmorph.stamps.spline import coefficients, comb, filled, interval_weights, point_means, running_sum
 
 
-def dense(middles: np.ndarray, width: float, length: int) -> np.ndarray:
+def dense(first: float, step: float, count: int, length: int) -> np.ndarray:
     """Weights of all pixels of one axis, (S, length)."""
-    ((pixels, weights),) = interval_weights(np.asarray(middles, float)[None], np.array([width]), np.array([length]))
-    out = np.zeros((len(middles), length))
-    out[:, pixels] = weights
+    pixels, weights = interval_weights(running_sum(), first, step, count, length)
+    out = np.zeros((count, length))
+    for row, pixel, some in zip(out, pixels.tolist(), weights, strict=True):
+        row[pixel : pixel + len(some)] = some
     return out
 
 
@@ -30,48 +31,51 @@ def integrals(values: np.ndarray, low: float, high: float) -> float:
     return float(primitive(high) - primitive(low))
 
 
-@pytest.mark.parametrize("width", [1.0, 1.37, 2.0, 3.6, 17.2])
-@pytest.mark.parametrize("length", [13, 24, 61])
-def test_weights_are_the_integrals_of_the_density(width, length):
+@pytest.mark.parametrize("step", [0.3, 1.0, 1.37, 2.0, 3.6, 17.2, 150.0])
+@pytest.mark.parametrize("length", [2, 7, 13, 24, 25, 61])
+def test_weights_are_the_integrals_of_the_density(step, length):
     """scipy's B-splines integrate the same density to single precision, inside and at the edges."""
-    values = np.random.default_rng(2).standard_normal(length)
-    middles = np.linspace(-width, length + width, 37)
+    values, width = np.random.default_rng(2).standard_normal(length), max(step, 1.0)
+    count = int((length + 2 * width) / step) + 2
+    middles = -width + step * np.arange(count)
     expected = [integrals(values, m - width / 2, m + width / 2) / width for m in middles]
-    assert dense(middles, width, length) @ values == pytest.approx(expected, abs=3e-6)
+    assert dense(-width, step, count, length) @ values == pytest.approx(expected, abs=3e-6)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 12])
 def test_tiny_images_are_mirrored_again_and_again(length):
     """Even a single pixel is its own mean, and a half is half of it."""
     values = np.arange(1.0, length + 1)
-    assert dense(np.arange(float(length)), 1.0, length) @ values == pytest.approx(values, abs=1e-5)
-    assert dense(np.array([-0.5]), 1.0, length).sum() == pytest.approx(0.5, abs=1e-6)
+    assert dense(0.0, 1.0, length, length) @ values == pytest.approx(values, abs=1e-5)
+    assert dense(-0.5, 1.0, 1, length).sum() == pytest.approx(0.5, abs=1e-6)
 
 
 def test_the_density_has_the_pixels_as_its_means():
     """The mean over each pixel is the pixel, over two the mean of both."""
-    assert np.allclose(dense(np.arange(30.0), 1.0, 30), np.eye(30), atol=1e-6)
-    pairs = dense(np.arange(30.0)[:-1] + 0.5, 2.0, 30)
-    assert np.allclose(pairs, 0.5 * (np.eye(30)[:-1] + np.eye(30)[1:]), atol=1e-6)
+    assert np.allclose(dense(0.0, 1.0, 30, 30), np.eye(30), atol=1e-6)
+    pairs = dense(0.5, 2.0, 15, 30)
+    assert np.allclose(pairs, 0.5 * (np.eye(30)[::2] + np.eye(30)[1::2]), atol=1e-6)
 
 
 def test_a_mean_over_one_pixel_is_the_cubic_interpolant():
     """Its places between the pixels are those of scipy's spline of order 3."""
     values = np.random.default_rng(3).standard_normal(40)
-    x = np.linspace(0.5, 38.5, 57)
+    x = 0.5 + 0.7 * np.arange(54)
     expected = ndimage.map_coordinates(values, [x], order=3, mode="mirror")
-    assert dense(x, 1.0, 40) @ values == pytest.approx(expected, abs=2e-6)
+    assert dense(0.5, 0.7, 54, 40) @ values == pytest.approx(expected, abs=2e-6)
 
 
-def test_intervals_of_different_widths_and_lengths_are_computed_together():
-    """Each axis has the weights it has alone."""
-    middles = np.array([np.linspace(3, 20, 9), np.linspace(-4, 30, 9)])
-    together = interval_weights(middles, np.array([1.0, 4.25]), np.array([22, 31]))
-    for axis, (width, length) in enumerate([(1.0, 22), (4.25, 31)]):
-        pixels, weights = together[axis]
-        alone = dense(middles[axis], width, length)
-        assert np.allclose(weights, alone[:, pixels], atol=1e-6)
-        assert np.abs(np.delete(alone, np.arange(length)[pixels], axis=1)).sum() < 1e-6
+@pytest.mark.parametrize("shape", [(2, 40, 31), (1, 1, 9), (1, 2, 1), (3, 13, 5)])
+def test_coefficients_are_those_of_scipy(shape):
+    """With the two beyond each edge that mirror those within."""
+    planes = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
+    expected = np.stack([ndimage.spline_filter(plane, order=3, mode="mirror") for plane in planes])
+    rows, columns = (2 if n > 2 else 0 for n in shape[1:])
+    padded = coefficients(planes)
+    np.testing.assert_allclose(padded[:, 2:-2, 2:-2], expected, atol=5e-6)
+    mirrored = np.pad(expected, [(0, 0), (rows, rows), (columns, columns)], mode="reflect")
+    here = padded[:, 2 - rows : rows - 2 or None, 2 - columns : columns - 2 or None]
+    np.testing.assert_allclose(here, mirrored, atol=5e-6)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 6])
@@ -111,8 +115,10 @@ def test_more_points_than_pixels_are_harmless():
 def test_the_interpolant_ends_with_the_last_pixel():
     """Half a pixel past the edge half of the mean is left, a pixel past it nothing."""
     x = np.array([-1.5, -1.0, -0.5, 0.0, 4.0, 9.0, 9.5, 10.0, 12.0])
-    there = interpolated(np.ones((8, 10), np.float32), x, np.full(9, 3.0))
-    assert there == pytest.approx([0, 0, 0.5, 1, 1, 1, 0.5, 0, 0], abs=1e-6)
+    points, matrix = np.stack([x, np.full(9, 3.0)]), np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    stamp = np.empty((1, 9, 9), np.float32)
+    point_means(coefficients(np.ones((1, 8, 10), np.float32)), matrix, points, np.ones((2, 1), np.float32), stamp)
+    assert stamp[0, 0] == pytest.approx([0, 0, 0.5, 1, 1, 1, 0.5, 0, 0], abs=1e-6)
 
 
 @pytest.mark.parametrize(("row", "column"), [(30, 30), (31, 28), (2, 5), (0, 59)])

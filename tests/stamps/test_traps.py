@@ -16,8 +16,9 @@ from galaxies import galaxy, noise, sersic
 
 from galmorph.flags import Flag
 from galmorph.sky.images import open_images
+from galmorph.stamps.cutting import make_views
 from galmorph.stamps.measure import Measurement, measure
-from galmorph.stamps.recipe import Recipe, make_views
+from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import ONE
 
 EXPONENTIAL = 2.113

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from galmorph.errors import PipelineError
+from galmorph.stamps.affine import turn
+from galmorph.stamps.cutting import make_views
 from galmorph.stamps.measure import measure
-from galmorph.stamps.recipe import Recipe, make_views, warp_views
-from galmorph.stamps.views import NAMED, ONE, Views, reach_of, read_views
-from galmorph.stamps.warp import turn
+from galmorph.stamps.recipe import Recipe
+from galmorph.stamps.views import ONE, Views, reach_of, read_views
 
 
 @pytest.mark.parametrize(
@@ -105,14 +106,3 @@ def test_views_are_made_from_the_pixels_and_agree_with_single_stamps():
     np.testing.assert_allclose(made.pixels[0], plain.pixels[0], atol=1e-5 * peak)
     np.testing.assert_allclose(np.rot90(made.pixels[1], -1, (-2, -1)), plain.pixels[0], atol=1e-5 * peak)
     assert np.abs(made.pixels[2] - plain.pixels).max() > 0.01 * peak
-
-
-def test_the_batched_warp_on_tensors_agrees():
-    """Views made together by torch equal those made one by one, to 1e-5 of the peak, and cost one prefilter."""
-    torch_views = pytest.importorskip("galmorph.nets.batch_warp").warp_views
-    planes = np.stack([galaxy(97, flux=f, seed=i) for i, f in enumerate((3000.0, 5000.0, 800.0))])
-    for half in (20.0, 45.0, 400.0):
-        outer = np.array([[half, 0, 47.3], [0, half, 48.8]])
-        matrices = np.stack([outer @ np.vstack([m, [0, 0, 1]]) for m in read_views(NAMED["turns4"]).matrices])
-        one, other = warp_views(planes, matrices, 32), torch_views(planes, matrices, 32)
-        np.testing.assert_allclose(other, one, atol=1e-5 * planes.max())

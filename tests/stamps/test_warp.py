@@ -11,17 +11,8 @@ from scipy import ndimage
 from scipy.special import ndtr
 
 from galmorph.errors import ImageError
-from galmorph.stamps.warp import (
-    binned,
-    compose,
-    sample,
-    sample_points,
-    stamp_matrix,
-    subsamples,
-    turn,
-    warp,
-    warp_batch,
-)
+from galmorph.stamps.affine import compose, stamp_matrix, turn
+from galmorph.stamps.warp import binned, sample, sample_points, subsamples, warp, warp_views
 
 few = settings(max_examples=30, deadline=None)
 scales = st.floats(0.3, 7.0)
@@ -382,35 +373,23 @@ def test_a_matrix_of_no_numbers_is_refused(matrix):
 # Many at once
 
 
-def test_a_batch_is_its_stamps_one_by_one():
-    """Cutouts of several shapes, upright, turned and in all eight orientations; more than are computed together."""
-    rng = np.random.default_rng(4)
-    cutouts = [noise((2, *rng.integers(20, 60, 2)), seed=i) for i in range(40)]
-    views = [turn(q * np.pi / 2, flip=f) for q, f in EIGHT] + [turn(0.3)]
-    matrices = [
-        compose(stamp_matrix(*rng.uniform(10, 40, 2), rng.uniform(4, 60)), views[i % len(views)]) for i in range(40)
-    ]
-    together = warp_batch(cutouts, matrices, 20)
-    one_by_one = np.stack([warp(planes, matrix, 20) for planes, matrix in zip(cutouts, matrices, strict=True)])
-    assert together.shape == (40, 2, 20, 20)
-    assert np.abs(together - one_by_one).max() < 3e-6
+@pytest.mark.parametrize("missing", [False, True])
+def test_views_made_together_are_those_made_one_by_one(missing):
+    """In all eight orientations, at two sizes and places, and oblique ones with two numbers of points and far away."""
+    planes = noise((2, 57, 40))
+    planes[:, 20, 20] = np.nan if missing else 0.0
+    views = [turn(q * np.pi / 2, flip=f, zoom=z) for q, f in EIGHT for z in (1.0, 1.2)]
+    views += [turn(0.3, zoom=z, shift=s) for z in (0.5, 0.9, 1.0) for s in ((0.0, 0.0), (0.2, -0.3), (9.0, 9.0))]
+    matrices = compose(stamp_matrix(21.3, 26.2, 14.0)[None], np.stack(views))
+    together = warp_views(planes, matrices, 20)
+    assert together.shape == (25, 2, 20, 20)
+    for stamp, matrix in zip(together, matrices, strict=True):
+        np.testing.assert_allclose(stamp, warp(planes, matrix, 20), atol=3e-6)
 
 
-def test_an_array_of_cutouts_is_a_batch():
-    """(N, C, H, W) and (N, 2, 3) will do."""
-    image = noise((3, 1, 30, 30))
-    assert np.allclose(warp_batch(image, np.stack([square(30)] * 3), 30), image, atol=2e-6)
-
-
-def test_no_cutouts_are_no_stamps():
-    """An empty part of a catalogue is a batch too."""
-    assert len(warp_batch([], [], 16)) == 0
-
-
-def test_each_cutout_needs_a_matrix():
-    """One too few is a mistake, not a broadcast."""
-    with pytest.raises(ValueError, match="zip"):
-        warp_batch(noise((2, 1, 20, 20)), [square(20)], 20)
+def test_no_views_are_no_stamps():
+    """Nothing to look at is nothing to see."""
+    assert warp_views(noise((2, 20, 20)), np.zeros((0, 2, 3)), 16).shape == (0, 2, 16, 16)
 
 
 # Sampling

@@ -37,7 +37,6 @@ from galmorph.nets.architecture.network import (
     shares_of,
     views,
 )
-from galmorph.nets.batch_warp import warp_views
 from galmorph.nets.checkpoint.calibrate import Map, calibrated, checked_maps
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.lookup import checksum, find_checkpoint
@@ -185,8 +184,6 @@ class Checkpoint:
         if all(network.invariant for network in members_of(self.network)):
             return views.distinct
         return views.matrices, np.full(len(views), 1.0 / len(views))
-
-    warp = staticmethod(warp_views)
 
     def answer(
         self,

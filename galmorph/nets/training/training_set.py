@@ -15,9 +15,10 @@ from galmorph.nets.training.augment import misread, random_turns, vary
 from galmorph.nets.training.observation import observe
 from galmorph.nets.training.settings import Augmentation
 from galmorph.sky.scheme import Labels
+from galmorph.stamps.affine import compose, stamp_matrix
 from galmorph.stamps.morphometry import NO_MORPHOMETRY
 from galmorph.stamps.recipe import Recipe, stretch
-from galmorph.stamps.warp import binned, compose, stamp_matrix
+from galmorph.stamps.warp import binned
 
 __all__ = ["REACH", "Canvas", "CanvasStack", "TrainingSet", "canvas", "canvas_side", "star_canvases"]
 

@@ -10,10 +10,11 @@ from galaxies import sersic
 
 from galmorph.nets.training.settings import Augmentation
 from galmorph.nets.training.training_set import REACH, CanvasStack, TrainingSet, canvas, canvas_side, star_canvases
+from galmorph.stamps.affine import stamp_matrix
 from galmorph.stamps.petrosian import petrosian_radius
 from galmorph.stamps.profile import radial_profile
 from galmorph.stamps.recipe import Recipe, stretch
-from galmorph.stamps.warp import stamp_matrix, warp
+from galmorph.stamps.warp import warp
 
 RECIPE = Recipe(size=32, gain=2.0)
 
