@@ -275,12 +275,18 @@ def point_means(
         weight = weights[1, row % n]
         for c in range(len(stamp)):
             _interpolate(padded[c].ravel(), wide, cubics, place, line)
-            into = stamp[c, row // n]
-            for j in range(size):
-                total = np.float32(0.0)
-                for k in range(n):
-                    total += weights[0, k] * line[j * n + k]
-                into[j] += weight * total
+            _add_means(line, weights[0], weight, stamp[c, row // n])
+
+
+@inner_sum
+def _add_means(line: FloatArray, weights: FloatArray, weight: np.float32, total: FloatArray) -> None:
+    """Add to each pixel of a stamp's row the mean over its points of a line, times a weight."""
+    n = len(weights)
+    for j in range(len(total)):
+        mean = np.float32(0.0)
+        for k in range(n):
+            mean += weights[k] * line[j * n + k]
+        total[j] += weight * mean
 
 
 @inner_sum
