@@ -29,6 +29,7 @@ __all__ = [
     "conditional",
     "field_of",
     "join",
+    "pack",
     "shares",
     "voted",
 ]
@@ -108,9 +109,9 @@ def join(out: Path) -> None:
     table.write(out / "votes.csv", overwrite=True)
     of_classes = classified_galaxies()
     of_classes["file", "block", *CLASSES].write(out / "classes.csv", overwrite=True)
-    _pack(out / "images.zip", {f"votes/{file}": (VOTES, str(file)) for file in votes["file"]})
+    pack(out / "images.zip", {f"votes/{file}": (VOTES, str(file)) for file in votes["file"]})
     pictures = zip(of_classes["file"], of_classes["folder"], of_classes["picture"], strict=True)
-    _pack(out / "classes.zip", {str(file): (DATA / str(folder), str(picture)) for file, folder, picture in pictures})
+    pack(out / "classes.zip", {str(file): (DATA / str(folder), str(picture)) for file, folder, picture in pictures})
 
 
 def classified_galaxies() -> Table:
@@ -137,7 +138,7 @@ def classified_galaxies() -> Table:
     return table
 
 
-def _pack(path: Path, pictures: dict[str, tuple[Path, str]]) -> None:
+def pack(path: Path, pictures: dict[str, tuple[Path, str]]) -> None:
     """Write a zip of pictures under new names, from the folders and names that they have."""
     packed = {folder: zipfile.ZipFile(folder / "images.zip") for folder, _ in pictures.values()}
     places = {folder: {n.rpartition("/")[2]: n for n in each.namelist()} for folder, each in packed.items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 from galmorph.errors import PipelineError
-from galmorph.nets.training.loss.interface import Loss, smoothed
+from galmorph.nets.training.loss.interface import Loss, smoothed, votes_of
 from galmorph.sky.scheme import Scheme
 
 __all__ = ["LOSS", "Dirichlet", "predictive_spread"]
@@ -41,7 +41,7 @@ class Dirichlet(Loss):
         for where in self.scheme.slices:
             of_all, votes = concentration[:, where].sum(dim=1), counts[:, where].sum(dim=1)
             likelihood = likelihood + torch.lgamma(of_all) - torch.lgamma(votes + of_all) + each[:, where].sum(dim=1)
-        votes = totals[:, self.scheme.slices[0]].amax(dim=1).double()
+        votes = votes_of(totals, self.scheme).double()
         return (-(likelihood * weight).sum() / (votes * weight).sum().clamp(min=1.0)).float()
 
 

@@ -14,7 +14,7 @@ from galmorph.nets.precision import single, uncast
 from galmorph.nets.training.loss import LOSSES
 from galmorph.sky.scheme import Scheme
 
-__all__ = ["Loss", "make_loss", "smoothed"]
+__all__ = ["Loss", "make_loss", "smoothed", "votes_of"]
 
 
 class Loss(ABC):
@@ -95,3 +95,9 @@ def smoothed(counts: torch.Tensor, totals: torch.Tensor, scheme: Scheme, share: 
         return counts
     answers = torch.tensor([w.stop - w.start for w in scheme.slices for _ in range(w.stop - w.start)])
     return (1.0 - share) * counts + share * totals / answers.to(counts)
+
+
+def votes_of(totals: torch.Tensor, scheme: Scheme) -> torch.Tensor:  # (B, A) -> (B,)
+    """Count who voted on the first question; on any other, where nobody was asked the first (another label set)."""
+    first = totals[:, scheme.slices[0]].amax(dim=1)
+    return torch.where(first > 0, first, totals.amax(dim=1))

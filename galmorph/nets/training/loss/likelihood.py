@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from galmorph.nets.training.loss.interface import Loss, smoothed
+from galmorph.nets.training.loss.interface import Loss, smoothed, votes_of
 
 __all__ = ["LOSS", "Likelihood"]
 
@@ -26,8 +26,7 @@ class Likelihood(Loss):
             likelihood = counts * log_p + (totals - counts) * F.logsigmoid(-outputs)
         else:
             likelihood = smoothed(counts, totals, self.scheme, self.smoothing) * log_p
-        votes = totals[:, self.scheme.slices[0]].amax(dim=1).sum()
-        return -likelihood.sum(dim=1).sum() / votes.clamp(min=1.0)
+        return -likelihood.sum(dim=1).sum() / votes_of(totals, self.scheme).sum().clamp(min=1.0)
 
 
 LOSS = Likelihood

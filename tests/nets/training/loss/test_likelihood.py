@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tiny
 from loss_tests import LOGITS, SCHEMES, VOTES, LossTests, named
 from scipy import special
+
+from galmorph.sky.scheme import Scheme
 
 
 class TestLikelihood(LossTests):
@@ -39,3 +42,27 @@ def test_independent_fractions_have_a_binomial_likelihood(name):
     y = np.array(counts[0])
     by_hand = -(y * np.log(p) + (1 - y) * np.log(1 - p)).sum()
     assert named(name, LOGITS, counts, totals, SCHEMES["independent"]) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("name", ["likelihood", "dirichlet", "cross_entropy"])
+def test_galaxies_of_two_label_sets_count_as_each_set_does_alone(name):
+    """One set answers the first question of a scheme of both, the other the second; neither sees the other's votes."""
+    both = Scheme.from_dict(
+        {
+            "name": "both",
+            "title": "two label sets",
+            "reference": "none",
+            "kind": "tree",
+            "questions": [{"name": "a", "answers": ["x", "y"]}, {"name": "b", "answers": ["p", "q", "r"]}],
+        }
+    )
+    first, second = [6.0, 4.0, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 3.0, 4.0]
+    totals = [[10.0, 10.0, 0.0, 0.0, 0.0], [0.0, 0.0, 10.0, 10.0, 10.0]]
+    alone = [
+        named(name, [LOGITS[0]], [first], totals[:1], both),
+        named(name, [LOGITS[1]], [second], totals[1:], both),
+    ]
+    assert named(name, LOGITS, [first, second], totals, both) == pytest.approx(np.mean(alone))
+    assert alone[1] == pytest.approx(
+        named(name, [LOGITS[1][2:]], [second[2:]], [totals[1][2:]], tiny.scheme_of("exclusive", 3))
+    )
