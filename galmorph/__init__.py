@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         run,
         show,
         simulate,
+        status,
         train,
         tune,
     )
@@ -64,6 +65,7 @@ __all__ = [
     "run",
     "show",
     "simulate",
+    "status",
     "train",
     "tune",
 ]

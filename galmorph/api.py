@@ -29,7 +29,9 @@ from galmorph.pages.class_page import write_class_page
 from galmorph.pages.descriptions import names, show
 from galmorph.pages.losses import draw_losses
 from galmorph.progress import Progress, reporting
+from galmorph.runs.execution import Execution
 from galmorph.runs.run_settings import Settings
+from galmorph.runs.status import Status, read_status
 from galmorph.sky.angles import position_degrees
 from galmorph.sky.archives.vizier_table import VizierTable, is_of_vizier
 from galmorph.sky.catalog import Catalog, read_catalog, write_catalog
@@ -78,6 +80,7 @@ __all__ = [
     "run",
     "show",
     "simulate",
+    "status",
     "train",
     "tune",
 ]
@@ -122,6 +125,10 @@ def classify(
     report: str | Path | None = None,
     strict: bool = False,
     retry: bool = False,
+    engine: str = "auto",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    shard: str | None = None,
     progress: Progress | bool | None = None,
     command: str = "galmorph.classify",
 ) -> Any:
@@ -251,6 +258,7 @@ def classify(
             report=report,
             strict=strict,
             is_retry=retry,
+            execution=Execution(engine, workers, scheduler, shard),
             progress=report_to,
             command=command,
         )
@@ -286,6 +294,10 @@ def measure(
     output: str | Path | None = None,
     overwrite: bool = False,
     retry: bool = False,
+    engine: str = "auto",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    shard: str | None = None,
     progress: Progress | bool | None = None,
     command: str = "galmorph.measure",
 ) -> Any:
@@ -299,7 +311,7 @@ def measure(
         As for :func:`classify`.
     hdu, ra, dec, x, y, id, file
         As for :func:`classify`.
-    detect, centroid, prefix, output, overwrite, retry, progress, command
+    detect, centroid, prefix, output, overwrite, retry, engine, workers, scheduler, shard, progress, command
         As for :func:`classify`.
 
     Returns
@@ -336,6 +348,7 @@ def measure(
             output=output,
             overwrite=overwrite,
             is_retry=retry,
+            execution=Execution(engine, workers, scheduler, shard),
             progress=report_to,
             command=command,
         )
@@ -354,6 +367,7 @@ def _carried_out(
     report: str | Path | None = None,
     strict: bool = False,
     is_retry: bool = False,
+    execution: Execution,
     progress: Progress,
     command: str,
 ) -> tuple[Any, Any]:
@@ -361,14 +375,21 @@ def _carried_out(
     from galmorph.pages import report as pages  # noqa: PLC0415 - numba, half a second
     from galmorph.runs import classify, retry  # noqa: PLC0415 - numba
 
+    execution.check(has_output=output is not None)
     with closing(classify.Plan(catalog, images, checkpoint, settings, network)) as plan:
+        if is_retry or execution.shard is not None:
+            _check_whole(report, strict=strict, what="retry" if is_retry else "shard")
         if is_retry:
-            _check_whole(report, strict=strict)
             again = retry.retry(plan, output=output, overwrite=overwrite, progress=progress, command=command)
             return again, None
+        if execution.shard is not None and output is not None:
+            classify.classify_share(plan, output=output, overwrite=overwrite, execution=execution, progress=progress)
+            return None, None
         if report is not None:
             pages.check_report(report, *plan.inputs, overwrite=overwrite)
-        outcome = classify.classify(plan, output=output, overwrite=overwrite, progress=progress, command=command)
+        outcome = classify.classify(
+            plan, output=output, overwrite=overwrite, execution=execution, progress=progress, command=command
+        )
         if report is not None:
             pages.write_report(plan.run, outcome.results, report, overwrite=overwrite)
         if strict:
@@ -376,12 +397,33 @@ def _carried_out(
         return outcome.table(), outcome.results
 
 
-def _check_whole(report: str | Path | None, *, strict: bool) -> None:
-    """Refuse what needs the results of all rows, where only some are done again."""
+def _check_whole(report: str | Path | None, *, strict: bool, what: str) -> None:
+    """Refuse what needs the results of all rows, where only some are done."""
     if report is not None or strict:
         raise CatalogError(
-            f"{'strict' if strict else 'report'} was given with retry: it is for runs of all rows; leave it out"
+            f"{'strict' if strict else 'report'} was given with {what}: it is for runs of all rows; leave it out"
         )
+
+
+def status(output: str | Path) -> Status:
+    """Say how far the run that makes an output is, from the parts beside it.
+
+    Parameters
+    ----------
+    output
+        As it was given to :func:`classify` or :func:`measure`.
+
+    Returns
+    -------
+    Status
+        Rows and parts that are done, of how many, and rows a second in the last minutes; printed, a line.
+
+    Raises
+    ------
+    OutputError
+        If there is no such run: none was begun, it has but one part, or it is done.
+    """
+    return read_status(output)
 
 
 def train(
@@ -1602,6 +1644,7 @@ def _classified(
         overwrite=overwrite,
         report=None if settings.report is None else folder / settings.report,
         strict=settings.strict,
+        execution=Execution(settings.engine, settings.workers, settings.scheduler),
         progress=progress,
         command=command,
     )

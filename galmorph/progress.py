@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Protocol, TextIO
 
-__all__ = ["Bar", "Lines", "Progress", "reporting", "silent"]
+__all__ = ["Bar", "Lines", "Progress", "onwards", "reporting", "silent"]
 
 _EVERY_S = 30.0
 
@@ -32,6 +32,21 @@ class Progress(Protocol):
 
 def silent(stage: str, done: int, total: int, remark: str = "") -> None:
     """Take no note of progress."""
+
+
+def onwards(before: int, of: int, progress: Progress) -> Progress:
+    """Report the progress of a piece as that of the whole, of which something was done before.
+
+    Parameters
+    ----------
+    before, of
+        How much was done, and of how much.
+    """
+
+    def report(stage: str, done: int, total: int, remark: str = "") -> None:  # noqa: ARG001 - of the piece
+        progress(stage, before + done, of, remark)
+
+    return report
 
 
 class Bar:

@@ -9,7 +9,7 @@ from pathlib import Path
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import print_dry_run, print_result, showing, summarise
+from galmorph.cli.printing import print_outlook, print_result, print_share, showing, summarise
 
 __all__ = ["add_options", "do"]
 
@@ -24,6 +24,7 @@ def add_options(command: Parser) -> None:
     shared.add_archive(command)
     shared.add_columns(command)
     shared.add_detection(command)
+    shared.add_execution(command)
     command.add_argument("--checkpoint", metavar="C", help="name or file; default: the one for the survey and band")
     shared.add_views(command)
     command.add_argument(
@@ -42,12 +43,13 @@ def add_options(command: Parser) -> None:
 def do(options: Namespace) -> None:
     """Classify, and say how many rows got which class and flag."""
     chosen = shared.with_positions(arguments(options))
-    if chosen.pop("dry_run", False):
-        print_dry_run(chosen)
+    if print_outlook(chosen):
         return
     chosen.setdefault("prefix", "gm_")
     with showing() as progress:
         table = galmorph.classify(**chosen, progress=progress, command=options.command_line)
+    if print_share(chosen):
+        return
     print_result(table, chosen.get("output"))
     summarise(table, chosen["prefix"])
     if "report" in chosen:

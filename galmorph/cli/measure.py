@@ -7,7 +7,7 @@ from argparse import Namespace
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import print_dry_run, print_result, showing, summarise
+from galmorph.cli.printing import print_outlook, print_result, print_share, showing, summarise
 
 __all__ = ["add_options", "do"]
 
@@ -20,6 +20,7 @@ def add_options(command: Parser) -> None:
     shared.add_archive(command)
     shared.add_columns(command)
     shared.add_detection(command)
+    shared.add_execution(command)
     command.add_argument(
         "--backend",
         choices=("galmorph", "sep", "photutils"),
@@ -30,11 +31,12 @@ def add_options(command: Parser) -> None:
 def do(options: Namespace) -> None:
     """Measure, and say how many rows got which flag."""
     chosen = shared.with_positions(arguments(options))
-    if chosen.pop("dry_run", False):
-        print_dry_run(chosen)
+    if print_outlook(chosen):
         return
     chosen.setdefault("prefix", "gm_")
     with showing() as progress:
         table = galmorph.measure(**chosen, progress=progress, command=options.command_line)
+    if print_share(chosen):
+        return
     print_result(table, chosen.get("output"))
     summarise(table, chosen["prefix"])

@@ -17,6 +17,7 @@ __all__ = [
     "add_detection",
     "add_device",
     "add_dry_run",
+    "add_execution",
     "add_images",
     "add_inputs",
     "add_labels",
@@ -103,6 +104,24 @@ def add_dry_run(command: Parser | _ArgumentGroup) -> None:
     command.add_argument(
         "--dry-run", action="store_true", help="print what would be fetched, how much and from where; fetch nothing"
     )
+
+
+def add_execution(command: Parser) -> None:
+    """Add who does the work, and which share of it."""
+    group = command.add_argument_group("who does the work; the results are the same")
+    group.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core, if it pays)")
+    group.add_argument(
+        "--engine",
+        choices=("auto", "local", "pool", "dask"),
+        help="this process, processes of this machine, or a Dask cluster (default: auto, the first or the second)",
+    )
+    group.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster (default: one that is started here)")
+    group.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="do the I-th of N shares and leave it beside OUT; afterwards the same without --shard writes OUT",
+    )
+    group.add_argument("--status", action="store_true", help="print how far the run is that makes OUT; do nothing")
 
 
 def add_columns(command: Parser) -> None:

@@ -13,7 +13,16 @@ import galmorph
 from galmorph.flags import flag_counts
 from galmorph.progress import Bar, Lines, Progress
 
-__all__ = ["print_dry_run", "print_reasons", "print_result", "print_table", "showing", "summarise"]
+__all__ = [
+    "print_dry_run",
+    "print_outlook",
+    "print_reasons",
+    "print_result",
+    "print_share",
+    "print_table",
+    "showing",
+    "summarise",
+]
 
 _LISTED = 12
 """Files named one by one; of more, each host has a line."""
@@ -67,6 +76,24 @@ def _cell(value: Any) -> str:
     if kind is None or kind.kind != "f":
         return str(value)
     return f"{value:.{10 if kind.itemsize > 4 else 4}g}"
+
+
+def print_outlook(chosen: dict[str, Any]) -> bool:
+    """Print what a run would fetch, or how far it is, where that is all that was asked for; tell whether it was."""
+    is_dry, is_status = bool(chosen.pop("dry_run", False)), bool(chosen.pop("status", False))
+    if is_dry:
+        print_dry_run(chosen)
+    elif is_status:
+        sys.stdout.write(f"{galmorph.status(chosen['output'])}\n")
+    return is_dry or is_status
+
+
+def print_share(chosen: Mapping[str, Any]) -> bool:
+    """Say how far the whole is after a share of it; tell whether it was one."""
+    if "shard" not in chosen:
+        return False
+    sys.stderr.write(f"{galmorph.status(chosen['output'])}; the same without --shard writes {chosen['output']}\n")
+    return True
 
 
 def print_dry_run(chosen: Mapping[str, Any]) -> None:

@@ -153,12 +153,17 @@ class ClassifySettings(Settings):
         lie in the folder that the run is given.
     strict
         Whether rows without probabilities are an error.
+    engine, workers, scheduler
+        Who carries it out, as of :class:`galmorph.runs.execution.Execution`.
     """
 
     checkpoint: str | None = None
     output: str | None = None
     report: str | None = None
     strict: bool = False
+    engine: str = "auto"
+    workers: int | None = None
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True)

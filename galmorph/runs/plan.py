@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from galmorph.runs.run_settings import DEFAULT_SETTINGS, TORCH, Settings
 from galmorph.sky.catalog import Catalog, check_columns
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput, ImageSource
+from galmorph.sky.images.image_input import is_open
 from galmorph.sky.rules import Rule
 from galmorph.sky.survey import Survey
 from galmorph.stamps.recipe import Recipe
@@ -142,6 +143,16 @@ class Plan:
     def inputs(self) -> tuple[Any, ...]:
         """All that is read, as it was named."""
         return self.catalog, self.images, self.checkpoint, self.settings.runtime
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether another process can carry it out: its images did not come open."""
+        return not is_open(self.images.images)
+
+    def as_sent(self) -> Plan:
+        """Return the plan as another process gets it: of the catalogue nothing but positions, and the same device."""
+        settings = replace(self.settings, device=self.run.device) if self.network else self.settings
+        return replace(self, catalog=CatalogInput(self.run.catalog.positions), settings=settings)
 
     @cached_property
     def run(self) -> Run:

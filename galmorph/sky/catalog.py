@@ -160,6 +160,25 @@ class Catalog:
         """File name of each row, empty where missing; None without such a column."""
         return None if self.file_column is None else _names(self.table[self.file_column]).tolist()
 
+    @property
+    def positions(self) -> Catalog:
+        """The same rows with nothing but where they are: in degrees, in pixels from 0, and names of files."""
+        table = Table()
+        if is_on_sky := self.ra_column is not None and self.dec_column is not None:
+            table["ra"], table["dec"] = self.ra_deg * u.deg, self.dec_deg * u.deg
+        if (xy := self.xy) is not None:
+            table["x"], table["y"] = xy.T
+        if (files := self.files) is not None:
+            table["file"] = np.array(files, dtype=np.str_)
+        return Catalog(
+            table,
+            ra_column="ra" if is_on_sky else None,
+            dec_column="dec" if is_on_sky else None,
+            x_column=None if xy is None else "x",
+            y_column=None if xy is None else "y",
+            file_column=None if files is None else "file",
+        )
+
 
 def read_catalog(
     path: str | Path,

@@ -19,8 +19,9 @@ from plans import plan_of
 from galmorph import open_images
 from galmorph.errors import CatalogError, CheckpointError, GalmorphError, ImageError
 from galmorph.flags import Flag
-from galmorph.runs import classify as module
-from galmorph.runs.classify import classify, classify_part, parts_of
+from galmorph.runs import parts as module
+from galmorph.runs.classify import classify
+from galmorph.runs.parts import classify_part, parts_of
 from galmorph.runs.plan import Plan
 from galmorph.runs.results import Results
 
@@ -30,7 +31,7 @@ ELSEWHERE = """
 import pickle, sys
 import numpy as np
 import torch
-from galmorph.runs.classify import classify_part
+from galmorph.runs.parts import classify_part
 torch.set_num_threads(1)
 with open(sys.argv[1], "rb") as stream:
     plan = pickle.load(stream)
@@ -100,14 +101,15 @@ def test_the_pieces_are_the_whole(plan, monkeypatch, detect, network):
         plan_of(plan.catalog.catalog, plan.images.images, checkpoint=checkpoint, network=network, **how)
     ) as same:
         one = classify(same).results
-        monkeypatch.setattr(module, "_PART_ROWS", 20)
-        assert [len(rows) for rows in parts_of(same)] == [20, 20, 20, 12]
+        monkeypatch.setattr(module, "PART_ROWS", 20)
+        sizes = [len(part) for part in parts_of(same)]
+        assert sizes == ([20, 20, 20, 12] if detect == "cutouts" else [20, 20, 32])  # which is one block
         assert_equal(one, classify(same).results, atol=2e-6)
 
 
 def test_every_row_is_in_one_part(plan, monkeypatch):
-    monkeypatch.setattr(module, "_PART_ROWS", 7)
-    assert np.sort(np.concatenate(list(parts_of(plan)))).tolist() == list(range(72))
+    monkeypatch.setattr(module, "PART_ROWS", 7)
+    assert np.sort(np.concatenate([part.rows for part in parts_of(plan)])).tolist() == list(range(72))
 
 
 def test_a_part_depends_on_its_rows_alone(plan, whole):
@@ -122,10 +124,10 @@ def taken(results: Results, rows: np.ndarray) -> Results:
 
 
 def test_progress_goes_on_from_part_to_part(plan, monkeypatch):
-    monkeypatch.setattr(module, "_PART_ROWS", 40)
+    monkeypatch.setattr(module, "PART_ROWS", 40)
     calls = []
     classify(plan, progress=lambda *call: calls.append(call[:3]))
-    assert calls == [("rows", done, 72) for done in (32, 72, 72)]
+    assert calls == [("rows", done, 72) for done in (32, 40, 72, 72, 72)]
 
 
 def test_a_plan_holds_nothing_open(plan):
@@ -175,7 +177,7 @@ def test_images_that_came_open_are_not_closed(plan):
 
 
 def test_warnings_count_the_rows_of_all_parts(plan, monkeypatch, caplog):
-    monkeypatch.setattr(module, "_PART_ROWS", 20)
+    monkeypatch.setattr(module, "PART_ROWS", 20)
     classify(plan)
     counts = sorted(record.getMessage().partition(" rows")[0] for record in caplog.records)
     assert counts == ["1 of 72", "1 of 72"]

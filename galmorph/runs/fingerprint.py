@@ -1,0 +1,85 @@
+"""Fingerprint: all that decides what a run's rows get, so that parts of two runs are never put together."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import galmorph
+from galmorph.runs.plan import Plan
+from galmorph.sky.catalog import Catalog
+from galmorph.sky.images import ImageInput
+from galmorph.sky.images.image_like import ImageFile
+from galmorph.sky.images.paths import files_of
+
+__all__ = ["fingerprint_of"]
+
+# These say how the columns are called and which there are: what is measured and predicted is the same.
+_OF_COLUMNS = ("prefix", "errors", "rule")
+_PIXELS = ("images", "weight", "rms", "variance", "segmentation")
+
+
+def fingerprint_of(plan: Plan) -> dict[str, str]:
+    """Name what decides a run's results, each thing with its value or its hash.
+
+    Files of images are known by name, size and time of change, since mosaics are too large to be read for this.
+    """
+    run = plan.run
+    settings = {name: str(value) for name, value in asdict(run.settings).items() if name not in _OF_COLUMNS}
+    checkpoint = run.checkpoint
+    return {
+        "version of galmorph": galmorph.__version__,
+        "catalogue": _catalog(run.catalog),
+        "images": _images(plan.images),
+        "survey": run.survey.name if run.survey is not None else "",
+        "band": run.band,
+        "field": plan.images.field or "",
+        "archive": plan.images.archive,
+        "checkpoint": f"{checkpoint.name} {checkpoint.sha256[:16]}" if checkpoint is not None else "none",
+        **settings,
+        "device": run.device,
+        "views": run.views,
+    }
+
+
+def _catalog(catalog: Catalog) -> str:
+    """Hash where the rows are; the other columns change nothing."""
+    digest = hashlib.sha256()
+    for values in (catalog.ra_deg, catalog.dec_deg, *([] if catalog.xy is None else [catalog.xy])):
+        digest.update(np.ascontiguousarray(values, "<f8").tobytes())
+    digest.update("\n".join(catalog.files or ()).encode())
+    return f"{len(catalog)} rows, sha256 of their positions {digest.hexdigest()[:16]}"
+
+
+def _images(images: ImageInput) -> str:
+    if not images.are_named:
+        return f"of the archive, fetched to '{images.fetched}'" if images.fetched is not None else "of the archive"
+    lines = [line for name in _PIXELS for line in _lines(getattr(images.stored, name))]
+    return f"{len(lines)} files, sha256 of names, sizes and times {_digest(lines)}"
+
+
+def _lines(value: Any) -> Iterable[str]:
+    """Describe each file of what may stand for images: names, lists of them, or either for each band."""
+    if isinstance(value, ImageFile):
+        # Written anew by each process that has it in memory: what counts is what is in it.
+        with open(value, "rb") as stream:
+            yield hashlib.file_digest(stream, "sha256").hexdigest()
+    elif isinstance(value, str | os.PathLike):
+        text = os.fspath(value)
+        for path in files_of(text if Path(text).exists() else text.rpartition("=")[2]):
+            status = path.stat()
+            yield f"{path.name} {status.st_size} {status.st_mtime_ns}"
+    elif isinstance(value, Mapping):
+        yield from (f"{band} {line}" for band, each in value.items() for line in _lines(each))
+    elif isinstance(value, list | tuple):
+        yield from (line for each in value for line in _lines(each))
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
