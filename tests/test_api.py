@@ -239,6 +239,11 @@ OF_ARCHIVE: dict[str, Any] = {
     "archive": ("whole", lambda call: call.arguments[0].images.archive),
     "fetched": ("folder", lambda call: call.arguments[0].images.fetched),
 }
+OF_EXECUTION: dict[str, Any] = {
+    "engine": ("pool", lambda call: call.named["execution"].engine),
+    "workers": (3, lambda call: call.named["execution"].workers),
+    "scheduler": ("tcp://x:1", lambda call: call.named["execution"].scheduler),
+}
 OF_FETCH: dict[str, Any] = {
     "catalog": ("k.fits", lambda call: call.arguments[0].catalog),
     "hdu": (2, lambda call: call.arguments[0].hdu),
@@ -253,6 +258,7 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
     "classify": {
         **OF_PLAN,
         **OF_ARCHIVE,
+        **OF_EXECUTION,
         **settings_of("detect", "centroid", "prefix", "normalise", "device", "views", "errors", "rule", "runtime"),
         **REPORTS,
         **named("output", "out.fits"),
@@ -267,6 +273,7 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
     "measure": {
         **OF_PLAN,
         **OF_ARCHIVE,
+        **OF_EXECUTION,
         **settings_of("detect", "centroid", "prefix", "backend"),
         "retry": (True, lambda call: "retry" in call.besides),
         **REPORTS,

@@ -23,11 +23,24 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match)
 
 # Imports inside a function are for what costs more than 50 ms to load, and not every run needs.
-SLOW = {"astropy", "galsim", "numba", "pandas", "photutils", "pyarrow", "reproject", "scipy", "torch", "tqdm"}
+SLOW = {
+    "astropy",
+    "distributed",
+    "galsim",
+    "numba",
+    "pandas",
+    "photutils",
+    "pyarrow",
+    "reproject",
+    "scipy",
+    "torch",
+    "tqdm",
+}
 HIDDEN_IMPORTS = 30
 # SEP raises nothing narrower than Exception, in a call whose message is then read; the boundary is the one place in
-# which what readers of other people's files raise becomes an error of ours.
-BLANKET_EXCEPTS = {"stamps/segment.py": 1, "sky/boundary.py": 1}
+# which what readers of other people's files raise becomes an error of ours; a worker tells whoever started it what it
+# ended of.
+BLANKET_EXCEPTS = {"stamps/segment.py": 1, "sky/boundary.py": 1, "runs/engines/worker.py": 1}
 # Names that say nothing of the thing they name; the figures fall as wings are cleaned.
 EMPTY_NAMES = {"found", "known", "given", "made", "seen"}
 EMPTY_NAMES_LEFT: dict[str, int] = {}

@@ -115,7 +115,11 @@ def add_execution(command: Parser) -> None:
         choices=("auto", "local", "pool", "dask"),
         help="this process, processes of this machine, or a Dask cluster (default: auto, the first or the second)",
     )
-    group.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster (default: one that is started here)")
+    group.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask cluster (default of --engine dask: started here)",
+    )
     group.add_argument(
         "--shard",
         metavar="I/N",

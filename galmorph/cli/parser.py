@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 __all__ = ["Parser", "arguments", "refuse_unknown"]
 
 # Options of earlier versions.
-_FORMER = {"--part": "--split", "--engine": "--runtime", "--weights": "--shares", "--fit-weights": "--fit-shares"}
+_FORMER = {"--part": "--split", "--weights": "--shares", "--fit-weights": "--fit-shares"}
 _OUTER = {"do", "debug", "limit", "command_line"}
 
 

@@ -25,7 +25,7 @@ class Execution:
     Parameters
     ----------
     engine
-        One of :data:`ENGINES`.
+        One of :data:`ENGINES`; with a scheduler ``auto`` is Dask.
     workers
         Processes; None for one on each core.
     scheduler
@@ -51,8 +51,10 @@ class Execution:
             raise PipelineError(unknown_name("engine", self.engine, ENGINES))
         if self.workers is not None and self.workers < 1:
             raise PipelineError(f"workers = {self.workers}: expected 1 or more; leave it out for one on each core")
-        if self.scheduler is not None and self.engine != "dask":
-            raise PipelineError("a scheduler was given: it is for --engine dask; leave out one of them")
+        if self.scheduler is not None and self.engine not in ("auto", "dask"):
+            raise PipelineError(
+                f"a scheduler was given with engine '{self.engine}': expected engine 'dask'; leave out one of them"
+            )
         if self.engine == "local" and (self.workers or 1) > 1:
             raise PipelineError(f"engine 'local' with {self.workers} workers: expected one; choose --engine pool")
         if self.shard is not None:

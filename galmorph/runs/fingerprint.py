@@ -70,15 +70,19 @@ def _lines(value: Any) -> Iterable[str]:
         # Written anew by each process that has it in memory: what counts is what is in it.
         with open(value, "rb") as stream:
             yield hashlib.file_digest(stream, "sha256").hexdigest()
-    elif isinstance(value, str | os.PathLike):
+        return
+    if isinstance(value, str | os.PathLike):
         text = os.fspath(value)
-        for path in files_of(text if Path(text).exists() else text.rpartition("=")[2]):
-            status = path.stat()
-            yield f"{path.name} {status.st_size} {status.st_mtime_ns}"
-    elif isinstance(value, Mapping):
+        yield from map(_line, files_of(text if Path(text).exists() else text.rpartition("=")[2]))
+    if isinstance(value, Mapping):
         yield from (f"{band} {line}" for band, each in value.items() for line in _lines(each))
-    elif isinstance(value, list | tuple):
+    if isinstance(value, list | tuple):
         yield from (line for each in value for line in _lines(each))
+
+
+def _line(path: Path) -> str:
+    status = path.stat()
+    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
 
 
 def _digest(lines: Iterable[str]) -> str:

@@ -34,7 +34,7 @@ ARCHIVE: dict[str, Check] = {
     "--archive": (["parts"], "archive", "parts"),
     "--fetched": (["folder"], "fetched", "folder"),
 }
-INSTEAD = {"--at", "--dry-run"}
+INSTEAD = {"--at", "--dry-run", "--status"}
 """What a command does with these is another function's: a test below has them."""
 COLUMNS: dict[str, Check] = {
     **{f"--{role}": ([f"MY_{role}"], role, f"MY_{role}") for role in ("ra", "dec", "x", "y", "id", "file")},
@@ -49,6 +49,12 @@ RESULT: dict[str, Check] = {
     "--overwrite": ([], "overwrite", True),
     "--prefix": (["my_"], "prefix", "my_"),
     "--retry": ([], "retry", True),
+}
+EXECUTION: dict[str, Check] = {
+    "--engine": (["pool"], "engine", "pool"),
+    "--workers": (["3"], "workers", 3),
+    "--scheduler": (["tcp://x:1"], "scheduler", "tcp://x:1"),
+    "--shard": (["2/3"], "shard", "2/3"),
 }
 VIEWS: dict[str, Check] = {"--views": (["angles = 8, flip = true"], "views", "angles = 8, flip = true")}
 DEVICE: dict[str, Check] = {"--device": (["cuda"], "device", "cuda")}
@@ -110,6 +116,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         **COLUMNS,
         **DETECTION,
         **RESULT,
+        **EXECUTION,
         **VIEWS,
         **DEVICE,
         "--image": (["c.fits"], "images", ["c.fits"]),
@@ -127,6 +134,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         **COLUMNS,
         **DETECTION,
         **RESULT,
+        **EXECUTION,
         "--image": (["c.fits"], "images", ["c.fits"]),
         "--backend": (["sep"], "backend", "sep"),
     },
@@ -444,7 +452,6 @@ def test_a_command_shows_progress(command, called):
         (["join", "a", "b", "-o", "c"], "'ensemble'"),
         (["evaluate", "net", "l.csv", "--image", "s.zip", "--part", "test"], "'--split'"),
         (["run", "p", "-o", "d", "--part=test"], "'--split'"),
-        (["classify", "c.fits", "--image", "i.fits", "--engine", "torch"], "'--runtime'"),
         (["ensemble", "a", "b", "--weights", "1", "2", "-o", "c"], "'--shares'"),
         (["tune", "p", "-o", "d", "--blend", "2", "--fit-weights"], "'--fit-shares'"),
     ],

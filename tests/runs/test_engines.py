@@ -242,7 +242,8 @@ def test_open_images_stay_in_this_process(sky):
         (Execution("pool"), Pool),
         (Execution("pool", 1), Pool),
         (Execution("local"), Local),
-        (Execution("dask", scheduler="tcp://127.0.0.1:1"), Dask),
+        (Execution("dask"), Dask),
+        (Execution(scheduler="tcp://127.0.0.1:1"), Dask),
     ],
 )
 def test_engines_are_chosen_as_asked_or_as_it_pays(plan, parts, asked, kind):
@@ -261,7 +262,7 @@ def test_many_rows_get_a_process_for_each_core(plan, monkeypatch):
     [
         ({"engine": "slurm"}, "engine 'slurm'"),
         ({"workers": 0}, "expected 1 or more"),
-        ({"engine": "pool", "scheduler": "tcp://x:1"}, "it is for --engine dask"),
+        ({"engine": "pool", "scheduler": "tcp://x:1"}, "expected engine 'dask'"),
         ({"engine": "local", "workers": 2}, "expected one"),
         ({"shard": "0/4"}, "expected I/N"),
         ({"shard": "5/4"}, "expected I/N"),

@@ -46,7 +46,7 @@ class Engine(Protocol):
 def engine_for(execution: Execution, plan: Plan, parts: Sequence[Part]) -> Engine:
     """Choose what carries out parts: processes where it pays, this one where it does not."""
     asked, workers = execution.engine, _processes(execution, plan, len(parts))
-    if asked == "dask":
+    if asked == "dask" or execution.scheduler is not None:
         return Dask(execution.scheduler, workers)
     is_long = sum(len(part) for part in parts) >= _ROWS_FOR_A_POOL
     is_worth_it = workers > 1 and plan.is_portable and (is_long or execution.workers is not None)

@@ -153,15 +153,15 @@ class _Crew:
             kind, content = worker.channel.recv()
         except (EOFError, OSError):
             return self._died(worker, waiting)
-        if kind == "log":
-            self._log(*content)
-        elif kind == "ready":
-            worker.is_ready, self._still_births = True, 0
-        elif kind == "failed":
+        if kind == "failed":
             raise content
-        elif worker.part is not None:
+        if kind == "done" and worker.part is not None:
             part, worker.part = worker.part, None
             return part, content
+        if kind == "log":
+            self._log(*content)
+        else:
+            worker.is_ready, self._still_births = True, 0
         return None
 
     def _died(self, worker: _Worker, waiting: deque[Part]) -> tuple[Part, Results] | None:
