@@ -36,7 +36,7 @@ def do(options: Namespace) -> None:
     chosen.setdefault("prefix", "gm_")
     with showing() as progress:
         table = galmorph.measure(**chosen, progress=progress, command=options.command_line)
-    if print_share(chosen):
+    if print_share(chosen, table):
         return
     print_result(table, chosen.get("output"))
     summarise(table, chosen["prefix"])

@@ -88,12 +88,11 @@ def print_outlook(chosen: dict[str, Any]) -> bool:
     return is_dry or is_status
 
 
-def print_share(chosen: Mapping[str, Any]) -> bool:
+def print_share(chosen: Mapping[str, Any], status: Any) -> bool:
     """Say how far the whole is after a share of it; tell whether it was one."""
-    if "shard" not in chosen:
-        return False
-    sys.stderr.write(f"{galmorph.status(chosen['output'])}; the same without --shard writes {chosen['output']}\n")
-    return True
+    if "shard" in chosen:
+        sys.stderr.write(f"{status}; the same without --shard writes {chosen['output']}\n")
+    return "shard" in chosen
 
 
 def print_dry_run(chosen: Mapping[str, Any]) -> None:
