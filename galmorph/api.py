@@ -205,6 +205,16 @@ def classify(
     retry
         The catalogue is an earlier result of the same call: only its rows flagged ``FETCH_FAILED`` are done again, all
         others stay as they are. It is made anew as a table, without a report.
+    engine, workers
+        What carries out the run, and by how many processes: ``'local'``, this one; ``'pool'``, processes of this
+        machine; ``'dask'``, those of a Dask cluster. By default a pool of one process for each core, where there are
+        enough rows. The results are the same.
+    scheduler
+        Address of a Dask scheduler, whose workers carry out the run.
+    shard
+        ``'3/16'``: do only the third of sixteen shares, as one job of an array does, and leave them beside the output;
+        the same call without it, afterwards, does what is missing and writes the output. Returns what
+        :func:`status` does.
     progress
         True shows a bar; a function is called with stage, done, total and a remark.
     command
@@ -383,8 +393,10 @@ def _carried_out(
             again = retry.retry(plan, output=output, overwrite=overwrite, progress=progress, command=command)
             return again, None
         if execution.shard is not None and output is not None:
-            classify.classify_share(plan, output=output, overwrite=overwrite, execution=execution, progress=progress)
-            return None, None
+            done = classify.classify_share(
+                plan, output=output, overwrite=overwrite, execution=execution, progress=progress
+            )
+            return done, None
         if report is not None:
             pages.check_report(report, *plan.inputs, overwrite=overwrite)
         outcome = classify.classify(

@@ -111,6 +111,7 @@ def calls(monkeypatch, tmp_path):
         monkeypatch.setattr(home, name, recording)
 
     replace(runs, "classify", Outcome(besides))
+    aside(runs, "classify_share", "share", "half done")
     aside(retries, "retry", "retry", Table())
     aside(reports, "check_report", "check_report")
     aside(reports, "write_report", "write_report")
@@ -415,6 +416,8 @@ CHECKS["match"] = {
 }
 # Checked by tests of their own, below.
 ELSEWHERE = {
+    "classify": {"shard"},
+    "measure": {"shard"},
     "fetch": {"stamps", "side", "overwrite"},
     "run": {"overwrite", "command"},
     "tune": {"fit_shares"},
@@ -462,6 +465,15 @@ def test_what_goes_with_errors_and_motions_of_a_match_arrives(calls):
     assert settings.reach.sigmas == 4.0
     assert [side.epoch for side in sides] == ["2000", "2016"]
     assert [side.motion for side in sides] == [None, "pmra,pmdec"]
+
+
+@pytest.mark.parametrize("name", ["classify", "measure"])
+def test_a_share_is_carried_out_as_one(name, calls):
+    call = calls(name, **LEAST[name], shard="2/3", output="out.fits")
+    assert call.besides["share"][1]["execution"].shard == "2/3"
+    assert call.besides["share"][1]["output"] == "out.fits"
+    with pytest.raises(PipelineError, match="name one with -o"):
+        calls(name, **LEAST[name], shard="2/3")
 
 
 def test_shares_of_a_blend_are_fitted_where_asked(calls):
