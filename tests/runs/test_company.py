@@ -14,8 +14,9 @@ from astropy.table import Table
 from plans import plan_of
 
 from galmorph.runs import blocks
-from galmorph.runs import classify as module
-from galmorph.runs.classify import classify, classify_part
+from galmorph.runs import parts as module
+from galmorph.runs.classify import classify
+from galmorph.runs.parts import classify_part
 from galmorph.runs.plan import Plan
 from galmorph.runs.results import Results
 from galmorph.shipped import shipped
@@ -62,7 +63,7 @@ def small_blocks(monkeypatch):
     """Make blocks, margins and parts so small that the tile has many of them."""
     monkeypatch.setattr(blocks, "BLOCK_PX", BLOCK)
     monkeypatch.setattr(blocks, "MARGIN_PX", MARGIN)
-    monkeypatch.setattr(module, "_PART_ROWS", 10)
+    monkeypatch.setattr(module, "PART_ROWS", 10)
 
 
 def plan_over(tile: Path, rows: np.ndarray, **how: object) -> Plan:

@@ -13,9 +13,9 @@ from plans import plan_of
 from galmorph.flags import Flag
 from galmorph.nets.checkpoint.embedding import Embedding
 from galmorph.runs import gather as module
-from galmorph.runs.classify import _with_edge
 from galmorph.runs.gather import Galaxy, gather
 from galmorph.runs.mismatch import mark_mismatches
+from galmorph.runs.parts import _with_edge
 from galmorph.runs.results import Results
 from galmorph.stamps.recipe import half_width_px
 
