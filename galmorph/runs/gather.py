@@ -301,7 +301,6 @@ def stamp_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Stamp:
     return replace(views, pixels=views.pixels[0])
 
 
-@one_blas_thread
 def views_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe, matrices: npt.NDArray[np.float64]) -> Stamp:
     """Cut views, (V, C, S, S), of a gathered galaxy that has an image; not yet stretched.
 

@@ -182,8 +182,20 @@ def prepare_around(
     scale_arcsec
         Of the cutout's pixels; NaN where it is not known.
     """
-    half = half_width_px(measured, recipe, scale_arcsec)
     field = _Field.of(planes, measured, x, y)
+    return _ready(field, measured, recipe, reach, scale_arcsec, mjysr_per_unit, seed)
+
+
+def _ready(
+    field: _Field,
+    measured: Measurement,
+    recipe: Recipe,
+    reach: float,
+    scale_arcsec: float,
+    mjysr_per_unit: float,
+    seed: int,
+) -> Prepared:
+    half = half_width_px(measured, recipe, scale_arcsec)
     if recipe.outside == "sky":
         field = field.widened(reach * half)
     field = field.around(reach * half + _MARGIN_PX)
@@ -223,7 +235,7 @@ def make_views(
     Stamp
         (V, C, size, size), not yet stretched.
     """
-    about = {"x": x, "y": y, "scale_arcsec": scale_arcsec, "mjysr_per_unit": mjysr_per_unit}
-    ready = prepare_around(planes, measured, recipe, reach=max(reach_of(matrices), 1.0), seed=seed, **about)
+    field, reach = _Field.of(planes, measured, x, y), max(reach_of(matrices), 1.0)
+    ready = _ready(field, measured, recipe, reach, scale_arcsec, mjysr_per_unit, seed)
     upright = stamp_matrix(ready.x, ready.y, ready.half_px)
     return Stamp(warp_views(ready.planes, compose(upright[None], matrices), recipe.size), ready.brightness)

@@ -20,7 +20,7 @@ from scipy import ndimage
 from galmorph.stamps.compiled import compiled, inner, inner_sum
 from galmorph.stamps.shared import shared
 
-__all__ = ["MEMORY_PX", "coefficients", "comb", "filled", "interval_weights", "means", "point_means", "running_sum"]
+__all__ = ["MEMORY_PX", "box_means", "coefficients", "comb", "filled", "interval_weights", "point_means", "running_sum"]
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -122,15 +122,28 @@ def _summed(running: DoubleArray, t: float, pixel: int) -> float:
 
 
 @compiled
-def means(
-    planes: FloatArray,
-    top: npt.NDArray[np.int64],
-    down: FloatArray,
-    left: npt.NDArray[np.int64],
-    across: FloatArray,
+def box_means(
+    running: DoubleArray, planes: FloatArray, centre: tuple[float, float], steps: tuple[float, float], size: int
 ) -> FloatArray:
-    """Multiply planes, (C, H, W), by the weights of their rows and of their columns, (C, S, S)."""
-    count, size = len(planes), len(top)
+    """Return the means of planes' density over boxes on a grid along their rows and columns, (C, S, S).
+
+    Parameters
+    ----------
+    running
+        :func:`running_sum`.
+    planes
+        (C, H, W).
+    centre
+        Of the grid, (x, y).
+    steps
+        Along x and y; boxes are as wide as a step, or one pixel.
+    size
+        Boxes along each axis.
+    """
+    reach = 0.5 * (size - 1)
+    left, across = interval_weights(running, centre[0] - reach * steps[0], steps[0], size, planes.shape[2])
+    top, down = interval_weights(running, centre[1] - reach * steps[1], steps[1], size, planes.shape[1])
+    count = len(planes)
     first = left.min()
     wide = left.max() + across.shape[1] - first
     product = np.empty((count, size, len(left)), np.float32)

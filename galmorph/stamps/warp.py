@@ -33,11 +33,10 @@ from galmorph.errors import ImageError
 from galmorph.stamps.affine import Matrix
 from galmorph.stamps.spline import (
     MEMORY_PX,
+    box_means,
     coefficients,
     comb,
     filled,
-    interval_weights,
-    means,
     point_means,
     running_sum,
 )
@@ -148,18 +147,14 @@ def _upright(matrix: Matrix, size: int) -> _Upright | None:
 
 def _average(planes: FloatArray, view: _Upright, size: int) -> FloatArray:
     """Return the exact means over the boxes of an upright view, in the order of the cutout's rows and columns."""
-    height, width = planes.shape[1:]
-    left, across = interval_weights(running_sum(), view.x - 0.5 * (size - 1) * view.across, view.across, size, width)
-    top, down = interval_weights(running_sum(), view.y - 0.5 * (size - 1) * view.down, view.down, size, height)
-    rows, columns = _span(top, down), _span(left, across)
-    return _completed(
-        planes[:, rows, columns], lambda window: means(window, top - rows.start, down, left - columns.start, across)
-    )
 
+    def resampled(window: FloatArray) -> FloatArray:
+        return box_means(running_sum(), window, (view.x, view.y), (view.across, view.down), size)
 
-def _span(first: npt.NDArray[np.int64], weights: FloatArray) -> slice:
-    """Return the pixels along one axis that have weights."""
-    return slice(int(first.min()), int(first.max()) + weights.shape[1])
+    window = np.ascontiguousarray(planes, np.float32)
+    stamp = resampled(window)
+    # What is missing spoils whatever its weight is, be it none.
+    return stamp if np.isfinite(stamp).all() else _completed(window, resampled)
 
 
 def _oriented(stamp: FloatArray, matrix: Matrix) -> FloatArray:

@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -238,12 +239,13 @@ class JpegSource:
         ImageError
             If the file is damaged or no picture.
         """
-        planes = self._planes(tile)
+        values = self._values(tile)
+        planes = self._planes(values)
         height, width = planes.shape[1:]
         window = CutoutBox.around(x, y, half_px, (height, width))
         return Cutout(
             planes=planes,
-            detection=self._linear(planes),
+            detection=self._intensity(values, planes),
             weight=None,
             x=x,
             y=y,
@@ -277,19 +279,37 @@ class JpegSource:
         """Close the files."""
         self._store.close()
 
-    def _linear(self, planes: FloatArray) -> FloatArray:
-        if self._stretch is not None and self._stretch.kind == "lupton" and self._colour is not None:
-            return linear_intensity(planes, self._colour)
-        return planes[0] if len(planes) == 1 else np.asarray(planes.mean(axis=0), np.float32)
-
-    def _planes(self, tile: int) -> FloatArray:
-        """Decode a stamp to (C, H, W) float32 in [0, 1]."""
-        values = self._decoded(tile, lambda picture: np.asarray(_grey_or_rgb(picture)))
-        scaled = values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
-        planes = scaled[np.newaxis] if scaled.ndim == 2 else scaled.transpose(2, 0, 1)
+    def _planes(self, values: npt.NDArray[np.unsignedinteger[Any]]) -> FloatArray:
+        """Return stored values, (C, H, W), in [0, 1] on as many planes as all stamps have."""
+        planes = np.divide(values, _most(values), dtype=np.float32)
         if len(planes) > self.n_planes:
             planes = planes.mean(axis=0, keepdims=True)
         return np.ascontiguousarray(np.broadcast_to(planes, (self.n_planes, *planes.shape[1:])))
+
+    def _intensity(self, values: npt.NDArray[np.unsignedinteger[Any]], planes: FloatArray) -> FloatArray:
+        """Return the linear flux, (H, W), of stored values, (C, H, W), and the planes made of them."""
+        if self._stretch is None or self._stretch.kind != "lupton" or self._colour is None:
+            return planes[0] if len(planes) == 1 else np.asarray(planes.mean(axis=0), np.float32)
+        if values.dtype != np.uint8 or len(values) != 3 or self.n_planes != 3:
+            return linear_intensity(planes, self._colour)
+        # The stretch is of the sum of the three, which has few values: sinh takes longer than decoding.
+        flux: FloatArray = self._intensities.take(values[0].astype(np.uint16) + values[1] + values[2])
+        return flux
+
+    @cached_property
+    def _intensities(self) -> FloatArray:
+        """Linear flux of each sum of three values of 8 bits."""
+        if self._colour is None:
+            return np.zeros(0, np.float32)
+        sums = np.zeros((3, 1, 3 * 255 + 1), np.float32)
+        sums[0, 0] = np.arange(3 * 255 + 1) / 255.0
+        flux: FloatArray = linear_intensity(sums, self._colour)[0]
+        return flux
+
+    def _values(self, tile: int) -> npt.NDArray[np.unsignedinteger[Any]]:
+        """Decode a stamp to the values that are stored, (C, H, W) of 8 or 16 bits."""
+        values = self._decoded(tile, _grey_or_rgb)
+        return values[np.newaxis] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
 
     def _size(self, tile: int) -> tuple[int, int]:
         """Width and height, from the header of the file."""
@@ -324,6 +344,10 @@ def _grey_or_rgb(picture: Any) -> Any:
     if picture.mode.startswith("I"):  # 16 bits, which Pillow may keep in 32
         return np.clip(np.asarray(picture), 0, 65535).astype(np.uint16)
     return np.asarray(picture.convert("L" if picture.mode in _GREY_MODES else "RGB"))
+
+
+def _most(values: npt.NDArray[np.unsignedinteger[Any]]) -> np.float32:
+    return np.float32(np.iinfo(values.dtype).max)
 
 
 def _numbers(names: Sequence[str]) -> dict[str, int]:
