@@ -1,7 +1,8 @@
 """Benchmark: shares of CANDELS classifiers by five folds of sky cells, beside simpler predictors and people themselves.
 
 Usage: ``python tests/benchmarks/bench_shares.py fold K`` for K from 0 to 4, which may run side by side, then
-``python tests/benchmarks/bench_shares.py report``; ``plain K`` trains the plain recipe of a fold alone. A fold trains
+``python tests/benchmarks/bench_shares.py report``; ``plain K`` trains the plain recipe of a fold alone,
+``masked`` looks at stamps whose painted pixels are missing. A fold trains
 what the pipelines say on its own training cells, the network of stamps and those of what is measured, joins and
 calibrates them by the product's own functions, and classifies its test cells from their FITS files as ``galmorph
 classify`` does; so that each galaxy is predicted once, by networks that never saw its cell. With it go
@@ -51,6 +52,7 @@ FOLDS = 5
 VALIDATION = 0.14
 MEASURED = ("rpet", "r20", "r50", "r80", "conc", "asym", "ell", "snr")
 BOOTSTRAPS = 2000
+PAINTED = 1  # in the masks of the stamps
 # Of the forest in its mean with ours: the best on the validation cells of fold 0, when ours were stamps alone.
 FOREST_SHARE = 0.3
 # Of stamps and of what is measured: on the validation cells of all folds, .3 to .5 of the latter do about as well.
@@ -113,6 +115,34 @@ def run_plain(options: argparse.Namespace) -> None:
     table = labelled()[: options.rows]
     parts = fold_pipeline(options.pipeline, options.fold).split.divide([str(i) for i in table["id"]], table)
     kept_plain([str(STAMPS / str(name)) for name in table["image"]], parts, shares_of(table), options)
+
+
+def run_masked(options: argparse.Namespace) -> None:
+    """Predict all folds again on stamps whose painted pixels are missing (NaN): by the same networks, and the forest.
+
+    Painted are pixels that a figure's ellipses hid; without this they have the values that were painted over them.
+    """
+    table = labelled()
+    files = [masked_stamp(str(name), options.out / "masked") for name in table["image"]]
+    of_all = measured(table, files, options.out / "measured-masked.fits")
+    for fold in range(FOLDS):
+        if not (checkpoint := options.out / f"fold-{fold}" / "joined.safetensors").exists():
+            continue
+        parts = fold_pipeline(options.pipeline, fold).split.divide([str(i) for i in table["id"]], table)
+        said = predicted(classified(table[parts == "test"], checkpoint, files, options))
+        guesses = {"ours": said, "forest": forest(of_all, parts, shares_of(table))}
+        np.savez(options.out / f"masked-{fold}.npz", **guesses)
+
+
+def masked_stamp(name: str, folder: Path) -> str:
+    """Write a stamp whose painted pixels are NaN; return its file."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    if not path.exists():
+        with fits.open(STAMPS / name) as hdus:
+            pixels = np.where(hdus["MASK"].data == PAINTED, np.nan, hdus[0].data).astype(np.float32)
+            fits.PrimaryHDU(pixels, hdus[0].header).writeto(path)
+    return str(path)
 
 
 def trained(table: Table, files: list[str], pipeline: TrainPipeline, folder: Path, options: argparse.Namespace) -> Path:
@@ -284,6 +314,7 @@ def report(options: argparse.Namespace) -> None:
             "err": float(np.std(away)),
             "rmse": rmse_less(*each, drawn),
         }
+    result["masked"] = beside_masked(files, truth, options)
     sets = np.concatenate([fold["sets"] for fold in folds])[answered]
     held = [sum(y[SCHEME.keys.index(k)] for k in s.split("|") if k) for s, y in zip(sets, label, strict=True)]
     result["sets"] = {"coverage": float(np.mean(held)), "err": float(np.std(held) / len(held) ** 0.5)}
@@ -324,6 +355,25 @@ def beside_plain(folds: list[dict[str, Any]], truth: FloatArray, options: argpar
             "rmse": rmse_less(errors2["ours"], errors2["plain"], drawn),
         },
     }
+
+
+def beside_masked(files: dict[int, Path], truth: FloatArray, options: argparse.Namespace) -> dict[str, Any] | None:
+    """Compare predictions on stamps with painted pixels missing with those on stamps as they are; None without any."""
+    pairs = [(dict(np.load(files[n])), options.out / f"masked-{n}.npz") for n in range(FOLDS) if files[n].exists()]
+    pairs = [(fold, dict(np.load(path))) for fold, path in pairs if path.exists()]
+    if not pairs:
+        return None
+    label = truth[np.concatenate([fold["rows"] for fold, _ in pairs])]
+    # Where the pixel at the position itself is missing, no image covers the galaxy.
+    kept = np.isfinite(np.concatenate([after["ours"] for _, after in pairs])).all(axis=1)
+    result: dict[str, Any] = {"folds": len(pairs), "galaxies": len(kept), "answered": int(kept.sum())}
+    drawn = np.random.default_rng(1).integers(0, int(kept.sum()), (BOOTSTRAPS, int(kept.sum())))
+    for name in ("ours", "forest"):
+        before, after = (np.concatenate([pair[i][name] for pair in pairs]) for i in (0, 1))
+        errors2 = [((each - label)[kept] ** 2).mean(axis=1) for each in (after, before)]
+        rmse = [round(float(e.mean() ** 0.5), 4) for e in errors2]
+        result[name] = {"rmse": rmse[0], "rmse_as_they_are": rmse[1], "rmse_less": rmse_less(*errors2, drawn)}
+    return result
 
 
 def rmse_less(one: FloatArray, other: FloatArray, drawn: npt.NDArray[np.intp]) -> list[float]:
@@ -377,7 +427,7 @@ def with_errors(
 def main() -> None:
     """Run one fold, or report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("fold", "plain", "report"))
+    parser.add_argument("what", choices=("fold", "plain", "masked", "report"))
     parser.add_argument("fold", type=int, nargs="?", default=0, help="0 to 4")
     parser.add_argument("--pipeline", default="candels-h")
     parser.add_argument("--measured", default="candels-measured", help="pipeline of the networks in company")
@@ -391,7 +441,7 @@ def main() -> None:
     parser.add_argument("--plain-epochs", type=int, default=60, help="0 leaves the plain recipe out")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    {"fold": run_fold, "plain": run_plain, "report": report}[options.what](options)
+    {"fold": run_fold, "plain": run_plain, "masked": run_masked, "report": report}[options.what](options)
 
 
 if __name__ == "__main__":
