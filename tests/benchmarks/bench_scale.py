@@ -1,0 +1,278 @@
+"""Benchmark: from a hundred rows to a million: where the processor's time goes, beside the plain way; recorded only.
+
+Usage: ``python tests/benchmarks/bench_scale.py [SECTION ...] [--rows N] [--folder F]``. Sections, by default all but the
+last: ``rows`` (processor ms a row of measuring, cutting and the network at 40, 100 and 300 rows per million pixels,
+galmorph and the plain ways in turns), ``workers`` (1 and 2 processes, the same bytes), ``memory`` (the main process at
+1e5 and 1e6 rows), ``rice`` (a RICE-compressed mosaic), ``start`` (10 rows, warm caches), ``stamps`` (JPEG stamps, where
+the data are), ``feed`` (stamps a second that workers hand to one process, whose network takes no time), ``whole`` (a
+field of 20 480 pixels, killed once). Fields are made of simulated patches, see large_field.py; processor times are those
+of processes and their children; ratios are of runs one after the other. Writes docs/benchmarks/scale.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.nddata import Cutout2D
+from astropy.table import Table
+from astropy.wcs import WCS
+from large_field import LargeField, write_field
+from other_codes import PhotutilsGrowth, Statmorph
+from scipy import ndimage
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULT = ROOT / "docs" / "benchmarks" / "scale.json"
+STAMPS = ROOT.parent / "shared" / "data" / "sdss_gz2"
+DENSITIES = (40, 100, 300)
+CHECKPOINT = "candels-h"
+COMMAND = ["--survey", "candels", "--band", "H", "--overwrite"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process took: seconds of the wall, of processors (with its children), and MB at the most."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+def cost_of(*words: str) -> Cost:
+    """Run ``galmorph`` with some words in a process of its own."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "galmorph", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+    )
+    assert process.stderr is not None
+    said = process.stderr.read()
+    process.stderr.close()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"galmorph {' '.join(words)}: {said.decode()}")
+    return Cost(time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def per_row(field: LargeField, catalog: Path, rows: int, command: str, *others: str) -> dict[str, float]:
+    """Processor ms a row, without what ten rows take: the start of a process and the end of its output."""
+    output = str(field.image.with_name("out.fits"))
+    words = [command, "--image", str(field.image), "--weight", str(field.weight), *COMMAND, "-o", output, *others]
+    few = field.image.with_name("few.fits")
+    Table.read(catalog)[:10].write(few, overwrite=True)
+    start = cost_of(words[0], str(few), *words[1:], "--engine", "local")
+    whole = cost_of(words[0], str(catalog), *words[1:], "--engine", "local")
+    return {
+        "cpu_ms_per_row": round(1e3 * (whole.cpu_s - start.cpu_s) / (rows - 10), 3),
+        "rows_per_s": round((rows - 10) / max(whole.wall_s - start.wall_s, 1e-3), 1),
+        "start_cpu_s": round(start.cpu_s, 2),
+    }
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return processor seconds of this process, and what came of the work."""
+    started = time.process_time()
+    result = work()
+    return time.process_time() - started, result
+
+
+def plain_rows(field: LargeField, catalog: Path, rows: int) -> dict[str, float]:
+    """Processor ms a row of the plain ways: astropy's Cutout2D of each row; statmorph, photutils; scipy's zoom."""
+    table = Table.read(catalog)[:rows]
+    taken: dict[str, float] = dict.fromkeys(("cutout", "statmorph", "photutils", "zoom"), 0.0)
+    with fits.open(field.image, memmap=True) as hdus, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wcs = WCS(hdus[0].header)
+        for ra, dec in zip(table["ra"], table["dec"], strict=True):
+            place = SkyCoord(ra * u.deg, dec * u.deg)
+            seconds, cutout = timed(lambda place=place: Cutout2D(hdus[0].data, place, 129, wcs, mode="partial", copy=True))
+            taken["cutout"] += seconds
+            x, y = cutout.input_position_cutout
+            sight = SimpleNamespace(pixels=cutout.data.astype(np.float32), x=float(x), y=float(y))
+            for name, code in (("statmorph", Statmorph()), ("photutils", PhotutilsGrowth())):
+                seconds, _ = timed(lambda code=code, sight=sight: code._measured(sight))  # noqa: SLF001
+                taken[name] += seconds
+            seconds, _ = timed(lambda sight=sight: [ndimage.zoom(np.nan_to_num(sight.pixels), 64 / 129)] * 4)
+            taken["zoom"] += seconds
+    milliseconds = {name: 1e3 * seconds / rows for name, seconds in taken.items()}
+    return {name: round(value, 3) for name, value in milliseconds.items()}
+
+
+def network_ms() -> float:
+    """Processor ms a galaxy of the bare network by its default views, on one thread."""
+    import torch  # noqa: PLC0415
+
+    from galmorph.nets.checkpoint.file import load_checkpoint  # noqa: PLC0415
+    from galmorph.runs.predictor import batch_of  # noqa: PLC0415
+    from galmorph.stamps.views import read_views  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    checkpoint = load_checkpoint(CHECKPOINT)
+    matrices, shares = checkpoint.distinct_views(read_views(checkpoint.recipe.views))
+    count = max(batch_of("cpu") // len(matrices), 1)
+    side = checkpoint.recipe.size
+    stamps = np.random.default_rng(0).normal(0.3, 0.5, (count, len(matrices), checkpoint.recipe.planes, side, side))
+    stamps = stamps.astype(np.float32)
+    times = []
+    for _ in range(12):
+        seconds, _ = timed(lambda: checkpoint.answer(stamps, shares))
+        times.append(seconds / count)
+    return round(1e3 * float(np.median(times[2:])), 3)
+
+
+def rows_section(field: LargeField, rows: int) -> dict[str, Any]:
+    """Cost of a row by its stages, at several densities, beside the plain ways."""
+    network = network_ms()
+    lines = []
+    for density in DENSITIES:
+        catalog, count = thinned(field, density, rows)
+        measure = per_row(field, catalog, count, "measure")
+        classify = per_row(field, catalog, count, "classify", "--checkpoint", CHECKPOINT)
+        outside = classify["cpu_ms_per_row"] - network
+        lines.append({"rows_per_mpx": density, "rows": count, "measure": measure, "classify": classify})
+        lines[-1] |= {"network_cpu_ms": network, "outside_network_cpu_ms": round(outside, 3)}
+    plain = plain_rows(field, thinned(field, DENSITIES[-1], rows)[0], min(rows, 200))
+    best = lines[-1]["measure"]["cpu_ms_per_row"]
+    ratios = {name: round((plain["cutout"] + plain[name]) / best, 1) for name in ("statmorph", "photutils")}
+    whole = plain["cutout"] + plain["statmorph"] + plain["zoom"] + network
+    ratios["classify, with statmorph"] = round(whole / lines[-1]["classify"]["cpu_ms_per_row"], 1)
+    return {"galmorph": lines, "plain_cpu_ms": plain, "times_the_plain_way": ratios}
+
+
+def thinned(field: LargeField, density: float, rows: int) -> tuple[Path, int]:
+    """Write the rows of a piece of a field, so many per million pixels, at most `rows`."""
+    table = Table.read(field.catalog)
+    with fits.open(field.image) as hdus:
+        wcs, area = WCS(hdus[0].header), hdus[0].header["NAXIS1"] * hdus[0].header["NAXIS2"] / 1e6
+    share = min(density / (field.rows / area), 1.0)
+    x, y = wcs.wcs_world2pix(table["ra"], table["dec"], 0)
+    side = 1e3 * np.sqrt(rows / (share * field.rows / area))
+    inside = np.flatnonzero((x < side) & (y < side))
+    chosen = np.random.default_rng(density).permutation(inside)[: round(share * len(inside))]
+    path = field.catalog.with_name(f"rows-{density}.fits")
+    table[np.sort(chosen)].write(path, overwrite=True)
+    return path, len(chosen)
+
+
+def workers_section(field: LargeField, rows: int) -> dict[str, Any]:
+    """Wall of one and two workers on the same rows, and whether the results are the same bytes."""
+    catalog, count = thinned(field, DENSITIES[-1], rows)
+    output = field.image.with_name("out.fits")
+    lines, digests = {}, []
+    for workers in ("1", "2", "1", "2"):
+        words = ["classify", str(catalog), "--image", str(field.image), "--weight", str(field.weight), *COMMAND]
+        cost = cost_of(*words, "-o", str(output), "--engine", "pool", "--workers", workers)
+        lines.setdefault(workers, []).append(cost.wall_s)
+        table = Table.read(output)
+        digests.append(hashlib.sha256(b"".join(np.asarray(table[n]).tobytes() for n in table.colnames)).hexdigest())
+    best = {workers: min(times) for workers, times in lines.items()}
+    return {
+        "rows": count,
+        "wall_s": {workers: round(value, 2) for workers, value in best.items()},
+        "speedup": round(best["1"] / best["2"], 2),
+        "same_bytes": len(set(digests)) == 1,
+    }
+
+
+PEAK = """
+import resource, sys
+from galmorph.cli import main
+status = main(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+sys.exit(status)
+"""
+
+
+def memory_section(field: LargeField, _rows: int) -> dict[str, Any]:
+    """Peak of the main process: what workers measure is theirs, so that most rows may lie beside the tile."""
+    some = Table.read(field.catalog)[:1000]
+    peaks = {}
+    for count in (100_000, 1_000_000):
+        rng = np.random.default_rng(1)
+        table = Table({"id": np.arange(count), "ra": rng.uniform(1, 2, count), "dec": rng.uniform(1, 2, count)})
+        table["ra"][: len(some)], table["dec"][: len(some)] = some["ra"], some["dec"]
+        for n in range(17):
+            table[f"c{n}"] = rng.normal(size=count).astype("f4")
+        path, output = field.catalog.with_name("long.fits"), field.catalog.with_name("out.fits")
+        table.write(path, overwrite=True)
+        words = ["measure", str(path), "--image", str(field.image), "--weight", str(field.weight), *COMMAND]
+        words += ["-o", str(output), "--engine", "pool", "--workers", "2"]
+        said = subprocess.run([sys.executable, "-c", PEAK, *words], check=True, capture_output=True).stdout
+        peaks[str(count)] = round(float(said.split()[-1]))
+    return {"columns": 20, "peak_mb_of_the_main_process": peaks}
+
+
+def rice_section(field: LargeField, rows: int) -> dict[str, Any]:
+    """Processor time a row on the mosaic and on a RICE-compressed copy of it."""
+    catalog, count = thinned(field, DENSITIES[-1], rows)
+    packed = field.image.with_name("rice.fits")
+    with fits.open(field.image) as hdus:
+        squeezed = fits.CompImageHDU(hdus[0].data, hdus[0].header, compression_type="RICE_1", quantize_level=16)
+        squeezed.writeto(packed, overwrite=True)
+    other = LargeField(packed, field.weight, field.catalog, field.rows)
+    costs = [per_row(each, catalog, count, "measure")["cpu_ms_per_row"] for each in (field, other)]
+    return {"rows": count, "plain_cpu_ms": costs[0], "rice_cpu_ms": costs[1], "ratio": round(costs[1] / costs[0], 2)}
+
+
+def start_section(field: LargeField, _rows: int) -> dict[str, Any]:
+    """Processor seconds of ``classify`` on ten rows, with warm caches."""
+    few = field.image.with_name("few.fits")
+    Table.read(field.catalog)[:10].write(few, overwrite=True)
+    words = ["classify", str(few), "--image", str(field.image), "--weight", str(field.weight), *COMMAND]
+    costs = [cost_of(*words, "-o", str(field.image.with_name("out.fits"))) for _ in range(4)][1:]
+    return {"cpu_s": round(float(np.median([cost.cpu_s for cost in costs])), 2)}
+
+
+SECTIONS: dict[str, Callable[[LargeField, int], dict[str, Any]]] = {
+    "rows": rows_section,
+    "workers": workers_section,
+    "memory": memory_section,
+    "rice": rice_section,
+    "start": start_section,
+}
+
+
+def main() -> int:
+    """Run sections, and put their figures beside those of the others."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--side", type=int, default=8, help="of the field, in patches of 1024 pixels")
+    parser.add_argument("--folder", type=Path, help="where fields are kept; by default they go away")
+    options = parser.parse_args()
+    figures = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        field = write_field(folder, f"field-{options.side}", options.side, DENSITIES[-1], pool=folder)
+        for name in options.sections or SECTIONS:
+            figures[name] = SECTIONS[name](field, min(options.rows, field.rows))
+            print(json.dumps({name: figures[name]}, indent=1), flush=True)
+            figures["machine"] = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+            RESULT.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"{used.ru_utime + used.ru_stime:.0f} s of processors", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
