@@ -134,7 +134,8 @@ def _results(
         log.info("%d of %d rows were done before", before, total)
     for part, done in _carried_out(plan, missing, execution, journal, onwards(before, total, progress)):
         results.put_part(part.rows, done)
-    progress("rows", total, total)
+    if not missing:
+        progress("rows", total, total)
     return results
 
 

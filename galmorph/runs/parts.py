@@ -5,7 +5,7 @@ What a part's rows get depends on nothing but the plan and the rows: not on the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,11 +18,11 @@ from galmorph.runs.blocks import block_of
 from galmorph.runs.gather import Galaxy, galaxies, pixel_scale_of, views_of
 from galmorph.runs.mismatch import mark_mismatches
 from galmorph.runs.plan import Plan, Run
-from galmorph.runs.predictor import Predictor
+from galmorph.runs.predictor import Predictor, ShownStamps, answer_into, batch_of
 from galmorph.runs.results import Results
-from galmorph.stamps.recipe import half_width_px
+from galmorph.stamps.recipe import Stamp, half_width_px
 
-__all__ = ["PART_ROWS", "Part", "classify_part", "failed_part", "parts_of"]
+__all__ = ["PART_ROWS", "Part", "answer_part", "classify_part", "failed_part", "measure_part", "parts_of"]
 
 IntArray = npt.NDArray[np.intp]
 
@@ -111,22 +111,61 @@ def classify_part(plan: Plan, rows: IntArray, *, progress: Progress = silent) ->
     """
     run = plan.run
     results = run.blank(len(rows))
-    place = {row: n for n, row in enumerate(rows.tolist())}
-    matrices, shares = run.distinct_views
-    checkpoint, normalise = run.checkpoint, run.settings.normalise
-    with Predictor(checkpoint, results, run.device, shares=shares, normalise=normalise) as predictor:
-        for done, galaxy in enumerate(galaxies(run.gathering, rows), 1):
-            results.put(place[galaxy.row], _with_edge(galaxy, run))
-            if checkpoint is not None and galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE:
-                views = views_of(galaxy, run.images, checkpoint.recipe, matrices)
-                predictor.add(place[galaxy.row], views)
-            if done % _PROGRESS_ROWS == 0:
-                progress("rows", done, len(rows))
+    _, shares = run.distinct_views
+    normalise = run.settings.normalise
+    with Predictor(run.checkpoint, results, run.device, shares=shares, normalise=normalise) as predictor:
+        _measure_into(results, run, rows, predictor.add, progress)
         predictor.finish()
-    if checkpoint is not None:
-        results.mark_unanswered()
-        mark_mismatches(results, checkpoint, run.images)
+    _finish(results, run)
     return results
+
+
+@one_blas_thread
+def measure_part(plan: Plan, rows: IntArray) -> tuple[Results, ShownStamps | None]:
+    """Measure some rows for a network that is elsewhere: :func:`answer_part` does the rest.
+
+    Returns
+    -------
+    Results of the rows without probabilities, and what the network is shown; None where no row has a stamp.
+    """
+    run = plan.run
+    results = run.blank(len(rows))
+    stamps: list[tuple[int, Stamp]] = []
+    _measure_into(results, run, rows, lambda row, stamp: stamps.append((row, stamp)), silent)
+    return results, ShownStamps.of(stamps, run.recipe) if stamps else None
+
+
+def answer_part(plan: Plan, results: Results, shown: ShownStamps | None) -> None:
+    """Fill the probabilities of rows that were measured elsewhere, and their flags that depend on these."""
+    run = plan.run
+    _, shares = run.distinct_views
+    if shown is not None and run.checkpoint is not None:
+        batch = batch_of(run.device, len(shares))
+        normalise = run.settings.normalise
+        answer_into(results, shown, run.checkpoint, run.device, batch=batch, shares=shares, normalise=normalise)
+    _finish(results, run)
+
+
+def _measure_into(
+    results: Results, run: Run, rows: IntArray, show: Callable[[int, Stamp], None], progress: Progress
+) -> None:
+    """Measure rows, and show the stamps of those that have one."""
+    place = {row: n for n, row in enumerate(rows.tolist())}
+    matrices, _ = run.distinct_views
+    checkpoint = run.checkpoint
+    for done, galaxy in enumerate(galaxies(run.gathering, rows), 1):
+        results.put(place[galaxy.row], _with_edge(galaxy, run))
+        if checkpoint is not None and galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE:
+            show(place[galaxy.row], views_of(galaxy, run.images, checkpoint.recipe, matrices))
+        if done % _PROGRESS_ROWS == 0:
+            progress("rows", done, len(rows))
+
+
+def _finish(results: Results, run: Run) -> None:
+    """Set the flags that depend on probabilities."""
+    if run.checkpoint is not None:
+        results.mark_unanswered()
+        mark_mismatches(results, run.checkpoint, run.images)
 
 
 def failed_part(run: Run, rows: Sequence[int] | IntArray) -> Results:

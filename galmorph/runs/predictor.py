@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -12,17 +13,76 @@ import numpy.typing as npt
 
 from galmorph.runs.results import Results
 from galmorph.stamps.morphometry import stacked
-from galmorph.stamps.recipe import Stamp, stretch
+from galmorph.stamps.recipe import Recipe, Stamp, stretch
 
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint.file import Checkpoint
 
-__all__ = ["Predictor"]
+__all__ = ["Predictor", "ShownStamps", "answer_into", "batch_of"]
 
 FloatArray = npt.NDArray[np.float64]
 # Kernels round by the shape of what they get: every batch has the same, the last one is filled up, so that a galaxy's
 # probabilities do not depend on how many others there are. 32 are as fast as 128 on a processor, and fill up with less.
 _BATCH = {"cpu": 32, "cuda": 128}
+
+
+@dataclass(frozen=True)
+class ShownStamps:
+    """What a network is shown of some rows.
+
+    Parameters
+    ----------
+    rows
+        (N,) numbers of the rows in the results that are to be filled.
+    pixels
+        Stretched stamps of their views, (N, V, C, S, S).
+    morphometry
+        (N, K) as of :func:`galmorph.stamps.morphometry.stacked`.
+    """
+
+    rows: npt.NDArray[np.intp]
+    pixels: npt.NDArray[np.float32]
+    morphometry: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, stamps: Sequence[tuple[int, Stamp]], recipe: Recipe) -> ShownStamps:
+        """Stretch the stamps of some rows, and put them together; there must be some."""
+        pixels = np.stack([stamp.pixels for _, stamp in stamps])
+        pixels = pixels.reshape(len(stamps), -1, *pixels.shape[-3:])
+        brightness = np.array([stamp.brightness for _, stamp in stamps], np.float32)[:, None, None, None, None]
+        return cls(
+            np.array([row for row, _ in stamps]),
+            np.asarray(stretch(pixels, brightness, recipe), dtype=np.float32),
+            stacked([stamp.morphometry for _, stamp in stamps]),
+        )
+
+
+def batch_of(device: str, views: int = 1) -> int:
+    """Return how many galaxies with so many views are shown at once."""
+    return max(_BATCH[device] // views, 1)
+
+
+def answer_into(
+    results: Results,
+    shown: ShownStamps,
+    checkpoint: Checkpoint,
+    device: str,
+    *,
+    batch: int,
+    shares: FloatArray | None = None,
+    normalise: bool = False,
+) -> None:
+    """Fill the probabilities of some rows, in batches of always the same size."""
+    for first in range(0, len(shown.rows), batch):
+        rows = shown.rows[first : first + batch]
+        full = first + np.minimum(np.arange(batch), len(rows) - 1)
+        answers = checkpoint.answer(
+            shown.pixels[full], shares, morphometry=shown.morphometry[full], device=device, normalised=normalise
+        )
+        results.conditional[rows] = answers.conditional[: len(rows)]
+        results.spread[rows] = answers.spread[: len(rows)]
+        if (embedding := checkpoint.envelope.embedding) is not None:
+            results.distance[rows] = embedding.distance(answers.features)[: len(rows)]
 
 
 class Predictor:
@@ -58,8 +118,8 @@ class Predictor:
         normalise: bool = False,
     ) -> None:
         self._checkpoint, self._results, self._device = checkpoint, results, device
-        batch = batch or _BATCH[device]
-        self._batch = max(batch // (1 if shares is None else len(shares)), 1)
+        views = 1 if shares is None else len(shares)
+        self._batch = batch_of(device, views) if batch is None else max(batch // views, 1)
         self._shares, self._normalise = shares, normalise
         self._waiting: list[tuple[int, Stamp]] = []
         self._thread = ThreadPoolExecutor(1, initializer=_own_cores(checkpoint))
@@ -96,23 +156,16 @@ class Predictor:
             self._running = None
 
     def _predict(self, checkpoint: Checkpoint, waiting: Sequence[tuple[int, Stamp]]) -> None:
-        rows = np.array([row for row, _ in waiting])
-        stamps = np.stack([stamp.pixels for _, stamp in waiting])
-        full = np.minimum(np.arange(self._batch), len(rows) - 1)
-        stamps = stamps.reshape(len(rows), -1, *stamps.shape[-3:])
-        brightness = np.array([stamp.brightness for _, stamp in waiting], np.float32)[:, None, None, None, None]
-        stretched = np.asarray(stretch(stamps, brightness, checkpoint.recipe), dtype=np.float32)
-        answers = checkpoint.answer(
-            stretched[full],
-            self._shares,
-            morphometry=stacked([stamp.morphometry for _, stamp in waiting])[full],
-            device=self._device,
-            normalised=self._normalise,
+        shown = ShownStamps.of(waiting, checkpoint.recipe)
+        answer_into(
+            self._results,
+            shown,
+            checkpoint,
+            self._device,
+            batch=self._batch,
+            shares=self._shares,
+            normalise=self._normalise,
         )
-        self._results.conditional[rows] = answers.conditional[: len(rows)]
-        self._results.spread[rows] = answers.spread[: len(rows)]
-        if (embedding := checkpoint.envelope.embedding) is not None:
-            self._results.distance[rows] = embedding.distance(answers.features)[: len(rows)]
 
 
 def _own_cores(checkpoint: Checkpoint | None) -> Callable[[], None] | None:

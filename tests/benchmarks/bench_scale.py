@@ -1,12 +1,12 @@
-"""Benchmark: from a hundred rows to a million: where the processor's time goes, beside the plain way; recorded only.
+"""Benchmark: from a hundred rows to a million, where the processor's time goes, beside the plain way; recorded only.
 
-Usage: ``python tests/benchmarks/bench_scale.py [SECTION ...] [--rows N] [--folder F]``. Sections, by default all but the
-last: ``rows`` (processor ms a row of measuring, cutting and the network at 40, 100 and 300 rows per million pixels,
-galmorph and the plain ways in turns), ``workers`` (1 and 2 processes, the same bytes), ``memory`` (the main process at
-1e5 and 1e6 rows), ``rice`` (a RICE-compressed mosaic), ``start`` (10 rows, warm caches), ``stamps`` (JPEG stamps, where
-the data are), ``feed`` (stamps a second that workers hand to one process, whose network takes no time), ``whole`` (a
-field of 20 480 pixels, killed once). Fields are made of simulated patches, see large_field.py; processor times are those
-of processes and their children; ratios are of runs one after the other. Writes docs/benchmarks/scale.json.
+Usage: ``python tests/benchmarks/bench_scale.py [SECTION ...] [--rows N] [--folder F]``. Sections, by default all:
+``rows`` (processor ms a row of measuring, cutting and the network at 40, 100 and 300 rows per million pixels, galmorph
+and the plain ways), ``workers`` (1 and 2 processes, the same bytes), ``memory`` (the main process at 1e5 and 1e6 rows),
+``rice`` (a RICE-compressed mosaic), ``start`` (10 rows, warm caches), ``stamps`` (JPEG stamps, where the data are) and
+``feed`` (stamps that workers hand to one process, whose network takes no time). Fields are made of simulated patches,
+see large_field.py; processor times are those of processes and their children; ratios are of runs one after the other.
+Writes docs/benchmarks/scale.json.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import torch
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
@@ -39,9 +41,19 @@ from large_field import LargeField, write_field
 from other_codes import PhotutilsGrowth, Statmorph
 from scipy import ndimage
 
+from galmorph.nets.checkpoint.file import load_checkpoint
+from galmorph.progress import silent
+from galmorph.runs.engines import pool
+from galmorph.runs.parts import parts_of
+from galmorph.runs.plan import Plan
+from galmorph.runs.predictor import batch_of
+from galmorph.sky.catalog_input import CatalogInput
+from galmorph.sky.images import ImageInput
+from galmorph.stamps.views import read_views
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "docs" / "benchmarks" / "scale.json"
-STAMPS = ROOT.parent / "shared" / "data" / "sdss_gz2"
+PICTURES = ROOT.parent / "shared" / "data" / "sdss_gz2" / "images.zip"
 DENSITIES = (40, 100, 300)
 CHECKPOINT = "candels-h"
 COMMAND = ["--survey", "candels", "--band", "H", "--overwrite"]
@@ -104,12 +116,14 @@ def plain_rows(field: LargeField, catalog: Path, rows: int) -> dict[str, float]:
         wcs = WCS(hdus[0].header)
         for ra, dec in zip(table["ra"], table["dec"], strict=True):
             place = SkyCoord(ra * u.deg, dec * u.deg)
-            seconds, cutout = timed(lambda place=place: Cutout2D(hdus[0].data, place, 129, wcs, mode="partial", copy=True))
+            seconds, cutout = timed(
+                lambda place=place: Cutout2D(hdus[0].data, place, 129, wcs, mode="partial", copy=True)
+            )
             taken["cutout"] += seconds
             x, y = cutout.input_position_cutout
             sight = SimpleNamespace(pixels=cutout.data.astype(np.float32), x=float(x), y=float(y))
             for name, code in (("statmorph", Statmorph()), ("photutils", PhotutilsGrowth())):
-                seconds, _ = timed(lambda code=code, sight=sight: code._measured(sight))  # noqa: SLF001
+                seconds, _ = timed(lambda code=code, sight=sight: code._measured(sight))
                 taken[name] += seconds
             seconds, _ = timed(lambda sight=sight: [ndimage.zoom(np.nan_to_num(sight.pixels), 64 / 129)] * 4)
             taken["zoom"] += seconds
@@ -117,16 +131,10 @@ def plain_rows(field: LargeField, catalog: Path, rows: int) -> dict[str, float]:
     return {name: round(value, 3) for name, value in milliseconds.items()}
 
 
-def network_ms() -> float:
-    """Processor ms a galaxy of the bare network by its default views, on one thread."""
-    import torch  # noqa: PLC0415
-
-    from galmorph.nets.checkpoint.file import load_checkpoint  # noqa: PLC0415
-    from galmorph.runs.predictor import batch_of  # noqa: PLC0415
-    from galmorph.stamps.views import read_views  # noqa: PLC0415
-
+def network_ms(name: str = CHECKPOINT) -> float:
+    """Processor ms a galaxy of a checkpoint's bare networks by their default views, on one thread."""
     torch.set_num_threads(1)
-    checkpoint = load_checkpoint(CHECKPOINT)
+    checkpoint = load_checkpoint(name)
     matrices, shares = checkpoint.distinct_views(read_views(checkpoint.recipe.views))
     count = max(batch_of("cpu") // len(matrices), 1)
     side = checkpoint.recipe.size
@@ -242,12 +250,66 @@ def start_section(field: LargeField, _rows: int) -> dict[str, Any]:
     return {"cpu_s": round(float(np.median([cost.cpu_s for cost in costs])), 2)}
 
 
+def stamps_section(_field: LargeField, rows: int) -> dict[str, Any]:
+    """Processor time of JPEG stamps beside that of the bare network, for colour checkpoints."""
+    if not PICTURES.exists():
+        return {"skipped": f"{PICTURES} is not here"}
+    table = Table.read(PICTURES.with_name("labels.csv"))[: min(rows, 6620)]
+    lines: dict[str, Any] = {"rows": len(table)}
+    with tempfile.TemporaryDirectory() as scratch:
+        few, some = (Path(scratch) / name for name in ("few.csv", "some.csv"))
+        table[:10].write(few)
+        table.write(some)
+        for checkpoint in ("sdss-rgb", "sdss-gz2"):
+            words = ["--image", str(PICTURES), "--survey", "sdss", "--band", "RGB", "--checkpoint", checkpoint]
+            words += ["-o", str(Path(scratch) / "out.fits"), "--overwrite", "--engine", "local"]
+            start, whole = (cost_of("classify", str(path), *words) for path in (few, some))
+            each, network = 1e3 * (whole.cpu_s - start.cpu_s) / (len(table) - 10), network_ms(checkpoint)
+            lines[checkpoint] = {
+                "cpu_ms_per_row": round(each, 2),
+                "network_cpu_ms": network,
+                "outside_network_cpu_ms": round(each - network, 2),
+                "times_the_network": round(each / network, 2),
+                "wall_s": round(whole.wall_s, 1),
+            }
+    return lines
+
+
+def feed_section(field: LargeField, rows: int) -> dict[str, Any]:
+    """Rows a second that two workers measure, cut and hand over, to a process whose network takes no time."""
+    catalog, count = thinned(field, DENSITIES[-1], rows)
+    images = ImageInput(str(field.image), weight=str(field.weight), survey="candels", band="H")
+    copying: list[float] = []
+
+    def stub(_plan: Plan, _results: Any, shown: Any) -> None:
+        seconds, _ = timed(lambda: None if shown is None else np.array(shown.pixels))  # as into the memory of a GPU
+        copying.append(seconds)
+
+    pool.answer_part = stub
+    with closing(Plan(CatalogInput(str(catalog)), images, CHECKPOINT)) as plan:
+        done, started, own = 0, 0.0, 0.0
+        for number, (part, _) in enumerate(pool.Pool(2, feeds=True).carry_out(plan, parts_of(plan), silent)):
+            if number == 1:  # both workers have begun
+                started, own, done = time.perf_counter(), time.process_time(), 0
+            done += len(part) if number > 1 else 0
+        wall, own = time.perf_counter() - started, time.process_time() - own
+    return {
+        "rows": count,
+        "workers": 2,
+        "rows_per_s": round(done / wall, 1),
+        "cpu_ms_per_row_of_the_feeding_process": round(1e3 * own / max(done, 1), 3),
+        "of_which_copying": round(1e3 * sum(copying) / count, 3),
+    }
+
+
 SECTIONS: dict[str, Callable[[LargeField, int], dict[str, Any]]] = {
     "rows": rows_section,
     "workers": workers_section,
     "memory": memory_section,
     "rice": rice_section,
     "start": start_section,
+    "stamps": stamps_section,
+    "feed": feed_section,
 }
 
 

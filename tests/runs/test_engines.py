@@ -100,6 +100,14 @@ class TestPool(Engines):
         return Pool(2)
 
 
+class TestFeedingPool(Engines):
+    """Workers that cut stamps for the network of this process, as they do for a GPU."""
+
+    @staticmethod
+    def engine():
+        return Pool(2, feeds=True)
+
+
 @pytest.mark.long
 class TestDask(Engines):
     @staticmethod

@@ -127,7 +127,7 @@ def test_progress_goes_on_from_part_to_part(plan, monkeypatch):
     monkeypatch.setattr(module, "PART_ROWS", 40)
     calls = []
     classify(plan, progress=lambda *call: calls.append(call[:3]))
-    assert calls == [("rows", done, 72) for done in (32, 64, 72, 72)]  # one part: they lie in one block
+    assert calls == [("rows", done, 72) for done in (32, 64, 72)]  # one part: they lie in one block
 
 
 def test_a_plan_holds_nothing_open(plan):

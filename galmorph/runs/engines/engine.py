@@ -50,7 +50,8 @@ def engine_for(execution: Execution, plan: Plan, parts: Sequence[Part]) -> Engin
         return Dask(execution.scheduler, workers)
     is_long = sum(len(part) for part in parts) >= _ROWS_FOR_A_POOL
     is_worth_it = workers > 1 and plan.is_portable and (is_long or execution.workers is not None)
-    return Pool(workers) if asked == "pool" or (asked == "auto" and is_worth_it) else Local()
+    is_pool = asked == "pool" or (asked == "auto" and is_worth_it)
+    return Pool(workers, feeds=plan.run.device != "cpu") if is_pool else Local()
 
 
 def _processes(execution: Execution, plan: Plan, parts: int) -> int:

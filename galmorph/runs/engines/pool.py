@@ -22,8 +22,10 @@ from typing import Any, Self
 
 from galmorph.errors import PipelineError
 from galmorph.progress import Progress
-from galmorph.runs.parts import Part, failed_part
+from galmorph.runs.engines.shared_stamps import SharedStamps
+from galmorph.runs.parts import Part, answer_part, failed_part
 from galmorph.runs.plan import Plan
+from galmorph.runs.predictor import ShownStamps
 from galmorph.runs.results import Results
 
 __all__ = ["Pool"]
@@ -44,10 +46,12 @@ class Pool:
     ----------
     workers
         How many.
+    feeds
+        Whether the workers measure and cut stamps only, and the network is in this process: a GPU has one.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
+    def __init__(self, workers: int, *, feeds: bool = False) -> None:
+        self._workers, self._feeds = workers, feeds
 
     def carry_out(self, plan: Plan, parts: Sequence[Part], progress: Progress) -> Iterator[tuple[Part, Results]]:
         """Yield the results of each part as it is done, the largest parts first.
@@ -60,7 +64,7 @@ class Pool:
             One of its kinds, where what is wrong concerns all rows.
         """
         total, done = sum(len(part) for part in parts), 0
-        with _Crew(plan, self._workers) as crew:
+        with _Crew(plan, self._workers, self._feeds) as crew:
             for part, results in crew.results(sorted(parts, key=len, reverse=True)):
                 done += len(part)
                 progress("rows", done, total)
@@ -73,6 +77,7 @@ class _Worker:
 
     process: subprocess.Popen[bytes]
     channel: Connection
+    stamps: SharedStamps
     part: Part | None = None
     is_ready: bool = False
 
@@ -83,6 +88,7 @@ class _Crew:
 
     plan: Plan
     size: int
+    feeds: bool
     _workers: dict[Connection, _Worker] = field(default_factory=dict)
     _deaths: Counter[int] = field(default_factory=Counter)
     _still_births: int = 0
@@ -94,7 +100,7 @@ class _Crew:
 
     def __exit__(self, *_: object) -> None:
         for worker in self._workers.values():
-            worker.channel.close()  # who waits for a part ends at once
+            _let_go(worker)  # who waits for a part ends at once
             if worker.part is not None or not worker.is_ready:
                 worker.process.terminate()
         for worker in self._workers.values():
@@ -122,22 +128,25 @@ class _Crew:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
+        stamps = SharedStamps()
         with theirs:
+            handles = theirs.fileno(), stamps.handle
             # -P: modules come from where they come from here, and not from whatever lies in the present folder.
-            command = [sys.executable, "-P", "-m", "galmorph.runs.engines.worker", str(theirs.fileno())]
+            command = [sys.executable, "-P", "-m", "galmorph.runs.engines.worker", *map(str, handles)]
             path = os.pathsep.join(filter(None, sys.path))
             environment = os.environ | dict.fromkeys(_ONE_THREAD, "1") | {"PYTHONPATH": path}
             try:
                 process = subprocess.Popen(  # noqa: S603 - this very interpreter
-                    command, stdin=subprocess.DEVNULL, stdout=2, env=environment, pass_fds=[theirs.fileno()]
+                    command, stdin=subprocess.DEVNULL, stdout=2, env=environment, pass_fds=handles
                 )
             except OSError as error:
                 ours.close()
+                stamps.close()
                 raise PipelineError(
                     f"no process can be started ({error.strerror or error}): expected room for one more; choose "
                     "fewer --workers, or --engine local"
                 ) from error
-        worker = _Worker(process, Connection(ours.detach()))
+        worker = _Worker(process, Connection(ours.detach()), stamps)
         self._workers[worker.channel] = worker
         with suppress(OSError):  # one that has died already is heard of
             worker.channel.send_bytes(self._message)
@@ -145,7 +154,7 @@ class _Crew:
     def _give(self, worker: _Worker, part: Part) -> None:
         worker.part = part
         with suppress(OSError):  # one that has died is heard of
-            worker.channel.send(("part", part.rows))
+            worker.channel.send(("stamps" if self.feeds else "part", part.rows))
 
     def _heard(self, worker: _Worker, waiting: deque[Part]) -> tuple[Part, Results] | None:
         """Take what a worker says; return a part's results where that is what it is."""
@@ -157,17 +166,23 @@ class _Crew:
             raise content
         if kind == "done" and worker.part is not None:
             part, worker.part = worker.part, None
-            return part, content
+            return part, self._answered(worker, *content)
         if kind == "log":
             self._log(*content)
         else:
             worker.is_ready, self._still_births = True, 0
         return None
 
+    def _answered(self, worker: _Worker, results: Results, shown: ShownStamps | None) -> Results:
+        """Show a part's stamps to the network where it is in this process."""
+        if self.feeds:
+            answer_part(self.plan, results, None if shown is None else worker.stamps.get(shown))
+        return results
+
     def _died(self, worker: _Worker, waiting: deque[Part]) -> tuple[Part, Results] | None:
         """Take note of a worker's end: its part is done again, unless it was the end of several."""
         del self._workers[worker.channel]
-        worker.channel.close()
+        _let_go(worker)
         status = _end(worker.process)
         if (part := worker.part) is None:
             self._still_births += not worker.is_ready
@@ -196,6 +211,11 @@ class _Crew:
         if template not in self._remarks:
             self._remarks.add(template)
             logging.getLogger(name).log(level, "%s", text)
+
+
+def _let_go(worker: _Worker) -> None:
+    worker.channel.close()
+    worker.stamps.close()
 
 
 def _end(process: subprocess.Popen[Any]) -> int:

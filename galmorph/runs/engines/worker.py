@@ -1,7 +1,8 @@
 """Worker: a process of a pool, which carries out one part after the other.
 
-Run as ``python -m galmorph.runs.engines.worker N``, where N is the number of an open socket to the process that started
-it. What comes through it is that process's own: a plan, and then the rows of parts.
+Run as ``python -m galmorph.runs.engines.worker N M``, where N is the number of an open socket to the process that
+started it, and M that of the memory in which it leaves stamps. What comes through the socket is that process's own: a
+plan, and then the rows of parts.
 """
 
 from __future__ import annotations
@@ -17,11 +18,19 @@ from contextlib import closing
 from multiprocessing.connection import Connection
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from galmorph.errors import GalmorphError
-from galmorph.runs.parts import classify_part
+from galmorph.runs.engines.shared_stamps import SharedStamps
+from galmorph.runs.parts import classify_part, measure_part
 from galmorph.runs.plan import Plan
+from galmorph.runs.predictor import ShownStamps
+from galmorph.runs.results import Results
 
 __all__ = ["main"]
+
+IntArray = npt.NDArray[np.intp]
 
 
 def main() -> None:
@@ -35,7 +44,7 @@ def main() -> None:
     log.addHandler(_Teller(channel))
     log.propagate = False
     try:
-        _work(channel, tasks)
+        _work(channel, tasks, SharedStamps(int(sys.argv[2])))
     except (BrokenPipeError, ConnectionResetError):
         os._exit(1)  # whoever wanted it is gone
 
@@ -72,7 +81,7 @@ def _listen(channel: _Channel, tasks: queue.SimpleQueue[tuple[str, Any]]) -> Non
         os._exit(0)
 
 
-def _work(channel: _Channel, tasks: queue.SimpleQueue[tuple[str, Any]]) -> None:
+def _work(channel: _Channel, tasks: queue.SimpleQueue[tuple[str, Any]], memory: SharedStamps) -> None:
     _, plan = tasks.get()
     with closing(plan):
         try:
@@ -80,14 +89,22 @@ def _work(channel: _Channel, tasks: queue.SimpleQueue[tuple[str, Any]]) -> None:
             _load(plan)
             channel.say("ready", None)
             while True:
-                _, rows = tasks.get()
-                channel.say("done", classify_part(plan, rows))
+                kind, rows = tasks.get()
+                channel.say(
+                    "done", _measured(plan, rows, memory) if kind == "stamps" else (classify_part(plan, rows), None)
+                )
         except MemoryError:
             os._exit(1)  # another process may have more
         except GalmorphError as error:
             channel.say("failed", error)
         except Exception as error:  # noqa: BLE001 - the boundary of a process: who started it raises what it was
             channel.say("failed", RuntimeError(f"{error!r} in a worker process:\n{traceback.format_exc()}"))
+
+
+def _measured(plan: Plan, rows: IntArray, memory: SharedStamps) -> tuple[Results, ShownStamps | None]:
+    """Measure a part, and leave its stamps in the memory."""
+    results, shown = measure_part(plan, rows)
+    return results, None if shown is None else memory.put(shown)
 
 
 def _load(plan: Plan) -> None:
