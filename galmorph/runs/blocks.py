@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +17,11 @@ from galmorph.errors import ArchiveError, ImageError
 from galmorph.runs.ahead import NOTHING, Window
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
-from galmorph.stamps.background import clipped_sky
-from galmorph.stamps.segment import (
-    Segmentation,
-    is_misplaced,
-    pick,
-    relative_noise,
-    segment,
-    sky_outside,
-    usable_pixels,
-)
+from galmorph.stamps.background import Sky
+from galmorph.stamps.batch import UNKNOWN_SKY, Scene, scene_of
+from galmorph.stamps.segment import Segmentation, relative_noise, segment, usable_pixels
 
-__all__ = ["BLOCK_PX", "MARGIN_PX", "Blocks", "block_of", "block_window", "block_windows", "reading_order"]
+__all__ = ["BLOCK_PX", "MARGIN_PX", "Block", "Blocks", "block_of", "block_window", "block_windows", "reading_order"]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +32,7 @@ BLOCK_PX = 512
 MARGIN_PX = 128
 """Detected around a block, so that a cutout of this half-width about any of its rows lies inside."""
 _KEPT = 4  # of 5 MB each
-_Block = tuple[Segmentation, tuple[int, int]]  # and the column and row of its first pixel
+Places = npt.NDArray[np.float64]
 _MESH_PX = 64  # as SExtractor's BACK_SIZE by default
 
 
@@ -70,9 +66,81 @@ def reading_order(where: Located, rows: npt.NDArray[np.int64] | None = None) -> 
     return chosen[np.lexsort((blocks[:, 2], blocks[:, 1], blocks[:, 0]))]
 
 
+@dataclass(frozen=True)
+class Block:
+    """A piece of a tile with its margin, read once for all of its rows.
+
+    Parameters
+    ----------
+    pixels
+        Of all of it.
+    whole
+        Its objects.
+    """
+
+    pixels: Cutout
+    whole: Segmentation
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The block in the form that batches are measured on."""
+        return scene_of(self.pixels.detection, self.pixels.weight, self.whole, UNKNOWN_SKY)
+
+    def windows(self, x: Places, y: Places, half_px: int) -> npt.NDArray[np.int64]:
+        """Return where the cutouts of this half-width about some positions of the tile lie.
+
+        Returns
+        -------
+        (N, 4) first row and column on the block, height and width; clipped where the tile ends.
+        """
+        (left, bottom), (height, width) = self.pixels.origin, self.pixels.shape
+        middle = np.floor(np.stack([y, x], axis=1) + 0.5).astype(np.int64) - [bottom, left]
+        first = np.maximum(middle - half_px, 0)
+        return np.concatenate([first, np.minimum(middle + half_px + 1, [height, width]) - first], axis=1)
+
+    def cutout(self, window: Sequence[int], at: tuple[float, float], half_px: int, scale_arcsec: float) -> Cutout:
+        """Cut the pixels about a position out of the block: what reading them from the file would give.
+
+        Parameters
+        ----------
+        window
+            Where they lie, as of :meth:`windows`.
+        at
+            The position, (x, y) on the tile.
+        scale_arcsec
+            Pixel scale at the position.
+        """
+        (top, first, height, width), (x, y), whole = window, at, self.pixels
+        part = slice(top, top + height), slice(first, first + width)
+        x0, y0 = whole.origin[0] + first, whole.origin[1] + top
+        left, bottom = math.floor(x + 0.5) - half_px, math.floor(y + 0.5) - half_px
+        side = 2 * half_px + 1
+        pixels = whole.detection[part]
+        return Cutout(
+            planes=pixels[np.newaxis],
+            detection=pixels,
+            weight=None if whole.weight is None else whole.weight[part],
+            x=x - x0,
+            y=y - y0,
+            origin=(x0, y0),
+            clipped=(left < x0, left + side > x0 + width, bottom < y0, bottom + side > y0 + height),
+            scale_arcsec=scale_arcsec,
+            tile=whole.tile,
+        )
+
+    def segmentation_of(self, cutout: Cutout, sky: Sky) -> Segmentation:
+        """Cut the window of a cutout out of the segmentation, with a sky of its own."""
+        (x0, y0), (height, width), whole = cutout.origin, cutout.shape, self.whole
+        first, top = x0 - self.pixels.origin[0], y0 - self.pixels.origin[1]
+        part = slice(top, top + height), slice(first, first + width)
+        return Segmentation(
+            whole.labels[part], whole.objects, sky, whole.correlation_px, whole.usable[part], (top, first)
+        )
+
+
 @dataclass
 class Blocks:
-    """Segmentations of the blocks of a source, each from when a row first needs it on; the last few are kept.
+    """The blocks of a source, each from when a row first needs it on; the last few are kept.
 
     Parameters
     ----------
@@ -81,33 +149,17 @@ class Blocks:
     """
 
     images: ImageSource
-    _kept: OrderedDict[tuple[int, int, int], _Block | None] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[tuple[int, int, int], Block | None] = field(default_factory=OrderedDict)
 
-    def segmentation(self, cutout: Cutout, half_px: int, usable: npt.NDArray[np.bool_]) -> Segmentation | None:
-        """Return the segmentation of a cutout from its block; None where it is to be detected on the cutout itself.
-
-        That is so where the cutout is larger than the margin, wherever in the block it lies; where another object may
-        be meant; and where some other part of the block cannot be read.
+    def block(self, tile: int, row: int, column: int) -> Block | None:
+        """Return a block of a tile; None where some part of it cannot be read, or a map says what the objects are.
 
         Raises
         ------
         ArchiveError
             If a part of the block was not fetched, which may be there when it is asked for again.
         """
-        if half_px > MARGIN_PX:
-            return None
-        x, y = cutout.x + cutout.origin[0], cutout.y + cutout.origin[1]
-        block = self._whole((cutout.tile, int(max(y, 0.0) // BLOCK_PX), int(max(x, 0.0) // BLOCK_PX)))
-        if block is None:
-            return None
-        whole, (left, top) = block
-        corner = cutout.origin[1] - top, cutout.origin[0] - left
-        window = window_of(whole, corner, cutout.detection, usable)
-        # Where another, smaller source may be meant, its cutout is looked at more closely.
-        chosen = pick(window, cutout.x, cutout.y)
-        return None if is_misplaced(window, chosen, cutout.x, cutout.y) else window
-
-    def _whole(self, key: tuple[int, int, int]) -> _Block | None:
+        key = tile, row, column
         if key not in self._kept:
             self._kept[key] = self._detect(key)
             if len(self._kept) > _KEPT:
@@ -115,7 +167,7 @@ class Blocks:
         self._kept.move_to_end(key)
         return self._kept[key]
 
-    def _detect(self, key: tuple[int, int, int]) -> _Block | None:
+    def _detect(self, key: tuple[int, int, int]) -> Block | None:
         tile, row, column = key
         try:
             block = self.images.cutout(tile, *block_window(row, column))
@@ -124,36 +176,12 @@ class Blocks:
         except (ImageError, OSError) as error:
             log.debug("block %s: %s", key, error)
             return None
+        if block.labels is not None:
+            return None
         pixels, weight = block.detection, block.weight
         usable = usable_pixels(pixels, weight)
         level = _background(pixels, usable)
-        return segment(pixels - level, usable, relative_noise=relative_noise(weight, usable, even=0.0)), block.origin
-
-
-def window_of(
-    whole: Segmentation, corner: tuple[int, int], pixels: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_]
-) -> Segmentation:
-    """Cut a window out of a segmentation: the objects that it touches, and its own sky.
-
-    Parameters
-    ----------
-    corner
-        Row and column of the window's first pixel.
-    pixels, usable
-        Of the window, (H, W).
-    """
-    (row, column), (height, width) = corner, pixels.shape
-    labels = whole.labels[row : row + height, column : column + width]
-    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=len(whole.objects) + 1)[1:])
-    number = np.zeros(len(whole.objects) + 1, np.int32)
-    number[present + 1] = np.arange(1, len(present) + 1)
-    objects = whole.objects[present]
-    for name, first in (("x", column), ("y", row), ("xpeak", column), ("ypeak", row), ("xcpeak", column)):
-        objects[name] = objects[name] - first
-    objects["ycpeak"] -= row
-    numbered = number[labels]
-    sky = sky_outside(pixels, usable, objects, numbered) or clipped_sky(pixels, usable & (numbered == 0))
-    return Segmentation(numbered, objects, sky, whole.correlation_px, usable)
+        return Block(block, segment(pixels - level, usable, relative_noise=relative_noise(weight, usable, even=0.0)))
 
 
 def _background(pixels: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

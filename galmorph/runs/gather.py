@@ -7,23 +7,25 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import MEANINGS, Flag
-from galmorph.runs.ahead import Window, in_turn, windows_of
+from galmorph.runs.ahead import Window, fetching_ahead, windows_of
 from galmorph.runs.blas import one_blas_thread
-from galmorph.runs.blocks import Blocks, block_windows, reading_order
+from galmorph.runs.blocks import MARGIN_PX, Block, Blocks, block_of, block_windows, reading_order
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.stamps.backends import Measure, backend
+from galmorph.stamps.batch import BLANK, ELSEWHERE, Batch, MeasureSettings, blank_at, measure_batch
 from galmorph.stamps.cutting import make_views
 from galmorph.stamps.labelled import segmentation_of
-from galmorph.stamps.measure import Measurement
+from galmorph.stamps.measure import Measurement, measurement_of, settings_of
 from galmorph.stamps.morphometry import morphometry
 from galmorph.stamps.recipe import Recipe, Stamp
 from galmorph.stamps.segment import Segmentation, usable_pixels
@@ -53,8 +55,7 @@ LARGEST_HALF_PX = 256
 # The sky must be seen beside the galaxy: in a cutout of 1.5 Petrosian radii the wings of an exponential disk raise the
 # sky so much that its radius comes out 6 % too small and its S/N four times; at 3 radii the radius is 1 % too small.
 _ROOM_RPET = 3.0
-_MOSTLY = 0.5
-_NEAR_PX = 4  # to each side: wider than the point-spread function of every survey that ships
+_AT_ONCE = 256  # rows, whose maps of neighbours are 4 MB
 _LOST = (Flag.NO_POSITION, Flag.NO_IMAGE, Flag.FETCH_FAILED)
 
 
@@ -102,6 +103,8 @@ class Gathering:
         """Pieces of tiles on which objects are detected as a whole; None for none."""
         if not self.images.is_linear or self.images.n_planes > 1 or self.detect == "cutouts":
             return None
+        if self.backend != "galmorph":  # which detect as they do
+            return None
         return Blocks(self.images)
 
     @cached_property
@@ -115,6 +118,21 @@ class Gathering:
             return rows
         where, _ = self.where
         return reading_order(where, rows)
+
+    def pieces(self, rows: IntArray) -> list[tuple[int, int]]:
+        """Divide rows, in order, into those that are measured together, as the first of each and the end."""
+        n = len(rows)
+        if self.blocks is None or n == 0:
+            return [(k, k + 1) for k in range(n)]
+        blocks = block_of(self.where[0])[rows]
+        starts = [0, *(np.flatnonzero((blocks[1:] != blocks[:-1]).any(axis=1)) + 1).tolist(), n]
+        return [(k, min(k + _AT_ONCE, end)) for first, end in pairwise(starts) for k in range(first, end, _AT_ONCE)]
+
+    @cached_property
+    def settings(self) -> MeasureSettings:
+        """How the rows of a block are measured."""
+        images = self.images
+        return settings_of(images.psf_fwhm_px, images.saturation, self.centroid, is_final=False)
 
     def windows(self, rows: IntArray) -> list[Window]:
         """Return what is read first of each of some rows: the block in which it lies, or what is about it."""
@@ -173,8 +191,9 @@ def galaxies(gathering: Gathering, rows: IntArray) -> Iterator[Galaxy]:
     """
     _ = gathering.where  # says what does not fit, even without rows
     ordered = gathering.in_order(rows)
-    for row, wait in in_turn(ordered.tolist(), gathering.images, lambda: gathering.windows(ordered)):
-        yield _one(gathering, row, wait)
+    with fetching_ahead(gathering.images, lambda: gathering.windows(ordered)) as wait:
+        for first, end in gathering.pieces(ordered):
+            yield from _piece(gathering, ordered[first:end].tolist(), partial(wait, first))
 
 
 def gather(gathering: Gathering, rows: IntArray | None = None) -> Iterator[Galaxy]:
@@ -209,54 +228,110 @@ def warn_of_lost(flags: npt.NDArray[np.int32]) -> None:
             log.warning("%d of %d rows: %s%s", count, len(flags), MEANINGS[flag], remedy)
 
 
-def _segmentation(gathering: Gathering, cutout: Cutout, half_px: int) -> Segmentation | None:
-    """Return the segmentation that exists before a cutout is looked at: from a map, or from its block."""
-    if cutout.labels is None and gathering.blocks is None:
-        return None
-    usable = usable_pixels(cutout.detection, cutout.weight)
-    if cutout.labels is not None:
-        return segmentation_of(cutout.detection, usable, cutout.labels)
-    return gathering.blocks.segmentation(cutout, half_px, usable) if gathering.blocks is not None else None
-
-
 @one_blas_thread
-def _one(gathering: Gathering, row: int, wait: Callable[[], None]) -> Galaxy:
-    """Measure a row, if it has a position and an image there."""
+def _piece(gathering: Gathering, rows: list[int], wait: Callable[[], None]) -> list[Galaxy]:
+    """Measure rows of one block, or one row, that have a position and an image there, once its pixels are here."""
     where, valid = gathering.where
-    if not valid[row]:
-        return Galaxy(row, Flag.NO_POSITION)
-    if where.tile[row] < 0:
-        return Galaxy(row, Flag.NO_IMAGE)
-    return _measured(gathering, row, wait)
-
-
-def _measured(gathering: Gathering, row: int, wait: Callable[[], None]) -> Galaxy:
-    """Measure a row on the smallest cutout that leaves room for its sky, once its pixels are here."""
-    images, half = gathering.images, FIRST_HALF_PX
-    where, _ = gathering.where
-    tile, x, y = int(where.tile[row]), float(where.x[row]), float(where.y[row])
-    while True:
-        try:
-            wait()
-            cutout = images.cutout(tile, x, y, half)
-            blank = _blank(cutout)
-            segmentation = None if blank else _segmentation(gathering, cutout, half)
-        except (ImageError, OSError) as error:
-            log.log(logging.DEBUG if gathering.unread else logging.WARNING, "row %d (the first is 0): %s", row, error)
-            gathering.unread.append(row)
-            return Galaxy(row, Flag.FETCH_FAILED)
-        if blank:
-            return Galaxy(row, Flag.NO_IMAGE | blank, cutout)
-        measured = _measure(gathering, cutout, segmentation)
-        if Flag.NO_SOURCE in measured.flags and cutout.labels is None and gathering.blocks is not None:
-            # The sky of a whole block is less exact than the sky about one row, and hides the faintest.
-            measured = _measure(gathering, cutout, None)
-        if not images.has_edges or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET):
-            return Galaxy(row, measured.flags, cutout, measured)
-        if half >= LARGEST_HALF_PX:
-            limit = Flag(0) if _fits(measured, half, gathering.half_width_rpet) else Flag.CUTOUT_LIMIT
-            return Galaxy(row, measured.flags | limit, cutout, measured)
+    on = [row for row in rows if valid[row] and where.tile[row] >= 0]
+    off = [row for row in rows if not valid[row] or where.tile[row] < 0]
+    lost = [Galaxy(row, Flag.NO_IMAGE if valid[row] else Flag.NO_POSITION) for row in off]
+    if not on:
+        return lost
+    try:
+        wait()
+        block = _block(gathering, on[0])
+    except (ImageError, OSError) as error:
+        return lost + [_unread(gathering, row, error) for row in on]
+    measured: dict[int, Galaxy] = {}
+    half = FIRST_HALF_PX
+    while len(measured) < len(on):
+        left = [row for row in on if row not in measured]
+        for galaxy in _with_half(gathering, block, left, half):
+            if _is_done(gathering, galaxy, half):
+                measured[galaxy.row] = _limited(gathering, galaxy, half)
         half *= 2
+    return lost + [measured[row] for row in on]
+
+
+def _block(gathering: Gathering, row: int) -> Block | None:
+    """Return the block in which a row lies, if there are blocks and this one can be read."""
+    if gathering.blocks is None:
+        return None
+    where, _ = gathering.where
+    tile, block_row, column = block_of(Located(where.tile[[row]], where.x[[row]], where.y[[row]]))[0].tolist()
+    return gathering.blocks.block(tile, block_row, column)
+
+
+def _unread(gathering: Gathering, row: int, error: Exception) -> Galaxy:
+    """Say that the image of a row could not be read."""
+    log.log(logging.DEBUG if gathering.unread else logging.WARNING, "row %d (the first is 0): %s", row, error)
+    gathering.unread.append(row)
+    return Galaxy(row, Flag.FETCH_FAILED)
+
+
+def _with_half(gathering: Gathering, block: Block | None, rows: list[int], half: int) -> list[Galaxy]:
+    """Measure rows on cutouts of the same half-width: out of their block together, where it holds them."""
+    if block is None or half > MARGIN_PX:
+        return [_alone(gathering, row, half) for row in rows]
+    where, _ = gathering.where
+    x, y, origin = where.x[rows], where.y[rows], block.pixels.origin
+    windows = block.windows(x, y, half)
+    places = np.stack([x - (origin[0] + windows[:, 1]), y - (origin[1] + windows[:, 0])], axis=1)
+    batch = measure_batch(block.scene, windows, places, gathering.settings)
+    tile, measured = block.pixels.tile, []
+    for number, (row, *at, window) in enumerate(zip(rows, x.tolist(), y.tolist(), windows.tolist(), strict=True)):
+        cutout = block.cutout(window, (at[0], at[1]), half, gathering.images.scale_at(tile, *at))
+        measured.append(_of_batch(gathering, block, batch, number, Galaxy(row, Flag(0), cutout)))
+    return measured
+
+
+def _of_batch(gathering: Gathering, block: Block, batch: Batch, number: int, galaxy: Galaxy) -> Galaxy:
+    """Say what a batch has measured of a galaxy; if another segmentation is to choose, it is measured on its own."""
+    row, cutout = galaxy.row, galaxy.cutout
+    state = batch.states[number]
+    if cutout is None or state == BLANK:
+        return Galaxy(row, Flag.NO_IMAGE | Flag(int(batch.flags[number])), cutout)
+    if state == ELSEWHERE:
+        # The block does not tell which object is meant, or hides the faintest: its sky is less exact than a row's own.
+        measured = _measure(gathering, cutout, None)
+    else:
+        measured = measurement_of(batch, number, block.segmentation_of(cutout, batch.sky(number)))
+    return Galaxy(row, measured.flags, cutout, measured)
+
+
+def _alone(gathering: Gathering, row: int, half: int) -> Galaxy:
+    """Measure a row on a cutout of its own; objects are those of a map, or detected there."""
+    where, _ = gathering.where
+    try:
+        cutout = gathering.images.cutout(int(where.tile[row]), float(where.x[row]), float(where.y[row]), half)
+    except (ImageError, OSError) as error:
+        return _unread(gathering, row, error)
+    if blank := _blank(cutout):
+        return Galaxy(row, Flag.NO_IMAGE | blank, cutout)
+    segmentation = None
+    if cutout.labels is not None:
+        usable = usable_pixels(cutout.detection, cutout.weight)
+        segmentation = segmentation_of(cutout.detection, usable, cutout.labels)
+    measured = _measure(gathering, cutout, segmentation)
+    return Galaxy(row, measured.flags, cutout, measured)
+
+
+def _is_done(gathering: Gathering, galaxy: Galaxy, half: int) -> bool:
+    """Tell whether a galaxy is measured on a cutout that leaves room for its sky, or none would."""
+    cutout, measured = galaxy.cutout, galaxy.measured
+    if cutout is None or measured is None or half >= LARGEST_HALF_PX:
+        return True
+    return not gathering.images.has_edges or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET)
+
+
+def _limited(gathering: Gathering, galaxy: Galaxy, half: int) -> Galaxy:
+    """Flag a galaxy that the largest cutout does not hold."""
+    cutout, measured = galaxy.cutout, galaxy.measured
+    if half < LARGEST_HALF_PX or cutout is None or measured is None:
+        return galaxy
+    if not gathering.images.has_edges or all(cutout.clipped) or _fits(measured, half, gathering.half_width_rpet):
+        return galaxy
+    return replace(galaxy, flags=galaxy.flags | Flag.CUTOUT_LIMIT)
 
 
 def _measure(gathering: Gathering, cutout: Cutout, segmentation: Segmentation | None) -> Measurement:
@@ -285,14 +360,8 @@ def _fits(measured: Measurement, half: int, rpet: float) -> bool:
 
 def _blank(cutout: Cutout) -> Flag:
     """Say why most pixels about the position have no data, if that is so: they are NaN, or have no weight."""
-    row, column = round(cutout.y), round(cutout.x)
-    near = tuple(slice(max(middle - _NEAR_PX, 0), middle + _NEAR_PX + 1) for middle in (row, column))
-    data = np.isfinite(cutout.detection[near])
-    if data.size == 0 or data.mean() < _MOSTLY:
-        return Flag.MASKED_PIXELS
-    if cutout.weight is not None and (data & (cutout.weight[near] > 0)).mean() < _MOSTLY:
-        return Flag.ZERO_WEIGHT
-    return Flag(0)
+    weight = np.zeros((0, 0), np.float32) if cutout.weight is None else np.ascontiguousarray(cutout.weight)
+    return Flag(blank_at(np.ascontiguousarray(cutout.detection), weight, cutout.x, cutout.y))
 
 
 def stamp_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe) -> Stamp:

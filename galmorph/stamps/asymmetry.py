@@ -27,6 +27,7 @@ _ENOUGH = 100
 _MEAN_ABSOLUTE = math.sqrt(2.0 / math.pi)
 
 
+@compiled
 def asymmetry(frame: Frame, radius_px: float, noise: float, n_sky: int) -> tuple[float, float]:
     """Measure the asymmetry about the centre of a frame.
 
@@ -54,11 +55,11 @@ def asymmetry(frame: Frame, radius_px: float, noise: float, n_sky: int) -> tuple
     Conselice, Bershady & Jangren 2000, ApJ 529, 886; Lotz, Primack & Madau 2004, AJ 128, 163.
     """
     if not math.isfinite(radius_px):
-        return float("nan"), float("nan")
+        return math.nan, math.nan
     return _asymmetry(frame, APERTURE * radius_px / frame.scale_px, noise / frame.scale_px, n_sky)
 
 
-@compiled
+@inner
 def _asymmetry(frame: Frame, radius: float, noise: float, n_sky: int) -> tuple[float, float]:
     """Asymmetry and error inside a radius; all in frame pixels."""
     half = frame.rings.half

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from scipy import special
 
 from galmorph.stamps.compiled import compiled, inner, inner_sum
 
-__all__ = ["Sky", "clipped_sky", "correlation_px", "power_of_two"]
+__all__ = ["ALL_USABLE", "Sky", "clipped_sky", "correlation_px", "power_of_two", "sky_of"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -32,12 +32,13 @@ _CLIP, _CLIP_ROUNDS = 3.0, 5
 # Density of a unit Gaussian there, and the standard deviation of what is left of it: 1.4 % less than one.
 _DENSITY = np.exp(-0.5 * _CLIP**2) / np.sqrt(2.0 * np.pi)
 _CLIPPED_WIDTH = float(np.sqrt(1.0 - 2.0 * _CLIP * _DENSITY / special.erf(_CLIP / np.sqrt(2.0))))
+ALL_USABLE = np.zeros((0, 0), np.bool_)
+"""Stands for a map where all pixels count."""
 # Bits of a number in single precision: its sign, all, and the eleven that are sorted by at a time.
 _SIGN, _ALL_BITS, _DIGIT = np.uint32(0x80000000), np.uint32(0xFFFFFFFF), np.uint32(0x7FF)
 
 
-@dataclass(frozen=True)
-class Sky:
+class Sky(NamedTuple):
     """Level and standard deviation per pixel, in image units, and the number of pixels they rest on."""
 
     level: float
@@ -63,25 +64,45 @@ def clipped_sky(pixels: FloatArray, usable: BoolArray | None) -> Sky:
     Sky
         With zero noise and NaN level where no pixel is usable.
     """
-    values = _some(pixels, usable)
-    if values.size == 0:
-        return Sky(float("nan"), 0.0, 0)
-    level, sigma, count = _clipped(values, max(values.size // _ENOUGH_TO_CLIP, 1))
-    if not sigma > 0:
-        return Sky(float(np.median(values)), float(values.std(dtype=np.float64)), int(values.size))
-    return Sky(level, sigma / _CLIPPED_WIDTH, count)
-
-
-def _some(pixels: FloatArray, usable: BoolArray | None) -> FloatArray:
-    """Take usable pixels, evenly, so that there are enough."""
-    if usable is None:
-        return np.ascontiguousarray(pixels.reshape(-1)[:: max(pixels.size // _ENOUGH, 1)], np.float32)
-    count = int(np.count_nonzero(usable))
-    every = max(count // _ENOUGH, 1)
-    return _every(np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable), count, every)
+    some = ALL_USABLE if usable is None else np.ascontiguousarray(usable)
+    return sky_of(np.ascontiguousarray(pixels, np.float32), some)
 
 
 @compiled
+def sky_of(pixels: FloatArray, usable: BoolArray) -> Sky:
+    """Measure the sky as :func:`clipped_sky` does; an empty map stands for one where all pixels count."""
+    values = _some(pixels, usable)
+    if values.size == 0:
+        return Sky(math.nan, 0.0, 0)
+    level, sigma, count = _clipped(values, max(values.size // _ENOUGH_TO_CLIP, 1))
+    if not sigma > 0:
+        return Sky(float(np.median(values)), _deviation(values), values.size)
+    return Sky(level, sigma / _CLIPPED_WIDTH, count)
+
+
+@inner
+def _deviation(values: FloatArray) -> float:
+    total, square = 0.0, 0.0
+    for value in values:
+        total += value
+    mean = total / len(values)
+    for value in values:
+        square += (value - mean) ** 2
+    return math.sqrt(square / len(values))
+
+
+@inner
+def _some(pixels: FloatArray, usable: BoolArray) -> FloatArray:
+    """Take usable pixels, evenly, so that there are enough."""
+    if usable.size == 0:
+        return pixels.ravel()[:: max(pixels.size // _ENOUGH, 1)].copy()
+    count = 0
+    for good in usable.flat:
+        count += 1 if good else 0
+    return _every(pixels, usable, count, max(count // _ENOUGH, 1))
+
+
+@inner
 def _every(pixels: FloatArray, usable: BoolArray, count: int, every: int) -> FloatArray:
     """Take one of so many usable pixels; there are `count`."""
     values = np.empty((count + every - 1) // every, np.float32)
@@ -97,7 +118,7 @@ def _every(pixels: FloatArray, usable: BoolArray, count: int, every: int) -> Flo
     return values
 
 
-@compiled
+@inner
 def _clipped(values: FloatArray, every: int) -> tuple[float, float, int]:
     """Mean and standard deviation of the values near the median, and their number.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from galmorph.stamps.compiled import compiled, inner
 
 __all__ = ["CENTROIDS", "IsophotalCentroid", "isophotal_centroid"]
 
@@ -21,8 +24,7 @@ CENTROIDS = ("windowed", "isophotal")
 _RIM = 0.8
 
 
-@dataclass(frozen=True)
-class IsophotalCentroid:
+class IsophotalCentroid(NamedTuple):
     """Flux-weighted mean position of some pixels and its error per axis, in pixels; NaN where they have no light."""
 
     x: float
@@ -30,9 +32,7 @@ class IsophotalCentroid:
     error_px: float
 
 
-_NOWHERE = IsophotalCentroid(*(float("nan"),) * 3)
-
-
+@compiled
 def isophotal_centroid(clean: FloatArray, own: BoolArray, noise: float, fall_px: float = 0.0) -> IsophotalCentroid:
     """Find the barycentre of the pixels of an object: X_IMAGE and Y_IMAGE of SExtractor.
 
@@ -60,24 +60,38 @@ def isophotal_centroid(clean: FloatArray, own: BoolArray, noise: float, fall_px:
     ----------
     Bertin & Arnouts 1996, A&AS 117, 393.
     """
-    rows, columns = np.nonzero(own)
-    flux = clean[rows, columns].astype(np.float64)
-    total = float(flux.sum())
+    total, first_x, first_y = 0.0, 0.0, 0.0
+    left, right, bottom, top = own.shape[1], -1, own.shape[0], -1
+    for i in range(own.shape[0]):
+        for j in range(own.shape[1]):
+            if own[i, j]:
+                total, first_x, first_y = total + clean[i, j], first_x + j * clean[i, j], first_y + i * clean[i, j]
+                left, right, bottom, top = min(left, j), max(right, j), min(bottom, i), max(top, i)
     if not total > 0:
-        return _NOWHERE
-    x, y = float(flux @ columns) / total, float(flux @ rows) / total
-    if not (columns.min() <= x <= columns.max() and rows.min() <= y <= rows.max()):
-        return _NOWHERE
-    spread = (columns - x) ** 2 + (rows - y) ** 2
-    variance = 0.5 * float(spread.sum() + _RIM * fall_px**2 * (spread @ _rim(own)[rows, columns]))
-    return IsophotalCentroid(x, y, noise * float(np.sqrt(variance)) / total)
+        return IsophotalCentroid(math.nan, math.nan, math.nan)
+    x, y = first_x / total, first_y / total
+    if not (left <= x <= right and bottom <= y <= top):
+        return IsophotalCentroid(math.nan, math.nan, math.nan)
+    spread, rim = _spread(own, x, y)
+    variance = 0.5 * (spread + _RIM * fall_px**2 * rim)
+    return IsophotalCentroid(x, y, noise * math.sqrt(variance) / total)
 
 
-def _rim(own: BoolArray) -> BoolArray:
-    """Mark pixels of an object that lie beside one that is not, (H, W)."""
-    beside = np.zeros_like(own)
-    beside[1:] |= ~own[:-1]
-    beside[:-1] |= ~own[1:]
-    beside[:, 1:] |= ~own[:, :-1]
-    beside[:, :-1] |= ~own[:, 1:]
-    return own & beside
+@inner
+def _spread(own: BoolArray, x: float, y: float) -> tuple[float, float]:
+    """Add up the squares of the distances of an object's pixels from a point: of all, and of those at its rim."""
+    spread, rim = 0.0, 0.0
+    for i in range(own.shape[0]):
+        for j in range(own.shape[1]):
+            square = (j - x) ** 2 + (i - y) ** 2 if own[i, j] else 0.0
+            spread += square
+            rim += square if own[i, j] and _is_at_the_rim(own, i, j) else 0.0
+    return spread, rim
+
+
+@inner
+def _is_at_the_rim(own: BoolArray, i: int, j: int) -> bool:
+    """Tell whether a pixel lies beside one of the image that is not the object's."""
+    height, width = own.shape
+    along = (j > 0 and not own[i, j - 1]) or (j + 1 < width and not own[i, j + 1])
+    return along or (i > 0 and not own[i - 1, j]) or (i + 1 < height and not own[i + 1, j])

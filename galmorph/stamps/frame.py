@@ -11,7 +11,18 @@ import numpy.typing as npt
 from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.rings import Rings, phase_of, rings
 
-__all__ = ["ALL_GOOD", "HALVES", "WHOLE", "Frame", "frame_about", "frame_size", "square_about"]
+__all__ = [
+    "ALL_GOOD",
+    "HALVES",
+    "NONE_BAD",
+    "WHOLE",
+    "Frame",
+    "cut",
+    "frame_about",
+    "frame_size",
+    "span",
+    "square_about",
+]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -22,8 +33,8 @@ ALL_GOOD = np.ones((0, 0), np.float32)
 """Stands for the shares of good pixels where all are good."""
 WHOLE = 0.99
 """Share from which on a pixel counts as wholly good: shares are sums in single precision."""
-# Stands for a mask without bad pixels.
-_NONE_BAD = np.zeros((0, 0), np.bool_)
+NONE_BAD = np.zeros((0, 0), np.bool_)
+"""Stands for a mask without bad pixels."""
 
 
 class Frame(NamedTuple):
@@ -51,22 +62,27 @@ class Frame(NamedTuple):
     offset: tuple[float, float]
 
 
+@compiled
 def frame_size(radius_px: float) -> tuple[int, int]:
     """Half-width in frame pixels and image pixels per frame pixel, so that a circle of the radius fits."""
     factor = max(1, math.ceil(radius_px / HALVES[-1]))
-    return next(half for half in HALVES if half * factor >= radius_px), factor
+    number = 0
+    while HALVES[number] * factor < radius_px:
+        number += 1
+    return HALVES[number], factor
 
 
 def frame_about(clean: FloatArray, bad: BoolArray | None, x: float, y: float, half: int, factor: int = 1) -> Frame:
     """Cut a frame about a position; see :func:`square_about`."""
-    (left, right), (bottom, up) = _span(x, half, factor), _span(y, half, factor)
-    flux, good = _cut(clean, _NONE_BAD if bad is None else bad, bottom, left, half, factor, up < 0, right < 0)
+    (left, right), (bottom, up) = span(x, half, factor), span(y, half, factor)
+    flux, good = cut(clean, NONE_BAD if bad is None else bad, bottom, left, half, factor, up < 0, right < 0)
     offset = abs(right), abs(up)
     return Frame(flux, good, factor, rings(half, phase_of(offset[0]), phase_of(offset[1])), offset)
 
 
+@inner
 def square_about(
-    clean: FloatArray, bad: BoolArray | None, x: float, y: float, half: int, factor: int = 1
+    clean: FloatArray, bad: BoolArray, x: float, y: float, half: int, factor: int
 ) -> tuple[FloatArray, FloatArray, tuple[float, float]]:
     """Cut a square about a position.
 
@@ -75,7 +91,7 @@ def square_about(
     clean
         (H, W) sky-subtracted flux, finite.
     bad
-        (H, W) True on pixels that do not count; None where all do.
+        (H, W) True on pixels that do not count; empty where all do.
     x, y
         Centre in pixels.
     half, factor
@@ -86,19 +102,21 @@ def square_about(
     Flux (N, N), zero where there are no good pixels; share of good pixels, empty where all are good; and the centre's
     offset (x, y) from the middle of the middle pixel in frame pixels, each within half a pixel.
     """
-    (left, right), (bottom, up) = _span(x, half, factor), _span(y, half, factor)
-    flux, good = _cut(clean, _NONE_BAD if bad is None else bad, bottom, left, half, factor, False, False)
+    left, right = span(x, half, factor)
+    bottom, up = span(y, half, factor)
+    flux, good = cut(clean, bad, bottom, left, half, factor, False, False)
     return flux, good, (right, up)
 
 
-def _span(centre: float, half: int, factor: int) -> tuple[int, float]:
+@compiled
+def span(centre: float, half: int, factor: int) -> tuple[int, float]:
     """Return the first image pixel of a frame along one axis, and the centre's offset in frame pixels."""
     first = round(centre - 0.5 * (factor - 1)) - factor * half
     return first, (centre - first - 0.5 * (factor - 1)) / factor - half
 
 
 @compiled
-def _cut(
+def cut(
     clean: FloatArray,
     bad: BoolArray,
     bottom: int,

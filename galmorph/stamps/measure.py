@@ -9,30 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.flags import Flag
-from galmorph.stamps.asymmetry import asymmetry
-from galmorph.stamps.compiled import compiled, inner, uninterrupted
-from galmorph.stamps.frame import Frame
-from galmorph.stamps.galaxy import Source
-from galmorph.stamps.radii import Radii, light_within
-from galmorph.stamps.scene import Scene, object_at
-from galmorph.stamps.segment import NEIGHBOUR_EXTENT, Segmentation, moved_far, neighbour_mask
-from galmorph.stamps.window import Window
+from galmorph.stamps.batch import LOW_SNR, Batch, MeasureSettings, Values, measure_batch, scene_of
+from galmorph.stamps.scene import segmentation_at
+from galmorph.stamps.segment import Segmentation, usable_pixels
 
-__all__ = ["LOW_SNR", "Measurement", "measure", "reach_of", "undetected"]
+__all__ = ["LOW_SNR", "Measurement", "measure", "measurement_of", "reach_of", "settings_of", "undetected"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
-
-LOW_SNR = 10.0
-"""Signal-to-noise ratio below which a row is marked: that of the faintest mocks on which measuring was tested."""
-# Neighbours are masked to so many of their semi-axes, and less where that hides the galaxy.
-_NEIGHBOUR_EXTENTS = NEIGHBOUR_EXTENT, 4.0, 3.0
-# Largest r_P in isophotal radii, and largest relative error of it, where masks had to shrink.
-_BLENDED_FARTHEST, _BLENDED_WORST = 4.0, 0.3
-# Largest intrinsic r_P, in widths of the point-spread function, of what looks like a point.
-_POINT_LIKE = 0.6
-# Stands for a mask without missing pixels.
-_ALL = np.zeros((0, 0), np.bool_)
 
 
 @dataclass(frozen=True)
@@ -112,7 +96,6 @@ class Measurement:
     intrinsic_rpet_err_px: float = float("nan")
 
 
-@uninterrupted()
 def measure(
     pixels: FloatArray,
     x: float,
@@ -160,32 +143,38 @@ def measure(
     ----------
     Petrosian 1976, ApJ 210, L53; Blanton et al. 2001, AJ 121, 2358; Bertin & Arnouts 1996, A&AS 117, 393.
     """
-    scene = Scene.of(pixels, weight, segmentation)
-    segmentation, chosen = object_at(scene, weight, segmentation, x, y)
-    if chosen < 0:
-        # Nothing stands out here, so nothing is known to be a neighbour either.
-        return undetected(x, y, segmentation, scene.missing_at(x, y))
-    for extent in _NEIGHBOUR_EXTENTS:
-        neighbours = neighbour_mask(segmentation, chosen, extent)
-        galaxy = Source.of(scene, segmentation, chosen, neighbours, psf_fwhm_px)
-        window, flags = galaxy.windowed()
-        if centroid == "isophotal":
-            window, flags = galaxy.isophotal(window)
-        frame, radii = galaxy.radii(window)
-        if extent < NEIGHBOUR_EXTENT and radii is not None and not _is_credible(radii, galaxy.isophotal_px):
-            radii = None
-        if radii is not None or len(segmentation.objects) == 1:
-            break
-    if math.hypot(window.x - x, window.y - y) > moved_far(galaxy.row):
-        flags |= Flag.CENTROID_MOVED
-    if centroid == "windowed":
-        window = galaxy.pinpointed(galaxy.refined(window, radii))
-    return _measurement(scene, galaxy, window, frame, radii, flags, saturation)
+    usable = usable_pixels(pixels, weight)
+    if segmentation is None:
+        segmentation = segmentation_at(pixels, usable, weight, x, y)
+    scene = scene_of(pixels, weight, segmentation)._replace(usable=segmentation.usable & usable)
+    settings = settings_of(psf_fwhm_px, saturation, centroid, is_final=True)
+    batch = measure_batch(scene, np.array([[0, 0, *pixels.shape]]), np.array([[x, y]], np.float64), settings)
+    return measurement_of(batch, 0, segmentation)
 
 
-def _is_credible(radii: Radii, isophotal_px: float) -> bool:
-    """Tell whether a radius measured amid the wings of neighbours can be the galaxy's own."""
-    return radii.rpet < _BLENDED_FARTHEST * isophotal_px and radii.rpet_err < _BLENDED_WORST * radii.rpet
+def settings_of(
+    psf_fwhm_px: float | None, saturation: float | None, centroid: str, *, is_final: bool
+) -> MeasureSettings:
+    """Put what :func:`measure` is told into the form that compiled code takes."""
+    return MeasureSettings(
+        math.nan if psf_fwhm_px is None else float(psf_fwhm_px),
+        math.nan if saturation is None else float(saturation),
+        centroid == "isophotal",
+        is_final,
+    )
+
+
+def measurement_of(batch: Batch, number: int, segmentation: Segmentation) -> Measurement:
+    """Take the measurement of this number out of a batch, on the segmentation of its window."""
+    values = dict(zip(Values._fields, batch.values[number].tolist(), strict=True))
+    del values["sky_pixels"]
+    height, width = segmentation.labels.shape
+    return Measurement(
+        flags=Flag(int(batch.flags[number])),
+        segmentation=segmentation,
+        neighbours=batch.neighbours[number, :height, :width],
+        **values,
+    )
 
 
 def reach_of(centre: tuple[float, float], shape: tuple[int, ...]) -> float:
@@ -201,145 +190,3 @@ def undetected(x: float, y: float, segmentation: Segmentation, missing: Flag) ->
     shape, sky = segmentation.labels.shape, segmentation.sky
     neighbours = np.zeros(shape, np.bool_)
     return Measurement(*(nan,) * 9, sky.level, sky.sigma, flags, reach_of((x, y), shape), nan, segmentation, neighbours)
-
-
-def _measurement(
-    scene: Scene,
-    galaxy: Source,
-    window: Window,
-    frame: Frame,
-    radii: Radii | None,
-    flags: Flag,
-    saturation: float | None,
-) -> Measurement:
-    """Put the values together, and flag them."""
-    nan = float("nan")
-    sky, segmentation = galaxy.segmentation.sky, galaxy.segmentation
-    aperture = radii.rpet if radii is not None else galaxy.isophotal_px
-    flags |= _radius_flags(radii, galaxy.psf_fwhm_px)
-    flux, flux_err = (radii.flux, radii.flux_err) if radii is not None else _plain_flux(galaxy, frame)
-    noise = galaxy.noise * math.sqrt(math.pi) * aperture
-    snr = flux / noise if noise > 0 else nan
-    flags |= _aperture_flags(scene, window, aperture, galaxy.neighbours, saturation)
-    if not snr >= LOW_SNR:
-        flags |= Flag.LOW_SNR
-    turned, turned_err = asymmetry(frame, radii.rpet, galaxy.noise, sky.n_pixels) if radii is not None else (nan, nan)
-    r20, r50, r80 = radii.light if radii is not None else (nan, nan, nan)
-    r20_err, r50_err, r80_err = radii.light_err if radii is not None else (nan, nan, nan)
-    return Measurement(
-        x=window.x,
-        y=window.y,
-        position_err_px=window.position_err_px,
-        rpet_px=radii.rpet if radii is not None else nan,
-        rpet_err_px=radii.rpet_err if radii is not None else nan,
-        r50_px=r50,
-        flux=flux,
-        snr=snr,
-        mean_brightness=flux / (np.pi * aperture**2),
-        sky_level=sky.level,
-        sky_sigma=sky.sigma,
-        flags=flags,
-        reach_px=reach_of((window.x, window.y), scene.pixels.shape),
-        extent_px=3.0 * float(galaxy.row["a"]),
-        segmentation=segmentation,
-        neighbours=galaxy.neighbours,
-        r50_err_px=r50_err,
-        r20_px=r20,
-        r20_err_px=r20_err,
-        r80_px=r80,
-        r80_err_px=r80_err,
-        concentration=5.0 * math.log10(r80 / r20) if r20 > 0 else nan,
-        concentration_err=radii.concentration_err if radii is not None else nan,
-        asymmetry=turned,
-        asymmetry_err=turned_err,
-        ellipticity=window.ellipticity,
-        ellipticity_err=window.ellipticity_err,
-        position_angle_deg=window.ellipse.angle_deg,
-        position_angle_err_deg=window.angle_err_deg,
-        flux_err=flux_err,
-        intrinsic_rpet_px=radii.intrinsic if radii is not None and galaxy.psf_fwhm_px else nan,
-        intrinsic_rpet_err_px=radii.intrinsic_err if radii is not None and galaxy.psf_fwhm_px else nan,
-    )
-
-
-def _plain_flux(galaxy: Source, frame: Frame) -> tuple[float, float]:
-    """Flux inside the isophotal radius and its error, where there is no Petrosian radius."""
-    radius = galaxy.isophotal_px
-    flux = light_within(frame, radius)[2]
-    area = np.pi * radius**2
-    return flux, math.hypot(galaxy.noise * math.sqrt(area), galaxy.sky_error * area)
-
-
-def _radius_flags(radii: Radii | None, psf_fwhm_px: float | None) -> Flag:
-    if radii is None:
-        return Flag.NO_PETROSIAN
-    # r_P of a Gaussian is 0.971 FWHM (eta = 0.2); within a quarter of that the profile is the PSF's. PSFs with wings
-    # are larger: without the PSF a point source is left with half its width, the smallest galaxies with all of it.
-    if psf_fwhm_px and (radii.rpet < 1.21 * psf_fwhm_px or radii.intrinsic < _POINT_LIKE * psf_fwhm_px):
-        return Flag.UNRESOLVED
-    return Flag(0)
-
-
-def _aperture_flags(
-    scene: Scene, window: Window, aperture: float, neighbours: BoolArray, saturation: float | None
-) -> Flag:
-    finite, weighted = (_ALL if mask is None else mask for mask in (scene.finite, scene.weighted))
-    limit = float("nan") if saturation is None else saturation
-    pixels = np.ascontiguousarray(scene.pixels, np.float32)
-    missing, weightless, blended, saturated = _aperture(
-        pixels, finite, weighted, neighbours, window.x, window.y, aperture, limit
-    )
-    flags = Flag.MASKED_PIXELS if missing else Flag(0)
-    flags |= Flag.ZERO_WEIGHT if weightless else Flag(0)
-    flags |= Flag.BLEND if blended else Flag(0)
-    return flags | Flag.SATURATED if saturated else flags
-
-
-@compiled
-def _aperture(
-    pixels: FloatArray,
-    finite: BoolArray,
-    weighted: BoolArray,
-    neighbours: BoolArray,
-    x: float,
-    y: float,
-    radius: float,
-    saturation: float,
-) -> tuple[bool, bool, bool, bool]:
-    """Tell whether pixels in a circle are missing, have no weight, belong to neighbours, are saturated.
-
-    An empty map stands for one where all pixels are finite or weighted; a saturation of NaN for none known.
-    """
-    height, width = pixels.shape
-    inside, others, count, missing, weightless = 0, 0, 0, False, False
-    values = np.empty(height * width, np.float32)
-    for i in range(max(math.ceil(y - radius), 0), min(math.floor(y + radius), height - 1) + 1):
-        for j in range(max(math.ceil(x - radius), 0), min(math.floor(x + radius), width - 1) + 1):
-            if (j - x) ** 2 + (i - y) ** 2 > radius * radius:
-                continue
-            inside += 1
-            others += neighbours[i, j]
-            weightless = weightless or (weighted.size > 0 and not weighted[i, j])
-            if finite.size > 0 and not finite[i, j]:
-                missing = True
-            else:
-                values[count] = pixels[i, j]
-                count += 1
-    return missing, weightless, others > 0.1 * inside, _is_saturated(values[:count], saturation)
-
-
-@inner
-def _is_saturated(values: FloatArray, saturation: float) -> bool:
-    if values.size == 0:
-        return False
-    peak = values.max()
-    if peak >= saturation:
-        return True
-    # A plateau: several pixels that share the very same highest value, far above the median or filling much of it.
-    top, above, below = 0, 0, 0
-    for value in values:
-        top += value == peak
-        above += value < 0.1 * peak
-        below += value > -0.1 * peak
-    far = 2 * min(above, below) > values.size
-    return bool(values.size > 20 and top >= 4 and (far or top > 0.1 * values.size))

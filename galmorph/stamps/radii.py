@@ -26,7 +26,7 @@ from galmorph.stamps.template import (
     width_class,
 )
 
-__all__ = ["Radii", "light_within", "radii_of"]
+__all__ = ["Radii", "light_within", "measured_radii", "radii_of", "unknown_radii"]
 
 Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -113,7 +113,7 @@ def radii_of(
     scale = frame.scale_px
     width = width_class(None if psf_fwhm_px is None else psf_fwhm_px / scale)
     library = templates(width, plane_of(axis_ratio))
-    radii = _measured(
+    radii = measured_radii(
         frame, sampling_of(frame.rings.half), library, noise, sky_error, (sky_px[0] / scale, sky_px[1] / scale)
     )
     return radii if math.isfinite(radii.rpet) else None
@@ -162,7 +162,7 @@ class _Rings(NamedTuple):
 
 
 @compiled
-def _measured(
+def measured_radii(
     frame: Frame,
     circles: Sampling,
     library: Templates,
@@ -181,7 +181,7 @@ def _measured(
     template = _from_template(fit, circles, _flux_of(rings, blend))
     direct = _direct(rings, circles, mean, blend, template.radius)
     if not _is_seen(rings, direct.radius if math.isfinite(direct.radius) else template.radius):
-        return _unknown()
+        return unknown_radii()
     return _combined(rings, mean, blend, direct, template, fit, frame.scale_px)
 
 
@@ -349,7 +349,7 @@ def _combined(
     rings: _Rings, mean: Array, blend: Array, direct: _Estimate, template: _Estimate, fit: Match, scale: int
 ) -> Radii:
     if not (math.isfinite(direct.radius) or math.isfinite(template.radius)):
-        return _unknown()
+        return unknown_radii()
     share = 1.0 / (1.0 + (direct.error / template.error) ** 2) if math.isfinite(direct.error) else 0.0
     if not math.isfinite(template.radius):
         share = 1.0
@@ -383,7 +383,8 @@ def _combined(
 
 
 @inner
-def _unknown() -> Radii:
+def unknown_radii() -> Radii:
+    """Return radii of which none is known."""
     nan, three = math.nan, LightRadii(math.nan, math.nan, math.nan)
     return Radii(nan, nan, three, three, nan, nan, nan, nan, nan)
 

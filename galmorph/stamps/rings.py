@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.compiled import inner
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.shared import shared
 
-__all__ = ["FINE_PX", "Rings", "Shares", "interpolated", "phase_of", "ring_edges", "ring_sums", "rings"]
+__all__ = ["FINE_PX", "MOST_PHASE", "Rings", "Shares", "interpolated", "phase_of", "ring_edges", "ring_sums", "rings"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
@@ -24,6 +24,8 @@ FINE_PX = 8
 _SUBPIXELS = 10
 # Places of a centre within a pixel that rings are kept for: it lies a sixteenth of a pixel off at most.
 _PHASES = 8
+MOST_PHASE = _PHASES // 2
+"""Half a pixel: frames are mirrored so that their centre lies right of and above their middle."""
 
 
 class Shares(NamedTuple):
@@ -100,9 +102,10 @@ def ring_edges(half: int) -> Array:
     return np.concatenate([np.arange(32) / 4.0, 8.0 + np.arange(8) / 2.0, np.arange(12.0, outermost + 1.0)])
 
 
+@compiled
 def phase_of(offset: float) -> int:
     """Eighths of a pixel, 0 to 4, nearest to an offset of at most half a pixel."""
-    return min(round(abs(offset) * _PHASES), _PHASES // 2)
+    return min(round(abs(offset) * _PHASES), MOST_PHASE)
 
 
 @shared(maxsize=160)

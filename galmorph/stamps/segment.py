@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two
+from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two, sky_of
 from galmorph.stamps.compiled import compiled, inner, uninterrupted
 from galmorph.stamps.extractor import extract, object_dtype
 
 __all__ = [
+    "NEIGHBOUR_EXTENT",
+    "REACH_PX",
+    "SKY_EXTENT",
+    "Outline",
     "Segmentation",
+    "between",
     "distance_of",
     "is_misplaced",
+    "is_off",
     "moved_far",
+    "nearest",
     "neighbour_mask",
+    "others_of",
+    "outer_sky",
+    "outline_of",
+    "outlines_of",
     "pick",
     "relative_noise",
     "segment",
@@ -36,6 +48,12 @@ NEIGHBOUR_EXTENT = 6.0
 """Semi-axes that neighbours are masked to: twice their isophotal extent. More would hide the galaxies themselves."""
 SKY_EXTENT = 8.0
 """Semi-axes that the sky is measured outside of: at 6.5 or 10 radii of the benchmark's mocks change by .2 %."""
+REACH_PX = 5.0
+"""Distance from the edge of an object at which a position still means it."""
+# Extents that the sky is measured outside of: the first that leaves enough.
+_SKY_EXTENTS = SKY_EXTENT, NEIGHBOUR_EXTENT, 1.3 * _EXTENT
+# Among more objects, masks are no larger than isophotes.
+_CROWD = 200
 # Share of a cutout that must be left for the sky; else objects are grown by less.
 _ENOUGH_SKY = 0.2
 # Catalogues are no worse than this; a position further from the middle may mean another, smaller source.
@@ -67,6 +85,9 @@ class Segmentation:
         Correlation length of the noise.
     usable
         (H, W) False where pixels are NaN, infinite or have no weight.
+    corner
+        Row and column of the first pixel on the image where the objects have their places: others than (0, 0) for a
+        window of a larger one.
     """
 
     labels: IntArray
@@ -74,12 +95,43 @@ class Segmentation:
     sky: Sky
     correlation_px: float
     usable: BoolArray
+    corner: tuple[int, int] = (0, 0)
+
+
+class Outline(NamedTuple):
+    """What measuring needs of an object: SEP's values of these names."""
+
+    x: float
+    y: float
+    a: float
+    b: float
+    theta: float
+    cpeak: float
+    thresh: float
+    npix: float
+
+
+def outlines_of(segmentation: Segmentation) -> DoubleArray:
+    """Return the objects of a segmentation in a form for compiled code, (K, 8), each an :class:`Outline`."""
+    outlines = np.empty((len(segmentation.objects), len(Outline._fields)))
+    for column, name in enumerate(Outline._fields):
+        outlines[:, column] = segmentation.objects[name]
+    outlines[:, 0] -= segmentation.corner[1]
+    outlines[:, 1] -= segmentation.corner[0]
+    return outlines
+
+
+@inner
+def outline_of(outlines: DoubleArray, k: int) -> Outline:
+    """Return an object."""
+    one = outlines[k]
+    return Outline(one[0], one[1], one[2], one[3], one[4], one[5], one[6], one[7])
 
 
 def usable_pixels(pixels: FloatArray, weight: FloatArray | None) -> BoolArray:
     """Mark the pixels that are finite and, where there are weights, have some, (H, W)."""
     finite: BoolArray = np.isfinite(pixels)
-    return finite if weight is None else finite & (weight > 0)
+    return finite if weight is None else finite & (weight > 0) & (weight < np.inf)
 
 
 def relative_noise(weight: FloatArray | None, usable: BoolArray, *, even: float = 0.1) -> FloatArray | None:
@@ -172,49 +224,65 @@ def sky_outside(
     labels: IntArray,
 ) -> Sky | None:
     """Measure the sky outside all objects, grown as far as leaves enough of it; None where even the least does not."""
-    if len(objects) == 0:
-        return None
-    ellipses, numbered = _ellipses(objects), np.ascontiguousarray(labels, np.int32)
-    for extent in (SKY_EXTENT, NEIGHBOUR_EXTENT, 1.3 * _EXTENT):
-        outside = _outside(numbered, usable, ellipses, extent)
-        if np.count_nonzero(outside) > _ENOUGH_SKY * outside.size:
-            return clipped_sky(pixels, outside)
-    return None
-
-
-def _ellipses(rows: npt.NDArray[np.void]) -> DoubleArray:
-    """Centres (x, y), semi-axes (a, b) and directions of objects, (5, K)."""
-    return np.array([rows[name] for name in ("x", "y", "a", "b", "theta")], np.float64)
+    numbered = np.ascontiguousarray(labels, np.int32)
+    ellipses = outlines_of(Segmentation(labels, objects, Sky(0.0, 0.0, 0), 1.0, usable))
+    sky, enough = outer_sky(np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable), ellipses, numbered)
+    return sky if enough else None
 
 
 @compiled
-def _outside(labels: IntArray, usable: BoolArray, ellipses: DoubleArray, extent: float) -> BoolArray:
-    """Mark the usable pixels outside all objects and their ellipses of so many semi-axes, (H, W)."""
+def outer_sky(pixels: FloatArray, usable: BoolArray, outlines: DoubleArray, labels: IntArray) -> tuple[Sky, bool]:
+    """Measure the sky as :func:`sky_outside` does; also return whether there is enough of it."""
+    for extent in _SKY_EXTENTS:
+        outside, count = _outside(labels, usable, outlines, extent)
+        if len(outlines) > 0 and count > _ENOUGH_SKY * outside.size:
+            return sky_of(pixels, outside), True
+    return Sky(math.nan, 0.0, 0), False
+
+
+@inner
+def _outside(labels: IntArray, usable: BoolArray, outlines: DoubleArray, extent: float) -> tuple[BoolArray, int]:
+    """Mark the usable pixels outside all objects and their ellipses of so many semi-axes, (H, W), and count them."""
+    marked = between(labels, usable)
+    _mark(marked, outlines, extent, False, labels, 0)
+    count = 0
+    for value in marked.flat:
+        count += 1 if value else 0
+    return marked, count
+
+
+@inner
+def between(labels: IntArray, usable: BoolArray) -> BoolArray:
+    """Mark the usable pixels that belong to no object, (H, W)."""
     marked = np.empty(labels.shape, np.bool_)
     for i in range(labels.shape[0]):
         for j in range(labels.shape[1]):
             marked[i, j] = usable[i, j] and labels[i, j] == 0
-    _mark(marked, ellipses, extent, False, labels, 0)
     return marked
 
 
 @compiled
-def _others(labels: IntArray, own: int, ellipses: DoubleArray, extent: float) -> BoolArray:
-    """Mark the pixels of all objects but one, and of their ellipses but for the pixels of that one, (H, W)."""
+def others_of(labels: IntArray, own: int, outlines: DoubleArray, extent: float) -> BoolArray:
+    """Mark the pixels of all objects but one, and of their ellipses but for the pixels of that one, (H, W).
+
+    `own` is the label of that one.
+    """
     marked = np.empty(labels.shape, np.bool_)
     for i in range(labels.shape[0]):
         for j in range(labels.shape[1]):
             marked[i, j] = labels[i, j] > 0 and labels[i, j] != own
-    _mark(marked, ellipses, extent, True, labels, own)
+    _mark(marked, outlines, extent if len(outlines) <= _CROWD else _EXTENT, True, labels, own)
     return marked
 
 
 @inner
-def _mark(marked: BoolArray, ellipses: DoubleArray, extent: float, value: bool, labels: IntArray, spared: int) -> None:
-    """Set the pixels inside ellipses of so many semi-axes to a value, but for those of one label (0 for none)."""
+def _mark(marked: BoolArray, outlines: DoubleArray, extent: float, value: bool, labels: IntArray, spared: int) -> None:
+    """Set the pixels inside ellipses of so many semi-axes to a value, but for one label and its ellipse (0: none)."""
     height, width = marked.shape
-    for k in range(ellipses.shape[1]):
-        x, y, a, b, theta = ellipses[0, k], ellipses[1, k], ellipses[2, k], ellipses[3, k], ellipses[4, k]
+    for k in range(len(outlines)):
+        x, y, a, b, theta = outlines[k, 0], outlines[k, 1], outlines[k, 2], outlines[k, 3], outlines[k, 4]
+        if k + 1 == spared:
+            continue
         long, short = max(a, 0.5) ** -2.0, max(b, 0.5) ** -2.0
         cosine, sine = math.cos(theta), math.sin(theta)
         # cxx dx² + cyy dy² + cxy dx dy = extent²
@@ -426,7 +494,7 @@ def _set_ellipse(row: np.void) -> None:
     row["cxx"], row["cyy"], row["cxy"] = yy / area, xx / area, -2.0 * xy / area
 
 
-def pick(segmentation: Segmentation, x: float, y: float, *, reach_px: float = 5.0) -> int:
+def pick(segmentation: Segmentation, x: float, y: float, *, reach_px: float = REACH_PX) -> int:
     """Choose the object at a position.
 
     The object whose pixels contain the position, else the one whose ellipse is nearest (distance in units of its
@@ -436,37 +504,54 @@ def pick(segmentation: Segmentation, x: float, y: float, *, reach_px: float = 5.
     -------
     Row of ``segmentation.objects``, or -1 where nothing is there.
     """
-    height, width = segmentation.labels.shape
+    return nearest(np.ascontiguousarray(segmentation.labels, np.int32), outlines_of(segmentation), x, y, reach_px)
+
+
+@compiled
+def nearest(labels: IntArray, outlines: DoubleArray, x: float, y: float, reach_px: float) -> int:
+    """Choose the object at a position as :func:`pick` does."""
+    height, width = labels.shape
     if not (math.isfinite(x) and math.isfinite(y)):
         return -1
-    column, row = round(x), round(y)
-    if 0 <= row < height and 0 <= column < width and segmentation.labels[row, column] > 0:
-        return int(segmentation.labels[row, column]) - 1
-    objects = segmentation.objects
-    if len(objects) == 0:
-        return -1
-    distance = np.hypot(objects["x"] - x, objects["y"] - y)
-    gap = distance - _EXTENT * np.sqrt(objects["a"] * objects["b"])
-    nearest = int(np.argmin(gap))
-    return nearest if gap[nearest] < reach_px else -1
+    if -1.0 < x < width and -1.0 < y < height:
+        column, row = round(x), round(y)
+        if 0 <= row < height and 0 <= column < width and labels[row, column] > 0:
+            return int(labels[row, column]) - 1
+    chosen, least = -1, math.inf
+    for k in range(len(outlines)):
+        one = outline_of(outlines, k)
+        gap = math.hypot(one.x - x, one.y - y) - _EXTENT * math.sqrt(one.a * one.b)
+        if gap < least:
+            chosen, least = k, gap
+    return chosen if least < reach_px else -1
 
 
 def is_misplaced(segmentation: Segmentation, chosen: int, x: float, y: float) -> bool:
     """Tell whether a position is so far from the middle of its object that it may mean another."""
-    return chosen >= 0 and distance_of(segmentation, chosen, x, y) > max(
-        _MISPLACED_PX, moved_far(segmentation.objects[chosen])
-    )
+    return chosen >= 0 and is_off(outline_of_row(segmentation, chosen), x, y)
 
 
-def moved_far(row: np.void) -> float:
+def outline_of_row(segmentation: Segmentation, chosen: int) -> Outline:
+    """Return one object of a segmentation."""
+    return Outline(*outlines_of(segmentation)[chosen].tolist())
+
+
+@compiled
+def is_off(outline: Outline, x: float, y: float) -> bool:
+    """Tell whether a position is so far from the middle of this object that it may mean another."""
+    return math.hypot(outline.x - x, outline.y - y) > max(_MISPLACED_PX, moved_far(outline))
+
+
+@compiled
+def moved_far(outline: Outline) -> float:
     """Distance in pixels that is far from the middle of an object."""
-    return max(2.0, math.sqrt(row["a"] * row["b"]))
+    return max(2.0, math.sqrt(outline.a * outline.b))
 
 
 def distance_of(segmentation: Segmentation, chosen: int, x: float, y: float) -> float:
     """Distance of an object's middle from a position, in pixels."""
-    row = segmentation.objects[chosen]
-    return math.hypot(row["x"] - x, row["y"] - y)
+    outline = outline_of_row(segmentation, chosen)
+    return math.hypot(outline.x - x, outline.y - y)
 
 
 def neighbour_mask(segmentation: Segmentation, chosen: int, extent: float = NEIGHBOUR_EXTENT) -> BoolArray:
@@ -474,11 +559,5 @@ def neighbour_mask(segmentation: Segmentation, chosen: int, extent: float = NEIG
 
     Pixels inside the chosen object's own segment are never marked.
     """
-    rows = segmentation.objects[np.arange(len(segmentation.objects)) != chosen]
     labels = np.ascontiguousarray(segmentation.labels, np.int32)
-    marked: BoolArray = _others(labels, chosen + 1, _ellipses(rows), _growth(rows, extent))
-    return marked
-
-
-def _growth(rows: npt.NDArray[np.void], extent: float) -> float:
-    return extent if len(rows) < 200 else _EXTENT
+    return others_of(labels, chosen + 1, outlines_of(segmentation), extent)

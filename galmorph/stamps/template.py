@@ -16,6 +16,7 @@ from galmorph.stamps.rings import interpolated, ring_edges
 from galmorph.stamps.shared import shared
 
 __all__ = [
+    "WIDTH_CLASSES",
     "LightRadii",
     "LogRadii",
     "Match",
@@ -25,6 +26,7 @@ __all__ = [
     "plane_of",
     "templates",
     "width_class",
+    "width_number",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -36,6 +38,8 @@ AXIS_RATIOS = (0.35, 0.6, 0.9)
 """Of the templates: one alone, or twice as many, change radii by less than .01 %."""
 SHARES = (0.2, 0.5, 0.8)
 """Of the light inside :class:`LightRadii`; concentration is that of r80 and r20 (Kent 1985, Bershady et al. 2000)."""
+WIDTH_CLASSES = 512
+"""Width classes that are told apart: the last is for 6e10 pixels and more."""
 HALF = 64
 """Half-width of the largest frame, whose rings the templates have."""
 # Logarithmic step between the templates' half-light radii: half of it changes radii by .005 %, twice by up to .1 %.
@@ -127,14 +131,25 @@ def templates(width_class: int, plane: int) -> Templates:
     return Templates(flux[finite].astype(np.float32), small, groups[:-1], radii[finite])
 
 
+@compiled
 def plane_of(axis_ratio: float) -> int:
     """Return the number of the axis ratio of templates next to a galaxy's."""
-    return min(range(len(AXIS_RATIOS)), key=lambda i: abs(AXIS_RATIOS[i] - axis_ratio))
+    nearest = 0
+    for i in range(1, len(AXIS_RATIOS)):
+        if abs(AXIS_RATIOS[i] - axis_ratio) < abs(AXIS_RATIOS[nearest] - axis_ratio):
+            nearest = i
+    return nearest
 
 
 def width_class(fwhm_px: float | None) -> int:
     """Return the number of the class of point-spread functions that a width in frame pixels belongs to; 5 % wide."""
-    return 0 if fwhm_px is None else max(0, round(np.log(max(fwhm_px, 0.5) / 0.5) / 0.05))
+    return width_number(math.nan if fwhm_px is None else fwhm_px)
+
+
+@compiled
+def width_number(fwhm_px: float) -> int:
+    """Return the number of a width class; that of the smallest widths where the width is not known (NaN)."""
+    return 0 if math.isnan(fwhm_px) else min(max(0, round(math.log(max(fwhm_px, 0.5) / 0.5) / 0.05)), WIDTH_CLASSES - 1)
 
 
 def _width_of(number: int) -> float:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.stamps.compiled import compiled, inner
-from galmorph.stamps.frame import WHOLE, frame_about, frame_size, square_about
-from galmorph.stamps.profile import profile_of
+from galmorph.stamps.frame import WHOLE, frame_size, square_about
+from galmorph.stamps.library import Circles, take_frame
+from galmorph.stamps.profile import ring_means
 from galmorph.stamps.rings import interpolated
 
-__all__ = ["Ellipse", "Window", "fit_window", "sharpest"]
+__all__ = [
+    "Ellipse",
+    "Fill",
+    "Window",
+    "angle_deg",
+    "axis_ratio",
+    "ellipse_of",
+    "fit_window",
+    "no_fill",
+    "resized",
+    "sharpest",
+    "sigma_px",
+    "turn_err_deg",
+]
 
 Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
@@ -44,12 +57,9 @@ _TURN_GAIN = 1.22
 _ANY_DIRECTION_DEG = 52.0
 # Steps of the area when the best window is sought, and how much better one of them must be than those before.
 _LESS_AREA, _SHARPER = 0.6, 1.03
-# Stands for a profile where no pixel is missing.
-_NO_RINGS = np.zeros(0), np.zeros(0)
 
 
-@dataclass(frozen=True)
-class Ellipse:
+class Ellipse(NamedTuple):
     """A shape of fixed size: covariance xx, xy, yy in px²."""
 
     xx: float
@@ -59,32 +69,52 @@ class Ellipse:
     @property
     def axis_ratio(self) -> float:
         """Minor over major axis."""
-        middle, half = 0.5 * (self.xx + self.yy), math.hypot(0.5 * (self.xx - self.yy), self.xy)
-        return math.sqrt(max(middle - half, 0.0) / (middle + half))
+        return _axis_ratio(self)
 
     @property
     def angle_deg(self) -> float:
         """Direction of the major axis from +x towards +y, -90 to 90."""
-        return math.degrees(0.5 * math.atan2(2.0 * self.xy, self.xx - self.yy))
+        return _angle_deg(self)
 
     @property
     def sigma_px(self) -> float:
         """Width of the circle of the same area."""
-        return float((self.xx * self.yy - self.xy * self.xy) ** 0.25)
+        return _sigma_px(self)
 
     def resized(self, sigma_px: float) -> Ellipse:
         """Return the same shape in another size."""
-        scale = (sigma_px / self.sigma_px) ** 2
-        return Ellipse(self.xx * scale, self.xy * scale, self.yy * scale)
-
-    @property
-    def major_px(self) -> float:
-        """Standard deviation along the major axis."""
-        return math.sqrt(0.5 * (self.xx + self.yy) + math.hypot(0.5 * (self.xx - self.yy), self.xy))
+        return _resized(self, sigma_px)
 
 
-@dataclass(frozen=True)
-class Window:
+def _axis_ratio(ellipse: Ellipse) -> float:
+    middle, half = 0.5 * (ellipse.xx + ellipse.yy), math.hypot(0.5 * (ellipse.xx - ellipse.yy), ellipse.xy)
+    return math.sqrt(max(middle - half, 0.0) / (middle + half))
+
+
+def _angle_deg(ellipse: Ellipse) -> float:
+    return math.degrees(0.5 * math.atan2(2.0 * ellipse.xy, ellipse.xx - ellipse.yy))
+
+
+def _sigma_px(ellipse: Ellipse) -> float:
+    return float((ellipse.xx * ellipse.yy - ellipse.xy * ellipse.xy) ** 0.25)
+
+
+def _resized(ellipse: Ellipse, sigma_px: float) -> Ellipse:
+    scale = (sigma_px / (ellipse.xx * ellipse.yy - ellipse.xy * ellipse.xy) ** 0.25) ** 2
+    return Ellipse(ellipse.xx * scale, ellipse.xy * scale, ellipse.yy * scale)
+
+
+# For compiled code, which does not see properties.
+axis_ratio, angle_deg, sigma_px, resized = inner(_axis_ratio), inner(_angle_deg), inner(_sigma_px), inner(_resized)
+
+
+@inner
+def _major_px(ellipse: Ellipse) -> float:
+    """Return the standard deviation along the major axis."""
+    return math.sqrt(0.5 * (ellipse.xx + ellipse.yy) + math.hypot(0.5 * (ellipse.xx - ellipse.yy), ellipse.xy))
+
+
+class Window(NamedTuple):
     """Centre and shape of the light in an elliptical Gaussian window that has that very centre and shape.
 
     Parameters
@@ -119,11 +149,18 @@ class Window:
     @property
     def angle_err_deg(self) -> float:
         """Error of the direction, at most that of no direction at all."""
-        q = self.ellipse.axis_ratio
-        free = _TURN_GAIN * math.degrees(self.log_ratio_err * q / max(1.0 - q * q, 1e-9))
-        return 1.0 / math.hypot(1.0 / max(free, 1e-9), 1.0 / _ANY_DIRECTION_DEG)
+        return _turn_err_deg(self.ellipse.axis_ratio, self.log_ratio_err)
 
 
+def _turn_err_deg(axis_ratio: float, log_ratio_err: float) -> float:
+    free = _TURN_GAIN * math.degrees(log_ratio_err * axis_ratio / max(1.0 - axis_ratio * axis_ratio, 1e-9))
+    return 1.0 / math.hypot(1.0 / max(free, 1e-9), 1.0 / _ANY_DIRECTION_DEG)
+
+
+turn_err_deg = inner(_turn_err_deg)
+
+
+@compiled
 def ellipse_of(a: float, b: float, angle_rad: float, sigma: float) -> Ellipse:
     """Return an ellipse of the given axis ratio and direction whose area is that of a circle of width sigma."""
     q = min(max(b / a if a > 0 else 1.0, 2 * _THINNEST), 1.0)
@@ -133,13 +170,28 @@ def ellipse_of(a: float, b: float, angle_rad: float, sigma: float) -> Ellipse:
     return Ellipse(long * cosine**2 + short * sine**2, difference * cosine * sine, long * sine**2 + short * cosine**2)
 
 
+class Fill(NamedTuple):
+    """Radii and mean flux per pixel of a galaxy's profile, for pixels without an opposite; empty where unknown."""
+
+    edge: Array
+    mean: Array
+
+
+@compiled
+def no_fill() -> Fill:
+    """Return what stands for a profile that is not known."""
+    return Fill(np.zeros(0), np.zeros(0))
+
+
+@compiled
 def fit_window(
     clean: FloatArray,
-    bad: BoolArray | None,
+    bad: BoolArray,
     start: tuple[float, float],
     ellipse: Ellipse,
     noise: float,
-    fill: tuple[Array, Array] | None = None,
+    fill: Fill,
+    circles: Circles,
 ) -> Window:
     """Find the centre and shape of the light in a window of given size.
 
@@ -152,7 +204,7 @@ def fit_window(
         (H, W) sky-subtracted flux.
     bad
         (H, W) True where pixels do not count: they, and those beyond the edge, take the value opposite the centre, or
-        of their ring.
+        of their ring; empty where all do.
     start
         (x, y) first guess.
     ellipse
@@ -160,29 +212,44 @@ def fit_window(
     noise
         Effective noise per pixel.
     fill
-        Radii and mean flux per pixel of the galaxy's profile, for pixels without an opposite; None: measured about
-        `start` where needed.
+        Measured about `start` where needed if it is empty.
 
     References
     ----------
     Bernstein & Jarvis 2002, AJ 123, 583 (adaptive moments); Bertin & Arnouts 1996, A&AS 117, 393 (XWIN).
     """
-    reach = _REACH * ellipse.major_px + 1.0
-    factor = max(1, math.ceil(reach / _HALVES[-1]))
-    half = next(h for h in _HALVES if h * factor >= reach)
-    flux, good, offset = square_about(clean, bad, *start, half, factor)
-    edge, mean = _NO_RINGS if good.size == 0 else fill or _ring_means(clean, bad, start, reach)
-    small = _State(*offset, ellipse.xx / factor**2, ellipse.xy / factor**2, ellipse.yy / factor**2)
-    state, error, log_error = _fit(flux, good, small, factor, edge, mean, noise / factor)
-    at = float(start[0] + factor * (state.x - offset[0])), float(start[1] + factor * (state.y - offset[1]))
-    large = Ellipse(state.xx * factor**2, state.xy * factor**2, state.yy * factor**2)
-    if state.converged and large.major_px > _LONGER * ellipse.major_px:
+    x, y, shape = start[0], start[1], ellipse
+    while True:
+        reach = _REACH * _major_px(shape) + 1.0
+        half, factor = _size(reach)
+        flux, good, offset = square_about(clean, bad, x, y, half, factor)
+        profile = fill
+        if good.size > 0 and fill.edge.size == 0:
+            profile = _ring_means(clean, bad, x, y, reach, circles)
+        area = factor**2
+        small = _begun(offset[0], offset[1], shape.xx / area, shape.xy / area, shape.yy / area)
+        state = _settled(flux, good, small, factor, profile.edge, profile.mean)
+        error, log_error = _errors(state, noise / factor)
+        x, y = x + factor * (state.x - offset[0]), y + factor * (state.y - offset[1])
+        large = Ellipse(state.xx * area, state.xy * area, state.yy * area)
+        if not (state.converged and _major_px(large) > _LONGER * _major_px(shape)):
+            return Window(x, y, error * factor, large, log_error, state.converged)
         # The window grew past the pixels that were cut for it.
-        return fit_window(clean, bad, at, large, noise, fill)
-    return Window(*at, error * factor, large, log_error, state.converged)
+        shape = large
 
 
-def sharpest(clean: FloatArray, bad: BoolArray | None, window: Window, narrowest_px: float) -> float:
+@inner
+def _size(reach: float) -> tuple[int, int]:
+    """Half-width of the square for a window, in its own pixels, and image pixels per pixel of it."""
+    factor = max(1, math.ceil(reach / _HALVES[-1]))
+    number = 0
+    while _HALVES[number] * factor < reach:
+        number += 1
+    return _HALVES[number], factor
+
+
+@compiled
+def sharpest(clean: FloatArray, bad: BoolArray, window: Window, narrowest_px: float) -> float:
     """Find the size of a window of the same centre and shape in which the position is known best.
 
     Half of the light of a concentrated galaxy lies in faint outskirts, which say little about its position. In white
@@ -202,18 +269,16 @@ def sharpest(clean: FloatArray, bad: BoolArray | None, window: Window, narrowest
     ----------
     Lindeberg 1998, IJCV 30, 79 (scale of the largest normalised Laplacian).
     """
-    ellipse = window.ellipse
-    reach = _REACH * ellipse.major_px + 1.0
-    factor = max(1, math.ceil(reach / _HALVES[-1]))
-    half = next(h for h in _HALVES if h * factor >= reach)
+    ellipse, width = window.ellipse, sigma_px(window.ellipse)
+    half, factor = _size(_REACH * _major_px(ellipse) + 1.0)
     flux, _, offset = square_about(clean, bad, window.x, window.y, half, factor)
-    least = (max(narrowest_px, 0.6 * factor) / ellipse.sigma_px) ** 2
+    least = (max(narrowest_px, 0.6 * factor) / width) ** 2
     area = factor**2
-    start = _State(*offset, ellipse.xx / area, ellipse.xy / area, ellipse.yy / area)
-    return ellipse.sigma_px * math.sqrt(_sharpest(flux, start, least))
+    start = _begun(offset[0], offset[1], ellipse.xx / area, ellipse.xy / area, ellipse.yy / area)
+    return width * math.sqrt(_sharpest(flux, start, least))
 
 
-@compiled
+@inner
 def _sharpest(flux: FloatArray, start: _State, least: float) -> float:
     """Find by how much less area a window has the largest response, in steps of the area."""
     best, share, scale = 0.0, 1.0, 1.0
@@ -230,12 +295,17 @@ def _sharpest(flux: FloatArray, start: _State, least: float) -> float:
     return share
 
 
-def _ring_means(
-    clean: FloatArray, bad: BoolArray | None, start: tuple[float, float], reach: float
-) -> tuple[Array, Array]:
-    """Radii and mean flux per pixel of the profile about a position; zero where a ring is not seen."""
-    profile = profile_of(frame_about(clean, bad, *start, *frame_size(reach)))
-    return profile.edge, np.nan_to_num(profile.mean)
+@inner
+def _ring_means(clean: FloatArray, bad: BoolArray, x: float, y: float, reach: float, circles: Circles) -> Fill:
+    """Return the profile about a position; zero where a ring is not seen."""
+    half, factor = frame_size(reach)
+    frame = take_frame(clean, bad, x, y, half, factor, circles)
+    mean, _ = ring_means(frame)
+    edge = np.empty(len(mean))
+    for i in range(len(mean)):
+        mean[i] = 0.0 if math.isnan(mean[i]) else mean[i]
+        edge[i] = frame.rings.edges[i + 1] * factor
+    return Fill(edge, mean)
 
 
 class _State(NamedTuple):
@@ -249,23 +319,13 @@ class _State(NamedTuple):
     xx: float
     xy: float
     yy: float
-    total: float = float("nan")
-    width: float = 0.5
-    stiff_xx: float = 1.0
-    stiff_xy: float = 0.0
-    stiff_yx: float = 0.0
-    stiff_yy: float = 1.0
-    converged: bool = False
-
-
-@compiled
-def _fit(
-    flux: FloatArray, good: FloatArray, start: _State, factor: int, edge: Array, mean: Array, noise: float
-) -> tuple[_State, float, float]:
-    """Fit a square; the errors of the centre per axis and of the logarithm of the axis ratio."""
-    state = _settled(flux, good, start, factor, edge, mean)
-    error, log_error = _errors(state, noise)
-    return state, error, log_error
+    total: float
+    width: float
+    stiff_xx: float
+    stiff_xy: float
+    stiff_yx: float
+    stiff_yy: float
+    converged: bool
 
 
 @inner
@@ -297,7 +357,12 @@ def _settled(flux: FloatArray, good: FloatArray, start: _State, factor: int, edg
 
 @inner
 def _moved(old: _State, x: float, y: float) -> _State:
-    return _State(x, y, old.xx, old.xy, old.yy, math.nan, 0.5, 1.0, 0.0, 0.0, 1.0, False)
+    return _begun(x, y, old.xx, old.xy, old.yy)
+
+
+@inner
+def _begun(x: float, y: float, xx: float, xy: float, yy: float) -> _State:
+    return _State(x, y, xx, xy, yy, math.nan, 0.5, 1.0, 0.0, 0.0, 1.0, False)
 
 
 @inner

@@ -17,18 +17,25 @@ from galaxies import galaxy, noise
 from galmorph.errors import PipelineError
 from galmorph.flags import Flag
 from galmorph.stamps import extractor, labelled, measure, petrosian, radii, recipe, scene, segment, views, warp
-from galmorph.stamps import galaxy as galaxy_module
 from galmorph.stamps.affine import compose, stamp_matrix, turn
 from galmorph.stamps.asymmetry import _correlated, _Sums
 from galmorph.stamps.background import Sky, clipped_sky, correlation_px
+from galmorph.stamps.batch import aperture_flags, is_credible, radius_flags, snr_flags
 from galmorph.stamps.frame import frame_about, frame_size
-from galmorph.stamps.galaxy import Source
-from galmorph.stamps.measure import Measurement, _aperture, _is_credible, _radius_flags
+from galmorph.stamps.galaxy import farthest_px, is_known
+from galmorph.stamps.measure import Measurement
 from galmorph.stamps.petrosian import count_seen, crossings
 from galmorph.stamps.radii import Radii
 from galmorph.stamps.recipe import Recipe, half_width_px
-from galmorph.stamps.scene import Scene
-from galmorph.stamps.segment import Segmentation, is_misplaced, moved_far, neighbour_mask, pick, relative_noise
+from galmorph.stamps.segment import (
+    Outline,
+    Segmentation,
+    is_misplaced,
+    moved_far,
+    neighbour_mask,
+    pick,
+    relative_noise,
+)
 from galmorph.stamps.template import LightRadii
 from galmorph.stamps.views import read_views
 from galmorph.stamps.warp import is_upright
@@ -55,13 +62,18 @@ def radii_with(rpet: float, error: float = 0.1, intrinsic: float = 9.0) -> Radii
 # Flags of a measurement
 
 
-def test_low_snr_is_below_ten(plain, monkeypatch):
+def test_low_snr_is_below_ten(plain):
     """The ratio itself decides; one that is not known is low as well."""
     assert measure.LOW_SNR == 10.0
-    for factor, is_low in ((BELOW, False), (ABOVE, True)):
-        monkeypatch.setattr(measure, "LOW_SNR", plain.snr * factor)
-        again = measure.measure(galaxy(97, 48.3, 47.6), 48.0, 48.0)
-        assert (Flag.LOW_SNR in again.flags) is is_low
+    for snr, is_low in ((10.0 * BELOW, True), (10.0, False), (math.nan, True)):
+        assert (Flag.LOW_SNR in Flag(snr_flags(snr))) is is_low
+    for factor in (0.99, 1.01):
+        # The noise in which the same light is so bright.
+        sky = plain.segmentation.sky._replace(sigma=plain.sky_sigma * plain.snr / 10.0 * factor)
+        given = dataclasses.replace(plain.segmentation, sky=sky)
+        again = measure.measure(galaxy(97, 48.3, 47.6), 48.0, 48.0, segmentation=given)
+        assert again.snr == pytest.approx(10.0, rel=0.2)
+        assert (Flag.LOW_SNR in again.flags) is (again.snr < 10.0)
     assert Flag.LOW_SNR in measure.measure(np.full(SHAPE, np.nan, np.float32), 48.0, 48.0).flags
 
 
@@ -71,17 +83,16 @@ def test_low_snr_is_below_ten(plain, monkeypatch):
 )
 def test_unresolved_is_within_a_quarter_of_the_psf_or_a_point_behind_it(rpet_fwhm, intrinsic_fwhm, unresolved):
     """r_P of a Gaussian PSF is .971 FWHM, and 1.21 is 1.25 of that; or the intrinsic radius is below .6 FWHM."""
-    flags = _radius_flags(radii_with(2.9 * rpet_fwhm, intrinsic=2.9 * intrinsic_fwhm), 2.9)
-    assert (Flag.UNRESOLVED in flags) is unresolved
-    assert _radius_flags(radii_with(2.9 * rpet_fwhm, intrinsic=2.9 * intrinsic_fwhm), None) == Flag(0)
-    assert _radius_flags(None, 2.9) == Flag.NO_PETROSIAN
+    found = radii_with(2.9 * rpet_fwhm, intrinsic=2.9 * intrinsic_fwhm)
+    assert (Flag.UNRESOLVED in Flag(radius_flags(found, 2.9))) is unresolved
+    assert radius_flags(found, math.nan) == radius_flags(found, 0.0) == 0
 
 
-def aperture(neighbours: np.ndarray, saturation: float = math.nan, pixels: np.ndarray | None = None) -> tuple:
+def aperture(neighbours: np.ndarray, saturation: float = math.nan, pixels: np.ndarray | None = None) -> Flag:
     """What is said of a circle of radius 10 in the middle."""
-    nothing = np.zeros((0, 0), np.bool_)
+    nothing = np.zeros((0, 0), np.float32)
     flat = np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32) if pixels is None else pixels
-    return _aperture(flat, nothing, nothing, neighbours, 48.0, 48.0, 10.0, saturation)
+    return Flag(aperture_flags(flat, nothing, neighbours, 48.0, 48.0, 10.0, saturation))
 
 
 def inside_of_ten() -> np.ndarray:
@@ -95,7 +106,7 @@ def test_a_blend_has_more_than_a_tenth_of_the_aperture_in_neighbours(extra, is_b
     neighbours = np.zeros(SHAPE, np.bool_)
     neighbours.flat[inside[: len(inside) // 10 + extra]] = True
     neighbours[:5] = True  # beyond the aperture they do not count
-    assert aperture(neighbours)[2] is is_blend
+    assert (Flag.BLEND in aperture(neighbours)) is is_blend
 
 
 def test_saturation_begins_at_its_level():
@@ -103,9 +114,9 @@ def test_saturation_begins_at_its_level():
     pixels = np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)
     peak = float(pixels.flat[inside_of_ten()].max())
     none = np.zeros(SHAPE, np.bool_)
-    assert aperture(none, peak, pixels)[3]
-    assert not aperture(none, np.nextafter(np.float32(peak), np.float32(np.inf)), pixels)[3]
-    assert not aperture(none, math.nan, pixels)[3]
+    assert Flag.SATURATED in aperture(none, peak, pixels)
+    assert Flag.SATURATED not in aperture(none, float(np.nextafter(np.float32(peak), np.float32(np.inf))), pixels)
+    assert Flag.SATURATED not in aperture(none, math.nan, pixels)
 
 
 @pytest.mark.parametrize(("count", "is_plateau"), [(3, False), (4, True)])
@@ -113,7 +124,7 @@ def test_a_plateau_has_four_pixels_of_the_very_same_highest_value(count, is_plat
     """Far above the median, so that a handful is enough."""
     pixels = np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)
     pixels.flat[inside_of_ten()[100 : 100 + count]] = 1e4
-    assert aperture(np.zeros(SHAPE, np.bool_), math.nan, pixels)[3] is is_plateau
+    assert (Flag.SATURATED in aperture(np.zeros(SHAPE, np.bool_), math.nan, pixels)) is is_plateau
 
 
 @pytest.mark.parametrize(("extra", "is_plateau"), [(0, False), (1, True)])
@@ -122,7 +133,7 @@ def test_a_plateau_near_the_median_fills_more_than_a_tenth_of_the_aperture(extra
     inside = inside_of_ten()
     pixels = np.random.default_rng(1).uniform(5.0, 9.0, SHAPE).astype(np.float32)
     pixels.flat[inside[: len(inside) // 10 + extra]] = 10.0
-    assert aperture(np.zeros(SHAPE, np.bool_), math.nan, pixels)[3] is is_plateau
+    assert (Flag.SATURATED in aperture(np.zeros(SHAPE, np.bool_), math.nan, pixels)) is is_plateau
 
 
 def row(**values: float) -> np.void:
@@ -131,6 +142,11 @@ def row(**values: float) -> np.void:
     for name, value in values.items():
         objects[name] = value
     return objects[0]
+
+
+def outline(**values: float) -> Outline:
+    """The same, as compiled code takes it."""
+    return Outline(*(float(row(**values)[name]) for name in Outline._fields))
 
 
 def alone(labels: np.ndarray | None = None, **values: float) -> Segmentation:
@@ -143,21 +159,21 @@ def alone(labels: np.ndarray | None = None, **values: float) -> Segmentation:
 @pytest.mark.parametrize(("a", "b", "far"), [(1.0, 1.0, 2.0), (2.0, 2.0, 2.0), (9.0, 4.0, 6.0)])
 def test_far_is_two_pixels_or_a_semi_axis(a, b, far):
     """The geometric mean of the two."""
-    assert moved_far(row(a=a, b=b)) == far
+    assert moved_far(outline(a=a, b=b)) == far
 
 
 @pytest.mark.parametrize(("more", "has_moved"), [(-1e-3, True), (1e-3, False)])
-def test_the_centroid_has_moved_if_it_is_further_than_far(monkeypatch, more, has_moved):
+def test_the_centroid_has_moved_if_it_is_further_than_far(more, has_moved):
     """Its distance from the position, not from the middle of the object."""
     image = galaxy(97, 51.0, 48.0, flux=2e5)
     first = measure.measure(image, 48.0, 48.0)
-    away = math.hypot(first.x - 48.0, first.y - 48.0)
-    assert away == pytest.approx(3.0, abs=0.01)
-    monkeypatch.setattr(measure, "moved_far", lambda _: away + more)
-    # Two windows of another size give the same centre of a galaxy this bright to less than a thousandth of a pixel.
-    monkeypatch.setattr(Source, "pinpointed", lambda _, window: window)
-    monkeypatch.setattr(Source, "refined", lambda _, window, __: window)
-    again = measure.measure(image, 48.0, 48.0)
+    window_x = first.x  # two windows of another size give this bright galaxy's centre to less than a thousandth
+    size = (window_x - 48.0 + more) ** 2
+    objects = first.segmentation.objects.copy()
+    # The very same light, in an outline whose mean semi-axis is as long as the centre is away.
+    objects["a"] *= size / (objects["a"] * objects["b"])
+    again = measure.measure(image, 48.0, 48.0, segmentation=dataclasses.replace(first.segmentation, objects=objects))
+    assert math.hypot(again.x - first.x, again.y - first.y) < 5e-4
     assert (Flag.CENTROID_MOVED in again.flags) is has_moved
 
 
@@ -166,7 +182,7 @@ def test_the_centroid_has_moved_if_it_is_further_than_far(monkeypatch, more, has
     [(4.0 * BELOW, 0.1, True), (4.0, 0.1, False), (3.0, 0.9 * BELOW, True), (3.0, 0.9, False)],
 )
 def test_a_radius_amid_neighbours_is_at_most_four_isophotes_and_known_to_thirty_per_cent(rpet, error, credible):
-    assert _is_credible(radii_with(rpet, error), 1.0) is credible
+    assert is_credible(radii_with(rpet, error), 1.0) is credible
 
 
 # Detection and choice of the object
@@ -280,7 +296,7 @@ def test_a_smaller_source_in_front_is_meant_if_it_is_twice_as_near(ratio, is_clo
     coarse, fine = alone(x=58.0, y=48.0, a=1.0, b=1.0), alone(x=48.0 + 10.0 * ratio, y=48.0, a=1.0, b=1.0)
     monkeypatch.setattr(scene, "segment", lambda *_, **s: fine if "deblend_contrast" in s else coarse)
     monkeypatch.setattr(scene, "pick", lambda *_: 0)
-    chosen, _ = scene.object_at(Scene.of(noise(SHAPE), None, None), None, None, 48.0, 48.0)
+    chosen, _ = scene.object_at(noise(SHAPE), everywhere(), None, 48.0, 48.0)
     assert (chosen is fine) is is_closer
 
 
@@ -359,35 +375,27 @@ def test_a_radius_needs_forty_five_per_cent_of_its_aperture(share, is_seen):
 
 
 @pytest.mark.parametrize(("error", "fits"), [(0.6 * BELOW, True), (0.6, False)])
-def test_a_radius_is_known_to_sixty_per_cent(plain, monkeypatch, error, fits):
-    galaxy_of = _source(plain)
-    monkeypatch.setattr(galaxy_module, "radii_of", lambda *_: radii_with(8.0, 8.0 * error))
-    assert (galaxy_of.radii(galaxy_of.windowed()[0])[1] is not None) is fits
+def test_a_radius_is_known_to_sixty_per_cent(error, fits):
+    assert is_known(radii_with(8.0, 8.0 * error), 100.0) is fits
 
 
 @pytest.mark.parametrize(("factor", "fits"), [(BELOW, True), (ABOVE, False)])
-def test_a_radius_lies_within_what_the_isophote_allows(plain, monkeypatch, factor, fits):
+def test_a_radius_lies_within_what_the_isophote_allows(plain, factor, fits):
     """Five to nine isophotal radii, twice what an exponential disc of that contrast has."""
-    galaxy_of = _source(plain)
-    assert 5.0 <= galaxy_of.farthest_px / galaxy_of.isophotal_px <= 9.0
-    monkeypatch.setattr(galaxy_module, "radii_of", lambda *_: radii_with(galaxy_of.farthest_px * factor))
-    assert (galaxy_of.radii(galaxy_of.windowed()[0])[1] is not None) is fits
+    values = plain.segmentation.objects[0]
+    found = outline(**{name: float(values[name]) for name in Outline._fields})
+    farthest = farthest_px(found)
+    assert 5.0 <= farthest / (3.0 * math.sqrt(found.a * found.b)) <= 9.0
+    assert is_known(radii_with(farthest * factor), farthest) is fits
 
 
 @pytest.mark.parametrize(
     ("contrast", "isophotes"), [(1.0, 9.0), (math.exp(0.81), 8.8889), (math.exp(1.43), 5.0350), (1e6, 5.0)]
 )
-def test_bright_galaxies_reach_five_isophotes_and_faint_ones_nine(plain, contrast, isophotes):
+def test_bright_galaxies_reach_five_isophotes_and_faint_ones_nine(contrast, isophotes):
     """Twice 3.6 / ln P in between, for a centre of P thresholds."""
-    objects = plain.segmentation.objects.copy()
-    objects["cpeak"], objects["thresh"] = contrast, 1.0
-    changed = _source(dataclasses.replace(plain, segmentation=dataclasses.replace(plain.segmentation, objects=objects)))
-    assert changed.farthest_px / changed.isophotal_px == pytest.approx(isophotes, rel=1e-4)
-
-
-def _source(measurement: Measurement) -> Source:
-    image, segmentation = galaxy(97, 48.3, 47.6), measurement.segmentation
-    return Source.of(Scene.of(image, None, None), segmentation, 0, measurement.neighbours, None)
+    found = farthest_px(outline(a=3.0, b=3.0, cpeak=contrast, thresh=1.0))
+    assert found / 9.0 == pytest.approx(isophotes, rel=1e-4)
 
 
 @pytest.mark.parametrize(("outside", "factor"), [(99, 1.0), (100, 2.0)])

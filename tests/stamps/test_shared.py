@@ -21,6 +21,7 @@ from galmorph.stamps.views import ONE, Views, read_views
 # Every function of the package that keeps arrays, with arguments to call it with.
 ARRAYS = {
     "galmorph.stamps.filling._noise_field": (2,),
+    "galmorph.stamps.library._circles": (),
     "galmorph.stamps.petrosian._sampling": (np.arange(20.0).tobytes(), "sdss"),
     "galmorph.stamps.radii.sampling_of": (12,),
     "galmorph.stamps.rings._near": (1, 2),

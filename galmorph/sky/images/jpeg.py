@@ -271,6 +271,10 @@ class JpegSource:
         """Return NaN: the unit of display values is not known."""
         return math.nan
 
+    def scale_at(self, tile: int, x: float, y: float) -> float:  # noqa: ARG002 - the same for every stamp
+        """Return NaN: stamps do not know their scale."""
+        return math.nan
+
     def filter_name(self) -> str | None:
         """Return None: stamps name no filter."""
         return None

@@ -300,7 +300,7 @@ class TileSource:
             y=y - window.y0,
             origin=(window.x0, window.y0),
             clipped=window.clipped,
-            scale_arcsec=self._scale_at(tile, x, y),
+            scale_arcsec=self.scale_at(tile, x, y),
             tile=tile,
             labels=self.read_labels(tile, window),
         )
@@ -366,6 +366,11 @@ class TileSource:
         """Return the pixel scale of a tile in arcsec; NaN without WCS."""
         grid = self.tiles[tile].image.grid
         return math.nan if grid is None else grid.scale_arcsec
+
+    def scale_at(self, tile: int, x: float, y: float) -> float:
+        """Return the pixel scale in arcsec at a position of a tile; NaN without WCS."""
+        grid = self.tiles[tile].image.grid
+        return math.nan if grid is None else grid.scale_at(x, y)
 
     def window(self, tile: int, x: float, y: float, half_px: int) -> CutoutBox:
         """Return where a cutout lies on its tile.
@@ -449,10 +454,6 @@ class TileSource:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(plane)
         return self._open[plane]
-
-    def _scale_at(self, tile: int, x: float, y: float) -> float:
-        grid = self.tiles[tile].image.grid
-        return math.nan if grid is None else grid.scale_at(x, y)
 
     def _coverings(self, ra: DoubleArray, dec: DoubleArray) -> _Coverings:
         """List every position on every tile that covers it."""

@@ -1,7 +1,8 @@
 """Backends: interchangeable ways to measure one galaxy on a cutout.
 
 ``galmorph`` is :func:`galmorph.stamps.measure.measure`. ``sep`` and ``photutils`` give the plain textbook values of
-those libraries, for comparison: no neighbours masked, no templates, no error bars but those that the library states.
+those libraries, for comparison, with objects detected on the cutout: no neighbours masked, no templates, no error bars
+but those that the library states.
 """
 
 from __future__ import annotations
