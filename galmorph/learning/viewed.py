@@ -15,8 +15,9 @@ from galmorph.nets.training.observation import degrade
 from galmorph.nets.training.settings import Observation
 from galmorph.progress import Progress, silent
 from galmorph.runs.gather import Gathering, gather, views_of
+from galmorph.stamps.cutting import stretch_in_place
 from galmorph.stamps.morphometry import stacked
-from galmorph.stamps.recipe import Recipe, Stamp, stretch
+from galmorph.stamps.recipe import Recipe, Stamp
 from galmorph.stamps.views import Views, read_views
 from galmorph.toml import build
 
@@ -183,6 +184,8 @@ def _stretched(stamps: list[Stamp], recipe: Recipe, observation: Observation | N
     """Stretch stamps with views, perhaps degraded as a whole, to (N, V, C, S, S)."""
     pixels, scale = np.stack([stamp.pixels for stamp in stamps]), np.array([stamp.brightness for stamp in stamps])
     if observation is not None:
-        pixels = degrade(pixels[:, 0], scale, observation, recipe.half_width_rpet, seed=len(stamps))[:, None]
+        degraded = degrade(pixels[:, 0], scale, observation, recipe.half_width_rpet, seed=len(stamps))
+        pixels = np.ascontiguousarray(degraded[:, None], np.float32)
         scale = np.ones(len(stamps))
-    return np.asarray(stretch(pixels, scale.astype(np.float32)[:, None, None, None, None], recipe), np.float32)
+    stretch_in_place(pixels, scale, recipe)
+    return pixels

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.runs.results import Results
+from galmorph.stamps.cutting import stretch_in_place
 from galmorph.stamps.morphometry import stacked
-from galmorph.stamps.recipe import Recipe, Stamp, stretch
+from galmorph.stamps.recipe import Recipe, Stamp
 
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint.file import Checkpoint
@@ -48,11 +49,10 @@ class ShownStamps:
     def of(cls, stamps: Sequence[tuple[int, Stamp]], recipe: Recipe) -> ShownStamps:
         """Stretch the stamps of some rows, and put them together; there must be some."""
         pixels = np.stack([stamp.pixels for _, stamp in stamps])
-        pixels = pixels.reshape(len(stamps), -1, *pixels.shape[-3:])
-        brightness = np.array([stamp.brightness for _, stamp in stamps], np.float32)[:, None, None, None, None]
+        stretch_in_place(pixels, [stamp.brightness for _, stamp in stamps], recipe)
         return cls(
             np.array([row for row, _ in stamps]),
-            np.asarray(stretch(pixels, brightness, recipe), dtype=np.float32),
+            pixels.reshape(len(stamps), -1, *pixels.shape[-3:]),
             stacked([stamp.morphometry for _, stamp in stamps]),
         )
 

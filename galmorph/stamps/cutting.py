@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.stamps.affine import compose, stamp_matrix
-from galmorph.stamps.compiled import uninterrupted
+from galmorph.stamps.compiled import compiled, inner, uninterrupted
 from galmorph.stamps.filling import fill, less
 from galmorph.stamps.measure import Measurement
 from galmorph.stamps.recipe import Recipe, Stamp, half_width_px, radius_px
 from galmorph.stamps.views import reach_of
 from galmorph.stamps.warp import warp_views
 
-__all__ = ["Prepared", "make_views", "prepare", "prepare_around"]
+__all__ = ["Prepared", "make_views", "prepare", "prepare_around", "stretch_in_place"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -239,3 +239,36 @@ def make_views(
     ready = _ready(field, measured, recipe, reach, scale_arcsec, mjysr_per_unit, seed)
     upright = stamp_matrix(ready.x, ready.y, ready.half_px)
     return Stamp(warp_views(ready.planes, compose(upright[None], matrices), recipe.size), ready.brightness)
+
+
+def stretch_in_place(pixels: FloatArray, brightness: npt.ArrayLike, recipe: Recipe) -> None:
+    """Compress the range of stamps for the network: :func:`galmorph.stamps.recipe.stretch`, eight times faster.
+
+    Parameters
+    ----------
+    pixels
+        (N, ..., S, S), contiguous; receives the stretched ones.
+    brightness
+        (N,) in the same units.
+    """
+    if recipe.stretch != "display":
+        _compress(pixels.reshape(len(pixels), -1), np.asarray(brightness, np.float32), np.float32(recipe.gain))
+
+
+@compiled
+def _compress(pixels: FloatArray, brightness: FloatArray, gain: np.float32) -> None:
+    """Replace pixels, (N, P), by asinh(gain · I / brightness) / 3, from -1 to 3, to 1e-7."""
+    for n in range(pixels.shape[0]):
+        for p in range(pixels.shape[1]):
+            value = gain * pixels[n, p] / brightness[n]
+            size = abs(value)
+            third = np.log(size + np.sqrt(size * size + np.float32(1.0))) / np.float32(3.0)
+            pixels[n, p] = _within(third if value > 0 else -third)
+
+
+@inner
+def _within(value: np.float32) -> np.float32:
+    """Clip to the range of stamps; what is not a number stays so, and is found later."""
+    if value > 3.0:
+        return np.float32(3.0)
+    return np.float32(-1.0) if value < -1.0 else value
