@@ -151,26 +151,33 @@ def box_means(
     line = np.empty(size, np.float32)
     for c in range(count):
         for s in range(size):
-            _weigh(planes[c, top[s] :, first : first + wide], down[s], narrow)
+            _weigh(planes[c], top[s], first, down[s], narrow)
             turned[:, s] = narrow
         for s in range(len(left)):
-            _weigh(turned[left[s] - first :], across[s], line)
+            _weigh(turned, left[s] - first, 0, across[s], line)
             product[c, :, s] = line
     return product
 
 
 @inner_sum
-def _weigh(rows: FloatArray, weights: FloatArray, total: FloatArray) -> None:
-    """Add up rows, each times its weight; four at a time, so that the sum is loaded and stored less often."""
+def _weigh(rows: FloatArray, first: int, start: int, weights: FloatArray, total: FloatArray) -> None:
+    """Add up rows from one on, each from a column on and times its weight.
+
+    Four at a time, so that the sum is loaded and stored less often; and row by row, whose pixels are known to be
+    neighbours in memory, so that several are multiplied at once.
+    """
     total[:] = np.float32(0.0)
     n = len(weights) // 4 * 4
     for k in range(0, n, 4):
         a, b, c, d = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+        one, two = rows[first + k, start:], rows[first + k + 1, start:]
+        three, four = rows[first + k + 2, start:], rows[first + k + 3, start:]
         for i in range(len(total)):
-            total[i] += a * rows[k, i] + b * rows[k + 1, i] + c * rows[k + 2, i] + d * rows[k + 3, i]
+            total[i] += a * one[i] + b * two[i] + c * three[i] + d * four[i]
     for k in range(n, len(weights)):
+        one = rows[first + k, start:]
         for i in range(len(total)):
-            total[i] += weights[k] * rows[k, i]
+            total[i] += weights[k] * one[i]
 
 
 @shared(maxsize=1)
