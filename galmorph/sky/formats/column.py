@@ -11,7 +11,18 @@ import numpy.typing as npt
 from astropy import table as apt
 from astropy import units as u
 
-__all__ = ["Column", "Provenance", "escaped", "free_keyword", "noted", "parsed_unit", "table_with", "ucd_of"]
+__all__ = [
+    "Column",
+    "Positions",
+    "Provenance",
+    "column_of",
+    "escaped",
+    "free_keyword",
+    "noted",
+    "parsed_unit",
+    "table_with",
+    "ucd_of",
+]
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,24 @@ class Provenance:
     history: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Positions:
+    """Where the rows of a table are on the sky, for a format that orders them by that.
+
+    Parameters
+    ----------
+    ra, dec
+        Names of the columns they are of.
+    ra_deg, dec_deg
+        ICRS degrees, (N,); NaN where missing.
+    """
+
+    ra: str
+    dec: str
+    ra_deg: npt.NDArray[np.float64]
+    dec_deg: npt.NDArray[np.float64]
+
+
 def parsed_unit(text: str | None) -> u.UnitBase | None:
     """Return the unit that `text` spells; an unknown one keeps its spelling; None for none."""
     if not text or not text.strip():
@@ -83,17 +112,19 @@ def table_with(table: apt.Table, columns: Sequence[Column]) -> apt.Table:
     out = table.copy(copy_data=False)
     out.meta = dict(table.meta)
     for column in columns:
-        meta = {"ucd": column.ucd} if column.ucd else {}
-        out.add_column(
-            apt.Column(
-                np.asarray(column.values),
-                name=column.name,
-                unit=parsed_unit(column.unit),
-                description=column.description or None,
-                meta=meta,
-            )
-        )
+        out.add_column(column_of(column))
     return out
+
+
+def column_of(column: Column) -> apt.Column:
+    """Return an appended column as one of a table, with what is said of it."""
+    return apt.Column(
+        np.asarray(column.values),
+        name=column.name,
+        unit=parsed_unit(column.unit),
+        description=column.description or None,
+        meta={"ucd": column.ucd} if column.ucd else {},
+    )
 
 
 def noted(table: apt.Table, provenance: Provenance) -> apt.Table:

@@ -15,7 +15,7 @@ from astropy.table import Column as AstropyColumn
 from astropy.table import Table
 
 from galmorph.errors import CatalogError
-from galmorph.sky.formats.column import Column, Provenance, noted
+from galmorph.sky.formats.column import Column, Positions, Provenance, noted
 from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import settled
@@ -95,6 +95,7 @@ class Ecsv(ReadWhole):
     name = "ecsv"
     endings: tuple[str, ...] = (".ecsv",)
     read_only: tuple[str, ...] = ()
+    is_folder = False
 
     def knows(self, head: bytes) -> bool:
         """Recognise the first line of the standard."""
@@ -112,8 +113,9 @@ class Ecsv(ReadWhole):
         del path
         return []
 
-    def write(self, table: Table, provenance: Provenance, path: Path) -> None:
+    def write(self, table: Table, provenance: Provenance, path: Path, positions: Positions | None = None) -> None:
         """Write units, descriptions, UCDs and provenance into the YAML header."""
+        del positions
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             whole = noted(table, provenance)

@@ -19,7 +19,7 @@ from astropy.table import meta as apt_meta
 
 from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.formats.bintable import STRUCTURE, ascii_name, write_bintable
-from galmorph.sky.formats.column import Column, Provenance, escaped, parsed_unit
+from galmorph.sky.formats.column import Column, Positions, Provenance, escaped, parsed_unit
 from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.hdus import (
     BLOCK,
@@ -57,6 +57,7 @@ class Fits:
     name = "fits"
     endings: tuple[str, ...] = (".fits", ".fit", ".fts", ".fits.fz")
     read_only: tuple[str, ...] = (".fits.fz",)
+    is_folder = False
 
     def knows(self, head: bytes) -> bool:
         """Recognise the first card."""
@@ -76,8 +77,9 @@ class Fits:
         with _reading(path):
             return [(unit.index, unit.value("EXTNAME")) for unit in _checked_units(path) if unit.is_table]
 
-    def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
+    def write(self, table: apt.Table, provenance: Provenance, path: Path, positions: Positions | None = None) -> None:
         """Make a file with an empty primary unit and one binary table."""
+        del positions
         write_bintable(table, provenance, path)
 
     def append(

@@ -14,7 +14,7 @@ from astropy import table as apt
 
 from galmorph.errors import CatalogError
 from galmorph.limits import LIMITS
-from galmorph.sky.formats.column import Column, Provenance
+from galmorph.sky.formats.column import Column, Positions, Provenance
 from galmorph.sky.formats.lines import Layout, Record, layout_of, opened, records
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import cells_text, plain, settled
@@ -40,6 +40,7 @@ class Text(ReadWhole):
     name = "csv"
     endings: tuple[str, ...] = (".csv", ".tsv", ".dat", ".txt", ".cat", ".tbl", ".mrt")
     read_only: tuple[str, ...] = (".dat", ".txt", ".cat", ".tbl", ".mrt")
+    is_folder = False
 
     def knows(self, head: bytes) -> bool:
         """Never certain: any text may be a table."""
@@ -67,8 +68,9 @@ class Text(ReadWhole):
         del path
         return []
 
-    def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
+    def write(self, table: apt.Table, provenance: Provenance, path: Path, positions: Positions | None = None) -> None:
         """Write a header line and one line per row; units and provenance have no place here."""
+        del positions
         del provenance
         flat = plain(table)
         with path.open("w", encoding="utf-8", newline="") as stream:

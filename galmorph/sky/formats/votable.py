@@ -16,7 +16,7 @@ from astropy import table as apt
 from astropy.io import votable
 
 from galmorph.errors import CatalogError, unknown_name
-from galmorph.sky.formats.column import Column, Provenance, free_keyword, ucd_of
+from galmorph.sky.formats.column import Column, Positions, Provenance, free_keyword, ucd_of
 from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.document import (
     TablePlaces,
@@ -32,11 +32,13 @@ from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import cell_text, plain, ragged_arrays, settled, unit_text
 from galmorph.sky.formats.readback import Reread, whole_reread
 
-__all__ = ["VoTable", "described_fields", "extended_document", "header_document"]
+__all__ = ["VoTable", "described_document", "extended_document", "header_document"]
 
 log = logging.getLogger(__name__)
 
 _SKY = ("pos.eq.ra", "pos.eq.dec")
+# Rows whose objects are looked at for the type that they have in common.
+_OBJECTS = 1000
 
 
 class _QuickTable(votable.tree.TableElement):  # type: ignore[misc]  # astropy has no types
@@ -56,6 +58,7 @@ class VoTable:
     name = "votable"
     endings: tuple[str, ...] = (".vot", ".votable", ".xml")
     read_only: tuple[str, ...] = ()
+    is_folder = False
 
     def knows(self, head: bytes) -> bool:
         """Recognise the root element."""
@@ -83,8 +86,9 @@ class VoTable:
         with parsing(path, "VOTable", "repair it"):
             return [(i, t.name or t.ID or "") for i, t in enumerate(_parsed(path).iter_tables())]
 
-    def write(self, table: apt.Table, provenance: Provenance, path: Path) -> None:
+    def write(self, table: apt.Table, provenance: Provenance, path: Path, positions: Positions | None = None) -> None:
         """Make a document with one table; meta and provenance become INFO elements."""
+        del positions
         bare = path.with_name(f"{path.name}.tree")
         try:
             with warnings.catch_warnings():
@@ -127,12 +131,24 @@ def header_document(table: apt.Table, provenance: Provenance) -> bytes:
     """Return a VOTable document that describes a table but holds no rows."""
     with warnings.catch_warnings(), io.BytesIO() as stream:
         warnings.simplefilter("ignore")
-        _tree(_writable(table)[:1], any_length=False).to_xml(stream, tabledata_format="tabledata")
+        _tree(_writable(_some_rows(table))[:1], any_length=False).to_xml(stream, tabledata_format="tabledata")
         text = stream.getvalue()
     places = places_in(io.BytesIO(text))[0]
     infos = infos_xml(_all_infos(table.meta, provenance))
     after = text[text.rindex(b"</DATA>") + len(b"</DATA>") :] if b"</DATA>" in text else text[places.fields :]
     return text[: places.infos] + infos + text[places.infos : places.fields] + after
+
+
+def _some_rows(table: apt.Table) -> apt.Table:
+    """Return rows that show what types VOTable has for the columns: the first ones of objects, text outside ASCII."""
+    has_objects = any(table[name].dtype.kind == "O" for name in table.colnames)
+    rows = set(range(min(len(table), _OBJECTS if has_objects else 1)))
+    for name in table.colnames:
+        if table[name].dtype.kind == "U" and table[name].ndim == 1:
+            rows |= set(
+                itertools.islice((i for i, text in enumerate(table[name].tolist()) if not (text or "").isascii()), 1)
+            )
+    return table[sorted(rows)]
 
 
 def extended_document(text: bytes, columns: Sequence[Column], provenance: Provenance) -> bytes | None:
@@ -148,21 +164,23 @@ def extended_document(text: bytes, columns: Sequence[Column], provenance: Proven
     return b"".join(spliced(io.BytesIO(text), inserts))
 
 
-def described_fields(text: bytes) -> dict[str, dict[str, str]]:
-    """Return unit, UCD and description of the fields of a document, by name."""
+def described_document(text: bytes) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
+    """Return unit, UCD and description of the fields of a document, by name, and its INFO and PARAM elements."""
     try:
         with parsing(Path("description"), "VOTable", "repair it"):
             places_in(io.BytesIO(text))
-            fields = list(votable.parse(io.BytesIO(text), verify="ignore").iter_fields_and_params())
+            tree = votable.parse(io.BytesIO(text), verify="ignore")
+            tables = list(tree.iter_tables())[:1]
+            return {f.name: _said_of(f) for t in tables for f in t.fields}, _told(tree, tables[0]) if tables else {}
     except CatalogError:
-        return {}
+        return {}, {}
+
+
+def _said_of(field: Any) -> dict[str, str]:
     return {
-        f.name: {
-            "unit": "" if f.unit is None else str(f.unit),
-            "ucd": f.ucd or "",
-            "description": " ".join(str(f.description or "").split()),
-        }
-        for f in fields
+        "unit": "" if field.unit is None else str(field.unit),
+        "ucd": field.ucd or "",
+        "description": " ".join(str(field.description or "").split()),
     }
 
 

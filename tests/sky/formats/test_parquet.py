@@ -127,6 +127,76 @@ def test_a_file_made_here_is_a_voparquet_that_astropy_reads_also_after_appending
         assert_same_values(got[column.name], column.values)
 
 
+STILTS = b"""<?xml version='1.0'?>
+<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">
+<RESOURCE>
+<TABLE name="deep">
+<DESCRIPTION>A deep field</DESCRIPTION>
+<PARAM arraysize="*" datatype="char" name="SURVEY" value="EGS"/>
+<PARAM datatype="double" name="ZEROPOINT" unit="mag" value="25.5"/>
+<INFO name="HISTORY" value="first step"/>
+<FIELD datatype="long" name="obj" ucd="meta.id;meta.main"/>
+<FIELD datatype="double" name="alpha" ucd="pos.eq.ra;meta.main" unit="deg"/>
+<FIELD datatype="double" name="delta" ucd="pos.eq.dec;meta.main" unit="deg"/>
+<FIELD datatype="float" name="mag" ucd="phot.mag" unit="mag"><DESCRIPTION>total
+ magnitude</DESCRIPTION></FIELD>
+<FIELD arraysize="2" datatype="float" name="aper" unit="uJy"/>
+</TABLE>
+</RESOURCE>
+</VOTABLE>"""
+
+
+def test_a_voparquet_of_stilts_tells_units_ucds_and_parameters_and_keeps_them(tmp_path):
+    """Nothing but the document says what the columns are, as STILTS and TOPCAT write it."""
+    cells = {"obj": [1, 2], "alpha": [10.0, 20.0], "delta": [-5.0, 5.0], "mag": [20.5, 21.5], "aper": [[1.0, 2.0]] * 2}
+    told = {b"IVOA.VOTable-Parquet.version": b"1.0", b"IVOA.VOTable-Parquet.content": STILTS}
+    pq.write_table(pa.table(cells).replace_schema_metadata(told), tmp_path / "in.parquet")
+    first = read_catalog(tmp_path / "in.parquet")
+    write_catalog(first, columns(2), tmp_path / "extended.parquet", provenance=PROVENANCE)
+    write_catalog(catalog_from(first.table), columns(2), tmp_path / "anew.parquet", provenance=PROVENANCE)
+    write_catalog(first, columns(2), tmp_path / "anew.vot", provenance=PROVENANCE)
+    for name in ("in.parquet", "extended.parquet", "anew.parquet", "anew.vot"):
+        got = read_catalog(tmp_path / name)
+        assert (got.id_column, got.ra_column, got.dec_column) == ("obj", "alpha", "delta")
+        assert (str(got.table["mag"].unit), got.table["mag"].meta["ucd"]) == ("mag", "phot.mag")
+        assert got.table["mag"].description == "total magnitude"
+        assert str(got.table["aper"].unit) == "uJy"
+        assert (got.table.meta["SURVEY"], float(got.table.meta["ZEROPOINT"])) == ("EGS", 25.5)
+        assert got.table.meta["HISTORY"][0] == "first step"
+        assert got.table.meta["description"] == "A deep field"
+
+
+@pytest.mark.parametrize("form", ["parquet", "parquet.votable"])
+def test_astropy_reads_what_is_said_of_a_table_in_both_of_its_ways(tmp_path, form):
+    given = table()
+    given["aper"] = np.arange(2.0 * ROWS).reshape(ROWS, 2)
+    given["aper"].unit = "uJy"
+    write_catalog(catalog_from(given), columns(), tmp_path / "a.parquet", provenance=PROVENANCE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore" if form == "parquet.votable" else "error")
+        got = Table.read(tmp_path / "a.parquet", format=form)
+    assert (str(got["mag"].unit), got["mag"].description) == ("mag", "total magnitude")
+    assert got["source"].meta["ucd"] == "meta.id;meta.main"
+    assert (got["aper"].shape, str(got["aper"].unit)) == ((ROWS, 2), "uJy")
+    for column in columns():
+        assert (str(got[column.name].unit or ""), got[column.name].meta["ucd"]) == (column.unit, column.ucd)
+    if form == "parquet":
+        assert (got.meta["SURVEY"], got.meta["GMMODEL"]) == ("EGS", "nircam-f200w")
+        assert got.meta["HISTORY"] == list(PROVENANCE.history)
+
+
+def test_the_header_that_astropy_noted_comes_back_and_gets_ours(tmp_path):
+    given = table()
+    given.meta["nested"] = {"a": {"b": 1}}
+    given.write(tmp_path / "in.parquet")
+    first = read_catalog(tmp_path / "in.parquet")
+    assert (first.table.meta["SURVEY"], first.table.meta["YEAR"]) == ("EGS", 2000.0)
+    write_catalog(first, columns(), tmp_path / "o.parquet", provenance=PROVENANCE)
+    got = Table.read(tmp_path / "o.parquet")
+    assert (got.meta["SURVEY"], got.meta["nested"]) == ("EGS", {"a": {"b": 1}})
+    assert (got.meta["GMMODEL"], got.meta["HISTORY"]) == ("nircam-f200w", list(PROVENANCE.history))
+
+
 def test_big_endian_and_array_columns_of_fits_are_written(tmp_path):
     fits_with_everything().writeto(tmp_path / "in.fits")
     given = read_catalog(tmp_path / "in.fits")

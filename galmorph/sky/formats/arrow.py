@@ -1,0 +1,138 @@
+"""Arrow: columns of astropy as arrays of Arrow, and back; pyarrow is loaded with the first of them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from astropy import table as apt
+
+from galmorph.sky.formats.column import parsed_unit, ucd_of
+from galmorph.sky.formats.plain import unit_text
+
+__all__ = ["arrow_array", "arrow_column", "arrow_field", "pyarrow_module"]
+
+
+def pyarrow_module() -> Any:
+    """Load pyarrow, which takes a tenth of a second and which only Parquet files need."""
+    import pyarrow.parquet  # noqa: PLC0415
+
+    return pyarrow
+
+
+def arrow_field(column: apt.Column) -> Any:
+    """Return the field of a schema that stands for a column, with its unit, description and UCD."""
+    told = {"unit": unit_text(column), "description": column.description or "", "ucd": ucd_of(column)}
+    metadata = {k: str(v) for k, v in told.items() if v} or None
+    return pyarrow_module().field(column.name, _type_of(column), metadata=metadata)
+
+
+def _type_of(column: apt.Column) -> Any:
+    """Return the type of a column's cells: for objects that is what all of them have in common."""
+    if column.dtype.kind == "O":
+        return _array(column).type
+    return pyarrow_module().string() if column.dtype.kind == "c" else _array(column[:0]).type
+
+
+def arrow_array(column: apt.Column, kind: Any) -> Any:
+    """Return (part of) a column as an array of a type: native byte order, masked cells null, several a row as lists."""
+    array = _array(column)
+    return array if array.type == kind else array.cast(kind)
+
+
+def _array(column: apt.Column) -> Any:
+    """Return a column as an array of whatever type its cells have."""
+    pa = pyarrow_module()
+    mask = np.ma.getmaskarray(column) if isinstance(column, apt.MaskedColumn) else None
+    values = np.ma.getdata(column) if mask is not None else np.asarray(column)
+    if values.dtype.kind == "O":
+        return pa.array([None if v is None else np.ma.asarray(v).tolist() for v in values])
+    if values.dtype.kind == "c":
+        return pa.array([str(v) for v in values.tolist()])
+    if values.dtype.kind not in "US":
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.ndim == 1:
+        return pa.array(values, mask=mask)
+    if values.ndim == 2 and values.shape[1]:  # of a fixed size, as astropy's reader wants to know
+        return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), values.shape[1])
+    kind = pa.from_numpy_dtype(values.dtype) if values.dtype.kind != "U" else pa.string()
+    for _ in range(values.ndim - 1):
+        kind = pa.list_(kind)
+    return pa.array(values.tolist(), type=kind)
+
+
+def arrow_column(chunked: Any, field: Any) -> apt.Column:
+    """Return a column of Arrow as one of astropy, with its unit, description and UCD."""
+    told = {k.decode().lower(): v.decode("utf-8", "replace") for k, v in (field.metadata or {}).items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values, mask = _values(chunked, field.type)
+    meta = {"ucd": told["ucd"]} if told.get("ucd") else {}
+    kind = apt.Column if mask is None else apt.MaskedColumn
+    extra = {} if mask is None else {"mask": mask}
+    return kind(
+        values,
+        name=field.name,
+        unit=parsed_unit(told.get("unit")),
+        description=told.get("description") or None,
+        meta=meta,
+        **extra,
+    )
+
+
+def _values(chunked: Any, kind: Any) -> tuple[Any, Any]:
+    """Return values and, where some are null, which."""
+    pa = pyarrow_module()
+    t = pa.types
+    if t.is_dictionary(kind):
+        return _values(chunked.cast(kind.value_type), kind.value_type)
+    if t.is_string(kind) or t.is_large_string(kind) or t.is_null(kind) or t.is_string_view(kind):
+        return np.array(["" if v is None else v for v in chunked.to_pylist()], dtype=np.str_), None
+    if t.is_binary(kind) or t.is_large_binary(kind):
+        return np.array([(v or b"").decode("latin-1") for v in chunked.to_pylist()], dtype=np.str_), None
+    if t.is_decimal(kind):
+        return _values(chunked.cast(pa.float64()), pa.float64())
+    if t.is_floating(kind):
+        return chunked.to_numpy(zero_copy_only=False), None
+    if t.is_integer(kind) or t.is_boolean(kind):
+        mask = chunked.is_null().to_numpy(zero_copy_only=False) if chunked.null_count else None
+        filled = chunked.fill_null(False if t.is_boolean(kind) else 0)
+        return filled.to_numpy(zero_copy_only=False), mask
+    if t.is_nested(kind):
+        return _nested(chunked, kind), None
+    return np.array(["" if v is None else str(v) for v in chunked.to_pylist()], dtype=np.str_), None
+
+
+def _nested(chunked: Any, kind: Any) -> Any:
+    """Return lists as a rectangular array where they are one, else as objects."""
+    cells = chunked.to_pylist()
+    inner = _innermost(kind)
+    if cells and inner is not None and not chunked.null_count:
+        try:
+            return np.array(cells, dtype=inner)
+        except (ValueError, TypeError):
+            pass  # of different lengths, or with nulls
+    boxed = np.empty(len(cells), dtype=object)
+    for i, cell in enumerate(cells):
+        boxed[i] = _flat(cell, inner)
+    return boxed
+
+
+def _flat(cell: Any, inner: Any) -> Any:
+    """Return one list as an array if it is one of numbers."""
+    if inner is None or cell is None:
+        return cell
+    try:
+        return np.array(cell, dtype=inner)
+    except (ValueError, TypeError):
+        return cell
+
+
+def _innermost(kind: Any) -> Any:
+    """Return the number type inside lists of lists, or None."""
+    t = pyarrow_module().types
+    while t.is_nested(kind) and not t.is_struct(kind) and not t.is_map(kind):
+        kind = kind.value_type
+    numeric = t.is_integer(kind) or t.is_floating(kind) or t.is_boolean(kind)
+    return np.dtype(kind.to_pandas_dtype()) if numeric else None
