@@ -1,11 +1,11 @@
 """Benchmark: shares of CANDELS classifiers by five folds of sky cells, beside simpler predictors and people themselves.
 
 Usage: ``python tests/benchmarks/bench_shares.py fold K`` for K from 0 to 4, which may run side by side, then
-``python tests/benchmarks/bench_shares.py report``; ``plain K`` trains the plain recipe of a fold alone,
-``masked`` looks at stamps whose painted pixels are missing. A fold trains
-what the pipelines say on its own training cells, the network of stamps and those of what is measured, joins and
-calibrates them by the product's own functions, and classifies its test cells from their FITS files as ``galmorph
-classify`` does; so that each galaxy is predicted once, by networks that never saw its cell. With it go
+``python tests/benchmarks/bench_shares.py report``. Before that ``plain K`` trains the plain recipe of a fold alone,
+``masked`` looks at stamps whose painted pixels are missing, ``counts`` learns from counts of votes in place of shares.
+A fold trains what the pipelines say on its own training cells, the network of stamps and those of what is measured,
+joins and calibrates them by the product's own functions, and classifies its test cells from their FITS files as
+``galmorph classify`` does; so that each galaxy is predicted once, by networks that never saw its cell. With it go
 
 - the constant answer: the mean of the training cells;
 - classes by the rule of `candels-shares` and by that of Huertas-Company et al. (2015), with the purity and completeness
@@ -53,6 +53,7 @@ VALIDATION = 0.14
 MEASURED = ("rpet", "r20", "r50", "r80", "conc", "asym", "ell", "snr")
 BOOTSTRAPS = 2000
 PAINTED = 1  # in the masks of the stamps
+PEOPLE = {"deep": 5, "elsewhere": 3}
 # Of the forest in its mean with ours: the best on the validation cells of fold 0, when ours were stamps alone.
 FOREST_SHARE = 0.3
 # Of stamps and of what is measured: on the validation cells of all folds, .3 to .5 of the latter do about as well.
@@ -132,6 +133,31 @@ def run_masked(options: argparse.Namespace) -> None:
         said = predicted(classified(table[parts == "test"], checkpoint, files, options))
         guesses = {"ours": said, "forest": forest(of_all, parts, shares_of(table))}
         np.savez(options.out / f"masked-{fold}.npz", **guesses)
+
+
+def run_counts(options: argparse.Namespace) -> None:
+    """Train the networks of what is measured of all folds from counts of votes too, and predict by both.
+
+    How many people looked at a galaxy cannot be told from its shares: five are taken where the images are deep, three
+    elsewhere, as few as there were at least.
+    """
+    table = labelled()
+    deep = ["deep" in str(name).lower() for name in table["kartaltepe_id"]]
+    table["people"] = np.where(deep, PEOPLE["deep"], PEOPLE["elsewhere"])
+    files = [str(STAMPS / str(name)) for name in table["image"]]
+    for fold in range(FOLDS):
+        if (path := options.out / f"counts-{fold}.npz").exists():
+            continue
+        pipeline = fold_pipeline(options.measured, fold)
+        counted = pipeline.changed(
+            pipeline.name, {"fractions": {"shares_of": "people", **{k: [k] for k in SCHEME.keys}}}
+        )
+        parts = pipeline.split.divide([str(i) for i in table["id"]], table)
+        test = table[parts == "test"]
+        shares = trained(table, files, pipeline, options.out / f"measured-{fold}", options)
+        counts = trained(table, files, counted, options.out / f"measured-counts-{fold}", options)
+        both = {"shares": shares, "counts": counts}
+        np.savez(path, **{name: predicted(classified(test, each, files, options)) for name, each in both.items()})
 
 
 def masked_stamp(name: str, folder: Path) -> str:
@@ -315,6 +341,7 @@ def report(options: argparse.Namespace) -> None:
             "rmse": rmse_less(*each, drawn),
         }
     result["masked"] = beside_masked(files, truth, options)
+    result["counts"] = beside_counts(files, truth, options)
     sets = np.concatenate([fold["sets"] for fold in folds])[answered]
     held = [sum(y[SCHEME.keys.index(k)] for k in s.split("|") if k) for s, y in zip(sets, label, strict=True)]
     result["sets"] = {"coverage": float(np.mean(held)), "err": float(np.std(held) / len(held) ** 0.5)}
@@ -367,13 +394,29 @@ def beside_masked(files: dict[int, Path], truth: FloatArray, options: argparse.N
     # Where the pixel at the position itself is missing, no image covers the galaxy.
     kept = np.isfinite(np.concatenate([after["ours"] for _, after in pairs])).all(axis=1)
     result: dict[str, Any] = {"folds": len(pairs), "galaxies": len(kept), "answered": int(kept.sum())}
-    drawn = np.random.default_rng(1).integers(0, int(kept.sum()), (BOOTSTRAPS, int(kept.sum())))
     for name in ("ours", "forest"):
-        before, after = (np.concatenate([pair[i][name] for pair in pairs]) for i in (0, 1))
-        errors2 = [((each - label)[kept] ** 2).mean(axis=1) for each in (after, before)]
-        rmse = [round(float(e.mean() ** 0.5), 4) for e in errors2]
-        result[name] = {"rmse": rmse[0], "rmse_as_they_are": rmse[1], "rmse_less": rmse_less(*errors2, drawn)}
+        before, after = (np.concatenate([pair[i][name] for pair in pairs])[kept] for i in (0, 1))
+        result[name] = paired({"masked": after, "as_they_are": before}, label[kept])
     return result
+
+
+def beside_counts(files: dict[int, Path], truth: FloatArray, options: argparse.Namespace) -> dict[str, Any] | None:
+    """Compare networks of what is measured that learnt from counts with those that learnt from shares."""
+    paths = {n: options.out / f"counts-{n}.npz" for n in range(FOLDS)}
+    folds = [(np.load(files[n])["rows"], dict(np.load(path))) for n, path in paths.items() if path.exists()]
+    if not folds:
+        return None
+    label = truth[np.concatenate([rows for rows, _ in folds])]
+    guesses = {name: np.concatenate([said[name] for _, said in folds]) for name in ("counts", "shares")}
+    return {"folds": len(folds), "galaxies": len(label), "people": PEOPLE, **paired(guesses, label)}
+
+
+def paired(guesses: dict[str, FloatArray], label: FloatArray) -> dict[str, Any]:
+    """RMSE of two predictors on the same galaxies, and by how much the first's is less."""
+    errors2 = {name: ((guess - label) ** 2).mean(axis=1) for name, guess in guesses.items()}
+    drawn = np.random.default_rng(1).integers(0, len(label), (BOOTSTRAPS, len(label)))
+    rmse = {name: round(float(e.mean() ** 0.5), 4) for name, e in errors2.items()}
+    return {"rmse": rmse, "rmse_less": rmse_less(*errors2.values(), drawn)}
 
 
 def rmse_less(one: FloatArray, other: FloatArray, drawn: npt.NDArray[np.intp]) -> list[float]:
@@ -427,7 +470,7 @@ def with_errors(
 def main() -> None:
     """Run one fold, or report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("fold", "plain", "masked", "report"))
+    parser.add_argument("what", choices=("fold", "plain", "masked", "counts", "report"))
     parser.add_argument("fold", type=int, nargs="?", default=0, help="0 to 4")
     parser.add_argument("--pipeline", default="candels-h")
     parser.add_argument("--measured", default="candels-measured", help="pipeline of the networks in company")
@@ -441,7 +484,8 @@ def main() -> None:
     parser.add_argument("--plain-epochs", type=int, default=60, help="0 leaves the plain recipe out")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    {"fold": run_fold, "plain": run_plain, "masked": run_masked, "report": report}[options.what](options)
+    runs = {"fold": run_fold, "plain": run_plain, "masked": run_masked, "counts": run_counts, "report": report}
+    runs[options.what](options)
 
 
 if __name__ == "__main__":
