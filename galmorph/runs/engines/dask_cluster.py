@@ -10,6 +10,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -119,6 +120,11 @@ def _result(distributed: ModuleType, future: Any, plan: Plan, part: Part) -> Res
     except distributed.KilledWorker as error:
         log.warning("%d rows, the first of them %d (from 0): %s", len(part), part.rows[0], error)
         return failed_part(plan.run, part.rows)
+    except CancelledError as error:
+        raise PipelineError(
+            "the Dask scheduler is gone, and with it what its workers were at: start it again; the same command goes on "
+            "with the parts that are missing"
+        ) from error
     future.release()
     return results
 
