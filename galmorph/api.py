@@ -382,7 +382,6 @@ def _carried_out(
     command: str,
 ) -> tuple[Any, Any]:
     """Carry out a plan, and draw its report while its images are open; return the table and what is new in it."""
-    from galmorph.pages import report as pages  # noqa: PLC0415 - numba, half a second
     from galmorph.runs import classify, retry  # noqa: PLC0415 - numba
 
     execution.check(has_output=output is not None)
@@ -398,15 +397,21 @@ def _carried_out(
             )
             return done, None
         if report is not None:
-            pages.check_report(report, *plan.inputs, overwrite=overwrite)
+            _reports().check_report(report, *plan.inputs, overwrite=overwrite)
         outcome = classify.classify(
             plan, output=output, overwrite=overwrite, execution=execution, progress=progress, command=command
         )
         if report is not None:
-            pages.write_report(plan.run, outcome.results, report, overwrite=overwrite)
+            _reports().write_report(plan.run, outcome.results, report, overwrite=overwrite)
         if strict:
             outcome.check_all_classified(output)
         return outcome.table(), outcome.results
+
+
+def _reports() -> ModuleType:
+    from galmorph.pages import report  # noqa: PLC0415 - pillow and jinja2, a third of a second
+
+    return report
 
 
 def _check_whole(report: str | Path | None, *, strict: bool, what: str) -> None:

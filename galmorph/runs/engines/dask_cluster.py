@@ -122,8 +122,8 @@ def _result(distributed: ModuleType, future: Any, plan: Plan, part: Part) -> Res
         return failed_part(plan.run, part.rows)
     except CancelledError as error:
         raise PipelineError(
-            "the Dask scheduler is gone, and with it what its workers were at: start it again; the same command goes on "
-            "with the parts that are missing"
+            "the Dask scheduler is gone, and with it what its workers were at: start it again; the same command goes "
+            "on with the parts that are missing"
         ) from error
     future.release()
     return results
