@@ -3,8 +3,9 @@
 Usage: ``python tests/benchmarks/bench_scale.py [SECTION ...] [--rows N] [--folder F]``. Sections, by default all:
 ``rows`` (processor ms a row of measuring, cutting and the network at 40, 100 and 300 rows per million pixels, galmorph
 and the plain ways), ``workers`` (1 and 2 processes, the same bytes), ``memory`` (the main process at 1e5 and 1e6 rows),
-``rice`` (a RICE-compressed mosaic), ``start`` (10 rows, warm caches), ``stamps`` (JPEG stamps, where the data are) and
-``feed`` (stamps that workers hand to one process, whose network takes no time). Fields are made of simulated patches,
+``rice`` (a RICE-compressed mosaic), ``start`` (10 rows, warm caches), ``stamps`` (JPEG stamps, where the data are),
+``feed`` (stamps that workers hand to one process, whose network takes no time), ``whole`` (a field of 20 480 pixels and
+35 000 rows, killed once) and ``model`` (what the others say about a billion rows). Fields are made of simulated patches,
 see large_field.py; processor times are those of processes and their children; ratios are of runs one after the other.
 Writes docs/benchmarks/scale.json.
 """
@@ -37,7 +38,7 @@ from astropy.io import fits
 from astropy.nddata import Cutout2D
 from astropy.table import Table
 from astropy.wcs import WCS
-from large_field import LargeField, write_field
+from large_field import PATCH_PX, LargeField, write_field
 from other_codes import PhotutilsGrowth, Statmorph
 from scipy import ndimage
 
@@ -56,6 +57,8 @@ RESULT = ROOT / "docs" / "benchmarks" / "scale.json"
 PICTURES = ROOT.parent / "shared" / "data" / "sdss_gz2" / "images.zip"
 DENSITIES = (40, 100, 300)
 CHECKPOINT = "candels-h"
+WHOLE_SIDE = 20
+"""Patches along each side of the whole field."""
 COMMAND = ["--survey", "candels", "--band", "H", "--overwrite"]
 
 
@@ -190,8 +193,7 @@ def workers_section(field: LargeField, rows: int) -> dict[str, Any]:
         words = ["classify", str(catalog), "--image", str(field.image), "--weight", str(field.weight), *COMMAND]
         cost = cost_of(*words, "-o", str(output), "--engine", "pool", "--workers", workers)
         lines.setdefault(workers, []).append(cost.wall_s)
-        table = Table.read(output)
-        digests.append(hashlib.sha256(b"".join(np.asarray(table[n]).tobytes() for n in table.colnames)).hexdigest())
+        digests.append(digest_of(output))
     best = {workers: min(times) for workers, times in lines.items()}
     return {
         "rows": count,
@@ -302,6 +304,71 @@ def feed_section(field: LargeField, rows: int) -> dict[str, Any]:
     }
 
 
+def whole_section(field: LargeField, rows: int) -> dict[str, Any]:
+    """A field of 20 480 pixels with 35 000 rows: killed in the middle and gone on with, beside one that was not."""
+    folder = field.image.parent
+    large = write_field(folder, "whole", WHOLE_SIDE, DENSITIES[-1], pool=folder)
+    catalog = large.catalog.with_name("whole-rows.fits")
+    table = Table.read(large.catalog)
+    count = min(35_000, rows * WHOLE_SIDE**2 // 64, len(table))
+    table[np.sort(np.random.default_rng(5).permutation(len(table))[:count])].write(catalog, overwrite=True)
+    output = folder / "whole-out.fits"
+    words = ["classify", str(catalog), "--image", str(large.image), "--weight", str(large.weight), *COMMAND]
+    words += ["-o", str(output), "--workers", str(os.cpu_count())]
+    cost = cost_of(*words)
+    digest = digest_of(output)
+    output.unlink()
+    parts = output.with_name("whole-out.fits.parts")
+    half = count // 512 // 2
+    with subprocess.Popen([sys.executable, "-m", "galmorph", *words], stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and len(list(parts.glob("0*.npz"))) < half:
+            time.sleep(0.1)
+        process.kill()
+    again = cost_of(*words)
+    return {
+        "rows": count,
+        "mpx": round((WHOLE_SIDE * PATCH_PX) ** 2 / 1e6, 1),
+        "workers": os.cpu_count(),
+        "cpu_s": round(cost.cpu_s, 1),
+        "wall_s": round(cost.wall_s, 1),
+        "rows_per_s": round(count / cost.wall_s, 1),
+        "peak_mb_of_the_largest_process": round(cost.peak_mb),
+        "killed_at_parts": half,
+        "wall_s_of_the_rest": round(again.wall_s, 1),
+        "same_bytes": digest_of(output) == digest,
+    }
+
+
+def digest_of(path: Path) -> str:
+    """Hash of all values of a table."""
+    table = Table.read(path)
+    return hashlib.sha256(b"".join(np.asarray(table[n]).tobytes() for n in table.colnames)).hexdigest()
+
+
+def model_section(_field: LargeField, _rows: int) -> dict[str, Any]:
+    """Fit what a row and a million pixels cost, predict the largest run, and a billion rows."""
+    figures = json.loads(RESULT.read_text(encoding="utf-8"))
+    lines, whole = figures["rows"]["galmorph"], figures["whole"]
+    network = lines[0]["network_cpu_ms"]
+    # ms a row outside the network = row + block / density: what is read and detected is shared by the rows on it.
+    shared = np.array([[1.0, 1.0 / line["rows_per_mpx"]] for line in lines])
+    (row, mpx), *_ = np.linalg.lstsq(shared, np.array([line["outside_network_cpu_ms"] for line in lines]), rcond=None)
+    predicted = (whole["rows"] * (row + network) + whole["mpx"] * mpx) / 1e3
+    predicted += figures["start"]["cpu_s"] * (whole["workers"] + 1)
+    density = 100.0
+    a_billion = 1e9 * (row + network + mpx / density) / 1e3 / 3600
+    return {
+        "cpu_ms_per_row": round(float(row), 3),
+        "cpu_ms_per_mpx": round(float(mpx), 1),
+        "network_cpu_ms_per_row": network,
+        "largest_run_cpu_s": {"predicted": round(float(predicted), 1), "measured": whole["cpu_s"]},
+        "a_billion_rows_at_100_per_mpx": {
+            "core_hours": round(float(a_billion)),
+            "hours_on_64_nodes_of_64_cores": round(float(a_billion) / 64**2, 2),
+        },
+    }
+
+
 SECTIONS: dict[str, Callable[[LargeField, int], dict[str, Any]]] = {
     "rows": rows_section,
     "workers": workers_section,
@@ -310,6 +377,8 @@ SECTIONS: dict[str, Callable[[LargeField, int], dict[str, Any]]] = {
     "start": start_section,
     "stamps": stamps_section,
     "feed": feed_section,
+    "whole": whole_section,
+    "model": model_section,
 }
 
 
