@@ -4,8 +4,8 @@ Usage: ``python tests/benchmarks/bench_scale.py [SECTION ...] [--rows N] [--fold
 ``rows`` (processor ms a row of measuring, cutting and the network at 40, 100 and 300 rows per million pixels, galmorph
 and the plain ways), ``workers`` (1 and 2 processes, the same bytes), ``memory`` (the main process at 1e5 and 1e6 rows),
 ``rice`` (a RICE-compressed mosaic), ``start`` (10 rows, warm caches), ``stamps`` (JPEG stamps, where the data are),
-``feed`` (stamps that workers hand to one process, whose network takes no time), ``whole`` (a field of 20 480 pixels and
-35 000 rows, killed once) and ``model`` (what the others say about a billion rows). Fields are made of simulated patches,
+``feed`` (stamps that workers hand to one process, whose network takes no time), ``whole`` (20 480 pixels, 35 000 rows,
+killed once) and ``model`` (what the others say about a billion rows). Fields are made of simulated patches,
 see large_field.py; processor times are those of processes and their children; ratios are of runs one after the other.
 Writes docs/benchmarks/scale.json.
 """

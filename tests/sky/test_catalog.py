@@ -27,6 +27,7 @@ from galmorph.sky.catalog import (
     read_catalog,
     write_catalog,
 )
+from galmorph.sky.roles import ColumnNames
 
 ENDINGS = ("fits", "vot", "ecsv", "csv", "parquet")
 
@@ -284,3 +285,33 @@ def test_more_columns_than_fits_allows_are_refused(tmp_path):
     with pytest.raises(OutputError, match="1002 columns"):
         write_catalog(found, columns(1), tmp_path / "out.fits", provenance=PROVENANCE)
     assert not Path(tmp_path / "out.fits").exists()
+
+
+def test_positions_alone_say_the_same_to_the_last_bit():
+    table = Table(
+        {
+            "name": ["a", "b", "c"],
+            "RA": ["03:32:38.123", "10:00:00", "nowhere"],
+            "DEC": ["-27:48:00.5", "+91:00:00", "0"],
+            "X_IMAGE": np.ma.MaskedArray([10.25, 20.5, 1.0], [False, False, True]),
+            "Y_IMAGE": [1.0, 2.0, np.nan],
+            "file": ["a.jpg", "", "c.jpg"],
+            "mag": [20.0, 21.0, 22.0],
+        }
+    )
+    table["RA"].unit = "hourangle"
+    whole = catalog_from(table, columns=ColumnNames(ra="RA", dec="DEC", x="X_IMAGE", y="Y_IMAGE", file="file"))
+    bare = whole.positions
+    assert bare.table.colnames == ["ra", "dec", "x", "y", "file"]
+    np.testing.assert_array_equal(bare.ra_deg, whole.ra_deg)
+    np.testing.assert_array_equal(bare.dec_deg, whole.dec_deg)
+    np.testing.assert_array_equal(bare.xy, whole.xy)
+    assert bare.files == whole.files
+    np.testing.assert_array_equal(bare.positions.ra_deg, whole.ra_deg)
+
+
+def test_positions_alone_have_no_columns_that_there_are_not():
+    bare = catalog_from(Table({"x": [1.5], "y": [2.5], "id": ["a"]})).positions
+    assert bare.table.colnames == ["x", "y"]
+    assert (bare.ra_column, bare.file_column) == (None, None)
+    assert bare.xy.tolist() == [[1.5, 2.5]]
