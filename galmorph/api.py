@@ -140,8 +140,8 @@ def classify(
     Parameters
     ----------
     catalog
-        A file (FITS, VOTable, ECSV, CSV, Parquet), an astropy table, a pandas frame, a SkyCoord or a table HDU; never
-        changed. Results of a QTable are quantities.
+        A file (FITS, VOTable, ECSV, CSV, Parquet) or folder (HATS), an astropy table, a pandas frame, a SkyCoord or a
+        table HDU; never changed. Results of a QTable are quantities.
     images
         FITS files, a folder or a glob; ``{"g": ..., "r": ..., "i": ...}`` for colour; a zip or folder of JPEG or PNG
         stamps (rows then have a column ``file``); what :func:`open_images` returned, which stays open; or, in place of

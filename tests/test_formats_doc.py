@@ -136,6 +136,12 @@ STATEMENTS = {
     "test_the_survey_s_checkpoint_answers_for_three_bands",
     "What is refused?**": "test_what_is_no_such_picture_is_asked_for_again_and_not_kept "
     "test_positions_are_sent_to_no_other_host test_a_row_whose_picture_cannot_be_had_is_flagged_and_the_others_go_on",
+    "A catalogue in HATS": "test_partitions_are_cells_of_the_sky_that_have_few_rows_and_cover_all "
+    "test_every_row_comes_back_in_its_order_and_again_when_written_elsewhere "
+    "test_positions_that_are_no_degrees_get_columns_of_them "
+    "test_rows_without_a_position_lie_beside_the_dataset_and_come_back "
+    "test_only_a_catalogue_in_hats_is_replaced_and_only_when_asked test_a_folder_of_parquet_files_is_one_table "
+    "test_lsdb_reads_all_rows_and_finds_them_by_their_place",
     "Which columns are the position": "test_named_columns_win_over_everything test_main_ucds_win_over_usual_names_and_"
     "usual_names_over_other_ucds test_units_of_right_ascension test_pixel_columns_of_sextractor_count_from_one",
     "Which table of a file": "test_the_first_table_with_positions_is_the_catalogue",

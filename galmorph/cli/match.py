@@ -44,7 +44,9 @@ def add_options(command: Parser) -> None:
         choices=("1and2", "1or2", "all1", "all2", "1not2", "2not1", "1xor2"),
         help="rows: those with a pair (default), of either or both catalogues, or those without",
     )
-    command.add_argument("-o", "--output", metavar="OUT", help="result: .fits .vot .ecsv .csv .parquet; else a summary")
+    command.add_argument(
+        "-o", "--output", metavar="OUT", help="result: .fits .vot .ecsv .csv .parquet .hats; else a summary"
+    )
     shared.add_overwrite(command, "result")
     command.add_argument("--suffixes", nargs="+", metavar="S", help="for names in several catalogues (default: _1 _2)")
     command.add_argument("--probability", action="store_true", help="add the probability that each pair is one object")

@@ -34,7 +34,7 @@ __all__ = [
     "with_positions",
 ]
 
-CATALOG = "FITS, VOTable, ECSV, CSV, Parquet, or vizier:TABLE"
+CATALOG = "FITS, VOTable, ECSV, CSV, Parquet, HATS, or vizier:TABLE"
 CHECKPOINT = "name or file; see 'galmorph list checkpoints'"
 PIPELINE = "name or file; see 'galmorph list pipelines'"
 
@@ -183,7 +183,7 @@ def add_prefix(command: Parser) -> None:
         "-o",
         "--output",
         metavar="OUT",
-        help="result: .fits .vot .ecsv .csv .parquet (default: CATALOG.galmorph.EXT here)",
+        help="result: .fits .vot .ecsv .csv .parquet .hats (default: CATALOG.galmorph.EXT here)",
     )
     add_overwrite(command, "result")
     command.add_argument(

@@ -18,8 +18,8 @@ from astropy.table import Table
 from galmorph.errors import CatalogError, OutputError
 from galmorph.notebook import html_table
 from galmorph.sky.angles import check_unit, dec_degrees, ra_degrees, sexagesimal_degrees
-from galmorph.sky.formats.atomic import check_target, replacing
-from galmorph.sky.formats.column import Column, Provenance, noted, table_with
+from galmorph.sky.formats.atomic import check_target, replacing, replacing_folder
+from galmorph.sky.formats.column import Column, Positions, Provenance, noted, table_with
 from galmorph.sky.formats.hdus import MAX_FIELDS
 from galmorph.sky.formats.parsing import serialising
 from galmorph.sky.formats.plain import as_text
@@ -69,7 +69,7 @@ class Catalog:
     path, hdu
         The file and the number of the table in it; None for a table in memory.
     format
-        ``fits``, ``votable``, ``ecsv``, ``csv``, ``parquet`` or ``memory``.
+        ``fits``, ``votable``, ``ecsv``, ``csv``, ``parquet``, ``hats`` or ``memory``.
     stamp
         Size and time of change of the file when it was read, to notice when it is another one on writing.
     source
@@ -192,7 +192,7 @@ def read_catalog(
     file: str | None = None,
     positions: bool = True,
 ) -> Catalog:
-    """Read a catalogue: FITS, VOTable, ECSV, CSV or Parquet, gzipped or not.
+    """Read a catalogue: FITS, VOTable, ECSV, CSV or Parquet, gzipped or not, or a folder of Parquet files.
 
     Columns with a role that are not named are found by UCD, then by usual names; see `galmorph.sky.roles`.
 
@@ -283,7 +283,7 @@ def check_output(path: str | Path, *, overwrite: bool) -> str:
     """
     target = Path(path)
     form = format_of_output(target)
-    check_target(target, overwrite=overwrite)
+    check_target(target, overwrite=overwrite, is_folder=form.is_folder)
     return form.name
 
 
@@ -323,7 +323,8 @@ def write_catalog(
     target = Path(path)
     form = format_of_output(target)
     check_output(target, overwrite=overwrite)
-    with replacing(target, overwrite=overwrite) as temporary, serialising(target):
+    put = replacing_folder if form.is_folder else replacing
+    with put(target, overwrite=overwrite) as temporary, serialising(target):
         index = _write(catalog, columns, form, provenance, temporary)
         _check_written(temporary, index, form, catalog.table, columns, target)
 
@@ -366,17 +367,18 @@ def _write_elsewhere(
     catalog: Catalog, columns: Sequence[Column], target: Path, form: Format, provenance: Provenance
 ) -> None:
     """Write a few rows, if there are any, into a folder that goes away again, and read them back."""
-    some = catalog.table[telling_rows(catalog.table)]
+    rows = telling_rows(catalog.table)
+    some, positions = catalog.table[rows], _on_sky(replace(catalog, table=catalog.table[rows]), form)
     with scratch_folder() as folder, serialising(target):
         few = [replace(c, values=np.zeros(len(some), dtype=np.asarray(c.values).dtype)) for c in columns]
         temporary = folder / f"rehearsal{form.endings[0]}"
-        form.write(table_with(some, few), provenance, temporary)
+        form.write(table_with(some, few), provenance, temporary, positions)
         _check_written(temporary, None, form, some, few, target)
 
 
 def _is_extended(catalog: Catalog, form: str) -> bool:
     """Say whether the output will be a copy of the catalogue's file, whose own contents are not written anew."""
-    return catalog.format == form and catalog.path is not None and form != "ecsv"
+    return catalog.format == form and catalog.path is not None and form not in ("ecsv", "hats")
 
 
 def _check_written(
@@ -416,8 +418,18 @@ def _write(catalog: Catalog, columns: Sequence[Column], form: Format, provenance
             return catalog.hdu
         log.info("'%s' is written anew: its table cannot be extended as it is", catalog.path)
     _warn_of_spelling(catalog.table, form)
-    form.write(table_with(catalog.table, columns), provenance, path)
+    positions = _on_sky(catalog, form)
+    if positions is not None and (missing := int((~np.isfinite(positions.ra_deg + positions.dec_deg)).sum())):
+        log.warning("%d rows have no position on the sky: they are beside the dataset, in unplaced.parquet", missing)
+    form.write(table_with(catalog.table, columns), provenance, path, positions)
     return None
+
+
+def _on_sky(catalog: Catalog, form: Format) -> Positions | None:
+    """Return where rows are, for a format that orders them by that."""
+    if not form.is_folder or catalog.ra_column is None or catalog.dec_column is None:
+        return None
+    return Positions(catalog.ra_column, catalog.dec_column, catalog.ra_deg, catalog.dec_deg)
 
 
 def _of_another_hdu(

@@ -24,7 +24,7 @@ class CatalogInput:
     Parameters
     ----------
     catalog
-        A file (FITS, VOTable, ECSV, CSV, Parquet), a table of VizieR (see
+        A file (FITS, VOTable, ECSV, CSV, Parquet) or folder (HATS), a table of VizieR (see
         :mod:`galmorph.sky.archives.vizier_table`), what a script holds (see :mod:`galmorph.sky.table_like`), or a
         catalogue that was read.
     hdu

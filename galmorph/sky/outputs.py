@@ -11,6 +11,7 @@ from galmorph.errors import OutputError
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.formats.atomic import check_target
+from galmorph.sky.formats.registry import is_folder_output
 from galmorph.sky.images.image_input import ImageInput
 from galmorph.sky.images.paths import files_of
 
@@ -42,7 +43,7 @@ def check_outputs(
     """
     paths = [Path(output) for output in outputs if output is not None]
     for path in paths:
-        check_target(path, overwrite=overwrite, is_made=is_made)
+        check_target(path, overwrite=overwrite, is_made=is_made, is_folder=is_folder_output(path))
     check_apart(paths, *inputs)
 
 
@@ -58,12 +59,19 @@ def check_apart(outputs: Iterable[Path], *inputs: Any) -> None:
     if not existing:
         return
     for name in _names(inputs):
-        for file in files_of(name):
+        for file in [*files_of(name), *_folders_of(name)]:
             if (output := existing.get(_identity(file))) is not None:
                 raise OutputError(
                     f"Output '{output}' is one of the images or another input, '{name}': a result never replaces its "
                     "input; choose another"
                 )
+
+
+def _folders_of(name: str) -> list[Path]:
+    """List what is replaced together with what an input names, where that is in a folder: a catalogue in HATS."""
+    path = Path(name)
+    within = [path, *path.resolve().parents] if path.exists() else []
+    return [folder for folder in within if is_folder_output(folder)]
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -20,9 +20,10 @@ from types import ModuleType
 from galmorph.errors import OutputError
 from galmorph.sky.scratch import mark, sweep
 
-__all__ = ["alone_in", "check_target", "make_folder", "replacing"]
+__all__ = ["alone_in", "check_target", "make_folder", "replacing", "replacing_folder"]
 
 log = logging.getLogger(__name__)
+_OF_HATS = "hats.properties"
 # There are no such locks on Windows.
 _LOCKS = importlib.import_module("fcntl") if os.name == "posix" else None
 
@@ -62,7 +63,38 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
             _remove(left)
 
 
-def check_target(path: Path, *, overwrite: bool = True, is_made: bool = False) -> None:
+@contextmanager
+def replacing_folder(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """Yield a temporary folder of the same name; move it to `path` if the block ends well, else remove it.
+
+    A folder cannot be replaced in one step. So an old one is called ``NAME.old-…`` for the moment between two, and what
+    is killed then leaves it so, whole.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or the folder cannot be written, or `path` is there and may not be replaced.
+    """
+    path = _resolved(path)
+    around = _beside(path, path.name)
+    try:
+        around.mkdir(mode=0o700)
+        (around / path.name).mkdir()
+        yield around / path.name
+        _flush(around / path.name)
+        _settle_folder(around / path.name, path, overwrite=overwrite)
+    except OutputError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"Output '{path}' cannot be written ({reason}): free space or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(around, ignore_errors=True)
+
+
+def check_target(path: Path, *, overwrite: bool = True, is_made: bool = False, is_folder: bool = False) -> None:
     """Refuse an output that cannot be written, or is in the way, by making a file in its folder.
 
     What killed runs on this machine left there, and among the temporary files, is removed.
@@ -75,6 +107,9 @@ def check_target(path: Path, *, overwrite: bool = True, is_made: bool = False) -
         Whether an existing file may be replaced. A folder, device or pipe never is.
     is_made
         Whether its folder may be missing, since it will be made.
+    is_folder
+        Whether the output itself is a folder, which replaces none but one of its kind: whose name has the same ending,
+        and in which a file ``hats.properties`` lies.
 
     Raises
     ------
@@ -85,6 +120,7 @@ def check_target(path: Path, *, overwrite: bool = True, is_made: bool = False) -
     for place in (target.parent, Path(tempfile.gettempdir())):
         sweep(place)  # first, since a run that is refused is the next run, too
     try:
+        (_check_no_folder if is_folder else _check_no_file)(path, target)
         _check_absent(path, target, overwrite=overwrite)
         folder = next(p for p in target.parents if p.exists()) if is_made else target.parent
     except OutputError:
@@ -105,11 +141,23 @@ def check_target(path: Path, *, overwrite: bool = True, is_made: bool = False) -
         _remove(trial)
 
 
+def _check_no_file(path: Path, target: Path) -> None:
+    """Refuse what is there and is no file."""
+    if target.exists() and not target.is_file():
+        raise OutputError(f"Output '{path}' is a folder, device or pipe: expected a file; name one")
+
+
+def _check_no_folder(path: Path, target: Path) -> None:
+    """Refuse what is there and is no folder of this kind: whoever names a folder by mistake would lose all in it."""
+    if target.exists() and not (target / _OF_HATS).is_file():
+        raise OutputError(
+            f"Output '{path}' exists and has no '{_OF_HATS}': expected a catalogue in HATS, or nothing; choose another"
+        )
+
+
 def _check_absent(path: Path, target: Path, *, overwrite: bool) -> None:
     if path.name == "-":
         raise OutputError("Output '-': expected the name of a file, since tables need one to be checked; name one")
-    if target.exists() and not target.is_file():
-        raise OutputError(f"Output '{path}' is a folder, device or pipe: expected a file; name one")
     if target.exists() and not overwrite:
         raise OutputError(f"Output '{path}' exists already: choose another name or --overwrite")
 
@@ -207,6 +255,28 @@ def _settle(temporary: Path, path: Path, *, overwrite: bool) -> None:
         _publish(temporary, path)
     except FileExistsError as error:
         raise OutputError(f"Output '{path}' exists already: choose another name or --overwrite") from error
+
+
+def _flush(folder: Path) -> None:
+    """Flush all files of a folder to the disk."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+
+
+def _settle_folder(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    """Move a folder to its place, and remove the one that was there."""
+    if path.exists() and not overwrite:
+        raise OutputError(f"Output '{path}' exists already: choose another name or --overwrite")
+    if not path.exists():
+        temporary.rename(path)
+        return
+    _check_no_folder(path, path)
+    old = path.with_name(f"{path.name}.old-{secrets.token_hex(4)}")
+    path.rename(old)
+    temporary.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -12,17 +12,18 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from galmorph.errors import CatalogError, OutputError, unknown_name
-from galmorph.sky.formats.column import Column, Provenance
+from galmorph.sky.formats.column import Column, Positions, Provenance
 from galmorph.sky.formats.compressed import check_expanded, opened
 from galmorph.sky.formats.ecsv import Ecsv
 from galmorph.sky.formats.fits import Fits
+from galmorph.sky.formats.hats import Hats, is_parquet_folder
 from galmorph.sky.formats.parquet import Parquet
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.readback import Reread
 from galmorph.sky.formats.text import Text
 from galmorph.sky.formats.votable import VoTable
 
-__all__ = ["FORMATS", "Format", "ending", "format_named", "format_of_input", "format_of_output"]
+__all__ = ["FORMATS", "Format", "ending", "format_named", "format_of_input", "format_of_output", "is_folder_output"]
 
 
 class Format(Protocol):
@@ -33,6 +34,8 @@ class Format(Protocol):
     """What names of such files end with; the first is the usual one."""
     read_only: tuple[str, ...]
     """Endings that can be read but not written."""
+    is_folder: bool
+    """Whether a table is a folder of files."""
 
     def knows(self, head: bytes) -> bool:
         """Say whether a file that begins with `head` (uncompressed) is certainly of this format."""
@@ -49,8 +52,8 @@ class Format(Protocol):
     def tables(self, path: Path) -> list[tuple[int, str]]:
         """Return number and name of each table of a file; none where a file has but one."""
 
-    def write(self, table: Table, provenance: Provenance, path: Path) -> None:
-        """Make a new file from a table whose columns are all to be written."""
+    def write(self, table: Table, provenance: Provenance, path: Path, positions: Positions | None = None) -> None:
+        """Make a new file from a table whose columns are all to be written, with the positions of its rows."""
 
     def append(
         self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
@@ -67,7 +70,7 @@ class Format(Protocol):
         """Return what the name of a column is when it is read again."""
 
 
-FORMATS: tuple[Format, ...] = (Fits(), VoTable(), Ecsv(), Parquet(), Text())
+FORMATS: tuple[Format, ...] = (Fits(), VoTable(), Ecsv(), Parquet(), Hats(), Text())
 
 
 def ending(path: Path) -> str:
@@ -88,6 +91,11 @@ def format_named(name: str) -> Format:
     return next(f for f in FORMATS if f.name == name)
 
 
+def is_folder_output(path: Path) -> bool:
+    """Say whether an output will be a folder, by its ending."""
+    return any(form.is_folder and ending(path) in form.endings for form in FORMATS)
+
+
 def format_of_output(path: Path) -> Format:
     """Return the format that the ending of an output asks for.
 
@@ -99,7 +107,8 @@ def format_of_output(path: Path) -> Format:
     suffix = ending(path)
     endings = [e for f in FORMATS for e in f.endings if e not in f.read_only]
     for form in FORMATS:
-        if suffix.removesuffix(".gz") in form.endings and suffix.removesuffix(".gz") not in form.read_only:
+        plain = suffix if form.is_folder else suffix.removesuffix(".gz")
+        if plain in form.endings and plain not in form.read_only:
             return form
     if not suffix:
         raise OutputError(f"Output '{path}' has no ending: give it one of {', '.join(sorted(endings))}")
@@ -114,6 +123,8 @@ def format_of_input(path: Path) -> Format:
     CatalogError
         If it cannot be opened, is empty or is of no known format.
     """
+    if is_parquet_folder(path):
+        return format_named("hats")
     head = _head(path)
     if not head:
         raise CatalogError(f"Catalog '{path}' is empty: expected a table. Check how it was made.")
@@ -132,7 +143,7 @@ def _by_ending(path: Path) -> Format:
         raise CatalogError(f"Catalog '{path}': {unknown_name('ending', suffix or 'none', endings)}")
     if named.name == "ecsv":  # often given to plain text tables
         return format_named("csv")
-    if named.name in ("fits", "parquet"):
+    if named.name in ("fits", "parquet", "hats"):
         raise CatalogError(f"Catalog '{path}' does not begin as a {named.name} file does: check what it is")
     return named
 
@@ -146,7 +157,7 @@ def _head(path: Path) -> bytes:
             with opened(path) as stream:
                 head = stream.read(2048)
     except IsADirectoryError as error:
-        raise CatalogError(f"Catalog '{path}' is a folder: name the file in it") from error
+        raise CatalogError(f"Catalog '{path}' is a folder without Parquet files: name the file in it") from error
     except FileNotFoundError as error:
         raise CatalogError(f"Catalog '{path}' does not exist: check the path") from error
     except OSError as error:

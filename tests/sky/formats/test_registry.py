@@ -9,6 +9,7 @@ from conformance.formats import FormatTests
 
 from galmorph.sky.formats.ecsv import Ecsv
 from galmorph.sky.formats.fits import Fits
+from galmorph.sky.formats.hats import Hats
 from galmorph.sky.formats.parquet import Parquet
 from galmorph.sky.formats.registry import FORMATS
 from galmorph.sky.formats.text import Text
@@ -32,6 +33,10 @@ class TestEcsv(FormatTests):
 
 class TestParquet(FormatTests):
     form = Parquet()
+
+
+class TestHats(FormatTests):
+    form = Hats()
 
 
 class TestText(FormatTests):

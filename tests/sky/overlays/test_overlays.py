@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 import galmorph
 from galmorph.cli import main
 from galmorph.errors import CatalogError, OutputError, SurveyError
-from galmorph.sky.overlays.coverage import MOC_ORDER, cells_of, merged
+from galmorph.sky.healpix import cells_of
+from galmorph.sky.overlays.coverage import MOC_ORDER, merged
 
 
 def result(**columns: object) -> Table:
@@ -96,23 +97,6 @@ def test_the_coverage_is_read_by_mocpy(tmp_path):
     inside = moc.contains_lonlat([10.0, 10.01, 359.9999, 10.1] * u.deg, [-5.0, -5.02, 89.0, -5.0] * u.deg)
     assert inside.tolist() == [True, True, True, False]
     assert moc.max_order == MOC_ORDER
-
-
-@pytest.mark.parametrize("order", [0, 3, 13, 29])
-def test_cells_are_those_of_healpix(order):
-    healpix = pytest.importorskip("astropy_healpix")
-    rng = np.random.default_rng(order)
-    ra, dec = rng.uniform(-360, 720, 20_000), np.degrees(np.arcsin(rng.uniform(-1, 1, 20_000)))
-    ra[:6], dec[:6] = [0, 90, 180, 0.1, 359.99, 45], [90, -90, 41.8, 89.9999, -89.9999, 0]
-    expected = healpix.HEALPix(2**order, "nested").lonlat_to_healpix(ra * u_deg(), dec * u_deg())
-    same = cells_of(ra, dec, order) == expected
-    assert same.mean() > 0.9999, "but for rounding at their edges"
-
-
-def u_deg() -> object:
-    from astropy import units as u  # noqa: PLC0415
-
-    return u.deg
 
 
 @given(st.sets(st.integers(0, 12 * 4**3 - 1), min_size=1))

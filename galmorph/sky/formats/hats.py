@@ -1,0 +1,323 @@
+"""Hats: folders of Parquet files, each a cell of the sky with about as many rows as the others (HATS 1.0, IVOA note).
+
+``dataset/Norder=k/Dir=d/Npix=n.parquet`` holds the rows in the nested HEALPix cell n of order k, sorted by their cell
+at order 29, ``_healpix_29``. ``gm_row`` is the number of a row in the table that was written, by which rows are sorted
+again when they are read. ``_gm_ra`` and ``_gm_dec`` are there where the table has no columns of degrees, which LSDB
+needs. Rows without a position, for which HATS has no place, lie beside the dataset, in ``unplaced.parquet``.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy import table as apt
+
+import galmorph
+from galmorph.errors import CatalogError, OutputError
+from galmorph.sky.formats.arrow import arrow_array, pyarrow_module
+from galmorph.sky.formats.column import Column, Positions, Provenance
+from galmorph.sky.formats.parquet import schema_of, table_of
+from galmorph.sky.formats.parsing import parsing
+from galmorph.sky.formats.plain import plain
+from galmorph.sky.formats.readback import Reread
+from galmorph.sky.healpix import cells_of
+
+__all__ = ["Hats", "is_parquet_folder"]
+
+LongArray = npt.NDArray[np.int64]
+
+_CELL, _ROW, _RA, _DEC = "_healpix_29", "gm_row", "_gm_ra", "_gm_dec"
+_ORDER = 29
+# The smallest partitions are of 3.4 arcmin; others are divided where they have more rows than these, or more bytes.
+_MOST_ORDER = 10
+_MOST_ROWS, _MOST_BYTES = 1_000_000, 300_000_000
+# Rows whose cells are computed at once.
+_PIECE = 1 << 18
+# Positions that differ by less are the same: those of hours and of sexagesimal text are computed.
+_SAME_DEG = 1e-9
+_ABOUT = {
+    _CELL: "nested HEALPix cell of order 29",
+    _ROW: "number of the row in the table that was written, from 0",
+    _RA: "right ascension, ICRS",
+    _DEC: "declination, ICRS",
+}
+_PROPERTIES = ("hats.properties", "properties")
+_DATASET = "dataset"
+_UNPLACED = "unplaced.parquet"
+_THUMBNAIL = "data_thumbnail.parquet"
+_ENDINGS = (".parquet", ".pq", ".parq")
+
+
+@dataclass(frozen=True)
+class _Partition:
+    """A cell, and which of the rows, in the order of their cells, lie in it."""
+
+    order: int
+    pixel: int
+    start: int
+    stop: int
+
+    @property
+    def folder(self) -> str:
+        return f"Norder={self.order}/Dir={self.pixel // 10_000 * 10_000}"
+
+    @property
+    def file(self) -> str:
+        return f"{self.folder}/Npix={self.pixel}.parquet"
+
+
+class Hats:
+    """HATS, as LSDB reads it; also any other folder of Parquet files, which are the rows of one table."""
+
+    name = "hats"
+    endings: tuple[str, ...] = (".hats",)
+    read_only: tuple[str, ...] = ()
+    is_folder = True
+
+    def knows(self, head: bytes) -> bool:
+        """Recognise nothing: a folder has no first bytes."""
+        del head
+        return False
+
+    def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
+        """Read all partitions; rows that were written here come in the order that they had."""
+        if hdu is not None:
+            raise CatalogError(f"Catalog '{path}' is a folder of Parquet files with one table: leave --hdu away")
+        with parsing(path, "folder of Parquet files", "copy it again"):
+            pieces = [_piece(path, file) for file in _files(path)]
+            table = table_of(pyarrow_module().concat_tables(pieces, promote_options="permissive"))
+            return _without_layout(table, _is_hats(path)), None
+
+    def tables(self, path: Path) -> list[tuple[int, str]]:
+        """Return nothing: a folder has one table."""
+        del path
+        return []
+
+    def write(self, table: apt.Table, provenance: Provenance, path: Path, positions: Positions | None = None) -> None:
+        """Write partition by partition; no more than one of them is in memory besides the table."""
+        if positions is None:
+            raise OutputError(
+                "HATS orders rows by their positions on the sky, of which this catalogue has none: choose .parquet, or "
+                "name its columns with --ra and --dec"
+            )
+        whole = _laid_out(plain(table), positions)
+        cells = np.ma.asarray(whole[_CELL])
+        unplaced = np.flatnonzero(np.ma.getmaskarray(cells))
+        order = np.argsort(np.ma.getdata(cells), kind="stable")[len(unplaced) :]
+        partitions = list(_partitions(np.ma.getdata(cells)[order], _most_rows(whole)))
+        path.mkdir(exist_ok=True)
+        schema = schema_of(whole, provenance)
+        _write_dataset(
+            path / _DATASET, path / _THUMBNAIL, whole, schema, [(p, order[p.start : p.stop]) for p in partitions]
+        )
+        if len(unplaced):
+            pyarrow_module().parquet.write_table(_rows(whole, schema, unplaced), path / _UNPLACED, compression="zstd")
+        _write_about(path, partitions, whole, positions)
+
+    def append(
+        self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
+    ) -> bool:
+        """Say that it is made anew."""
+        del source, hdu, columns, provenance, path
+        return False
+
+    def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
+        """Read file by file, and keep some rows and the columns that were added."""
+        del hdu
+        pa, names = pyarrow_module(), [_ROW, *(column.name for column in columns)]
+        some, added = [], []
+        with parsing(path, "folder of Parquet files", "copy it again"):
+            for file in _files(path):
+                piece = _piece(path, file)
+                some.append(piece.filter(pa.array(np.isin(piece[_ROW].to_numpy(), rows))))
+                added.append(_piece(path, file, names))
+            sample, own = (table_of(pa.concat_tables(pieces)) for pieces in (some, added))
+        own = own[np.argsort(own[_ROW], kind="stable")]
+        sample = _without_layout(sample, is_hats=True)
+        return Reread(len(own), sample, {name: own[name] for name in names[1:]})
+
+    def spelt(self, text: str) -> str:
+        """Return it as it is."""
+        return text
+
+    def spelt_name(self, name: str) -> str:
+        """Return it as it is."""
+        return name
+
+
+def is_parquet_folder(path: Path) -> bool:
+    """Say whether a path is a folder of Parquet files."""
+    return path.is_dir() and (_is_hats(path) or any(_is_part(file) for file in path.rglob("*")))
+
+
+def _is_part(file: Path) -> bool:
+    return file.suffix in _ENDINGS and not file.name.startswith((".", "_")) and file.is_file()
+
+
+def _is_hats(path: Path) -> bool:
+    return any((path / name).is_file() for name in _PROPERTIES) and (path / _DATASET).is_dir()
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files of a folder in the order of their cells, or else of their names."""
+    inside = path / _DATASET if _is_hats(path) else path
+    unplaced = [path / _UNPLACED] if inside != path and (path / _UNPLACED).is_file() else []
+    files = sorted(filter(_is_part, inside.rglob("*")), key=_place) + unplaced
+    return files or [inside / "_common_metadata"]  # of a catalogue without rows
+
+
+def _place(file: Path) -> tuple[int, str]:
+    """Return what files are sorted by: the first of the smallest cells that a partition covers."""
+    numbers = re.search(r"Norder=(\d{1,2})/.*Npix=(\d{1,18})", file.as_posix())
+    first = int(numbers[2]) << 2 * max(0, _ORDER - int(numbers[1])) if numbers else 0
+    return first, file.as_posix()
+
+
+def _piece(path: Path, file: Path, columns: Sequence[str] | None = None) -> Any:
+    """Read a file, with the values that the names of its folders are (``field=3``), but for those of the layout."""
+    pa = pyarrow_module()
+    with pa.parquet.ParquetFile(file) as stream:
+        piece = stream.read(columns=columns)
+    for key, _, value in (part.partition("=") for part in file.relative_to(path).parent.parts if "=" in part):
+        if key not in ("Norder", "Dir", "Npix", *piece.column_names):
+            cell = int(value) if value.isdecimal() and len(value) < 19 else value
+            piece = piece.append_column(key, pa.array([cell] * piece.num_rows))
+    return piece
+
+
+def _without_layout(table: apt.Table, is_hats: bool) -> apt.Table:
+    """Return a table without the columns of the layout; rows in the order of the table that was written."""
+    if not is_hats:
+        return table
+    layout = {_CELL}
+    if _ROW in table.colnames:
+        table = table[np.argsort(table[_ROW], kind="stable")]
+        layout |= {_ROW, _RA, _DEC}
+    table.remove_columns([name for name in table.colnames if name in layout])
+    return table
+
+
+def _laid_out(table: apt.Table, positions: Positions) -> apt.Table:
+    """Return a table with the columns of the layout before its own, which are shared."""
+    if taken := {_CELL, _ROW, _RA, _DEC} & set(table.colnames):
+        raise OutputError(
+            f"column '{min(taken)}' would be there twice, since HATS has one of its own: rename it, or choose .parquet"
+        )
+    is_placed = np.isfinite(positions.ra_deg) & np.isfinite(positions.dec_deg)
+    cells = apt.MaskedColumn(_cells(positions, is_placed), name=_CELL, mask=~is_placed, description=_ABOUT[_CELL])
+    columns = [cells, apt.Column(np.arange(len(table)), name=_ROW, description=_ABOUT[_ROW])]
+    if not _has_degrees(table, positions):
+        columns += [
+            apt.Column(degrees, name=name, unit="deg", description=_ABOUT[name], meta={"ucd": f"pos.eq.{axis}"})
+            for name, axis, degrees in ((_RA, "ra", positions.ra_deg), (_DEC, "dec", positions.dec_deg))
+        ]
+    return apt.Table([*columns, *table.columns.values()], meta=table.meta, copy=False)
+
+
+def _cells(positions: Positions, is_placed: npt.NDArray[np.bool_]) -> LongArray:
+    """Return the cell of each row, (N,); -1 where it has none, which is before all others."""
+    out = np.full(len(is_placed), -1, np.int64)
+    for start in range(0, len(out), _PIECE):
+        rows = start + np.flatnonzero(is_placed[start : start + _PIECE])
+        out[rows] = cells_of(positions.ra_deg[rows], positions.dec_deg[rows], _ORDER)
+    return out
+
+
+def _has_degrees(table: apt.Table, positions: Positions) -> bool:
+    """Say whether the columns of positions are numbers in degrees, as LSDB takes them to be."""
+    pairs = ((positions.ra, positions.ra_deg), (positions.dec, positions.dec_deg))
+    return all(name in table.colnames and _are(table[name], degrees) for name, degrees in pairs)
+
+
+def _are(column: apt.Column, degrees: npt.NDArray[np.float64]) -> bool:
+    if column.dtype.kind != "f":
+        return False
+    off = np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan) - degrees
+    return bool(np.all((np.abs((off + 180) % 360 - 180) < _SAME_DEG) | np.isnan(degrees)))
+
+
+def _most_rows(table: apt.Table) -> int:
+    """Return how many rows a partition may have."""
+    width = sum(int(table[name][:1].nbytes) for name in table.colnames)
+    return min(_MOST_ROWS, max(1, _MOST_BYTES // max(1, width)))
+
+
+def _partitions(cells: LongArray, most: int) -> Iterator[_Partition]:
+    """Divide the sky where rows are, whose cells are sorted, until none has more than so many of them."""
+    waiting = [(0, pixel) for pixel in reversed(range(12))]
+    while waiting:
+        order, pixel = waiting.pop()
+        shift = 2 * (_ORDER - order)
+        start, stop = np.searchsorted(cells, [pixel << shift, (pixel + 1) << shift]).tolist()
+        if stop - start > most and order < _MOST_ORDER:
+            waiting += [(order + 1, 4 * pixel + quarter) for quarter in (3, 2, 1, 0)]
+        elif stop > start:
+            yield _Partition(order, pixel, start, stop)
+
+
+def _rows(table: apt.Table, schema: Any, rows: LongArray) -> Any:
+    """Return some rows as a table of Arrow."""
+    arrays = [arrow_array(table[field.name][rows], field.type) for field in schema]
+    return pyarrow_module().Table.from_arrays(arrays, schema=schema)
+
+
+def _write_dataset(
+    folder: Path, thumbnail: Path, table: apt.Table, schema: Any, parts: Sequence[tuple[_Partition, LongArray]]
+) -> None:
+    """Write the partitions, what their files say of themselves, and the first row of each."""
+    pa = pyarrow_module()
+    notes: list[Any] = []
+    firsts = [schema.empty_table()]
+    # Dictionaries of real numbers are longer than the numbers, which hardly repeat.
+    repeating = [field.name for field in schema if not pa.types.is_floating(field.type)]
+    for part, rows in parts:
+        (folder / part.folder).mkdir(parents=True, exist_ok=True)
+        piece = _rows(table, schema, rows)
+        pa.parquet.write_table(
+            piece, folder / part.file, compression="zstd", use_dictionary=repeating, metadata_collector=notes
+        )
+        notes[-1].set_file_path(part.file)
+        firsts.append(piece.take([0]))  # a copy, so that the others need not stay
+    folder.mkdir(exist_ok=True)
+    pa.parquet.write_metadata(schema, folder / "_common_metadata")
+    pa.parquet.write_metadata(schema, folder / "_metadata", metadata_collector=notes)
+    pa.parquet.write_table(pa.concat_tables(firsts), thumbnail, compression="zstd")
+
+
+def _write_about(path: Path, partitions: Sequence[_Partition], table: apt.Table, positions: Positions) -> None:
+    """Write the list of partitions, and what the catalogue is."""
+    lines = ["Norder,Npix", *(f"{part.order},{part.pixel}" for part in partitions)]
+    (path / "partition_info.csv").write_text("\n".join(lines) + "\n", encoding="ascii")
+    is_added = _RA in table.colnames
+    about = {
+        "obs_collection": path.stem,
+        "dataproduct_type": "object",
+        "hats_nrows": sum(part.stop - part.start for part in partitions),
+        "hats_col_ra": _RA if is_added else positions.ra,
+        "hats_col_dec": _DEC if is_added else positions.dec,
+        "hats_col_healpix": _CELL,
+        "hats_col_healpix_order": _ORDER,
+        "hats_npix_suffix": ".parquet",
+        "hats_order": max((part.order for part in partitions), default=0),
+        "hats_max_rows": max((part.stop - part.start for part in partitions), default=0),
+        "hats_estsize": sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) // 1024,
+        "moc_sky_fraction": f"{sum(1 / (12 * 4**part.order) for part in partitions):.6g}",
+        "hats_builder": f"galmorph {galmorph.__version__}",
+        "hats_creation_date": time.strftime("%Y-%m-%dT%H:%MUTC", time.gmtime()),
+        "hats_version": "v1.0",
+    }
+    lines = ["#HATS catalog", *(f"{key}={_escaped_value(str(value))}" for key, value in about.items())]
+    for name in _PROPERTIES:
+        (path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _escaped_value(text: str) -> str:
+    """Return a value as files of properties have it."""
+    return " ".join(text.replace("\\", "\\\\").split())
