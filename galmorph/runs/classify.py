@@ -145,7 +145,12 @@ def _carried_out(
     """Carry out parts, and keep each when it is done."""
     if not parts:
         return
-    for part, results in engine_for(execution, plan, parts).carry_out(plan, parts, progress):
+    try:
+        for part, results in engine_for(execution, plan, parts).carry_out(plan, parts, progress):
+            if journal is not None:
+                journal.write(part, results)
+            yield part, results
+    except KeyboardInterrupt:
         if journal is not None:
-            journal.write(part, results)
-        yield part, results
+            log.warning("what is done is kept in '%s': the same command goes on with the rest", journal.folder)
+        raise

@@ -91,6 +91,16 @@ def test_a_stopped_run_goes_on_where_it_was(plan, tmp_path, monkeypatch):
     assert names_in(tmp_path) == ["out.fits", "whole.fits"]
 
 
+def test_whoever_stops_a_run_is_told_that_it_goes_on(plan, tmp_path, caplog):
+    def stop(*call):
+        if call[1] >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        classify(plan, output=tmp_path / "out.fits", progress=stop)
+    assert "out.fits.parts': the same command goes on with the rest" in caplog.text
+
+
 def test_a_run_of_one_part_leaves_no_trace(plan, tmp_path, monkeypatch):
     monkeypatch.setattr(division, "PART_ROWS", 100)
     with pytest.raises(StoppedError):
