@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from galmorph.errors import OutputError
 from galmorph.sky.catalog import Column, Provenance, catalog_from, read_catalog, rehearse, write_catalog
 from galmorph.sky.formats.ecsv import Ecsv
 from galmorph.sky.formats.fits import Fits
+from galmorph.sky.formats.hats import Hats
 from galmorph.sky.formats.parquet import Parquet
 from galmorph.sky.formats.text import Text
 from galmorph.sky.formats.votable import VoTable
@@ -74,7 +76,7 @@ def test_letters_that_fits_lacks_are_escaped_said_once_and_stay_two_names(tmp_pa
     assert said[0].startswith("2 cells and 1 names have characters that fits lacks")
 
 
-FORMATS = {"fits": Fits, "vot": VoTable, "ecsv": Ecsv, "csv": Text, "parquet": Parquet}
+FORMATS = {"fits": Fits, "vot": VoTable, "ecsv": Ecsv, "csv": Text, "parquet": Parquet, "hats": Hats}
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -82,17 +84,18 @@ FORMATS = {"fits": Fits, "vot": VoTable, "ecsv": Ecsv, "csv": Text, "parquet": P
 def test_what_a_writer_loses_is_noticed_and_no_file_is_left(ending, fault, tmp_path, monkeypatch):
     write = FORMATS[ending].write
 
-    def faulty(self, whole, provenance, path):
+    def faulty(self, whole, provenance, path, positions=None):
         whole = whole.copy()
         if fault == "a row less":
             whole = whole[:-1]
+            positions = positions and replace(positions, ra_deg=positions.ra_deg[:-1], dec_deg=positions.dec_deg[:-1])
         elif fault == "a name":
             whole.rename_column("dec", "dex")
         elif fault == "a cell":
             whole["ra"][-1] += 1e-9
         else:
             whole["new"][1] = 99.0
-        write(self, whole, provenance, path)
+        write(self, whole, provenance, path, positions)
 
     monkeypatch.setattr(FORMATS[ending], "write", faulty)
     with pytest.raises(OutputError, match="read back"):
