@@ -19,7 +19,7 @@ QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCh
 WORDS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=12).map(str.strip)
 UNITS = st.sampled_from(["", "deg", "arcsec", "mag", "Jy", "km / s"])
 TEXTS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=90)
-FORMATS = ("fits", "fits.gz", "vot", "ecsv", "csv", "tsv", "parquet")
+FORMATS = ("fits", "fits.gz", "vot", "ecsv", "csv", "tsv", "parquet", "hats")
 
 
 def _values(kind: str, rows: int) -> st.SearchStrategy:
