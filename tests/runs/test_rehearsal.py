@@ -26,7 +26,7 @@ def no_work(monkeypatch):
     def refuse(*_, **__):
         raise MeasuredError
 
-    monkeypatch.setattr(module, "classify_part", refuse)
+    monkeypatch.setattr(module, "_carried_out", refuse)
 
 
 def wide(sky, extra: int) -> Table:
