@@ -35,7 +35,7 @@ def fingerprint_of(plan: Plan) -> dict[str, str]:
     checkpoint = run.checkpoint
     return {
         "version of galmorph": galmorph.__version__,
-        "catalogue": _catalog(run.catalog),
+        "catalogue": _catalog(run.catalog, plan.images),
         "images": _images(plan.images),
         "survey": run.survey.name if run.survey is not None else "",
         "band": run.band,
@@ -48,9 +48,11 @@ def fingerprint_of(plan: Plan) -> dict[str, str]:
     }
 
 
-def _catalog(catalog: Catalog) -> str:
-    """Hash where the rows are; the other columns change nothing."""
+def _catalog(catalog: Catalog, images: ImageInput) -> str:
+    """Hash where the rows are; the other columns change nothing, unless an archive looks at them."""
     digest = hashlib.sha256()
+    if not images.are_named:
+        digest.update(catalog.origin.encode())
     for values in (catalog.ra_deg, catalog.dec_deg, *([] if catalog.xy is None else [catalog.xy])):
         digest.update(np.ascontiguousarray(values, "<f8").tobytes())
     digest.update("\n".join(catalog.files or ()).encode())

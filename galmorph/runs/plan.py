@@ -150,9 +150,13 @@ class Plan:
         return not is_open(self.images.images)
 
     def as_sent(self) -> Plan:
-        """Return the plan as another process gets it: of the catalogue nothing but positions, and the same device."""
+        """Return the plan as another process gets it: the same device, and of the catalogue what it is asked for.
+
+        That is where the rows are; but archives may look at other columns, such as sizes, to choose what to send.
+        """
         settings = replace(self.settings, device=self.run.device) if self.network else self.settings
-        return replace(self, catalog=CatalogInput(self.run.catalog.positions), settings=settings)
+        catalog = self.run.catalog.positions if self.images.are_named else self.run.catalog
+        return replace(self, catalog=CatalogInput(catalog), settings=settings)
 
     @cached_property
     def run(self) -> Run:

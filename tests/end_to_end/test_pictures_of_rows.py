@@ -13,6 +13,7 @@ from loopback import Fault, Loopback
 import galmorph
 from galmorph.errors import CatalogError, SurveyError
 from galmorph.flags import Flag
+from galmorph.runs import parts
 
 GALAXIES = skyserver.GALAXIES
 PETROSIAN = 3.546
@@ -48,6 +49,18 @@ def test_sizes_and_centres_are_those_of_the_sky_at_any_scale(service: Loopback):
         east = ((done["gm_racen"] - done["ra"] + 180) % 360 - 180) * np.cos(np.radians(done["dec"]))
         np.testing.assert_allclose(np.hypot(east, done["gm_deccen"] - done["dec"]) * 3600, 0, atol=0.1)
     np.testing.assert_allclose(usual["gm_rpet"], of_radius["gm_rpet"], rtol=0.02)
+
+
+def test_workers_ask_for_the_same_pictures(service: Loopback, monkeypatch):
+    """Whose scale follows a column of the catalogue; they lie in the cache by then, where the workers find them."""
+    monkeypatch.setattr(parts, "PART_ROWS", 2)
+    asked = {"survey": skyserver.survey_of(service), "band": "RGB"}
+    alone = galmorph.measure(rows(**RADII), **asked)
+    service.requests.clear()
+    shared = galmorph.measure(rows(**RADII), **asked, engine="pool", workers=2)
+    assert service.requests == []
+    np.testing.assert_array_equal(shared["gm_rpet"], alone["gm_rpet"])
+    np.testing.assert_array_equal(shared["gm_flags"], alone["gm_flags"])
 
 
 def test_the_survey_s_checkpoint_answers_and_repeats_without_asking(service: Loopback):
