@@ -7,11 +7,12 @@ alike (colour as it is, one band as grey, CANDELS' counts by an arcsinh of their
 - `f200w`: 39 answers of Galaxy Zoo CEERS, of one band; `candels`: five shares of CANDELS' classifiers, of one band.
 
 One scheme asks the questions of all sets, each of its own galaxies: labels are missing elsewhere, and the loss leaves
-them out. By ``galmorph``'s own training learn, with the same recipe, network and number of times that each galaxy is
-shown,
+them out. By ``galmorph``'s own training learn, with the same recipe and network,
 
 - one network from all sets, and
-- one from each set, with the questions of that.
+- one from each set, with the questions of that, shown as often (``--epochs``), or
+- for as many steps as the network of all sets takes, each galaxy five times as often; beside these also the network of
+  all sets with each galaxy as often.
 
 Each set is divided as its own pipeline does; of its training part ``--rows`` galaxies at most are taken, of which a
 tenth chooses the epoch. Scored is the *validation* part, since the answer decides what is trained; test parts are not
@@ -63,7 +64,7 @@ SETS = {
     "f200w": ("gz-ceers", "nircam-f200w", "ceers_f200w"),
     "candels": ("candels-shares", "candels-h", "candels_h_stamps"),
 }
-ALL = "all"
+ALL, LONG = "all", "-long"
 NETWORK = """
 conv 24 5x5 stride 2 pad 2 batchnorm relu
 residual 48 stride 2
@@ -160,14 +161,14 @@ def pack(tables: dict[str, Table], path: Path) -> None:
                 images.writestr(f"{file}.png", picture(pixels, bare))
 
 
-def pipeline_of(name: str, scheme: Path, options: argparse.Namespace, seed: int) -> TrainPipeline:
+def pipeline_of(name: str, scheme: Path, epochs: int, seed: int) -> TrainPipeline:
     """Make a pipeline: that of sdss-gz2 but for the questions, a small network and small stamps."""
     training = {
         "start": "",
         "frozen": False,
         "members": 1,
-        "epochs": options.epochs,
-        "patience": options.epochs,
+        "epochs": epochs,
+        "patience": epochs,
         "batch": 32,
         "learning_rate": 0.004,
         "average": 0.985,
@@ -184,9 +185,10 @@ def pipeline_of(name: str, scheme: Path, options: argparse.Namespace, seed: int)
 
 
 def learn(
-    name: str, tables: dict[str, Table], options: argparse.Namespace, images: ImageSource
+    name: str, tables: dict[str, Table], options: argparse.Namespace, images: ImageSource, *, is_long: bool = False
 ) -> dict[str, FloatArray]:
     """Train from some sets with each seed; return for each set what is said of its galaxies, (seeds, N, A)."""
+    epochs, seeds = (options.epochs * len(SETS), options.long_seeds) if is_long else (options.epochs, options.seeds)
     names = list(SETS) if name == ALL else [name]
     joined, scheme = vstack([tables[n] for n in names]), scheme_of(names)
     joined = joined[joined["part"] != "scored"]
@@ -195,14 +197,14 @@ def learn(
     joined["file"] = [f"{file}.png" for file in joined["file"]]
     path, kept, said = options.out / f"{name}.toml", KeptSets(), {n: [] for n in names}
     path.write_text(to_text({k: v for k, v in scheme.to_dict().items() if k != "name"}))
-    for seed in range(1, options.seeds + 1):
+    for seed in range(1, seeds + 1):
         begun = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
-            pipeline = pipeline_of(name, path, options, seed)
+            pipeline = pipeline_of(name, path, epochs, seed)
             checkpoint = train(catalog_from(joined), images, pipeline, Path(folder) / name, kept=kept).checkpoint
         for each in names:
             said[each].append(answers(checkpoint, cut(checkpoint, each, tables[each], images), each))
-        print(name, seed, f"{time.process_time() - begun:.0f} s", flush=True)
+        print(name, epochs, seed, f"{time.process_time() - begun:.0f} s", flush=True)
     return {each: np.stack(values) for each, values in said.items()}
 
 
@@ -259,9 +261,10 @@ def compared(name: str, table: Table, one: FloatArray, single: FloatArray) -> di
 def main() -> None:
     """Pick, pack, train what is not kept yet, and compare."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=600, help="training galaxies of each set at most")
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--rows", type=int, default=400, help="training galaxies of each set at most")
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--long-seeds", type=int, default=1, help="of the networks that learn for five times as long")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "trunk")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -270,13 +273,16 @@ def main() -> None:
     if not (options.out / "images.zip").exists():
         pack(tables, options.out / "images.zip")
     images = ImageInput(images=[options.out / "images.zip"], survey="sdss", band="RGB").open()
-    for name in (*SETS, ALL):
-        if not (path := options.out / f"{name}.npz").exists():
-            np.savez(path, **learn(name, tables, options, images))
-    joined = dict(np.load(options.out / f"{ALL}.npz"))
-    result: dict[str, Any] = {name: getattr(options, name) for name in ("rows", "epochs", "seeds")}
+    for name, is_long in [*((n, False) for n in (*SETS, ALL)), *((n, True) for n in (*SETS, ALL))]:
+        if not (path := options.out / f"{name}{LONG * is_long}.npz").exists():
+            np.savez(path, **learn(name, tables, options, images, is_long=is_long))
+    joined, longer = (dict(np.load(options.out / f"{ALL}{kind}.npz")) for kind in ("", LONG))
+    result: dict[str, Any] = {name: getattr(options, name) for name in ("rows", "epochs", "seeds", "long_seeds")}
     for name, table in tables.items():
         result[name] = compared(name, table, joined[name], np.load(options.out / f"{name}.npz")[name])
+        long = np.load(options.out / f"{name}{LONG}.npz")[name]
+        result[name]["beside_single_of_as_many_steps"] = compared(name, table, joined[name], long)
+        result[name]["both_long"] = compared(name, table, longer[name], long)
     text = json.dumps(result, indent=1)
     print(text)
     RESULT.write_text(text + "\n")
