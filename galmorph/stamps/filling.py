@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from galmorph.stamps.background import clipped_sky
-from galmorph.stamps.compiled import compiled
+from galmorph.stamps.background import sky_of
+from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.shared import shared
 
 __all__ = ["fill", "less"]
@@ -64,48 +64,71 @@ def fill(
     seed
         Of the noise; the same seed gives the same.
     """
-    outside = (labels == 0) & ~bad
     field = _noise_field(round(min(max(correlation_px, 1.0), 16.0)))
-    for number, plane in enumerate(planes):
-        sky = clipped_sky(plane, outside)
-        level = sky.level if math.isfinite(sky.level) else 0.0
-        # A piece of one large periodic field, chosen by the seed.
-        top, left = np.random.default_rng(seed + number).integers(0, _FIELD_PX, size=2).tolist()
-        _replace(plane, bad, *centre, level, np.float32(sky.sigma), field, top, left)
+    # Pieces of one large periodic field, chosen by the seed.
+    corners = [np.random.default_rng(seed + number).integers(0, _FIELD_PX, size=2) for number in range(len(planes))]
+    _fill(planes, bad, np.ascontiguousarray(labels, np.int32), *centre, field, np.stack(corners))
 
 
 @compiled
+def _fill(
+    planes: FloatArray,
+    bad: BoolArray,
+    labels: npt.NDArray[np.int32],
+    x: float,
+    y: float,
+    field: FloatArray,
+    corners: npt.NDArray[np.int64],
+) -> None:
+    """Replace the bad pixels of planes, (C, H, W), by what their rings about (x, y) and the sky suggest."""
+    height, width = bad.shape
+    outside, ring = np.empty(bad.shape, np.bool_), np.empty(bad.shape, np.int32)
+    for i in range(height):
+        for j in range(width):
+            outside[i, j] = labels[i, j] == 0 and not bad[i, j]
+            ring[i, j] = np.int32(math.sqrt((j - x) ** 2 + (i - y) ** 2))
+    for c in range(len(planes)):
+        sky = sky_of(planes[c], outside)
+        level = sky.level if math.isfinite(sky.level) else 0.0
+        smooth = _ring_means(planes[c], bad, ring, level)
+        _replace(planes[c], bad, ring, smooth, field, corners[c], np.float32(sky.sigma))
+
+
+@inner
 def _replace(
     plane: FloatArray,
     bad: BoolArray,
-    x: float,
-    y: float,
-    level: float,
-    sigma: np.float32,
+    ring: npt.NDArray[np.int32],
+    smooth: npt.NDArray[np.float64],
     field: FloatArray,
-    top: int,
-    left: int,
+    corner: npt.NDArray[np.int64],
+    sigma: np.float32,
 ) -> None:
-    """Replace the bad pixels of a plane, (H, W), by smoothed means of their rings, a pixel wide, and noise."""
-    height, width = plane.shape
-    far_x, far_y = max(abs(x), abs(width - 1 - x)), max(abs(y), abs(height - 1 - y))
-    n = int(math.sqrt(far_x * far_x + far_y * far_y)) + 1
+    """Put the values of their rings and a piece of a field of noise into the bad pixels of a plane."""
+    for i in range(plane.shape[0]):
+        for j in range(plane.shape[1]):
+            if bad[i, j]:
+                noise = field[(corner[0] + i) % _FIELD_PX, (corner[1] + j) % _FIELD_PX]
+                plane[i, j] = smooth[ring[i, j]] + noise * sigma
+
+
+@inner
+def _ring_means(
+    plane: FloatArray, bad: BoolArray, ring: npt.NDArray[np.int32], level: float
+) -> npt.NDArray[np.float64]:
+    """Return the means of rings without their bad pixels, each with both of its neighbours."""
+    n = ring.max() + 1
     # One ring more to each side, the same as the outermost.
     sums, counts = np.zeros(n + 2), np.full(n + 2, _LEANING)
-    for i in range(height):
-        for j in range(width):
+    for i in range(plane.shape[0]):
+        for j in range(plane.shape[1]):
             if not bad[i, j]:
-                ring = int(math.sqrt((j - x) ** 2 + (i - y) ** 2)) + 1
-                sums[ring] += plane[i, j]
-                counts[ring] += 1.0
+                sums[ring[i, j] + 1] += plane[i, j]
+                counts[ring[i, j] + 1] += 1.0
     means = (sums + _LEANING * level) / counts
     means[0], means[n + 1] = means[1], means[n]
-    for i in range(height):
-        for j in range(width):
-            if bad[i, j]:
-                ring = int(math.sqrt((j - x) ** 2 + (i - y) ** 2)) + 1
-                smooth = (means[ring - 1] + means[ring] + means[ring + 1]) / 3.0
-                plane[i, j] = smooth + field[(top + i) % _FIELD_PX, (left + j) % _FIELD_PX] * sigma
+    smooth: npt.NDArray[np.float64] = (means[:-2] + means[1:-1] + means[2:]) / 3.0
+    return smooth
 
 
 @shared(maxsize=16)
