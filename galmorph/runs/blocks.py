@@ -25,12 +25,14 @@ __all__ = ["BLOCK_PX", "MARGIN_PX", "Block", "Blocks", "block_of", "block_window
 
 log = logging.getLogger(__name__)
 
-# A lone row pays for its whole block, a dense catalogue for the margins: with 512 and 128 a row costs a third more than
-# on cutouts at 40 rows per million pixels, and half as much at 300 (tests/benchmarks/bench_blocks.py).
+# A lone row pays for its whole block, a dense catalogue for the margins (tests/benchmarks/bench_blocks.py).
 BLOCK_PX = 512
 """Side of a block."""
-MARGIN_PX = 128
+MARGIN_PX = 64
 """Detected around a block, so that a cutout of this half-width about any of its rows lies inside."""
+# Larger cutouts lie inside only where their rows are far from the block's edges. The background of a block takes the
+# light of galaxies that need still larger ones.
+_LARGEST_HALF_PX = 128
 _KEPT = 4  # of 5 MB each
 Places = npt.NDArray[np.float64]
 _MESH_PX = 64  # as SExtractor's BACK_SIZE by default
@@ -86,6 +88,20 @@ class Block:
         """The block in the form that batches are measured on."""
         return scene_of(self.pixels.detection, self.pixels.weight, self.whole, UNKNOWN_SKY)
 
+    def holds(self, x: Places, y: Places, half_px: int) -> npt.NDArray[np.bool_]:
+        """Tell which of the cutouts about some positions of the tile lie on the block, but for what is off the tile.
+
+        That is a matter of the position alone.
+        """
+        if half_px > _LARGEST_HALF_PX:
+            return np.zeros(len(x), np.bool_)
+        (left, bottom), (height, width) = self.pixels.origin, self.pixels.shape
+        at_left, at_right, at_bottom, at_top = self.pixels.clipped
+        middle = np.floor(np.stack([x, y], axis=1) + 0.5) - [left, bottom]
+        before = (middle - half_px >= 0) | np.array([at_left, at_bottom])
+        after = (middle + half_px < [width, height]) | np.array([at_right, at_top])
+        return np.asarray((before & after).all(axis=1), np.bool_)
+
     def windows(self, x: Places, y: Places, half_px: int) -> npt.NDArray[np.int64]:
         """Return where the cutouts of this half-width about some positions of the tile lie.
 
@@ -128,10 +144,9 @@ class Block:
             tile=whole.tile,
         )
 
-    def segmentation_of(self, cutout: Cutout, sky: Sky) -> Segmentation:
-        """Cut the window of a cutout out of the segmentation, with a sky of its own."""
-        (x0, y0), (height, width), whole = cutout.origin, cutout.shape, self.whole
-        first, top = x0 - self.pixels.origin[0], y0 - self.pixels.origin[1]
+    def segmentation(self, window: Sequence[int], sky: Sky) -> Segmentation:
+        """Cut a window out of the segmentation, with a sky of its own."""
+        (top, first, height, width), whole = window, self.whole
         part = slice(top, top + height), slice(first, first + width)
         return Segmentation(
             whole.labels[part], whole.objects, sky, whole.correlation_px, whole.usable[part], (top, first)

@@ -17,12 +17,12 @@ from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import MEANINGS, Flag
 from galmorph.runs.ahead import Window, fetching_ahead, windows_of
 from galmorph.runs.blas import one_blas_thread
-from galmorph.runs.blocks import MARGIN_PX, Block, Blocks, block_of, block_windows, reading_order
+from galmorph.runs.blocks import Block, Blocks, block_of, block_windows, reading_order
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.stamps.backends import Measure, backend
-from galmorph.stamps.batch import BLANK, ELSEWHERE, Batch, MeasureSettings, blank_at, measure_batch
+from galmorph.stamps.batch import BLANK, MEASURED, Batch, MeasureSettings, blank_at, measure_batch
 from galmorph.stamps.cutting import make_views
 from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import Measurement, measurement_of, settings_of
@@ -247,8 +247,10 @@ def _piece(gathering: Gathering, rows: list[int], wait: Callable[[], None]) -> l
     while len(measured) < len(on):
         left = [row for row in on if row not in measured]
         for galaxy in _with_half(gathering, block, left, half):
-            if _is_done(gathering, galaxy, half):
-                measured[galaxy.row] = _limited(gathering, galaxy, half)
+            if half >= LARGEST_HALF_PX:
+                measured[galaxy.row] = _limited(gathering, galaxy)
+            elif _is_done(gathering, galaxy, half):
+                measured[galaxy.row] = galaxy
         half *= 2
     return lost + [measured[row] for row in on]
 
@@ -271,31 +273,40 @@ def _unread(gathering: Gathering, row: int, error: Exception) -> Galaxy:
 
 def _with_half(gathering: Gathering, block: Block | None, rows: list[int], half: int) -> list[Galaxy]:
     """Measure rows on cutouts of the same half-width: out of their block together, where it holds them."""
-    if block is None or half > MARGIN_PX:
-        return [_alone(gathering, row, half) for row in rows]
+    where, _ = gathering.where
+    held = np.zeros(len(rows), np.bool_) if block is None else block.holds(where.x[rows], where.y[rows], half)
+    inside = [row for row, is_held in zip(rows, held, strict=True) if is_held]
+    alone = [row for row, is_held in zip(rows, held, strict=True) if not is_held]
+    together = _together(gathering, block, inside, half) if block is not None and inside else []
+    return together + [_alone(gathering, row, half) for row in alone]
+
+
+def _together(gathering: Gathering, block: Block, rows: list[int], half: int) -> list[Galaxy]:
+    """Measure rows out of their block, which holds their cutouts of this half-width."""
     where, _ = gathering.where
     x, y, origin = where.x[rows], where.y[rows], block.pixels.origin
     windows = block.windows(x, y, half)
     places = np.stack([x - (origin[0] + windows[:, 1]), y - (origin[1] + windows[:, 0])], axis=1)
     batch = measure_batch(block.scene, windows, places, gathering.settings)
-    tile, measured = block.pixels.tile, []
-    for number, (row, *at, window) in enumerate(zip(rows, x.tolist(), y.tolist(), windows.tolist(), strict=True)):
-        cutout = block.cutout(window, (at[0], at[1]), half, gathering.images.scale_at(tile, *at))
-        measured.append(_of_batch(gathering, block, batch, number, Galaxy(row, Flag(0), cutout)))
-    return measured
+    scales = gathering.images.scales_at(block.pixels.tile, x, y).tolist()
+    each = zip(rows, windows.tolist(), x.tolist(), y.tolist(), scales, strict=True)
+    galaxies_of_block = []
+    for number, (row, window, *at, scale) in enumerate(each):
+        cutout = block.cutout(window, (at[0], at[1]), half, scale)
+        if batch.states[number] == MEASURED:
+            measured = measurement_of(batch, number, block.segmentation(window, batch.sky(number)))
+            galaxies_of_block.append(Galaxy(row, measured.flags, cutout, measured))
+        else:
+            galaxies_of_block.append(_by_itself(gathering, batch, number, row, cutout))
+    return galaxies_of_block
 
 
-def _of_batch(gathering: Gathering, block: Block, batch: Batch, number: int, galaxy: Galaxy) -> Galaxy:
-    """Say what a batch has measured of a galaxy; if another segmentation is to choose, it is measured on its own."""
-    row, cutout = galaxy.row, galaxy.cutout
-    state = batch.states[number]
-    if cutout is None or state == BLANK:
+def _by_itself(gathering: Gathering, batch: Batch, number: int, row: int, cutout: Cutout) -> Galaxy:
+    """Measure what a batch has not, with a detection on its own cutout; but not what has no data."""
+    if batch.states[number] == BLANK:
         return Galaxy(row, Flag.NO_IMAGE | Flag(int(batch.flags[number])), cutout)
-    if state == ELSEWHERE:
-        # The block does not tell which object is meant, or hides the faintest: its sky is less exact than a row's own.
-        measured = _measure(gathering, cutout, None)
-    else:
-        measured = measurement_of(batch, number, block.segmentation_of(cutout, batch.sky(number)))
+    # A block may not tell which object is meant, or hide the faintest: its sky is less exact than a row's own.
+    measured = _measure(gathering, cutout, None)
     return Galaxy(row, measured.flags, cutout, measured)
 
 
@@ -317,19 +328,17 @@ def _alone(gathering: Gathering, row: int, half: int) -> Galaxy:
 
 
 def _is_done(gathering: Gathering, galaxy: Galaxy, half: int) -> bool:
-    """Tell whether a galaxy is measured on a cutout that leaves room for its sky, or none would."""
+    """Tell whether a galaxy is measured on a cutout that leaves room for its sky, or on all there is."""
     cutout, measured = galaxy.cutout, galaxy.measured
-    if cutout is None or measured is None or half >= LARGEST_HALF_PX:
+    if cutout is None or measured is None:
         return True
     return not gathering.images.has_edges or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET)
 
 
-def _limited(gathering: Gathering, galaxy: Galaxy, half: int) -> Galaxy:
+def _limited(gathering: Gathering, galaxy: Galaxy) -> Galaxy:
     """Flag a galaxy that the largest cutout does not hold."""
-    cutout, measured = galaxy.cutout, galaxy.measured
-    if half < LARGEST_HALF_PX or cutout is None or measured is None:
-        return galaxy
-    if not gathering.images.has_edges or all(cutout.clipped) or _fits(measured, half, gathering.half_width_rpet):
+    measured, rpet = galaxy.measured, gathering.half_width_rpet
+    if measured is None or _is_done(gathering, galaxy, LARGEST_HALF_PX) or _fits(measured, LARGEST_HALF_PX, rpet):
         return galaxy
     return replace(galaxy, flags=galaxy.flags | Flag.CUTOUT_LIMIT)
 

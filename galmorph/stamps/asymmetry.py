@@ -14,6 +14,7 @@ from galmorph.stamps.frame import WHOLE, Frame
 __all__ = ["APERTURE", "asymmetry"]
 
 FloatArray = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float64]
 
 APERTURE = 1.5
 """Radius of the aperture in Petrosian radii (Conselice 2003; Lotz et al. 2004)."""
@@ -114,27 +115,37 @@ def _row(frame: Frame, i: int, reach: int, radius: float, right: _Slide, up: _Sl
     """Add the differences of a row of the frame from the row opposite."""
     half, good = frame.rings.half, frame.good
     inside, flux, difference, outside, beyond = sums
-    for j in range(half - reach, half + reach + 1):
-        if good.size and (good[i, j] <= WHOLE or _turned(good, i, j, right, up) <= WHOLE):
+    first, n = half - reach, 2 * reach + 1
+    light, opposite = frame.flux[i, first : first + n], _turned(frame.flux, i, first, n, right, up)
+    whole = opposite
+    if good.size:
+        whole = _turned(good, i, first, n, right, up)
+    square, offset = radius * radius - (i - half - frame.offset[1]) ** 2, first - half - frame.offset[0]
+    for j in range(n):
+        if good.size and (good[i, first + j] <= WHOLE or whole[j] <= WHOLE):
             continue
-        differs = abs(frame.flux[i, j] - _turned(frame.flux, i, j, right, up))
-        if (j - half - frame.offset[0]) ** 2 + (i - half - frame.offset[1]) ** 2 <= radius * radius:
-            inside, flux, difference = inside + 1, flux + frame.flux[i, j], difference + differs
+        differs = abs(light[j] - opposite[j])
+        if (j + offset) * (j + offset) <= square:
+            inside, flux, difference = inside + 1, flux + light[j], difference + differs
         else:
             outside, beyond = outside + 1, beyond + differs
     return _Sums(inside, flux, difference, outside, beyond)
 
 
 @inner
-def _turned(values: FloatArray, i: int, j: int, right: _Slide, up: _Slide) -> float:
-    """Value at the point opposite a pixel, from the quadratic through three pixels along each axis."""
+def _turned(values: FloatArray, i: int, first: int, n: int, right: _Slide, up: _Slide) -> Array:
+    """Values at the points opposite n pixels of a row, from the quadratic through three pixels along each axis."""
     last = len(values) - 1
-    row, column = last - i - up.whole, last - j - right.whole
-    total = 0.0
-    for step, part in ((-1, up.before), (0, up.middle), (1, up.after)):
-        line = values[row + step]
-        total += part * (right.before * line[column - 1] + right.middle * line[column] + right.after * line[column + 1])
-    return total
+    row, column = last - i - up.whole, last - first - right.whole
+    start, end = column - n, column + 2
+    low, middle, high = values[row - 1, start:end], values[row, start:end], values[row + 1, start:end]
+    line = np.empty(n + 2)
+    for k in range(n + 2):
+        line[k] = up.before * low[k] + up.middle * middle[k] + up.after * high[k]
+    turned = np.empty(n)
+    for k in range(n):
+        turned[n - 1 - k] = right.before * line[k] + right.middle * line[k + 1] + right.after * line[k + 2]
+    return turned
 
 
 @inner

@@ -105,8 +105,15 @@ def _some(pixels: FloatArray, usable: BoolArray) -> FloatArray:
 @inner
 def _every(pixels: FloatArray, usable: BoolArray, count: int, every: int) -> FloatArray:
     """Take one of so many usable pixels; there are `count`."""
-    values = np.empty((count + every - 1) // every, np.float32)
+    values = np.empty((count + every - 1) // every + 1, np.float32)
     flat, good = pixels.ravel(), usable.ravel()
+    if every == 1:
+        # Without a branch: one place more than there are takes the last that do not count.
+        taken = 0
+        for i in range(len(flat)):
+            values[taken] = flat[i]
+            taken += 1 if good[i] else 0
+        return values[:count]
     taken, wait = 0, 0
     for i in range(len(flat)):
         if not good[i]:
@@ -115,7 +122,7 @@ def _every(pixels: FloatArray, usable: BoolArray, count: int, every: int) -> Flo
             values[taken] = flat[i]
             taken, wait = taken + 1, every
         wait -= 1
-    return values
+    return values[:taken]
 
 
 @inner

@@ -259,7 +259,8 @@ def _measure_all(
             continue
         top, left, height, width = windows[k, 0], windows[k, 1], windows[k, 2], windows[k, 3]
         x, y = places[k, 0], places[k, 1]
-        pixels, weight = _part(scene.pixels, top, left, height, width), _part(scene.weight, top, left, height, width)
+        pixels = _part(scene.pixels, top, left, height, width)
+        weight = scene.weight[top : top + height, left : left + width]
         if not settings.is_final:
             batch.flags[k], batch.states[k] = blank_at(pixels, weight, x, y), BLANK
             if batch.flags[k]:
@@ -283,8 +284,9 @@ def _part(values: npt.NDArray[Kind], top: int, left: int, height: int, width: in
     """Copy a window, which is faster to go through; nothing stays nothing."""
     part = np.empty((height if values.size else 0, width if values.size else 0), values.dtype)
     for i in range(part.shape[0]):
+        line = values[top + i, left : left + width]
         for j in range(part.shape[1]):
-            part[i, j] = values[top + i, left + j]
+            part[i, j] = line[j]
     return part
 
 
@@ -325,17 +327,22 @@ def _view(scene: Scene, pixels: FloatArray, weight: FloatArray, top: int, left: 
 @inner
 def _touched(scene: Scene, top: int, left: int, height: int, width: int) -> tuple[IntArray, Array]:
     """Cut the labels of a window, and number the objects on it anew."""
-    labels = np.empty((height, width), np.int32)
+    labels = np.zeros((height, width), np.int32)
     number, old = np.zeros(len(scene.outlines) + 1, np.int32), np.empty(len(scene.outlines), np.int64)
     count = 0
     for i in range(height):
+        line, before, present = scene.labels[top + i, left : left + width], 0, 0
         for j in range(width):
-            label = scene.labels[top + i, left + j]
-            if label > 0 and number[label] == 0:
+            label = line[j]
+            if label == 0:
+                continue
+            if label != before and number[label] == 0:
                 old[count] = label - 1
                 count += 1
                 number[label] = count
-            labels[i, j] = number[label]
+            if label != before:
+                before, present = label, number[label]
+            labels[i, j] = present
     outlines = np.empty((count, scene.outlines.shape[1]))
     for k in range(count):
         outlines[k] = scene.outlines[old[k]]
@@ -393,12 +400,12 @@ def _object(
 @inner
 def _clean(view: Scene) -> tuple[FloatArray, bool]:
     """Subtract the sky, with zero where pixels are missing; tell whether none is."""
-    clean, level, whole = np.empty_like(view.pixels), np.float32(view.sky.level), True
+    clean, level, count = np.empty_like(view.pixels), np.float32(view.sky.level), 0
     for i in range(clean.shape[0]):
         for j in range(clean.shape[1]):
             clean[i, j] = view.pixels[i, j] - level if view.usable[i, j] else np.float32(0.0)
-            whole = whole and view.usable[i, j]
-    return clean, whole
+            count += 1 if view.usable[i, j] else 0
+    return clean, count == clean.size
 
 
 @inner

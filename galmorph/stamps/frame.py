@@ -153,9 +153,13 @@ def _copied(clean: FloatArray, bottom: int, left: int, side: int, upside_down: b
     """Copy a square inside the image."""
     flux = np.empty((side, side), np.float32)
     for i in range(side):
-        row = bottom + (side - 1 - i if upside_down else i)
-        for j in range(side):
-            flux[i, side - 1 - j if back_to_front else j] = clean[row, left + j]
+        line = clean[bottom + (side - 1 - i if upside_down else i), left : left + side]
+        if back_to_front:
+            for j in range(side):
+                flux[i, side - 1 - j] = line[j]
+        else:
+            for j in range(side):
+                flux[i, j] = line[j]
     return flux
 
 
@@ -165,14 +169,19 @@ def _copy_row(
 ) -> int:
     """Copy the good pixels of a row from a column on, or backwards; count them."""
     side = len(flux)
-    first, last = max(-left, 0), min(clean.shape[1] - left, side)
+    first, n = max(-left, 0), max(min(clean.shape[1] - left, side) - max(-left, 0), 0)
+    line, ill = clean[row, left + first : left + first + n], np.zeros(n, np.bool_)
+    if bad.size:
+        ill = bad[row, left + first : left + first + n]
+    light, fine = flux[first : first + n], good[first : first + n]
+    if backwards:
+        light, fine = flux[side - first - n : side - first], good[side - first - n : side - first]
     count = 0
-    for j in range(first, last):
-        fine = np.float32(1.0) if bad.size == 0 or not bad[row, left + j] else np.float32(0.0)
-        to = side - 1 - j if backwards else j
-        flux[to] = clean[row, left + j] * fine
-        good[to] = fine
-        count += int(fine)
+    for j in range(n):
+        count += 0 if ill[j] else 1
+        to = n - 1 - j if backwards else j
+        light[to] = np.float32(0.0) if ill[j] else line[j]
+        fine[to] = np.float32(0.0) if ill[j] else np.float32(1.0)
     return count
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.frame import WHOLE, Frame, frame_about
-from galmorph.stamps.rings import FINE_PX, ring_sums
+from galmorph.stamps.rings import FINE_PX, add_divided, ring_sums
 
 __all__ = ["Profile", "profile_of", "radial_profile"]
 
@@ -55,16 +55,15 @@ def ring_means(frame: Frame) -> tuple[Array, Array]:
     """Mean flux per image pixel of each ring, NaN where none is seen, and how many frame pixels of it are, (n,)."""
     circles, n = frame.rings, len(frame.rings.area)
     flux, good = frame.flux.ravel(), frame.good.ravel()
+    # Half-good binned pixels count by their share.
+    total, area = ring_sums(flux, good, circles.number, n)
     used, divided = circles.full, circles.sharp
     if good.size:
-        used = ring_sums(good, circles.number, circles.near, n)
-        # Half-good binned pixels count by their share.
-        flux = flux.copy()
-        for i in range(len(flux)):
-            flux[i] *= good[i]
+        add_divided(area, good, np.zeros(0, np.float32), circles.near)
+        used = area
         if not _core_is_whole(frame):
             divided = circles.near
-    total = ring_sums(flux, circles.number, divided, n)
+    add_divided(total, flux, good, divided)
     for i in range(n):
         total[i] = total[i] / used[i] if used[i] > _LEAST_USED else math.nan
     return total, used

@@ -10,7 +10,18 @@ import numpy.typing as npt
 from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.shared import shared
 
-__all__ = ["FINE_PX", "MOST_PHASE", "Rings", "Shares", "interpolated", "phase_of", "ring_edges", "ring_sums", "rings"]
+__all__ = [
+    "FINE_PX",
+    "MOST_PHASE",
+    "Rings",
+    "Shares",
+    "add_divided",
+    "interpolated",
+    "phase_of",
+    "ring_edges",
+    "ring_sums",
+    "rings",
+]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
@@ -26,6 +37,10 @@ _SUBPIXELS = 10
 _PHASES = 8
 MOST_PHASE = _PHASES // 2
 """Half a pixel: frames are mirrored so that their centre lies right of and above their middle."""
+
+
+# Parts of a frame that are added up side by side.
+_AT_ONCE = 4
 
 
 class Shares(NamedTuple):
@@ -66,14 +81,65 @@ class Rings(NamedTuple):
 
 
 @inner
-def ring_sums(values: FloatArray, number: IntArray, divided: Shares, n: int) -> Array:
-    """Add up the pixels of each of n rings; the values are those of a frame, flat."""
-    total = np.zeros(n)
-    for i in range(len(number)):
-        if number[i] >= 0:
-            total[number[i]] += values[i]
+def ring_sums(values: FloatArray, shares: FloatArray, number: IntArray, n: int) -> tuple[Array, Array]:
+    """Add up values times shares, and the shares, over the whole pixels of each of n rings; both of a frame, flat.
+
+    Without shares, empty, the values are added up as they are.
+    """
+    if shares.size == 0:
+        return _sums(values, number, n), np.zeros(n)
+    sums = np.zeros((_AT_ONCE, n + 1, 2))
+    one, two, three, four = sums[0], sums[1], sums[2], sums[3]
+    part = len(number) // _AT_ONCE
+    for i in range(part):
+        k = number[i]
+        one[k, 0] += values[i] * shares[i]
+        one[k, 1] += shares[i]
+        k = number[part + i]
+        two[k, 0] += values[part + i] * shares[part + i]
+        two[k, 1] += shares[part + i]
+        k = number[2 * part + i]
+        three[k, 0] += values[2 * part + i] * shares[2 * part + i]
+        three[k, 1] += shares[2 * part + i]
+        k = number[3 * part + i]
+        four[k, 0] += values[3 * part + i] * shares[3 * part + i]
+        four[k, 1] += shares[3 * part + i]
+    for i in range(_AT_ONCE * part, len(number)):
+        one[number[i], 0] += values[i] * shares[i]
+        one[number[i], 1] += shares[i]
+    light, area = np.empty(n), np.empty(n)
+    for i in range(n):
+        light[i] = (one[i, 0] + two[i, 0]) + (three[i, 0] + four[i, 0])
+        area[i] = (one[i, 1] + two[i, 1]) + (three[i, 1] + four[i, 1])
+    return light, area
+
+
+@inner
+def add_divided(total: Array, values: FloatArray, shares: FloatArray, divided: Shares) -> None:
+    """Add the values of the central pixels to the rings that they are divided between; times shares, unless empty."""
     for i in range(len(divided.ring)):
-        total[divided.ring[i]] += values[divided.pixel[i]] * divided.share[i]
+        pixel = divided.pixel[i]
+        value = values[pixel] * (shares[pixel] if shares.size else np.float32(1.0))
+        total[divided.ring[i]] += value * divided.share[i]
+
+
+@inner
+def _sums(values: FloatArray, number: IntArray, n: int) -> Array:
+    # Four parts of the frame at a time: next to each other, pixels of one ring would wait for each other's sum. The
+    # last of each sum is for pixels without a ring, whose number is -1.
+    sums = np.zeros((_AT_ONCE, n + 1))
+    one, two, three, four = sums[0], sums[1], sums[2], sums[3]
+    part = len(number) // _AT_ONCE
+    for i in range(part):
+        one[number[i]] += values[i]
+        two[number[part + i]] += values[part + i]
+        three[number[2 * part + i]] += values[2 * part + i]
+        four[number[3 * part + i]] += values[3 * part + i]
+    for i in range(_AT_ONCE * part, len(number)):
+        one[number[i]] += values[i]
+    total = np.empty(n)
+    for i in range(n):
+        total[i] = (one[i] + two[i]) + (three[i] + four[i])
     return total
 
 

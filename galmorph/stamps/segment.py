@@ -60,6 +60,8 @@ _ENOUGH_SKY = 0.2
 _MISPLACED_PX = 4.0
 # Of images with more pixels than this a quarter fixes the sky before detection: all would change radii by .05 %.
 _PLENTY = 8_000
+# Weights of more pixels than this are not all sorted.
+_MANY = 80_000
 # Side of an image from which on half of it is still a cutout with a sky around its galaxy.
 _WORTH_BINNING = 160
 # Correlation length in pixels from which on noise is smooth: then every other pixel says as much.
@@ -139,11 +141,21 @@ def relative_noise(weight: FloatArray | None, usable: BoolArray, *, even: float 
     if weight is None or not usable.any():
         return None
     inside = weight[usable]
-    typical = float(np.median(inside))
+    # What the typical value of so many is hardly matters: detection scales the noise anew.
+    typical = float(np.median(inside[:: max(inside.size // _PLENTY, 1)] if inside.size > _MANY else inside))
     if inside.min() > (1.0 - even) * typical and inside.max() < (1.0 + even) * typical:
         return None
-    noise = 1.0 / np.sqrt(np.where(usable, weight / typical, 1.0))
-    return np.ascontiguousarray(noise, np.float32)
+    return _noise_of(np.ascontiguousarray(weight, np.float32), np.ascontiguousarray(usable), np.float32(typical))
+
+
+@compiled
+def _noise_of(weight: FloatArray, usable: BoolArray, typical: np.float32) -> FloatArray:
+    """Noise of pixels of a weight relative to that of the typical one; 1 where it does not count."""
+    noise = np.empty(weight.shape, np.float32)
+    for i in range(weight.shape[0]):
+        for j in range(weight.shape[1]):
+            noise[i, j] = np.float32(1.0) / np.sqrt(weight[i, j] / typical) if usable[i, j] else np.float32(1.0)
+    return noise
 
 
 @uninterrupted()
@@ -295,15 +307,17 @@ def _mark(marked: BoolArray, outlines: DoubleArray, extent: float, value: bool, 
             middle = -0.5 * cxy * dy / cxx
             half = math.sqrt(max((extent * extent - cyy * dy * dy) / cxx + middle * middle, 0.0))
             first, last = max(math.ceil(x + middle - half), 0), min(math.floor(x + middle + half), width - 1)
-            _mark_row(marked[row], first, last, value, labels[row], spared)
+            _mark_row(marked, row, first, last, value, labels, spared)
 
 
 @inner
-def _mark_row(marked: BoolArray, first: int, last: int, value: bool, labels: IntArray, spared: int) -> None:
+def _mark_row(marked: BoolArray, row: int, first: int, last: int, value: bool, labels: IntArray, spared: int) -> None:
     """Set the pixels of a row from the first to the last, but for those of one label (0 for none)."""
+    if spared == 0:
+        marked[row, first : last + 1] = value
+        return
     for column in range(first, last + 1):
-        if spared == 0 or labels[column] != spared:
-            marked[column] = value
+        marked[row, column] = value if labels[row, column] != spared else marked[row, column]
 
 
 def _binned(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArray]:

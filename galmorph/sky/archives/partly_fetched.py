@@ -132,9 +132,9 @@ class PartlyFetched:
         """Return the surface brightness in MJy/sr of one image unit; NaN where the image is missing."""
         return math.nan if self._is_missing(tile) else self._source.mjysr_per_unit(tile)
 
-    def scale_at(self, tile: int, x: float, y: float) -> float:
-        """Return the pixel scale in arcsec at a position; NaN where the image is missing."""
-        return math.nan if self._is_missing(tile) else self._source.scale_at(tile, x, y)
+    def scales_at(self, tile: int, x: npt.ArrayLike, y: npt.ArrayLike) -> DoubleArray:
+        """Return the pixel scale in arcsec at positions, (N,); NaN where the image is missing."""
+        return np.full(np.size(x), math.nan) if self._is_missing(tile) else self._source.scales_at(tile, x, y)
 
     def filter_name(self) -> str | None:
         """Return the filter that the headers name."""

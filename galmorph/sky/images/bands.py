@@ -154,9 +154,9 @@ class ColourSource:
         """Return NaN: the sum of scaled bands has no physical unit."""
         return math.nan
 
-    def scale_at(self, tile: int, x: float, y: float) -> float:  # noqa: ARG002 - the same all over a tile
-        """Return the pixel scale in arcsec; NaN without WCS."""
-        return self._middle.scale_of(tile)
+    def scales_at(self, tile: int, x: npt.ArrayLike, y: npt.ArrayLike) -> DoubleArray:  # noqa: ARG002 - of a tile
+        """Return the pixel scale in arcsec, (N,), the same all over a tile; NaN without WCS."""
+        return np.full(np.size(x), self._middle.scale_of(tile))
 
     def filter_name(self) -> str | None:
         """Return what the headers name (R, G, B) if it is not the bands that were asked for; else None."""

@@ -87,9 +87,9 @@ class SkyGrid:
         """Whether the pixel scale is the same all over the image."""
         return bool(np.all(np.abs(_scales(self._jacobians) / self.scale_arcsec - 1) < _SAME_SCALE))
 
-    def scale_at(self, x: float, y: float) -> float:
-        """Return the pixel scale in arcsec at a 0-based pixel position."""
-        return self.scale_arcsec if self.is_even else float(_scales(self.jacobians([x], [y]))[0])
+    def scales_at(self, x: npt.ArrayLike, y: npt.ArrayLike) -> DoubleArray:
+        """Return the pixel scale in arcsec at 0-based pixel positions, (N,)."""
+        return np.full(np.size(x), self.scale_arcsec) if self.is_even else _scales(self.jacobians(x, y))
 
     def jacobians(self, x: npt.ArrayLike, y: npt.ArrayLike) -> DoubleArray:
         """Return arcsec towards (east, north) per pixel along (x, y) at 0-based pixel positions, (N, 2, 2)."""

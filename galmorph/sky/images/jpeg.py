@@ -271,9 +271,9 @@ class JpegSource:
         """Return NaN: the unit of display values is not known."""
         return math.nan
 
-    def scale_at(self, tile: int, x: float, y: float) -> float:  # noqa: ARG002 - the same for every stamp
-        """Return NaN: stamps do not know their scale."""
-        return math.nan
+    def scales_at(self, tile: int, x: npt.ArrayLike, y: npt.ArrayLike) -> DoubleArray:  # noqa: ARG002 - of no stamp
+        """Return NaN, (N,): stamps do not know their scale."""
+        return np.full(np.size(x), math.nan)
 
     def filter_name(self) -> str | None:
         """Return None: stamps name no filter."""

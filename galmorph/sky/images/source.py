@@ -135,8 +135,8 @@ class ImageSource(Protocol):
     def mjysr_per_unit(self, tile: int) -> float:
         """Return the surface brightness in MJy/sr of one image unit; NaN where it is not known."""
 
-    def scale_at(self, tile: int, x: float, y: float) -> float:
-        """Return the pixel scale in arcsec at a position of a tile; NaN where it is not known."""
+    def scales_at(self, tile: int, x: npt.ArrayLike, y: npt.ArrayLike) -> DoubleArray:
+        """Return the pixel scale in arcsec at positions of a tile, (N,); NaN where it is not known."""
 
     def filter_name(self) -> str | None:
         """Return the filter that the headers name; None where they name none."""

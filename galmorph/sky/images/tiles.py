@@ -300,7 +300,7 @@ class TileSource:
             y=y - window.y0,
             origin=(window.x0, window.y0),
             clipped=window.clipped,
-            scale_arcsec=self.scale_at(tile, x, y),
+            scale_arcsec=float(self.scales_at(tile, [x], [y])[0]),
             tile=tile,
             labels=self.read_labels(tile, window),
         )
@@ -367,10 +367,10 @@ class TileSource:
         grid = self.tiles[tile].image.grid
         return math.nan if grid is None else grid.scale_arcsec
 
-    def scale_at(self, tile: int, x: float, y: float) -> float:
-        """Return the pixel scale in arcsec at a position of a tile; NaN without WCS."""
+    def scales_at(self, tile: int, x: npt.ArrayLike, y: npt.ArrayLike) -> DoubleArray:
+        """Return the pixel scale in arcsec at positions of a tile, (N,); NaN without WCS."""
         grid = self.tiles[tile].image.grid
-        return math.nan if grid is None else grid.scale_at(x, y)
+        return np.full(np.size(x), math.nan) if grid is None else grid.scales_at(x, y)
 
     def window(self, tile: int, x: float, y: float, half_px: int) -> CutoutBox:
         """Return where a cutout lies on its tile.

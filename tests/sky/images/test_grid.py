@@ -89,7 +89,7 @@ def test_pixels_far_from_square_are_refused(tmp_path):
 def test_a_scale_that_changes_over_an_image_is_that_at_the_galaxy(tmp_path):
     # 20 degrees of a gnomonic projection: pixels of the corner cover less sky than those of the middle.
     grid = _grid(tmp_path, _header(steps=(150.0, 150.0)))
-    inner, outer = grid.scale_at(CENTRE, CENTRE), grid.scale_at(0.0, CENTRE)
+    inner, outer = grid.scales_at([CENTRE, 0.0], [CENTRE, CENTRE]).tolist()
     tangent = np.tan(np.radians(119.5 * 150 / 3600))
     assert inner == pytest.approx(150.0, rel=1e-5)
     # Area of a gnomonic pixel: cos^3 of the distance from the tangential point.
