@@ -244,14 +244,13 @@ def _piece(gathering: Gathering, rows: list[int], wait: Callable[[], None]) -> l
         return lost + [_unread(gathering, row, error) for row in on]
     measured: dict[int, Galaxy] = {}
     half = FIRST_HALF_PX
-    while len(measured) < len(on):
+    while half < LARGEST_HALF_PX:
         left = [row for row in on if row not in measured]
-        for galaxy in _with_half(gathering, block, left, half):
-            if half >= LARGEST_HALF_PX:
-                measured[galaxy.row] = _limited(gathering, galaxy)
-            elif _is_done(gathering, galaxy, half):
-                measured[galaxy.row] = galaxy
+        galaxies_of_half = _with_half(gathering, block, left, half)
+        measured |= {galaxy.row: galaxy for galaxy in galaxies_of_half if _is_done(gathering, galaxy, half)}
         half *= 2
+    left = [row for row in on if row not in measured]
+    measured |= {galaxy.row: _limited(gathering, galaxy) for galaxy in _with_half(gathering, block, left, half)}
     return lost + [measured[row] for row in on]
 
 
