@@ -288,7 +288,7 @@ class JpegSource:
         planes = np.divide(values, _most(values), dtype=np.float32)
         if len(planes) > self.n_planes:
             planes = planes.mean(axis=0, keepdims=True)
-        return np.ascontiguousarray(np.broadcast_to(planes, (self.n_planes, *planes.shape[1:])))
+        return planes if len(planes) == self.n_planes else np.repeat(planes, self.n_planes, axis=0)
 
     def _intensity(self, values: npt.NDArray[np.unsignedinteger[Any]], planes: FloatArray) -> FloatArray:
         """Return the linear flux, (H, W), of stored values, (C, H, W), and the planes made of them."""
