@@ -78,7 +78,7 @@ def test_interrupting_while_galaxies_are_measured_leaves_nothing(classified, tmp
         return cut(self, *arguments)
 
     monkeypatch.setattr(TileSource, "cutout", interrupted)
-    done = classified(tmp_path / "out.fits")
+    done = classified(tmp_path / "out.fits", "--detect", "cutouts")  # blocks are read once for all of their rows
     assert (done.status, done.out, done.err) == (130, "", "galmorph: stopped\n")
     assert not list(tmp_path.iterdir())
 

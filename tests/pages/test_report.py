@@ -222,7 +222,7 @@ def test_galaxies_cut_out_again_are_only_those_on_the_page(
 ) -> None:
     catalog, tile = field
     many = Table({name: np.tile(np.asarray(catalog[name])[:6], 40) for name in catalog.colnames})
-    run, results = finished(many, tile, survey="nircam", band="F115W", checkpoint=tiny_checkpoint())
+    run, results = finished(many, tile, survey="nircam", band="F115W", checkpoint=tiny_checkpoint(), detect="cutouts")
     cut: list[int] = []
     original = type(run.images).cutout
 
