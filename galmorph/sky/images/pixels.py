@@ -30,8 +30,9 @@ from galmorph.sky.tile_decoder import TileDecoder
 
 __all__ = ["CompressedPixels", "Pixels", "PlainPixels", "Scaling", "damaged", "no_room", "quiet_headers"]
 
-WINDOWS_BEFORE_DECOMPRESSING = 200
-"""Compressed windows read one by one, before the whole plane is decompressed (row tiles: at about 240)."""
+ROWS_BEFORE_DECOMPRESSING = 1.5
+"""Rows in windows of a compressed plane that are read one by one, in heights of the plane, before the whole of it is
+decompressed: most planes are compressed by rows, so that whoever reads a window decodes all columns of its rows."""
 
 BYTES_READ_WHOLE = 1 << 24
 """Planes of up to this size are read as a whole: windows of them cost no calls, and 16 are open at once."""
@@ -262,18 +263,19 @@ class CompressedPixels:
         self.shape, self.scaling = shape, scaling
         self._name, self._file, self._hdu, self._leading = name, file, hdu, leading
         self._number = _DECODER.number()
-        self._windows = 0
+        self._rows_read = 0
         self._whole: PlainPixels | None = None
         self._is_damaged = shape[0] * shape[1] * 8 > MOST_DECOMPRESSED_BYTES
 
     def window(self, y0: int, y1: int, x0: int, x1: int) -> FloatArray:
         """Return ``[y0:y1, x0:x1]`` as native float32."""
-        self._windows += 1
+        self._rows_read += y1 - y0
         return self.scaling.apply(self.stored(y0, y1, x0, x1))
 
     def stored(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
         """Return ``[y0:y1, x0:x1]``, scaled by BSCALE and BZERO already."""
-        if self._windows > WINDOWS_BEFORE_DECOMPRESSING and (whole := self._decompressed()) is not None:
+        often = self._rows_read > ROWS_BEFORE_DECOMPRESSING * self.shape[0]
+        if often and (whole := self._decompressed()) is not None:
             return whole.stored(y0, y1, x0, x1)
         return self._read(y0, y1, x0, x1)
 
