@@ -48,7 +48,7 @@ def rows_of(path: Path) -> bytes:
     return b"".join(np.ascontiguousarray(table[name]).tobytes() for name in table.colnames)
 
 
-@pytest.mark.parametrize("workers", ["1", "2", "3"])
+@pytest.mark.parametrize("workers", ["2", *(pytest.param(n, marks=pytest.mark.long) for n in ("1", "4"))])
 def test_the_number_of_workers_changes_nothing(sky, whole, tmp_path, workers):
     output = tmp_path / "out.fits"
     assert main([*sky, "-o", str(output), "--engine", "pool", "--workers", workers]) == 0
@@ -96,7 +96,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("workers", [["--engine", "local"], ["--workers", "2"]])
+@pytest.mark.parametrize("workers", [["--engine", "local"], pytest.param(["--workers", "2"], marks=pytest.mark.long)])
 def test_a_killed_run_goes_on(sky, whole, tmp_path, workers):
     """Killed once it has a part; the rest is done by whoever comes then."""
     output, folder = tmp_path / "out.fits", tmp_path / "out.fits.parts"
