@@ -30,7 +30,7 @@ from galmorph.sky.tile_decoder import TileDecoder
 
 __all__ = ["CompressedPixels", "Pixels", "PlainPixels", "Scaling", "damaged", "no_room", "quiet_headers"]
 
-ROWS_BEFORE_DECOMPRESSING = 1.5
+ROWS_BEFORE_DECOMPRESSING = 0.5
 """Rows in windows of a compressed plane that are read one by one, in heights of the plane, before the whole of it is
 decompressed: most planes are compressed by rows, so that whoever reads a window decodes all columns of its rows."""
 
