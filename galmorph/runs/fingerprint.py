@@ -16,7 +16,7 @@ from galmorph.runs.plan import Plan
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageInput
 from galmorph.sky.images.image_like import ImageFile
-from galmorph.sky.images.paths import files_of
+from galmorph.sky.images.paths import files_of, without_band
 
 __all__ = ["fingerprint_of"]
 
@@ -74,8 +74,7 @@ def _lines(value: Any) -> Iterable[str]:
             yield hashlib.file_digest(stream, "sha256").hexdigest()
         return
     if isinstance(value, str | os.PathLike):
-        text = os.fspath(value)
-        yield from map(_line, files_of(text if Path(text).exists() else text.rpartition("=")[2]))
+        yield from map(_line, files_of(without_band(os.fspath(value))))
     if isinstance(value, Mapping):
         yield from (f"{band} {line}" for band, each in value.items() for line in _lines(each))
     if isinstance(value, list | tuple):

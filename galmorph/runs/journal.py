@@ -85,10 +85,6 @@ class Journal:
         """Hash of what decides the results; in the file of each part."""
         return hashlib.sha256(json.dumps([dict(self.run), self.sizes], sort_keys=True).encode()).hexdigest()
 
-    def is_done(self, part: Part) -> bool:
-        """Tell whether there is a file of a part."""
-        return self._path(part.number).exists()
-
     def write(self, part: Part, results: Results) -> None:
         """Keep the results of a part.
 

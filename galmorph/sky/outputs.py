@@ -13,7 +13,7 @@ from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.formats.atomic import check_target
 from galmorph.sky.formats.registry import is_folder_output
 from galmorph.sky.images.image_input import ImageInput
-from galmorph.sky.images.paths import files_of
+from galmorph.sky.images.paths import files_of, without_band
 
 __all__ = ["check_apart", "check_outputs"]
 
@@ -82,8 +82,7 @@ def _identity(path: Path) -> tuple[int, int]:
 def _names(inputs: Any) -> Iterator[str]:
     """List the files in what may stand for a catalogue, images or a checkpoint, without the bands before them."""
     if isinstance(inputs, str | os.PathLike):
-        text = os.fspath(inputs)
-        yield text if Path(text).exists() else text.rpartition("=")[2]
+        yield without_band(os.fspath(inputs))
         return
     for each in _parts(inputs):
         yield from _names(each)

@@ -38,7 +38,7 @@ class SharedStamps:
         if os.fstat(self.handle).st_size < size:
             os.ftruncate(self.handle, size)
         self._array(shown.pixels.shape)[:] = shown.pixels
-        return replace(shown, pixels=np.broadcast_to(np.float32(0.0), shown.pixels.shape)[:0])
+        return replace(shown, pixels=shown.pixels[:0])
 
     def get(self, shown: ShownStamps) -> ShownStamps:
         """Return what was put here: the pixels stay where they are, until the next are put."""

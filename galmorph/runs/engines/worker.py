@@ -86,7 +86,6 @@ def _work(channel: _Channel, tasks: queue.SimpleQueue[tuple[str, Any]], memory: 
     with closing(plan):
         try:
             plan.check()
-            _load(plan)
             channel.say("ready", None)
             while True:
                 kind, rows = tasks.get()
@@ -105,11 +104,6 @@ def _measured(plan: Plan, rows: IntArray, memory: SharedStamps) -> tuple[Results
     """Measure a part, and leave its stamps in the memory."""
     results, shown = measure_part(plan, rows)
     return results, None if shown is None else memory.put(shown)
-
-
-def _load(plan: Plan) -> None:
-    """Load what the first part would wait for."""
-    _ = plan.run.gathering.measure, plan.run.distinct_views
 
 
 class _Teller(logging.Handler):

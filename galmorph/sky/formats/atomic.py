@@ -45,19 +45,13 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     # Named before they are made, so that an interrupt in between leaves nothing.
     temporary = [_beside(path, name) for name in dict.fromkeys((bare, path.name))]
     try:
-        _make(temporary[0])
-        yield temporary[0]
-        if bare != path.name:
-            _make(temporary[1])
-            _compress(temporary[0], temporary[1])
-        _settle(temporary[-1], path, overwrite=overwrite)
-    except OutputError:
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"Output '{path}' cannot be written ({reason}): free space or choose another folder"
-        ) from error
+        with _explained(path):
+            _make(temporary[0])
+            yield temporary[0]
+            if bare != path.name:
+                _make(temporary[1])
+                _compress(temporary[0], temporary[1])
+            _settle(temporary[-1], path, overwrite=overwrite)
     finally:
         for left in temporary:
             _remove(left)
@@ -78,11 +72,21 @@ def replacing_folder(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     path = _resolved(path)
     around = _beside(path, path.name)
     try:
-        around.mkdir(mode=0o700)
-        (around / path.name).mkdir()
-        yield around / path.name
-        _flush(around / path.name)
-        _settle_folder(around / path.name, path, overwrite=overwrite)
+        with _explained(path):
+            around.mkdir(mode=0o700)
+            (around / path.name).mkdir()
+            yield around / path.name
+            _flush(around / path.name)
+            _settle_folder(around / path.name, path, overwrite=overwrite)
+    finally:
+        shutil.rmtree(around, ignore_errors=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say of an output that cannot be written what to do."""
+    try:
+        yield
     except OutputError:
         raise
     except OSError as error:
@@ -90,8 +94,6 @@ def replacing_folder(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
         raise OutputError(
             f"Output '{path}' cannot be written ({reason}): free space or choose another folder"
         ) from error
-    finally:
-        shutil.rmtree(around, ignore_errors=True)
 
 
 def check_target(path: Path, *, overwrite: bool = True, is_made: bool = False, is_folder: bool = False) -> None:

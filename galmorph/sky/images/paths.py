@@ -14,7 +14,7 @@ from galmorph.sky.images.fitsplane import path_and_place
 from galmorph.sky.images.jpeg import DISPLAY_SUFFIXES
 from galmorph.sky.images.map_roles import Role, role_of_file, titles
 
-__all__ = ["are_stamps", "expand", "files_of", "matching", "role_of_name"]
+__all__ = ["are_stamps", "expand", "files_of", "matching", "role_of_name", "without_band"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,11 @@ def expand(items: Sequence[str | os.PathLike[str]], role: Role = "image") -> lis
     if not files:
         raise ImageError("no image was given: expected FITS files, folders, or a zip of stamps; name one with --image")
     return list(files)
+
+
+def without_band(name: str) -> str:
+    """Return the path in ``BAND=FILE``, and any other name, and one of a file that is there, as it is."""
+    return name if Path(name).exists() else name.rpartition("=")[2]
 
 
 def files_of(text: str) -> list[Path]:
