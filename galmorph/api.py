@@ -144,9 +144,10 @@ def classify(
         table HDU; never changed. Results of a QTable are quantities.
     images
         FITS files, a folder or a glob; ``{"g": ..., "r": ..., "i": ...}`` for colour; a zip or folder of JPEG or PNG
-        stamps (rows then have a column ``file``); what :func:`open_images` returned, which stays open; or, in place of
-        FITS files, an array, ``(array, WCS)``, an HDU or HDUList, or NDData, whose uncertainty is the weight. Without
-        images those of the survey's archive are fetched, as far as the rows need them, and kept in the user's cache.
+        stamps, or the bytes of stamps by name (rows then have a column ``file``); what :func:`open_images` returned,
+        which stays open; or, in place of FITS files, an array, ``(array, WCS)``, an HDU or HDUList, or NDData, whose
+        uncertainty is the weight. Without images those of the survey's archive are fetched, as far as the rows need
+        them, and kept in the user's cache.
     survey, band
         Names as in ``galmorph list surveys``; three bands (``gri``) or ``RGB`` make colour stamps. Without images the
         survey may be left out: the one that has mosaics where the rows are is taken.
@@ -1071,7 +1072,8 @@ def open_images(
     Parameters
     ----------
     images, survey, band, weight, rms, variance, segmentation, image_hdu
-        As for :func:`classify`.
+        As for :func:`classify`. Stamps that were never files are given by name, ``{"a.jpg": b"..."}``, all of them JPEG
+        or PNG, or all FITS of one band; rows have a column ``file``, and their galaxy is in the middle of the stamp.
 
     Raises
     ------

@@ -73,6 +73,8 @@ def _lines(value: Any) -> Iterable[str]:
         with open(value, "rb") as stream:
             yield hashlib.file_digest(stream, "sha256").hexdigest()
         return
+    if isinstance(value, bytes):
+        yield hashlib.sha256(value).hexdigest()
     if isinstance(value, str | os.PathLike):
         yield from map(_line, files_of(without_band(os.fspath(value))))
     if isinstance(value, Mapping):

@@ -153,7 +153,7 @@ class Galaxy:
 
 
 def _locate(catalog: Catalog, images: ImageSource) -> tuple[Located, npt.NDArray[np.bool_]]:
-    if not images.is_linear and not images.has_wcs:
+    if images.by_name and (catalog.files is not None or not images.is_linear):
         return _locate_files(catalog, images)
     if images.has_wcs and catalog.ra_column is not None:
         ra, dec = catalog.ra_deg, catalog.dec_deg

@@ -43,7 +43,8 @@ class ImageSourceTests:
         assert isinstance(source.bands, tuple)
         assert all(isinstance(name, str) for name in source.bands)
         assert source.n_planes in (1, 3)
-        assert [type(word) for word in (source.is_linear, source.has_edges, source.has_wcs)] == [bool] * 3
+        assert [type(word) for word in (source.is_linear, source.by_name, source.has_edges)] == [bool] * 3
+        assert isinstance(source.has_wcs, bool)
         assert len(source.tile_names) > 0
         assert source.scale_arcsec > 0 or math.isnan(source.scale_arcsec)
         assert source.filter_name() is None or source.filter_name()
@@ -153,7 +154,7 @@ class ImageSourceTests:
         assert where.tile.tolist() == [tile, -1, -1]
 
     def test_files_are_found_by_name_or_refused(self, source):
-        if source.is_linear:
+        if source.is_linear and not source.by_name:
             with pytest.raises(ImageError, match="rows name image files"):
                 source.locate_files(["a.fits"])
             return

@@ -59,6 +59,7 @@ class CutoutService(JpegSource):
     """
 
     has_wcs = True
+    by_name = False
     is_here = False
 
     def __init__(
@@ -91,7 +92,7 @@ class CutoutService(JpegSource):
     def locate_files(self, names: Sequence[object]) -> Located:
         """Find pictures by the names that they have here; the position is the middle."""
         located = nowhere(len(names))
-        located.tile[:] = [self._number_of(str(name).strip()) for name in names]
+        located.tile[:] = [self._names.number_of(name) for name in names]
         here = located.tile >= 0
         located.x[here] = located.y[here] = (self._planes_on_sky.side_px[located.tile[here]] - 1) / 2
         return located

@@ -50,7 +50,8 @@ class PartlyFetched:
         self._source, self._reason, self._remarks = source, reason, tuple(remarks)
         self._missing = SkyCoord(np.ravel(ra_deg), np.ravel(dec_deg), unit="deg")
         self.survey, self.bands, self.band = source.survey, source.bands, source.band
-        self.is_linear, self.has_edges, self.has_wcs = source.is_linear, source.has_edges, source.has_wcs
+        self.is_linear, self.has_edges = source.is_linear, source.has_edges
+        self.has_wcs, self.by_name = source.has_wcs, source.by_name
         self.n_planes, self.scale_arcsec = source.n_planes, source.scale_arcsec
         self.psf_fwhm_px, self.saturation = source.psf_fwhm_px, source.saturation
         self._n_here = len(source.tile_names)

@@ -57,6 +57,7 @@ class ColourSource:
     band: Band | None = None
     is_linear = True
     has_edges = True
+    by_name = False
     n_planes = 3
     # Three bands have three of these; which of them measuring should use on their sum has not been tried.
     saturation: float | None = None

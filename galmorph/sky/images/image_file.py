@@ -24,8 +24,8 @@ class ImageFile(os.PathLike[str]):
 
     Parameters
     ----------
-    hdus
-        What is written.
+    content
+        What is written: HDUs, or the bytes of a file.
     name
         Name of the file, in a folder of its own.
 
@@ -35,14 +35,17 @@ class ImageFile(os.PathLike[str]):
         If it cannot be written.
     """
 
-    def __init__(self, hdus: fits.HDUList, name: str) -> None:
+    def __init__(self, content: fits.HDUList | bytes, name: str) -> None:
         folder = new_scratch_folder()
         self._finalizer = weakref.finalize(self, _remove, folder, os.getpid())
         self.path = folder / name
         try:
             # Through a stream, since astropy would compress a file whose name ends in .gz.
             with self.path.open("wb") as stream, quiet_headers():
-                hdus.writeto(stream, output_verify="silentfix+ignore")
+                if isinstance(content, bytes):
+                    stream.write(content)
+                else:
+                    content.writeto(stream, output_verify="silentfix+ignore")
         except OSError as error:
             self._finalizer()
             raise ImageError(

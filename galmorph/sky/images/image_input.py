@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from galmorph.errors import ImageError, SurveyError
+from galmorph.sky.images.fits_stamps import are_contents
 from galmorph.sky.images.image_like import Images, store
 from galmorph.sky.images.opening import band_names, open_images
 from galmorph.sky.images.source import ImageSource
@@ -95,7 +96,7 @@ class ImageInput:
         ImageError
             If something is no image, or cannot be put into a file.
         """
-        if is_open(self.images):
+        if is_open(self.images) or are_contents(self.images):
             return self
         files = store(self.images, self.weight, self.rms, self.variance, self.segmentation)
         return replace(

@@ -1,14 +1,12 @@
-"""JpegSource: display stamps (JPEG, PNG) in a zip file, a folder or one by one."""
+"""JpegSource: display stamps (JPEG, PNG) in a zip file, a folder, one by one, or in memory."""
 
 from __future__ import annotations
 
 import io
 import math
-import unicodedata
 import warnings
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -22,15 +20,15 @@ from galmorph.limits import LIMITS
 from galmorph.sky.boundary import boundary
 from galmorph.sky.colour import linear_intensity
 from galmorph.sky.cutout import Cutout, FloatArray
+from galmorph.sky.images.file_names import DISPLAY_SUFFIXES, FileNames, spelled
 from galmorph.sky.images.source import DoubleArray, Located, nowhere, source_html
 from galmorph.sky.images.tiles import CutoutBox
 from galmorph.sky.survey import Band, Survey
 
-__all__ = ["DISPLAY_SUFFIXES", "JpegSource", "open_stamps"]
+__all__ = ["JpegSource", "open_contents", "open_stamps"]
 
-DISPLAY_SUFFIXES = (".jpg", ".jpeg", ".png")
-"""File names of display stamps end in one of these."""
-
+# Of whatever else Pillow reads some formats start programs, and none is what surveys make their pictures in.
+_FORMATS = ("JPEG", "PNG")
 # Deflate packs at most 1032 bytes into one, JPEG fewer pixels: what claims twice that is damaged.
 _PIXELS_A_BYTE, _LEAST_PIXELS = 1032 * 2, 1 << 16
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
@@ -86,6 +84,21 @@ class _Files:
         """Nothing is open."""
 
 
+class _Memory:
+    """Files that are in memory."""
+
+    def __init__(self, contents: Mapping[str, bytes]) -> None:
+        self._contents = dict(contents)
+        self.names = list(self._contents)
+
+    def read(self, name: str) -> bytes:
+        _check_bytes(len(self._contents[name]))
+        return self._contents[name]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def _check_bytes(size: int) -> None:
     if size > (most := LIMITS["stamp_bytes"]).number:
         raise ValueError(f"it has {size} bytes, more than {most}")
@@ -101,7 +114,7 @@ def _check_pixels(size: tuple[int, int], file_bytes: int) -> None:
 
 def is_stamp(name: str) -> bool:
     """Tell whether a file name is that of a display stamp."""
-    parts = PurePosixPath(_spelled(name)).parts
+    parts = PurePosixPath(spelled(name)).parts
     hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
     return not hidden and name.lower().endswith(DISPLAY_SUFFIXES)
 
@@ -136,6 +149,26 @@ def open_stamps(paths: Sequence[Path], survey: Survey | None = None, bands: tupl
     return JpegSource(store, survey, bands)
 
 
+def open_contents(
+    contents: Mapping[str, bytes], survey: Survey | None = None, bands: tuple[str, ...] = ()
+) -> JpegSource:
+    """Open display stamps that are in memory.
+
+    Parameters
+    ----------
+    contents
+        The bytes of the file of each, by any name.
+    survey, bands
+        As of :func:`open_stamps`.
+
+    Raises
+    ------
+    ImageError
+        If the first is damaged and no survey says how many planes stamps have.
+    """
+    return JpegSource(_Memory(contents), survey, bands)
+
+
 class JpegSource:
     """Display stamps, one tile each; a cutout is the whole stamp.
 
@@ -160,6 +193,7 @@ class JpegSource:
     psf_fwhm_px: float | None = None
     saturation: float | None = math.inf
     has_wcs = False
+    by_name = True
     is_here = True
     remarks: tuple[str, ...] = ()
     _repr_html_ = source_html
@@ -170,7 +204,7 @@ class JpegSource:
         self._stretch = survey.jpeg if survey else None
         self._colour = survey.colour if survey else None
         self.tile_names = store.names
-        self._numbers = _numbers(store.names)
+        self._names = FileNames(store.names)
         self.n_planes: int = self._stretch.planes if self._stretch else self._planes_of_first()
 
     def locate(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Located:  # noqa: ARG002 - an interface
@@ -217,19 +251,11 @@ class JpegSource:
         """
         located = nowhere(len(names))
         for row, name in enumerate(names):
-            located.tile[row] = self._number_of(str(name).strip())
+            located.tile[row] = self._names.number_of(name)
         for row in np.flatnonzero(located.tile >= 0).tolist():
             width, height = self._size_or_nan(int(located.tile[row]))
             located.x[row], located.y[row] = (width - 1) / 2, (height - 1) / 2
         return located
-
-    def _number_of(self, name: str) -> int:
-        """Find a stamp by name; whole numbers that a table made floats ("17.0") last."""
-        for text in dict.fromkeys((name, name.removesuffix(".0"))):
-            for spelling in _SPELLINGS:
-                if (number := self._numbers.get(spelling(_spelled(text)))) is not None:
-                    return number
-        return -1
 
     def cutout(self, tile: int, x: float, y: float, half_px: int) -> Cutout:
         """Read a whole stamp; `half_px` only decides which edges count as clipped.
@@ -338,7 +364,7 @@ class JpegSource:
         ):
             warnings.simplefilter("ignore")  # what Pillow says of large or odd files is said by us, or of no use
             content = self._store.read(name)
-            with Image.open(io.BytesIO(content)) as picture:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
                 _check_pixels(picture.size, len(content))
                 return use(picture)
 
@@ -352,37 +378,3 @@ def _grey_or_rgb(picture: Any) -> Any:
 
 def _most(values: npt.NDArray[np.unsignedinteger[Any]]) -> np.float32:
     return np.float32(np.iinfo(values.dtype).max)
-
-
-def _numbers(names: Sequence[str]) -> dict[str, int]:
-    """Map names, with or without folder and suffix where that leaves no doubt, to numbers of files."""
-    numbers: dict[str, int] = {}
-    for spelling in _SPELLINGS:
-        spelled = [spelling(_spelled(name)) for name in names]
-        count = Counter(spelled)
-        for number, text in enumerate(spelled):
-            if count[text] == 1:
-                numbers.setdefault(text, number)
-    return numbers
-
-
-def _spelled(name: str) -> str:
-    """Spell a name as most systems do: macOS divides letters and accents, Windows parts folders by backslashes."""
-    return unicodedata.normalize("NFC", name).replace("\\", "/")
-
-
-def _without_suffix(name: str) -> str:
-    suffix = PurePosixPath(name).suffix
-    return name[: -len(suffix)] if suffix.lower() in DISPLAY_SUFFIXES else name
-
-
-def _without_folder(name: str) -> str:
-    return PurePosixPath(name).name
-
-
-_SPELLINGS: tuple[Callable[[str], str], ...] = (
-    str,
-    _without_suffix,
-    _without_folder,
-    lambda name: _without_suffix(_without_folder(name)),
-)

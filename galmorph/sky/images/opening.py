@@ -7,19 +7,22 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from galmorph.errors import ImageError, SurveyError
+from galmorph.limits import LIMITS
 from galmorph.sky.images.bands import ColourSource
 from galmorph.sky.images.extension import Place, place_of
+from galmorph.sky.images.fits_stamps import FitsStamps, are_contents, is_fits, plain_content
 from galmorph.sky.images.fitsplane import FitsPlane, open_planes
 from galmorph.sky.images.flux_units import filter_of, is_magnitude
+from galmorph.sky.images.image_file import ImageFile
 from galmorph.sky.images.image_like import AnyPath, Images, Paths, Stored, store
-from galmorph.sky.images.jpeg import open_stamps
+from galmorph.sky.images.jpeg import open_contents, open_stamps
 from galmorph.sky.images.map_roles import Role, titles
 from galmorph.sky.images.no_data import sampled_rows
 from galmorph.sky.images.paths import are_stamps, expand, matching
@@ -75,7 +78,8 @@ def open_images(
         or one zip or folder of JPEG or PNG stamps; or, for colour, one or more of them for each band: ``{"g":
         ..., "r": ..., "i": ...}`` or ``["g=FILE", "r=FILE", "i=FILE"]``. In place of a FITS file also what a script
         holds: an array, an array and its WCS, an HDUList or HDU, NDData; see
-        :mod:`galmorph.sky.images.image_like`.
+        :mod:`galmorph.sky.images.image_like`. Stamps may also be in memory, as the bytes of their files by name:
+        ``{"a.jpg": b"..."}``, all of them JPEG or PNG, or all FITS of one band.
     weight, rms, variance
         Images of inverse variance, noise, or variance on the same grids, one kind of them, one for each image; by band
         for colour. Of a file of several HDUs the one is taken whose name or header says that it is such a map.
@@ -97,6 +101,9 @@ def open_images(
     SurveyError
         If the survey has no such band or makes no colour pictures.
     """
+    if are_contents(images):
+        _check_bare(store((), weight, rms, variance, segmentation), None)
+        return _open_contents(images, () if band is None else band_names(survey, band), survey, hdu)
     stored = store(images, weight, rms, variance, segmentation)
     by_band = _by_band(stored.images)
     if by_band is not None:
@@ -116,6 +123,43 @@ def open_images(
     one = survey.band(names[0]) if survey is not None and names else None
     tiles = _open_tiles(paths, _Asked.of(hdu, one, survey), stored.maps)
     return TileSource(tiles, one, survey, stored.files)
+
+
+def _open_contents(
+    contents: Mapping[str, bytes], names: tuple[str, ...], survey: Survey | None, hdu: int | str | None
+) -> ImageSource:
+    """Open stamps that are in memory."""
+    of_fits = [name for name, content in contents.items() if is_fits(content)]
+    if not of_fits:
+        _check_bare(store(()), hdu)
+        return open_contents(contents, survey, names)
+    if other := next((name for name in contents if name not in of_fits), None):
+        raise ImageError(f"'{of_fits[0]}' is FITS and '{other}' is not: expected stamps of one kind; give them apart")
+    if len(names) > 1:
+        raise ImageError(
+            f"'{of_fits[0]}' is FITS, which has one band, and {', '.join(names)} were asked for: give a picture, or "
+            "one band"
+        )
+    one = survey.band(names[0]) if survey is not None and names else None
+    files: list[ImageFile] = []
+    tiles = [_stamp_tile(name, content, _Asked.of(hdu, one, survey), files) for name, content in contents.items()]
+    return FitsStamps(tiles, one, survey, files)
+
+
+def _stamp_tile(name: str, content: bytes, asked: _Asked, files: list[ImageFile]) -> Tile:
+    """Open the only image of a FITS file in memory, under its name."""
+    files.append(ImageFile(plain_content(name, content), "stamp.fits"))
+    opened: list[FitsPlane] = []
+    try:
+        planes = _images_of(str(files[-1]), asked, opened, OPEN_PLANES)
+    except ImageError as error:
+        raise ImageError(str(error).replace(str(files[-1]), name).replace("stamp.fits", name)) from error
+    if len(planes) > 1:
+        raise ImageError(f"stamp '{name}' has {len(planes)} images: expected one; name its HDU, or give a file of one")
+    height, width = planes[0].shape
+    if width * height > (most := LIMITS["stamp_pixels"]).number:
+        raise ImageError(f"stamp '{name}' has {width} x {height} pixels, more than {most}: give a smaller one")
+    return Tile(replace(planes[0], name=name))
 
 
 def _check_cubes(paths: Sequence[str], names: Sequence[str], survey: Survey, hdu: int | str | None, band: str) -> None:

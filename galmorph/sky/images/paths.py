@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from galmorph.errors import ImageError
+from galmorph.sky.images.file_names import DISPLAY_SUFFIXES
 from galmorph.sky.images.fitsplane import path_and_place
-from galmorph.sky.images.jpeg import DISPLAY_SUFFIXES
 from galmorph.sky.images.map_roles import Role, role_of_file, titles
 
 __all__ = ["are_stamps", "expand", "files_of", "matching", "role_of_name", "without_band"]

@@ -68,8 +68,10 @@ class ImageSource(Protocol):
     band
         The band of linear images of one band; None for all others, and where nobody said.
     is_linear
-        Whether they were observed as flux. Display stamps were not: rows find theirs by its file name, unless they know
-        the sky, and its first row is the top of the picture.
+        Whether they were observed as flux. Display stamps were not, and their first row is the top of the picture.
+    by_name
+        Whether rows find theirs by its file name, and the galaxy in the middle of it: display stamps that do not know
+        the sky, and FITS stamps in memory.
     has_edges
         Whether there are pixels beyond a window, up to the edges of the tile. A display stamp is its own window.
     n_planes
@@ -95,6 +97,7 @@ class ImageSource(Protocol):
     bands: tuple[str, ...]
     band: Band | None
     is_linear: bool
+    by_name: bool
     has_edges: bool
     n_planes: int
     scale_arcsec: float
@@ -118,7 +121,7 @@ class ImageSource(Protocol):
         """Find pixel positions (N, 2) on the only tile; ImageError where there are several."""
 
     def locate_files(self, names: Sequence[object]) -> Located:
-        """Find display stamps by file name; the position is the middle of the stamp."""
+        """Find stamps by file name; the position is the middle of the stamp."""
 
     def cutout(self, tile: int, x: float, y: float, half_px: int) -> Cutout:
         """Read the window of 2 half_px + 1 pixels around a position, clipped at the tile's edges."""

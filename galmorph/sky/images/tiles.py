@@ -188,6 +188,7 @@ class TileSource:
 
     is_linear = True
     has_edges = True
+    by_name = False
     n_planes = 1
     _repr_html_ = source_html
 

@@ -1,4 +1,4 @@
-"""Image sources: each of the three does what every source does."""
+"""Image sources: each does what every source does."""
 
 from __future__ import annotations
 
@@ -86,3 +86,19 @@ class TestOneStamp(TestStamps):
     def open(self, folder) -> ImageSource:
         (folder / "0.png").write_bytes(self.picture(0))
         return open_images(folder / "0.png")
+
+
+class TestStampsInMemory(ImageSourceTests):
+    def open(self, folder) -> ImageSource:
+        del folder
+        return open_images({f"{n}.png": TestStamps.picture(n) for n in range(2)}, survey=SDSS, band="RGB")
+
+
+class TestFitsStampsInMemory(ImageSourceTests):
+    def open(self, folder) -> ImageSource:
+        contents = {}
+        for number in range(2):
+            fits.writeto(folder / "one.fits", small_sky.field(seed=number), small_sky.header(), overwrite=True)
+            contents[f"{number}.fits"] = (folder / "one.fits").read_bytes()
+        (folder / "one.fits").unlink()
+        return open_images({"1.fits": contents["1.fits"]}, survey=CANDELS, band="H")
