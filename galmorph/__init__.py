@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from galmorph.api import (
+        answer,
         cache,
         calibrate,
         classify,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         open_images,
         overlay,
         positions,
+        prepare,
         read_catalog,
         run,
         show,
@@ -37,9 +39,11 @@ if TYPE_CHECKING:
         status,
         train,
         tune,
+        usual_checkpoint,
     )
 
 __all__ = [
+    "answer",
     "cache",
     "calibrate",
     "classify",
@@ -61,6 +65,7 @@ __all__ = [
     "open_images",
     "overlay",
     "positions",
+    "prepare",
     "read_catalog",
     "run",
     "show",
@@ -68,6 +73,7 @@ __all__ = [
     "status",
     "train",
     "tune",
+    "usual_checkpoint",
 ]
 
 # What says which things ship needs none of what works with them.

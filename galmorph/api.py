@@ -29,6 +29,7 @@ from galmorph.pages.class_page import write_class_page
 from galmorph.pages.descriptions import names, show
 from galmorph.pages.losses import draw_losses
 from galmorph.progress import Progress, reporting
+from galmorph.runs.default_checkpoint import default_checkpoint
 from galmorph.runs.execution import Execution
 from galmorph.runs.run_settings import Settings
 from galmorph.runs.status import Status, read_status
@@ -51,10 +52,13 @@ if TYPE_CHECKING:
     from galmorph.learning.training import TrainingRun, TrainingState
     from galmorph.learning.tuning import Tuned
     from galmorph.nets.checkpoint.file import Checkpoint
+    from galmorph.runs.answering import MeasuredRows
+    from galmorph.runs.outcome import Outcome
     from galmorph.runs.provision import Provision
     from galmorph.sky.mock import MockField
 
 __all__ = [
+    "answer",
     "cache",
     "calibrate",
     "classify",
@@ -76,6 +80,7 @@ __all__ = [
     "open_images",
     "overlay",
     "positions",
+    "prepare",
     "read_catalog",
     "run",
     "show",
@@ -83,6 +88,7 @@ __all__ = [
     "status",
     "train",
     "tune",
+    "usual_checkpoint",
 ]
 
 Inputs = Mapping[str, bool | str | Sequence[str]]
@@ -383,8 +389,7 @@ def _carried_out(
     command: str,
 ) -> tuple[Any, Any]:
     """Carry out a plan, and draw its report while its images are open; return the table and what is new in it."""
-    from galmorph.runs import classify, retry  # noqa: PLC0415 - numba
-
+    _, classify, retry = _runs()
     execution.check(has_output=output is not None)
     with closing(classify.Plan(catalog, images, checkpoint, settings, network)) as plan:
         if is_retry or execution.shard is not None:
@@ -409,6 +414,12 @@ def _carried_out(
         return outcome.table(), outcome.results
 
 
+def _runs() -> tuple[ModuleType, ModuleType, ModuleType]:
+    from galmorph.runs import answering, classify, retry  # noqa: PLC0415 - numba
+
+    return answering, classify, retry
+
+
 def _reports() -> ModuleType:
     from galmorph.pages import report  # noqa: PLC0415 - pillow and jinja2, a third of a second
 
@@ -421,6 +432,104 @@ def _check_whole(report: str | Path | None, *, strict: bool, what: str) -> None:
         raise CatalogError(
             f"{'strict' if strict else 'report'} was given with {what}: it is for runs of all rows; leave it out"
         )
+
+
+def prepare(
+    catalog: Any,
+    images: Images = (),
+    *,
+    checkpoint: str | Path | Checkpoint | None = None,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    field: str | None = None,
+    archive: Way = "auto",
+    image_hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+    errors: bool = False,
+    rule: str = "",
+    device: str = "auto",
+) -> MeasuredRows:
+    """Do the part of :func:`classify` that needs no network: measure a few rows and cut their stamps.
+
+    For services, to which galaxies come one by one: several threads may prepare at once, and :func:`answer` shows all
+    that waits to the network together.
+
+    Parameters
+    ----------
+    checkpoint
+        Best a loaded one: it is opened anew each time else.
+    catalog, images, survey, band, field, archive, image_hdu, ra, dec, x, y, id, file, errors, rule, device
+        As for :func:`classify`.
+
+    Returns
+    -------
+    MeasuredRows
+        To be given to :func:`answer`, and closed afterwards.
+
+    Raises
+    ------
+    CatalogError, SurveyError, ImageError, ArchiveError, CheckpointError
+        If something does not fit.
+    """
+    answering, classify, _ = _runs()
+    plan = classify.Plan(
+        CatalogInput(catalog, None, ColumnNames(ra, dec, x, y, id, file)),
+        ImageInput(images, survey=survey, band=band, hdu=image_hdu, field=field, archive=archive),
+        checkpoint,
+        Settings(errors=errors, rule=rule, device=device),
+    )
+    rows: MeasuredRows = answering.prepare(plan)
+    return rows
+
+
+def answer(prepared: Sequence[MeasuredRows], *, command: str = "galmorph.answer") -> list[Outcome]:
+    """Do the rest of :func:`classify` for what :func:`prepare` returned: show it to the network, all of it together.
+
+    Parameters
+    ----------
+    prepared
+        With the same checkpoint and settings.
+    command
+        What the provenance in the results names as their origin.
+
+    Returns
+    -------
+    list of Outcome
+        Of each; its `columns` and its `table()` are those that :func:`classify` gives, bit for bit.
+
+    Raises
+    ------
+    CheckpointError
+        If they are for several checkpoints or settings.
+    """
+    answering, _, _ = _runs()
+    outcomes: list[Outcome] = answering.answer(prepared, command)
+    return outcomes
+
+
+def usual_checkpoint(survey: str | Survey | None = None, band: str | None = None) -> str:
+    """Name the checkpoint that answers for a survey and band where none is named.
+
+    Parameters
+    ----------
+    survey, band
+        As for :func:`classify`.
+
+    Raises
+    ------
+    SurveyError
+        If there is no such survey or band.
+    CheckpointError
+        If none ships for it, or several do.
+    """
+    asked = ImageInput(survey=survey, band=band)
+    bands = asked.known_bands()
+    return default_checkpoint(asked.known_survey(), bands, band or "/".join(bands))
 
 
 def status(output: str | Path) -> Status:

@@ -25,9 +25,9 @@ from galmorph.nets.checkpoint import ensemble as ensembles
 from galmorph.nets.checkpoint import file as files
 from galmorph.pages import inspection
 from galmorph.pages import report as reports
+from galmorph.runs import answering, provision
 from galmorph.runs import classify as runs
 from galmorph.runs import export as exports
-from galmorph.runs import provision
 from galmorph.runs import retry as retries
 from galmorph.runs.plan import Plan
 from galmorph.sky import mock
@@ -115,6 +115,9 @@ def calls(monkeypatch, tmp_path):
     aside(retries, "retry", "retry", Table())
     aside(reports, "check_report", "check_report")
     aside(reports, "write_report", "write_report")
+    replace(answering, "prepare", "prepared")
+    replace(answering, "answer", ["outcome"])
+    replace(api, "default_checkpoint", "the usual one")
     replace(training, "train", "trained")
     replace(comparison, "compare", Table())
     replace(tuning, "tune", "tuned")
@@ -233,6 +236,9 @@ LEAST: dict[str, dict[str, Any]] = {
     "dry_run": {"catalog": "c.fits", "band": "H"},
     "compare": {"catalog": "a.fits", "other": "b.fits", "radius": "1arcsec", "theirs": "type"},
     "match": {"catalog": "a.fits", "others": "b.fits", "radius": "1arcsec"},
+    "prepare": {"catalog": "c.fits", "images": "i.fits"},
+    "answer": {"prepared": []},
+    "usual_checkpoint": {"survey": "candels"},
 }
 OF_ARCHIVE: dict[str, Any] = {
     "field": ("uds", lambda call: call.arguments[0].images.field),
@@ -413,6 +419,22 @@ CHECKS["match"] = {
     **at("output", "out.fits", 2),
     **named("overwrite", True),
     **named("command", "a script"),
+}
+CHECKS["prepare"] = {
+    **{
+        name: check
+        for name, check in OF_PLAN.items()
+        if name not in ("weight", "rms", "variance", "segmentation", "hdu")
+    },
+    **{name: OF_ARCHIVE[name] for name in ("field", "archive")},
+    **settings_of("errors", "rule", "device"),
+    "catalog": ("k.fits", lambda call: call.arguments[0].catalog.catalog),
+    "checkpoint": ("net", lambda call: call.arguments[0].checkpoint),
+}
+CHECKS["answer"] = {**at("prepared", ["rows"], 0), **at("command", "a script", 1)}
+CHECKS["usual_checkpoint"] = {
+    "survey": ("sdss", lambda call: call.arguments[0].name),
+    "band": ("H", lambda call: call.arguments[2]),
 }
 # Checked by tests of their own, below.
 ELSEWHERE = {

@@ -19,7 +19,7 @@ from galmorph.stamps.recipe import Recipe, Stamp
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint.file import Checkpoint
 
-__all__ = ["Predictor", "ShownStamps", "answer_into", "batch_of"]
+__all__ = ["Predictor", "ShownStamps", "answer_into", "batch_of", "own_cores"]
 
 FloatArray = npt.NDArray[np.float64]
 # Kernels round by the shape of what they get: every batch has the same, the last one is filled up, so that a galaxy's
@@ -122,7 +122,7 @@ class Predictor:
         self._batch = batch_of(device, views) if batch is None else max(batch // views, 1)
         self._shares, self._normalise = shares, normalise
         self._waiting: list[tuple[int, Stamp]] = []
-        self._thread = ThreadPoolExecutor(1, initializer=_own_cores(checkpoint))
+        self._thread = ThreadPoolExecutor(1, initializer=None if checkpoint is None else own_cores())
         self._running: Future[None] | None = None
 
     def add(self, row: int, stamp: Stamp) -> None:
@@ -168,10 +168,8 @@ class Predictor:
         )
 
 
-def _own_cores(checkpoint: Checkpoint | None) -> Callable[[], None] | None:
+def own_cores() -> Callable[[], None]:
     """Return what leaves a core to measuring, once called in the thread of the network."""
-    if checkpoint is None:
-        return None
     from galmorph.nets.threads import one_less  # noqa: PLC0415 - torch, which only a network needs
 
     return one_less()

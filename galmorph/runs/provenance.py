@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,6 +80,7 @@ def _named(images: ImageSource) -> list[str]:
     return [*(Path(n).name for n in names[:_IMAGES_NAMED]), *([f"and {more} more"] if more > 0 else [])]
 
 
+@cache
 def _version(name: str) -> str:
     try:
         return version(name)
