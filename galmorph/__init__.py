@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         train,
         tune,
         usual_checkpoint,
+        view,
     )
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "train",
     "tune",
     "usual_checkpoint",
+    "view",
 ]
 
 # What says which things ship needs none of what works with them.

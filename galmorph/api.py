@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from galmorph.learning.training import TrainingRun, TrainingState
     from galmorph.learning.tuning import Tuned
     from galmorph.nets.checkpoint.file import Checkpoint
+    from galmorph.pages.galaxy_view import GalaxyView
     from galmorph.runs.answering import MeasuredRows
     from galmorph.runs.outcome import Outcome
     from galmorph.runs.provision import Provision
@@ -89,6 +90,7 @@ __all__ = [
     "train",
     "tune",
     "usual_checkpoint",
+    "view",
 ]
 
 Inputs = Mapping[str, bool | str | Sequence[str]]
@@ -403,12 +405,12 @@ def _carried_out(
             )
             return done, None
         if report is not None:
-            _reports().check_report(report, *plan.inputs, overwrite=overwrite)
+            _drawn()[1].check_report(report, *plan.inputs, overwrite=overwrite)
         outcome = classify.classify(
             plan, output=output, overwrite=overwrite, execution=execution, progress=progress, command=command
         )
         if report is not None:
-            _reports().write_report(plan.run, outcome.results, report, overwrite=overwrite)
+            _drawn()[1].write_report(plan.run, outcome.results, report, overwrite=overwrite)
         if strict:
             outcome.check_all_classified(output)
         return outcome.table(), outcome.results
@@ -420,10 +422,10 @@ def _runs() -> tuple[ModuleType, ModuleType, ModuleType]:
     return answering, classify, retry
 
 
-def _reports() -> ModuleType:
-    from galmorph.pages import report  # noqa: PLC0415 - pillow and jinja2, a third of a second
+def _drawn() -> tuple[ModuleType, ModuleType]:
+    from galmorph.pages import galaxy_view, report  # noqa: PLC0415 - pillow and jinja2, a third of a second
 
-    return report
+    return galaxy_view, report
 
 
 def _check_whole(report: str | Path | None, *, strict: bool, what: str) -> None:
@@ -1268,6 +1270,55 @@ def overlay(
         files[Path(moc)] = f"{write_moc(rows, Path(moc), overwrite=overwrite):.3g} square degrees"
     sent = links if links is not None else catalog.path
     return Overlays(files, send_table(Path(sent or "a table in memory")) if samp else [])
+
+
+def view(
+    catalog: Any,
+    images: Images | ImageSource,
+    *,
+    row: int = 0,
+    checkpoint: str | Path | Checkpoint | None = None,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    side: int = 256,
+) -> GalaxyView | None:
+    """Cut one galaxy of a catalogue out for the eye: with any stretch, its radius, its neighbours, its stamp.
+
+    Parameters
+    ----------
+    catalog, images, survey, band
+        As for :func:`classify`.
+    row
+        Number of the row.
+    checkpoint
+        Whose field of view and stamp are shown, named, by its file or as :func:`load_checkpoint` returned it; by
+        default a field of two Petrosian radii to each side, and a stamp without neighbours.
+    side
+        Of the picture, in pixels.
+
+    Returns
+    -------
+    GalaxyView or None
+        With :meth:`~galmorph.pages.galaxy_view.GalaxyView.png` and others; None where there is no image.
+
+    Raises
+    ------
+    CatalogError, SurveyError, ImageError, CheckpointError
+        If something cannot be read or does not fit.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> from galmorph.shipped import shipped
+    >>> sample = shipped("catalogs") / "samples" / "candels-h"
+    >>> view = galmorph.view(sample / "catalog.fits", sample / "image.fits.gz", row=3, survey="candels", band="H")
+    >>> view.png()[1:4], bool(view.sketch.radius)
+    (b'PNG', True)
+    """
+    recipe = None if checkpoint is None else load_checkpoint(checkpoint).recipe
+    with opened(CatalogInput(catalog), ImageInput(images, survey=survey, band=band)) as (table, source):
+        shown: GalaxyView | None = _drawn()[0].view(table, source, row, recipe, side)
+    return shown
 
 
 def positions(texts: str | Sequence[str]) -> Table:

@@ -57,7 +57,7 @@ def test_the_radius_is_drawn_in_parts_of_the_half_width(tmp_path):
     (tmp_path / "b").mkdir()
     scaled = picture(tmp_path / "a", Recipe(half_width_rpet=4.0))
     fixed = picture(tmp_path / "b", Recipe(half_width_rpet=4.0, half_width_arcsec=1.8))
-    assert scaled.radius == pytest.approx(25.0, abs=0.01)
+    assert scaled.sketch.radius == pytest.approx(25.0, abs=0.01)
     # 1.8 arcsec are 30 pixels of .06 arcsec.
-    assert fixed.radius is not None
-    assert 20 < fixed.radius < 60
+    assert fixed.sketch.radius is not None
+    assert 20 < fixed.sketch.radius < 60

@@ -175,15 +175,15 @@ def test_circle_and_cross_lie_where_radius_and_catalogue_position_are(field: tup
     galaxy = next(gather(run.gathering, np.array([1])))
     picture = picture_of(galaxy, run.images, checkpoint.recipe)
     assert picture is not None
-    assert picture.radius == pytest.approx(50.0)
+    assert picture.sketch.radius == pytest.approx(50.0)
     half_px = 2.0 * results.rpet_px[1]
     # Row 1 was shifted by 3 pixels to the right of its galaxy, whose centroid has an error of about 0.1 pixels.
-    assert picture.catalog_x == pytest.approx(100 * 3.0 / half_px, abs=100 * 0.2 / half_px)
-    assert picture.catalog_y == pytest.approx(0.0, abs=100 * 0.2 / half_px)
-    assert picture.north == pytest.approx((0.0, -1.0), abs=1e-3)
-    assert picture.east == pytest.approx((-1.0, 0.0), abs=1e-3)
-    length_arcsec = float(picture.bar_title.rstrip("″"))
-    assert picture.bar * half_px * SCALE_ARCSEC / 100 == pytest.approx(length_arcsec, rel=1e-3)
+    assert picture.sketch.catalog_x == pytest.approx(100 * 3.0 / half_px, abs=100 * 0.2 / half_px)
+    assert picture.sketch.catalog_y == pytest.approx(0.0, abs=100 * 0.2 / half_px)
+    assert picture.sketch.north == pytest.approx((0.0, -1.0), abs=1e-3)
+    assert picture.sketch.east == pytest.approx((-1.0, 0.0), abs=1e-3)
+    length_arcsec = float(picture.sketch.bar_title.rstrip("″"))
+    assert picture.sketch.bar * half_px * SCALE_ARCSEC / 100 == pytest.approx(length_arcsec, rel=1e-3)
 
 
 def test_stamp_of_a_fits_image_has_its_first_row_at_the_bottom(field: tuple[Table, Path]) -> None:

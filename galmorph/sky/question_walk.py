@@ -1,0 +1,81 @@
+"""QuestionWalk: the way of one galaxy through the questions of a scheme, as somebody answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from galmorph.sky.scheme import Question, Scheme
+
+__all__ = ["QuestionWalk", "entropy_bits"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class QuestionWalk:
+    """Questions that were answered of a galaxy, and those that follow.
+
+    Parameters
+    ----------
+    scheme
+        Whose questions they are.
+    answers
+        Key of the answer by name of the question.
+
+    Examples
+    --------
+    >>> from galmorph.sky.scheme import load_scheme
+    >>> walk = QuestionWalk(load_scheme("gz-ceers"), {})
+    >>> walk.next.name
+    'smooth_or_featured'
+    >>> QuestionWalk(walk.scheme, {"smooth_or_featured": "smooth_or_featured__smooth"}).next.name
+    'how_rounded_is_it'
+    """
+
+    scheme: Scheme
+    answers: Mapping[str, str]
+
+    @property
+    def path(self) -> list[Question]:
+        """The questions that are asked of this galaxy, in order, as far as answers say."""
+        asked: list[Question] = []
+        reached: set[str] = set()
+        for question in self.scheme.questions:
+            if question.parents and reached.isdisjoint(question.parents):
+                continue
+            asked.append(question)
+            if (key := self.answers.get(question.name)) in {a.key for a in question.answers}:
+                reached.add(str(key))
+        return asked
+
+    @property
+    def next(self) -> Question | None:
+        """The first question that is asked and not answered; None once the galaxy is done."""
+        return next((q for q in self.path if q.name not in self.answers), None)
+
+    def allows(self, question: str, answer: str) -> bool:
+        """Whether a question is asked of this galaxy and has such an answer."""
+        return any(q.name == question and answer in {a.key for a in q.answers} for q in self.path)
+
+
+def entropy_bits(scheme: Scheme, marginals: FloatArray) -> FloatArray:
+    """Return how undecided the first question is, (N,), in bits; NaN for rows without probabilities.
+
+    Parameters
+    ----------
+    marginals
+        Probabilities of all answers among all galaxies, (N, A).
+
+    References
+    ----------
+    Shannon 1948; as a measure of what to label next: Lewis & Gale 1994 (uncertainty sampling).
+    """
+    first = marginals[:, scheme.slices[0]]
+    total = first.sum(axis=1, keepdims=True)
+    shares = np.divide(first, total, out=np.full(first.shape, np.nan), where=total > 0)
+    logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
+    return np.asarray(-(shares * logs).sum(axis=1))
