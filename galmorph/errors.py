@@ -17,6 +17,8 @@
     │   └── OtherFileError               a file that is not, or no longer, the one that was asked for
     ├── OutputError       (OSError)      a result that exists already or cannot be written
     ├── UnknownNameError  (LookupError)  a name of nothing that ships
+    ├── BusyError                        a service for which too many wait
+    │   └── NotReadyError                a service that loads its models, or took too long
     └── UnclassifiedError (ValueError)   ``--strict``: some rows have no probabilities
 
 Every message has three parts: what was given, what was expected, what to do. Doubt about one row is never an
@@ -31,6 +33,7 @@ from collections.abc import Iterable
 __all__ = [
     "ArchiveError",
     "BrokenReplyError",
+    "BusyError",
     "BusyHostError",
     "CatalogError",
     "CheckpointError",
@@ -38,6 +41,7 @@ __all__ = [
     "GalmorphError",
     "ImageError",
     "NotFetchedError",
+    "NotReadyError",
     "OtherFileError",
     "OutputError",
     "PipelineError",
@@ -124,6 +128,19 @@ class OutputError(GalmorphError, OSError):
 
 class UnknownNameError(GalmorphError, LookupError):
     """A name that nothing shipped has."""
+
+
+class BusyError(GalmorphError):
+    """More requests wait than there is room for; the same one may be sent again."""
+
+    wait_s = 1.0
+    """After so many seconds."""
+
+
+class NotReadyError(BusyError):
+    """The models are being loaded, or an answer took too long."""
+
+    wait_s = 5.0
 
 
 class UnclassifiedError(GalmorphError, ValueError):
