@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from galmorph import cli, garbage
+from galmorph import cli
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    garbage.collect_seldom()
-    try:
-        sys.exit(cli.main(sys.argv[1:]))
-    finally:
-        garbage.leave_all()
+    sys.exit(cli.main(sys.argv[1:]))
 
 
 if __name__ == "__main__":

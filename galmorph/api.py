@@ -6,6 +6,7 @@ the work. Nothing here imports torch before a network is needed.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from astropy import units as u
 from astropy.table import Table
 
-from galmorph.errors import ArchiveError, CatalogError, OutputError, PipelineError, unknown_name
+from galmorph.errors import ArchiveError, CatalogError, OutputError, PipelineError, StoreError, unknown_name
 from galmorph.learning.inputs import opened
 from galmorph.learning.pipeline import ClassifyPipeline, Pipeline, TrainPipeline, load_training
 from galmorph.learning.pipeline import load_pipeline as read_pipeline
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from galmorph.runs.outcome import Outcome
     from galmorph.runs.provision import Provision
     from galmorph.sky.mock import MockField
+    from galmorph.store.store import Store
 
 __all__ = [
     "answer",
@@ -79,6 +81,7 @@ __all__ = [
     "measure",
     "names",
     "open_images",
+    "open_store",
     "overlay",
     "positions",
     "prepare",
@@ -620,13 +623,11 @@ def train(
     PipelineError, SchemeError, CatalogError, CheckpointError, ImageError, OutputError
         Before training starts, if anything does not fit.
     """
-    from galmorph.learning import training  # noqa: PLC0415 - torch
-
     overrides = _overrides(epochs=epochs, seed=seed) | ({"scheme": scheme} if scheme else {})
     chosen = _training(pipeline, overrides)
     columns = chosen.inputs.columns(ColumnNames(ra, dec, x, y, id, file))
     with reporting(progress) as report_to, _limited(threads):
-        return training.train(
+        trained: TrainingRun = _trainings()[0].train(
             CatalogInput(labels, hdu, columns),
             ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu),
             chosen,
@@ -636,6 +637,7 @@ def train(
             progress=report_to,
             on_epoch=_draw_losses,
         )
+    return trained
 
 
 def run(
@@ -699,13 +701,11 @@ def run(
         with reporting(progress) as report_to, _limited(threads):
             rows = [_classified(each, Path(output), device, overwrite, report_to, command) for each in classifying]
         return Table(rows)
-    from galmorph.learning import comparison  # noqa: PLC0415 - torch
-
     if overwrite:
         raise PipelineError("overwrite is for pipelines that classify: go on with --resume, or choose another output")
     training = [_training(each, _overrides(epochs=epochs, seed=seed)) for each in chosen]
     with reporting(progress) as report_to, _limited(threads):
-        return comparison.compare(
+        table: Table = _trainings()[1].compare(
             training,
             Path(output),
             split=split,
@@ -714,6 +714,7 @@ def run(
             progress=report_to,
             on_epoch=_draw_losses,
         )
+    return table
 
 
 def tune(
@@ -1204,6 +1205,36 @@ def open_images(
     >>> images.close()
     """
     return ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu).open()
+
+
+def open_store(url: str | Path, *, create: bool = False) -> Store:
+    """Open a store: models, images, predictions and labels in one SQL database, scored beside it.
+
+    Parameters
+    ----------
+    url
+        The path of a file, which SQLite keeps; or ``postgresql+psycopg://USER@HOST/DATABASE``, which needs
+        ``galmorph[postgresql]``.
+    create
+        Whether to make one where there is none.
+
+    Returns
+    -------
+    Store
+        A context manager: ``push_model``, ``add_images``, ``score``, ``pull``, ``add_label``, ``labels`` and more; see
+        docs/store.md.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, it is a newer one or a database of something else, it cannot be opened, or a library is
+        missing.
+    """
+    if importlib.util.find_spec("sqlalchemy") is None:
+        raise StoreError("a store needs sqlalchemy: pip install 'galmorph[store]'")
+    from galmorph.store import store  # noqa: PLC0415 - torch
+
+    return store.open_store(url, create=create)
 
 
 def overlay(
@@ -1840,6 +1871,12 @@ def _overrides(*, epochs: int | None = None, seed: int | None = None, inputs: In
 def _draw_losses(state: TrainingState) -> None:
     """Draw the losses of a training after an epoch."""
     draw_losses(state.folder / "losses.svg", state.histories)
+
+
+def _trainings() -> tuple[ModuleType, ModuleType]:
+    from galmorph.learning import comparison, training  # noqa: PLC0415 - torch
+
+    return training, comparison
 
 
 def _limited(threads: int | None) -> AbstractContextManager[None]:

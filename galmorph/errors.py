@@ -16,9 +16,8 @@
     │   ├── NotFetchedError              a file that a dry run only takes note of
     │   └── OtherFileError               a file that is not, or no longer, the one that was asked for
     ├── OutputError       (OSError)      a result that exists already or cannot be written
+    ├── StoreError        (OSError)      a database that is no store, is newer, or does not answer
     ├── UnknownNameError  (LookupError)  a name of nothing that ships
-    ├── BusyError                        a service for which too many wait
-    │   └── NotReadyError                a service that loads its models, or took too long
     └── UnclassifiedError (ValueError)   ``--strict``: some rows have no probabilities
 
 Every message has three parts: what was given, what was expected, what to do. Doubt about one row is never an
@@ -33,7 +32,6 @@ from collections.abc import Iterable
 __all__ = [
     "ArchiveError",
     "BrokenReplyError",
-    "BusyError",
     "BusyHostError",
     "CatalogError",
     "CheckpointError",
@@ -41,11 +39,11 @@ __all__ = [
     "GalmorphError",
     "ImageError",
     "NotFetchedError",
-    "NotReadyError",
     "OtherFileError",
     "OutputError",
     "PipelineError",
     "SchemeError",
+    "StoreError",
     "SurveyError",
     "UnclassifiedError",
     "UnknownNameError",
@@ -126,21 +124,12 @@ class OutputError(GalmorphError, OSError):
     """A result that already exists or cannot be written."""
 
 
+class StoreError(GalmorphError, OSError):
+    """A database that is no store, is newer than this galmorph, cannot be written, or does not answer."""
+
+
 class UnknownNameError(GalmorphError, LookupError):
     """A name that nothing shipped has."""
-
-
-class BusyError(GalmorphError):
-    """More requests wait than there is room for; the same one may be sent again."""
-
-    wait_s = 1.0
-    """After so many seconds."""
-
-
-class NotReadyError(BusyError):
-    """The models are being loaded, or an answer took too long."""
-
-    wait_s = 5.0
 
 
 class UnclassifiedError(GalmorphError, ValueError):

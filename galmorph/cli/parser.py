@@ -26,13 +26,19 @@ class Parser(argparse.ArgumentParser):
 
     def refuse_unknown(self, words: Sequence[str]) -> None:
         """End with the name of the option that was meant, if one of the words is an option that there is not."""
-        options = list(self._option_string_actions)
+        options = self._options()
         for word in words:
             name = word.partition("=")[0]
             if word == "--":
                 return
             if name.startswith("--") and name not in options:
                 refuse_unknown(self, "option", name, options, _FORMER)
+
+    def _options(self) -> list[str]:
+        """List the options of the command, and of all its actions."""
+        groups = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no other name
+        inner = [parser for group in groups for parser in group.choices.values()]
+        return [name for parser in (self, *inner) for name in parser._option_string_actions]  # noqa: SLF001 - ours
 
 
 def refuse_unknown(parser: Parser, kind: str, name: str, names: Iterable[str], former: Mapping[str, str]) -> NoReturn:

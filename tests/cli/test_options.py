@@ -6,6 +6,7 @@ import importlib
 import inspect
 import shlex
 from types import SimpleNamespace
+from typing import Self
 
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ import galmorph
 from galmorph import api, cli
 from galmorph.cli.parser import Parser
 from galmorph.pages.class_agreement import ClassAgreement
-from galmorph.web import server
 
 Check = tuple[list[str], str, object]
 """Words after an option, the parameter that they belong to, and its value."""
@@ -96,7 +96,6 @@ LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
     "ensemble": (["one", "two", "-o", "b.safetensors"], {"checkpoints": ["one", "two"], "output": "b.safetensors"}),
     "export": (["net", "-o", "net.onnx"], {"checkpoint": "net", "output": "net.onnx"}),
     "simulate": (["-o", "field"], {"output": "field"}),
-    "serve": ([], {}),
     "cache": (["list"], {"action": "list"}),
     "fetch": (["cat.fits", "--band", "H"], {"catalog": "cat.fits", "band": "H"}),
     "match": (
@@ -110,6 +109,7 @@ LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
     ),
     "list": (["schemes"], {"kind": "schemes"}),
     "show": (["candels"], {"name": "candels"}),
+    "store": (["list", "survey.db"], {"url": "survey.db"}),
 }
 CHECKS: dict[str, dict[str, Check]] = {
     "classify": {
@@ -209,16 +209,6 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--output": (["other"], "output", "other"),
         "--overwrite": ([], "overwrite", True),
     },
-    "serve": {
-        **DEVICE,
-        "--checkpoint": (["sdss-rgb", "net"], "checkpoint", ["sdss-rgb", "net"]),
-        "--host": (["::1"], "host", "::1"),
-        "--port": (["0"], "port", 0),
-        "--open": ([], "open", True),
-        "--folder": (["kept"], "folder", "kept"),
-        "--queue": (["9"], "queue", 9),
-        "--threads": (["3"], "threads", 3),
-    },
     "cache": {},
     "fetch": {
         "--survey": (["sdss"], "survey", "sdss"),
@@ -277,19 +267,15 @@ CHECKS: dict[str, dict[str, Check]] = {
     },
     "list": {},
     "show": {},
+    "store": {},  # its actions are methods of a store: see test_store_actions.py
 }
 # What a command passes on without being asked; 'command' is looked at below.
 ALWAYS: dict[str, dict[str, object]] = {
     "classify": {"prefix": "gm_", "output": api.default_output("cat.fits")},
     "measure": {"prefix": "gm_", "output": api.default_output("cat.fits")},
 }
-FUNCTION = {"list": "names"}
-HOME = {"serve": server}
-"""Where a function is that is not in :mod:`galmorph.api`."""
-SIGNATURES = {
-    command: inspect.signature(getattr(HOME.get(command, api), FUNCTION.get(command, command)))
-    for command in cli.COMMANDS
-}
+FUNCTION = {"list": "names", "store": "open_store"}
+SIGNATURES = {command: inspect.signature(getattr(api, FUNCTION.get(command, command))) for command in cli.COMMANDS}
 
 
 class Field:
@@ -297,6 +283,22 @@ class Field:
 
     def files(self, output: str) -> list[str]:
         return [output]
+
+
+class EmptyStore:
+    """What open_store returns: nothing is in it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *words: object) -> None:
+        pass
+
+    def counts(self) -> list[object]:
+        return []
+
+    def count(self) -> int:
+        return 0
 
 
 def result_of(command: str) -> object:
@@ -318,6 +320,7 @@ def result_of(command: str) -> object:
         "compare": ClassAgreement(("disk",), np.ones((1, 1, 1), int), np.empty(0), 1, (1, 1)),
         "list": {},
         "show": "",
+        "store": EmptyStore(),
     }
     return results.get(command, "made")
 
@@ -334,7 +337,7 @@ def called(monkeypatch):
             return result_of(command)
 
         name = FUNCTION.get(command, command)
-        module = HOME.get(command) or importlib.import_module(galmorph._LIGHT.get(name, "galmorph.api"))
+        module = importlib.import_module(galmorph._LIGHT.get(name, "galmorph.api"))
         monkeypatch.setattr(module, name, recording)
         assert cli.main([command, *words]) == 0
         return arguments

@@ -16,8 +16,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-import scipy
-from scipy import special
+from scipy import optimize, special
 
 from galmorph.errors import CheckpointError, PipelineError, unknown_name
 from galmorph.sky.scheme import Labels, Scheme
@@ -177,7 +176,7 @@ def _temperature(p: FloatArray, counts: FloatArray) -> float:
     if counts.sum() == 0:
         return 1.0
     low, high = np.log(_LIMITS)
-    best = scipy.optimize.minimize_scalar(
+    best = optimize.minimize_scalar(
         lambda log_t: _unlikelihood(_mapped(p, float(np.exp(log_t))), counts), bounds=(low, high), method="bounded"
     )
     return float(np.exp(best.x))
@@ -230,5 +229,5 @@ def _fit_group(logs: FloatArray, counts: FloatArray, strength: float, start: flo
         return value, (wrong.T @ inputs / asked + 2.0 * weight * w).ravel()
 
     first = np.hstack([start * np.eye(k), np.zeros((k, 1))]).ravel()
-    best = scipy.optimize.minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    best = optimize.minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": 500})
     return np.asarray(best.x, dtype=np.float64).reshape(k, k + 1)

@@ -41,7 +41,7 @@ from galmorph.nets.checkpoint.calibrate import Map, calibrated, checked_maps
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.lookup import checksum, find_checkpoint
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
-from galmorph.nets.checkpoint.tensor_file import TensorFile, read_tensors, read_texts
+from galmorph.nets.checkpoint.tensor_file import TensorFile, read_tensors, read_texts, tensors_of
 from galmorph.nets.precision import single_precision
 from galmorph.notebook import html_table
 from galmorph.sky.boundary import boundary, reason_of
@@ -56,6 +56,7 @@ from galmorph.toml import build
 __all__ = [
     "Checkpoint",
     "OnnxRunner",
+    "checkpoint_of",
     "contents_of",
     "is_halved",
     "load_checkpoint",
@@ -367,7 +368,28 @@ def load_checkpoint(name: str | Path) -> Checkpoint:
     """
     path = find_checkpoint(name)
     _contents(path, read_texts(path))  # rather than reading a large file of another kind
-    file = read_tensors(path)
+    return _checkpoint_of(path, read_tensors(path))
+
+
+def checkpoint_of(content: bytes, title: str) -> Checkpoint:
+    """Load a checkpoint from the bytes of its file.
+
+    Parameters
+    ----------
+    content
+        As they were written.
+    title
+        What it is called in messages.
+
+    Raises
+    ------
+    CheckpointError
+        As :func:`load_checkpoint`.
+    """
+    return _checkpoint_of(Path(title), tensors_of(content, Path(title)))
+
+
+def _checkpoint_of(path: Path, file: TensorFile) -> Checkpoint:
     contents = _contents(path, file.texts)
     with _consistent(path):
         return _assemble(contents, file)

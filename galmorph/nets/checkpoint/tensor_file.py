@@ -7,6 +7,7 @@ lie in it is refused by name.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from galmorph.errors import CheckpointError
 from galmorph.sky.boundary import boundary
 from galmorph.text_file import read_json
 
-__all__ = ["TensorFile", "read_tensors", "read_texts"]
+__all__ = ["TensorFile", "read_tensors", "read_texts", "tensors_of"]
 
 _LENGTH = 8
 _MOST_HEADER = 16 << 20
@@ -69,9 +70,26 @@ def read_tensors(path: Path) -> TensorFile:
     CheckpointError
         If it is no such file, what it claims does not fit its length, or a number in it is not finite.
     """
-    texts, names = _read_header(path)
+    _read_header(path)  # rather than reading a large file of another kind
     with boundary(lambda reason: _corrupt(path, reason)):
         content = path.read_bytes()
+    return tensors_of(content, path)
+
+
+def tensors_of(content: bytes, path: Path) -> TensorFile:
+    """Read the bytes of a file that is, or would be, at a path.
+
+    Raises
+    ------
+    CheckpointError
+        As :func:`read_tensors`.
+    """
+    try:
+        header, room = _header(io.BytesIO(content))
+        texts, names = _texts(header), _names(header, room)
+    except ValueError as error:
+        raise _corrupt(path, str(error)) from error
+    with boundary(lambda reason: _corrupt(path, reason)):
         tensors = load(content)
     if set(tensors) != names:
         raise _corrupt(path, "it has changed while it was read")

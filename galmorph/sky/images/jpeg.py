@@ -25,7 +25,7 @@ from galmorph.sky.images.source import DoubleArray, Located, nowhere, source_htm
 from galmorph.sky.images.tiles import CutoutBox
 from galmorph.sky.survey import Band, Survey
 
-__all__ = ["JpegSource", "open_contents", "open_stamps"]
+__all__ = ["Contents", "JpegSource", "contents_of", "open_contents", "open_stamps"]
 
 # Of whatever else Pillow reads some formats start programs, and none is what surveys make their pictures in.
 _FORMATS = ("JPEG", "PNG")
@@ -34,7 +34,7 @@ _PIXELS_A_BYTE, _LEAST_PIXELS = 1032 * 2, 1 << 16
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 
 
-class _Store(Protocol):
+class Contents(Protocol):
     """Files by name."""
 
     names: list[str]
@@ -49,12 +49,12 @@ class _Store(Protocol):
 class _Zip:
     """Files in a zip archive, read one by one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_wanted: Callable[[str], bool]) -> None:
         with boundary(
             lambda reason: ImageError(f"'{path}' cannot be opened as a zip file ({reason}): give a sound one")
         ):
             self._zip = zipfile.ZipFile(path)
-        self.names = [name for name in self._zip.namelist() if is_stamp(name)]
+        self.names = [name for name in self._zip.namelist() if is_wanted(name)]
 
     def read(self, name: str) -> bytes:
         _check_bytes(self._zip.getinfo(name).file_size)
@@ -68,10 +68,10 @@ class _Zip:
 class _Files:
     """Files on disk: those given and those in the folders given."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Iterable[Path], is_wanted: Callable[[str], bool]) -> None:
         self._paths: dict[str, Path] = {}
         for path in paths:
-            inside = [p for p in sorted(path.rglob("*")) if is_stamp(p.name)] if path.is_dir() else [path]
+            inside = [p for p in sorted(path.rglob("*")) if is_wanted(p.name)] if path.is_dir() else [path]
             inside = [p for p in inside if p.is_file()]  # reading a pipe would wait for ever
             self._paths |= {(p.relative_to(path).as_posix() if path.is_dir() else p.name): p for p in inside}
         self.names = list(self._paths)
@@ -119,6 +119,28 @@ def is_stamp(name: str) -> bool:
     return not hidden and name.lower().endswith(DISPLAY_SUFFIXES)
 
 
+def contents_of(paths: Sequence[Path], is_wanted: Callable[[str], bool] = is_stamp) -> Contents:
+    """Open one zip file, or folders and files, to read what is in them by name.
+
+    Parameters
+    ----------
+    is_wanted
+        Tells by the name of a file in a zip file or a folder whether it is one.
+
+    Raises
+    ------
+    ImageError
+        If a path is missing, or there is a zip file among others, or a damaged one.
+    """
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise ImageError(f"image '{missing[0]}' does not exist: give an existing zip file, folder or stamp")
+    zips = [path for path in paths if path.suffix.lower() == ".zip"]
+    if zips and len(paths) > 1:
+        raise ImageError(f"'{zips[0]}' was given with other images: expected one zip file by itself; give only that")
+    return _Zip(zips[0], is_wanted) if zips else _Files(paths, is_wanted)
+
+
 def open_stamps(paths: Sequence[Path], survey: Survey | None = None, bands: tuple[str, ...] = ()) -> JpegSource:
     """Open display stamps.
 
@@ -136,13 +158,7 @@ def open_stamps(paths: Sequence[Path], survey: Survey | None = None, bands: tupl
     ImageError
         If a path is missing or damaged, or there is no stamp.
     """
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise ImageError(f"image '{missing[0]}' does not exist: give an existing zip file, folder or stamp")
-    zips = [path for path in paths if path.suffix.lower() == ".zip"]
-    if zips and len(paths) > 1:
-        raise ImageError(f"'{zips[0]}' was given with other images: expected one zip file by itself; give only that")
-    store: _Store = _Zip(zips[0]) if zips else _Files(paths)
+    store = contents_of(paths)
     if not store.names:
         store.close()
         raise ImageError(f"'{paths[0]}' holds no JPEG or PNG stamp: expected names in {', '.join(DISPLAY_SUFFIXES)}")
@@ -198,7 +214,7 @@ class JpegSource:
     remarks: tuple[str, ...] = ()
     _repr_html_ = source_html
 
-    def __init__(self, store: _Store, survey: Survey | None, bands: tuple[str, ...] = ()) -> None:
+    def __init__(self, store: Contents, survey: Survey | None, bands: tuple[str, ...] = ()) -> None:
         self.survey, self.bands = survey, bands
         self._store = store
         self._stretch = survey.jpeg if survey else None

@@ -1,0 +1,338 @@
+"""Stores: what every database that keeps one does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import small_sky
+import sqlalchemy as sa
+from astropy.table import Table
+
+import galmorph
+from galmorph.errors import CatalogError, CheckpointError, ImageError, SchemeError, StoreError
+from galmorph.flags import Flag
+from galmorph.store import schema
+from galmorph.store.store import Store
+
+__all__ = ["StoreTests", "assert_same_columns"]
+
+SDSS = {"survey": "sdss", "band": "RGB"}
+
+
+def assert_same_columns(table: Table, other: Table) -> None:
+    """Compare all columns of the second table, to the last bit and with all that is said of them."""
+    for name in other.colnames:
+        one, two = table[name], other[name]
+        assert one.dtype == two.dtype, name
+        assert (one.unit, one.description, one.info.meta or {}) == (two.unit, two.description, two.info.meta or {}), (
+            name
+        )
+        plain = [np.asarray(np.ma.filled(column, 0)) for column in (one, two)]
+        assert plain[0].tobytes() == plain[1].tobytes(), name
+
+
+class StoreTests:
+    """Inherit, and say in the fixture `url` where a new store may be."""
+
+    @pytest.fixture
+    def store(self, url) -> Iterator[Store]:
+        """Make an empty store."""
+        with galmorph.open_store(url, create=True) as store:
+            yield store
+
+    @pytest.fixture
+    def filled(self, store, table, pictures, network) -> Store:
+        """Make a store with a model and the pictures of a table."""
+        store.push_model(network)
+        assert store.add_images(table, pictures, **SDSS) == len(table)
+        return store
+
+    def test_a_store_is_made_only_where_asked(self, url):
+        with pytest.raises(StoreError, match="--create"):
+            galmorph.open_store(url)
+        galmorph.open_store(url, create=True).close()
+        galmorph.open_store(url, create=True).close()
+        galmorph.open_store(url).close()
+
+    def test_scoring_gives_the_columns_of_classifying_to_the_last_bit(self, filled, table, pictures, network):
+        direct = galmorph.classify(table, pictures, checkpoint=network, **SDSS)
+        assert filled.score("untaught", chunk=5) == len(table)
+        pulled = filled.pull("untaught")
+        assert pulled.colnames == direct.colnames
+        assert_same_columns(pulled, direct)
+        cards = {key: value for key, value in direct.meta.items() if key not in ("HISTORY", "GMDATE")}
+        assert {key: pulled.meta[key] for key in cards} == cards
+        assert pulled.meta["HISTORY"][-1] == direct.meta["HISTORY"][-1]
+        assert pulled["gm_flags"][11] & Flag.FETCH_FAILED
+        assert pulled["gm_flags"][12] & Flag.NO_IMAGE
+
+    def test_rows_come_back_before_they_are_scored(self, filled, table):
+        assert_same_columns(filled.pull(), table)
+        assert filled.pull().colnames == table.colnames
+        filled.score("untaught", ids=["id 3", "id 4"])
+        pulled = filled.pull("untaught")
+        assert len(pulled) == len(table)
+        assert [name != "" for name in pulled["gm_class"]] == [n in (3, 4) for n in range(13)]
+        assert pulled["gm_flags"].mask.sum() == 11
+
+    def test_a_row_is_scored_once_and_again_where_asked(self, filled):
+        assert filled.score("untaught", ids=["id 1", "id 2"]) == 2
+        assert filled.score("untaught") == 11
+        assert filled.score("untaught") == 0
+        assert filled.score("untaught", ids=["id 1"], again=True) == 1
+        assert filled.score("untaught", again=True, chunk=4) == 13
+
+    def test_the_company_of_a_row_changes_nothing(self, filled):
+        filled.score("untaught", chunk=1)
+        alone = filled.pull("untaught")
+        filled.score("untaught", again=True)
+        assert_same_columns(filled.pull("untaught"), alone)
+
+    def test_progress_counts_rows(self, filled):
+        steps = []
+        filled.score("untaught", chunk=5, progress=lambda *words: steps.append(words[:3]))
+        assert steps == [("rows", 5, 13), ("rows", 10, 13), ("rows", 13, 13)]
+
+    def test_a_model_is_found_by_name_version_and_checksum(self, store, network, tmp_path):
+        first = store.push_model(network)
+        assert store.push_model(network) == first
+        second = store.push_model(small_sky.write_checkpoint(tmp_path / "h.safetensors"))
+        assert [str(model) for model in store.models()] == ["untaught@0.0", "untaught@0.0"]
+        assert store.model("untaught") == store.model("untaught@0.0") == second
+        assert store.model(f"untaught@{first.sha256[:12]}") == first
+        assert store.load_model(f"untaught@{first.sha256}").sha256 == first.sha256
+        assert store.load_model("untaught") is store.load_model("untaught@0.0")
+        assert first.card["title"] == "random weights"
+        with pytest.raises(StoreError, match=r"unknown model 'untought'.*untaught@0\.0"):
+            store.load_model("untought")
+
+    def test_a_model_that_was_changed_is_refused(self, filled):
+        with filled.database.writing() as connection:
+            content = connection.scalar(sa.select(schema.MODELS.c.content))
+            broken = content[:-1] + bytes([content[-1] ^ 1])
+            connection.execute(sa.update(schema.MODELS).values(content=broken))
+        with pytest.raises(CheckpointError, match="other bytes than were pushed"):
+            filled.score("untaught")
+
+    def test_a_model_that_is_a_pickle_is_refused_and_not_run(self, filled):
+        pickle = b"cos\nsystem\n(S'touch /tmp/galmorph-was-here'\ntR."
+        import hashlib  # noqa: PLC0415
+
+        values = {"content": pickle, "sha256": hashlib.sha256(pickle).hexdigest()}
+        with filled.database.writing() as connection:
+            connection.execute(sa.update(schema.MODELS).values(**values))
+        with pytest.raises(CheckpointError, match="not one of galmorph's"):
+            filled.load_model("untaught")
+
+    def test_a_model_of_other_images_stops_before_anything_is_written(self, filled, tmp_path):
+        filled.push_model(small_sky.write_checkpoint(tmp_path / "grey.safetensors"))
+        with pytest.raises(CheckpointError, match="one band"):
+            filled.score("untaught")
+        assert all(count == 0 for _, count in filled.counts())
+
+    @pytest.mark.parametrize("id", ["'; DROP TABLE gm_images; --", "../../etc/passwd", "a" * 500, "Ωmega", "%s{x}\\"])
+    def test_ids_are_text_and_nothing_else(self, store, id, network, tmp_path):
+        store.push_model(network)
+        store.add_image(id, small_sky.picture(0, 64), **SDSS, columns={"note": "a\u0000b", "mag": 17.5})
+        store.score("untaught")
+        assert store.image(id).id == id
+        assert store.pull("untaught")["id"][0] == id
+        assert store.prediction(id, "untaught")["gm_class"]
+        assert store.save_pictures(tmp_path / "out") == 1
+        saved = [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.startswith("store.db")]
+        assert [path.parent for path in saved] == [tmp_path / "out"]
+
+    @pytest.mark.parametrize("id", ["", "a\0b", "a" * 501, "\ud800"])
+    def test_what_is_no_id_is_refused(self, store, id):
+        with pytest.raises(StoreError, match="letters"):
+            store.add_image(id, small_sky.picture(0, 64))
+        assert store.count() == 0
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"GIF89a" + bytes(99), b"\xff\xd8\xff\xe0" + bytes(99), b"SIMPLE" + bytes(99)]
+    )
+    def test_what_is_no_picture_is_refused(self, store, content):
+        with pytest.raises(ImageError, match=r"x\."):
+            store.add_image("x", content, **SDSS)
+        assert store.count() == 0
+
+    def test_a_picture_is_replaced_only_where_asked(self, filled):
+        filled.score("untaught")
+        with pytest.raises(StoreError, match="has an image 'id 1'"):
+            filled.add_image("id 1", small_sky.picture(5, 64))
+        filled.add_image("id 1", small_sky.picture(5, 64), overwrite=True, **SDSS)
+        assert filled.image("id 1").content == small_sky.picture(5, 64)
+        assert filled.prediction("id 1", "untaught") == {}
+        assert filled.score("untaught") == 1
+
+    def test_adding_a_table_again_adds_what_is_missing(self, store, table, pictures):
+        assert store.add_images(table[:5], pictures, **SDSS) == 5
+        assert store.add_images(table, pictures, **SDSS) == 8
+        assert store.add_images(table, pictures, **SDSS) == 0
+        assert store.add_images(table, pictures, **SDSS, overwrite=True) == 13
+        assert store.count() == 13
+
+    def test_columns_of_another_kind_are_refused(self, filled):
+        with pytest.raises(CatalogError, match="column 'z' is of type"):
+            filled.add_images(Table({"objid": ["new"], "z": ["high"], "ra": [1.0], "dec": [1.0]}))
+        with pytest.raises(CatalogError, match="twice"):
+            filled.add_images(Table({"objid": ["a", "a"], "ra": [1.0, 1.0], "dec": [1.0, 1.0]}))
+        assert filled.count() == 13
+
+    @pytest.mark.parametrize(
+        "cone", [(0.0, 0.0, 1.0), (359.9, -1.5, 0.7), (0.5, 0.0, 180.0), (90.0, 90.0, 5.0), (3, 1, 0)]
+    )
+    def test_a_cone_holds_what_is_within_it(self, filled, table, cone):
+        from astropy.coordinates import SkyCoord  # noqa: PLC0415
+
+        away = SkyCoord(table["ra"], table["dec"], unit="deg").separation(SkyCoord(*cone[:2], unit="deg")).deg
+        assert filled.images(cone=cone)["id"].tolist() == table["objid"][away <= cone[2]].tolist()
+
+    def test_images_that_others_inserted_are_in_cones_too(self, filled):
+        with filled.database.writing() as connection:
+            connection.execute(sa.insert(schema.IMAGES).values(id="theirs", ra=120.0, dec=-89.9))
+            connection.execute(sa.insert(schema.IMAGES).values(id="nowhere", ra=120.0, dec=-99.0))
+        assert filled.images(cone=(300.0, -90.0, 0.2))["id"].tolist() == ["theirs"]
+
+    def test_images_are_listed_in_pages_and_orders(self, filled):
+        filled.score("untaught")
+        everything = filled.images(model="untaught")
+        assert everything["id"].tolist() == [f"id {n}" for n in range(13)]
+        assert filled.images(offset=3, limit=2)["id"].tolist() == ["id 3", "id 4"]
+        assert filled.images(offset=1, limit=2, cone=(0, 0, 180))["id"].tolist() == ["id 1", "id 2"]
+        uncertain = filled.images(model="untaught", order="uncertain")["conf"]
+        assert (np.diff(uncertain[:11]) >= 0).all()
+        assert np.isnan(uncertain[11:]).all()
+        doubts = [int(flags).bit_count() for flags in filled.images(model="untaught", order="doubtful")["flags"]]
+        assert doubts == sorted(doubts, reverse=True)
+        with pytest.raises(StoreError, match="without a model"):
+            filled.images(order="uncertain")
+        with pytest.raises(StoreError, match="cone"):
+            filled.images(cone=(0, 91, 1))
+
+    def test_predictions_of_a_service_are_those_of_scoring(self, filled, table, pictures, network):
+        direct = galmorph.classify(table, pictures, checkpoint=network, **SDSS)
+        assert filled.save_predictions(direct, "untaught", id="objid") == 13
+        assert_same_columns(filled.pull("untaught"), direct)
+        assert filled.score("untaught") == 0
+        with pytest.raises(StoreError, match="no image"):
+            filled.save_predictions(Table({"id": ["other"], "gm_flags": [0]}), "untaught")
+        with pytest.raises(CatalogError, match="gm_flags"):
+            filled.save_predictions(Table({"id": ["id 1"]}), "untaught")
+
+    def test_the_last_answer_of_each_author_is_a_vote(self, filled):
+        def label(id, answer, author):
+            return filled.add_label(id, "gz2-simple", "class", answer, author=author)
+
+        label("id 1", "spiral", "ann")
+        label("id 1", "edge_on", "ann")
+        label("id 1", "edge_on", "bob")
+        number = label("id 2", "spiral", "ann")
+        filled.withdraw_label(number, "ann")
+        label("id 3", "spiral", "bob")
+        labels = filled.labels("gz2-simple")
+        assert labels["id"].tolist() == ["id 1", "id 3"]
+        assert labels["file"].tolist() == ["g1.jpg", "g3.jpg"]
+        assert labels["edge_on"].tolist() == [2.0, 0.0]
+        assert labels["spiral"].tolist() == [0.0, 1.0]
+        assert filled.labels("gz2-simple", "bob")["edge_on"].tolist() == [1.0, 0.0]
+        assert filled.label_counts("gz2-simple") == {"ann": 2, "bob": 2}
+        log = filled.label_log()
+        assert len(log) == 5
+        assert [bool(text) for text in log["withdrawn"]] == [False, False, False, True, False]
+        left = filled.images(unlabelled_by="bob", scheme="gz2-simple")["id"]
+        assert not {"id 1", "id 3"} & set(left)
+
+    def test_ticks_that_are_independent_are_shares_of_those_asked(self, filled):
+        for answer, author in (("disk", "ann"), ("irregular", "ann"), ("disk", "bob")):
+            filled.add_label("id 1", "candels-visual", "morphology", answer, author=author)
+        labels = filled.labels("candels-visual")
+        assert labels["disk"].tolist() == [1.0]
+        assert labels["irregular"].tolist() == [0.5]
+        assert labels["spheroid"].tolist() == [0.0]
+
+    def test_what_is_no_label_is_refused(self, filled):
+        number = filled.add_label("id 1", "gz2-simple", "class", "spiral", author="ann")
+        with pytest.raises(StoreError, match="none of bob's"):
+            filled.withdraw_label(number, "bob")
+        for given, error in (
+            (("id 1", "gz2-simple", "class", "spirel"), SchemeError),
+            (("id 1", "gz2-simple", "clas", "spiral"), SchemeError),
+            (("id 1", "gz9", "class", "spiral"), SchemeError),
+            (("id 99", "gz2-simple", "class", "spiral"), StoreError),
+        ):
+            with pytest.raises(error):
+                filled.add_label(*given, author="ann")
+        with pytest.raises(StoreError, match="author"):
+            filled.add_label("id 1", "gz2-simple", "class", "spiral", author=" ")
+
+    def test_pictures_are_written_under_the_names_that_labels_have(self, filled, pictures, tmp_path):
+        filled.add_image("another", small_sky.picture(9, 64), file="elsewhere/g1.jpg", **SDSS)
+        filled.add_label("another", "gz2-simple", "class", "spiral", author="ann")
+        filled.add_label("id 1", "gz2-simple", "class", "edge_on", author="ann")
+        assert filled.save_pictures(tmp_path / "out") == 13
+        labels = filled.labels("gz2-simple", output=tmp_path / "labels.fits")
+        by_id = dict(zip(labels["id"], labels["file"], strict=True))
+        assert (tmp_path / "out" / by_id["another"]).read_bytes() == small_sky.picture(9, 64)
+        assert (tmp_path / "out" / by_id["id 1"]).read_bytes() == pictures["g1.jpg"]
+        assert galmorph.read_catalog(tmp_path / "labels.fits").files == labels["file"].tolist()
+
+    def test_a_key_is_known_by_its_hash_and_can_be_withdrawn(self, store):
+        secret, other = store.add_key("ann"), store.add_key("bob")
+        assert len(secret) > 40
+        assert (store.check_key(secret), store.check_key(other)) == ("ann", "bob")
+        assert store.check_key("") is store.check_key(secret[:-1]) is store.check_key("\ud800") is None
+        with store.database.reading() as connection:
+            assert secret not in str(connection.execute(sa.select(schema.KEYS)).all())
+        with pytest.raises(StoreError, match="is there already"):
+            store.add_key("ann")
+        store.withdraw_key("ann")
+        assert store.check_key(secret) is None
+        assert [bool(withdrawn) for _, _, withdrawn in store.api_keys()] == [True, False]
+        with pytest.raises(StoreError, match="unknown key"):
+            store.withdraw_key("ann")
+
+    def test_a_newer_store_is_refused(self, store, url):
+        with store.database.writing() as connection:
+            connection.execute(sa.update(schema.STORE).values(value="99"))
+        with pytest.raises(StoreError, match="version 99, this galmorph reads 1: update galmorph"):
+            galmorph.open_store(url)
+
+    def test_threads_share_a_store(self, store, pictures):
+        def add(number):
+            store.add_image(f"t{number}", pictures["g1.jpg"], **SDSS)
+            return store.image(f"t{number}").id
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sorted(pool.map(add, range(12))) == sorted(f"t{n}" for n in range(12))
+
+    def test_watching_scores_what_is_added(self, filled, url, pictures):
+        def add() -> None:
+            with galmorph.open_store(url) as other:
+                other.add_image("late", pictures["g2.jpg"], **SDSS)
+
+        added = []
+
+        def progress(_stage: str, done: int, _total: int, _remark: str = "") -> None:
+            if done == 13 and not added:
+                added.append(True)
+                add()
+
+        count = filled.watch("untaught", poll_s=0.05, idle_s=0.3, progress=progress)
+        assert count == 14
+        assert filled.model("untaught").watched
+        assert filled.prediction("late", "untaught")["gm_class"]
+
+    def test_a_scorer_that_is_killed_leaves_whole_chunks(self, filled, url, killed_scorer):
+        killed_scorer(sys.executable, url, filled)
+        before = sum(count for _, count in filled.counts())
+        assert before % 3 == 0
+        assert 0 < before < 13
+        assert filled.score("untaught") == 13 - before
+        filled_now = filled.pull("untaught")
+        filled.score("untaught", again=True)
+        assert_same_columns(filled.pull("untaught"), filled_now)
