@@ -31,6 +31,7 @@ class Layer:
 LAYERS = (
     Layer("cli", "one module a command: parse, call api, print"),
     Layer("api", "every public function, its parameters written once"),
+    Layer("store", "SQL: models, images, predictions and labels, scored beside them"),
     Layer("pages", "what people look at: report, inspection"),
     Layer("learning", "labels in, checkpoints out"),
     Layer("runs", "a catalogue's way; knows nothing of learning or pages"),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from galmorph import cli
+from galmorph import cli, garbage
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    sys.exit(cli.main(sys.argv[1:]))
+    garbage.collect_seldom()
+    try:
+        sys.exit(cli.main(sys.argv[1:]))
+    finally:
+        garbage.leave_all()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@
     ├── OutputError       (OSError)      a result that exists already or cannot be written
     ├── StoreError        (OSError)      a database that is no store, is newer, or does not answer
     ├── UnknownNameError  (LookupError)  a name of nothing that ships
+    ├── BusyError                        a service for which too many wait
+    │   └── NotReadyError                a service that loads its models, or took too long
     └── UnclassifiedError (ValueError)   ``--strict``: some rows have no probabilities
 
 Every message has three parts: what was given, what was expected, what to do. Doubt about one row is never an
@@ -32,6 +34,7 @@ from collections.abc import Iterable
 __all__ = [
     "ArchiveError",
     "BrokenReplyError",
+    "BusyError",
     "BusyHostError",
     "CatalogError",
     "CheckpointError",
@@ -39,6 +42,7 @@ __all__ = [
     "GalmorphError",
     "ImageError",
     "NotFetchedError",
+    "NotReadyError",
     "OtherFileError",
     "OutputError",
     "PipelineError",
@@ -130,6 +134,19 @@ class StoreError(GalmorphError, OSError):
 
 class UnknownNameError(GalmorphError, LookupError):
     """A name that nothing shipped has."""
+
+
+class BusyError(GalmorphError):
+    """More requests wait than there is room for; the same one may be sent again."""
+
+    wait_s = 1.0
+    """After so many seconds."""
+
+
+class NotReadyError(BusyError):
+    """The models are being loaded, or an answer took too long."""
+
+    wait_s = 5.0
 
 
 class UnclassifiedError(GalmorphError, ValueError):

@@ -43,6 +43,7 @@ COMMANDS = {
     "fetch": "bring what a run will need of archives, for machines without a network",
     "store": "keep models, images, predictions and labels in SQL, and score beside it",
     "overlay": "show a result in DS9, Aladin or TOPCAT: regions, coverage, links, SAMP",
+    "serve": "serve over HTTP: classify galaxies that are uploaded, and show the page",
     "cache": "what was fetched from archives: list it, clear it, or say where it is",
     "list": "list what ships: surveys, schemes, networks, checkpoints, pipelines",
     "show": "show a survey, scheme, network, checkpoint or pipeline",

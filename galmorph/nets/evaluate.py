@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from galmorph.sky.scheme import Labels, Scheme
 
@@ -162,7 +162,7 @@ def _question(
     scores |= signal_explained(truth[rows], predicted[rows], totals[rows], constant, noise=scheme.noise)
     scores["calibration_error"] = expected_calibration_error(predicted[rows].ravel(), truth[rows].ravel())
     keys = scheme.keys[where]
-    for name, correlation in (("spearman", stats.spearmanr), ("pearson", stats.pearsonr)):
+    for name, correlation in (("spearman", scipy.stats.spearmanr), ("pearson", scipy.stats.pearsonr)):
         scores[name] = {k: _correlated(truth[rows, i], predicted[rows, i], correlation) for i, k in enumerate(keys)}
     return scores
 

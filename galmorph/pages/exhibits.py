@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from galmorph.nets.architecture.network import Network
 from galmorph.nets.explain.activations import Activation, activations, last_weights, unit_responses
@@ -291,7 +291,7 @@ def saliency_exhibits(
         shown = np.asarray(_flipped(gradients, sample), np.float32)
         # Kernels that step over every second pixel leave their grid in gradients, which is nothing to read: smooth it
         # away. Single pixels would make all others dark (Smilkov et al. 2017, section 3.1): clip them.
-        smooth = np.asarray(ndimage.gaussian_filter(shown, SALIENCY_SIGMA_PX), np.float32)
+        smooth = np.asarray(scipy.ndimage.gaussian_filter(shown, SALIENCY_SIGMA_PX), np.float32)
         coloured = sequential(smooth, 0.0, float(np.percentile(smooth, 99.5)))
         share = float(sample.conditional[row, likeliest])
         yield Pair(

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from galmorph.stamps.background import sky_of
 from galmorph.stamps.compiled import compiled, inner
@@ -137,6 +137,6 @@ def _noise_field(correlation: int) -> FloatArray:
     white = np.random.default_rng(correlation).standard_normal((_FIELD_PX, _FIELD_PX)).astype(np.float32)
     if correlation > 1:
         # A Gaussian filter of width s leaves a correlation of one half at a lag of 2 s sqrt(ln 2).
-        white = ndimage.gaussian_filter(white, correlation / (2.0 * np.sqrt(np.log(2.0))), mode="wrap")
+        white = scipy.ndimage.gaussian_filter(white, correlation / (2.0 * np.sqrt(np.log(2.0))), mode="wrap")
         white /= white.std()
     return white

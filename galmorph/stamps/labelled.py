@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from galmorph.stamps.background import clipped_sky, correlation_px
 from galmorph.stamps.extractor import object_dtype
@@ -57,7 +57,7 @@ def compact(labels: IntArray) -> tuple[IntArray, npt.NDArray[np.intp]]:
 def _sky_pixels(usable: BoolArray, labels: IntArray) -> BoolArray:
     """Choose the pixels that the sky is measured on; all usable ones, clipped, where a map leaves next to none."""
     # Maps end where their threshold was: leave a margin for the wings, if that leaves any sky.
-    grown = ndimage.maximum_filter(labels, size=_SKY_MARGIN_PX, mode="nearest") > 0
+    grown = scipy.ndimage.maximum_filter(labels, size=_SKY_MARGIN_PX, mode="nearest") > 0
     away: BoolArray
     for away in (usable & ~grown, usable & (labels == 0)):
         if np.count_nonzero(away) > max(_LEAST_SKY * away.size, _FEWEST_SKY):

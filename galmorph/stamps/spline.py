@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from galmorph.stamps.compiled import compiled, inner, inner_sum
 from galmorph.stamps.shared import shared
@@ -376,7 +376,7 @@ def filled(plane: FloatArray, missing: npt.NDArray[np.bool_]) -> FloatArray:
     """
     if missing.all():
         return np.zeros(plane.shape, np.float32)
-    distance, nearest = ndimage.distance_transform_edt(missing, return_indices=True)
+    distance, nearest = scipy.ndimage.distance_transform_edt(missing, return_indices=True)
     surface = np.pad(plane[tuple(nearest)].astype(np.float32), 2, mode="edge")
     rows, columns = np.nonzero(missing & (distance <= _RELAXED_PX))
     place = (rows + 2) * surface.shape[1] + columns + 2

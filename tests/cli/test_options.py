@@ -16,6 +16,7 @@ import galmorph
 from galmorph import api, cli
 from galmorph.cli.parser import Parser
 from galmorph.pages.class_agreement import ClassAgreement
+from galmorph.web import server
 
 Check = tuple[list[str], str, object]
 """Words after an option, the parameter that they belong to, and its value."""
@@ -96,6 +97,7 @@ LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
     "ensemble": (["one", "two", "-o", "b.safetensors"], {"checkpoints": ["one", "two"], "output": "b.safetensors"}),
     "export": (["net", "-o", "net.onnx"], {"checkpoint": "net", "output": "net.onnx"}),
     "simulate": (["-o", "field"], {"output": "field"}),
+    "serve": ([], {}),
     "cache": (["list"], {"action": "list"}),
     "fetch": (["cat.fits", "--band", "H"], {"catalog": "cat.fits", "band": "H"}),
     "match": (
@@ -209,6 +211,16 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--output": (["other"], "output", "other"),
         "--overwrite": ([], "overwrite", True),
     },
+    "serve": {
+        **DEVICE,
+        "--checkpoint": (["sdss-rgb", "net"], "checkpoint", ["sdss-rgb", "net"]),
+        "--host": (["::1"], "host", "::1"),
+        "--port": (["0"], "port", 0),
+        "--open": ([], "open", True),
+        "--folder": (["kept"], "folder", "kept"),
+        "--queue": (["9"], "queue", 9),
+        "--threads": (["3"], "threads", 3),
+    },
     "cache": {},
     "fetch": {
         "--survey": (["sdss"], "survey", "sdss"),
@@ -275,7 +287,12 @@ ALWAYS: dict[str, dict[str, object]] = {
     "measure": {"prefix": "gm_", "output": api.default_output("cat.fits")},
 }
 FUNCTION = {"list": "names", "store": "open_store"}
-SIGNATURES = {command: inspect.signature(getattr(api, FUNCTION.get(command, command))) for command in cli.COMMANDS}
+HOME = {"serve": server}
+"""Where a function is that is not in :mod:`galmorph.api`."""
+SIGNATURES = {
+    command: inspect.signature(getattr(HOME.get(command, api), FUNCTION.get(command, command)))
+    for command in cli.COMMANDS
+}
 
 
 class Field:
@@ -337,7 +354,7 @@ def called(monkeypatch):
             return result_of(command)
 
         name = FUNCTION.get(command, command)
-        module = importlib.import_module(galmorph._LIGHT.get(name, "galmorph.api"))
+        module = HOME.get(command) or importlib.import_module(galmorph._LIGHT.get(name, "galmorph.api"))
         monkeypatch.setattr(module, name, recording)
         assert cli.main([command, *words]) == 0
         return arguments

@@ -124,7 +124,7 @@ def customised(folder: Path, monkeypatch, text: str) -> None:
 
 KILLED = """
 import os, signal, sys
-if "-m" in sys.orig_argv:
+if "-P" in sys.orig_argv:
     import galmorph.runs.parts as parts
     whole = parts.classify_part
     def classify_part(plan, rows, **settings):
@@ -162,7 +162,7 @@ def test_a_worker_that_is_killed_once_costs_nothing(plan, parts, whole, tmp_path
 
 
 def test_workers_that_never_begin_are_told_in_one_line(plan, parts, tmp_path, monkeypatch):
-    customised(tmp_path, monkeypatch, "import os, sys\nif '-m' in sys.orig_argv: os._exit(9)\n")
+    customised(tmp_path, monkeypatch, "import os, sys\nif '-P' in sys.orig_argv: os._exit(9)\n")
     with pytest.raises(PipelineError, match=r"processes end before they begin to work \(status 9\)"):
         list(Pool(2).carry_out(plan, parts, silent))
 

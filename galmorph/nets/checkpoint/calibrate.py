@@ -16,7 +16,8 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+import scipy
+from scipy import special
 
 from galmorph.errors import CheckpointError, PipelineError, unknown_name
 from galmorph.sky.scheme import Labels, Scheme
@@ -176,7 +177,7 @@ def _temperature(p: FloatArray, counts: FloatArray) -> float:
     if counts.sum() == 0:
         return 1.0
     low, high = np.log(_LIMITS)
-    best = optimize.minimize_scalar(
+    best = scipy.optimize.minimize_scalar(
         lambda log_t: _unlikelihood(_mapped(p, float(np.exp(log_t))), counts), bounds=(low, high), method="bounded"
     )
     return float(np.exp(best.x))
@@ -229,5 +230,5 @@ def _fit_group(logs: FloatArray, counts: FloatArray, strength: float, start: flo
         return value, (wrong.T @ inputs / asked + 2.0 * weight * w).ravel()
 
     first = np.hstack([start * np.eye(k), np.zeros((k, 1))]).ravel()
-    best = optimize.minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    best = scipy.optimize.minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": 500})
     return np.asarray(best.x, dtype=np.float64).reshape(k, k + 1)

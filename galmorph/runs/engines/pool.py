@@ -36,6 +36,13 @@ log = logging.getLogger(__name__)
 _TRIES = 3
 # A worker whose last words are not heard for so long is not listening.
 _PATIENCE_S = 5.0
+# Before the imports, of which most of a worker's start consists.
+_PROGRAM = """
+from galmorph.garbage import collect_seldom
+collect_seldom()
+from galmorph.runs.engines.worker import main
+main()
+"""
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -132,7 +139,7 @@ class _Crew:
         with theirs:
             handles = theirs.fileno(), stamps.handle
             # -P: modules come from where they come from here, and not from whatever lies in the present folder.
-            command = [sys.executable, "-P", "-m", "galmorph.runs.engines.worker", *map(str, handles)]
+            command = [sys.executable, "-P", "-c", _PROGRAM, *map(str, handles)]
             path = os.pathsep.join(filter(None, sys.path))
             environment = os.environ | dict.fromkeys(_ONE_THREAD, "1") | {"PYTHONPATH": path}
             try:

@@ -1,8 +1,7 @@
 """Worker: a process of a pool, which carries out one part after the other.
 
-Run as ``python -m galmorph.runs.engines.worker N M``, where N is the number of an open socket to the process that
-started it, and M that of the memory in which it leaves stamps. What comes through the socket is that process's own: a
-plan, and then the rows of parts.
+Its arguments are the number of an open socket to the process that started it, and that of the memory in which it leaves
+stamps. What comes through the socket is that process's own: a plan, and then the rows of parts.
 """
 
 from __future__ import annotations
@@ -116,7 +115,3 @@ class _Teller(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send a message, and what it is a case of."""
         self._channel.say("log", (record.name, record.levelno, str(record.msg), record.getMessage()))
-
-
-if __name__ == "__main__":
-    main()

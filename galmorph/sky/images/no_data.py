@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from galmorph.errors import ImageError
 
 __all__ = ["PixelSample", "factor_of", "no_data_values", "sample_of", "sampled_rows"]
 
+BoolArray = npt.NDArray[np.bool_]
 DoubleArray = npt.NDArray[np.float64]
 
 SAMPLED_PIXELS = 1 << 18
@@ -223,11 +223,44 @@ def _surroundings(value: float, sample: PixelSample, side: tuple[int, int]) -> _
     equal = [strip == value for strip in sample.strips]
     near, squares, away, loose = [], 0, 0, 0
     for strip, here in zip(sample.strips, equal, strict=True):
-        square = ndimage.binary_opening(here, np.ones(side, bool))
-        outside = ~ndimage.binary_dilation(square, iterations=2)
+        square = _opened(here, side)
+        outside = ~_grown(_grown(square))
         squares, away, loose = squares + int(square.sum()), away + int(outside.sum()), loose + int(here[outside].sum())
-        near.append(strip[ndimage.binary_dilation(here) & ~here & np.isfinite(strip)])
+        near.append(strip[_grown(here) & ~here & np.isfinite(strip)])
     total = sum(here.size for here in equal)
     return _Surroundings(
         np.concatenate(near), squares > 0, sum(int(here.sum()) for here in equal) / max(total, 1), loose / max(away, 1)
     )
+
+
+# Of thin strips scipy's binary morphology takes twenty times as long as these do.
+def _opened(here: BoolArray, side: tuple[int, int]) -> BoolArray:
+    """Keep what rectangles of so many rows and columns fill.
+
+    Examples
+    --------
+    >>> _opened(np.array([[1, 1, 0, 1], [1, 1, 1, 0]], bool), (2, 2)).astype(int)
+    array([[1, 1, 0, 0],
+           [1, 1, 0, 0]])
+    """
+    if here.shape[0] < side[0] or here.shape[1] < side[1]:
+        return np.zeros_like(here)
+    full = _over_rectangles(np.logical_and, here, side)
+    return _over_rectangles(np.logical_or, np.pad(full, [(n - 1, n - 1) for n in side]), side)
+
+
+def _over_rectangles(operation: np.ufunc, here: BoolArray, side: tuple[int, int]) -> BoolArray:
+    """Combine the pixels of each rectangle that lies inside."""
+    for n in side:
+        here = reduce(operation, [here[first : len(here) - n + 1 + first] for first in range(n)]).T
+    return here
+
+
+def _grown(here: BoolArray) -> BoolArray:
+    """Add the pixels beside, above and below."""
+    grown = here.copy()
+    grown[1:] |= here[:-1]
+    grown[:-1] |= here[1:]
+    grown[:, 1:] |= here[:, :-1]
+    grown[:, :-1] |= here[:, 1:]
+    return grown

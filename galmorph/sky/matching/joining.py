@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.matching.pairs import Pairs
@@ -119,8 +118,8 @@ def groups_of_rows(pairs: Pairs, count: int) -> tuple[IntArray, IntArray]:
 
 def _components(first: IntArray, second: IntArray, count: int) -> IntArray:
     """Return a number for each of so many rows, the same for those that links between rows connect."""
-    links = coo_matrix((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
-    return np.asarray(connected_components(links, directed=False)[1].astype(np.int64))
+    links = scipy.sparse.coo_matrix((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
+    return np.asarray(scipy.sparse.csgraph.connected_components(links, directed=False)[1].astype(np.int64))
 
 
 def numbered(members: IntArray) -> tuple[IntArray, IntArray]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from scipy.spatial import cKDTree
+import scipy
 
 from galmorph.errors import CatalogError
 from galmorph.limits import LIMITS
@@ -127,7 +127,7 @@ def pairs_within(
     return _joined(parts)
 
 
-def _pairs_of(first: SkyPositions, second: SkyPositions, tree: cKDTree, reach: Reach) -> Pairs:
+def _pairs_of(first: SkyPositions, second: SkyPositions, tree: scipy.spatial.cKDTree, reach: Reach) -> Pairs:
     """Return the pairs of some rows of the first with all rows of the second, whose tree is given, in order."""
     chord = chord_of(reach.radius_arcsec)
     near = tree_of(first).sparse_distance_matrix(tree, chord, output_type="ndarray")
@@ -139,13 +139,15 @@ def _pairs_of(first: SkyPositions, second: SkyPositions, tree: cKDTree, reach: R
     return pairs[is_near if pairs.sigmas is None else is_near & (pairs.sigmas <= reach.sigmas)]
 
 
-def tree_of(positions: SkyPositions) -> cKDTree:
+def tree_of(positions: SkyPositions) -> scipy.spatial.cKDTree:
     """Return the tree of the unit vectors of positions, all of which are finite."""
     # Half the time of a balanced one, and pairs are found as fast.
-    return cKDTree(unit_vectors(positions.ra_deg, positions.dec_deg), balanced_tree=False, compact_nodes=False)
+    return scipy.spatial.cKDTree(
+        unit_vectors(positions.ra_deg, positions.dec_deg), balanced_tree=False, compact_nodes=False
+    )
 
 
-def _bands(first: SkyPositions, tree: cKDTree, radius_arcsec: float) -> Iterator[IntArray]:
+def _bands(first: SkyPositions, tree: scipy.spatial.cKDTree, radius_arcsec: float) -> Iterator[IntArray]:
     """Yield rows of the first catalogue that are looked at together: all, or bands of declination."""
     rows = np.arange(len(first))
     sample = rows[:: max(len(rows) // _SAMPLE, 1)]

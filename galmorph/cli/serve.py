@@ -1,0 +1,40 @@
+"""Command serve: a service that classifies galaxies over HTTP, with its page."""
+
+from __future__ import annotations
+
+import importlib
+from argparse import Namespace
+
+from galmorph.cli.options import CHECKPOINT
+from galmorph.cli.parser import Parser, arguments
+from galmorph.errors import PipelineError
+
+__all__ = ["add_options", "do"]
+
+
+def add_options(command: Parser) -> None:
+    """Add what the command takes."""
+    command.add_argument(
+        "--checkpoint",
+        nargs="+",
+        metavar="C",
+        help=f"models that answer, {CHECKPOINT} (default: all that ship)",
+    )
+    command.add_argument("--host", help="address to listen at (default: 127.0.0.1, this machine alone)")
+    command.add_argument("--port", type=int, metavar="N", help="port to listen at (default: 8000; 0: any that is free)")
+    command.add_argument("--open", action="store_true", help="without keys, for this machine alone")
+    command.add_argument("--folder", metavar="DIR", help="for what the service keeps (default: in the user's data)")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where networks compute (default: auto)")
+    command.add_argument(
+        "--queue", type=int, metavar="N", help="galaxies that may wait; whoever comes then gets 429 (default: 128)"
+    )
+    command.add_argument("--threads", type=int, metavar="N", help="that measure (default: one for each core but one)")
+
+
+def do(options: Namespace) -> None:
+    """Serve until a signal comes."""
+    try:
+        server = importlib.import_module("galmorph.web.server")
+    except ModuleNotFoundError as error:
+        raise PipelineError(f"serving needs the library {error.name}: pip install 'galmorph[web]'") from error
+    server.serve(**arguments(options))

@@ -1,0 +1,127 @@
+"""Server: the service on a port of this machine, until it is told to stop."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+
+from galmorph.errors import PipelineError
+from galmorph.limits import VARIABLE, allow
+from galmorph.web.app import create_app
+from galmorph.web.service_settings import ServiceSettings
+
+__all__ = ["serve"]
+
+log = logging.getLogger(__name__)
+
+# What strangers send has lower limits than what a user gives to a command; --limit says otherwise.
+_LIMITS = {
+    "stamp_bytes": 1 << 25,
+    "stamp_pixels": 1 << 22,
+    "image_bytes": 1 << 28,
+    "image_hdus": 200,
+    "image_cards": 20_000,
+    "table_bytes": 1 << 28,
+    "fetched_bytes": 1 << 28,
+}
+_CONNECTIONS_FOR_EACH_PLACE = 8
+
+
+def serve(
+    *,
+    checkpoint: Sequence[str] = (),
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    open: bool = False,
+    folder: str | Path | None = None,
+    device: str = "auto",
+    queue: int = ServiceSettings.queue,
+    threads: int | None = None,
+) -> None:
+    """Serve until a signal comes.
+
+    Parameters
+    ----------
+    checkpoint, open
+        The models, and whether nobody needs a key.
+    folder, device, queue, threads
+        As of :class:`~galmorph.web.service_settings.ServiceSettings`.
+    host, port
+        Where it listens; port 0 is any that is free.
+
+    Raises
+    ------
+    PipelineError
+        If it would be open to other machines, or the port is taken.
+    GalmorphError
+        If a checkpoint or the store cannot be opened.
+    """
+    settings = ServiceSettings(
+        checkpoints=tuple(checkpoint),
+        folder=None if folder is None else Path(folder),
+        is_open=open,
+        device=device,
+        queue=queue,
+        threads=threads,
+    )
+    if open and not _is_loopback(host):
+        raise PipelineError(
+            f"--open was given with --host {host}: expected 127.0.0.1, since whoever reaches an open service may use "
+            "it; leave out one of them, and add keys with 'galmorph store key add NAME'"
+        )
+    _lower_limits()
+    with _listening(host, port) as listening:
+        _run(settings, listening)
+
+
+def _run(settings: ServiceSettings, listening: socket.socket) -> None:
+    """Answer at a socket."""
+    config = uvicorn.Config(
+        create_app(settings),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=settings.queue * _CONNECTIONS_FOR_EACH_PLACE,
+        backlog=1024,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=10,
+        h11_max_incomplete_event_size=32 << 10,
+        ws="none",
+    )
+    host, port = listening.getsockname()[:2]
+    log.warning("serving at http://%s:%d; stop it with Ctrl-C", f"[{host}]" if ":" in host else host, port)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise PipelineError(f"nothing can listen at {host} port {port} ({error}): choose another --port") from error
+    return listening
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _lower_limits() -> None:
+    """Set the limits that nobody has set."""
+    chosen = {word.partition("=")[0] for word in os.environ.get(VARIABLE, "").split()}
+    allow(f"{name}={number}" for name, number in _LIMITS.items() if name not in chosen)
