@@ -48,7 +48,7 @@ _LOCAL = ("catalog:", "image:", "images:")
 
 
 @dataclass(frozen=True)
-class _Waiting:
+class _Queued:
     """An image that waits for a model."""
 
     number: int
@@ -130,14 +130,14 @@ class Scorer:
 
     def score(self, chunk: int, ids: Sequence[str] | None, progress: Progress) -> int:
         """Take images from the queue until there are none left; return how many were looked at."""
-        total, done = self._waiting(), 0
+        total, done = self._total(), 0
         for some in [None] if ids is None else chunks_of(list(ids), chunk):
             while (count := self._score_chunk(chunk, some)) is not None:
                 done += count
                 progress("rows", done, max(total, done))
         return done
 
-    def _waiting(self) -> int:
+    def _total(self) -> int:
         wanted = sa.select(sa.func.count()).select_from(QUEUE).where(QUEUE.c.model == self._model.number)
         with self._database.reading() as connection:
             return int(connection.scalar(wanted) or 0)
@@ -161,7 +161,7 @@ class Scorer:
             yield connection
             connection.commit()
 
-    def _taken(self, connection: Connection, chunk: int, ids: Sequence[str] | None) -> list[tuple[_Waiting, bool]]:
+    def _taken(self, connection: Connection, chunk: int, ids: Sequence[str] | None) -> list[tuple[_Queued, bool]]:
         """Take images from the queue; each with whether it was done meanwhile by another."""
         names = ("number", "file", "content", "ra", "dec", "survey", "band")
         is_done = sa.and_(self._is_answered(), ~QUEUE.c.again)
@@ -176,7 +176,7 @@ class Scorer:
             wanted = wanted.where(IMAGES.c.id.in_(ids))
         if self._database.is_server:
             wanted = wanted.with_for_update(of=QUEUE, skip_locked=True)
-        return [(_waiting(row[:-1]), bool(row[-1])) for row in connection.execute(wanted)]
+        return [(_queued(row[:-1]), bool(row[-1])) for row in connection.execute(wanted)]
 
     def _is_answered(self) -> sa.ColumnElement[bool]:
         of_model = sa.and_(PREDICTIONS.c.image == IMAGES.c.number, PREDICTIONS.c.model == self._model.number)
@@ -191,10 +191,10 @@ class Scorer:
             own = QUEUE.c.model == self._model.number
             connection.execute(sa.delete(QUEUE).where(own, QUEUE.c.image.in_(done)))
 
-    def _scored(self, waiting: Sequence[_Waiting]) -> Iterator[Scored]:
+    def _scored(self, waiting: Sequence[_Queued]) -> Iterator[Scored]:
         """Show images to the model, those together that are taken alike."""
-        groups: dict[_Alike, list[_Waiting]] = {}
-        failed: dict[str, list[_Waiting]] = {}
+        groups: dict[_Alike, list[_Queued]] = {}
+        failed: dict[str, list[_Queued]] = {}
         for image in waiting:
             try:
                 groups.setdefault(_alike(image), []).append(image)
@@ -214,7 +214,7 @@ class Scorer:
             log.warning("%d images could not be looked at: %s", len(images), reason)
             yield self._without_answer(images, Flag.FETCH_FAILED)
 
-    def _of_group(self, alike: _Alike, images: Sequence[_Waiting]) -> Scored:
+    def _of_group(self, alike: _Alike, images: Sequence[_Queued]) -> Scored:
         if alike.kind == "none":
             return self._without_answer(images, Flag.NO_IMAGE)
         asked = {"survey": alike.survey or None, "band": alike.band or None}
@@ -230,21 +230,21 @@ class Scorer:
             columns = new_columns(results, run.images, run.settings, run.checkpoint)
             return Scored([image.number for image in images], columns, _shared(provenance_of(run, self._command)))
 
-    def _without_answer(self, images: Sequence[_Waiting], flag: Flag) -> Scored:
+    def _without_answer(self, images: Sequence[_Queued], flag: Flag) -> Scored:
         flags = Column(f"{PREFIX}flags", np.full(len(images), int(flag), np.int32), "", "", "meta.code.qual")
         history = (f"galmorph {galmorph.__version__}: {self._command}",)
         return Scored([image.number for image in images], [flags], Provenance((), history))
 
 
-def _waiting(row: Sequence[object]) -> _Waiting:
+def _queued(row: Sequence[object]) -> _Queued:
     number, file, content, *rest = row
     last = spelled(str(file)).rpartition("/")[2]
     # The seed of a stamp's noise is what the file is called, whatever folder it is in: this one keeps names apart.
     name = f"{number}/{last}".strip()
-    return _Waiting(number, name, None if content is None else bytes(content), bool(last), *rest)  # type: ignore[arg-type, call-overload]
+    return _Queued(number, name, None if content is None else bytes(content), bool(last), *rest)  # type: ignore[arg-type, call-overload]
 
 
-def _alike(image: _Waiting) -> _Alike:
+def _alike(image: _Queued) -> _Alike:
     """Say with which others an image may be measured.
 
     Raises
