@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.background import Sky, clipped_sky, correlation_px, power_of_two, sky_of
+from galmorph.stamps.background import ALL_USABLE, Sky, clipped_sky, correlation_px, power_of_two, sky_of
 from galmorph.stamps.compiled import compiled, inner, uninterrupted
+from galmorph.stamps.detection import detect
 from galmorph.stamps.extractor import extract, object_dtype
 
 __all__ = [
@@ -322,16 +323,24 @@ def _mark_row(marked: BoolArray, row: int, first: int, last: int, value: bool, l
 
 def _binned(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArray]:
     """Average 2 × 2 pixels: an oversampled image loses nothing, and its noise becomes nearly white."""
-    height, width = (n // 2 * 2 for n in pixels.shape)
+    return _quarters(np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable))
 
-    def quarters(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-        rows: npt.NDArray[np.float64] = np.add(values[0:height:2, :width], values[1:height:2, :width], dtype=np.float64)
-        return rows[:, 0::2] + rows[:, 1::2]
 
-    count = quarters(usable)
-    total = quarters(np.where(usable, pixels, np.float32(0.0)))
-    mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
-    return mean.astype(np.float32), count > 0
+@compiled
+def _quarters(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArray]:
+    """Average the usable ones of 2 × 2 pixels; also tell where there are some."""
+    height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+    mean, some = np.zeros((height, width), np.float32), np.zeros((height, width), np.bool_)
+    for i in range(height):
+        for j in range(width):
+            total, count = 0.0, 0
+            for row in range(2 * i, 2 * i + 2):
+                for column in range(2 * j, 2 * j + 2):
+                    total += pixels[row, column] if usable[row, column] else 0.0
+                    count += 1 if usable[row, column] else 0
+            some[i, j] = count > 0
+            mean[i, j] = total / count if count > 0 else 0.0
+    return mean, some
 
 
 def _binned_noise(noise: FloatArray, usable: BoolArray) -> FloatArray:
@@ -342,9 +351,7 @@ def _binned_noise(noise: FloatArray, usable: BoolArray) -> FloatArray:
 
 def _unbinned(halved: Segmentation, pixels: FloatArray, usable: BoolArray, sky: Sky) -> Segmentation:
     """Turn the objects of a binned image into those of the image itself, whose sky was roughly known."""
-    labels = np.zeros(usable.shape, dtype=np.int32)
-    doubled = np.repeat(np.repeat(halved.labels, 2, axis=0), 2, axis=1)
-    labels[: doubled.shape[0], : doubled.shape[1]] = doubled
+    labels = _doubled(halved.labels, *usable.shape)
     objects = halved.objects.copy()
     for name in ("x", "y", "xpeak", "ypeak", "xcpeak", "ycpeak"):
         objects[name] = objects[name] * 2 + (0.5 if name in ("x", "y") else 0)
@@ -355,6 +362,17 @@ def _unbinned(halved: Segmentation, pixels: FloatArray, usable: BoolArray, sky: 
     return Segmentation(
         labels, objects, Sky(halved.sky.level, sky.sigma, sky.n_pixels), 2 * halved.correlation_px, usable
     )
+
+
+@compiled
+def _doubled(labels: IntArray, height: int, width: int) -> IntArray:
+    """Make each pixel 2 × 2; there is nothing on what is left of the last row and column."""
+    doubled = np.zeros((height, width), np.int32)
+    for i in range(2 * labels.shape[0]):
+        line, to = labels[i // 2], doubled[i]
+        for j in range(len(line)):
+            to[2 * j] = to[2 * j + 1] = line[j]
+    return doubled
 
 
 def _flattened(pixels: FloatArray, usable: BoolArray | None, sky: Sky) -> FloatArray:
@@ -379,7 +397,7 @@ class _Detection:
 
     def at(self, sky: Sky, area: int | None = None) -> tuple[npt.NDArray[np.void], IntArray]:
         """Detect above a sky; the objects and their labels."""
-        data, brightest = _above(self.data, np.float32(sky.level))
+        data, brightest = _above(self.data, ALL_USABLE if self.mask is None else self.mask, np.float32(sky.level))
         typical = sky.sigma
         if self.relative_noise is not None:
             # Where the noise varies, its typical value is that of the pixels in units of their own.
@@ -389,29 +407,36 @@ class _Detection:
         # SEP squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
         unit = power_of_two(1.0 / sigma)
         data *= np.float32(unit)
-        noise = sigma * unit if self.relative_noise is None else self.relative_noise * np.float32(sigma * unit)
         least = area or self.area
         for raised in (1.0, 3.0, 10.0):
-            try:
-                objects, labels = extract(
-                    data, self.threshold * raised, noise, self.mask, min_area=least, contrast=self.contrast
-                )
-            except Exception as error:  # SEP raises nothing more special
-                if not any(word in str(error) for word in ("overflow", "limit")):
-                    raise
-                continue
-            return _joined(objects, labels) if self.join_clumps else (objects, labels)
+            detected = self._detected(data, self.threshold * raised, sigma * unit, least)
+            if detected is not None:
+                return _joined(*detected) if self.join_clumps else detected
         return np.zeros(0, object_dtype()), np.zeros(data.shape, np.int32)
+
+    def _detected(
+        self, data: FloatArray, threshold: float, sigma: float, area: int
+    ) -> tuple[npt.NDArray[np.void], IntArray] | None:
+        """Detect above a threshold in units of a typical noise; None for more pixels or objects than there may be."""
+        if self.relative_noise is None:
+            return detect(data, threshold * sigma, min_area=area, contrast=self.contrast)
+        noise = self.relative_noise * np.float32(sigma)
+        try:
+            return extract(data, threshold, noise, self.mask, min_area=area, contrast=self.contrast)
+        except Exception as error:  # SEP raises nothing more special
+            if not any(word in str(error) for word in ("overflow", "limit")):
+                raise
+            return None
 
 
 @compiled
-def _above(pixels: FloatArray, level: np.float32) -> tuple[FloatArray, float]:
-    """Pixels less a level, (H, W), and the largest absolute value of these."""
+def _above(pixels: FloatArray, mask: BoolArray, level: np.float32) -> tuple[FloatArray, float]:
+    """Pixels less a level, zero where they are masked, (H, W), and the largest absolute value of these."""
     above = np.empty_like(pixels)
     most = np.float32(0.0)
     for i in range(pixels.shape[0]):
         for j in range(pixels.shape[1]):
-            above[i, j] = pixels[i, j] - level
+            above[i, j] = np.float32(0.0) if mask.size and mask[i, j] else pixels[i, j] - level
             most = max(most, abs(above[i, j]))
     return above, float(most)
 
@@ -421,11 +446,13 @@ def _joined(objects: npt.NDArray[np.void], labels: IntArray) -> tuple[npt.NDArra
     pairs = _touching(labels, len(objects) + 1) if len(objects) > 1 else np.zeros((0, 2), np.intp)
     if len(pairs) == 0:
         return objects, labels
-    objects = objects.copy()
-    owner = np.arange(len(objects))
     flux = objects["flux"]
     ordered = (flux[pairs[:, 0]] <= flux[pairs[:, 1]])[:, None]
     faint, bright = np.where(ordered, pairs, pairs[:, ::-1]).T
+    if not any(_is_clump(objects[one], objects[other]) for one, other in zip(faint, bright, strict=True)):
+        return objects, labels
+    objects, owner = objects.copy(), np.arange(len(objects))
+    flux = objects["flux"]
     for row in np.argsort(flux[faint], kind="stable"):
         child, parent = owner[faint[row]], owner[bright[row]]
         if flux[child] > flux[parent]:
