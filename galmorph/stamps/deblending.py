@@ -200,22 +200,22 @@ def _join(
     light: Array,
 ) -> None:
     """Join some pixels of a blob, in their order, to those about them that are there."""
+    steps = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
     for p in order[first:end]:
         pixel, root = members[p], p
         slot[pixel], parent[p], size[p], light[p] = p, p, 1, smooth[pixel]
-        for row in range(pixel - width, pixel + width + 1, width):
-            for place in range(row - 1, row + 2):
-                other = slot[place]
-                if other < 0 or parent[other] == root:
-                    continue
-                other = _root(parent, other)
-                if other == root:
-                    continue
-                if size[root] < size[other]:
-                    root, other = other, root
-                parent[other] = root
-                size[root] += size[other]
-                light[root] += light[other]
+        for step in steps:
+            other = slot[pixel + step]
+            if other < 0 or parent[other] == root:
+                continue
+            other = _root(parent, other)
+            if other == root:
+                continue
+            if size[root] < size[other]:
+                root, other = other, root
+            parent[other] = root
+            size[root] += size[other]
+            light[root] += light[other]
 
 
 @inner

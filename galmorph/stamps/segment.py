@@ -333,14 +333,21 @@ def _quarters(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolAr
     mean, some = np.zeros((height, width), np.float32), np.zeros((height, width), np.bool_)
     for i in range(height):
         for j in range(width):
-            total, count = 0.0, 0
-            for row in range(2 * i, 2 * i + 2):
-                for column in range(2 * j, 2 * j + 2):
-                    total += pixels[row, column] if usable[row, column] else 0.0
-                    count += 1 if usable[row, column] else 0
+            total, count = _quarter(pixels, usable, 2 * i, 2 * j)
             some[i, j] = count > 0
             mean[i, j] = total / count if count > 0 else 0.0
     return mean, some
+
+
+@inner
+def _quarter(pixels: FloatArray, usable: BoolArray, row: int, column: int) -> tuple[float, int]:
+    """Add up the usable ones of 2 × 2 pixels, and count them."""
+    total, count = 0.0, 0
+    for i in range(row, row + 2):
+        for j in range(column, column + 2):
+            total += pixels[i, j] if usable[i, j] else 0.0
+            count += 1 if usable[i, j] else 0
+    return total, count
 
 
 def _binned_noise(noise: FloatArray, usable: BoolArray) -> FloatArray:
