@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 
 import galmorph
-from galmorph.errors import ImageError
+from galmorph.errors import ImageError, StoreError
 from galmorph.shipped import shipped
 
 ROOT = Path(galmorph.__file__).parent
@@ -51,3 +51,12 @@ def test_bands_on_different_grids_need_reproject(without, tmp_path):
         hdus.writeto(tmp_path / "g.fits")
     with pytest.raises(ImageError, match=r"pip install 'galmorph\[sdss\]'"):
         galmorph.open_images(images | {"g": tmp_path / "g.fits"}, survey="sdss", band="gri")
+
+
+def test_a_store_needs_sqlalchemy_and_a_server_psycopg(without, tmp_path):
+    without("psycopg")
+    with pytest.raises(StoreError, match=r"pip install 'galmorph\[postgresql\]'"):
+        galmorph.open_store("postgresql://nobody@localhost/nothing")
+    without("sqlalchemy")
+    with pytest.raises(StoreError, match=r"pip install 'galmorph\[store\]'"):
+        galmorph.open_store(tmp_path / "store.db", create=True)

@@ -48,7 +48,7 @@ class Cone:
     radius_deg: float
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.ra_deg) and -90 <= self.dec_deg <= 90 and 0 <= self.radius_deg <= 180):
+        if not (_are_degrees(self.ra_deg, self.dec_deg) and 0 <= self.radius_deg <= 180):
             raise StoreError(
                 f"cone {self.ra_deg} {self.dec_deg} {self.radius_deg}: expected degrees, declination from -90 to 90 "
                 "and a radius up to 180"
@@ -117,6 +117,7 @@ class ImageRows:
             If it cannot be read.
         """
         check_id(row["id"])
+        _check_position(row["ra"], row["dec"])
         check_picture(row["file"], row["content"], row["survey"], row["band"])
         if columns.colnames:
             self._declare([kind_of(columns[name]) for name in columns.colnames])
@@ -391,6 +392,15 @@ def check_id(id: str) -> None:
         raise StoreError(
             f"id '{id[:40]}' has {len(id)} letters: expected 1 to {_LONGEST_ID}, none of them NUL; change it"
         )
+
+
+def _check_position(ra: float | None, dec: float | None) -> None:
+    if (ra is None) != (dec is None) or (ra is not None and dec is not None and not _are_degrees(ra, dec)):
+        raise StoreError(f"position {ra} {dec}: expected degrees, both of them; correct it, or leave it out")
+
+
+def _are_degrees(ra: float, dec: float) -> bool:
+    return bool(np.isfinite(ra)) and -90 <= dec <= 90
 
 
 def file_name(file: str, number: int, content: bytes) -> str:

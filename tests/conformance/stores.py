@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import struct
 import sys
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,10 +14,12 @@ import numpy as np
 import pytest
 import small_sky
 import sqlalchemy as sa
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.table import Table
 
 import galmorph
-from galmorph.errors import CatalogError, CheckpointError, ImageError, SchemeError, StoreError
+from galmorph.errors import CatalogError, CheckpointError, ImageError, SchemeError, StoreError, SurveyError
 from galmorph.flags import Flag
 from galmorph.store import schema
 from galmorph.store.store import Store
@@ -21,6 +27,20 @@ from galmorph.store.store import Store
 __all__ = ["StoreTests", "assert_same_columns"]
 
 SDSS = {"survey": "sdss", "band": "RGB"}
+HEADERS = [small_sky.header(), None, small_sky.header(0.05), small_sky.header(), small_sky.header(filter_name="F125W")]
+
+
+def fits_of(seed: int, header: fits.Header | None) -> bytes:
+    """Return the bytes of a FITS stamp."""
+    stream = io.BytesIO()
+    fits.PrimaryHDU(small_sky.field(seed=seed)[60:180, 60:180], header).writeto(stream)
+    return stream.getvalue()
+
+
+def png_of(side: int) -> bytes:
+    """Return a picture of that many pixels a side, none of which it has."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
 
 
 def assert_same_columns(table: Table, other: Table) -> None:
@@ -120,8 +140,6 @@ class StoreTests:
 
     def test_a_model_that_is_a_pickle_is_refused_and_not_run(self, filled):
         pickle = b"cos\nsystem\n(S'touch /tmp/galmorph-was-here'\ntR."
-        import hashlib  # noqa: PLC0415
-
         values = {"content": pickle, "sha256": hashlib.sha256(pickle).hexdigest()}
         with filled.database.writing() as connection:
             connection.execute(sa.update(schema.MODELS).values(**values))
@@ -134,30 +152,43 @@ class StoreTests:
             filled.score("untaught")
         assert all(count == 0 for _, count in filled.counts())
 
-    @pytest.mark.parametrize("id", ["'; DROP TABLE gm_images; --", "../../etc/passwd", "a" * 500, "Ωmega", "%s{x}\\"])
-    def test_ids_are_text_and_nothing_else(self, store, id, network, tmp_path):
+    def test_ids_are_text_and_nothing_else(self, store, network, tmp_path):
+        ids = [
+            "'; DROP TABLE gm_images; --",
+            "../../etc/passwd",
+            "a" * 500,
+            "Ωmega",
+            "%s{x}\\",
+            "..",
+            ".hidden",
+            "a\nb",
+        ]
         store.push_model(network)
-        store.add_image(id, small_sky.picture(0, 64), **SDSS, columns={"note": "a\u0000b", "mag": 17.5})
-        store.score("untaught")
-        assert store.image(id).id == id
-        assert store.pull("untaught")["id"][0] == id
-        assert store.prediction(id, "untaught")["gm_class"]
-        assert store.save_pictures(tmp_path / "out") == 1
+        for each in ids:
+            store.add_image(each, small_sky.picture(0, 64), **SDSS, columns={"note": "a\u0000b", "mag": 17.5})
+        assert store.score("untaught") == len(ids)
+        pulled = store.pull("untaught")
+        assert pulled["id"].tolist() == ids
+        assert pulled["mag"].tolist() == [17.5] * len(ids)
+        assert [store.image(each).id for each in ids] == ids
+        assert all(store.prediction(each, "untaught")["gm_class"] for each in ids)
+        assert store.save_pictures(tmp_path / "out") == len(ids)
         saved = [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.startswith("store.db")]
-        assert [path.parent for path in saved] == [tmp_path / "out"]
+        assert {path.relative_to(tmp_path).parts[0] for path in saved} == {"out"}
+        assert len(saved) == len(ids)
 
-    @pytest.mark.parametrize("id", ["", "a\0b", "a" * 501, "\ud800"])
-    def test_what_is_no_id_is_refused(self, store, id):
-        with pytest.raises(StoreError, match="letters"):
-            store.add_image(id, small_sky.picture(0, 64))
-        assert store.count() == 0
-
-    @pytest.mark.parametrize(
-        "content", [b"", b"GIF89a" + bytes(99), b"\xff\xd8\xff\xe0" + bytes(99), b"SIMPLE" + bytes(99)]
-    )
-    def test_what_is_no_picture_is_refused(self, store, content):
-        with pytest.raises(ImageError, match=r"x\."):
-            store.add_image("x", content, **SDSS)
+    def test_what_is_no_id_or_no_picture_is_refused(self, store):
+        for each in ("", "a\0b", "a" * 501, "\ud800"):
+            with pytest.raises(StoreError, match="letters"):
+                store.add_image(each, small_sky.picture(0, 64))
+        bomb = png_of(30_000)
+        for content in (b"", b"GIF89a" + bytes(99), b"\xff\xd8\xff\xe0" + bytes(99), b"SIMPLE" + bytes(99), bomb):
+            with pytest.raises(ImageError, match=r"x\."):
+                store.add_image("x", content, **SDSS)
+        with pytest.raises(SurveyError, match="sdsss"):
+            store.add_image("x", small_sky.picture(0, 64), survey="sdsss")
+        with pytest.raises(StoreError, match="degrees"):
+            store.add_image("x", small_sky.picture(0, 64), ra=float("nan"), dec=0.0)
         assert store.count() == 0
 
     def test_a_picture_is_replaced_only_where_asked(self, filled):
@@ -183,14 +214,29 @@ class StoreTests:
             filled.add_images(Table({"objid": ["a", "a"], "ra": [1.0, 1.0], "dec": [1.0, 1.0]}))
         assert filled.count() == 13
 
-    @pytest.mark.parametrize(
-        "cone", [(0.0, 0.0, 1.0), (359.9, -1.5, 0.7), (0.5, 0.0, 180.0), (90.0, 90.0, 5.0), (3, 1, 0)]
-    )
-    def test_a_cone_holds_what_is_within_it(self, filled, table, cone):
-        from astropy.coordinates import SkyCoord  # noqa: PLC0415
+    def test_a_cone_holds_what_is_within_it(self, filled, table):
+        places = SkyCoord(table["ra"], table["dec"], unit="deg")
+        for cone in ((0, 0, 1), (359.9, -1.5, 0.7), (-0.1, -1.5, 0.7), (0.5, 0, 180), (90, 90, 5), (3, 1, 0)):
+            away = places.separation(SkyCoord(*cone[:2], unit="deg")).deg
+            assert filled.images(cone=cone)["id"].tolist() == table["objid"][away <= cone[2]].tolist()
 
-        away = SkyCoord(table["ra"], table["dec"], unit="deg").separation(SkyCoord(*cone[:2], unit="deg")).deg
-        assert filled.images(cone=cone)["id"].tolist() == table["objid"][away <= cone[2]].tolist()
+    def test_fits_stamps_are_measured_each_by_its_own_scale(self, store, tmp_path):
+        """Whatever company they are in: with a WCS, with another, and without one, whose sizes are pixels."""
+        model = small_sky.write_checkpoint(tmp_path / "h.safetensors")
+        store.push_model(model)
+        contents = {f"{n}.fits": fits_of(n, header) for n, header in enumerate(HEADERS)}
+        for name, content in contents.items():
+            store.add_image(name, content, survey="candels", band="H", file=name)
+        store.score("untaught")
+        pulled = store.pull("untaught")
+        for row, (name, content) in enumerate(contents.items()):
+            alone = Table({"file": [name]})
+            direct = galmorph.classify(alone, {name: content}, survey="candels", band="H", checkpoint=model)
+            for column in direct.colnames[1:]:
+                suffix = "_pixel" if f"{column}_pixel" in pulled.colnames and direct[column].unit == "pixel" else ""
+                assert pulled[column + suffix][row] == direct[column][0], (name, column)
+        assert pulled["gm_rpet"].unit == "arcsec"
+        assert pulled["gm_rpet_pixel"].unit == "pixel"
 
     def test_images_that_others_inserted_are_in_cones_too(self, filled):
         with filled.database.writing() as connection:

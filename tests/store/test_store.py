@@ -195,7 +195,8 @@ class TestPostgres(StoreTests):
 
     def test_the_sql_that_a_dba_reads_is_what_runs(self, store):
         with store.database.reading() as connection:
-            names = connection.scalars(sa.text("SELECT tgname FROM pg_trigger WHERE tgname LIKE 'gm%'")).all()
+            query = "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = current_schema()"
+            names = connection.scalars(sa.text(query)).all()
         assert names == ["gm_images_are_queued"]
         assert "pg_notify" in trigger_sql()
 
