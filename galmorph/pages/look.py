@@ -22,11 +22,17 @@ def style_sheet(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def environment() -> Environment:
-    """Make the environment in which every page is rendered."""
+def environment(*folders: Path) -> Environment:
+    """Make the environment in which every page is rendered.
+
+    Parameters
+    ----------
+    folders
+        Of templates of one's own, which may use those that are here.
+    """
     # autoescape: names in catalogues, cards and files may hold anything, also HTML.
     pages = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader([*folders, _TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

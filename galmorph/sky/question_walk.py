@@ -12,8 +12,6 @@ from galmorph.sky.scheme import Question, Scheme
 
 __all__ = ["QuestionWalk", "entropy_bits"]
 
-FloatArray = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class QuestionWalk:
@@ -62,20 +60,18 @@ class QuestionWalk:
         return any(q.name == question and answer in {a.key for a in q.answers} for q in self.path)
 
 
-def entropy_bits(scheme: Scheme, marginals: FloatArray) -> FloatArray:
-    """Return how undecided the first question is, (N,), in bits; NaN for rows without probabilities.
-
-    Parameters
-    ----------
-    marginals
-        Probabilities of all answers among all galaxies, (N, A).
+def entropy_bits(shares: npt.ArrayLike) -> float:
+    """Return how undecided a question is, in bits, by the probabilities of its answers, (A,), which need not sum to 1.
 
     References
     ----------
     Shannon 1948; as a measure of what to label next: Lewis & Gale 1994 (uncertainty sampling).
+
+    Examples
+    --------
+    >>> entropy_bits([0.5, 0.5]), entropy_bits([1.0, 0.0])
+    (1.0, 0.0)
     """
-    first = marginals[:, scheme.slices[0]]
-    total = first.sum(axis=1, keepdims=True)
-    shares = np.divide(first, total, out=np.full(first.shape, np.nan), where=total > 0)
-    logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
-    return np.asarray(-(shares * logs).sum(axis=1))
+    positive = np.asarray(shares, np.float64)
+    positive = positive[positive > 0] / max(float(positive.sum()), 1e-300)
+    return float(-(positive * np.log2(positive)).sum()) + 0.0

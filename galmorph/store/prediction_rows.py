@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from galmorph.errors import CatalogError
 from galmorph.sky.catalog import Column, Provenance
 from galmorph.sky.formats.column import noted, ucd_of
+from galmorph.sky.question_walk import entropy_bits
 from galmorph.store.cells import ColumnKind, column_of_cells, json_of, plain_table, values_of
 from galmorph.store.database import Database
 from galmorph.store.image_rows import ImageRows
@@ -202,9 +203,11 @@ def _kind(column: Column) -> ColumnKind:
 def _row(cells: Mapping[str, Sequence[Any]], row: int) -> dict[str, Any]:
     """Return the columns of a row that SQL sorts by, and all of them as text."""
     flags = int(cells[f"{PREFIX}flags"][row])
+    shares = [cells[name][row] for name in _of_first_question(cells)]
     return {
         "class": str(cells.get(f"{PREFIX}class", [""] * (row + 1))[row] or ""),
         "confidence": cells.get(f"{PREFIX}conf", [None] * (row + 1))[row],
+        "entropy": None if not shares or None in shares else entropy_bits(shares),
         "flags": flags,
         "doubts": flags.bit_count(),
         "columns": json_of({name: of_column[row] for name, of_column in cells.items() if of_column[row] is not None}),
@@ -229,6 +232,13 @@ def _joined(runs: Mapping[int, Sequence[ColumnKind]]) -> tuple[list[ColumnKind],
 def _name_among(kinds: Mapping[str, ColumnKind], kind: ColumnKind) -> str:
     other = kinds.get(kind.name)
     return kind.name if other is None or other.unit == kind.unit else f"{kind.name}_{kind.unit}"
+
+
+def _of_first_question(names: Iterable[str]) -> list[str]:
+    """Choose the answers to the first question: they come first, with its name if there are other questions."""
+    probabilities = [name for name in names if name.startswith(f"{PREFIX}p_") and not name.endswith("_err")]
+    question = probabilities[0].partition("__")[0] if probabilities else ""
+    return [name for name in probabilities if name.partition("__")[0] == question or "__" not in probabilities[0]]
 
 
 def _complete(table: Table, kinds: Sequence[ColumnKind], lines: Sequence[Mapping[str, Any]]) -> None:

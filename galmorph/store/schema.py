@@ -127,12 +127,15 @@ PREDICTIONS = sa.Table(
     sa.Column("run", _NUMBER, sa.ForeignKey("gm_runs.number"), nullable=False),
     _text("class"),
     sa.Column("confidence", sa.Double),
+    sa.Column("entropy", sa.Double),  # of the first question, in bits
     _whole("flags"),
     _whole("doubts"),
     sa.Column("columns", sa.Text, nullable=False),
     _text("created"),
     sa.PrimaryKeyConstraint("image", "model"),
     sa.Index("gm_predictions_by_confidence", "model", "confidence"),
+    sa.Index("gm_predictions_by_time", "created"),
+    sa.Index("gm_predictions_by_entropy", "model", "entropy"),
     sa.Index("gm_predictions_by_doubts", "model", "doubts"),
 )
 

@@ -18,11 +18,13 @@ from galmorph.sky.catalog import Catalog, Provenance, check_output, write_catalo
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.images import Images
 from galmorph.sky.scheme import Scheme, load_scheme, scheme_names
+from galmorph.store.browsing import Browsing
 from galmorph.store.cells import json_of, plain_table, rows_of
 from galmorph.store.database import Database, open_database
 from galmorph.store.image_rows import CHUNK, Cone, ImageRows, StoredImage, file_name, suffix_of
 from galmorph.store.keys import KeyRows
 from galmorph.store.label_rows import LabelRows
+from galmorph.store.labelling import Labelling
 from galmorph.store.models import ModelRows, StoredModel
 from galmorph.store.prediction_rows import PREFIX, PredictionRows, columns_of_table
 from galmorph.store.schema import IMAGES, LABELS, PREDICTIONS, now
@@ -51,6 +53,8 @@ class Store:
         For whoever adds tables of their own kind.
     title
         What it is called in messages: its URL, without a password.
+    browsing, labelling
+        For whoever looks through its rows in pages, or labels one after the other.
     """
 
     def __init__(self, database: Database) -> None:
@@ -59,6 +63,7 @@ class Store:
         self._models, self._images = ModelRows(database), ImageRows(database)
         self._predictions, self._keys = PredictionRows(database), KeyRows(database)
         self._labels = LabelRows(database, self._scheme)
+        self.browsing, self.labelling = Browsing(database), Labelling(database)
 
     def __enter__(self) -> Self:
         return self

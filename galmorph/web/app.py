@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 import galmorph
 from galmorph.errors import ArchiveError, BusyError, GalmorphError, NotReadyError
-from galmorph.web import routes
+from galmorph.web import pages, routes
 from galmorph.web.counters import Counters, Counting
 from galmorph.web.guard import Guard
 from galmorph.web.reference import reference_page
@@ -45,6 +45,7 @@ def create_app(settings: ServiceSettings, store: Any = None) -> FastAPI:
     )
     app.state.service, app.state.counters = service, Counters(service)
     app.include_router(routes.router)
+    app.include_router(pages.router)
     app.add_api_route("/docs", _reference, include_in_schema=False)
     app.add_exception_handler(GalmorphError, _refused)
     app.add_middleware(Guard, settings=settings, store=store)
