@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 import galmorph
 from galmorph.stamps.background import _ordered
-from galmorph.stamps.compiled import cache_folder, uninterrupted
+from galmorph.stamps.compiled import cache_folder, compiled, inner, uninterrupted
 from galmorph.stamps.petrosian import crossings
 from galmorph.stamps.rings import interpolated
 
@@ -44,6 +45,49 @@ def test_machine_code_is_kept_in_the_folder_that_is_asked_for(tmp_path, variable
     assert float(python(SMALL, **{variable: str(tmp_path)})) == pytest.approx(5 / 3)
     assert list(tmp_path.rglob("petrosian.crossings*.nbc"))
     assert set(source.rglob("*.nbi")) == before
+
+
+def test_another_copy_of_the_modules_has_the_same_machine_code(tmp_path):
+    """A second checkout compiles nothing: what it reads is what the first one wrote."""
+    copy, code = tmp_path / "copy", tmp_path / "code"
+    shutil.copytree(Path(galmorph.__file__).parent, copy / "galmorph", ignore=shutil.ignore_patterns("__pycache__"))
+    python(SMALL, NUMBA_CACHE_DIR=str(code))
+    before = {path: path.stat().st_mtime_ns for path in code.rglob("*.nb?")}
+    again = f"{SMALL}\nprint(*crossings.stats.cache_hits.values())"
+    assert python(again, NUMBA_CACHE_DIR=str(code), PYTHONPATH=str(copy)).split()[1:] == ["1"]
+    assert before == {path: path.stat().st_mtime_ns for path in code.rglob("*.nb?")}
+
+
+def test_machine_code_that_others_might_write_is_not_run(tmp_path):
+    """In a folder that is anybody's, the process compiles for itself."""
+    where = "from galmorph.stamps.compiled import cache_folder; print(cache_folder())"
+    folder = Path(python(where, NUMBA_CACHE_DIR=str(tmp_path)).strip())
+    assert folder.stat().st_mode & 0o077 == 0
+    folder.chmod(0o777)
+    assert python(where, NUMBA_CACHE_DIR=str(tmp_path)).strip() == "None"
+
+
+@inner
+def halved(n):
+    if n < 0:
+        raise ValueError("less than nothing")
+    return np.empty(n).size // 2
+
+
+@inner
+def quartered(n):
+    return halved(halved(n))
+
+
+@compiled
+def sixteenth(n):
+    return quartered(quartered(n))
+
+
+def test_inner_functions_raise_through_what_calls_them():
+    assert sixteenth(160) == 10
+    with pytest.raises(ValueError, match="less than nothing"):
+        sixteenth(-1)
 
 
 def test_where_nothing_can_be_written_it_works_all_the_same(tmp_path):
