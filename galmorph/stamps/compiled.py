@@ -154,7 +154,7 @@ def _last_use(folder: Path) -> float:
         return time.time()
 
 
-class _Place:
+class _CodePlace:
     """Where numba keeps the machine code of a function: in our folder, wherever the modules lie.
 
     Another copy of the same modules, a second checkout say, has the same machine code.
@@ -186,7 +186,7 @@ class _Place:
 
 
 class _KeptResult(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (_Place,)
+    _locator_classes = (_CodePlace,)
 
 
 class _Kept(FunctionCache):  # type: ignore[misc]
