@@ -96,9 +96,9 @@ def _some(pixels: FloatArray, usable: BoolArray) -> FloatArray:
     """Take usable pixels, evenly, so that there are enough."""
     if usable.size == 0:
         return pixels.ravel()[:: max(pixels.size // _ENOUGH, 1)].copy()
-    count = 0
-    for good in usable.flat:
-        count += 1 if good else 0
+    count, good = 0, usable.ravel()
+    for i in range(len(good)):
+        count += 1 if good[i] else 0
     return _every(pixels, usable, count, max(count // _ENOUGH, 1))
 
 
@@ -240,9 +240,9 @@ def _strips(pixels: FloatArray, usable: BoolArray, level: float, sigma: float, s
 
 @inner
 def _count(strips: Array) -> int:
-    count = 0
-    for value in strips.flat:
-        count += not math.isnan(value)
+    count, flat = 0, strips.ravel()
+    for i in range(len(flat)):
+        count += 0 if math.isnan(flat[i]) else 1
     return count
 
 

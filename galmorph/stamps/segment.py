@@ -258,9 +258,9 @@ def _outside(labels: IntArray, usable: BoolArray, outlines: DoubleArray, extent:
     """Mark the usable pixels outside all objects and their ellipses of so many semi-axes, (H, W), and count them."""
     marked = between(labels, usable)
     _mark(marked, outlines, extent, False, labels, 0)
-    count = 0
-    for value in marked.flat:
-        count += 1 if value else 0
+    count, flat = 0, marked.ravel()
+    for i in range(len(flat)):
+        count += 1 if flat[i] else 0
     return marked, count
 
 
@@ -482,20 +482,29 @@ def _touching(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
 @compiled
 def _meetings(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
     """Labels of objects with pixels next to each other, (P,) n times the lower plus the higher."""
-    flat, width = labels.ravel(), labels.shape[1]
+    height, width = labels.shape
     meetings = np.empty(64, np.intp)
     count = 0
-    for k in range(len(flat)):
-        one = flat[k]
-        if one == 0:
-            continue
-        right = flat[k + 1] if (k + 1) % width > 0 else 0
-        for other in (right, flat[k + width] if k + width < len(flat) else 0):
-            if other > 0 and other != one:
-                meetings = _with_room(meetings, count)
-                meetings[count] = n * min(one, other) + max(one, other)
-                count += 1
+    for i in range(height):
+        line, below = labels[i], labels[min(i + 1, height - 1)]
+        for j in range(width):
+            if line[j] == 0:
+                continue
+            meetings, count = _with_meeting(meetings, count, n, line[j], line[min(j + 1, width - 1)])
+            meetings, count = _with_meeting(meetings, count, n, line[j], below[j])
     return meetings[:count]
+
+
+@inner
+def _with_meeting(
+    meetings: npt.NDArray[np.intp], count: int, n: int, one: int, other: int
+) -> tuple[npt.NDArray[np.intp], int]:
+    """Note that the pixels of an object and of another one, if that is one, lie next to each other."""
+    if not other or other == one:
+        return meetings, count
+    meetings = _with_room(meetings, count)
+    meetings[count] = n * min(one, other) + max(one, other)
+    return meetings, count + 1
 
 
 @inner

@@ -19,11 +19,13 @@ import scipy
 
 from galmorph.stamps.compiled import compiled, inner, inner_sum
 from galmorph.stamps.shared import shared
+from galmorph.stamps.vector import add_fours
 
 __all__ = ["MEMORY_PX", "box_means", "coefficients", "comb", "filled", "interval_weights", "point_means", "running_sum"]
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int32]
 
 # Of the prefilter of a cubic B-spline (Unser 1999, IEEE Signal Proc. Mag. 16, 22).
 _POLE = 3.0**0.5 - 2.0
@@ -37,7 +39,8 @@ _RELAXED_PX = 4.0
 
 # Cubic B-splines centred on -1, 0, 1 and 2 as polynomials in the position t in [0, 1]; rows are powers of t.
 _CUBICS = np.array([[1, 4, 1, 0], [-3, 0, 3, 0], [3, -6, 3, 0], [-1, 3, -3, 1]]) / 6.0
-_ONE, _TWO, _THREE = np.uintp(1), np.uintp(2), np.uintp(3)
+# Planes that are interpolated together.
+_ABREAST = 4
 # The 13-point biharmonic operator: rows, columns and weights about a pixel.
 _BENDING = np.array(
     [
@@ -270,43 +273,80 @@ def _mirror_rows(padded: FloatArray, length: int) -> None:
 
 @compiled
 def point_means(
-    padded: FloatArray, matrix: DoubleArray, points: DoubleArray, weights: FloatArray, stamp: FloatArray
+    padded: FloatArray, matrices: DoubleArray, points: DoubleArray, weights: FloatArray, stamps: FloatArray
 ) -> None:
-    """Average the interpolants of planes over the points of each stamp pixel.
+    """Average the interpolants of planes over the points of each stamp pixel of some views.
 
     Parameters
     ----------
     padded
         As from :func:`coefficients`, (C, H + 4, W + 4).
-    matrix
-        (2, 3) from stamp coordinates to pixels.
+    matrices
+        (V, 2, 3) from stamp coordinates to pixels.
     points, weights
-        Stamp coordinates of n points in each stamp pixel along x, then y, (2, S · n), and their weights, (2, n).
-    stamp
-        Receives the means, (C, S, S).
+        Stamp coordinates of n points in each stamp pixel along x, then y, (V, 2, S · n), and their weights, (V, 2, n).
+    stamps
+        Receives the means, (V, C, S, S).
     """
+    for first in range(0, len(padded), _ABREAST):
+        fours = _abreast(padded[first : first + _ABREAST])
+        for view in range(len(stamps)):
+            part = stamps[view, first : first + _ABREAST]
+            _view_means(fours, padded.shape[1:], matrices[view], points[view], weights[view], part)
+
+
+@inner
+def _abreast(planes: FloatArray) -> FloatArray:
+    """Put the pixels of up to four planes beside each other, flat; zeros for those that there are not."""
+    count, height, width = planes.shape
+    fours = np.zeros((height, width, _ABREAST), np.float32)
+    for i in range(height):
+        for c in range(count):
+            for j in range(width):
+                fours[i, j, c] = planes[c, i, j]
+    return fours.ravel()
+
+
+@inner
+def _view_means(
+    fours: FloatArray,
+    shape: tuple[int, int],
+    matrix: DoubleArray,
+    points: DoubleArray,
+    weights: FloatArray,
+    stamp: FloatArray,
+) -> None:
+    """Write the means of one view, of up to four planes, (C, S, S)."""
     n, size = weights.shape[1], stamp.shape[1]
-    wide = padded.shape[2]
-    cubics, place = np.empty((8, size * n), np.float32), np.empty(size * n, np.int64)
-    line = np.empty(size * n, np.float32)
-    stamp[:] = np.float32(0.0)
-    for row in range(size * n):
-        _place_line(matrix, points[0], points[1, row], padded.shape[1] - 4, wide - 4, cubics, place)
-        weight = weights[1, row % n]
+    cubics, place = np.empty((8, size * n), np.float32), np.empty(size * n, np.int32)
+    line = np.empty(_ABREAST * size, np.float32)
+    for row in range(size):
+        line[:] = np.float32(0.0)
+        for k in range(n):
+            _place_line(matrix, points[0], points[1, row * n + k], shape[0] - 4, shape[1] - 4, cubics, place)
+            _add_means(fours, shape[1], cubics.ravel(), place, weights[0], weights[1, k], line)
         for c in range(len(stamp)):
-            _interpolate(padded[c].ravel(), wide, cubics, place, line)
-            _add_means(line, weights[0], weight, stamp[c, row // n])
+            for j in range(size):
+                stamp[c, row, j] = line[_ABREAST * j + c]
 
 
-@inner_sum
-def _add_means(line: FloatArray, weights: FloatArray, weight: np.float32, total: FloatArray) -> None:
+@inner
+def _add_means(
+    fours: FloatArray,
+    wide: int,
+    cubics: FloatArray,
+    place: IntArray,
+    weights: FloatArray,
+    weight: np.float32,
+    line: FloatArray,
+) -> None:
     """Add to each pixel of a stamp's row the mean over its points of a line, times a weight."""
     n = len(weights)
-    for j in range(len(total)):
-        mean = np.float32(0.0)
-        for k in range(n):
-            mean += weights[k] * line[j * n + k]
-        total[j] += weight * mean
+    for k in range(n):
+        for j in range(len(line) // _ABREAST):
+            point = j * n + k
+            first = _ABREAST * np.intp(place[point])
+            add_fours(fours, first, _ABREAST * wide, cubics, len(place), point, weight * weights[k], line, _ABREAST * j)
 
 
 @inner_sum
@@ -317,7 +357,7 @@ def _place_line(
     height: int,
     width: int,
     cubics: FloatArray,
-    place: npt.NDArray[np.int64],
+    place: IntArray,
 ) -> None:
     """Write the weights of four columns and rows for each point of a line, (8, N), and where their coefficients begin.
 
@@ -325,14 +365,16 @@ def _place_line(
     """
     left, top = matrix[0, 1] * down + matrix[0, 2], matrix[1, 1] * down + matrix[1, 2]
     half_x, half_y = 0.5 * (width - 1), 0.5 * (height - 1)
+    pitch = np.int32(width + 4)
     for j in range(len(along)):
         x, y = matrix[0, 0] * along[j] + left, matrix[1, 0] * along[j] + top
         covered_x = min(max(half_x + 1.0 - abs(x - half_x), 0.0), 1.0)
         covered_y = min(max(half_y + 1.0 - abs(y - half_y), 0.0), 1.0)
         # Counted from the first coefficient, two before the first pixel; past an edge nothing is covered.
         x, y = min(max(x, -1.0), width - 0.001) + 1.0, min(max(y, -1.0), height - 0.001) + 1.0
-        column, row = int(x), int(y)
-        place[j] = row * (width + 4) + column
+        # Whole numbers of 32 bits are made of several at a time.
+        column, row = np.int32(x), np.int32(y)
+        place[j] = np.int32(row * pitch + column)
         inside = np.float32(covered_x * covered_y)
         t, u = np.float32(x - column), np.float32(y - row)
         cubics[0, j], cubics[1, j], cubics[2, j], cubics[3, j] = _cubics(t)
@@ -349,23 +391,6 @@ def _cubics(t: np.float32) -> tuple[np.float32, np.float32, np.float32, np.float
     third = np.float32(1.0 / 6.0) + np.float32(0.5) * (t + square - cube)
     last = np.float32(1.0 / 6.0) * cube
     return np.float32(1.0) - second - third - last, second, third, last
-
-
-@inner_sum
-def _interpolate(
-    flat: FloatArray, wide: int, cubics: FloatArray, place: npt.NDArray[np.int64], line: FloatArray
-) -> None:
-    """Write the splines' values, (N,), from coefficients in rows of so many."""
-    for j in range(len(line)):
-        a, b, c, d = cubics[0, j], cubics[1, j], cubics[2, j], cubics[3, j]
-        value = np.float32(0.0)
-        # Unsigned: numba need not look whether one counts from the end.
-        p = np.uintp(place[j])
-        for k in range(4):
-            one, two, three, four = flat[p], flat[p + _ONE], flat[p + _TWO], flat[p + _THREE]
-            value += cubics[4 + k, j] * (a * one + b * two + c * three + d * four)
-            p += np.uintp(wide)
-        line[j] = value
 
 
 def filled(plane: FloatArray, missing: npt.NDArray[np.bool_]) -> FloatArray:

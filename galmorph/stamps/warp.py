@@ -258,9 +258,7 @@ def _sampled(planes: FloatArray, matrices: DoubleArray, size: int, factor: int, 
 
     def resampled(window: FloatArray) -> FloatArray:
         stamps = np.empty((len(matrices), len(planes), size, size), np.float32)
-        padded = coefficients(binned(window, factor))
-        for view, stamp in enumerate(stamps):
-            point_means(padded, local[view], points[view], single[view], stamp)
+        point_means(coefficients(binned(window, factor)), local, points, single, stamps)
         return stamps
 
     return _completed(planes[:, rows, columns], resampled)

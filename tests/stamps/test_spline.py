@@ -116,9 +116,10 @@ def test_the_interpolant_ends_with_the_last_pixel():
     """Half a pixel past the edge half of the mean is left, a pixel past it nothing."""
     x = np.array([-1.5, -1.0, -0.5, 0.0, 4.0, 9.0, 9.5, 10.0, 12.0])
     points, matrix = np.stack([x, np.full(9, 3.0)]), np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    stamp = np.empty((1, 9, 9), np.float32)
-    point_means(coefficients(np.ones((1, 8, 10), np.float32)), matrix, points, np.ones((2, 1), np.float32), stamp)
-    assert stamp[0, 0] == pytest.approx([0, 0, 0.5, 1, 1, 1, 0.5, 0, 0], abs=1e-6)
+    stamps = np.empty((1, 1, 9, 9), np.float32)
+    padded, weights = coefficients(np.ones((1, 8, 10), np.float32)), np.ones((1, 2, 1), np.float32)
+    point_means(padded, matrix[None], points[None], weights, stamps)
+    assert stamps[0, 0, 0] == pytest.approx([0, 0, 0.5, 1, 1, 1, 0.5, 0, 0], abs=1e-6)
 
 
 @pytest.mark.parametrize(("row", "column"), [(30, 30), (31, 28), (2, 5), (0, 59)])
