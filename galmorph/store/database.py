@@ -24,6 +24,8 @@ Insert = sqlite.Insert | postgresql.Insert
 """An INSERT that may say what happens on a conflict."""
 _BUSY_S = 60
 """How long a writer waits for another one."""
+_CONNECTIONS = 20
+"""How many more than five a process may hold to a server, which usually allows a hundred in all."""
 _LONGEST = 300
 """Letters of what a database says."""
 
@@ -133,7 +135,7 @@ def _url_of(url: str | Path) -> URL:
 
 def _engine(url: URL, *, create: bool) -> Engine:
     if url.drivername != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
+        return sa.create_engine(url, pool_pre_ping=True, max_overflow=_CONNECTIONS)
     path = Path((url.database or "").removeprefix("file:"))  # of a URL with uri=true
     if not url.database or url.database == ":memory:":
         raise StoreError("a store in memory: expected the path of a file; name one")
@@ -142,7 +144,7 @@ def _engine(url: URL, *, create: bool) -> Engine:
         raise StoreError(f"store '{path}' {what}: expected a store; name one, or make one with --create")
     if not path.parent.is_dir():
         raise StoreError(f"store '{path}': its folder does not exist; make it first")
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_S})
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_S}, max_overflow=-1)  # files open quickly
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine

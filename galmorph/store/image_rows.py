@@ -36,6 +36,7 @@ __all__ = ["Cone", "ImageRows", "StoredImage", "chunks_of"]
 CHUNK = 256
 """Rows that are written together."""
 _LONGEST_ID = 500
+_LONGEST_NAME = 200  # bytes, which every file system takes
 _FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fits.fz", ".fz")
 
 
@@ -238,13 +239,24 @@ class ImageRows:
 
     def names_in_folder(self) -> dict[int, str]:
         """Say for each picture under which name it is written into a folder: that of its file where only one has it."""
-        start = sa.func.substr(IMAGES.c.content, 1, 8)
-        wanted = sa.select(IMAGES.c.number, IMAGES.c.file, start).where(IMAGES.c.content.is_not(None))
+        wanted = (
+            sa.select(IMAGES.c.number, IMAGES.c.file).where(IMAGES.c.content.is_not(None)).order_by(IMAGES.c.number)
+        )
         with self._database.reading() as connection:
-            rows = connection.execute(wanted.order_by(IMAGES.c.number)).all()
-        names = {number: file_name(file, number, bytes(content)) for number, file, content in rows}
-        count = Counter(name.lower() for name in names.values())
-        return {number: name if count[name.lower()] == 1 else f"{number}/{name}" for number, name in names.items()}
+            files = {row.number: usable_name(row.file) for row in connection.execute(wanted)}
+        files |= self._numbered([number for number, name in files.items() if not name])
+        count = Counter(name.lower() for name in files.values())
+        return {number: name if count[name.lower()] == 1 else f"{number}/{name}" for number, name in files.items()}
+
+    def _numbered(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Call pictures by their numbers, with the endings of their kinds."""
+        start, names = sa.func.substr(IMAGES.c.content, 1, 8).label("start"), dict[int, str]()
+        for some in chunks_of(numbers):
+            wanted = sa.select(IMAGES.c.number, start).where(IMAGES.c.number.in_(some))
+            with self._database.reading() as connection:
+                rows = connection.execute(wanted).all()
+            names |= {row.number: f"{row.number}{suffix_of(bytes(row.start))}" for row in rows}
+        return names
 
     def _contents(self) -> Iterator[tuple[int, bytes]]:
         """Yield number and bytes of each picture, a chunk at a time in memory."""
@@ -403,12 +415,11 @@ def _are_degrees(ra: float, dec: float) -> bool:
     return bool(np.isfinite(ra)) and -90 <= dec <= 90
 
 
-def file_name(file: str, number: int, content: bytes) -> str:
-    """Return a name that is in the folder: that of the file, or the number where it is none, or might be elsewhere."""
+def usable_name(file: str) -> str:
+    """Return the name of a file without its folder; '' for what is none, is hidden, or might be elsewhere."""
     last = file.replace("\\", "/").rpartition("/")[2]
-    if last and last.isprintable() and not last.startswith(".") and len(last.encode("utf-8", "replace")) < 200:
-        return last
-    return f"{number}{suffix_of(content)}"
+    is_usable = last.isprintable() and not last.startswith(".") and len(last.encode("utf-8", "replace")) < _LONGEST_NAME
+    return last if is_usable else ""
 
 
 def suffix_of(content: bytes) -> str:

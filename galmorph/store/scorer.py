@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -43,6 +44,9 @@ __all__ = ["Scorer"]
 
 log = logging.getLogger(__name__)
 
+_OF_IMAGE = ("number", "file", "ra", "dec", "survey", "band")
+_CHUNK_BYTES = 1 << 28
+"""Of pictures that are in memory together, however many they are."""
 _LOCAL = ("catalog:", "image:", "images:")
 """Beginnings of lines of a history that are of one chunk alone."""
 
@@ -163,10 +167,9 @@ class Scorer:
 
     def _taken(self, connection: Connection, chunk: int, ids: Sequence[str] | None) -> list[tuple[_Queued, bool]]:
         """Take images from the queue; each with whether it was done meanwhile by another."""
-        names = ("number", "file", "content", "ra", "dec", "survey", "band")
         is_done = sa.and_(self._is_answered(), ~QUEUE.c.again)
         wanted = (
-            sa.select(*(IMAGES.c[name] for name in names), is_done)
+            sa.select(*(IMAGES.c[name] for name in _OF_IMAGE), sa.func.length(IMAGES.c.content), is_done)
             .select_from(QUEUE.join(IMAGES, IMAGES.c.number == QUEUE.c.image))
             .where(QUEUE.c.model == self._model.number)
             .order_by(QUEUE.c.image)
@@ -176,7 +179,13 @@ class Scorer:
             wanted = wanted.where(IMAGES.c.id.in_(ids))
         if self._database.is_server:
             wanted = wanted.with_for_update(of=QUEUE, skip_locked=True)
-        return [(_queued(row[:-1]), bool(row[-1])) for row in connection.execute(wanted)]
+        rows = connection.execute(wanted).all()
+        total = np.cumsum([row[-2] or 0 for row in rows])
+        rows = [row for row, before in zip(rows, total, strict=True) if before <= _CHUNK_BYTES] or rows[:1]
+        numbers = [row.number for row in rows]
+        of_these = sa.select(IMAGES.c.number, IMAGES.c.content).where(IMAGES.c.number.in_(numbers))
+        contents = {row.number: row.content for row in connection.execute(of_these)}
+        return [(_queued(row[: len(_OF_IMAGE)], contents.get(row.number)), bool(row[-1])) for row in rows]
 
     def _is_answered(self) -> sa.ColumnElement[bool]:
         of_model = sa.and_(PREDICTIONS.c.image == IMAGES.c.number, PREDICTIONS.c.model == self._model.number)
@@ -236,12 +245,12 @@ class Scorer:
         return Scored([image.number for image in images], [flags], Provenance((), history))
 
 
-def _queued(row: Sequence[object]) -> _Queued:
-    number, file, content, *rest = row
+def _queued(row: Sequence[Any], content: Any) -> _Queued:
+    number, file, *rest = row
     last = spelled(str(file)).rpartition("/")[2]
     # The seed of a stamp's noise is what the file is called, whatever folder it is in: this one keeps names apart.
     name = f"{number}/{last}".strip()
-    return _Queued(number, name, None if content is None else bytes(content), bool(last), *rest)  # type: ignore[arg-type, call-overload]
+    return _Queued(number, name, None if content is None else bytes(content), bool(last), *rest)
 
 
 def _alike(image: _Queued) -> _Alike:

@@ -21,7 +21,7 @@ from galmorph.sky.scheme import Scheme, load_scheme, scheme_names
 from galmorph.store.browsing import Browsing
 from galmorph.store.cells import json_of, plain_table, rows_of
 from galmorph.store.database import Database, open_database
-from galmorph.store.image_rows import CHUNK, Cone, ImageRows, StoredImage, file_name, suffix_of
+from galmorph.store.image_rows import CHUNK, Cone, ImageRows, StoredImage, suffix_of, usable_name
 from galmorph.store.keys import KeyRows
 from galmorph.store.label_rows import LabelRows
 from galmorph.store.labelling import Labelling
@@ -35,6 +35,8 @@ __all__ = ["Order", "Store", "open_store"]
 
 Order = Literal["added", "uncertain", "doubtful"]
 """Of images: as they were added; the least confident first; those with the most flags first."""
+_AT_ONCE = 30_000
+"""Numbers in one statement, of which SQLite takes 32 766."""
 _LISTEN_S = 60.0
 """After which a listener looks by itself, in case it missed something."""
 
@@ -197,7 +199,7 @@ class Store:
         ImageError, SurveyError
             If the picture cannot be read whole, or there is no such survey or band.
         """
-        name = file or file_name(id, 0, content or b"") + ("" if content is None else suffix_of(content))
+        name = file or f"{usable_name(id) or 'picture'}{'' if content is None else suffix_of(content)}"
         extra = plain_table(Table([columns])) if columns else Table()
         row = {"id": id, "content": content, "ra": ra, "dec": dec, "survey": survey, "band": band, "file": name}
         row |= {"columns": json_of(rows_of(extra, extra.colnames)[0]) if columns else "", "created": now()}
@@ -257,11 +259,13 @@ class Store:
         wanted = _listing(stored, order)
         if unlabelled_by is not None:
             wanted = wanted.where(~_is_labelled(unlabelled_by, scheme))
-        numbers = self._images.numbers_within(Cone(*cone)) if cone is not None else None
+        within = None if cone is None else self._images.numbers_within(Cone(*cone))
+        if within is not None and len(within) <= _AT_ONCE:
+            wanted, within = wanted.where(IMAGES.c.number.in_(within)), None
         with self.database.reading() as connection:
-            if numbers is None:
+            if within is None:
                 return _listed(connection.execute(wanted.offset(offset).limit(limit)).all(), stored is not None)
-            inside = set(numbers)
+            inside = set(within)
             rows = [row for row in connection.execute(wanted) if row.number in inside]
         return _listed(rows[offset : None if limit is None else offset + limit], stored is not None)
 

@@ -191,6 +191,13 @@ class StoreTests:
             store.add_image("x", small_sky.picture(0, 64), ra=float("nan"), dec=0.0)
         assert store.count() == 0
 
+    def test_large_pictures_are_taken_a_few_at_a_time(self, filled, monkeypatch):
+        monkeypatch.setattr("galmorph.store.scorer._CHUNK_BYTES", 4000)
+        steps = []
+        filled.score("untaught", progress=lambda *words: steps.append(words[1]))
+        assert steps[-1] == 13
+        assert len(steps) == 3
+
     def test_a_picture_is_replaced_only_where_asked(self, filled):
         filled.score("untaught")
         with pytest.raises(StoreError, match="has an image 'id 1'"):
