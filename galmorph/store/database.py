@@ -41,7 +41,8 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.title = engine.url.render_as_string(hide_password=True)
+        plain = engine.url.set(query={})  # which may have a password, too
+        self.title = plain.render_as_string(hide_password=True) if self.is_server else str(plain.database)
 
     @property
     def is_server(self) -> bool:
@@ -73,6 +74,11 @@ class Database:
             yield
         except SQLAlchemyError as error:
             raise StoreError(f"store '{self.title}': {_reason_of(error)}") from error
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise StoreError(
+                f"store '{self.title}' was asked for half a letter, or a number beyond 64 bits: expected neither; "
+                "correct it"
+            ) from error
         except self.engine.dialect.loaded_dbapi.Error as error:  # of a listener, which SQLAlchemy does not wrap
             raise StoreError(f"store '{self.title}': {' '.join(str(error).split())[:_LONGEST]}") from error
 

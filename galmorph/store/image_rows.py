@@ -471,6 +471,7 @@ def _lines(
     lines = []
     for row, columns in enumerate(rows_of(table, table.colnames)):
         file, content = pictures.read(files[row])
+        file = file.replace("\0", "").encode("utf-8", "replace").decode()  # as databases hold it
         ra, dec = positions[row].tolist() if np.isfinite(positions[row]).all() else (None, None)
         line = {"id": ids[row], "file": file, "content": content, "ra": ra, "dec": dec, "columns": json_of(columns)}
         lines.append(line)

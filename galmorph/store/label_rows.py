@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ class LabelRows:
         if not author.strip() or len(author) > 200 or not author.isprintable():
             raise StoreError(f"author '{author[:40]}': expected a name; give one")
         _check_answer(self._scheme_of(scheme), question, answer)
+        if at is not None:
+            _check_time(at)
         row = {"scheme": scheme, "question": question, "answer": answer, "author": author, "seconds": seconds}
         with self._database.writing() as connection:
             image = connection.scalar(sa.select(IMAGES.c.number).where(IMAGES.c.id == id))
@@ -146,6 +149,13 @@ def _check_answer(scheme: Scheme, question: str, answer: str) -> None:
     keys = [each.key for each in questions[question].answers]
     if answer not in keys:
         raise SchemeError(unknown_name(f"answer to '{question}' of scheme '{scheme.name}'", answer, keys))
+
+
+def _check_time(text: str) -> None:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise StoreError(f"time of a label '{text[:40]}': expected ISO 8601; give 2026-01-31T12:00:00Z") from error
 
 
 def _degrees(values: Sequence[float | None]) -> Any:

@@ -199,7 +199,10 @@ class Store:
         ImageError, SurveyError
             If the picture cannot be read whole, or there is no such survey or band.
         """
-        name = file or f"{usable_name(id) or 'picture'}{'' if content is None else suffix_of(content)}"
+        name = (
+            file.replace("\0", "").encode("utf-8", "replace").decode()
+            or f"{usable_name(id) or 'picture'}{'' if content is None else suffix_of(content)}"
+        )
         extra = plain_table(Table([columns])) if columns else Table()
         row = {"id": id, "content": content, "ra": ra, "dec": dec, "survey": survey, "band": band, "file": name}
         row |= {"columns": json_of(rows_of(extra, extra.colnames)[0]) if columns else "", "created": now()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Self
 
@@ -185,3 +187,10 @@ def test_a_misspelt_option_of_an_action_is_named(capsys):
     with pytest.raises(SystemExit):
         cli.main(["store", "score", "s.db", "--chekpoint", "a"])
     assert "did you mean '--checkpoint'" in capsys.readouterr().err
+
+
+def test_help_loads_neither_sql_nor_networks():
+    code = "import sys; from galmorph import cli; cli.main(['store', 'score', '--help'])"
+    watch = "import atexit, sys; atexit.register(lambda: print({'sqlalchemy', 'torch', 'numba'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", f"{watch}; {code}"], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("set()\n")

@@ -323,6 +323,33 @@ class StoreTests:
         with pytest.raises(StoreError, match="author"):
             filled.add_label("id 1", "gz2-simple", "class", "spiral", author=" ")
 
+    def test_what_no_database_can_hold_is_refused_in_one_line(self, filled):
+        for ask in (
+            lambda: filled.image("\ud800"),
+            lambda: filled.prediction("\ud800", "untaught"),
+            lambda: filled.withdraw_label(10**30, "ann"),
+            lambda: filled.images(offset=10**30),
+            lambda: filled.images(unlabelled_by="\ud800"),
+            lambda: filled.add_label("\ud800", "gz2-simple", "class", "spiral", author="ann"),
+            lambda: filled.add_label("id 1", "gz2-simple", "class", "spiral", author="ann", at="yesterday"),
+        ):
+            with pytest.raises(StoreError):
+                ask()
+        filled.add_image("odd", small_sky.picture(0, 64), file="\ud800\0.jpg", **SDSS)
+        assert filled.image("odd").file == "?.jpg"
+
+    def test_labels_are_what_training_reads(self, filled, tmp_path):
+        for number in range(4):
+            filled.add_label(f"id {number}", "gz2-simple", "class", "spiral" if number % 2 else "edge_on", author="ann")
+        filled.labels("gz2-simple", output=tmp_path / "labels.fits")
+        filled.save_pictures(tmp_path / "pictures")
+        catalog = galmorph.read_catalog(tmp_path / "labels.fits")
+        labels = galmorph.load_scheme("gz2-simple").labels(catalog.table)
+        assert labels.totals.tolist() == np.ones((4, 5)).tolist()
+        assert labels.counts.argmax(axis=1).tolist() == [3, 4, 3, 4]
+        measured = galmorph.measure(catalog, tmp_path / "pictures", **SDSS)
+        assert np.isfinite(measured["gm_x"]).all()
+
     def test_pictures_are_written_under_the_names_that_labels_have(self, filled, pictures, tmp_path):
         filled.add_image("another", small_sky.picture(9, 64), file="elsewhere/g1.jpg", **SDSS)
         filled.add_label("another", "gz2-simple", "class", "spiral", author="ann")
