@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +17,16 @@ from galmorph.errors import CatalogError, ImageError
 from galmorph.flags import MEANINGS, Flag
 from galmorph.runs.ahead import Window, fetching_ahead, windows_of
 from galmorph.runs.blas import one_blas_thread
+from galmorph.runs.block_galaxies import BlockGalaxies, Galaxy
 from galmorph.runs.blocks import Block, Blocks, block_of, block_windows, reading_order
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.stamps.backends import Measure, backend
-from galmorph.stamps.batch import BLANK, MEASURED, Batch, MeasureSettings, blank_at, measure_batch
+from galmorph.stamps.batch import BLANK, MEASURED, MeasureSettings, blank_at, measure_batch
 from galmorph.stamps.cutting import make_views
 from galmorph.stamps.labelled import segmentation_of
-from galmorph.stamps.measure import Measurement, measurement_of, settings_of
+from galmorph.stamps.measure import Measurement, settings_of
 from galmorph.stamps.morphometry import morphometry
 from galmorph.stamps.recipe import Recipe, Stamp
 from galmorph.stamps.segment import Segmentation, usable_pixels
@@ -36,10 +37,14 @@ __all__ = [
     "LARGEST_HALF_PX",
     "Galaxy",
     "Gathering",
+    "Piece",
     "galaxies",
     "gather",
+    "pieces",
     "pixel_scale_of",
+    "pixel_scales",
     "seed_of",
+    "seeds_of",
     "stamp_of",
     "views_of",
     "warn_of_lost",
@@ -143,13 +148,27 @@ class Gathering:
 
 
 @dataclass(frozen=True)
-class Galaxy:
-    """A row with its cutout and measurement; both None where there is no image."""
+class Piece:
+    """Rows that were measured together, or one.
 
-    row: int
-    flags: Flag
-    cutout: Cutout | None = None
-    measured: Measurement | None = None
+    Parameters
+    ----------
+    rows
+        Their numbers, in order.
+    alone
+        Those that have a detection of their own, or none.
+    together
+        The others.
+    """
+
+    rows: list[int]
+    alone: list[Galaxy]
+    together: list[BlockGalaxies]
+
+    def __iter__(self) -> Iterator[Galaxy]:
+        """Make all galaxies, in order."""
+        galaxies = {galaxy.row: galaxy for galaxy in chain(self.alone, *self.together)}
+        return (galaxies[row] for row in self.rows)
 
 
 def _locate(catalog: Catalog, images: ImageSource) -> tuple[Located, npt.NDArray[np.bool_]]:
@@ -189,11 +208,17 @@ def galaxies(gathering: Gathering, rows: IntArray) -> Iterator[Galaxy]:
     Galaxy
         May carry NO_POSITION, NO_IMAGE, FETCH_FAILED, CUTOUT_LIMIT and the flags of `measure`.
     """
+    for piece in pieces(gathering, rows):
+        yield from piece
+
+
+def pieces(gathering: Gathering, rows: IntArray) -> Iterator[Piece]:
+    """Measure rows as :func:`galaxies` does, for whoever takes those of a block together."""
     _ = gathering.where  # says what does not fit, even without rows
     ordered = gathering.in_order(rows)
     with fetching_ahead(gathering.images, lambda: gathering.windows(ordered)) as wait:
         for first, end in gathering.pieces(ordered):
-            yield from _piece(gathering, ordered[first:end].tolist(), partial(wait, first))
+            yield _piece(gathering, ordered[first:end], partial(wait, first))
 
 
 def gather(gathering: Gathering, rows: IntArray | None = None) -> Iterator[Galaxy]:
@@ -229,32 +254,43 @@ def warn_of_lost(flags: npt.NDArray[np.int32]) -> None:
 
 
 @one_blas_thread
-def _piece(gathering: Gathering, rows: list[int], wait: Callable[[], None]) -> list[Galaxy]:
+def _piece(gathering: Gathering, rows: IntArray, wait: Callable[[], None]) -> Piece:
     """Measure rows of one block, or one row, that have a position and an image there, once its pixels are here."""
     where, valid = gathering.where
-    on = [row for row in rows if valid[row] and where.tile[row] >= 0]
-    off = [row for row in rows if not valid[row] or where.tile[row] < 0]
+    is_on = valid[rows] & (where.tile[rows] >= 0)
+    on, off = rows[is_on], rows[~is_on].tolist()
     lost = [Galaxy(row, Flag.NO_IMAGE if valid[row] else Flag.NO_POSITION) for row in off]
-    if not on:
-        return lost
+    order = off + on.tolist()
+    if len(on) == 0:
+        return Piece(order, lost, [])
     try:
         wait()
         block = _block(gathering, on[0])
     except (ImageError, OSError) as error:
-        return lost + [_unread(gathering, row, error) for row in on]
-    measured: dict[int, Galaxy] = {}
-    half = FIRST_HALF_PX
-    while half < LARGEST_HALF_PX:
-        left = [row for row in on if row not in measured]
-        galaxies_of_half = _with_half(gathering, block, left, half)
-        measured |= {galaxy.row: galaxy for galaxy in galaxies_of_half if _is_done(gathering, galaxy, half)}
+        return Piece(order, lost + [_unread(gathering, row, error) for row in on.tolist()], [])
+    alone, together = _measured(gathering, block, on)
+    return Piece(order, lost + alone, together)
+
+
+def _measured(gathering: Gathering, block: Block | None, rows: IntArray) -> tuple[list[Galaxy], list[BlockGalaxies]]:
+    """Measure rows on cutouts that grow until there is room for the sky."""
+    alone: list[Galaxy] = []
+    together: list[BlockGalaxies] = []
+    left, half = rows, FIRST_HALF_PX
+    while half < LARGEST_HALF_PX and len(left):
+        of_block, others = _with_half(gathering, block, left, half)
+        if of_block is not None:
+            together.append(of_block.some(_are_done(gathering, of_block)))
+        alone += [galaxy for galaxy in others if _is_done(gathering, galaxy, half)]
+        done = {galaxy.row for galaxy in alone}.union(*(group.rows.tolist() for group in together))
+        left = np.array([row for row in left.tolist() if row not in done], np.intp)
         half *= 2
-    left = [row for row in on if row not in measured]
-    measured |= {galaxy.row: _limited(gathering, galaxy) for galaxy in _with_half(gathering, block, left, half)}
-    return lost + [measured[row] for row in on]
+    of_block, others = _with_half(gathering, block, left, half)
+    alone += [_limited(gathering, galaxy) for galaxy in chain(of_block or (), others)]
+    return alone, together
 
 
-def _block(gathering: Gathering, row: int) -> Block | None:
+def _block(gathering: Gathering, row: np.intp) -> Block | None:
     """Return the block in which a row lies, if there are blocks and this one can be read."""
     if gathering.blocks is None:
         return None
@@ -270,40 +306,38 @@ def _unread(gathering: Gathering, row: int, error: Exception) -> Galaxy:
     return Galaxy(row, Flag.FETCH_FAILED)
 
 
-def _with_half(gathering: Gathering, block: Block | None, rows: list[int], half: int) -> list[Galaxy]:
+def _with_half(
+    gathering: Gathering, block: Block | None, rows: IntArray, half: int
+) -> tuple[BlockGalaxies | None, list[Galaxy]]:
     """Measure rows on cutouts of the same half-width: out of their block together, where it holds them."""
     where, _ = gathering.where
     held = np.zeros(len(rows), np.bool_) if block is None else block.holds(where.x[rows], where.y[rows], half)
-    inside = [row for row, is_held in zip(rows, held, strict=True) if is_held]
-    alone = [row for row, is_held in zip(rows, held, strict=True) if not is_held]
-    together = _together(gathering, block, inside, half) if block is not None and inside else []
-    return together + [_alone(gathering, row, half) for row in alone]
+    alone = [_alone(gathering, row, half) for row in rows[~held].tolist()]
+    if block is None or not held.any():
+        return None, alone
+    of_block, others = _together(gathering, block, rows[held], half)
+    return of_block, others + alone
 
 
-def _together(gathering: Gathering, block: Block, rows: list[int], half: int) -> list[Galaxy]:
-    """Measure rows out of their block, which holds their cutouts of this half-width."""
+def _together(gathering: Gathering, block: Block, rows: IntArray, half: int) -> tuple[BlockGalaxies, list[Galaxy]]:
+    """Measure rows out of their block, which holds their cutouts of this half-width; a few need their own detection."""
     where, _ = gathering.where
     x, y, origin = where.x[rows], where.y[rows], block.pixels.origin
     windows = block.windows(x, y, half)
     places = np.stack([x - (origin[0] + windows[:, 1]), y - (origin[1] + windows[:, 0])], axis=1)
     batch = measure_batch(block.scene, windows, places, gathering.settings)
-    scales = gathering.images.scales_at(block.pixels.tile, x, y).tolist()
-    each = zip(rows, windows.tolist(), x.tolist(), y.tolist(), scales, strict=True)
-    galaxies_of_block = []
-    for number, (row, window, *at, scale) in enumerate(each):
-        cutout = block.cutout(window, (at[0], at[1]), half, scale)
-        if batch.states[number] == MEASURED:
-            measured = measurement_of(batch, number, block.segmentation(window, batch.sky(number)))
-            galaxies_of_block.append(Galaxy(row, measured.flags, cutout, measured))
-        else:
-            galaxies_of_block.append(_by_itself(gathering, batch, number, row, cutout))
-    return galaxies_of_block
+    scales = gathering.images.scales_at(block.pixels.tile, x, y)
+    galaxies_of_block = BlockGalaxies(block, rows, x, y, half, scales, windows, batch, np.arange(len(rows)))
+    is_measured = galaxies_of_block.states == MEASURED
+    others = [_by_itself(gathering, galaxies_of_block, int(k)) for k in np.flatnonzero(~is_measured)]
+    return galaxies_of_block.some(is_measured), others
 
 
-def _by_itself(gathering: Gathering, batch: Batch, number: int, row: int, cutout: Cutout) -> Galaxy:
+def _by_itself(gathering: Gathering, galaxies_of_block: BlockGalaxies, k: int) -> Galaxy:
     """Measure what a batch has not, with a detection on its own cutout; but not what has no data."""
-    if batch.states[number] == BLANK:
-        return Galaxy(row, Flag.NO_IMAGE | Flag(int(batch.flags[number])), cutout)
+    row, cutout = int(galaxies_of_block.rows[k]), galaxies_of_block.cutout(k)
+    if galaxies_of_block.states[k] == BLANK:
+        return Galaxy(row, Flag.NO_IMAGE | Flag(int(galaxies_of_block.flags[k])), cutout)
     # A block may not tell which object is meant, or hide the faintest: its sky is less exact than a row's own.
     measured = _measure(gathering, cutout, None)
     return Galaxy(row, measured.flags, cutout, measured)
@@ -334,6 +368,15 @@ def _is_done(gathering: Gathering, galaxy: Galaxy, half: int) -> bool:
     return not gathering.images.has_edges or all(cutout.clipped) or _fits(measured, half, _ROOM_RPET)
 
 
+def _are_done(gathering: Gathering, of_block: BlockGalaxies) -> npt.NDArray[np.bool_]:
+    """Tell of the galaxies of a block what :func:`_is_done` tells of one."""
+    if not gathering.images.has_edges:
+        return np.ones(len(of_block), np.bool_)
+    has_source = of_block.flags & int(Flag.NO_SOURCE) == 0
+    widths = _widths_px(of_block.values("rpet_px"), of_block.values("extent_px"), _ROOM_RPET)
+    return np.asarray(of_block.clipped.all(axis=1) | ~has_source | (widths < of_block.half_px))
+
+
 def _limited(gathering: Gathering, galaxy: Galaxy) -> Galaxy:
     """Flag a galaxy that the largest cutout does not hold."""
     measured, rpet = galaxy.measured, gathering.half_width_rpet
@@ -360,10 +403,13 @@ def _fits(measured: Measurement, half: int, rpet: float) -> bool:
     """Tell whether so many Petrosian radii fit into the half-width of a cutout."""
     if Flag.NO_SOURCE in measured.flags:
         return True
-    if np.isfinite(measured.rpet_px):
-        return rpet * measured.rpet_px < half
+    return bool(_widths_px(measured.rpet_px, measured.extent_px, rpet) < half)
+
+
+def _widths_px(rpet_px: npt.ArrayLike, extent_px: npt.ArrayLike, rpet: float) -> npt.NDArray[np.float64]:
+    """Return the half-width that so many Petrosian radii take."""
     # A radius that noise or other light hides does not appear in a larger cutout either.
-    return 3.0 * measured.extent_px < half
+    return np.where(np.isfinite(rpet_px), rpet * np.asarray(rpet_px), 3.0 * np.asarray(extent_px))
 
 
 def _blank(cutout: Cutout) -> Flag:
@@ -406,13 +452,22 @@ def views_of(galaxy: Galaxy, images: ImageSource, recipe: Recipe, matrices: npt.
 
 def pixel_scale_of(cutout: Cutout, images: ImageSource) -> float:
     """Pixel scale of a cutout in arcsec: its image's, or that of its band; NaN where neither is known."""
-    if np.isfinite(cutout.scale_arcsec) or images.band is None:
-        return cutout.scale_arcsec
-    return images.band.scale_arcsec
+    return float(pixel_scales(cutout.scale_arcsec, images))
+
+
+def pixel_scales(scale_arcsec: npt.ArrayLike, images: ImageSource) -> npt.NDArray[np.float64]:
+    """Pixel scales of cutouts as of :func:`pixel_scale_of`, whose images have these, (N,)."""
+    scale = np.asarray(scale_arcsec, np.float64)
+    return scale if images.band is None else np.where(np.isfinite(scale), scale, images.band.scale_arcsec)
 
 
 def seed_of(cutout: Cutout, images: ImageSource) -> int:
     """Seed of a stamp's noise: the same for the same place on the same image, whatever row and catalogue it is in."""
     x, y = cutout.x + cutout.origin[0], cutout.y + cutout.origin[1]
-    name = images.tile_names[cutout.tile].replace("\\", "/").rpartition("/")[2]
-    return zlib.crc32(f"{name} {x:.2f} {y:.2f}".encode())
+    return seeds_of(cutout.tile, [(x, y)], images)[0]
+
+
+def seeds_of(tile: int, positions: Iterable[tuple[float, float]], images: ImageSource) -> list[int]:
+    """Seeds of the stamps at some positions (x, y) of a tile, as of :func:`seed_of`."""
+    name = images.tile_names[tile].replace("\\", "/").rpartition("/")[2]
+    return [zlib.crc32(f"{name} {x:.2f} {y:.2f}".encode()) for x, y in positions]

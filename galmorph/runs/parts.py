@@ -14,17 +14,21 @@ import numpy.typing as npt
 from galmorph.flags import UNCLASSIFIABLE, Flag
 from galmorph.progress import Progress, silent
 from galmorph.runs.blas import one_blas_thread
+from galmorph.runs.block_galaxies import BlockGalaxies, Galaxy
+from galmorph.runs.block_stamps import block_stamps
 from galmorph.runs.blocks import block_of
-from galmorph.runs.gather import Galaxy, galaxies, pixel_scale_of, views_of
+from galmorph.runs.gather import pieces, pixel_scale_of, pixel_scales, views_of
 from galmorph.runs.mismatch import mark_mismatches
 from galmorph.runs.plan import Plan, Run
 from galmorph.runs.predictor import Predictor, ShownStamps, answer_into, batch_of
 from galmorph.runs.results import Results
-from galmorph.stamps.recipe import Stamp, half_width_px
+from galmorph.stamps.recipe import half_width_px, half_widths_px
 
 __all__ = ["PART_ROWS", "Part", "answer_part", "classify_part", "failed_part", "measure_part", "parts_of"]
 
 IntArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
+DoubleArray = npt.NDArray[np.float64]
 
 PART_ROWS = 512
 """Rows of a part, but for whole blocks of tiles: some seconds of work, which is what a killed process loses."""
@@ -114,7 +118,7 @@ def classify_part(plan: Plan, rows: IntArray, *, progress: Progress = silent) ->
     _, shares = run.distinct_views
     normalise = run.settings.normalise
     with Predictor(run.checkpoint, results, run.device, shares=shares, normalise=normalise) as predictor:
-        _measure_into(results, run, rows, predictor.add, progress)
+        _measure_into(results, run, rows, predictor.show, progress)
         predictor.finish()
     _finish(results, run)
     return results
@@ -130,9 +134,9 @@ def measure_part(plan: Plan, rows: IntArray) -> tuple[Results, ShownStamps | Non
     """
     run = plan.run
     results = run.blank(len(rows))
-    stamps: list[tuple[int, Stamp]] = []
-    _measure_into(results, run, rows, lambda row, stamp: stamps.append((row, stamp)), silent)
-    return results, ShownStamps.of(stamps, run.recipe) if stamps else None
+    stamps: list[ShownStamps] = []
+    _measure_into(results, run, rows, stamps.append, silent)
+    return results, ShownStamps.joined(stamps) if stamps else None
 
 
 def answer_part(plan: Plan, results: Results, shown: ShownStamps | None) -> None:
@@ -147,18 +151,40 @@ def answer_part(plan: Plan, results: Results, shown: ShownStamps | None) -> None
 
 
 def _measure_into(
-    results: Results, run: Run, rows: IntArray, show: Callable[[int, Stamp], None], progress: Progress
+    results: Results, run: Run, rows: IntArray, show: Callable[[ShownStamps], None], progress: Progress
 ) -> None:
     """Measure rows, and show the stamps of those that have one."""
-    place = {row: n for n, row in enumerate(rows.tolist())}
-    matrices, _ = run.distinct_views
+    order = np.argsort(rows)
+    done = 0
+    for piece in pieces(run.gathering, rows):
+        for galaxy in piece.alone:
+            _enter(results, run, int(order[np.searchsorted(rows, galaxy.row, sorter=order)]), galaxy, show)
+        for galaxies in piece.together:
+            _enter_block(results, run, order[np.searchsorted(rows, galaxies.rows, sorter=order)], galaxies, show)
+        before, done = done, done + len(piece.rows)
+        for some in range(before // _PROGRESS_ROWS + 1, done // _PROGRESS_ROWS + 1):
+            progress("rows", some * _PROGRESS_ROWS, len(rows))
+
+
+def _enter(results: Results, run: Run, place: int, galaxy: Galaxy, show: Callable[[ShownStamps], None]) -> None:
+    """Enter a galaxy in the results, and show its stamp if it has one."""
+    results.put(place, _with_edge(galaxy, run))
     checkpoint = run.checkpoint
-    for done, galaxy in enumerate(galaxies(run.gathering, rows), 1):
-        results.put(place[galaxy.row], _with_edge(galaxy, run))
-        if checkpoint is not None and galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE:
-            show(place[galaxy.row], views_of(galaxy, run.images, checkpoint.recipe, matrices))
-        if done % _PROGRESS_ROWS == 0:
-            progress("rows", done, len(rows))
+    if checkpoint is not None and galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE:
+        matrices, _ = run.distinct_views
+        stamp = views_of(galaxy, run.images, checkpoint.recipe, matrices)
+        show(ShownStamps.of([(place, stamp)], checkpoint.recipe))
+
+
+def _enter_block(
+    results: Results, run: Run, places: IntArray, galaxies: BlockGalaxies, show: Callable[[ShownStamps], None]
+) -> None:
+    """Enter galaxies of a block, all of which are measured, in the results, and show their stamps."""
+    results.put_block(places, galaxies)
+    results.flags[places[_off_edge(galaxies, run)]] |= int(Flag.OFF_EDGE)
+    if run.checkpoint is not None and len(galaxies):
+        matrices, _ = run.distinct_views
+        show(block_stamps(galaxies, places, run.images, run.checkpoint.recipe, matrices))
 
 
 def _finish(results: Results, run: Run) -> None:
@@ -182,9 +208,28 @@ def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
         return galaxy
     reach = half_width_px(measured, run.recipe, pixel_scale_of(cutout, run.images))
     x, y = (measured.x, measured.y) if np.isfinite(measured.x) else (cutout.x, cutout.y)
-    height, width = cutout.shape
     # A display stamp has nothing beyond its edges, however wide the window was.
-    left, right, bottom, top = cutout.clipped if run.images.has_edges else (True,) * 4
-    past = (left and x - reach < -0.5) or (right and x + reach > width - 0.5)
-    past = past or (bottom and y - reach < -0.5) or (top and y + reach > height - 0.5)
+    clipped = np.array(cutout.clipped if run.images.has_edges else (True,) * 4)
+    past = _is_past(np.array([x, y]), reach, np.array(cutout.shape[::-1]), clipped)
     return replace(galaxy, flags=galaxy.flags | Flag.OFF_EDGE) if past else galaxy
+
+
+def _off_edge(galaxies: BlockGalaxies, run: Run) -> BoolArray:
+    """Tell where the stamps of galaxies of a block need pixels past the edge of the image, (N,)."""
+    scales = pixel_scales(galaxies.scales_arcsec, run.images)
+    reach = half_widths_px(galaxies.values("rpet_px"), galaxies.values("extent_px"), run.recipe, scales)
+    return _is_past(galaxies.centres, reach[:, None], galaxies.windows[:, [3, 2]], galaxies.clipped)
+
+
+def _is_past(centre: DoubleArray, reach: DoubleArray | float, size: IntArray, clipped: BoolArray) -> BoolArray:
+    """Tell where stamps reach past the edges of cutouts that are clipped there.
+
+    Parameters
+    ----------
+    centre, size
+        (..., 2) x and y, and width and height.
+    clipped
+        (..., 4) left, right, bottom, top.
+    """
+    before, after = centre - reach < -0.5, centre + reach > size - 0.5
+    return np.asarray(((clipped[..., 0::2] & before) | (clipped[..., 1::2] & after)).any(axis=-1), np.bool_)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -55,6 +55,21 @@ class ShownStamps:
             pixels.reshape(len(stamps), -1, *pixels.shape[-3:]),
             stacked([stamp.morphometry for _, stamp in stamps]),
         )
+
+    @classmethod
+    def joined(cls, pieces: Sequence[ShownStamps]) -> ShownStamps:
+        """Put those of several pieces one after the other; there must be some."""
+        if len(pieces) == 1:
+            return pieces[0]
+        return cls(*(np.concatenate([getattr(piece, each.name) for piece in pieces]) for each in fields(cls)))
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def __getitem__(self, chosen: slice) -> ShownStamps:
+        """Return those of some of the rows."""
+        return ShownStamps(self.rows[chosen], self.pixels[chosen], self.morphometry[chosen])
 
 
 def batch_of(device: str, views: int = 1) -> int:
@@ -121,19 +136,26 @@ class Predictor:
         views = 1 if shares is None else len(shares)
         self._batch = batch_of(device, views) if batch is None else max(batch // views, 1)
         self._shares, self._normalise = shares, normalise
-        self._waiting: list[tuple[int, Stamp]] = []
+        self._waiting: list[ShownStamps] = []
+        self._count = 0
         self._thread = ThreadPoolExecutor(1, initializer=None if checkpoint is None else own_cores())
         self._running: Future[None] | None = None
 
     def add(self, row: int, stamp: Stamp) -> None:
         """Take a stamp, (C, S, S), or its views, (V, C, S, S); predict when there are enough."""
-        self._waiting.append((row, stamp))
-        if len(self._waiting) == self._batch:
-            self._start()
+        if self._checkpoint is not None:
+            self.show(ShownStamps.of([(row, stamp)], self._checkpoint.recipe))
+
+    def show(self, stamps: ShownStamps) -> None:
+        """Take the stamps of some rows; predict when there are enough."""
+        self._waiting.append(stamps)
+        self._count += len(stamps)
+        if self._count >= self._batch:
+            self._start(self._count // self._batch * self._batch)
 
     def finish(self) -> None:
         """Predict what is left, and wait for it."""
-        self._start()
+        self._start(self._count)
         self._wait()
 
     def __enter__(self) -> Self:
@@ -144,19 +166,20 @@ class Predictor:
     ) -> None:
         self._thread.shutdown(wait=True)
 
-    def _start(self) -> None:
+    def _start(self, count: int) -> None:
+        """Show the first so many of those that wait, once those before them have been answered."""
         self._wait()
-        if self._checkpoint is not None and self._waiting:
-            self._running = self._thread.submit(self._predict, self._checkpoint, self._waiting)
-            self._waiting = []
+        if self._checkpoint is not None and count:
+            stamps = ShownStamps.joined(self._waiting)
+            self._running = self._thread.submit(self._predict, self._checkpoint, stamps[:count])
+            self._waiting, self._count = [stamps[count:]], self._count - count
 
     def _wait(self) -> None:
         if self._running is not None:
             self._running.result()
             self._running = None
 
-    def _predict(self, checkpoint: Checkpoint, waiting: Sequence[tuple[int, Stamp]]) -> None:
-        shown = ShownStamps.of(waiting, checkpoint.recipe)
+    def _predict(self, checkpoint: Checkpoint, shown: ShownStamps) -> None:
         answer_into(
             self._results,
             shown,

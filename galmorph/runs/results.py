@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.flags import UNCLASSIFIABLE, Flag
-from galmorph.runs.gather import Galaxy
+from galmorph.runs.block_galaxies import BlockGalaxies, Galaxy
 
 __all__ = ["Results"]
 
@@ -101,6 +101,17 @@ class Results:
         self.r50_px[row], self.snr[row] = measured.r50_px, measured.snr
         for name, values in self.shapes.items():
             values[row] = getattr(measured, name)
+
+    def put_block(self, rows: npt.NDArray[np.intp], galaxies: BlockGalaxies) -> None:
+        """Enter the measurements of galaxies of a block, (M,), as the rows of these numbers, (M,)."""
+        self.flags[rows], self.tile[rows] = galaxies.flags, galaxies.tile
+        self.scale_arcsec[rows] = galaxies.scales_arcsec
+        left, bottom = galaxies.origins.T
+        self.x[rows], self.y[rows] = galaxies.values("x") + left, galaxies.values("y") + bottom
+        for name in ("position_err_px", "rpet_px", "rpet_err_px", "r50_px", "snr"):
+            getattr(self, name)[rows] = galaxies.values(name)
+        for name, values in self.shapes.items():
+            values[rows] = galaxies.values(name)
 
     def put_part(self, rows: npt.NDArray[np.intp], part: Results) -> None:
         """Enter the results of a part, (M,), as the rows of these numbers, (M,)."""

@@ -45,9 +45,10 @@ _waiting = threading.Event()
 def compiled(function: F) -> F:
     """Compile a function of numbers, arrays and named tuples of them when it is first called.
 
-    Divisions by zero give infinities and NaN, as in numpy, and rounding is that of the source.
+    Divisions by zero give infinities and NaN, as in numpy, and rounding is that of the source. Other threads, such as
+    that of a network, go on meanwhile.
     """
-    dispatcher = numba.njit(error_model="numpy")(function)
+    dispatcher = numba.njit(error_model="numpy", nogil=True)(function)
     if cache_folder() is not None:
         dispatcher._cache = _Kept(function)  # noqa: SLF001 - of numba's own options none leaves out the path
     machine_code: F = dispatcher

@@ -21,13 +21,15 @@ from galmorph.stamps.recipe import Recipe, Stamp, half_width_px, radius_px
 from galmorph.stamps.views import reach_of
 from galmorph.stamps.warp import warp_views
 
-__all__ = ["Prepared", "make_views", "prepare", "prepare_around", "stretch_in_place"]
+__all__ = ["MARGIN_PX", "Prepared", "brightnesses", "make_views", "prepare", "prepare_around", "stretch_in_place"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
-# Prepared around a stamp: the memory of the warp's spline, 12 px, and what it interpolates between.
-_MARGIN_PX = 16
+MARGIN_PX = 16
+"""Prepared around a stamp: the memory of the warp's spline, 12 px, and what it interpolates between."""
+# In the image's unit, which may be 1e-20 of something; an image without noise has no scale.
+_FAINTEST = 1e-12
 
 
 class _Field(NamedTuple):
@@ -129,16 +131,20 @@ def _softened(
 
 
 def _faintest(measured: Measurement) -> float:
-    # In the image's unit, which may be 1e-20 of something; an image without noise has no scale.
-    return 0.5 * measured.sky_sigma if measured.sky_sigma > 0 else 1e-12
+    return 0.5 * measured.sky_sigma if measured.sky_sigma > 0 else _FAINTEST
 
 
 def _brightness(measured: Measurement, recipe: Recipe) -> float:
-    floor = _faintest(measured)
+    return float(brightnesses(measured.mean_brightness, measured.sky_sigma, recipe))
+
+
+def brightnesses(mean: npt.ArrayLike, sigma: npt.ArrayLike, recipe: Recipe) -> npt.NDArray[np.float64]:
+    """Return what stretches divide by, (N,): from mean brightnesses in Petrosian radii and noises of skies, (N,)."""
+    value, noise = np.asarray(mean, np.float64), np.asarray(sigma, np.float64)
+    floor = np.where(noise > 0, 0.5 * noise, _FAINTEST)
     if recipe.reference == "noise":
         return 2.0 * floor
-    value = measured.mean_brightness
-    return max(value, floor) if math.isfinite(value) else 4.0 * floor
+    return np.where(np.isfinite(value), np.maximum(value, floor), 4.0 * floor)
 
 
 def _disc(field: _Field, radius: float) -> BoolArray:
@@ -198,7 +204,7 @@ def _ready(
     half = half_width_px(measured, recipe, scale_arcsec)
     if recipe.outside == "sky":
         field = field.widened(reach * half)
-    field = field.around(reach * half + _MARGIN_PX)
+    field = field.around(reach * half + MARGIN_PX)
     ready, brightness = _prepared(field, measured, recipe, mjysr_per_unit, seed)
     return Prepared(ready, field.x, field.y, half, brightness)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from galmorph.stamps.background import sky_of
 from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.shared import shared
 
-__all__ = ["fill", "less"]
+__all__ = ["corners_of", "fill", "fill_planes", "less", "noise_field"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -64,14 +65,18 @@ def fill(
     seed
         Of the noise; the same seed gives the same.
     """
-    field = _noise_field(round(min(max(correlation_px, 1.0), 16.0)))
-    # Pieces of one large periodic field, chosen by the seed.
-    corners = [np.random.default_rng(seed + number).integers(0, _FIELD_PX, size=2) for number in range(len(planes))]
-    _fill(planes, bad, np.ascontiguousarray(labels, np.int32), *centre, field, np.stack(corners))
+    field, corners = noise_field(correlation_px), corners_of(range(seed, seed + len(planes)))
+    fill_planes(planes, bad, np.ascontiguousarray(labels, np.int32), *centre, field, corners)
+
+
+def corners_of(seeds: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Choose pieces of the field of noise by seeds, (N, 2): row and column of the first pixel of each."""
+    corners = [np.random.default_rng(seed).integers(0, _FIELD_PX, size=2) for seed in seeds]
+    return np.array(corners, np.int64).reshape(-1, 2)
 
 
 @compiled
-def _fill(
+def fill_planes(
     planes: FloatArray,
     bad: BoolArray,
     labels: npt.NDArray[np.int32],
@@ -129,6 +134,11 @@ def _ring_means(
     means[0], means[n + 1] = means[1], means[n]
     smooth: npt.NDArray[np.float64] = (means[:-2] + means[1:-1] + means[2:]) / 3.0
     return smooth
+
+
+def noise_field(correlation_px: float) -> FloatArray:
+    """Return unit noise of a correlation length, periodic, (512, 512)."""
+    return _noise_field(round(min(max(correlation_px, 1.0), 16.0)))
 
 
 @shared(maxsize=16)

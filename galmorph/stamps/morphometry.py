@@ -7,7 +7,7 @@ that is positive as logarithms, so that their errors are about alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +16,10 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from galmorph.stamps.measure import Measurement
 
-__all__ = ["MORPHOMETRY", "NO_MORPHOMETRY", "morphometry", "stacked"]
+__all__ = ["MORPHOMETRY", "NO_MORPHOMETRY", "morphometries", "morphometry", "stacked"]
 
 FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
 
 MORPHOMETRY = ("half_light", "petrosian", "axis_ratio", "concentration", "asymmetry", "snr")
 """Logarithms of the half-light and the Petrosian radius in widths of the point-spread function, axis ratio,
@@ -36,6 +37,34 @@ def morphometry(measured: Measurement, psf_fwhm_px: float | None) -> FloatArray:
         Width of the point-spread function, without which there are no sizes.
     """
     return np.array(list(zip(*_measured(measured, psf_fwhm_px or math.nan), strict=True)), np.float32)
+
+
+def morphometries(values: Callable[[str], DoubleArray], psf_fwhm_px: float | None) -> FloatArray:
+    """Take the values of N galaxies, (N, K), as :func:`morphometry` does of one.
+
+    Parameters
+    ----------
+    values
+        Returns what is measured of each, (N,), by its name in :class:`~galmorph.stamps.measure.Measurement`.
+    """
+    unit = psf_fwhm_px or math.nan
+    columns = (
+        _logarithms(values("r50_px") / unit),
+        _logarithms(values("rpet_px") / unit),
+        1.0 - values("ellipticity"),
+        values("concentration"),
+        values("asymmetry"),
+        _logarithms(values("snr")),
+    )
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _logarithms(values: DoubleArray) -> DoubleArray:
+    """Return the logarithms of what is positive; NaN for all else. To the bit as of one: numpy's differ by one."""
+    is_positive = (values > 0) & np.isfinite(values)
+    logarithms = np.full(len(values), np.nan)
+    logarithms[is_positive] = [math.log(value) for value in values[is_positive].tolist()]
+    return logarithms
 
 
 def stacked(morphometries: Sequence[FloatArray | None]) -> FloatArray:

@@ -19,7 +19,7 @@ from galmorph.stamps.views import read_views
 if TYPE_CHECKING:
     from galmorph.stamps.measure import Measurement
 
-__all__ = ["Recipe", "Stamp", "half_width_px", "radius_px", "stretch"]
+__all__ = ["Recipe", "Stamp", "half_width_px", "half_widths_px", "radius_px", "stretch"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -152,17 +152,28 @@ def half_width_px(measured: Measurement, recipe: Recipe, scale_arcsec: float = f
     the galaxy's Petrosian radii; of the Petrosian radius that its isophotal extent makes likeliest (NO_PETROSIAN); of
     the recipe's default (NO_SOURCE).
     """
-    if recipe.half_width_arcsec > 0.0 and np.isfinite(scale_arcsec):
-        return recipe.half_width_arcsec / scale_arcsec
-    return recipe.half_width_rpet * radius_px(measured, recipe.default_rpet_px)
+    return float(half_widths_px(measured.rpet_px, measured.extent_px, recipe, scale_arcsec))
+
+
+def half_widths_px(
+    rpet_px: npt.ArrayLike, extent_px: npt.ArrayLike, recipe: Recipe, scale_arcsec: npt.ArrayLike
+) -> npt.NDArray[np.float64]:
+    """Choose half-widths as :func:`half_width_px` does, of galaxies with these radii and isophotal extents, (N,)."""
+    widths = recipe.half_width_rpet * _radii_px(rpet_px, extent_px, recipe.default_rpet_px)
+    if not recipe.half_width_arcsec > 0.0:
+        return widths
+    scale = np.asarray(scale_arcsec)
+    return np.where(np.isfinite(scale), recipe.half_width_arcsec / scale, widths)
 
 
 def radius_px(measured: Measurement, default: float) -> float:
     """Return the Petrosian radius; where there is none the likeliest for the isophotal extent, or a default."""
-    if np.isfinite(measured.rpet_px):
-        return measured.rpet_px
-    extent = _RPET_PER_EXTENT * measured.extent_px
-    return extent if np.isfinite(extent) else default
+    return float(_radii_px(measured.rpet_px, measured.extent_px, default))
+
+
+def _radii_px(rpet_px: npt.ArrayLike, extent_px: npt.ArrayLike, default: float) -> npt.NDArray[np.float64]:
+    extent = _RPET_PER_EXTENT * np.asarray(extent_px)
+    return np.where(np.isfinite(rpet_px), rpet_px, np.where(np.isfinite(extent), extent, default))
 
 
 def stretch(pixels: Any, brightness: Any, recipe: Recipe, *, asinh: Callable[[Any], Any] = np.arcsinh) -> Any:
