@@ -159,21 +159,35 @@ def _grown(
     order, first = grouped(level, _LEVELS)
     branch, small = np.empty(len(members), np.int32), np.empty(len(members), np.int32)
     before, n, n_small = 0, 0, 0
-    for k in range(_LEVELS - 1, -1, -1):
-        _join(blobs.width, blobs.smooth, members, blobs.slot, order, first[k], first[k + 1], *wood[:3])
-        start = n
-        n = _sprout(tree, wood, tree.pixel, before, start, tree.trunk, start, n, k)
-        for p in order[first[k] : first[k + 1]]:
-            small[n_small] = p
-            n_small += 1
-        n = _sprout(tree, wood, small, 0, n_small, branch, start, n, k)
-        n_small = _left(small, n_small, branch)
-        _choose(tree, before, start, n)
-        for b in range(start, n):
-            root = _root(wood.parent, tree.pixel[b])
-            tree.stands[b] = wood.light[root] - thresholds[k] * wood.size[root] > enough
-        before = start
-    return branch, tree, n
+    for k in range(_LEVELS - 1, 0, -1):
+        if first[k] < first[k + 1]:
+            _join(blobs.width, blobs.smooth, members, blobs.slot, order, first[k], first[k + 1], *wood[:3])
+            start = n
+            n = _sprout(tree, wood, tree.pixel, before, start, tree.trunk, start, n)
+            for p in order[first[k] : first[k + 1]]:
+                small[n_small] = p
+                n_small += 1
+            n = _sprout(tree, wood, small, 0, n_small, branch, start, n)
+            n_small = _left(small, n_small, branch)
+            _choose(tree, before, start, n)
+            before = start
+        _weigh(tree, wood, before, n, k, thresholds[k], enough)
+    for b in range(before, n):
+        tree.trunk[b] = n
+    tree.trunk[n], tree.whole[n], tree.standing[n], tree.chosen[n] = -1, True, 0, False
+    _choose(tree, before, n, n + 1)
+    for p in range(len(members)):
+        branch[p] = n if level[p] == 0 or branch[p] < 0 else branch[p]
+    return branch, tree, n + 1
+
+
+@inner
+def _weigh(tree: _Tree, wood: _Wood, first: int, end: int, level: int, threshold: float, enough: float) -> None:
+    """Note the level of some branches, and whether they have enough light above it."""
+    for b in range(first, end):
+        root = _root(wood.parent, tree.pixel[b])
+        tree.level[b] = level
+        tree.stands[b] = wood.light[root] - threshold * wood.size[root] > enough
 
 
 @inner
@@ -229,7 +243,7 @@ def _root(parent: IntArray, p: int) -> int:
 
 @inner
 def _sprout(
-    tree: _Tree, wood: _Wood, pixels: IntArray, first: int, end: int, branch: IntArray, start: int, n: int, level: int
+    tree: _Tree, wood: _Wood, pixels: IntArray, first: int, end: int, branch: IntArray, start: int, n: int
 ) -> int:
     """Write the branches of some pixels, those from one on, and return how many there are then; -1 for too few pixels.
 
@@ -244,7 +258,7 @@ def _sprout(
             continue
         if wood.branch[root] < start:
             wood.branch[root] = n
-            tree.trunk[n], tree.pixel[n], tree.level[n] = -1, root, level
+            tree.trunk[n], tree.pixel[n] = -1, root
             tree.whole[n], tree.standing[n], tree.chosen[n] = True, 0, False
             n += 1
         branch[at] = wood.branch[root]
