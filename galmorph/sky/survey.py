@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
@@ -491,7 +492,8 @@ def load_survey(name_or_path: str | Path) -> Survey:
     text = str(name_or_path)
     files = named_files(shipped("catalogs") / "surveys", ".toml")
     if text.lower() in files:
-        return _read(files[text.lower()])
+        path = files[text.lower()]
+        return _unchanged(path, path.stat().st_mtime_ns)
     if text.endswith(".toml"):
         return _read(Path(text))
     by_alias = {alias.lower(): s for s in map(_read, files.values()) for alias in s.aliases}
@@ -507,6 +509,12 @@ def _by_lower_name(bands: Iterable[Band]) -> dict[str, Band]:
     for spelling, band in exact.items():
         lower.setdefault(spelling.lower(), band)
     return lower | exact
+
+
+@lru_cache(maxsize=32)
+def _unchanged(path: Path, _changed_ns: int) -> Survey:
+    """Read a file once until it changes: each run asks for its survey some five times."""
+    return _read(path)
 
 
 def _read(path: Path) -> Survey:
