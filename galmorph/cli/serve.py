@@ -15,10 +15,13 @@ __all__ = ["add_options", "do"]
 def add_options(command: Parser) -> None:
     """Add what the command takes."""
     command.add_argument(
+        "--store", metavar="STORE", help="file of SQLite, or postgresql+psycopg://... (default: a file in the folder)"
+    )
+    command.add_argument(
         "--checkpoint",
         nargs="+",
         metavar="C",
-        help=f"models that answer, {CHECKPOINT} (default: all that ship)",
+        help=f"models that answer, {CHECKPOINT} (default: those of the store, or all that ship)",
     )
     command.add_argument("--host", help="address to listen at (default: 127.0.0.1, this machine alone)")
     command.add_argument("--port", type=int, metavar="N", help="port to listen at (default: 8000; 0: any that is free)")

@@ -22,6 +22,7 @@ from galmorph.store.browsing import Browsing
 from galmorph.store.cells import json_of, plain_table, rows_of
 from galmorph.store.database import Database, open_database
 from galmorph.store.image_rows import CHUNK, Cone, ImageRows, StoredImage, suffix_of, usable_name
+from galmorph.store.job_rows import JobRows
 from galmorph.store.keys import KeyRows
 from galmorph.store.label_rows import LabelRows
 from galmorph.store.labelling import Labelling
@@ -527,6 +528,10 @@ class Store:
     def api_keys(self) -> list[tuple[str, str, str]]:
         """List the keys: name, when it was made, and when it was withdrawn, '' for not at all."""
         return self._keys.all()
+
+    def jobs(self, service: str) -> JobRows:
+        """Return the jobs of a service; see :class:`~galmorph.store.job_rows.JobRows`."""
+        return JobRows(self.database, service)
 
     def _scorer(self, model: str, device: str, command: str) -> Scorer:
         stored = self._models.find(model)

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 import galmorph
 from galmorph.errors import ArchiveError, BusyError, GalmorphError, NotReadyError
-from galmorph.web import pages, routes
+from galmorph.web import job_routes, pages, routes
 from galmorph.web.counters import Counters, Counting
 from galmorph.web.guard import Guard
 from galmorph.web.reference import reference_page
@@ -45,6 +45,7 @@ def create_app(settings: ServiceSettings, store: Any = None) -> FastAPI:
     )
     app.state.service, app.state.counters = service, Counters(service)
     app.include_router(routes.router)
+    app.include_router(job_routes.router)
     app.include_router(pages.router)
     app.add_api_route("/docs", _reference, include_in_schema=False)
     app.add_exception_handler(GalmorphError, _refused)
@@ -57,12 +58,16 @@ def create_app(settings: ServiceSettings, store: Any = None) -> FastAPI:
 async def _run(app: FastAPI) -> AsyncIterator[None]:
     """Load the models while requests for health are answered already."""
     service: Service = app.state.service
-    loading = asyncio.create_task(service.load())
-    app.state.loading = loading
+    tasks = [asyncio.create_task(service.load())]
+    tasks[0].add_done_callback(service.note)
+    if service.jobs is not None:
+        tasks.append(asyncio.create_task(service.jobs.run()))
     try:
         yield
     finally:
-        loading.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         service.close()
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from threading import Lock
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,13 +38,16 @@ class ServedModels:
         Names or files; by default all of the store, or else all that ship.
     device
         Where they compute.
+    url
+        Of the store, for processes that open it themselves.
     """
 
     store: Any
     asked: tuple[str, ...] = ()
     device: str = "auto"
+    url: str = ""
     _loaded: dict[str, Checkpoint] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
+    _origins: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def load(self) -> None:
         """Load all of them, and show each a stamp: what is compiled at first use is then ready.
@@ -57,12 +60,18 @@ class ServedModels:
         stored = [f"{model.name}@{model.version}" for model in self.store.models()] if self.store is not None else []
         loaded = {}
         for name in self.asked or tuple(stored) or tuple(galmorph.names("checkpoints")):
-            checkpoint = self.store.load_model(name) if name in stored else galmorph.load_checkpoint(name)
+            is_stored = name in stored
+            checkpoint = self.store.load_model(name) if is_stored else galmorph.load_checkpoint(name)
             loaded[checkpoint.name] = checkpoint
+            path = str(Path(name).resolve()) if Path(name).exists() else name
+            self._origins[checkpoint.name] = {"checkpoint": name if is_stored else path, "store": self.url * is_stored}
             _warm(checkpoint, self.device)
-        with self._lock:
-            self._loaded = loaded
+        self._loaded = loaded
         log.info("models: %s", ", ".join(loaded))
+
+    def origin(self, name: str) -> dict[str, str]:
+        """Say where another process finds a model: ``checkpoint``, and the ``store`` that it is in, '' for none."""
+        return self._origins[name]
 
     @property
     def names(self) -> list[str]:

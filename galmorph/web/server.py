@@ -7,14 +7,23 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
+from fastapi import FastAPI
 
+import galmorph
 from galmorph.errors import PipelineError
 from galmorph.limits import VARIABLE, allow
 from galmorph.web.app import create_app
+from galmorph.web.service import Service
 from galmorph.web.service_settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from galmorph.store.store import Store
 
 __all__ = ["serve"]
 
@@ -35,6 +44,7 @@ _CONNECTIONS_FOR_EACH_PLACE = 8
 
 def serve(
     *,
+    store: str | None = None,
     checkpoint: Sequence[str] = (),
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -48,6 +58,8 @@ def serve(
 
     Parameters
     ----------
+    store
+        Path or URL of the store of models, images, labels, keys and jobs; by default a file in `folder`, which is made.
     checkpoint, open
         The models, and whether nobody needs a key.
     folder, device, queue, threads
@@ -63,6 +75,7 @@ def serve(
         If a checkpoint or the store cannot be opened.
     """
     settings = ServiceSettings(
+        store=store or "",
         checkpoints=tuple(checkpoint),
         folder=None if folder is None else Path(folder),
         is_open=open,
@@ -73,31 +86,60 @@ def serve(
     if open and not _is_loopback(host):
         raise PipelineError(
             f"--open was given with --host {host}: expected 127.0.0.1, since whoever reaches an open service may use "
-            "it; leave out one of them, and add keys with 'galmorph store key add NAME'"
+            "it; leave out one of them, and add keys with 'galmorph store key STORE add NAME'"
         )
     _lower_limits()
-    with _listening(host, port) as listening:
-        _run(settings, listening)
+    with _listening(host, port) as listening, _store(settings) as opened:
+        if not open and not any(not withdrawn for _, _, withdrawn in opened.api_keys()):
+            log.warning("the store has no key: add one with 'galmorph store key STORE add NAME', or use --open")
+        _run(create_app(replace(settings, store=_url(settings)), opened), listening)
 
 
-def _run(settings: ServiceSettings, listening: socket.socket) -> None:
-    """Answer at a socket."""
+def _run(app: FastAPI, listening: socket.socket) -> None:
+    """Answer at a socket.
+
+    Raises
+    ------
+    GalmorphError
+        If the models cannot be loaded.
+    """
+    service: Service = app.state.service
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         log_config=None,
         access_log=False,
+        log_level="error",  # what is no request is no news
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=settings.queue * _CONNECTIONS_FOR_EACH_PLACE,
+        limit_concurrency=service.settings.queue * _CONNECTIONS_FOR_EACH_PLACE,
         backlog=1024,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=32 << 10,
         ws="none",
     )
+    server = uvicorn.Server(config)
+    service.on_failure = partial(setattr, server, "should_exit", True)
     host, port = listening.getsockname()[:2]
     log.warning("serving at http://%s:%d; stop it with Ctrl-C", f"[{host}]" if ":" in host else host, port)
-    uvicorn.Server(config).run(sockets=[listening])
+    server.run(sockets=[listening])
+    if service.failure is not None:
+        raise service.failure
+
+
+def _store(settings: ServiceSettings) -> Store:
+    """Open the store that is named, or the service's own, which is made where there is none."""
+    if settings.store:
+        return galmorph.open_store(settings.store)
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return galmorph.open_store(_url(settings), create=True)
+
+
+def _url(settings: ServiceSettings) -> str:
+    """Return the URL of the store, or its path from the root of the disk."""
+    if "://" in settings.store:
+        return settings.store
+    return str(Path(settings.store or settings.home / "store.sqlite").resolve())
 
 
 def _listening(host: str, port: int) -> socket.socket:

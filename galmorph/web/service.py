@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import logging
+import platform
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ import galmorph
 from galmorph.errors import BusyError, ImageError, NotReadyError
 from galmorph.flags import Flag
 from galmorph.web.galaxy_request import GalaxyRequest
+from galmorph.web.job_queue import JobQueue
 from galmorph.web.microbatches import MicroBatches
 from galmorph.web.served_models import ServedModels, shipped_survey
 from galmorph.web.service_settings import ServiceSettings
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from galmorph.runs.outcome import Outcome
 
 __all__ = ["Service"]
+
+log = logging.getLogger(__name__)
 
 
 class Service:
@@ -37,8 +42,11 @@ class Service:
 
     def __init__(self, settings: ServiceSettings, store: Any = None) -> None:
         self.settings, self.store = settings, store
-        self.models = ServedModels(store, settings.checkpoints, settings.device)
+        self.models = ServedModels(store, settings.checkpoints, settings.device, settings.store)
+        self.jobs = None if store is None else _jobs(store, settings, self.models)
         self.is_ready = False
+        self.failure: BaseException | None = None
+        self.on_failure: Callable[[], None] | None = None
         self.waiting = self.waiting_for_archives = 0
         self.batches = MicroBatches(settings.window_s)
         self._measuring = ThreadPoolExecutor(settings.measuring, "galmorph-measuring")
@@ -48,6 +56,15 @@ class Service:
         """Load the models, while health is asked for."""
         await asyncio.get_running_loop().run_in_executor(self._measuring, self.models.load)
         self.is_ready = True
+
+    def note(self, loading: asyncio.Task[None]) -> None:
+        """Take note of why the models could not be loaded, and tell whoever runs the service."""
+        if loading.cancelled() or (failure := loading.exception()) is None:
+            return
+        self.failure = failure
+        log.error("the models cannot be loaded: %s", failure)
+        if self.on_failure is not None:
+            self.on_failure()
 
     def close(self) -> None:
         """Stop measuring and answering."""
@@ -126,3 +143,8 @@ class Service:
         finally:
             self.waiting -= 1
             self.waiting_for_archives -= of_archive
+
+
+def _jobs(store: Any, settings: ServiceSettings, models: ServedModels) -> JobQueue:
+    folder = settings.home / "jobs"
+    return JobQueue(store.jobs(f"{platform.node()}:{folder.resolve()}"), models, folder)

@@ -19,6 +19,8 @@ class ServiceSettings:
 
     Parameters
     ----------
+    store
+        Path or URL of the store.
     checkpoints
         Names or files of the models; by default those of the store, or else all that ship.
     folder
@@ -47,6 +49,7 @@ class ServiceSettings:
         After so many a job and its files are removed.
     """
 
+    store: str = ""
     checkpoints: tuple[str, ...] = ()
     folder: Path | None = None
     is_open: bool = False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from urllib.parse import parse_qsl
@@ -12,7 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-__all__ = ["Form", "Upload", "form_of", "kind_of", "name_of"]
+from galmorph.errors import CatalogError
+
+__all__ = ["Form", "Upload", "form_of", "kind_of", "name_of", "opened_form", "texts_of"]
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _STARTS = {
@@ -98,7 +101,40 @@ async def form_of(request: Request, *, most_files: int = 1) -> Form:
         body = await request.body()
         name = fields.get("name", "")
         return Form(fields, {"image": [Upload(_base(name), body)]} if body else {})
-    parser = _InMemory(request.headers, request.stream(), max_files=most_files, max_fields=_FIELDS)
+    async with _parsed(_InMemory(request.headers, request.stream(), max_files=most_files, max_fields=_FIELDS)) as form:
+        return await _read(form, fields)
+
+
+def opened_form(request: Request, *, most_files: int) -> AbstractAsyncContextManager[FormData]:
+    """Read a multipart form whose files, where they are large, lie in nameless ones until it is closed.
+
+    Raises
+    ------
+    HTTPException
+        As :func:`form_of`.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise HTTPException(415, "expected multipart/form-data: send files and fields as a form")
+    return _parsed(MultiPartParser(request.headers, request.stream(), max_files=most_files, max_fields=_FIELDS))
+
+
+def texts_of(form: FormData, names: Iterable[str]) -> dict[str, str]:
+    """Return the fields of a form that are not empty.
+
+    Raises
+    ------
+    CatalogError
+        If one of them has none of these names.
+    """
+    fields = {name: _short(name, value).strip() for name, value in form.multi_items() if isinstance(value, str)}
+    if strange := next((name for name in fields if name not in names), None):
+        raise CatalogError(f"field '{strange[:40]}' has no meaning here: expected {', '.join(names)}")
+    return {name: value for name, value in fields.items() if value}
+
+
+@asynccontextmanager
+async def _parsed(parser: MultiPartParser) -> AsyncIterator[FormData]:
+    """Parse a form, and close its files in the end."""
     try:
         form = await parser.parse()
     except MultiPartException as error:
@@ -106,7 +142,7 @@ async def form_of(request: Request, *, most_files: int = 1) -> Form:
     except (KeyError, ValueError, UnicodeError) as error:
         raise HTTPException(400, "the form cannot be read: expected multipart/form-data; send it so") from error
     try:
-        return await _read(form, fields)
+        yield form
     finally:
         await form.close()
 

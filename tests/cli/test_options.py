@@ -214,6 +214,7 @@ CHECKS: dict[str, dict[str, Check]] = {
     "serve": {
         **DEVICE,
         "--checkpoint": (["sdss-rgb", "net"], "checkpoint", ["sdss-rgb", "net"]),
+        "--store": (["kept.sqlite"], "store", "kept.sqlite"),
         "--host": (["::1"], "host", "::1"),
         "--port": (["0"], "port", 0),
         "--open": ([], "open", True),

@@ -30,18 +30,21 @@ def checkpoints(tmp_path_factory) -> tuple[str, str]:
 Client = Callable[..., TestClient]
 
 
-@pytest.fixture
-def client(checkpoints, tmp_path) -> Iterator[Client]:
-    """Return what starts a service, open unless it is told otherwise, and ready."""
+@pytest.fixture(scope="module")
+def client(checkpoints, tmp_path_factory) -> Iterator[Client]:
+    """Return what starts a service, open unless it is told otherwise, and ready; the same one for the same settings."""
+    services: dict[str, TestClient] = {}
     with ExitStack() as running:
 
         def start(*, store=None, is_ready: bool = True, **settings) -> TestClient:
-            options = {"checkpoints": checkpoints, "folder": tmp_path / "kept", "is_open": True, **settings}
-            app = create_app(ServiceSettings(**options), store)
-            started = running.enter_context(TestClient(app, base_url="http://localhost"))
-            while is_ready and not app.state.service.is_ready:
-                time.sleep(0.01)
-            return started
+            name = f"{id(store)} {is_ready} {settings}"
+            if name not in services:
+                options = {"checkpoints": checkpoints, "folder": tmp_path_factory.mktemp("kept"), "is_open": True}
+                app = create_app(ServiceSettings(**(options | settings)), store)
+                services[name] = running.enter_context(TestClient(app, base_url="http://localhost"))
+                while is_ready and not app.state.service.is_ready:
+                    time.sleep(0.01)
+            return services[name]
 
         yield start
 
