@@ -213,9 +213,10 @@ class ImageRows:
         self._fill_pixels()
         ranges = ranges_within(cone.ra_deg, cone.dec_deg, cone.radius_deg)
         near = sa.or_(*(IMAGES.c.pixel.between(first, last) for first, last in ranges))
-        wanted = sa.select(IMAGES.c.number, IMAGES.c.ra, IMAGES.c.dec).where(near).order_by(IMAGES.c.number)
+        wanted = sa.select(IMAGES.c.number, IMAGES.c.ra, IMAGES.c.dec).where(near)
         with self._database.reading() as connection:
-            rows = np.array([tuple(row) for row in connection.execute(wanted)], np.float64).reshape(-1, 3)
+            # Sorted here: asked to do so, databases go through all rows in order rather than through the index.
+            rows = np.array(sorted(tuple(row) for row in connection.execute(wanted)), np.float64).reshape(-1, 3)
         inside = separations_deg(cone.ra_deg, cone.dec_deg, rows[:, 1], rows[:, 2]) <= cone.radius_deg
         return [int(number) for number in rows[inside, 0]]
 
