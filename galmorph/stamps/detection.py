@@ -1,7 +1,7 @@
 """Detection: the objects of an image with even noise, divided where they have several peaks, by compiled code.
 
 The method is SExtractor's (Bertin & Arnouts 1996), and so are the objects, but for some pixels between two of them, and
-some of the faintest. It takes a third of the time of SEP's ``extract``: a blob is divided in one pass from its
+some of the faintest. It takes less than half of the time of SEP's ``extract``: a blob is divided in one pass from its
 brightest pixel down, and not at each of sixteen thresholds anew.
 """
 
