@@ -74,19 +74,17 @@ def signal_explained(
 
     Returns
     -------
-    ``rmse``, ``constant`` (its RMSE), ``floor`` and ``signal_explained``.
+    ``rmse``, ``constant`` (its RMSE), ``floor`` and, unless the labels vary no more than their noise,
+    ``signal_explained``.
     """
     counted = totals.max(initial=0.0) > _ONE
     floor2 = float((truth * (1.0 - truth) / totals).mean()) if counted else noise**2
     rmse2 = float(((truth - predicted) ** 2).mean())
     constant2 = float(((truth - constant) ** 2).mean())
-    explained = 1.0 - (rmse2 - floor2) / (constant2 - floor2) if constant2 > floor2 else float("nan")
-    return {
-        "rmse": rmse2**0.5,
-        "constant": constant2**0.5,
-        "floor": floor2**0.5,
-        "signal_explained": explained,
-    }
+    scores = {"rmse": rmse2**0.5, "constant": constant2**0.5, "floor": floor2**0.5}
+    if constant2 > floor2:
+        scores["signal_explained"] = 1.0 - (rmse2 - floor2) / (constant2 - floor2)
+    return scores
 
 
 def expected_calibration_error(confidence: FloatArray, outcome: FloatArray, *, bins: int = 15) -> float:

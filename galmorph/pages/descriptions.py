@@ -228,7 +228,8 @@ def _checkpoint(name: str) -> str:
 
 
 def _scores(question: str, scores: Mapping[str, Any]) -> str:
+    explained = f", signal explained {scores['signal_explained']:.2f}" if "signal_explained" in scores else ""
     return (
         f"{question}: {scores['rows']} rows, RMSE {scores['rmse']:.3f} (constant {scores['constant']:.3f}, "
-        f"floor {scores['floor']:.3f}), signal explained {scores['signal_explained']:.2f}"
+        f"floor {scores['floor']:.3f}){explained}"
     )

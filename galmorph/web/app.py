@@ -14,6 +14,7 @@ import galmorph
 from galmorph.errors import ArchiveError, BusyError, GalmorphError, NotReadyError
 from galmorph.web import job_routes, pages, routes
 from galmorph.web.counters import Counters, Counting
+from galmorph.web.desk import Desk
 from galmorph.web.guard import Guard
 from galmorph.web.reference import reference_page
 from galmorph.web.service import Service
@@ -44,6 +45,7 @@ def create_app(settings: ServiceSettings, store: Any = None) -> FastAPI:
         title="galmorph", version=galmorph.__version__, description=_ABOUT, docs_url=None, redoc_url=None, lifespan=_run
     )
     app.state.service, app.state.counters = service, Counters(service)
+    app.state.desk = Desk(service) if store is not None else None
     app.include_router(routes.router)
     app.include_router(job_routes.router)
     app.include_router(pages.router)
@@ -68,6 +70,8 @@ async def _run(app: FastAPI) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if app.state.desk is not None:
+            app.state.desk.close()
         service.close()
 
 

@@ -6,7 +6,6 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -59,11 +58,12 @@ class Desk:
         self.service, self.store = service, service.store
         self.pictures = GalaxyPictures(self.store)
         self.skipped, self.catalogues = Skipped(), UploadedCatalogues(self.store)
+        self.retraining = Retraining(self.store, service.settings.home / "retraining")
 
-    @cached_property
-    def retraining(self) -> Retraining:
-        """The trainings from labels."""
-        return Retraining(self.store, self.service.settings.home / "retraining")
+    def close(self) -> None:
+        """Stop the training that is at work, and classify no more of what was sent."""
+        self.retraining.close()
+        self.catalogues.close()
 
     def model(self, name: str) -> StoredModel | None:
         """Return a model of the store by its name, or the one that answered last; None for none."""

@@ -56,13 +56,10 @@ def _message(request: Request, status: int, text: str) -> Response:
 
 
 def _desk(request: Request) -> Desk:
-    """Return the desk of an application, made on first use."""
-    state = request.app.state
-    if not hasattr(state, "desk"):
-        if state.service.store is None:
-            raise StoreError("this service has no store, so there is nothing to look through: start it with --store")
-        state.desk = Desk(state.service)
-    desk: Desk = state.desk
+    """Return the desk of an application."""
+    desk: Desk | None = request.app.state.desk
+    if desk is None:
+        raise StoreError("this service has no store, so there is nothing to look through: start it with --store")
     return desk
 
 

@@ -242,7 +242,7 @@ def main() -> None:
         "labels_a_step": STEP,
         "components": COMPONENTS,
     }
-    for oracle, which, measure in (("answer", 0, "likeliest_answer_right"), ("votes", 1, "signal_explained")):
+    for which, oracle in enumerate(("answer", "votes")):  # each is tuned for the score that is its own
         tried = {s: field.score(field.train, oracle, s, field.held)[0][which] for s in STRENGTHS}
         strength = max(tried, key=lambda s: tried[s])
         courses = {
@@ -252,7 +252,10 @@ def main() -> None:
         result[oracle] = {
             "strength": strength,
             "constant_right": round(field.constant, 4),
-            measure: {order: reached(each, which + 1) for order, each in courses.items()},
+            **{
+                measure: {order: reached(each, column) for order, each in courses.items()}
+                for column, measure in enumerate(("likeliest_answer_right", "signal_explained"), 1)
+            },
             "courses": courses,
         }
         print(oracle, json.dumps({k: v for k, v in result[oracle].items() if k != "courses"}, indent=1))
