@@ -18,7 +18,7 @@
     ├── OutputError       (OSError)      a result that exists already or cannot be written
     ├── StoreError        (OSError)      a database that is no store, is newer, or does not answer
     ├── UnknownNameError  (LookupError)  a name of nothing that ships
-    ├── BusyError                        a service for which too many wait
+    ├── BusyError         (OSError)      a service for which too many wait
     │   └── NotReadyError                a service that loads its models, or took too long
     └── UnclassifiedError (ValueError)   ``--strict``: some rows have no probabilities
 
@@ -136,7 +136,7 @@ class UnknownNameError(GalmorphError, LookupError):
     """A name that nothing shipped has."""
 
 
-class BusyError(GalmorphError):
+class BusyError(GalmorphError, OSError):
     """More requests wait than there is room for; the same one may be sent again."""
 
     wait_s = 1.0
