@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from galmorph.errors import GalmorphError, StoreError
 from galmorph.web.desk import Desk
 from galmorph.web.form_guard import is_own_form
+from galmorph.web.guard import COOKIE, cookie_of
 from galmorph.web.label_page import AUTHOR_COOKIE, label_page, labelled
 from galmorph.web.site_look import rendered, seen_other, static_file
 from galmorph.web.table_query import TableQuery, galaxy_address
@@ -85,6 +86,32 @@ async def _own_form(request: Request, *, most_files: int = 1) -> Form:
 def static(name: str) -> Response:
     """Return the style sheet, or the script."""
     return static_file(name)
+
+
+@router.get("/login")
+def login(request: Request) -> Response:
+    """Ask for a key, where one is needed."""
+    return seen_other("/") if _is_open(request) else rendered(request, "login.html.j2", {"error": ""})
+
+
+@router.post("/login")
+async def enter(request: Request) -> Response:
+    """Let a browser keep a key."""
+    key = (await _own_form(request)).fields.get("key", "").strip()
+    if await run_in_threadpool(_desk(request).store.check_key, key) is None:
+        return rendered(request, "login.html.j2", {"error": "That is no key of this service."}, status=403)
+    answer = seen_other("/")
+    answer.headers.append("set-cookie", cookie_of(key, secure=request.url.scheme == "https"))
+    return answer
+
+
+@router.post("/logout")
+async def leave(request: Request) -> Response:
+    """Let a browser forget its key."""
+    await _own_form(request)
+    answer = seen_other("/login")
+    answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    return answer
 
 
 @router.get("/")

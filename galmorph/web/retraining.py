@@ -140,7 +140,8 @@ class Retraining:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, *words], stdout=log, stderr=subprocess.STDOUT, text=True
             )
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
+            with contextlib.suppress(ProcessLookupError):  # it ended at once
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
             code = self._process.wait()
             log.seek(0)
             said = log.read().strip().replace("\r", "\n").rpartition("\n")[2][-_LAST_WORDS:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
@@ -50,9 +51,8 @@ async def classify(request: Request) -> JSONResponse:
     service.check_room()
     asked = GalaxyRequest.of(await form_of(request))
     outcome = await service.classify(asked)
-    reply = reply_of(outcome, asked.id)
-    outcome.plan.close()
-    return JSONResponse(reply)
+    with closing(outcome.plan):
+        return JSONResponse(reply_of(outcome, asked.id))
 
 
 @router.get("/models", summary="List the models")

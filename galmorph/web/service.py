@@ -108,6 +108,7 @@ class Service:
             except TimeoutError as error:
                 raise NotReadyError(f"it took more than {self.settings.timeout_s:g} s: send it later") from error
         if not asked.is_of_archive and outcome.results.flags[0] & Flag.FETCH_FAILED:
+            outcome.plan.close()
             raise ImageError(f"image '{asked.name}' cannot be read: it is damaged, or no picture; send a sound one")
         return outcome
 

@@ -22,6 +22,7 @@ from galmorph.flags import Flag
 from galmorph.sky.catalog import read_catalog
 from galmorph.web.app import create_app
 from galmorph.web.form_guard import TOKEN_COOKIE
+from galmorph.web.guard import COOKIE
 from galmorph.web.service_settings import ServiceSettings
 
 NASTY = "<script>alert('1')</script> \"&\u2028\u0000ö"
@@ -367,3 +368,32 @@ def test_a_service_without_a_store_says_so(checkpoints, tmp_path):
         answer = service.get("/galaxies")
     assert answer.status_code == 404
     assert "no store" in Page(answer.text).words
+
+
+def test_a_browser_keeps_a_key_until_it_is_told_to_forget_it(checkpoints, tmp_path):
+    with galmorph.open_store(tmp_path / "store.db", create=True) as store:
+        key = store.add_key("Ada Ångström")
+        with serving(store, checkpoints, tmp_path / "kept", is_open=False) as client:
+            refused = client.get("/", headers={"accept": "text/html"}, follow_redirects=False)
+            assert (refused.status_code, refused.headers["location"]) == (303, "/login")
+            form = client.get("/login")
+            assert "Log out" not in form.text
+            fields = Page(form.text).hidden()
+            wrong = client.post("/login", data={**fields, "key": key[:-1] + "?"}, follow_redirects=False)
+            assert wrong.status_code == 403
+            assert "no key of this service" in wrong.text
+            assert COOKIE not in client.cookies
+            assert client.post("/login", data={"key": key}, follow_redirects=False).status_code == 403
+            entered = client.post("/login", data={**fields, "key": f" {key}"}, follow_redirects=False)
+            assert (entered.status_code, entered.headers["location"]) == (303, "/")
+            assert key not in client.get("/").text
+            home = client.get("/", headers={"accept": "text/html"})
+            assert "Log out Ada Ångström" in home.text
+            left = client.post("/logout", data=Page(home.text).hidden(), follow_redirects=False)
+            assert (left.status_code, left.headers["location"]) == (303, "/login")
+            assert client.get("/galaxies", follow_redirects=False).status_code == 401
+
+
+def test_an_open_service_asks_for_no_key(service):
+    answer = service.get("/login", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
