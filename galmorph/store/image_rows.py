@@ -233,7 +233,7 @@ class ImageRows:
         for number, content in self._contents():
             target = folder / names.get(number, str(number))
             make_folder(target.parent)
-            with replacing(target, overwrite=True) as temporary:
+            with replacing(target, overwrite=True, compress=False) as temporary:
                 temporary.write_bytes(content)
             count += 1
         return count

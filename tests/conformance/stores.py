@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import struct
@@ -349,6 +350,12 @@ class StoreTests:
         assert labels.counts.argmax(axis=1).tolist() == [3, 4, 3, 4]
         measured = galmorph.measure(catalog, tmp_path / "pictures", **SDSS)
         assert np.isfinite(measured["gm_x"]).all()
+
+    def test_a_compressed_stamp_is_written_as_it_came(self, store, tmp_path):
+        content = gzip.compress(fits_of(1, small_sky.header()))
+        store.add_image("h", content, file="h.fits.gz", survey="candels", band="H")
+        store.save_pictures(tmp_path / "out")
+        assert (tmp_path / "out" / "h.fits.gz").read_bytes() == content
 
     def test_pictures_are_written_under_the_names_that_labels_have(self, filled, pictures, tmp_path):
         filled.add_image("another", small_sky.picture(9, 64), file="elsewhere/g1.jpg", **SDSS)

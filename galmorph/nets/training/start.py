@@ -77,7 +77,7 @@ def load_start(name: str | Path, config: NetworkConfig, recipe: Recipe, scheme: 
     Raises
     ------
     PipelineError
-        If there is no such checkpoint, or if less than half of the weights fit.
+        If there is no such checkpoint, or if less than half of the weights of each of its networks fit.
     """
     with torch.device("meta"):
         new = Network(config, recipe, scheme)
@@ -91,12 +91,14 @@ def load_start(name: str | Path, config: NetworkConfig, recipe: Recipe, scheme: 
     fitting = [_fitting(old, new) for old in members_of(checkpoint.network)]
     taken = [_trainable(weights, new) for weights in fitting]
     total = n_weights(new)
-    if min(taken) < _LEAST * total:
+    # A checkpoint may have networks of other kinds beside these: of what is measured, say.
+    alike = [number for number, count in enumerate(taken) if count >= _LEAST * total]
+    if not alike:
         raise PipelineError(
-            f"[train] start = '{name}' (network '{checkpoint.config.name}') fits {min(taken)} of the {total} weights "
+            f"[train] start = '{name}' (network '{checkpoint.config.name}') fits {max(taken)} of the {total} weights "
             f"of network '{config.name}', expected at least half: start from a checkpoint of the same network, or none"
         )
-    return Start(checkpoint.name, checkpoint.sha256, fitting, taken, total)
+    return Start(checkpoint.name, checkpoint.sha256, [fitting[n] for n in alike], [taken[n] for n in alike], total)
 
 
 def _trainable(weights: Weights, new: Network) -> int:

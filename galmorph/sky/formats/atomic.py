@@ -29,11 +29,11 @@ _LOCKS = importlib.import_module("fcntl") if os.name == "posix" else None
 
 
 @contextmanager
-def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
+def replacing(path: Path, *, overwrite: bool = True, compress: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there if the block ends well, else remove it.
 
-    A name that ends with ``.gz`` is compressed at the end. Without `overwrite` a file that another one has made in the
-    meantime stays, and the block fails.
+    A name that ends with ``.gz`` is compressed at the end, unless its bytes are so already. Without `overwrite` a file
+    that another one has made in the meantime stays, and the block fails.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
         If the disk is full or the folder cannot be written.
     """
     path = _resolved(path)  # a link stays one
-    bare = path.name.removesuffix(".gz")
+    bare = path.name.removesuffix(".gz") if compress else path.name
     # Named before they are made, so that an interrupt in between leaves nothing.
     temporary = [_beside(path, name) for name in dict.fromkeys((bare, path.name))]
     try:

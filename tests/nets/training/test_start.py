@@ -77,6 +77,15 @@ def test_a_partial_start_leaves_the_rest_random():
         assert name == key or torch.equal(weight, fresh.network.state_dict()[name])
 
 
+def test_networks_of_another_kind_beside_these_are_left_out(tmp_path):
+    """As in candels-h, which also asks networks that take what is measured alone."""
+    mixed = Ensemble([tiny.fused(1), tiny.network(2)]).eval()
+    path = save_checkpoint(tiny.checkpoint(network=mixed), tmp_path / "mixed.safetensors")
+    start = load_start(path, tiny.CONFIG, tiny.RECIPE, tiny.TREE)
+    assert start.taken == [start.total]
+    assert start.about(3)["taken"] == [start.total] * 3
+
+
 def test_another_network_is_refused(path):
     """A handful of numbers with the same shape would be chance."""
     wide = replace(
