@@ -351,6 +351,34 @@ class StoreTests:
         measured = galmorph.measure(catalog, tmp_path / "pictures", **SDSS)
         assert np.isfinite(measured["gm_x"]).all()
 
+    def test_jobs_go_through_their_phases_in_turn_and_belong_to_a_service_and_an_owner(self, store):
+        jobs, others = store.jobs("here"), store.jobs("elsewhere")
+        first, second = (jobs.add("ann", {"format": f, "name": "ö'; --"}, days=1.0) for f in ("fits", "vot"))
+        assert first.phase == "PENDING"
+        assert jobs.start_next() is None
+        assert jobs.queue(second.id)
+        assert not jobs.queue(second.id)
+        assert jobs.queue(first.id)
+        assert not others.queue(first.id)
+        assert others.start_next() is None
+        taken = jobs.start_next()
+        assert (taken.id, taken.phase, taken.parameters) == (first.id, "EXECUTING", first.parameters)
+        jobs.set_progress(first.id, 7, 20)
+        assert (jobs.get(first.id).done, jobs.get(first.id).total) == (7, 20)
+        assert jobs.requeue() == 1
+        assert (jobs.start_next().id, jobs.start_next().id) == (first.id, second.id)
+        assert jobs.end(first.id, "COMPLETED")
+        assert not jobs.end(first.id, "ERROR", "too late")
+        assert jobs.get(first.id).phase == "COMPLETED"
+        assert jobs.get(first.id, "bob") is None
+        assert others.get(first.id) is None
+        assert [job.id for job in jobs.all("ann")] == [first.id, second.id]
+        assert jobs.expired() == []
+        jobs.set_destruction(second.id, "2020-01-01T00:00:00.000Z")
+        assert (jobs.expired(), others.expired()) == ([second.id], [])
+        jobs.remove(second.id)
+        assert jobs.get(second.id) is None
+
     def test_a_compressed_stamp_is_written_as_it_came(self, store, tmp_path):
         content = gzip.compress(fits_of(1, small_sky.header()))
         store.add_image("h", content, file="h.fits.gz", survey="candels", band="H")
