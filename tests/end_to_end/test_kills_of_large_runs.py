@@ -154,9 +154,10 @@ def test_kills_of_schedulers_workers_and_clients(command, whole, tmp_path):
                     while process.poll() is None and kills.total() < wanted:
                         time.sleep(rng.uniform(2.0, 8.0))
                         name = rng.choice(["client", "scheduler", "worker-1", "worker-2"])
-                        if process.poll() is None:
-                            kill(process if name == "client" else running[name])
-                            kills[name.partition("-")[0]] += 1
+                        if process.poll() is not None:
+                            break
+                        kill(process if name == "client" else running[name])
+                        kills[name.partition("-")[0]] += 1
                         if name != "client":
                             running[name] = started(name, port)
                         if name == "scheduler":  # its workers give up when it is gone, and the client says so
