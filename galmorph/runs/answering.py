@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -116,8 +116,9 @@ def _answer(waiting: Sequence[MeasuredRows]) -> None:
     if run.checkpoint is None:
         return
     _, shares = run.distinct_views
-    shown = _joined([each.shown for each in waiting if each.shown is not None])
-    results = run.blank(len(shown.rows))
+    shown = ShownStamps.joined([each.shown for each in waiting if each.shown is not None])
+    shown = replace(shown, rows=np.arange(len(shown)))
+    results = run.blank(len(shown))
     answer_into(
         results,
         shown,
@@ -130,14 +131,6 @@ def _answer(waiting: Sequence[MeasuredRows]) -> None:
     first = 0
     for each in waiting:
         first = _take(each, results, first)
-
-
-def _joined(shown: Sequence[ShownStamps]) -> ShownStamps:
-    return ShownStamps(
-        np.arange(sum(len(each.rows) for each in shown)),
-        np.concatenate([each.pixels for each in shown]),
-        np.concatenate([each.morphometry for each in shown]),
-    )
 
 
 def _take(prepared: MeasuredRows, results: Results, first: int) -> int:

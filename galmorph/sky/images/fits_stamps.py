@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from galmorph.errors import ImageError
 from galmorph.limits import LIMITS
 from galmorph.sky.boundary import boundary
 from galmorph.sky.images.file_names import FileNames
 from galmorph.sky.images.image_file import ImageFile
+from galmorph.sky.images.plain_file import DECOMPRESSORS
 from galmorph.sky.images.source import Located, nowhere
 from galmorph.sky.images.tiles import Tile, TileSource
 from galmorph.sky.survey import Band, Survey
@@ -21,7 +18,6 @@ from galmorph.sky.survey import Band, Survey
 __all__ = ["FitsStamps", "are_contents", "is_fits", "plain_content"]
 
 _PLAIN = b"SIMPLE"
-_COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 
 def are_contents(images: object) -> bool:
@@ -37,7 +33,7 @@ def is_fits(content: bytes) -> bool:
     >>> is_fits(b"SIMPLE  =                    T"), is_fits(b"GIF89a")
     (True, False)
     """
-    return content.startswith((_PLAIN, *_COMPRESSED))
+    return content.startswith((_PLAIN, *DECOMPRESSORS))
 
 
 def plain_content(name: str, content: bytes) -> bytes:
@@ -49,7 +45,7 @@ def plain_content(name: str, content: bytes) -> bytes:
         If it is damaged, or has more bytes than a stamp may have.
     """
     most = LIMITS["stamp_bytes"]
-    opener = next((opener for start, opener in _COMPRESSED.items() if content.startswith(start)), None)
+    opener = next((opener for start, opener in DECOMPRESSORS.items() if content.startswith(start)), None)
     if opener is not None:
         with (
             boundary(lambda reason: ImageError(f"stamp '{name}' cannot be decompressed ({reason}): give a sound one")),

@@ -18,9 +18,10 @@ from galmorph.sky.images.pixels import damaged, no_room
 from galmorph.sky.remote import PartialReader, partial_at
 from galmorph.sky.scratch import scratch_file
 
-__all__ = ["check_regular", "open_again", "plain_file"]
+__all__ = ["DECOMPRESSORS", "check_regular", "open_again", "plain_file"]
 
-_DECOMPRESSORS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+DECOMPRESSORS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+"""What opens a file that is compressed as a whole, by its first bytes."""
 _LZW = b"\x1f\x9d"
 _ZIP = b"PK\x03\x04"
 _PIECE = 1 << 20
@@ -65,7 +66,7 @@ def plain_file(path: Path, name: str) -> IO[bytes]:
             f"image '{path}' is compressed by {'compress (.Z)' if start.startswith(_LZW) else 'zip'}: expected FITS, "
             "plain, .gz, .bz2, .xz or .fz; uncompress it"
         )
-    for magic, decompressor in _DECOMPRESSORS.items():
+    for magic, decompressor in DECOMPRESSORS.items():
         if start.startswith(magic):
             with file:
                 return _decompressed(decompressor(file), name)
