@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         classify,
         compare,
         default_output,
+        describe_flags,
         dry_run,
         ensemble,
         evaluate,
@@ -51,6 +52,7 @@ __all__ = [
     "classify",
     "compare",
     "default_output",
+    "describe_flags",
     "dry_run",
     "ensemble",
     "evaluate",
@@ -81,7 +83,7 @@ __all__ = [
 ]
 
 # What says which things ship needs none of what works with them.
-_LIGHT = dict.fromkeys(("names", "show"), "galmorph.pages.descriptions")
+_LIGHT = dict.fromkeys(("names", "show"), "galmorph.pages.descriptions") | {"describe_flags": "galmorph.flags"}
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from astropy import units as u
 from astropy.table import Table
 
 from galmorph.errors import ArchiveError, CatalogError, OutputError, PipelineError, StoreError, unknown_name
+from galmorph.flags import describe_flags
 from galmorph.learning.inputs import opened
 from galmorph.learning.pipeline import ClassifyPipeline, Pipeline, TrainPipeline, load_training
 from galmorph.learning.pipeline import load_pipeline as read_pipeline
@@ -67,6 +68,7 @@ __all__ = [
     "classify",
     "compare",
     "default_output",
+    "describe_flags",
     "dry_run",
     "ensemble",
     "evaluate",

@@ -45,6 +45,7 @@ COMMANDS = {
     "overlay": "show a result in DS9, Aladin or TOPCAT: regions, coverage, links, SAMP",
     "serve": "serve over HTTP: classify galaxies that are uploaded, and show the page",
     "cache": "what was fetched from archives: list it, clear it, or say where it is",
+    "flags": "say what the flags of rows mean, and what to do about them",
     "list": "list what ships: surveys, schemes, networks, checkpoints, pipelines",
     "show": "show a survey, scheme, network, checkpoint or pipeline",
 }

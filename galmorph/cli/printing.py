@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import galmorph
-from galmorph.flags import flag_counts
+from galmorph.flags import flag_counts, flag_names, shared_mismatches
 from galmorph.progress import Bar, Lines, Progress
 
 __all__ = [
@@ -53,8 +53,12 @@ def summarise(table: Any, prefix: str) -> None:
         counts = Counter(str(value) for value in table[name])
         ordered = sorted(((n, c) for c, n in counts.items()), reverse=True)
         lines.append("classes: " + ", ".join(f"{c or '(none)'} {n}" for n, c in ordered))
-    flags = flag_counts(table[f"{prefix}flags"].data)
+    bits = table[f"{prefix}flags"].data
+    shared = shared_mismatches(bits)
+    flags = {f: n for f, n in flag_counts(bits).items() if not f & shared}
     lines.append("flags: " + (", ".join(f"{f.name} {n}" for f, n in flags.items()) or "none"))
+    if shared:
+        lines.append(f"of the whole run: {', '.join(flag_names(shared))}")
     sys.stderr.write("\n".join(lines) + "\n")
 
 

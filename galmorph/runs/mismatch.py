@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from galmorph.nets.checkpoint.envelope import Envelope
     from galmorph.nets.checkpoint.file import Checkpoint
 
-__all__ = ["mark_mismatches", "warn_of_mismatches"]
+__all__ = ["mark_mismatches", "mismatches_of_images", "warn_of_mismatches"]
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,20 @@ def warn_of_mismatches(results: Results, checkpoint: Checkpoint, images: ImageSo
         log.warning("%d of %d rows: pixel scale %.3g arcsec, %s", other_scale.sum(), len(results), scale, trained)
     if other_band.any():
         log.warning("%d of %d rows: %s", other_band.sum(), len(results), _other_images(checkpoint, images))
+
+
+def mismatches_of_images(checkpoint: Checkpoint, images: ImageSource) -> dict[Flag, str]:
+    """Say which of SCALE_MISMATCH and BAND_MISMATCH the images as a whole give to their rows, each with why.
+
+    Single rows may differ where tiles have several scales.
+    """
+    trained, reasons = checkpoint.envelope.scale_arcsec, {}
+    if images.is_linear and abs(images.scale_arcsec / trained - 1.0) > _SCALE_TOLERANCE:
+        scales = f"pixel scale {images.scale_arcsec:.3g} arcsec"
+        reasons[Flag.SCALE_MISMATCH] = f"{scales}, checkpoint '{checkpoint.name}' was trained at {trained:.3g}"
+    if other := _other_images(checkpoint, images):
+        reasons[Flag.BAND_MISMATCH] = other
+    return reasons
 
 
 def _outside(results: Results, envelope: Envelope, psf_fwhm_arcsec: float) -> npt.NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import galmorph
 from galmorph.flags import MEANINGS
+from galmorph.runs.mismatch import mismatches_of_images
 from galmorph.runs.plan import Run
 from galmorph.sky.catalog import Provenance
 from galmorph.sky.images import ImageSource
@@ -36,6 +37,7 @@ def provenance_of(run: Run, command: str) -> Provenance:
     command
         The command line, or the function that was called.
     """
+    mismatches = {} if run.checkpoint is None else mismatches_of_images(run.checkpoint, run.images)
     cards = [
         ("GMVERS", galmorph.__version__, "version of galmorph"),
         ("GMDATE", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "when it ran"),
@@ -46,6 +48,7 @@ def provenance_of(run: Run, command: str) -> Provenance:
         ("GMBACKND", run.settings.backend, "what measures"),
         ("GMNORM", "yes" if run.settings.normalise else "no", "whether fractions are scaled to sum to 1"),
         *(_checkpoint_cards(run.checkpoint, run) if run.checkpoint is not None else ()),
+        ("GMALLROW", " ".join(str(f.name) for f in mismatches), "mismatches of the images with the training"),
         *((f"GMFLAG{number:02d}", str(f.name), f"bit {number}, value {int(f)}") for number, f in enumerate(MEANINGS)),
     ]
     history = [
@@ -53,6 +56,7 @@ def provenance_of(run: Run, command: str) -> Provenance:
         f"catalog: {run.catalog.origin}",
         *(f"image: {name}" for name in _named(run.images)),
         *(f"images: {remark}" for remark in run.images.remarks),
+        *(f"{f.name} of the images: {reason}" for f, reason in mismatches.items()),
         *(f"flag {int(f)} {f.name}: {meaning}" for f, meaning in MEANINGS.items()),
         f"software: {', '.join(f'{n} {_version(n)}' for n in _SOFTWARE)}, Python {platform.python_version()}",
     ]

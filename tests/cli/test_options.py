@@ -36,7 +36,7 @@ ARCHIVE: dict[str, Check] = {
     "--archive": (["parts"], "archive", "parts"),
     "--fetched": (["folder"], "fetched", "folder"),
 }
-INSTEAD = {"--at", "--dry-run", "--status"}
+INSTEAD = {"--at", "--dry-run", "--status", "--json"}
 """What a command does with these is another function's: a test below has them."""
 COLUMNS: dict[str, Check] = {
     **{f"--{role}": ([f"MY_{role}"], role, f"MY_{role}") for role in ("ra", "dec", "x", "y", "id", "file")},
@@ -111,6 +111,7 @@ LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
     ),
     "list": (["schemes"], {"kind": "schemes"}),
     "show": (["candels"], {"name": "candels"}),
+    "flags": (["2056", "BLEND"], {"flags": ["2056", "BLEND"]}),
     "store": (["list", "survey.db"], {"url": "survey.db"}),
 }
 CHECKS: dict[str, dict[str, Check]] = {
@@ -280,6 +281,7 @@ CHECKS: dict[str, dict[str, Check]] = {
     },
     "list": {},
     "show": {},
+    "flags": {},
     "store": {},  # its actions are methods of a store: see test_store_actions.py
 }
 # What a command passes on without being asked; 'command' is looked at below.
@@ -287,7 +289,7 @@ ALWAYS: dict[str, dict[str, object]] = {
     "classify": {"prefix": "gm_", "output": api.default_output("cat.fits")},
     "measure": {"prefix": "gm_", "output": api.default_output("cat.fits")},
 }
-FUNCTION = {"list": "names", "store": "open_store"}
+FUNCTION = {"list": "names", "store": "open_store", "flags": "describe_flags"}
 HOME = {"serve": server}
 """Where a function is that is not in :mod:`galmorph.api`."""
 SIGNATURES = {
@@ -338,6 +340,7 @@ def result_of(command: str) -> object:
         "compare": ClassAgreement(("disk",), np.ones((1, 1, 1), int), np.empty(0), 1, (1, 1)),
         "list": {},
         "show": "",
+        "flags": [],
         "store": EmptyStore(),
     }
     return results.get(command, "made")
