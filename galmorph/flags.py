@@ -209,7 +209,7 @@ def _checked(flags: Any) -> int:
     """Return a value as a whole number, if it is the sum of bits that there are."""
     if not isinstance(flags, int | float) or flags < 0 or flags % 1 != 0 or flags >= 2 ** len(MEANINGS):
         raise ValueError(
-            f"flags {flags!r:.40}: expected the sum of bits below {2 ** len(MEANINGS)}; was it written by a newer galmorph?"
+            f"flags {flags!r:.40}: expected the sum of bits below {2 ** len(MEANINGS)}; give a value of gm_flags"
         )
     return int(flags)
 
@@ -312,7 +312,7 @@ def flag_counts(flags: npt.NDArray[np.int32]) -> Mapping[Flag, int]:
 
 
 def shared_mismatches(flags: npt.NDArray[Any]) -> Flag:
-    """Return those of `SURVEY_WIDE` that nine in ten rows with a stamp have: they are said of a run once, not row by row.
+    """Return those of `SURVEY_WIDE` that nine in ten rows with a stamp have: they are said once, not row by row.
 
     Examples
     --------

@@ -78,9 +78,7 @@ def test_every_flag_is_described_with_its_remedy():
     assert all(entry.remedy and entry.is_cut == bool(Flag(entry.value) & RECOMMENDED_CUT) for entry in entries)
 
 
-@pytest.mark.parametrize(
-    "words", [2056, "2056", "0x808", ["OFF_EDGE", "LOW_SNR"], ["off_edge", 2048], np.int32(2056)]
-)
+@pytest.mark.parametrize("words", [2056, "2056", "0x808", ["OFF_EDGE", "LOW_SNR"], ["off_edge", 2048], np.int32(2056)])
 def test_flags_are_described_by_values_and_names(words):
     assert [entry.name for entry in galmorph.describe_flags(words)] == ["OFF_EDGE", "LOW_SNR"]
 
