@@ -14,40 +14,61 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from galmorph import __version__
-from galmorph.cli.parser import Parser, refuse_unknown
+from galmorph.cli.options import EARLY, add_general
+from galmorph.cli.parser import Parser, nearest, refuse_unknown
 from galmorph.errors import GalmorphError, UnclassifiedError
 from galmorph.limits import allow
 
-__all__ = ["COMMANDS", "main", "parse"]
+__all__ = ["ASIDE", "COMMANDS", "GROUPS", "add_command", "main", "parse"]
 
-# Each is the name of a module of this folder, too.
-COMMANDS = {
-    "classify": "add classes, probabilities, centroids and Petrosian radii to a catalogue",
-    "measure": "the same without the network: centroids, radii, flags",
-    "train": "train a network from a table of labels and images",
-    "run": "run pipelines: train and score them, side by side, or classify",
-    "tune": "search a pipeline's ranges at random, and join the best",
-    "evaluate": "score a checkpoint on labelled images; prints JSON",
-    "inspect": "look into a checkpoint: one HTML page of what it sees and how it errs",
-    "calibrate": "fit a checkpoint's calibration, sets and envelope anew",
-    "ensemble": "make one checkpoint of several, whose networks answer together",
-    "export": "write a checkpoint as an ONNX file for other programs",
-    "simulate": "render a field with known truth",
-    "match": "join catalogues by position",
-    "compare": "say how classes agree with those of another catalogue",
-    "fetch": "bring what a run will need of archives, for machines without a network",
-    "store": "keep models, images, predictions and labels in SQL, and score beside it",
-    "overlay": "show a result in DS9, Aladin or TOPCAT: regions, coverage, links, SAMP",
-    "serve": "serve over HTTP: classify galaxies that are uploaded, and show the page",
-    "cache": "what was fetched from archives: list it, clear it, or say where it is",
-    "flags": "say what the flags of rows mean, and what to do about them",
-    "list": "list what ships: surveys, schemes, networks, checkpoints, pipelines",
-    "show": "show a survey, scheme, network, checkpoint or pipeline",
+# Each command is the name of a module of this folder, too, whose EXAMPLES its help ends with.
+GROUPS = {
+    "look at galaxies": {
+        "classify": "add classes, probabilities and Petrosian radii to a catalogue",
+        "measure": "the same without the network: centroids, radii, flags",
+        "fetch": "bring what a run will need of archives, to work offline",
+    },
+    "work with results": {
+        "match": "join catalogues by position",
+        "compare": "say how classes agree with those of another catalogue",
+        "overlay": "show a result in DS9, Aladin or TOPCAT",
+        "store": "keep images, predictions and labels in SQL, and score there",
+        "serve": "classify over HTTP what is uploaded, and show a page",
+    },
+    "teach networks": {
+        "run": "run pipelines: train and score side by side, or classify",
+        "train": "train a network from a table of labels and images",
+        "tune": "search a pipeline's ranges at random, and join the best",
+        "evaluate": "score a checkpoint on labelled images; prints JSON",
+        "inspect": "look into a checkpoint: a page of what it sees and how it errs",
+        "calibrate": "fit a checkpoint's calibration, sets and envelope anew",
+        "ensemble": "make one checkpoint of several, whose networks answer together",
+        "export": "write a checkpoint as an ONNX file for other programs",
+        "simulate": "render a field with known truth",
+    },
+    "find out what there is": {
+        "list": "list surveys, schemes, networks, checkpoints, pipelines",
+        "flags": "say what the flags of rows mean, and what to do about them",
+        "show": "show a survey, scheme, network, checkpoint or pipeline",
+        "cache": "list or clear what was fetched, or say where it is",
+    },
+}
+COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
+ASIDE = {
+    "help": "explain a command: galmorph help classify",
+}
+_EXAMPLES = {
+    "what ships, and what a survey's bands are": "galmorph list",
+    "classes and radii for the rows of a table, from images of one's own": (
+        "galmorph classify catalog.fits --image image.fits.gz --survey candels --band H -o out.fits"
+    ),
+    "the options of a command, with examples": "galmorph help classify",
 }
 _FORMER = {"join": "ensemble"}
 _LIMITS = {
@@ -97,35 +118,83 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
     An option that is not given is no attribute of the result: its default stands in :mod:`galmorph.api` alone.
     """
-    parser = Parser(prog="galmorph", description="Turn a survey catalogue into a catalogue with morphologies.")
-    parser.add_argument("--version", action="version", version=f"galmorph {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    chosen = next((word for word in arguments if not word.startswith("-")), "")
-    for name, about in COMMANDS.items():
-        command = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
-        if name == chosen:
-            _complete(command, name)
-            command.refuse_unknown(arguments)
-    if chosen and chosen not in COMMANDS:
-        refuse_unknown(parser, "command", chosen, COMMANDS, _FORMER)
-    options = parser.parse_args(arguments)
+    words = _normal(arguments)
+    command = parser = _root()
+    name = words[0]
+    if name.startswith("-"):
+        _refuse_early(parser, words)
+    elif name not in COMMANDS and name not in ASIDE:
+        _refuse_command(parser, name)
+    else:
+        commands = parser.add_subparsers(prog="galmorph", metavar="COMMAND", required=True)
+        command = add_command(commands, name)
+        command.refuse_unknown(words)
+    options, rest = parser.parse_known_args(words)
+    command.refuse_rest(rest)
     options.command_line = shlex.join(["galmorph", *arguments])
     return options
 
 
-def _complete(command: Parser, name: str) -> None:
-    """Give a command's parser its options: those in its module, and those that all have."""
-    module = importlib.import_module(f"galmorph.cli.{name}")
+def _normal(arguments: Sequence[str]) -> list[str]:
+    """Put the command first: ``galmorph -q CMD`` is ``galmorph CMD -q``, ``galmorph help CMD`` ``galmorph CMD --help``.
+
+    Examples
+    --------
+    >>> _normal(["-q", "list", "surveys"]), _normal(["help", "list"]), _normal([])
+    (['list', '-q', 'surveys'], ['list', '--help'], ['--help'])
+    """
+    words, early = [*arguments], []  # not by list(), which is a module here
+    while words and (words[0] in EARLY or words[0] == "help"):
+        taken = 1 + (words[0] == "--config")
+        early += words[:taken]
+        words = words[taken:]
+    asked = ["--help"] if not words or {"help", "-h", "--help"} & {*early} else []
+    first = [*words, *asked]
+    return [first[0], *(word for word in early if word not in ("help", "-h", "--help")), *first[1:]]
+
+
+def _root() -> Parser:
+    """Make the parser of what stands before the command."""
+    about = "Turn a survey catalogue into a catalogue with morphologies."
+    groups = [_listed(title, commands) for title, commands in (GROUPS | {"help": ASIDE}).items()]
+    parser = Parser(prog="galmorph", description="\n\n".join([about, *groups]))
+    parser.usage, parser.examples = "galmorph COMMAND [options]", _EXAMPLES
+    group = parser.add_argument_group("general")
+    group.add_argument("-h", "--help", action="help", help="show this, or with a command what it takes")
+    group.add_argument("-V", "--version", action="version", version=f"galmorph {__version__}", help="say which one")
+    return parser
+
+
+def _listed(title: str, commands: Mapping[str, str]) -> str:
+    return "\n".join([f"{title}:", *(f"  {name:10s} {about}" for name, about in commands.items())])
+
+
+def add_command(commands: argparse._SubParsersAction[Parser], name: str) -> Parser:
+    """Add the parser of a command: what its module says it takes, what all take, and its examples."""
+    module, about = importlib.import_module(f"galmorph.cli.{name}"), {**COMMANDS, **ASIDE}[name]
+    command = commands.add_parser(name, description=f"{about[0].upper()}{about[1:]}.")
     module.add_options(command)
-    command.add_argument("--debug", action="store_true", default=False, help="show the traceback of an error")
-    command.add_argument(
-        "--limit",
-        action="append",
-        default=[],
-        metavar="NAME=NUMBER",
-        help="allow an input to have more than it usually may; messages name what",
-    )
+    for parser in (command, *command.actions().values()):
+        start = f"{parser.prog} " if parser is not command else ""
+        parser.examples = {a: line for a, line in module.EXAMPLES.items() if line.startswith(start)}
+        add_general(parser)
     command.set_defaults(do=module.do)
+    return command
+
+
+def _refuse_command(parser: Parser, name: str) -> NoReturn:
+    """End because the first word is no command."""
+    if "." in name or "/" in name:
+        parser.error(f"'{name}' stands where the command should: put one before it, such as 'galmorph classify {name}'")
+    refuse_unknown(parser, "command", name, [*COMMANDS, *ASIDE], _FORMER)
+
+
+def _refuse_early(parser: Parser, words: Sequence[str]) -> None:
+    """End if an option of a command stands before it."""
+    names = ["--help", "--version", *EARLY]
+    if words[0] not in [*names, "-h", "-V"]:
+        hint = nearest(words[0], names) or ": options follow their command, as in 'galmorph classify --band H'"
+        parser.error(f"'{words[0]}' is no option of galmorph itself{hint}")
 
 
 @contextmanager

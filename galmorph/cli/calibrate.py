@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import showing
+from galmorph.cli.printing import print_answer, showing
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "temperatures and sets for one's own labels": (
+        "galmorph calibrate sdss-rgb labels.csv --image stamps.zip -o mine.safetensors"
+    ),
+    "sets that hold 95 % of each class": (
+        "galmorph calibrate sdss-rgb labels.csv --image stamps.zip --coverage 0.95 --by-class -o mine.safetensors"
+    ),
+}
 
 
 def add_options(command: Parser) -> None:
@@ -30,6 +38,6 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Calibrate, and print where the result is."""
-    with showing() as progress:
+    with showing(options) as progress:
         path = galmorph.calibrate(**arguments(options), progress=progress)
-    sys.stdout.write(f"{path}\n")
+    print_answer(options, str(path), {"output": path})

@@ -2,55 +2,77 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from pathlib import Path
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import print_outlook, print_result, print_share, showing, summarise
+from galmorph.cli.printing import print_outlook, print_remark, print_result, print_share, showing
+from galmorph.cli.summary import summary_lines, summary_of
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "a field of one's own, with its weights and a page to look at": (
+        "galmorph classify catalog.fits --image image.fits.gz --survey candels --band H -o out.fits --report report"
+    ),
+    "colour, from three bands": (
+        "galmorph classify catalog.fits --image g=g.fits r=r.fits i=i.fits --survey sdss --band gri -o out.vot"
+    ),
+    "without images: what the survey published is fetched": (
+        "galmorph classify catalog.fits --survey candels --band H -o out.fits"
+    ),
+    "JPEG or PNG stamps, by the column 'file' of a table": (
+        "galmorph classify labels.csv --image stamps.zip --survey sdss --band RGB -o out.csv"
+    ),
+}
 
 
 def add_options(command: Parser) -> None:
     """Add what the command takes."""
     shared.add_catalog(command)
-    shared.add_prefix(command)
-    command.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
-    command.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")
+    shared.add_columns(command)
     shared.add_images(command, required=False)
     shared.add_archive(command)
-    shared.add_columns(command)
+    _add_network(command)
     shared.add_detection(command)
+    result = shared.add_prefix(command)
+    result.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
+    result.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")
     shared.add_execution(command)
-    command.add_argument("--checkpoint", metavar="C", help="name or file; default: the one for the survey and band")
-    shared.add_views(command)
-    command.add_argument(
+
+
+def _add_network(command: Parser) -> None:
+    """Add which network answers, and how."""
+    group = command.add_argument_group("checkpoint and answers")
+    group.add_argument("--checkpoint", metavar="C", help="name or file; default: the one for the survey and band")
+    shared.add_views(group)
+    group.add_argument(
         "--errors", action="store_true", help="add the spread of each probability over networks and views"
     )
-    command.add_argument(
+    group.add_argument(
         "--rule",
         metavar="R",
         help="add a class by a rule of the scheme (galmorph show); likeliest: by none, where it has a default",
     )
-    command.add_argument("--normalise", action="store_true", help="scale independent fractions so that they sum to 1")
-    command.add_argument("--runtime", metavar="R", help="torch, or the .onnx file of the checkpoint (galmorph export)")
-    shared.add_device(command, "answer")
+    group.add_argument("--normalise", action="store_true", help="scale independent fractions so that they sum to 1")
+    group.add_argument("--runtime", metavar="R", help="torch, or the .onnx file of the checkpoint (galmorph export)")
+    shared.add_device(group, "answer")
 
 
 def do(options: Namespace) -> None:
     """Classify, and say how many rows got which class and flag."""
     chosen = shared.with_positions(arguments(options))
-    if print_outlook(chosen):
+    if print_outlook(options, chosen):
         return
     chosen.setdefault("prefix", "gm_")
-    with showing() as progress:
+    with showing(options) as progress:
         table = galmorph.classify(**chosen, progress=progress, command=options.command_line)
-    if print_share(chosen, table):
+    if print_share(options, chosen, table):
         return
-    print_result(table, chosen.get("output"))
-    summarise(table, chosen["prefix"])
+    summary = summary_of(table, chosen["prefix"])
+    print_result(options, table, chosen.get("output"), summary)
+    print_remark(options, *summary_lines(summary, chosen["prefix"]))
     if "report" in chosen:
-        sys.stderr.write(f"report: {Path(chosen['report']) / 'index.html'}\n")
+        print_remark(options, f"report: {Path(chosen['report']) / 'index.html'}")

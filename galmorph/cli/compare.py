@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import sys
-from argparse import Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace
 from typing import Any
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
+from galmorph.cli.printing import print_answer, print_remark
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
 
-_EXAMPLES = """examples:
-  galmorph compare out.fits gz1.csv --radius 1arcsec --theirs label --report agreement.html
-  galmorph compare out.fits votes.fits --radius 1arcsec --theirs smooth=p_smooth featured=p_features --magnitude r
-  galmorph compare out.fits rc3.vot --radius 5arcsec --theirs type --names E=elliptical Sb=spiral -o table.csv
-"""
+EXAMPLES = {
+    "a column of classes, and a page about it": (
+        "galmorph compare out.fits gz1.csv --radius 1arcsec --theirs label --report agreement.html"
+    ),
+    "shares, of which the largest counts, by magnitude": (
+        "galmorph compare out.fits votes.fits --radius 1arcsec --theirs smooth=p_smooth featured=p_features "
+        "--magnitude r "
+    ),
+    "classes that are called otherwise": (
+        "galmorph compare out.fits rc3.vot --radius 5arcsec --theirs type --names E=elliptical Sb=spiral -o table.csv "
+    ),
+}
 
 
 def add_options(command: Parser) -> None:
     """Add what the command takes."""
-    command.epilog, command.formatter_class = _EXAMPLES, RawDescriptionHelpFormatter
     command.add_argument("catalog", metavar="A", help=f"result of galmorph classify: {shared.CATALOG}")
     command.add_argument("other", metavar="B", help="catalogue with other classes, also vizier:J/ApJS/221/11/table2")
     command.add_argument("--radius", required=True, metavar="R", help="largest separation: 1arcsec")
@@ -50,7 +56,7 @@ def do(options: Namespace) -> None:
     if "names" in chosen:
         chosen["names"] = dict(chosen["names"])
     agreement = galmorph.compare(**chosen, command=options.command_line)
-    _print(agreement)
+    _print(options, agreement)
 
 
 def _classes(words: list[str]) -> str | dict[str, str]:
@@ -58,16 +64,33 @@ def _classes(words: list[str]) -> str | dict[str, str]:
     return words[0] if len(words) == 1 and "=" not in words[0] else dict(map(shared.key_and_value, words))
 
 
-def _print(agreement: Any) -> None:
+def _print(options: Namespace, agreement: Any) -> None:
     """Print the confusion, theirs by ours, and how much agrees."""
     lines = [["theirs \\ ours", *agreement.classes]]
     lines += [[n, *map(str, c)] for n, c in zip(agreement.classes, agreement.counts[0].tolist(), strict=True)]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    texts = []
     for name, *cells in lines:
         values = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        sys.stdout.write("  ".join([name.ljust(widths[0]), *values]) + "\n")
+        texts.append("  ".join([name.ljust(widths[0]), *values]))
+    print_answer(options, "\n".join(texts), _document(agreement))
     kappa, error = (float(value[0]) for value in agreement.kappa)
-    sys.stderr.write(
+    print_remark(
+        options,
         f"{agreement.pairs} galaxies in common, {agreement.galaxies[0]} with a class in both: the same for "
-        f"{agreement.agreeing[0]:.3f}, kappa {kappa:.3f} +- {error:.3f}\n"
+        f"{agreement.agreeing[0]:.3f}, kappa {kappa:.3f} +- {error:.3f}",
     )
+
+
+def _document(agreement: Any) -> dict[str, Any]:
+    """Return for programs what is printed for people."""
+    kappa, error = (value[0] for value in agreement.kappa)
+    return {
+        "classes": agreement.classes,
+        "counts": agreement.counts[0],
+        "pairs": agreement.pairs,
+        "galaxies": agreement.galaxies[0],
+        "agreeing": agreement.agreeing[0],
+        "kappa": kappa,
+        "kappa_error": error,
+    }

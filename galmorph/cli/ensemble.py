@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
+from galmorph.cli.printing import print_answer
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "two that answer together, equally": "galmorph ensemble one.safetensors two.safetensors -o both.safetensors",
+    "the first with twice the weight": (
+        "galmorph ensemble one.safetensors two.safetensors --shares 2 1 -o both.safetensors"
+    ),
+}
 
 
 def add_options(command: Parser) -> None:
@@ -24,4 +31,4 @@ def add_options(command: Parser) -> None:
 def do(options: Namespace) -> None:
     """Join, and print where the result is."""
     galmorph.ensemble(**arguments(options))
-    sys.stdout.write(f"{options.output}\n")
+    print_answer(options, str(options.output), {"output": options.output})

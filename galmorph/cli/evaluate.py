@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import showing
+from galmorph.cli.printing import print_answer, showing
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "scores on the test part of one's own labels": "galmorph evaluate sdss-rgb labels.csv --image stamps.zip",
+    "on all of them, into a file": (
+        "galmorph evaluate sdss-rgb labels.csv --image stamps.zip --split all -o scores.json"
+    ),
+}
 
 
 def add_options(command: Parser) -> None:
@@ -28,7 +34,6 @@ def add_options(command: Parser) -> None:
 def do(options: Namespace) -> None:
     """Score, and print the scores where no file was named."""
     chosen = arguments(options)
-    with showing() as progress:
+    with showing(options) as progress:
         scores = galmorph.evaluate(**chosen, progress=progress)
-    if "output" not in chosen:
-        sys.stdout.write(json.dumps(scores, indent=1) + "\n")
+    print_answer(options, "" if "output" in chosen else json.dumps(scores, indent=1), scores)

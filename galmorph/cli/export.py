@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
+from galmorph.cli.printing import print_answer, print_remark
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "for programs that read ONNX": "galmorph export sdss-rgb -o sdss-rgb.onnx",
+    "and used by galmorph itself": (
+        "galmorph classify labels.csv --image stamps.zip --survey sdss --band RGB --checkpoint sdss-rgb "
+        "--runtime sdss-rgb.onnx -o out.csv "
+    ),
+}
 
 
 def add_options(command: Parser) -> None:
@@ -22,5 +30,5 @@ def add_options(command: Parser) -> None:
 def do(options: Namespace) -> None:
     """Export, and print where the result is and how far it is from torch."""
     difference = galmorph.export(**arguments(options))
-    sys.stdout.write(f"{options.output}\n")
-    sys.stderr.write(f"largest difference of a probability from torch: {difference:.1g}\n")
+    print_answer(options, options.output, {"output": options.output, "largest_difference": difference})
+    print_remark(options, f"largest difference of a probability from torch: {difference:.1g}")

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import print_dry_run, print_reasons, showing
+from galmorph.cli.printing import print_answer, print_dry_run, print_reasons, showing
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "how much would be fetched, and from where": "galmorph fetch catalog.fits --survey candels --band H --dry-run",
+    "into a folder, for a machine without a network": (
+        "galmorph fetch catalog.fits --survey candels --band H -o images"
+    ),
+    "a FITS stamp of each row": "galmorph fetch catalog.fits --survey candels --band H --stamps stamps --side 129",
+}
 
 
 def add_options(command: Parser) -> None:
@@ -36,10 +43,11 @@ def do(options: Namespace) -> None:
     """Fetch, print where things are, and say what could not be had."""
     chosen = arguments(options)
     if chosen.pop("dry_run", False):
-        print_dry_run(chosen)
+        print_dry_run(options, chosen)
         return
-    with showing() as progress:
+    with showing(options) as progress:
         manifest = galmorph.fetch(**chosen, progress=progress, command=options.command_line)
     folder = chosen.get("stamps", chosen.get("output", galmorph.cache("path")))
-    sys.stdout.write(f"{folder}\n")
-    print_reasons(manifest.failed, manifest.n_rows)
+    document = {"folder": folder, "rows": manifest.n_rows, "failed": manifest.failed}
+    print_answer(options, str(folder), document)
+    print_reasons(options, manifest.failed, manifest.n_rows)

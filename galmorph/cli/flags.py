@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from argparse import Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace
 from dataclasses import asdict
+from typing import Any
 
 import galmorph
 from galmorph.cli.parser import Parser, arguments
+from galmorph.cli.printing import print_answer, print_remark
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
 
-_EXAMPLES = """examples:
-  galmorph flags                  all of them
-  galmorph flags 2056             those that are set in a value
-  galmorph flags BLEND LOW_SNR    by their names
-"""
+EXAMPLES = {
+    "all of them": "galmorph flags",
+    "those that are set in a value": "galmorph flags 2056",
+    "by their names": "galmorph flags BLEND LOW_SNR",
+}
 
 
 def add_options(command: Parser) -> None:
     """Add what the command takes."""
-    command.epilog, command.formatter_class = _EXAMPLES, RawDescriptionHelpFormatter
     command.add_argument("flags", nargs="*", metavar="VALUE|NAME", help="of gm_flags (default: all flags)")
-    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def do(options: Namespace) -> None:
     """Print what each flag means, and what to do."""
-    chosen = arguments(options)
-    as_json = chosen.pop("json", False)
-    entries = galmorph.describe_flags(chosen.pop("flags", None) or None)
-    if as_json:
-        sys.stdout.write(json.dumps([asdict(entry) for entry in entries], indent=1) + "\n")
-        return
-    for entry in entries:
-        mark = "cut" if entry.is_cut else ""
-        sys.stdout.write(f"{entry.bit:3d} {entry.value:7d}  {entry.name:16s} {mark:4s} {entry.meaning}\n")
-        sys.stdout.write(f"{'':35s}-> {entry.remedy}\n")
-    if not entries:
-        sys.stdout.write("no flag is set: there is no reason for doubt\n")
-    elif any(entry.is_cut for entry in entries):
-        sys.stderr.write("cut: the recommended cuts leave such rows out\n")
+    entries = galmorph.describe_flags(arguments(options).get("flags") or None)
+    lines = [line for entry in entries for line in _lines(entry)]
+    text = "\n".join(lines) or "no flag is set: there is no reason for doubt"
+    print_answer(options, text, {"flags": [asdict(entry) for entry in entries]})
+    if any(entry.is_cut for entry in entries):
+        print_remark(options, "cut: the recommended cuts leave such rows out")
+
+
+def _lines(entry: Any) -> tuple[str, str]:
+    """Write a flag with its meaning, and what to do about it below."""
+    mark = "cut" if entry.is_cut else ""
+    return (
+        f"{entry.bit:3d} {entry.value:7d}  {entry.name:16s} {mark:4s} {entry.meaning}",
+        f"{'':35s}-> {entry.remedy}",
+    )

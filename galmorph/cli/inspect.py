@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import showing
+from galmorph.cli.printing import print_answer, showing
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "what it sees, on simulated galaxies": "galmorph inspect candels-h --pictures simulated -o candels-h.html",
+    "how it errs, on one's own labels": (
+        "galmorph inspect sdss-rgb labels.csv --image stamps.zip --rows 500 -o page.html"
+    ),
+}
 
 
 def add_options(command: Parser) -> None:
@@ -32,6 +38,6 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Write the page, and print where it is."""
-    with showing() as progress:
+    with showing(options) as progress:
         page = galmorph.inspect(**arguments(options), progress=progress)
-    sys.stdout.write(f"{page}\n")
+    print_answer(options, str(page), {"output": page})

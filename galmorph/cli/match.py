@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import sys
-from argparse import Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import print_result
+from galmorph.cli.printing import print_answer, print_remark
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
 
-_EXAMPLES = """examples:
-  galmorph match mine.fits theirs.vot --radius 1arcsec --probability -o both.fits
-  galmorph match mine.fits theirs.vot --radius 1arcsec --find best1 --join all1 -o mine_and_theirs.parquet
-  galmorph match mine.fits gaia.fits --radius 3arcsec --motion - pmra,pmdec --epoch 2000 2016 -o stars.fits
-  galmorph match x.fits optical.fits --radius 8arcsec --error ERR_MAJ,ERR_MIN,ERR_PA 0.1arcsec --find all -o x_all.fits
-  galmorph match mine.fits vizier:II/246 --radius 2arcsec --find best1 --join all1 -o mine_and_2mass.fits
-  galmorph match mine.fits --radius 2arcsec -o groups.fits
-"""
+EXAMPLES = {
+    "with another catalogue, and how likely each pair is one object": (
+        "galmorph match mine.fits theirs.vot --radius 1arcsec --probability -o both.fits"
+    ),
+    "all of mine, each with its nearest in a catalogue of VizieR": (
+        "galmorph match mine.fits vizier:II/246 --radius 2arcsec --find best1 --join all1 -o mine_and_2mass.fits"
+    ),
+    "positions with errors, or that move": (
+        "galmorph match mine.fits gaia.fits --radius 3arcsec --motion - pmra,pmdec --epoch 2000 2016 -o stars.fits"
+    ),
+    "groups inside one catalogue": "galmorph match mine.fits --radius 2arcsec -o groups.fits",
+}
+
 _ONE_EACH = "one for all catalogues or one for each, - for none"
 
 
 def add_options(command: Parser) -> None:
     """Add what the command takes."""
-    command.epilog, command.formatter_class = _EXAMPLES, RawDescriptionHelpFormatter
     command.add_argument("catalog", metavar="A", help=shared.CATALOG)
     command.add_argument(
         "others",
@@ -73,6 +76,6 @@ def do(options: Namespace) -> None:
     """Match, and say how many rows there are and where."""
     chosen = arguments(options)
     table = galmorph.match(**chosen, command=options.command_line)
-    sys.stderr.write(f"{len(table)} rows, {len(table.colnames)} columns\n")
-    if "output" in chosen:
-        print_result(table, chosen["output"])
+    print_remark(options, f"{len(table)} rows, {len(table.colnames)} columns")
+    output = chosen.get("output", "")
+    print_answer(options, output, {"output": output or None, "rows": len(table), "columns": table.colnames})

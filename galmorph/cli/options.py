@@ -10,6 +10,7 @@ import galmorph
 from galmorph.cli.parser import Parser
 
 __all__ = [
+    "EARLY",
     "add_archive",
     "add_card",
     "add_catalog",
@@ -18,6 +19,7 @@ __all__ = [
     "add_device",
     "add_dry_run",
     "add_execution",
+    "add_general",
     "add_images",
     "add_inputs",
     "add_labels",
@@ -37,11 +39,30 @@ __all__ = [
 CATALOG = "FITS, VOTable, ECSV, CSV, Parquet, HATS, or vizier:TABLE"
 CHECKPOINT = "name or file; see 'galmorph list checkpoints'"
 PIPELINE = "name or file; see 'galmorph list pipelines'"
+EARLY = ("-h", "--help", "-v", "--verbose", "-q", "--quiet", "--json", "--debug")
+"""Options of all commands, which may stand before the command as well."""
+
+
+def add_general(command: Parser) -> None:
+    """Add what all commands take."""
+    group = command.add_argument_group("general")
+    group.add_argument("-h", "--help", action="help", help="show this, and do nothing")
+    group.add_argument("-v", "--verbose", action="count", help="say more of what is done; -vv all of it")
+    group.add_argument("-q", "--quiet", action="count", help="no progress and no summary; -qq no warnings either")
+    group.add_argument("--json", action="store_true", help="print one JSON document in place of text")
+    group.add_argument("--debug", action="store_true", default=False, help="show the traceback of an error")
+    group.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="allow an input to have more than it usually may; messages name what",
+    )
 
 
 def add_catalog(command: Parser) -> None:
     """Add the catalogue, or positions in its place."""
-    group = command.add_mutually_exclusive_group(required=True)
+    group = command.add_argument_group("rows").add_mutually_exclusive_group(required=True)
     group.add_argument("catalog", nargs="?", metavar="CATALOG", help=CATALOG)
     group.add_argument(
         "--at",
@@ -163,43 +184,47 @@ def add_labels(command: Parser, *, required: bool = True) -> None:
     add_columns(command)
 
 
-def add_detection(command: Parser) -> None:
-    """Add what decides about measuring."""
-    command.add_argument(
+def add_detection(command: Parser) -> _ArgumentGroup:
+    """Add what decides about measuring, and return its group."""
+    group = command.add_argument_group("measuring")
+    group.add_argument(
         "--detect",
         choices=("blocks", "cutouts"),
         help="where objects are detected if there is no --segmentation (default: blocks of the tiles)",
     )
-    command.add_argument(
+    group.add_argument(
         "--centroid",
         choices=("windowed", "isophotal"),
         help="position: of the light in a Gaussian window (default), or barycentre of the segment as in catalogues",
     )
+    return group
 
 
-def add_prefix(command: Parser) -> None:
-    """Add the file of a result and the names of its columns."""
-    command.add_argument(
+def add_prefix(command: Parser) -> _ArgumentGroup:
+    """Add the file of a result and the names of its columns, and return their group."""
+    group = command.add_argument_group("result")
+    group.add_argument(
         "-o",
         "--output",
         metavar="OUT",
         help="result: .fits .vot .ecsv .csv .parquet .hats (default: CATALOG.galmorph.EXT here)",
     )
-    add_overwrite(command, "result")
-    command.add_argument(
+    add_overwrite(group, "result")
+    group.add_argument("--prefix", help="of the new columns (default: gm_)")
+    group.add_argument(
         "--retry",
         action="store_true",
         help="CATALOG is an earlier result: do only its rows again that could not be fetched",
     )
-    command.add_argument("--prefix", help="of the new columns (default: gm_)")
+    return group
 
 
-def add_overwrite(command: Parser, what: str) -> None:
+def add_overwrite(command: Parser | _ArgumentGroup, what: str) -> None:
     """Let something that exists be replaced."""
     command.add_argument("--overwrite", action="store_true", help=f"replace an existing {what}")
 
 
-def add_views(command: Parser) -> None:
+def add_views(command: Parser | _ArgumentGroup) -> None:
     """Add over what probabilities are averaged."""
     command.add_argument(
         "--views",
@@ -208,7 +233,7 @@ def add_views(command: Parser) -> None:
     )
 
 
-def add_device(command: Parser, what: str) -> None:
+def add_device(command: Parser | _ArgumentGroup, what: str) -> None:
     """Add where networks are computed."""
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), help=f"where networks {what} (default: auto)")
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
+from galmorph.cli.printing import print_answer, print_remark
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "radii and classes as regions of DS9": "galmorph overlay out.fits --regions out.reg",
+    "a coverage map, and links to pictures": "galmorph overlay out.fits --moc moc.fits --links links.vot",
+    "into TOPCAT or Aladin, which run beside": "galmorph overlay out.fits --samp",
+}
 
 
 def add_options(command: Parser) -> None:
@@ -28,8 +34,8 @@ def add_options(command: Parser) -> None:
 def do(options: Namespace) -> None:
     """Write, send, and print the names of the files and receivers."""
     overlays = galmorph.overlay(**arguments(options))
-    for path, what in overlays.files.items():
-        sys.stdout.write(f"{path}\n")
-        sys.stderr.write(f"{path}: {what}\n")
+    document = {"files": overlays.files, "receivers": overlays.receivers}
+    print_answer(options, "\n".join(map(str, overlays.files)), document)
+    print_remark(options, *(f"{path}: {what}" for path, what in overlays.files.items()))
     if overlays.receivers:
-        sys.stderr.write(f"sent to {', '.join(overlays.receivers)}\n")
+        print_remark(options, f"sent to {', '.join(overlays.receivers)}")

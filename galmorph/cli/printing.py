@@ -1,27 +1,32 @@
-"""Printing: what commands write for people on standard error, and progress."""
+"""Printing: answers on standard output, as text or JSON, and remarks and progress on standard error."""
 
 from __future__ import annotations
 
+import json
+import math
 import sys
+from argparse import Namespace
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import galmorph
-from galmorph.flags import flag_counts, flag_names, shared_mismatches
-from galmorph.progress import Bar, Lines, Progress
+from galmorph.progress import Bar, Lines, Progress, silent
 
 __all__ = [
+    "print_answer",
     "print_dry_run",
     "print_outlook",
     "print_reasons",
+    "print_remark",
     "print_result",
     "print_share",
     "print_table",
+    "rows_of",
     "showing",
-    "summarise",
 ]
 
 _LISTED = 12
@@ -29,9 +34,66 @@ _LISTED = 12
 _OF_DRY_RUN = {"catalog", "images", "survey", "band", "field", "archive", "hdu", "ra", "dec"}
 
 
+def print_answer(options: Namespace, text: str, document: Mapping[str, Any]) -> None:
+    """Print what a command was asked for on standard output: as text, or with ``--json`` as one document.
+
+    Parameters
+    ----------
+    options
+        What was given.
+    text
+        For people, and for ``$(...)`` in a shell; nothing is printed where it is empty.
+    document
+        The same for programs. Paths, arrays and numbers of numpy are written as JSON has them, what is not finite or
+        is masked as null.
+    """
+    if is_json(options):
+        sys.stdout.write(json.dumps(_plain(document), indent=1, ensure_ascii=False) + "\n")
+    elif text:
+        sys.stdout.write(f"{text}\n")
+
+
+def print_remark(options: Namespace, *lines: str) -> None:
+    """Print for people on standard error; with ``--json`` or ``--quiet`` nothing."""
+    if not is_json(options) and not is_quiet(options):
+        sys.stderr.writelines(f"{line}\n" for line in lines)
+
+
+def is_json(options: Namespace) -> bool:
+    """Say whether a document is wanted in place of text."""
+    return bool(getattr(options, "json", False))
+
+
+def is_quiet(options: Namespace) -> bool:
+    """Say whether nothing is wanted but answers and errors."""
+    return bool(getattr(options, "quiet", 0))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "tolist"):  # of numpy; what is masked becomes None
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | None) else str(value)
+
+
+def rows_of(table: Any) -> list[dict[str, Any]]:
+    """Return the rows of a table as JSON has them."""
+    columns = {name: table[name].tolist() for name in table.colnames}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
 @contextmanager
-def showing() -> Iterator[Progress]:
-    """Yield what shows progress: a bar on a terminal, else a line now and then."""
+def showing(options: Namespace) -> Iterator[Progress]:
+    """Yield what shows progress: a bar on a terminal, else a line now and then; nothing where quiet is wanted."""
+    if is_quiet(options):
+        yield silent
+        return
     with closing(Bar() if sys.stderr.isatty() else _Log()) as progress:
         yield progress
 
@@ -46,32 +108,18 @@ class _Log(Lines):
             super().__call__(stage, done, total, remark)
 
 
-def summarise(table: Any, prefix: str) -> None:
-    """Print how many rows got which class and flag."""
-    lines = [f"{len(table)} rows"]
-    if (name := f"{prefix}class") in table.colnames:
-        counts = Counter(str(value) for value in table[name])
-        ordered = sorted(((n, c) for c, n in counts.items()), reverse=True)
-        lines.append("classes: " + ", ".join(f"{c or '(none)'} {n}" for n, c in ordered))
-    bits = table[f"{prefix}flags"].data
-    shared = shared_mismatches(bits)
-    flags = {f: n for f, n in flag_counts(bits).items() if not f & shared}
-    lines.append("flags: " + (", ".join(f"{f.name} {n}" for f, n in flags.items()) or "none"))
-    if shared:
-        lines.append(f"of the whole run: {', '.join(flag_names(shared))}")
-    sys.stderr.write("\n".join(lines) + "\n")
-
-
-def print_result(table: Any, output: Any) -> None:
+def print_result(options: Namespace, table: Any, output: Any, document: Mapping[str, Any]) -> None:
     """Print where a result is; one that is in no file is printed itself, a line for each column."""
     if output is not None:
-        sys.stdout.write(f"{output}\n")
+        print_answer(options, str(output), {"output": output, **document})
         return
     lines = [[name, *map(_cell, table[name]), str(table[name].unit or "")] for name in table.colnames]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    texts = []
     for name, *cells in lines:
         values = [cell.rjust(width) for cell, width in zip(cells[:-1], widths[1:-1], strict=True)]
-        sys.stdout.write("  ".join([name.ljust(widths[0]), *values, cells[-1]]).rstrip() + "\n")
+        texts.append("  ".join([name.ljust(widths[0]), *values, cells[-1]]).rstrip())
+    print_answer(options, "\n".join(texts), {"table": rows_of(table), **document})
 
 
 def _cell(value: Any) -> str:
@@ -82,51 +130,62 @@ def _cell(value: Any) -> str:
     return f"{value:.{10 if kind.itemsize > 4 else 4}g}"
 
 
-def print_outlook(chosen: dict[str, Any]) -> bool:
+def print_outlook(options: Namespace, chosen: dict[str, Any]) -> bool:
     """Print what a run would fetch, or how far it is, where that is all that was asked for; tell whether it was."""
     is_dry, is_status = bool(chosen.pop("dry_run", False)), bool(chosen.pop("status", False))
     if is_dry:
-        print_dry_run(chosen)
+        print_dry_run(options, chosen)
     elif is_status:
-        sys.stdout.write(f"{galmorph.status(chosen['output'])}\n")
+        status = galmorph.status(chosen["output"])
+        print_answer(options, str(status), _fields(status))
     return is_dry or is_status
 
 
-def print_share(chosen: Mapping[str, Any], status: Any) -> bool:
+def print_share(options: Namespace, chosen: Mapping[str, Any], status: Any) -> bool:
     """Say how far the whole is after a share of it; tell whether it was one."""
     if "shard" in chosen:
-        sys.stderr.write(f"{status}; the same without --shard writes {chosen['output']}\n")
+        remark = f"{status}; the same without --shard writes {chosen['output']}"
+        print_remark(options, remark)
+        print_answer(options, "", _fields(status))
     return "shard" in chosen
 
 
-def print_dry_run(chosen: Mapping[str, Any]) -> None:
+def _fields(status: Any) -> dict[str, Any]:
+    names = ("rows", "of_rows", "parts", "of_parts", "rows_per_s")
+    return {name: getattr(status, name, None) for name in names}
+
+
+def print_dry_run(options: Namespace, chosen: Mapping[str, Any]) -> None:
     """Print what a command would fetch, given its arguments: a line for each file, or for each host."""
     asked = {name: value for name, value in chosen.items() if name in _OF_DRY_RUN}
     needs = [] if {"offline", "fetched"} & chosen.keys() else galmorph.dry_run(**asked)
     groups: dict[str, list[Any]] = defaultdict(list)
     for need in needs:
         groups[need["url"] if len(needs) <= _LISTED else urlsplit(need["url"]).netloc].append(need)
-    sys.stdout.write(f"{'files':>7s} {'to fetch':>12s} {'in the cache':>12s}  from\n")
-    for name, of_group in groups.items():
-        sys.stdout.write(_need_line(of_group, name))
-    if len(groups) != 1:
-        sys.stdout.write(_need_line(list(needs), "in all"))
+    lines = [f"{'files':>7s} {'to fetch':>12s} {'in the cache':>12s}  from"]
+    lines += [_need_line(of_group, name) for name, of_group in groups.items()]
+    lines += [_need_line(list(needs), "in all")] if len(groups) != 1 else []
+    files = [{name: need[name] for name in ("url", "bytes", "here", "estimate")} for need in needs]
+    print_answer(options, "\n".join(lines), {"files": files})
 
 
 def _need_line(needs: Sequence[Any], name: str) -> str:
     missing, here = sum(int(n["bytes"] - n["here"]) for n in needs), sum(int(n["here"]) for n in needs)
     mark = "~" if any(n["estimate"] for n in needs) else ""
     amount = f"{mark}{missing / 1e6:.1f} MB" if not any(n["bytes"] == 0 for n in needs) else "unknown"
-    return f"{len(needs):7d} {amount:>12s} {f'{here / 1e6:.1f} MB':>12s}  {name}\n"
+    return f"{len(needs):7d} {amount:>12s} {f'{here / 1e6:.1f} MB':>12s}  {name}"
 
 
-def print_reasons(failed: Mapping[str, str], rows: int) -> None:
+def print_reasons(options: Namespace, failed: Mapping[str, str], rows: int) -> None:
     """Say how many rows could not be served, for each reason, addresses left out."""
-    sys.stderr.write(f"{rows} rows, of which {len(failed)} could not be served\n")
-    for reason, count in Counter(failed.values()).most_common(_LISTED):
-        sys.stderr.write(f"{count} {'row' if count == 1 else 'rows'}: {reason}\n")
+    reasons = Counter(failed.values()).most_common(_LISTED)
+    lines = [f"{count} {'row' if count == 1 else 'rows'}: {reason}" for reason, count in reasons]
+    print_remark(options, f"{rows} rows, of which {len(failed)} could not be served", *lines)
 
 
-def print_table(table: Any) -> None:
-    """Show a whole table."""
-    sys.stderr.write("\n".join(table.pformat(max_lines=-1, max_width=-1)) + "\n")
+def print_table(options: Namespace, table: Any, *outputs: str | Path) -> None:
+    """Show a whole table to people, and print the names of the files that were written."""
+    if not is_json(options):
+        sys.stderr.write("\n".join(table.pformat(max_lines=-1, max_width=-1)) + "\n")
+    document = {"rows": rows_of(table), "outputs": list(outputs)}
+    print_answer(options, "\n".join(map(str, outputs)), document)

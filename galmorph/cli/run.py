@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -11,7 +10,14 @@ from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
 from galmorph.cli.printing import print_table, showing
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "two pipelines side by side, on one's own labels": (
+        "galmorph run sdss-rgb sdss-gz1 --input labels=labels.csv images=stamps.zip -o runs"
+    ),
+    "a quick trial": "galmorph run sdss-rgb --input labels=labels.csv images=stamps.zip --epochs 1 -o trial",
+}
 
 
 def add_options(command: Parser) -> None:
@@ -30,8 +36,7 @@ def do(options: Namespace) -> None:
     """Run pipelines; print the scores of those that train, or the counts of others, and where they are."""
     chosen = arguments(options)
     chosen["inputs"] = shared.joined(chosen.get("inputs", ()))
-    with showing() as progress:
+    with showing(options) as progress:
         table = galmorph.run(**chosen, progress=progress, command=options.command_line)
-    print_table(table)
     outputs = table["output"] if "output" in table.colnames else [Path(chosen["output"]) / "comparison.ecsv"]
-    sys.stdout.writelines(f"{output}\n" for output in outputs)
+    print_table(options, table, *map(str, outputs))

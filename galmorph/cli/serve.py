@@ -9,7 +9,12 @@ from galmorph.cli.options import CHECKPOINT
 from galmorph.cli.parser import Parser, arguments
 from galmorph.errors import PipelineError
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "for this machine alone, at http://127.0.0.1:8000": "galmorph serve --open",
+    "one model, at another port": "galmorph serve --checkpoint sdss-rgb --port 8080 --open",
+}
 
 
 def add_options(command: Parser) -> None:

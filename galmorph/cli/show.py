@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 import galmorph
 from galmorph.cli.parser import Parser, arguments
+from galmorph.cli.printing import print_answer
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "a survey: its bands, their names and scales": "galmorph show candels",
+    "a checkpoint: what it was trained on, and how well it does": "galmorph show checkpoints/sdss-rgb",
+    "a pipeline as a file to start from": "galmorph show pipelines/sdss/sdss-rgb",
+}
 
 
 def add_options(command: Parser) -> None:
@@ -18,4 +24,5 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Print it."""
-    sys.stdout.write(galmorph.show(**arguments(options)) + "\n")
+    text = galmorph.show(**arguments(options))
+    print_answer(options, text, {"name": options.name, "text": text})

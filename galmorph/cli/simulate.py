@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
+from galmorph.cli.printing import print_answer
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "300 galaxies of CANDELS in H, with their truth": "galmorph simulate -o field",
+    "a small colour field of the SDSS": "galmorph simulate --survey sdss --band gri --rows 20 --seed 2 -o small",
+}
 
 
 def add_options(command: Parser) -> None:
@@ -27,5 +32,5 @@ def do(options: Namespace) -> None:
     """Simulate, write, and print the names of the files."""
     chosen = arguments(options)
     field = galmorph.simulate(**chosen)
-    for path in field.files(chosen["output"]):
-        sys.stdout.write(f"{path}\n")
+    files = list(field.files(chosen["output"]))
+    print_answer(options, "\n".join(map(str, files)), {"files": files})

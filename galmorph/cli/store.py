@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +9,35 @@ from typing import Any
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser
-from galmorph.cli.printing import showing, summarise
+from galmorph.cli.printing import print_answer, print_remark, showing
+from galmorph.cli.summary import summary_lines, summary_of
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "a store, and a model in it": "galmorph store push survey.db sdss-rgb --create",
+    "a model, by its file": "galmorph store push survey.db mine.safetensors",
+    "pictures, by the column 'file' of a table": (
+        "galmorph store add survey.db labels.csv --image stamps.zip --survey sdss --band RGB"
+    ),
+    "positions alone": "galmorph store add survey.db catalog.fits --survey sdss --band RGB --create",
+    "what is in it": "galmorph store list survey.db",
+    "the same, for scripts": "galmorph store list survey.db --json",
+    "answers for all that have none": "galmorph store score survey.db --checkpoint sdss-rgb",
+    "answers anew": "galmorph store score survey.db --checkpoint sdss-rgb --again",
+    "answers as pictures come, until an hour passes without one": (
+        "galmorph store watch survey.db --checkpoint sdss-rgb --idle 3600"
+    ),
+    "look every ten seconds": "galmorph store watch survey.db --checkpoint sdss-rgb --poll 10",
+    "pictures and answers as a table": "galmorph store pull survey.db --checkpoint sdss-rgb -o scored.fits",
+    "the rows alone": "galmorph store pull survey.db -o rows.csv",
+    "labels that people gave, for 'galmorph train'": (
+        "galmorph store labels survey.db --scheme gz2-simple -o labels.csv --pictures pictures"
+    ),
+    "those of one person": "galmorph store labels survey.db --scheme gz2-simple --author anna -o anna.csv",
+    "a key of the service": "galmorph store key survey.db add anna",
+    "all keys": "galmorph store key survey.db list",
+}
 
 URL = "file of SQLite, or postgresql+psycopg://USER@HOST/DATABASE"
 MODEL = "NAME, NAME@VERSION or NAME@SHA256 of a model in the store"
@@ -46,7 +71,7 @@ def _add_push(action: Parser) -> None:
 
 def _push(store: Any, options: Namespace) -> None:
     model = store.push_model(options.checkpoint)
-    sys.stdout.write(f"{model} {model.sha256}\n")
+    print_answer(options, f"{model} {model.sha256}", {"model": str(model), "sha256": model.sha256})
 
 
 def _add_images(action: Parser) -> None:
@@ -63,9 +88,11 @@ def _add_images(action: Parser) -> None:
 
 def _add(store: Any, options: Namespace) -> None:
     chosen = _chosen(options, "images", "survey", "band", "overwrite", "hdu", "ra", "dec", "id", "file")
-    with showing() as progress:
+    with showing(options) as progress:
         count = store.add_images(options.catalog, progress=progress, **chosen)
-    sys.stdout.write(f"{count} images are new or changed, {store.count()} in all\n")
+    images = store.count()
+    text = f"{count} images are new or changed, {images} in all"
+    print_answer(options, text, {"changed": count, "images": images})
 
 
 def _add_create(action: Parser) -> None:
@@ -76,11 +103,17 @@ def _nothing(_action: Parser) -> None:
     """Take the store alone."""
 
 
-def _list(store: Any, _options: Namespace) -> None:
-    for model, count in store.counts():
-        watched = "  watched" if model.watched else ""
-        sys.stdout.write(f"{model!s:32s} {model.sha256[:12]}  {count} predictions{watched}\n")
-    sys.stdout.write(f"{store.count()} images\n")
+def _list(store: Any, options: Namespace) -> None:
+    images, models = store.count(), store.counts()
+    lines = [
+        f"{model!s:32s} {model.sha256[:12]}  {count} predictions{'  watched' if model.watched else ''}"
+        for model, count in models
+    ]
+    listed = [
+        {"model": str(model), "sha256": model.sha256, "predictions": count, "watched": bool(model.watched)}
+        for model, count in models
+    ]
+    print_answer(options, "\n".join([*lines, f"{images} images"]), {"models": listed, "images": images})
 
 
 def _add_model(action: Parser) -> None:
@@ -99,10 +132,10 @@ def _add_scoring(action: Parser) -> None:
 
 
 def _score(store: Any, options: Namespace) -> None:
-    with showing() as progress:
+    with showing(options) as progress:
         chosen = _chosen(options, "chunk", "again", "device")
         count = store.score(options.checkpoint, progress=progress, command=options.command_line, **chosen)
-    sys.stdout.write(f"{count} images\n")
+    print_answer(options, f"{count} images", {"images": count})
 
 
 def _add_watch(action: Parser) -> None:
@@ -114,10 +147,10 @@ def _add_watch(action: Parser) -> None:
 
 
 def _watch(store: Any, options: Namespace) -> None:
-    with showing() as progress:
+    with showing(options) as progress:
         chosen = _chosen(options, "chunk", "device", "poll_s", "idle_s")
         count = store.watch(options.checkpoint, progress=progress, command=options.command_line, **chosen)
-    sys.stdout.write(f"{count} images\n")
+    print_answer(options, f"{count} images", {"images": count})
 
 
 def _add_output(action: Parser) -> None:
@@ -135,9 +168,10 @@ def _add_pull(action: Parser) -> None:
 def _pull(store: Any, options: Namespace) -> None:
     model = getattr(options, "checkpoint", None)
     table = store.pull(model, **_chosen(options, "output", "overwrite"))
-    if "gm_flags" in table.colnames:
-        summarise(table, "gm_")
-    sys.stdout.write(f"{options.output}\n")
+    summary = summary_of(table, "gm_") if "gm_flags" in table.colnames else {"rows": len(table)}
+    if "flags" in summary:
+        print_remark(options, *summary_lines(summary))
+    print_answer(options, options.output, {"output": options.output, **summary})
 
 
 def _add_labels(action: Parser) -> None:
@@ -151,8 +185,8 @@ def _labels(store: Any, options: Namespace) -> None:
     table = store.labels(options.scheme, **_chosen(options, "author", "output", "overwrite"))
     if hasattr(options, "pictures"):
         store.save_pictures(options.pictures)
-    sys.stderr.write(f"{len(table)} images with labels\n")
-    sys.stdout.write(f"{options.output}\n")
+    print_remark(options, f"{len(table)} images with labels")
+    print_answer(options, options.output, {"output": options.output, "images": len(table)})
 
 
 def _add_key(action: Parser) -> None:
@@ -162,13 +196,16 @@ def _add_key(action: Parser) -> None:
 
 def _key(store: Any, options: Namespace) -> None:
     if options.what == "add":
-        sys.stderr.write("this secret is shown once, and kept nowhere:\n")
-        sys.stdout.write(f"{store.add_key(options.name)}\n")
+        print_remark(options, "this secret is shown once, and kept nowhere:")
+        secret = store.add_key(options.name)
+        print_answer(options, secret, {"name": options.name, "secret": secret})
     elif options.what == "withdraw":
         store.withdraw_key(options.name)
+        print_answer(options, "", {"name": options.name, "withdrawn": True})
     else:
-        for name, created, withdrawn in store.api_keys():
-            sys.stdout.write(f"{name:32s} {created}{f'  withdrawn {withdrawn}' if withdrawn else ''}\n")
+        keys = list(store.api_keys())
+        lines = [f"{name:32s} {created}{f'  withdrawn {gone}' if gone else ''}" for name, created, gone in keys]
+        print_answer(options, "\n".join(lines), {"keys": [list(key) for key in keys]})
 
 
 _ACTIONS: dict[str, tuple[str, Callable[[Parser], None], Callable[[Any, Namespace], None]]] = {

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import showing
+from galmorph.cli.printing import print_answer, showing
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "on one's own labels": "galmorph train labels.csv --image stamps.zip --pipeline sdss-labels -o mine",
+    "go on after it was stopped": (
+        "galmorph train labels.csv --image stamps.zip --pipeline sdss-labels -o mine --resume"
+    ),
+}
 
 
 def add_options(command: Parser) -> None:
@@ -24,6 +30,6 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Train, and print where the checkpoint is."""
-    with showing() as progress:
+    with showing(options) as progress:
         training = galmorph.train(**arguments(options), progress=progress)
-    sys.stdout.write(f"{training.path}\n")
+    print_answer(options, str(training.path), {"output": training.path})

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from pathlib import Path
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import print_table, showing
+from galmorph.cli.printing import print_remark, print_table, showing
 
-__all__ = ["add_options", "do"]
+__all__ = ["EXAMPLES", "add_options", "do"]
+
+EXAMPLES = {
+    "ten trials, of which the best three are joined": "galmorph tune mine.toml --trials 10 --blend 3 -o tuned",
+    "on other labels": "galmorph tune mine.toml --input labels=labels.csv images=stamps.zip -o tuned",
+}
 
 
 def add_options(command: Parser) -> None:
@@ -31,8 +35,7 @@ def do(options: Namespace) -> None:
     """Search, and print the trials, the best one and where the result is."""
     chosen = arguments(options)
     chosen["inputs"] = shared.joined(chosen.get("inputs", ()))
-    with showing() as progress:
+    with showing(options) as progress:
         search = galmorph.tune(**chosen, progress=progress)
-    print_table(search.table)
-    sys.stderr.write(f"best: {search.ranking[0]}\n")
-    sys.stdout.write(f"{search.blend or Path(chosen['output']) / 'trials.ecsv'}\n")
+    print_table(options, search.table, search.blend or Path(chosen["output"]) / "trials.ecsv")
+    print_remark(options, f"best: {search.ranking[0]}")

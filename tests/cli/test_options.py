@@ -36,7 +36,7 @@ ARCHIVE: dict[str, Check] = {
     "--archive": (["parts"], "archive", "parts"),
     "--fetched": (["folder"], "fetched", "folder"),
 }
-INSTEAD = {"--at", "--dry-run", "--status", "--json"}
+INSTEAD = {"--at", "--dry-run", "--status"}
 """What a command does with these is another function's: a test below has them."""
 COLUMNS: dict[str, Check] = {
     **{f"--{role}": ([f"MY_{role}"], role, f"MY_{role}") for role in ("ra", "dec", "x", "y", "id", "file")},
