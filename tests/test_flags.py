@@ -127,7 +127,7 @@ def test_the_command_lists_all_flags_and_prints_json(capsys):
     printed = capsys.readouterr().out
     assert all(flag.name in printed for flag in Flag)
     assert main(["flags", "BLEND", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == [
+    assert json.loads(capsys.readouterr().out)["flags"] == [
         {
             "bit": 10,
             "value": 1024,
