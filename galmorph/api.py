@@ -136,6 +136,7 @@ def classify(
     output: str | Path | None = None,
     overwrite: bool = False,
     report: str | Path | None = None,
+    pictures: int | None = None,
     strict: bool = False,
     retry: bool = False,
     engine: str = "auto",
@@ -213,7 +214,9 @@ def classify(
     output, overwrite
         Write the result to a file whose ending says the format; whether an existing one may be replaced.
     report
-        Folder for an HTML page with counts, distributions and a contact sheet.
+        Folder for an HTML page with counts, distributions, all rows to sort, filter and look at, and a contact sheet.
+    pictures
+        How many rows have a picture in the report, 2 000 by default: those of the contact sheet, and others by lot.
     strict
         Raise if a row has no probabilities, after the output has been written.
     retry
@@ -280,6 +283,7 @@ def classify(
             output=output,
             overwrite=overwrite,
             report=report,
+            pictures=pictures,
             strict=strict,
             is_retry=retry,
             execution=Execution(engine, workers, scheduler, shard),
@@ -317,6 +321,8 @@ def measure(
     prefix: str = "gm_",
     output: str | Path | None = None,
     overwrite: bool = False,
+    report: str | Path | None = None,
+    pictures: int | None = None,
     retry: bool = False,
     engine: str = "auto",
     workers: int | None = None,
@@ -335,7 +341,9 @@ def measure(
         As for :func:`classify`.
     hdu, ra, dec, x, y, id, file
         As for :func:`classify`.
-    detect, centroid, prefix, output, overwrite, retry, engine, workers, scheduler, shard, progress, command
+    detect, centroid, prefix, output, overwrite, report, pictures, retry, engine, workers, scheduler, shard
+        As for :func:`classify`.
+    progress, command
         As for :func:`classify`.
 
     Returns
@@ -371,6 +379,8 @@ def measure(
             network=False,
             output=output,
             overwrite=overwrite,
+            report=report,
+            pictures=pictures,
             is_retry=retry,
             execution=Execution(engine, workers, scheduler, shard),
             progress=report_to,
@@ -389,6 +399,7 @@ def _carried_out(
     output: str | Path | None,
     overwrite: bool,
     report: str | Path | None = None,
+    pictures: int | None = None,
     strict: bool = False,
     is_retry: bool = False,
     execution: Execution,
@@ -398,6 +409,8 @@ def _carried_out(
     """Carry out a plan, and draw its report while its images are open; return the table and what is new in it."""
     _, classify, retry = _runs()
     execution.check(has_output=output is not None)
+    if pictures is not None:
+        _drawn()[1].check_pictures(pictures, report)
     with closing(classify.Plan(catalog, images, checkpoint, settings, network)) as plan:
         if is_retry or execution.shard is not None:
             _check_whole(report, strict=strict, what="retry" if is_retry else "shard")
@@ -415,7 +428,9 @@ def _carried_out(
             plan, output=output, overwrite=overwrite, execution=execution, progress=progress, command=command
         )
         if report is not None:
-            _drawn()[1].write_report(plan.run, outcome.results, report, overwrite=overwrite)
+            _drawn()[1].write_report(
+                plan.run, outcome.results, report, overwrite=overwrite, pictures=pictures, progress=progress
+            )
         if strict:
             outcome.check_all_classified(output)
         return outcome.table(), outcome.results

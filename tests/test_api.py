@@ -113,6 +113,7 @@ def calls(monkeypatch, tmp_path):
     replace(runs, "classify", Outcome(besides))
     aside(runs, "classify_share", "share", "half done")
     aside(retries, "retry", "retry", Table())
+    aside(reports, "check_pictures", "check_pictures")
     aside(reports, "check_report", "check_report")
     aside(reports, "write_report", "write_report")
     replace(answering, "prepare", "prepared")
@@ -208,6 +209,10 @@ PIPELINE = {
     "threads": (3, lambda call: call.besides["threads"][0][0]),
 }
 REPORTS = named("progress", progress)
+PAGE = {
+    "report": ("pages", lambda call: call.besides["check_report"][0][0]),
+    "pictures": (7, lambda call: call.besides["check_pictures"][0][0]),
+}
 
 
 def pipeline_in(call: Call) -> Any:
@@ -273,7 +278,7 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
         **named("command", "a script"),
         "catalog": ("k.fits", lambda call: call.arguments[0].catalog.catalog),
         "checkpoint": ("net", lambda call: call.arguments[0].checkpoint),
-        "report": ("pages", lambda call: call.besides["check_report"][0][0]),
+        **PAGE,
         "strict": (True, lambda call: "strict" in call.besides),
         "retry": (True, lambda call: "retry" in call.besides),
     },
@@ -283,6 +288,7 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
         **OF_EXECUTION,
         **settings_of("detect", "centroid", "prefix", "backend"),
         "retry": (True, lambda call: "retry" in call.besides),
+        **PAGE,
         **REPORTS,
         **named("output", "out.fits"),
         **named("overwrite", True),

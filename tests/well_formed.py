@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 class Checker(HTMLParser):
     """Collects tags, attributes and text; complains about tags that do not match."""
 
-    VOID = frozenset({"meta", "link", "img", "br"})
+    VOID = frozenset({"meta", "link", "img", "br", "input"})
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
 
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import print_outlook, print_remark, print_result, print_share, showing
+from galmorph.cli.printing import print_outlook, print_remark, print_report, print_result, print_share, showing
 from galmorph.cli.summary import summary_lines, summary_of
 
 __all__ = ["EXAMPLES", "add_options", "do"]
@@ -38,7 +37,7 @@ def add_options(command: Parser) -> None:
     _add_network(command)
     shared.add_detection(command)
     result = shared.add_prefix(command)
-    result.add_argument("--report", metavar="DIR", help="write an HTML page to look at into this folder")
+    shared.add_report(result)
     result.add_argument("--strict", action="store_true", help="exit with 3 if a row has no probabilities")
     shared.add_execution(command)
 
@@ -74,5 +73,4 @@ def do(options: Namespace) -> None:
     summary = summary_of(table, chosen["prefix"])
     print_result(options, table, chosen.get("output"), summary)
     print_remark(options, *summary_lines(summary, chosen["prefix"]))
-    if "report" in chosen:
-        print_remark(options, f"report: {Path(chosen['report']) / 'index.html'}")
+    print_report(options, chosen)

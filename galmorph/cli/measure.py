@@ -7,7 +7,7 @@ from argparse import Namespace
 import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import print_outlook, print_remark, print_result, print_share, showing
+from galmorph.cli.printing import print_outlook, print_remark, print_report, print_result, print_share, showing
 from galmorph.cli.summary import summary_lines, summary_of
 
 __all__ = ["EXAMPLES", "add_options", "do"]
@@ -36,7 +36,7 @@ def add_options(command: Parser) -> None:
         choices=("galmorph", "sep", "photutils"),
         help="what measures (default: galmorph); sep and photutils give those libraries' textbook values",
     )
-    shared.add_prefix(command)
+    shared.add_report(shared.add_prefix(command))
     shared.add_execution(command)
 
 
@@ -53,3 +53,4 @@ def do(options: Namespace) -> None:
     summary = summary_of(table, chosen["prefix"])
     print_result(options, table, chosen.get("output"), summary)
     print_remark(options, *summary_lines(summary, chosen["prefix"]))
+    print_report(options, chosen)

@@ -26,6 +26,7 @@ __all__ = [
     "add_overwrite",
     "add_positions",
     "add_prefix",
+    "add_report",
     "add_table_hdu",
     "add_training",
     "add_views",
@@ -198,6 +199,19 @@ def add_detection(command: Parser) -> _ArgumentGroup:
         help="position: of the light in a Gaussian window (default), or barycentre of the segment as in catalogues",
     )
     return group
+
+
+def add_report(group: _ArgumentGroup) -> None:
+    """Add the page about a run."""
+    group.add_argument(
+        "--report", metavar="DIR", help="write an HTML page into this folder: all rows to sort, filter and look at"
+    )
+    group.add_argument(
+        "--pictures",
+        metavar="N",
+        type=int,
+        help="rows with a picture in the report (default: 2000, some 12 MB): its contact sheet, then others by lot",
+    )
 
 
 def add_prefix(command: Parser) -> _ArgumentGroup:

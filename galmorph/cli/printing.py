@@ -22,6 +22,7 @@ __all__ = [
     "print_outlook",
     "print_reasons",
     "print_remark",
+    "print_report",
     "print_result",
     "print_share",
     "print_table",
@@ -128,6 +129,12 @@ def _cell(value: Any) -> str:
     if kind is None or kind.kind != "f":
         return str(value)
     return f"{value:.{10 if kind.itemsize > 4 else 4}g}"
+
+
+def print_report(options: Namespace, chosen: Mapping[str, Any]) -> None:
+    """Say where the page about a run is, if one was asked for."""
+    if "report" in chosen:
+        print_remark(options, f"report: {Path(chosen['report']) / 'index.html'}")
 
 
 def print_outlook(options: Namespace, chosen: dict[str, Any]) -> bool:

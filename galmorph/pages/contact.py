@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag
-from galmorph.pages.figures import colour_of, count_text
-from galmorph.pages.pictures import Picture, picture_of
-from galmorph.runs.gather import Gathering, gather
+from galmorph.pages.figures import count_text
+from galmorph.pages.marks import colour_of
+from galmorph.pages.pictures import Picture
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import Catalog
+from galmorph.sky.images import ImageSource
 from galmorph.sky.scheme import Scheme
-from galmorph.stamps.recipe import Recipe
 
 __all__ = [
     "Badge",
@@ -27,7 +27,7 @@ __all__ = [
     "Spots",
     "badges",
     "cards",
-    "run_wide",
+    "names_of",
     "select",
     "short_names",
 ]
@@ -41,18 +41,21 @@ _PER_FLAG = 3 * _PER_SECTION
 # Rows without an image have nothing to look at: a few tell the story.
 _EMPTY_PER_FLAG = 2
 _SAME_PX = 3.0
-# These compare the images with the checkpoint's, not galaxies with one another.
-_OF_THE_RUN = (Flag.SCALE_MISMATCH, Flag.BAND_MISMATCH)
 
 
 @dataclass(frozen=True)
 class ShareBar:
-    """A share to draw as a bar: `colour` is a number in the style sheet, -1 for none."""
+    """A share to draw as a bar: `number` is the class's, which says its colour and mark, -1 for none."""
 
     title: str
     share: float
-    colour: int = -1
+    number: int = -1
     count: int = 0
+
+    @property
+    def colour(self) -> int:
+        """Number of the colour in the style sheet, -1 for none."""
+        return colour_of(self.number)
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ class Findings:
 class Card:
     """One galaxy of the contact sheet; `reason` says why there is no picture."""
 
+    row: int
     name: str
     place: str
     answer: ShareBar | None
@@ -135,15 +139,6 @@ class Card:
     badges: Sequence[Badge]
     picture: Picture | None
     reason: str
-
-
-def run_wide(flags: npt.NDArray[np.int32], classified: npt.NDArray[np.bool_]) -> Flag:
-    """Find the flags that concern the run as a whole: mismatches that nine in ten classified rows share."""
-    shared = Flag(0)
-    for flag in _OF_THE_RUN:
-        if classified.any() and ((flags[classified] & int(flag)) != 0).mean() > 0.9:
-            shared |= flag
-    return shared
 
 
 def badges(value: int, hidden: Flag) -> list[Badge]:
@@ -221,26 +216,28 @@ def short_names(scheme: Scheme | None) -> list[str]:
     return [key.rpartition("__")[2].replace("_", " ") for key in scheme.keys[scheme.slices[0]]]
 
 
-def cards(gathering: Gathering, recipe: Recipe, results: Results, findings: Findings, rows: IntArray) -> list[Card]:
-    """Cut some galaxies out again and make a card of each.
+def cards(
+    catalog: Catalog,
+    images: ImageSource,
+    results: Results,
+    findings: Findings,
+    rows: IntArray,
+    pictures: Mapping[int, Picture],
+) -> list[Card]:
+    """Make a card of each of some galaxies.
 
     Parameters
     ----------
-    gathering
-        Catalogue and images.
-    recipe
-        Of the stamps.
+    catalog, images
+        What they are from.
     results, findings
         Of all rows.
     rows
         (K,) those that get a card, in this order.
+    pictures
+        Of those rows that have an image.
     """
-    images = gathering.images
-    with_image = rows[(results.flags[rows] & int(UNCLASSIFIABLE)) == 0]
-    pictures: dict[int, Picture | None] = {}
-    for galaxy in gather(gathering, with_image) if len(with_image) else ():
-        pictures[galaxy.row] = picture_of(galaxy, images, recipe)
-    names = _names(gathering.catalog, rows)
+    names = names_of(catalog, rows)
     ra, dec = images.sky(results.tile[rows], results.x[rows], results.y[rows])
     places = [_place(float(r), float(d)) for r, d in zip(ra, dec, strict=True)]
     return [
@@ -248,7 +245,7 @@ def cards(gathering: Gathering, recipe: Recipe, results: Results, findings: Find
     ]
 
 
-def _names(catalog: Catalog, rows: IntArray) -> list[str]:
+def names_of(catalog: Catalog, rows: IntArray) -> list[str]:
     """Return what to call rows: their ids, else their files, else their numbers."""
     if len(rows) == 0:
         return []
@@ -266,12 +263,13 @@ def _place(ra_deg: float, dec_deg: float) -> str:
 def _card(results: Results, findings: Findings, row: int, name: str, place: str, picture: Picture | None) -> Card:
     value, number = int(results.flags[row]), int(findings.classes[row])
     answers = short_names(findings.scheme)
-    chances = [ShareBar(a, float(findings.marginals[row, i]), colour_of(i)) for i, a in enumerate(answers)]
-    answer = ShareBar(answers[number], float(findings.confidence[row]), colour_of(number)) if number >= 0 else None
+    chances = [ShareBar(a, float(findings.marginals[row, i]), i) for i, a in enumerate(answers)]
+    answer = ShareBar(answers[number], float(findings.confidence[row]), number) if number >= 0 else None
     reasons = [MEANINGS[f] for f in MEANINGS if value & int(f & UNCLASSIFIABLE)] or [
         "the image could not be read again"
     ]
     return Card(
+        row=row,
         name=name,
         place=place,
         answer=answer,

@@ -58,6 +58,11 @@ class DisplayStretch:
         """Return the stretch that leaves a picture, of levels from 0 to 1, next to as it is."""
         return cls(0.0, 100.0, 1000.0, 0.01)
 
+    @staticmethod
+    def unit_text(*, is_flux: bool) -> str:
+        """Say what one unit is."""
+        return "standard deviations of the sky" if is_flux else "hundredths of the picture's range"
+
     def brightness(self, flux: FloatArray) -> FloatArray:
         """Map flux, (...), to brightness: 0 for black, 1 for white."""
         softening = max(self.softening, 1e-6)

@@ -14,7 +14,7 @@ from galmorph.nets.explain.activations import Activation, activations, last_weig
 from galmorph.nets.explain.filters import first_filters
 from galmorph.nets.explain.saliency import smooth_gradients
 from galmorph.pages.contact import ShareBar, short_names
-from galmorph.pages.figures import colour_of
+from galmorph.pages.marks import colour_of
 from galmorph.pages.mosaics import diverging, grey, mosaic, png_uri, sequential, stamp_levels
 from galmorph.pages.sample import Sample
 from galmorph.stamps.recipe import Recipe
@@ -298,7 +298,7 @@ def saliency_exhibits(
             sample.names[row],
             png_uri(_stamp(sample, row, recipe)),
             png_uri(coloured),
-            ShareBar(answers[likeliest], share, colour_of(likeliest)),
+            ShareBar(answers[likeliest], share, likeliest),
         )
 
 
@@ -313,7 +313,7 @@ def galaxy_card(sample: Sample, row: int, recipe: Recipe, *, pictured: bool = Tr
         sample.names[row],
         png_uri(_stamp(sample, row, recipe)) if pictured else "",
         [
-            ShareBar(a, float(p), colour_of(i))
+            ShareBar(a, float(p), i)
             for i, (a, p) in enumerate(zip(answers, sample.conditional[row, where], strict=True))
         ],
         sample.judged.labels.fractions[row, where].tolist(),

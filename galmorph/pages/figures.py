@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from galmorph.pages.marks import mark_path
+
 __all__ = [
     "MOST_POINTS",
-    "N_COLOURS",
     "Axis",
     "Chart",
     "Mark",
-    "colour_of",
     "count_text",
     "histogram",
     "polyline",
@@ -33,8 +33,7 @@ _BINS = 28
 # More points would hide one another (and fill the page): then cells are shaded instead.
 MOST_POINTS = 1200
 _CELLS = (56, 32)
-N_COLOURS = 8
-"""Colours of the style sheet that tell answers or networks apart."""
+_DOT = 2.6  # radius of a row's mark
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -122,11 +121,6 @@ def _number(value: float) -> str:
         lead = f"{value / 10.0**power:g}"
         return ("" if lead == "1" else f"{lead}×") + f"10{str(power).translate(_SUPERSCRIPT)}"
     return f"{value:g}"
-
-
-def colour_of(number: int) -> int:
-    """Return the number of an answer's or a network's colour in the style sheet: -1 (grey) beyond the last."""
-    return number if number < N_COLOURS else -1
 
 
 def count_text(count: int) -> str:
@@ -268,7 +262,7 @@ def _bar(chart: Chart, edges: FloatArray, i: int, count: int) -> Markup:
 def scatter(
     across: Axis, up: Axis, x: FloatArray, y: FloatArray, colours: npt.NDArray[np.intp], *, marks: Sequence[Mark] = ()
 ) -> Markup:
-    """Draw one value against another: a dot per row, or shaded cells where there are many rows.
+    """Draw one value against another: a mark per row, or shaded cells where there are many rows.
 
     Parameters
     ----------
@@ -292,9 +286,12 @@ def scatter(
 
 
 def _dots(chart: Chart, right: FloatArray, high: FloatArray, colours: npt.NDArray[np.intp]) -> Markup:
-    dot = Markup('<circle class="dot c{}" cx="{}" cy="{}" r="2.6"/>')
+    dot = Markup('<path class="dot c{}" d="{}"/>')
     rows = zip(right.tolist(), high.tolist(), colours.tolist(), strict=True)
-    return Markup("").join(dot.format(c if c >= 0 else "none", chart.x(x), chart.y(y)) for x, y, c in rows)
+    return Markup("").join(
+        dot.format(c if c >= 0 else "none", mark_path(c, float(chart.x(x)), float(chart.y(y)), _DOT))
+        for x, y, c in rows
+    )
 
 
 def _cells(chart: Chart, right: FloatArray, high: FloatArray, _colours: npt.NDArray[np.intp]) -> Markup:

@@ -100,10 +100,15 @@ class GalaxyView:
         """Whether some pixels have no data."""
         return not bool(self.valid.all())
 
+    @property
+    def is_flux(self) -> bool:
+        """Whether brightness follows from flux; else from the levels of a picture, as of all colour images."""
+        return self.is_linear and len(self.planes) == 1
+
     def png(self, chosen: DisplayStretch | None = None) -> bytes:
         """Draw it, by default with its own stretch; transparent where there are no data."""
         # Pictures that are shown as they are stay so, bit for bit.
-        plain = chosen is None and not (self.is_linear and len(self.planes) == 1)
+        plain = chosen is None and not self.is_flux
         values = self.planes if plain else (chosen or self.stretch).brightness(self.planes)
         return _png(values, self.valid, rows_up=self.rows_up)
 

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 import galmorph
 from galmorph.errors import OutputError
 from galmorph.pages.figures import count_text
+from galmorph.pages.marks import swatch
 from galmorph.sky.formats.atomic import replacing
 
-__all__ = ["environment", "style_sheet", "write_page"]
+__all__ = ["environment", "integrity", "source", "write_page"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def style_sheet(name: str) -> str:
-    """Read one of the style sheets."""
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
+def source(name: str) -> Markup:
+    """Read one of the style sheets or scripts, to stand in a page as it is."""
+    return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704 - it is ours
+
+
+def integrity(text: str) -> Markup:
+    """Return how a content security policy names a style sheet or script that stands in the page (CSP 3, 2.3.1).
+
+    Examples
+    --------
+    >>> str(integrity("a {}"))[:16]
+    "'sha256-mkSHzL7f"
+    """
+    digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return Markup("'sha256-{}'").format(Markup(digest))  # noqa: S704 - letters, digits, +, / and =
 
 
 def environment(*folders: Path) -> Environment:
@@ -39,6 +55,8 @@ def environment(*folders: Path) -> Environment:
         lstrip_blocks=True,
     )
     pages.filters["count"] = count_text
+    pages.filters["integrity"] = integrity
+    pages.globals |= {"mark": swatch, "source": source}
     pages.globals["version"] = galmorph.__version__
     return pages
 

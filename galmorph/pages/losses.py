@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from galmorph.pages.figures import Axis, Chart, colour_of, polyline
-from galmorph.pages.look import style_sheet
+from galmorph.pages.figures import Axis, Chart, polyline
+from galmorph.pages.look import source
+from galmorph.pages.marks import colour_of
 from galmorph.sky.formats.atomic import replacing
 
 __all__ = ["History", "draw_losses", "least", "loss_axes", "loss_curves"]
@@ -63,9 +64,9 @@ def _style() -> str:
 
     Viewers of pictures other than browsers know no custom properties.
     """
-    light = style_sheet("palette.css").partition("@media")[0]
+    light = source("palette.css").partition("@media")[0]
     colours = dict(re.findall(r"(--[\w-]+):\s*([^;]+);", light))
-    plain = re.sub(r"var\((--[\w-]+)\)", lambda name: colours[name[1]], style_sheet("figures.css"))
+    plain = re.sub(r"var\((--[\w-]+)\)", lambda name: colours[name[1]], source("figures.css"))
     return f"text {{ font-family: system-ui, sans-serif; }}\n{plain}"
 
 

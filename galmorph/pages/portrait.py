@@ -12,8 +12,9 @@ import numpy as np
 from galmorph.nets.architecture.network import members_of, n_weights, outline, shares_of
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.pages.exhibits import filter_exhibits
-from galmorph.pages.figures import colour_of, count_text
+from galmorph.pages.figures import count_text
 from galmorph.pages.losses import least, loss_curves
+from galmorph.pages.marks import colour_of
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.views import read_views
 

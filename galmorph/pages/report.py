@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag
-from galmorph.pages.contact import (
-    Findings,
-    ShareBar,
-    Spots,
-    badges,
-    cards,
-    run_wide,
-    select,
-    short_names,
-)
-from galmorph.pages.figures import MOST_POINTS, N_COLOURS, Axis, Mark, colour_of, count_text, histogram, scatter
+from galmorph.errors import OutputError
+from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag, shared_mismatches
+from galmorph.pages.contact import Findings, ShareBar, Spots, badges, cards, select, short_names
+from galmorph.pages.display_stretch import DisplayStretch
+from galmorph.pages.embedded import json_text
+from galmorph.pages.figures import MOST_POINTS, Axis, Mark, count_text, histogram, scatter
+from galmorph.pages.galaxy_view import view_of
+from galmorph.pages.listing import MOST_ROWS, PICTURES, Listing, pictured_rows
 from galmorph.pages.look import write_page
-from galmorph.runs.gather import Gathering
+from galmorph.pages.marks import N_COLOURS
+from galmorph.pages.pictures import SIDE_PX, KeptPicture, Picture
+from galmorph.progress import Progress, silent
+from galmorph.runs.gather import Gathering, gather
 from galmorph.runs.plan import Run
 from galmorph.runs.results import Results
 from galmorph.sky.images import ImageSource
@@ -31,7 +31,7 @@ from galmorph.sky.outputs import check_outputs
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.recipe import Recipe
 
-__all__ = ["check_report", "write_report"]
+__all__ = ["PICTURES", "check_pictures", "check_report", "write_report"]
 
 IntArray = npt.NDArray[np.intp]
 FloatArray = npt.NDArray[np.float64]
@@ -60,10 +60,33 @@ def check_report(folder: str | Path, *inputs: Any, overwrite: bool) -> None:
     check_outputs([Path(folder) / _PAGE], *inputs, overwrite=overwrite, is_made=True)
 
 
-def write_report(run: Run, results: Results, folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Write one self-contained page about a run: counts, flags, distributions and a contact sheet.
+def check_pictures(pictures: int, report: str | Path | None) -> None:
+    """Refuse a number of pictures that cannot be, or that has no page to be in.
 
-    Only the galaxies of the contact sheet are cut out again, so memory does not grow with the catalogue.
+    Raises
+    ------
+    OutputError
+        If so.
+    """
+    if report is None:
+        raise OutputError(f"{pictures} pictures were asked for without a report: add --report, or leave out --pictures")
+    if pictures < 0:
+        raise OutputError(f"{pictures} pictures were asked for: expected 0 or more; choose such a number")
+
+
+def write_report(
+    run: Run,
+    results: Results,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    pictures: int | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Write one self-contained page about a run: counts, flags, distributions, all rows and a contact sheet.
+
+    Only the galaxies whose pictures it holds are cut out again, and at most :data:`MOST_ROWS` rows are listed, so that
+    time, memory and size do not grow with the catalogue beyond that.
 
     Parameters
     ----------
@@ -75,6 +98,10 @@ def write_report(run: Run, results: Results, folder: str | Path, *, overwrite: b
         Receives ``index.html``; made where it does not exist.
     overwrite
         Whether an earlier page may be replaced.
+    pictures
+        How many rows have a picture: first those of the contact sheet, then others by lot; :data:`PICTURES` by default.
+    progress
+        Called with what is going on.
 
     Returns
     -------
@@ -88,17 +115,21 @@ def write_report(run: Run, results: Results, folder: str | Path, *, overwrite: b
     """
     check_report(folder, overwrite=overwrite)
     page = Path(folder) / _PAGE
-    write_page(page, "report.html.j2", _contents(run, results), option=_OPTION, overwrite=overwrite)
+    contents = _contents(run, results, PICTURES if pictures is None else pictures, progress)
+    write_page(page, "report.html.j2", contents, option=_OPTION, overwrite=overwrite)
     return page
 
 
-def _contents(run: Run, results: Results) -> dict[str, Any]:
+def _contents(run: Run, results: Results, most: int, progress: Progress) -> dict[str, Any]:
     """Gather all that the template shows."""
     scheme = run.checkpoint.scheme if run.checkpoint else None
     findings = _findings(run, results, scheme)
     catalog, images = run.gathering.catalog, run.gathering.images
     chosen = select(findings, results.flags, Spots(results.tile, results.x, results.y))
-    sheet = cards(run.gathering, _recipe(run), results, findings, chosen.rows)
+    pictured = pictured_rows(results, chosen, most)
+    pictures, kept = _pictures(run, results, chosen.rows, pictured, progress)
+    sheet = cards(catalog, images, results, findings, chosen.rows, pictures)
+    listing = Listing(run, results, findings, pictured)
     n_certain, n_flagged = len(chosen.certain), len(chosen.flagged)
     flags = results.flags
     return {
@@ -123,7 +154,32 @@ def _contents(run: Run, results: Results) -> dict[str, Any]:
         "network_view": any(c.picture is not None and c.picture.network_uri for c in sheet),
         "has_wcs": images.has_wcs,
         "recipe": _recipe(run),
+        "unit": DisplayStretch.unit_text(is_flux=images.is_linear and images.n_planes == 1),
+        "listed": len(listing.rows),
+        "pictured": len(kept),
+        "with_image": int(((flags & int(UNCLASSIFIABLE)) == 0).sum()),
+        "most_rows": MOST_ROWS,
+        "listing": json_text(listing.contents()),
+        "pictures": json_text(kept),
     }
+
+
+def _pictures(
+    run: Run, results: Results, sheet: IntArray, pictured: IntArray, progress: Progress
+) -> tuple[dict[int, Picture], list[dict[str, Any]]]:
+    """Cut galaxies out again, each once: pictures of the contact sheet by row, and those that can be stretched."""
+    rows = np.union1d(sheet[(results.flags[sheet] & int(UNCLASSIFIABLE)) == 0], pictured)
+    on_sheet, to_keep = set(sheet.tolist()), set(pictured.tolist())
+    pictures: dict[int, Picture] = {}
+    kept: list[dict[str, Any]] = []
+    for done, galaxy in enumerate(gather(run.gathering, rows) if len(rows) else (), 1):
+        progress("drawing", done, len(rows))
+        view = view_of(galaxy, run.images, _recipe(run), SIDE_PX)
+        if view is not None and galaxy.row in on_sheet:
+            pictures[galaxy.row] = Picture.of(view, _recipe(run))
+        if view is not None and galaxy.row in to_keep:
+            kept.append(KeptPicture.of(view, network=run.checkpoint is not None).packed(galaxy.row))
+    return pictures, sorted(kept, key=itemgetter("row"))
 
 
 def _recipe(run: Run) -> Recipe:
@@ -141,7 +197,7 @@ def _image_names(images: ImageSource) -> str:
 
 
 def _findings(run: Run, results: Results, scheme: Scheme | None) -> Findings:
-    hidden = run_wide(results.flags, results.classified)
+    hidden = shared_mismatches(results.flags)
     if scheme is None:
         n = len(results)
         return Findings(None, np.full(n, -1, np.intp), np.full(n, np.nan), np.zeros((n, 0)), hidden)
@@ -161,7 +217,7 @@ def _class_bars(scheme: Scheme, findings: Findings, classified: npt.NDArray[np.b
     counts = np.bincount(findings.classes[classified], minlength=len(scheme.questions[0].answers))
     return [
         {
-            "bar": ShareBar(answer.title, int(counts[i]) / n, colour_of(i), int(counts[i])),
+            "bar": ShareBar(answer.title, int(counts[i]) / n, i, int(counts[i])),
             "short": short,
             "mean": float(means[i]),
         }

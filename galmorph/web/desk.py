@@ -15,6 +15,7 @@ import numpy as np
 import galmorph
 from galmorph.errors import ImageError, OutputError, StoreError, unknown_name
 from galmorph.flags import Flag
+from galmorph.pages.sky_links import sky_links
 from galmorph.sky.catalog import Provenance, catalog_from, write_catalog
 from galmorph.store.browsing import RowFilter, RowOrder
 from galmorph.web.galaxy_pictures import GalaxyPictures, sliders_of
@@ -22,7 +23,6 @@ from galmorph.web.galaxy_shown import GalaxyShown, facts_of, picture_address, qu
 from galmorph.web.label_session import Skipped
 from galmorph.web.retraining import Retraining, label_pipelines
 from galmorph.web.served_models import shipped_survey
-from galmorph.web.sky_links import sky_links
 from galmorph.web.table_query import SORTS, TableQuery, galaxy_address
 from galmorph.web.uploaded_catalogues import UploadedCatalogues
 from galmorph.web.uploads import kind_of, name_of
@@ -315,7 +315,7 @@ def _titles(scheme: Scheme | None) -> dict[str, str]:
 def _unit(view: Any) -> str:
     if view is None:
         return ""
-    return "standard deviations of the sky" if view.is_linear else "hundredths of the picture's range"
+    return str(view.stretch.unit_text(is_flux=view.is_flux))
 
 
 def _written(table: Table, stem: str, ending: str) -> tuple[str, bytes]:

@@ -113,7 +113,7 @@ class GalaxyPictures:
 def sliders_of(view: GalaxyView, stretch: Mapping[str, str]) -> list[Slider]:
     """Return the numbers of a stretch as they are chosen, with the ends of their sliders."""
     chosen = _chosen(view, stretch) or view.stretch
-    if not view.is_linear:
+    if not view.is_flux:
         ends = {"black": (0.0, 60.0), "white": (0.3, 2.0), "softening": (0.0, 3.0)}
     else:
         top = math.log10(max(view.stretch.white, 1.0))

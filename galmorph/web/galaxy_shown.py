@@ -12,7 +12,8 @@ import numpy as np
 
 from galmorph.flags import MEANINGS, UNCLASSIFIABLE, Flag
 from galmorph.pages.contact import Badge, ShareBar, badges, short_names
-from galmorph.pages.figures import colour_of, count_text
+from galmorph.pages.figures import count_text
+from galmorph.pages.marks import colour_of
 from galmorph.store.browsing import BrowsedRow
 from galmorph.web.table_query import galaxy_address
 
@@ -30,8 +31,8 @@ class GalaxyShown:
     ----------
     id, address, picture
         What it is called, where its page is, and its picture.
-    title, confidence, colour
-        Of its class; '' and None where it has none.
+    title, confidence, number
+        Of its class; '', None and -1 where it has none.
     place, snr, radius
         In words.
     badges
@@ -47,13 +48,18 @@ class GalaxyShown:
     picture: str
     title: str
     confidence: float | None
-    colour: int
+    number: int
     place: str
     snr: str
     radius: str
     badges: Sequence[Badge]
     chances: Sequence[ShareBar]
     labels: int = 0
+
+    @property
+    def colour(self) -> int:
+        """Number of its class's colour in the style sheet, -1 for none."""
+        return colour_of(self.number)
 
     @classmethod
     def of(cls, row: BrowsedRow, scheme: Scheme | None, model: str, query: str = "", labels: int = 0) -> GalaxyShown:
@@ -78,7 +84,7 @@ class GalaxyShown:
             picture=picture_address(row.id, model),
             title=names[number] if number >= 0 else row.class_name,
             confidence=row.confidence,
-            colour=colour_of(number) if number >= 0 else -1,
+            number=number,
             place=_place(*sky_place(row)),
             snr=_ratio(row.columns.get("gm_snr")),
             radius=_radius(row.columns),
@@ -91,7 +97,7 @@ class GalaxyShown:
 def bars(names: Sequence[str], shares: Sequence[float]) -> list[ShareBar]:
     """Return a bar for each answer."""
     return [
-        ShareBar(name, float(np.nan_to_num(share)), colour_of(number))
+        ShareBar(name, float(np.nan_to_num(share)), number)
         for number, (name, share) in enumerate(zip(names, shares, strict=False))
     ]
 

@@ -10,13 +10,14 @@ from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from galmorph.pages.look import environment, style_sheet
+from galmorph.pages.look import environment, source
 from galmorph.web.form_guard import TOKEN_COOKIE, token_of
 
 __all__ = ["rendered", "seen_other", "static_file"]
 
 _HERE = Path(__file__).parent
-_SHEETS = ("palette.css", "style.css", "figures.css")
+_SHEETS = ("palette.css", "style.css", "figures.css", "controls.css")
+_SCRIPTS = ("sliders.js",)
 """That reports have, too."""
 
 
@@ -45,12 +46,12 @@ def seen_other(address: str) -> RedirectResponse:
 
 @cache
 def _static(name: str) -> tuple[str, bytes] | None:
-    if name == "page.css":
-        sheets = [style_sheet(sheet) for sheet in _SHEETS]
-        return "text/css", "\n".join([*sheets, (_HERE / "static" / name).read_text(encoding="utf-8")]).encode()
-    if name == "page.js":
-        return "text/javascript", (_HERE / "static" / name).read_bytes()
-    return None
+    kinds = {"page.css": ("text/css", _SHEETS), "page.js": ("text/javascript", _SCRIPTS)}
+    if name not in kinds:
+        return None
+    kind, shared = kinds[name]
+    own = (_HERE / "static" / name).read_text(encoding="utf-8")
+    return kind, "\n".join([*(source(each) for each in shared), own]).encode()
 
 
 def static_file(name: str) -> Response:

@@ -42,6 +42,10 @@ COLUMNS: dict[str, Check] = {
     **{f"--{role}": ([f"MY_{role}"], role, f"MY_{role}") for role in ("ra", "dec", "x", "y", "id", "file")},
     "--hdu": (["2"], "hdu", 2),
 }
+REPORT: dict[str, Check] = {
+    "--report": (["pages"], "report", "pages"),
+    "--pictures": (["300"], "pictures", 300),
+}
 DETECTION: dict[str, Check] = {
     "--detect": (["cutouts"], "detect", "cutouts"),
     "--centroid": (["isophotal"], "centroid", "isophotal"),
@@ -126,7 +130,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         **DEVICE,
         "--image": (["c.fits"], "images", ["c.fits"]),
         "--checkpoint": (["net"], "checkpoint", "net"),
-        "--report": (["pages"], "report", "pages"),
+        **REPORT,
         "--runtime": (["net.onnx"], "runtime", "net.onnx"),
         "--errors": ([], "errors", True),
         "--rule": (["clean"], "rule", "clean"),
@@ -141,6 +145,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         **RESULT,
         **EXECUTION,
         "--image": (["c.fits"], "images", ["c.fits"]),
+        **REPORT,
         "--backend": (["sep"], "backend", "sep"),
     },
     "train": {

@@ -1,5 +1,4 @@
 // The page works without this; with it files are dropped, pictures follow sliders, and keys answer.
-"use strict";
 document.documentElement.classList.add("js");
 
 // Files: dropped on their field, and named there.
@@ -37,16 +36,7 @@ for (const form of document.querySelectorAll("form.stretch")) {
   const drawn = () => { drawing = false; if (waiting) { waiting = false; draw(); } };
   picture.addEventListener("load", drawn);
   picture.addEventListener("error", drawn);
-  for (const slider of form.querySelectorAll("input[type=range]")) {
-    const number = form.elements[slider.dataset.for], log = slider.dataset.log === "yes";
-    const place = () => { slider.value = log ? Math.log10(Math.max(Number(number.value), 1e-6)) : Number(number.value); };
-    place();
-    slider.addEventListener("input", () => {
-      number.value = Number((log ? 10 ** slider.valueAsNumber : slider.valueAsNumber).toPrecision(4));
-      draw();
-    });
-    number.addEventListener("change", () => { place(); draw(); });
-  }
+  coupleSliders(form, draw)();
   form.addEventListener("submit", (event) => { event.preventDefault(); draw(); });
 }
 

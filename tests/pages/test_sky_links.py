@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from galmorph.web.sky_links import sky_links
+from galmorph.pages.sky_links import sky_links
 
 
 def test_each_service_is_told_the_position():
@@ -14,6 +14,7 @@ def test_each_service_is_told_the_position():
     assert all(address.scheme == "https" for address in links.values())
     assert parse_qs(links["Aladin Lite"].query)["target"] == ["34.406250 -5.200000"]
     assert parse_qs(links["Legacy Surveys"].query)["dec"] == ["-5.200000"]
+    assert parse_qs(links["NED"].query)["coordinates"] == ["34.406250d -5.200000d"]
     assert parse_qs(links["SIMBAD"].query)["Coord"] == ["34.406250 -5.200000"]
     assert "+5.200000" in parse_qs(urlsplit(sky_links(1.0, 5.2)[0].address).query)["target"][0]
 
