@@ -9,7 +9,7 @@ DEMO := demo
 WORKERS ?= auto
 PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
-.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-stamps bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-cigars bench-trunk bench-active bench-published bench-tables bench-ranges bench-ahead bench-match bench-scale sheets clean
+.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-stamps bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-cigars bench-trunk bench-active bench-published bench-tables bench-ranges bench-ahead bench-match bench-map bench-scale sheets clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -109,6 +109,9 @@ bench-ahead: $(VENV)/.tested
 
 bench-match: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_match.py
+
+bench-map: $(VENV)/.tested
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_map.py
 
 bench-scale: $(VENV)/.benched
 	$(BIN)/python tests/benchmarks/bench_scale.py

@@ -79,6 +79,7 @@ __all__ = [
     "load_pipeline",
     "load_scheme",
     "load_survey",
+    "map_features",
     "match",
     "measure",
     "names",
@@ -446,6 +447,12 @@ def _drawn() -> tuple[ModuleType, ModuleType]:
     from galmorph.pages import galaxy_view, report  # noqa: PLC0415 - pillow and jinja2, a third of a second
 
     return galaxy_view, report
+
+
+def _maps() -> tuple[ModuleType, ModuleType, ModuleType]:
+    from galmorph.pages.maps import atlas, map_page, mapping  # noqa: PLC0415 - pillow and numba
+
+    return atlas, map_page, mapping
 
 
 def _check_whole(report: str | Path | None, *, strict: bool, what: str) -> None:
@@ -1397,6 +1404,133 @@ def positions(texts: str | Sequence[str]) -> Table:
     degrees = [position_degrees(text) for text in ([texts] if isinstance(texts, str) else texts)]
     names = ("ra", "dec")
     return Table(rows=degrees or None, names=names, dtype=("f8", "f8"), units=dict.fromkeys(names, "deg"))
+
+
+def map_features(
+    catalog: Any,
+    images: Images = (),
+    *,
+    features: str | None = None,
+    method: str = "tsne",
+    onto: str | Path | None = None,
+    axes: Sequence[str] = (),
+    seed: int = 0,
+    output: str | Path | None = None,
+    save: str | Path | None = None,
+    page: str | Path | None = None,
+    colours: Sequence[str] = (),
+    pictures: int = 2000,
+    service: str = "",
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    prefix: str = "gm_",
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | bool | None = None,
+    command: str = "galmorph.map_features",
+) -> Table:
+    """Lay galaxies out on a map, those with like features together; as columns, and as a page to look through.
+
+    Parameters
+    ----------
+    catalog
+        As for :func:`classify`, with a column of vectors, all of one length; rows need no positions.
+    images
+        As for :func:`classify`, of which the page shows pictures; without them it has none.
+    features
+        Name of the column (``gm_features``, or that of the map of `onto`).
+    method
+        ``'tsne'``, by openTSNE (``galmorph[likeness]``); ``'umap'``, by umap-learn (``galmorph[umap]``); ``'pca'``,
+        the two principal components.
+    onto
+        A file of `save`: the rows are placed on that map, each among the galaxies that are most like it, and its own
+        galaxies stay where they are.
+    axes
+        Instead of features, two columns: the page then shows one against the other.
+    seed
+        Of what is drawn by lot. The same rows and seed give the same map.
+    output
+        File for the table with ``gm_map_x`` and ``gm_map_y``.
+    save
+        File (``.safetensors``) of arrays from which other rows can be placed on the map later.
+    page
+        File (``.html``) for a page that is complete in itself.
+    colours
+        Columns that points can be coloured by, beside those that are chosen without being asked for.
+    pictures
+        How many galaxies have a picture on the page, spread over the map; from 64 pixels down to 32 for many, so that
+        they take 12 MB at most up to 23 000.
+    service
+        Address of a ``galmorph serve`` to whose labelling page chosen galaxies are sent.
+    survey, band, prefix, hdu, ra, dec, x, y, id, file
+        As for :func:`classify`.
+    overwrite
+        Whether existing files may be replaced.
+    progress
+        True shows a bar; a function is called with stage, done, total and a remark.
+    command
+        What the provenance names as its origin.
+
+    Returns
+    -------
+    astropy.table.Table
+        The rows with ``gm_map_x`` and ``gm_map_y``, NaN for rows without features.
+
+    Raises
+    ------
+    CatalogError
+        If there is no such column, or too few rows have features, or `onto` is no map of such features.
+    PipelineError
+        If the method is unknown or its library is missing.
+    ImageError, SurveyError, OutputError
+        If images do not fit, or a file cannot be written.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> import numpy as np
+    >>> from astropy.table import Table
+    >>> rows = Table({"id": np.arange(60), "gm_features": np.random.default_rng(0).normal(size=(60, 8))})
+    >>> galmorph.map_features(rows, method="pca")["gm_map_x"].shape
+    (60,)
+    """
+    atlas, map_page, mapping = _maps()
+    _check_map(output, save, page, axes=axes, onto=onto)
+    asked = ImageInput(images, survey=survey, band=band)
+    source = CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file))
+    check_outputs([output, save, page], source, asked, onto, overwrite=overwrite)
+    opened_catalog = source.open(positions=asked.are_named)
+    settings = mapping.MapSettings(features or "", method, onto, tuple(axes), seed, prefix)
+    with reporting(progress) as report_to:
+        mapped = mapping.mapped(opened_catalog, settings, report_to)
+        table: Table = mapping.written(mapped, output, save, command, overwrite=overwrite)
+        if page is not None:
+            shown = map_page.MapPage.of(mapped, tuple(colours), service)
+            drawn = atlas.drawn(opened_catalog, asked, shown.places, pictures, report_to) if asked.are_named else None
+            shown.write(Path(page), drawn, overwrite=overwrite)
+    return table
+
+
+def _check_map(
+    output: str | Path | None, save: str | Path | None, page: str | Path | None, *, axes: Any, onto: Any
+) -> None:
+    """Refuse what makes no sense together."""
+    if axes and (output is not None or save is not None or onto is not None):
+        raise OutputError(
+            "axes were given with output, save or onto: columns of the table are a page alone; leave these"
+        )
+    if save is not None and onto is not None:
+        raise OutputError("save was given with onto: that map is saved already; leave one")
+    if page is not None and Path(page).suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"page '{page}': expected a name that ends with .html; choose another")
+    if save is not None and Path(save).suffix != ".safetensors":
+        raise OutputError(f"map '{save}': expected a name that ends with .safetensors; choose another")
 
 
 def match(

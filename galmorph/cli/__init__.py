@@ -37,6 +37,7 @@ GROUPS = {
     "work with results": {
         "match": "join catalogues by position",
         "compare": "say how classes agree with those of another catalogue",
+        "map": "lay galaxies out by likeness, on a page with a lasso",
         "overlay": "show a result in DS9, Aladin or TOPCAT",
         "store": "keep images, predictions and labels in SQL, and score there",
         "serve": "classify over HTTP what is uploaded, and show a page",

@@ -37,13 +37,15 @@ class CatalogInput:
     hdu: int | str | None = None
     columns: ColumnNames = USUAL_NAMES
 
-    def open(self, *, offline: bool = False) -> Catalog:
+    def open(self, *, offline: bool = False, positions: bool = True) -> Catalog:
         """Read the catalogue; one that was read is returned as it is.
 
         Parameters
         ----------
         offline
             Whether nothing is fetched: a table of VizieR must be in the cache.
+        positions
+            Whether rows must have positions.
 
         Raises
         ------
@@ -52,7 +54,7 @@ class CatalogInput:
         ArchiveError
             If it is a table of VizieR that cannot be had.
         """
-        catalog = self._catalog(offline=offline)
+        catalog = self._catalog(offline=offline, positions=positions)
         for name in (catalog.ra_column, catalog.dec_column, catalog.x_column, catalog.y_column, catalog.file_column):
             if name is not None and np.ndim(catalog.table[name]) > 1:
                 raise CatalogError(
@@ -61,14 +63,16 @@ class CatalogInput:
                 )
         return catalog
 
-    def _catalog(self, *, offline: bool) -> Catalog:
+    def _catalog(self, *, offline: bool, positions: bool) -> Catalog:
         if isinstance(self.catalog, str) and is_of_vizier(self.catalog):
             path = VizierTable.read(self.catalog).fetched(Client(offline=offline))
-            return replace(read_catalog(path, hdu=self.hdu, **asdict(self.columns)), source=self.catalog)
+            return replace(
+                read_catalog(path, hdu=self.hdu, **asdict(self.columns), positions=positions), source=self.catalog
+            )
         if isinstance(self.catalog, str | os.PathLike):
-            return read_catalog(os.fspath(self.catalog), hdu=self.hdu, **asdict(self.columns))
+            return read_catalog(os.fspath(self.catalog), hdu=self.hdu, **asdict(self.columns), positions=positions)
         if not isinstance(self.catalog, Catalog):
-            return catalog_from(self.catalog, hdu=self.hdu, columns=self.columns)
+            return catalog_from(self.catalog, hdu=self.hdu, columns=self.columns, positions=positions)
         self._check_nothing_asked()
         return self.catalog
 

@@ -53,7 +53,13 @@ class Labelling:
         self._database = database
 
     def next(
-        self, model: StoredModel | None, scheme: str, author: str, queue: str, skipped: Collection[str] = ()
+        self,
+        model: StoredModel | None,
+        scheme: str,
+        author: str,
+        queue: str,
+        skipped: Collection[str] = (),
+        only: Collection[str] = (),
     ) -> str | None:
         """Choose the next galaxy that somebody has not labelled yet; None once there is none left.
 
@@ -65,6 +71,8 @@ class Labelling:
             One of :data:`QUEUES`.
         skipped
             Ids that are passed over.
+        only
+            Ids of which one is chosen; of all where there are none.
 
         Raises
         ------
@@ -78,6 +86,8 @@ class Labelling:
         wanted = wanted.where(~sa.exists().where(own), IMAGES.c.content.is_not(None))
         if skipped:
             wanted = wanted.where(IMAGES.c.id.not_in(list(skipped)))
+        if only:
+            wanted = wanted.where(IMAGES.c.id.in_(list(only)))
         with self._database.reading() as connection:
             chosen = connection.scalar(wanted.order_by(*_order(queue), IMAGES.c.number).limit(1))
         return None if chosen is None else str(chosen)

@@ -24,6 +24,7 @@ __all__ = ["AUTHOR_COOKIE", "label_page", "labelled"]
 AUTHOR_COOKIE = "gm_author"
 _LONGEST_S = 3600.0
 """Whoever takes longer for an answer was away."""
+_MOST_LISTED = 1000  # ids in an address
 
 
 def label_page(desk: Desk, author: str, asked: Mapping[str, str], *, is_open: bool) -> dict[str, Any]:
@@ -36,7 +37,8 @@ def label_page(desk: Desk, author: str, asked: Mapping[str, str], *, is_open: bo
     author
         Who labels; '' where nobody said so yet.
     asked
-        ``scheme``, ``queue``, ``id`` of a galaxy, and the one that was done ``last``.
+        ``scheme``, ``queue``, ``id`` of a galaxy, the one that was done ``last``, and ids, one a line, of the ``only``
+        ones that are labelled.
     is_open
         Whether people say who they are.
 
@@ -56,14 +58,16 @@ def label_page(desk: Desk, author: str, asked: Mapping[str, str], *, is_open: bo
         "author": author,
         "is_open": is_open,
         "last": _last(desk, session, model, asked.get("last", "")) if author else None,
-        "nothing": "Every galaxy is labelled or passed over." if author else "Say who you are, and begin.",
+        "nothing": _nothing(session) if author else "Say who you are, and begin.",
+        "only": "\n".join(session.only),
+        "listed": len(session.only),
         "can_undo": bool(author),
         "done": desk.store.labelling.count(session.scheme.name, author) if author else 0,
         "total": desk.store.count(),
         "votes": sum(counts.values()),
         "authors": len(counts),
         "formats": list(FILE_FORMATS.items()),
-        "hidden": [("scheme", session.scheme.name), ("queue", session.queue)],
+        "hidden": list(_kept(session).items()),
         "galaxy": None,
     }
     return common if chosen is None else common | _question(desk, session, model, chosen, common["hidden"])
@@ -82,7 +86,7 @@ def labelled(desk: Desk, author: str, fields: Mapping[str, str]) -> str:
     if not author:
         raise StoreError("nobody said who labels: expected a name; give yours")
     session, _ = _session(desk, author, fields)
-    galaxy, following = fields.get("id", ""), {"scheme": session.scheme.name, "queue": session.queue}
+    galaxy, following = fields.get("id", ""), _kept(session)
     if fields.get("step") == "undo":
         back = session.undo()
         return "/label?" + urlencode(following if back is None else following | {"id": back})
@@ -105,7 +109,24 @@ def _session(desk: Desk, author: str, asked: Mapping[str, str]) -> tuple[LabelSe
     model, queue = desk.model_of_scheme(scheme.name), asked.get("queue") or "uncertain"
     if queue not in QUEUES:
         raise StoreError(f"queue '{queue[:80]}': expected one of {', '.join(QUEUES)}; choose one")
-    return LabelSession(desk.store, scheme, author, queue, asked_as(model), desk.skipped), model
+    return LabelSession(desk.store, scheme, author, queue, asked_as(model), desk.skipped, _ids(asked)), model
+
+
+def _ids(asked: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the ids that are asked for, one a line."""
+    lines = (line.strip() for line in asked.get("only", "").splitlines())
+    return tuple(dict.fromkeys(line for line in lines if line))[:_MOST_LISTED]
+
+
+def _kept(session: LabelSession) -> dict[str, str]:
+    """Return what an address says of a session."""
+    only = {"only": "\n".join(session.only)} if session.only else {}
+    return {"scheme": session.scheme.name, "queue": session.queue, **only}
+
+
+def _nothing(session: LabelSession) -> str:
+    which = "Every galaxy of the list that is in this store" if session.only else "Every galaxy"
+    return f"{which} is labelled or passed over."
 
 
 def _question(

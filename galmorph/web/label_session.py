@@ -82,6 +82,8 @@ class LabelSession:
         How the model is asked for whose predictions say so; '' for none.
     skipped
         Who passed what over.
+    only
+        Ids of the galaxies that are labelled; all where there are none.
     """
 
     store: Any
@@ -90,15 +92,19 @@ class LabelSession:
     queue: str
     model: str
     skipped: Skipped
+    only: tuple[str, ...] = ()
 
     def next(self) -> str | None:
         """Return the galaxy that is to be labelled: one that was begun, or the first of the queue."""
         passed = self.skipped.of(self.author, self.scheme.name)
         last = self.store.labelling.last(self.scheme.name, self.author)
-        if last is not None and last.id not in passed and self.walk(last.id).next is not None:
+        is_listed = last is not None and (not self.only or last.id in self.only)
+        if last is not None and is_listed and last.id not in passed and self.walk(last.id).next is not None:
             return str(last.id)
         model = self.store.model(self.model) if self.model else None
-        chosen: str | None = self.store.labelling.next(model, self.scheme.name, self.author, self.queue, passed)
+        chosen: str | None = self.store.labelling.next(
+            model, self.scheme.name, self.author, self.queue, passed, self.only
+        )
         return chosen
 
     def walk(self, id: str) -> QuestionWalk:

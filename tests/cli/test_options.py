@@ -108,6 +108,7 @@ LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
         ["a.fits", "b.fits", "--radius", "1arcsec"],
         {"catalog": "a.fits", "others": ["b.fits"], "radius": "1arcsec"},
     ),
+    "map": (["f.fits", "--page", "m.html"], {"catalog": "f.fits", "page": "m.html"}),
     "overlay": (["out.fits"], {"result": "out.fits"}),
     "compare": (
         ["a.fits", "b.fits", "--radius", "1arcsec", "--theirs", "type"],
@@ -258,6 +259,25 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--motion": (["pmra,pmdec", "-"], "motion", ["pmra,pmdec", "-"]),
         "--epoch": (["2016", "year"], "epoch", ["2016", "year"]),
     },
+    "map": {
+        **COLUMNS,
+        "--features": (["MY_features"], "features", "MY_features"),
+        "--method": (["pca"], "method", "pca"),
+        "--onto": (["old.safetensors"], "onto", "old.safetensors"),
+        "--axes": (["colour", "mag"], "axes", ["colour", "mag"]),
+        "--seed": (["5"], "seed", 5),
+        "--output": (["out.vot"], "output", "out.vot"),
+        "--save": (["m.safetensors"], "save", "m.safetensors"),
+        "--page": (["other.html"], "page", "other.html"),
+        "--colours": (["MAG", "z"], "colours", ["MAG", "z"]),
+        "--image": (["s.zip"], "images", ["s.zip"]),
+        "--pictures": (["50"], "pictures", 50),
+        "--service": (["http://x:1"], "service", "http://x:1"),
+        "--survey": (["sdss"], "survey", "sdss"),
+        "--band": (["gri"], "band", "gri"),
+        "--prefix": (["my_"], "prefix", "my_"),
+        "--overwrite": ([], "overwrite", True),
+    },
     "overlay": {
         "--regions": (["out.reg"], "regions", "out.reg"),
         "--moc": (["moc.fits"], "moc", "moc.fits"),
@@ -294,7 +314,7 @@ ALWAYS: dict[str, dict[str, object]] = {
     "classify": {"prefix": "gm_", "output": api.default_output("cat.fits")},
     "measure": {"prefix": "gm_", "output": api.default_output("cat.fits")},
 }
-FUNCTION = {"list": "names", "store": "open_store", "flags": "describe_flags"}
+FUNCTION = {"list": "names", "map": "map_features", "store": "open_store", "flags": "describe_flags"}
 HOME = {"serve": server}
 """Where a function is that is not in :mod:`galmorph.api`."""
 SIGNATURES = {
@@ -340,6 +360,7 @@ def result_of(command: str) -> object:
         "simulate": Field(),
         "cache": [],
         "fetch": SimpleNamespace(failed={}, n_rows=0),
+        "map": table,
         "match": table,
         "overlay": SimpleNamespace(files={}, receivers=[]),
         "compare": ClassAgreement(("disk",), np.ones((1, 1, 1), int), np.empty(0), 1, (1, 1)),

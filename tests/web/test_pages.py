@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import numpy as np
 import pytest
@@ -326,6 +326,18 @@ def test_labels_are_saved_shown_beside_the_network_undone_and_exported(filled, s
     assert list(exported["id"]) == [first]
     assert exported[answers[1]][0] == 1
     assert exported[answers[0]][0] == 0
+
+
+def test_a_list_of_galaxies_is_labelled_and_no_others(filled, store):
+    """As a map sends those that were chosen on it: in an address, which goes on with every answer."""
+    listed = store.pull()["id"][:2].tolist()
+    page = page_of(filled, "/label?" + urlencode({"author": "Lena", "only": "\r\n".join([listed[1], "no such", ""])}))
+    assert page.hidden()["id"] == listed[1]
+    assert "2 listed" in page.words
+    location = answered(filled, page, step="skip", only=page.hidden()["only"])
+    assert parse_qs(urlsplit(location).query)["only"] == [f"{listed[1]}\nno such"]
+    assert "Every galaxy of the list that is in this store is labelled" in page_of(filled, location).words
+    assert "id" in page_of(filled, "/label?" + urlencode({"author": "Lena", "only": listed[0]})).hidden()
 
 
 def test_an_answer_that_was_not_asked_for_is_refused(filled):
