@@ -443,16 +443,10 @@ def _runs() -> tuple[ModuleType, ModuleType, ModuleType]:
     return answering, classify, retry
 
 
-def _drawn() -> tuple[ModuleType, ModuleType]:
-    from galmorph.pages import galaxy_view, report  # noqa: PLC0415 - pillow and jinja2, a third of a second
+def _drawn() -> tuple[ModuleType, ModuleType, ModuleType]:
+    from galmorph.pages import galaxy_view, maps, report  # noqa: PLC0415 - pillow and jinja2, a third of a second
 
-    return galaxy_view, report
-
-
-def _maps() -> tuple[ModuleType, ModuleType, ModuleType]:
-    from galmorph.pages.maps import atlas, map_page, mapping  # noqa: PLC0415 - pillow and numba
-
-    return atlas, map_page, mapping
+    return galaxy_view, report, maps
 
 
 def _check_whole(report: str | Path | None, *, strict: bool, what: str) -> None:
@@ -1458,7 +1452,7 @@ def map_features(
     output
         File for the table with ``gm_map_x`` and ``gm_map_y``.
     save
-        File (``.safetensors``) of arrays from which other rows can be placed on the map later.
+        File (``.npz``) of arrays from which other rows can be placed on the map later.
     page
         File (``.html``) for a page that is complete in itself.
     colours
@@ -1500,19 +1494,19 @@ def map_features(
     >>> galmorph.map_features(rows, method="pca")["gm_map_x"].shape
     (60,)
     """
-    atlas, map_page, mapping = _maps()
+    maps = _drawn()[2]
     _check_map(output, save, page, axes=axes, onto=onto)
     asked = ImageInput(images, survey=survey, band=band)
     source = CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file))
     check_outputs([output, save, page], source, asked, onto, overwrite=overwrite)
     opened_catalog = source.open(positions=asked.are_named)
-    settings = mapping.MapSettings(features or "", method, onto, tuple(axes), seed, prefix)
+    settings = maps.MapSettings(features or "", method, onto, tuple(axes), seed, prefix)
     with reporting(progress) as report_to:
-        mapped = mapping.mapped(opened_catalog, settings, report_to)
-        table: Table = mapping.written(mapped, output, save, command, overwrite=overwrite)
+        mapped = maps.mapped(opened_catalog, settings, report_to)
+        table: Table = maps.written(mapped, output, save, command, overwrite=overwrite)
         if page is not None:
-            shown = map_page.MapPage.of(mapped, tuple(colours), service)
-            drawn = atlas.drawn(opened_catalog, asked, shown.places, pictures, report_to) if asked.are_named else None
+            shown = maps.MapPage.of(mapped, tuple(colours), service)
+            drawn = maps.drawn(opened_catalog, asked, shown.places, pictures, report_to) if asked.are_named else None
             shown.write(Path(page), drawn, overwrite=overwrite)
     return table
 
@@ -1529,8 +1523,8 @@ def _check_map(
         raise OutputError("save was given with onto: that map is saved already; leave one")
     if page is not None and Path(page).suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"page '{page}': expected a name that ends with .html; choose another")
-    if save is not None and Path(save).suffix != ".safetensors":
-        raise OutputError(f"map '{save}': expected a name that ends with .safetensors; choose another")
+    if save is not None and Path(save).suffix != ".npz":
+        raise OutputError(f"map '{save}': expected a name that ends with .npz; choose another")
 
 
 def match(

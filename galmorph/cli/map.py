@@ -16,8 +16,8 @@ EXAMPLES = {
     "places on a map, and a page with pictures": (
         "galmorph map features.fits -o mapped.fits --page field.html --image stamps.zip"
     ),
-    "a map to place others on, later": "galmorph map old.fits --save field.safetensors",
-    "new galaxies on that map": "galmorph map new.fits --onto field.safetensors --page new.html",
+    "a map to place others on, later": "galmorph map old.fits --save field.npz",
+    "new galaxies on that map": "galmorph map new.fits --onto field.npz --page new.html",
     "two columns of any table against each other": "galmorph map out.fits --axes gm_rpet gm_conf --page plane.html",
 }
 
@@ -27,7 +27,7 @@ def add_options(command: Parser) -> None:
     command.add_argument("catalog", metavar="TABLE", help="with features, as 'galmorph embed' writes them")
     _add_layout(command)
     command.add_argument("-o", "--output", metavar="OUT", help="the table with gm_map_x and gm_map_y: .fits .parquet …")
-    command.add_argument("--save", metavar="MAP.safetensors", help="the map, on which others can be placed later")
+    command.add_argument("--save", metavar="MAP.npz", help="the map, on which others can be placed later")
     _add_page(command)
     command.add_argument("--prefix", metavar="P", help="of galmorph's columns (default: gm_)")
     shared.add_overwrite(command, "file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,13 +13,12 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from galmorph.errors import CatalogError, PipelineError, unknown_name
 from galmorph.pages.maps.neighbours import nearest, places_among
 from galmorph.pages.maps.unit_features import Components
 from galmorph.progress import Progress, silent
+from galmorph.sky.boundary import boundary
 from galmorph.sky.formats.atomic import replacing
 
 __all__ = ["METHODS", "Layout", "check_method", "laid_out", "load_layout"]
@@ -39,6 +39,7 @@ _EARLY_EXAGGERATION = 12.0
 _FFT_FROM = 5000  # rows; of fewer, the sum over all pairs by a tree takes less time
 _NEIGHBOURS = 15
 _FORMAT = "galmorph map 1"
+_ARRAYS = ("mean", "axes", "reduced", "places")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Layout:
         return places_among(self.places[numbers], distances)
 
     def save(self, path: Path, *, overwrite: bool) -> None:
-        """Write arrays and names, by safetensors.
+        """Write arrays, and words about them, as NumPy's ``.npz``.
 
         Raises
         ------
@@ -108,10 +109,10 @@ class Layout:
             If it cannot be written.
         """
         arrays = {"reduced": self.reduced, "places": self.places, **asdict(self.components)}
-        facts = {"method": self.method, "features": self.features, "seed": self.seed}
-        metadata = {"format": _FORMAT, "map": json.dumps(facts)}
-        with replacing(path, overwrite=overwrite) as temporary:
-            save_file({name: np.ascontiguousarray(each) for name, each in arrays.items()}, temporary, metadata)
+        facts = {"format": _FORMAT, "method": self.method, "features": self.features, "seed": self.seed}
+        words = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+        with replacing(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, facts=words, **arrays)
 
     @classmethod
     def of_arrays(cls, arrays: dict[str, FloatArray], facts: dict[str, Any]) -> Self:
@@ -153,21 +154,23 @@ def load_layout(path: str | Path) -> Layout:
     CatalogError
         If it is none.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            names = ("mean", "axes", "reduced", "places")
-            arrays = {name: np.asarray(file.get_tensor(name), np.float32) for name in names}
-            return Layout.of_arrays(arrays, _facts(file.metadata() or {}))
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise CatalogError(f"'{path}' is no map ({reason}): expected a file of galmorph map --save") from error
+    with boundary(
+        lambda reason: CatalogError(f"'{path}' is no map ({reason}): expected a file of galmorph map --save")
+    ):
+        with zipfile.ZipFile(path) as archive:
+            # Stored as they are, as they are written: so no file holds more than its own size.
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise zipfile.BadZipFile("its arrays are compressed")
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: np.asarray(file[name], np.float32) for name in _ARRAYS}
+            return Layout.of_arrays(arrays, _facts(np.asarray(file["facts"], np.uint8).tobytes()))
 
 
-def _facts(metadata: dict[str, str]) -> dict[str, Any]:
+def _facts(words: bytes) -> dict[str, Any]:
     """Return what a file says of its map; refuse those of other formats."""
-    if (form := metadata.get("format", "not said")) != _FORMAT:
-        raise ValueError(f"its format is '{form[:40]}'")
-    facts: dict[str, Any] = json.loads(metadata["map"])
+    facts = json.loads(words)
+    if not isinstance(facts, dict) or facts.get("format") != _FORMAT:
+        raise ValueError("its format is another one")
     return facts
 
 

@@ -33,7 +33,7 @@ def test_every_row_comes_back_with_its_place(table):
 
 @pytest.mark.parametrize("ending", ["fits", "parquet", "ecsv", "vot"])
 def test_the_command_writes_table_map_and_page(table, tmp_path, capsys, ending):
-    out, saved, page = (str(tmp_path / name) for name in (f"out.{ending}", "m.safetensors", "m.html"))
+    out, saved, page = (str(tmp_path / name) for name in (f"out.{ending}", "m.npz", "m.html"))
     words = ["map", str(tmp_path / "f.fits"), "--method", "pca", "-o", out, "--save", saved, "--page", page]
     assert cli.main(words) == 0
     assert capsys.readouterr().out.splitlines() == [out, saved, page]
@@ -56,9 +56,9 @@ def test_what_makes_no_sense_is_refused(table, tmp_path, capsys):
     page = tmp_path / "m.html"
     for error, message, asked in (
         (OutputError, "axes were given with", {"axes": ("mag", "ra"), "output": tmp_path / "o.fits"}),
-        (OutputError, "saved already", {"onto": "m.safetensors", "save": tmp_path / "n.safetensors"}),
+        (OutputError, "saved already", {"onto": "m.npz", "save": tmp_path / "n.npz"}),
         (OutputError, r"ends with \.html", {"page": tmp_path / "page.pdf"}),
-        (OutputError, r"ends with \.safetensors", {"save": tmp_path / "map.npz"}),
+        (OutputError, r"ends with \.npz", {"save": tmp_path / "map.safetensors"}),
         (CatalogError, "axes mag, gm_features.*gm_features is none", {"axes": ("mag", "gm_features"), "page": page}),
         (CatalogError, "column 'latent' does not exist", {"features": "latent"}),
         (CatalogError, "no map", {"onto": tmp_path / "f.fits"}),
