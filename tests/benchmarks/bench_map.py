@@ -18,7 +18,7 @@ import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
 import galmorph
-from galmorph.pages.maps.layout import Layout, laid_out
+from galmorph.pages.maps.layout import MapLayout, laid_out
 from galmorph.pages.maps.neighbours import trustworthiness
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +80,7 @@ def features(rows: int, seed: int) -> np.ndarray:
     return (starts[kinds] + along * ways[kinds] + 0.35 * rng.normal(size=(rows, 64))).astype(np.float32)
 
 
-def places_by_opentsne(layout: Layout, new: np.ndarray) -> np.ndarray:
+def places_by_opentsne(layout: MapLayout, new: np.ndarray) -> np.ndarray:
     """Place rows by openTSNE's own way, which optimises each among all old ones, for comparison."""
     import openTSNE  # noqa: PLC0415 - loaded where it is compared with
 
@@ -99,7 +99,7 @@ def placing(rows: int) -> dict[str, Any]:
     out["trustworthiness_at_15"] = {
         "of the map": round(trustworthiness(layout.reduced[some], layout.places[some], 15), 4)
     }
-    for way, place in (("placed among neighbours", Layout.placed), ("placed by openTSNE", places_by_opentsne)):
+    for way, place in (("placed among neighbours", MapLayout.placed), ("placed by openTSNE", places_by_opentsne)):
         started = time.perf_counter()
         places = place(layout, new)
         seconds = time.perf_counter() - started

@@ -21,7 +21,7 @@ from galmorph.progress import Progress, silent
 from galmorph.sky.boundary import boundary
 from galmorph.sky.formats.atomic import replacing
 
-__all__ = ["METHODS", "Layout", "check_method", "laid_out", "load_layout"]
+__all__ = ["METHODS", "MapLayout", "check_method", "laid_out", "load_layout"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -43,7 +43,7 @@ _ARRAYS = ("mean", "axes", "reduced", "places")
 
 
 @dataclass(frozen=True)
-class Layout:
+class MapLayout:
     """A map: galaxies, and where they lie; with all that is needed to place others on it.
 
     Parameters
@@ -146,7 +146,7 @@ class Layout:
             raise ValueError("its arrays are too short, or hold what is no number")
 
 
-def load_layout(path: str | Path) -> Layout:
+def load_layout(path: str | Path) -> MapLayout:
     """Read a map; nothing in the file is run.
 
     Raises
@@ -163,7 +163,7 @@ def load_layout(path: str | Path) -> Layout:
                 raise zipfile.BadZipFile("its arrays are compressed")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name], np.float32) for name in _ARRAYS}
-            return Layout.of_arrays(arrays, _facts(np.asarray(file["facts"], np.uint8).tobytes()))
+            return MapLayout.of_arrays(arrays, _facts(np.asarray(file["facts"], np.uint8).tobytes()))
 
 
 def _facts(words: bytes) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def _library(method: str) -> ModuleType:
 
 def laid_out(
     features: FloatArray, *, method: str, name: str = "gm_features", seed: int = 0, progress: Progress = silent
-) -> Layout:
+) -> MapLayout:
     """Make a map. The same features, method and seed give the same map, whatever else the machine does.
 
     Parameters
@@ -236,7 +236,7 @@ def laid_out(
         places = _umap(reduced, seed)
     else:
         places = _tsne(reduced, seed, progress)
-    return Layout(components, reduced, np.ascontiguousarray(places, np.float32), method, name, seed)
+    return MapLayout(components, reduced, np.ascontiguousarray(places, np.float32), method, name, seed)
 
 
 def exaggeration(rows: int) -> float:

@@ -13,7 +13,7 @@ from astropy.table import Table
 import galmorph
 from galmorph.errors import CatalogError
 from galmorph.pages.figures import count_text
-from galmorph.pages.maps.layout import METHODS, Layout, laid_out, load_layout
+from galmorph.pages.maps.layout import METHODS, MapLayout, laid_out, load_layout
 from galmorph.pages.maps.unit_features import feature_column, usable_rows
 from galmorph.progress import Progress
 from galmorph.sky.catalog import Catalog, Column, Provenance, append, reals, write_catalog
@@ -69,7 +69,7 @@ class Mapped:
 
     catalog: Catalog
     places: FloatArray
-    layout: Layout | None
+    layout: MapLayout | None
     settings: MapSettings
 
     @property

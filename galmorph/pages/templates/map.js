@@ -173,8 +173,8 @@ void main() {
   else if (shape < 1.5) edge = 0.8 - max(q.x, q.y);
   else if (shape < 2.5) edge = min(0.7 - p.y, (0.9 + p.y) * 0.5 - q.x * 0.9 + 0.06);
   else if (shape < 3.5) edge = (1.0 - q.x - q.y) * 0.75;
-  else if (shape < 4.5) edge = min(0.7 + p.y, (0.9 - p.y) * 0.5 - q.x * 0.9 + 0.06);
-  else if (shape < 5.5) edge = min(0.95 - max(q.x, q.y), 0.32 - min(q.x, q.y));
+  else if (shape < 4.5) edge = min(0.95 - max(q.x, q.y), 0.32 - min(q.x, q.y));
+  else if (shape < 5.5) edge = min(0.7 + p.y, (0.9 - p.y) * 0.5 - q.x * 0.9 + 0.06);
   else edge = min(0.95 - max(q.x, q.y), 0.3 - abs(q.x - q.y) * 0.7);
   float cover = clamp(edge * width * 0.5 + 0.5, 0.0, 1.0);
   if (cover <= 0.0) discard;
@@ -538,7 +538,7 @@ function centreOn(i) {
 
 // ---------------------------------------------------------------- legend
 
-const SHAPES = ["M8 2.5a5.5 5.5 0 1 0 .01 0z", "M3 3h10v10h-10z", "M8 2l6.5 11.5h-13z", "M8 1.5l6.5 6.5-6.5 6.5-6.5-6.5z", "M8 14l6.5-11.5h-13z", "M6 1h4v5h5v4h-5v5h-4v-5h-5v-4h5z", "M4 1.5l4 4 4-4 2.5 2.5-4 4 4 4-2.5 2.5-4-4-4 4-2.5-2.5 4-4-4-4z"];
+const SHAPES = ["M8 2.5a5.5 5.5 0 1 0 .01 0z", "M3 3h10v10h-10z", "M8 2l6.5 11.5h-13z", "M8 1.5l6.5 6.5-6.5 6.5-6.5-6.5z", "M6 1h4v5h5v4h-5v5h-4v-5h-5v-4h5z", "M8 14l6.5-11.5h-13z", "M4 1.5l4 4 4-4 2.5 2.5-4 4 4 4-2.5 2.5-4-4-4 4-2.5-2.5 4-4-4-4z"];
 
 function legend() {
   const column = head.columns[option.column];
