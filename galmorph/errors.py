@@ -7,6 +7,7 @@
     ├── SurveyError       (LookupError)  an unknown survey, field or band
     ├── ImageError        (ValueError)   a missing, truncated or unsuitable image
     ├── SchemeError       (ValueError)   a label tree that contradicts itself, labels that do not fit it
+    ├── ConfigError       (ValueError)   a galmorph.toml with an unknown or impossible setting
     ├── CheckpointError   (ValueError)   a corrupt checkpoint, or one that does not fit the images
     ├── PipelineError     (ValueError)   a pipeline file with unknown or impossible settings, a missing library
     │   └── DivergedError                a training whose loss or gradient is no finite number
@@ -38,6 +39,7 @@ __all__ = [
     "BusyHostError",
     "CatalogError",
     "CheckpointError",
+    "ConfigError",
     "DivergedError",
     "GalmorphError",
     "ImageError",
@@ -91,6 +93,10 @@ class SchemeError(GalmorphError, ValueError):
 
 class CheckpointError(GalmorphError, ValueError):
     """A checkpoint that is corrupt, incomplete or does not fit the images."""
+
+
+class ConfigError(GalmorphError, ValueError):
+    """A file of settings for the command line with an unknown or impossible one."""
 
 
 class PipelineError(GalmorphError, ValueError):

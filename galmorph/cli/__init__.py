@@ -20,9 +20,12 @@ from types import FrameType
 from typing import NoReturn
 
 from galmorph import __version__
+from galmorph.cli.config import apply_config
 from galmorph.cli.options import EARLY, add_general
 from galmorph.cli.parser import Parser, nearest, refuse_unknown
-from galmorph.errors import GalmorphError, UnclassifiedError
+from galmorph.cli.printing import print_remark
+from galmorph.cli.streams import streamed
+from galmorph.errors import ConfigError, GalmorphError, UnclassifiedError
 from galmorph.limits import allow
 
 __all__ = ["ASIDE", "COMMANDS", "GROUPS", "add_command", "main", "parse"]
@@ -63,6 +66,7 @@ GROUPS = {
 COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
 ASIDE = {
     "help": "explain a command: galmorph help classify",
+    "completion": "print what lets bash, zsh or fish complete commands and options",
 }
 _EXAMPLES = {
     "what ships, and what a survey's bands are": "galmorph list",
@@ -101,10 +105,13 @@ def _status(options: argparse.Namespace, signals: list[int]) -> int:
     """Run a command; return its exit status after saying what went wrong."""
     try:
         allow(options.limit)
-        options.do(options)
+        _say_config(options)
+        with streamed(options, getattr(options, "action", options.command)):
+            options.do(options)
         sys.stdout.flush()
     except BrokenPipeError:
         _silence_stdout()
+        return 128 + signal.SIGPIPE
     except UnclassifiedError as error:
         return _complain(options, error, 3)
     except (GalmorphError, OSError, MemoryError, RecursionError) as error:
@@ -130,10 +137,30 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         commands = parser.add_subparsers(prog="galmorph", metavar="COMMAND", required=True)
         command = add_command(commands, name)
         command.refuse_unknown(words)
+    says = _configured(command, name, words)
     options, rest = parser.parse_known_args(words)
     command.refuse_rest(rest)
-    options.command_line = shlex.join(["galmorph", *arguments])
+    options.command, options.config_says = name, says
+    # Behind a '#' it is still a command line, which the provenance names.
+    options.command_line = shlex.join(["galmorph", *arguments]) + (f"  # {says}" if says else "")
     return options
+
+
+def _configured(command: Parser, name: str, words: Sequence[str]) -> str:
+    """Make the settings of ``galmorph.toml`` the defaults of a command; return which file set what."""
+
+    def parser_of(other: str) -> Parser:
+        return add_command(Parser(prog="galmorph").add_subparsers(prog="galmorph"), other)
+
+    try:
+        return apply_config(command, name, words, parser_of, [*COMMANDS]) if name in COMMANDS else ""
+    except ConfigError as error:
+        command.exit(2, f"galmorph: {error}\n")
+
+
+def _say_config(options: argparse.Namespace) -> None:
+    if options.config_says:
+        print_remark(options, f"galmorph: {options.config_says}; --config none leaves that out")
 
 
 def _normal(arguments: Sequence[str]) -> list[str]:

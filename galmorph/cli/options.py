@@ -37,10 +37,10 @@ __all__ = [
     "with_positions",
 ]
 
-CATALOG = "FITS, VOTable, ECSV, CSV, Parquet, HATS, or vizier:TABLE"
+CATALOG = "FITS, VOTable, ECSV, CSV, Parquet, HATS, vizier:TABLE, or - for standard input"
 CHECKPOINT = "name or file; see 'galmorph list checkpoints'"
 PIPELINE = "name or file; see 'galmorph list pipelines'"
-EARLY = ("-h", "--help", "-v", "--verbose", "-q", "--quiet", "--json", "--debug")
+EARLY = ("-h", "--help", "-v", "--verbose", "-q", "--quiet", "--json", "--debug", "--config")
 """Options of all commands, which may stand before the command as well."""
 
 
@@ -51,6 +51,9 @@ def add_general(command: Parser) -> None:
     group.add_argument("-v", "--verbose", action="count", help="say more of what is done; -vv all of it")
     group.add_argument("-q", "--quiet", action="count", help="no progress and no summary; -qq no warnings either")
     group.add_argument("--json", action="store_true", help="print one JSON document in place of text")
+    group.add_argument(
+        "--config", metavar="FILE", help="settings instead of galmorph.toml here and the user's own; none: no file"
+    )
     group.add_argument("--debug", action="store_true", default=False, help="show the traceback of an error")
     group.add_argument(
         "--limit",
@@ -221,7 +224,8 @@ def add_prefix(command: Parser) -> _ArgumentGroup:
         "-o",
         "--output",
         metavar="OUT",
-        help="result: .fits .vot .ecsv .csv .parquet .hats (default: CATALOG.galmorph.EXT here)",
+        help="result: .fits .vot .ecsv .csv .parquet .hats (default: CATALOG.galmorph.EXT here); "
+        "- for standard output, as text (-.csv, -.vot)",
     )
     add_overwrite(group, "result")
     group.add_argument("--prefix", help="of the new columns (default: gm_)")

@@ -13,9 +13,23 @@ __all__ = ["Parser", "arguments", "nearest", "refuse_unknown", "written_examples
 
 # Options of earlier versions.
 _FORMER = {"--part": "--split", "--weights": "--shares", "--fit-weights": "--fit-shares"}
-_OUTER = {"do", "debug", "limit", "command_line", "verbose", "quiet", "json", "config"}
+_OUTER = {
+    "do",
+    "debug",
+    "limit",
+    "command_line",
+    "verbose",
+    "quiet",
+    "json",
+    "config",
+    "config_says",
+    "command",
+    "streams",
+}
 _WIDEST = 100
 _NUMBER = re.compile(r"-[\d.]")
+_NO_OPTION = re.compile(r"-\d+$|-\d*\.\d+$|-\.[a-z]+$")
+"""Values that begin as options do: a negative number, and standard output in a format (-.csv)."""
 _IMAGE = re.compile(r"\.(fits?|fz|gz|bz2|zip|jpe?g|png)$|/$", re.IGNORECASE)
 _REMEDIES = {
     r"argument --?at: expected|not allowed with argument": "; '--at' takes both numbers in quotes: --at '53.1 -27.8'",
@@ -32,6 +46,7 @@ class Parser(argparse.ArgumentParser):
             settings.setdefault(name, value)
         super().__init__(allow_abbrev=False, argument_default=argparse.SUPPRESS, **settings)
         self._positionals.title = "arguments"
+        self._negative_number_matcher = _NO_OPTION
         self.examples: dict[str, str] = {}
         """Command lines by what they are for; the help ends with them."""
 

@@ -43,14 +43,14 @@ def print_answer(options: Namespace, text: str, document: Mapping[str, Any]) -> 
     options
         What was given.
     text
-        For people, and for ``$(...)`` in a shell; nothing is printed where it is empty.
+        For people, and for ``$(...)`` in a shell; nothing is printed where it is empty, or a table goes there.
     document
         The same for programs. Paths, arrays and numbers of numpy are written as JSON has them, what is not finite or
         is masked as null.
     """
     if is_json(options):
         sys.stdout.write(json.dumps(_plain(document), indent=1, ensure_ascii=False) + "\n")
-    elif text:
+    elif text and not getattr(options, "streams", False):
         sys.stdout.write(f"{text}\n")
 
 
