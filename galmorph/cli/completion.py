@@ -83,14 +83,14 @@ def _of_command(name: str, about: str) -> Iterator[_Entry]:
 
 
 def _entry(words: str, about: str, parser: Parser, actions: Sequence[str]) -> _Entry:
-    given = parser.arguments()
+    taken = parser.arguments()
     options = {
         option: (_first_line(a.help), None if a.nargs == 0 else _suggested(a))
-        for a in given
+        for a in taken
         for option in a.option_strings
         if option.startswith("--")
     }
-    loose = [value for a in given if not a.option_strings for value in _suggested(a)]
+    loose = [value for a in taken if not a.option_strings for value in _suggested(a)]
     return _Entry(words, about, options | {"--help": ("show this", None)}, [*actions, *dict.fromkeys(loose)])
 
 

@@ -171,8 +171,8 @@ def _key(key: str) -> str:
 def _actions(command: Parser) -> dict[str, list[argparse.Action]]:
     """Return the options of a command and its actions, by their long names."""
     options: dict[str, list[argparse.Action]] = {}
-    given = [action for parser in (command, *command.actions().values()) for action in parser.arguments()]
-    for action in given:
+    taken = [action for parser in (command, *command.actions().values()) for action in parser.arguments()]
+    for action in taken:
         for option in action.option_strings:
             options.setdefault(option.removeprefix("--"), []).append(action)
     return options
