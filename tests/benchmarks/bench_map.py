@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -22,11 +23,11 @@ from galmorph.pages.maps.layout import MapLayout, laid_out
 from galmorph.pages.maps.neighbours import trustworthiness
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "browser"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "browser")]
 
-from test_map_in_chromium import CHROMIUM, PAN, WORDS, table  # noqa: E402 - of the folder that was just named
+from test_map_in_chromium import CHROMIUM, COUNTED, PAN, WORDS, table  # noqa: E402 - of a folder that was just named
 
-SECONDS = 2.0
+SECONDS, ROUNDS = 2.0, 5
 ROWS, NEW, JUDGED = 100_000, 5000, 3000
 SIZES = {"1400 x 860": (1400, 860), "390 x 844": (390, 844)}
 
@@ -35,25 +36,26 @@ def frames(browser: Browser, page: Path, size: tuple[int, int]) -> dict[str, Any
     """Open a page; say how long that takes, and how many frames a second it draws while it is moved."""
     context = browser.new_context(viewport={"width": size[0], "height": size[1]})
     shown = context.new_page()
-    # Frames in which points were drawn, not those in which nothing happened.
-    shown.add_init_script(
-        "window.draws = 0; const draw = WebGL2RenderingContext.prototype.drawElements;"
-        "WebGL2RenderingContext.prototype.drawElements = function (...words) "
-        "{ draws++; return draw.apply(this, words); };"
-    )
+    shown.add_init_script(COUNTED)
     started = time.perf_counter()
     shown.goto(page.as_uri())
     shown.wait_for_timeout(50)
     opening = time.perf_counter() - started
     shown.wait_for_timeout(1500)
-    before = shown.evaluate("() => draws")
-    rounds = [shown.evaluate(PAN) / SECONDS for _ in range(3)]
-    draws = (shown.evaluate("() => draws") - before) / (3 * SECONDS)
+    frames, draws, points = [], 0, 0
+    for _ in range(ROUNDS):
+        before = shown.evaluate("() => [draws, points]")
+        frames.append(shown.evaluate(PAN) / SECONDS)
+        after = shown.evaluate("() => [draws, points]")
+        draws, points = draws + after[0] - before[0], points + after[1] - before[1]
+        shown.wait_for_timeout(500)
     context.close()
     return {
         "opening_s": round(opening, 2),
-        "frames_per_s": [round(r, 1) for r in rounds],
-        "draws_per_s": round(draws, 1),
+        "frames_per_s": [round(each, 1) for each in frames],
+        "draws_per_s": round(draws / ROUNDS / SECONDS, 1),
+        "points_per_draw_while_moving": round(points / draws),
+        "load_average": round(os.getloadavg()[0], 1),
     }
 
 

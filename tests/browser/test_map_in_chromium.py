@@ -169,6 +169,13 @@ const step = () => {
 send('pointerdown', 0);
 requestAnimationFrame(step); })"""
 """Moves the map for two seconds; says how many frames that were."""
+COUNTED = """window.points = 0; window.draws = 0; window.last = 0;
+const draw = WebGL2RenderingContext.prototype.drawElements;
+WebGL2RenderingContext.prototype.drawElements = function (kind, count, ...words) {
+  if (count) { draws++; points += count; last = count; }
+  return draw.call(this, kind, count, ...words);
+};"""
+"""Counts the frames in which points were drawn, and the points."""
 
 
 @pytest.mark.parametrize("has_webgl", [True, False])
@@ -279,12 +286,16 @@ def test_the_galaxy_under_the_mouse_and_the_keys(page, small):
 @pytest.mark.slow
 def test_a_hundred_thousand_galaxies_are_drawn_and_chosen(page, tmp_path):
     rows = table(100_000)
+    page.add_init_script(COUNTED)
     galmorph.map_features(rows, axes=("gm_map_x", "gm_map_y"), page=tmp_path / "m.html")
     assert (tmp_path / "m.html").stat().st_size < 20e6
     view = opened(page, tmp_path / "m.html")
     first = colours(page)
     assert coloured(first) > 20_000
+    assert page.evaluate("() => last") == 100_000 - 3
     assert page.evaluate(PAN) > 2
+    page.wait_for_timeout(500)
+    assert page.evaluate("() => last") == 100_000 - 3, "all points are drawn once the map rests"
     assert np.abs(colours(page) - first).max() > 60
     view = view_of(page)
     assert view["x"] < -0.001

@@ -45,7 +45,7 @@ const stage = $("stage"), canvas = $("points"), over = $("over"), pen = over.get
 const view = { x: 0, y: 0, scale: 1 }, box = { width: 1, height: 1, ratio: 1 };
 let option = options[0], hidden = new Set(), codes = null, limits = [0, 1];
 const tint = new Uint8Array(4 * n), form = new Uint8Array(n), chosen = new Uint8Array(n), shown = new Uint8Array(n).fill(1);
-let chosenCount = 0, pinned = -1, hovered = -1, drawn = new Uint32Array(0), labels = [];
+let chosenCount = 0, pinned = -1, hovered = -1, drawn = new Uint32Array(0), onTop = 0, labels = [];
 let tool = "move", path = null, pathMode = "replace", stale = { colours: true, order: true, points: true };
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -142,6 +142,7 @@ function reorder() {
   const order = [], top = [];
   for (let i = 0; i < n; i++) shown[i] = codes && hidden.has(codes[i]) ? 0 : 1;
   for (const i of lot) if (shown[i]) (chosen[i] ? top : order).push(i);
+  onTop = top.length;
   drawn = Uint32Array.from(order.concat(top));
 }
 
@@ -223,7 +224,7 @@ function webglPainter() {
   return {
     colours() { const withGround = joined(tint, 4, 0); for (let i = 4 * n; i < withGround.length; i++) withGround[i] = nothing[i % 4] ?? 255; setTint(withGround); setForm(joined(form, 1, 0)); },
     order() { setChosen(joined(chosen, 1, 1)); gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, drawn, gl.DYNAMIC_DRAW); },
-    draw() {
+    draw(below) {
       gl.viewport(0, 0, canvas.width, canvas.height);
       gl.clearColor(0, 0, 0, 0);
       gl.clear(gl.COLOR_BUFFER_BIT);
@@ -238,7 +239,8 @@ function webglPainter() {
       gl.uniform1f(size, pointSize() * box.ratio);
       gl.uniform1f(alpha, opacity());
       gl.uniform1f(dimmed, chosenCount > 0 ? 1 : 0);
-      gl.drawElements(gl.POINTS, drawn.length, gl.UNSIGNED_INT, 0);
+      gl.drawElements(gl.POINTS, below, gl.UNSIGNED_INT, 0);
+      gl.drawElements(gl.POINTS, onTop, gl.UNSIGNED_INT, 4 * (drawn.length - onTop));
     },
   };
 }
@@ -248,7 +250,7 @@ function plainPainter() {
   const flat = canvas.getContext("2d");
   return {
     colours() {}, order() {},
-    draw() {
+    draw(below) {
       const { width, height } = canvas, image = flat.createImageData(width, height), out = new Uint32Array(image.data.buffer);
       const side = Math.max(Math.round(pointSize() * box.ratio * 0.85), 1), half = side >> 1;
       const put = (x, y, colour) => {
@@ -258,7 +260,7 @@ function plainPainter() {
       };
       const word = (r, g, b, a) => ((a << 24) | (b << 16) | (g << 8) | r) >>> 0;
       for (let i = 0; i < ground.length; i += 2) put(ground[i], ground[i + 1], word(...nothing, 80));
-      for (const i of drawn) put(places[2 * i], places[2 * i + 1], word(tint[4 * i], tint[4 * i + 1], tint[4 * i + 2], chosenCount && !chosen[i] ? 60 : 255));
+      for (const i of [drawn.subarray(0, below), drawn.subarray(drawn.length - onTop)].flatMap((some) => Array.from(some))) put(places[2 * i], places[2 * i + 1], word(tint[4 * i], tint[4 * i + 1], tint[4 * i + 2], chosenCount && !chosen[i] ? 60 : 255));
       flat.putImageData(image, 0, 0);
     },
   };
@@ -311,13 +313,28 @@ function stampOn(element, point) {
 
 let scheduled = false;
 function redraw() { if (!scheduled) { scheduled = true; requestAnimationFrame(frame); } }
-function moved() { stale.points = true; redraw(); noteAddress(); }
+function moved() {
+  moving = true;
+  clearTimeout(resting);
+  resting = setTimeout(() => { moving = false; stale.points = true; redraw(); }, 180);
+  stale.points = true; redraw(); noteAddress();
+}
 
-function frame() {
+// Where drawing all points takes too long, as without a graphics card, a part of them is drawn while the map moves, by
+// lot as they are ordered, so that 12 frames or more a second remain; all of them once it rests.
+let moving = false, resting = 0, share = 1, before = 0;
+function pace(now) {
+  if (moving && before) share = Math.min(Math.max(share * Math.min(Math.max(65 / (now - before), 0.5), 1.2), 0.1), 1);
+  before = moving ? now : 0;
+  return moving ? share : 1;
+}
+
+function frame(now) {
+  const part = pace(now);
   scheduled = false;
   if (stale.colours) { recolour(); painter.colours(); stale.order = true; }
   if (stale.order) { reorder(); painter.order(); stale.points = true; }
-  if (stale.points) painter.draw();
+  if (stale.points) painter.draw(Math.ceil((drawn.length - onTop) * part));
   stale = { colours: false, order: false, points: false };
   drawOver();
 }
