@@ -1495,8 +1495,9 @@ def map_features(
     (60,)
     """
     maps = _drawn()[2]
-    _check_map(output, save, page, axes=axes, onto=onto)
     asked = ImageInput(images, survey=survey, band=band)
+    _check_map(output, save, axes=axes, onto=onto)
+    _check_map_page(page, images=asked.are_named, colours=bool(colours), service=service)
     source = CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file))
     check_outputs([output, save, page], source, asked, onto, overwrite=overwrite)
     opened_catalog = source.open(positions=asked.are_named)
@@ -1511,9 +1512,7 @@ def map_features(
     return table
 
 
-def _check_map(
-    output: str | Path | None, save: str | Path | None, page: str | Path | None, *, axes: Any, onto: Any
-) -> None:
+def _check_map(output: str | Path | None, save: str | Path | None, *, axes: Any, onto: Any) -> None:
     """Refuse what makes no sense together."""
     if axes and (output is not None or save is not None or onto is not None):
         raise OutputError(
@@ -1521,10 +1520,19 @@ def _check_map(
         )
     if save is not None and onto is not None:
         raise OutputError("save was given with onto: that map is saved already; leave one")
-    if page is not None and Path(page).suffix.lower() not in (".html", ".htm"):
-        raise OutputError(f"page '{page}': expected a name that ends with .html; choose another")
     if save is not None and Path(save).suffix != ".npz":
         raise OutputError(f"map '{save}': expected a name that ends with .npz; choose another")
+
+
+def _check_map_page(page: str | Path | None, *, images: bool, colours: bool, service: str) -> None:
+    """Refuse what is for a page where there is none, or makes no page."""
+    idle = {"images": images, "colours": colours, "service": bool(service)} if page is None else {}
+    if name := next((name for name, is_asked in idle.items() if is_asked), None):
+        raise OutputError(f"{name} was given without page: it is for that; leave it out, or name a page")
+    if page is not None and Path(page).suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"page '{page}': expected a name that ends with .html; choose another")
+    if service and not service.startswith(("http://", "https://")):
+        raise OutputError(f"service '{service}': expected an address such as http://localhost:8000; give that")
 
 
 def match(

@@ -58,6 +58,8 @@ def test_what_makes_no_sense_is_refused(table, tmp_path, capsys):
         (OutputError, "axes were given with", {"axes": ("mag", "ra"), "output": tmp_path / "o.fits"}),
         (OutputError, "saved already", {"onto": "m.npz", "save": tmp_path / "n.npz"}),
         (OutputError, r"ends with \.html", {"page": tmp_path / "page.pdf"}),
+        (OutputError, "colours was given without page", {"colours": ["mag"], "output": tmp_path / "o.fits"}),
+        (OutputError, "service 'localhost'", {"page": page, "service": "localhost"}),
         (OutputError, r"ends with \.npz", {"save": tmp_path / "map.safetensors"}),
         (CatalogError, "axes mag, gm_features.*gm_features is none", {"axes": ("mag", "gm_features"), "page": page}),
         (CatalogError, "column 'latent' does not exist", {"features": "latent"}),
