@@ -9,7 +9,11 @@ DEMO := demo
 WORKERS ?= auto
 PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
+<<<<<<< HEAD
 .PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-stamps bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-cigars bench-trunk bench-active bench-published bench-tables bench-ranges bench-ahead bench-match bench-map bench-scale sheets clean
+=======
+.PHONY: demo docs bench-install bench-minutes test-pythons fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-stamps bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-cigars bench-trunk bench-active bench-published bench-tables bench-ranges bench-ahead bench-match bench-scale sheets clean
+>>>>>>> f999960 (Build a site: pages, notebooks, gallery, reference; say what an installation takes)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +28,14 @@ $(VENV)/.benched: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	touch $@
 
+$(VENV)/.documented: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+# The site, with its notebooks and gallery executed, in docs/_build/html; opens no network. A warning is an error.
+docs: $(VENV)/.documented
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
 demo: $(VENV)/.installed
 	mkdir -p $(DEMO)
 	$(BIN)/galmorph classify catalogs/samples/candels-h/catalog.fits \
@@ -34,11 +46,11 @@ demo: $(VENV)/.installed
 	@echo "all rows: $(DEMO)/candels-h.fits; report: $(DEMO)/report/index.html"
 
 # Where the environment forbids to keep bytecode, each worker and each process that a test starts would compile all anew.
-test test-long test-oldest test-newest: export PYTHONDONTWRITEBYTECODE =
+test test-long test-oldest test-newest test-pythons: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/.tested
-	$(BIN)/ruff check galmorph tests
-	$(BIN)/ruff format --check galmorph tests
+	$(BIN)/ruff check galmorph tests docs
+	$(BIN)/ruff format --check galmorph tests docs
 	$(BIN)/mypy
 	$(BIN)/python $(PYTEST) -m "not long"
 
@@ -53,6 +65,16 @@ test-oldest: $(VENV)-oldest/.tested
 
 test-newest: $(VENV)-newest/.tested
 	$(VENV)-newest/bin/python $(PYTEST) -m "not long"
+
+# The tests with every Python from 3.11 that is on PATH, each in a virtual environment of its own; others are named.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+test-pythons:
+	@for version in $(PYTHONS); do \
+	    if ! command -v python$$version >/dev/null; then echo "python$$version: not on PATH, not tried"; continue; fi; \
+	    echo "python$$version"; \
+	    $(MAKE) --no-print-directory PYTHON=python$$version VENV=$(VENV)-$$version $(VENV)-$$version/.tested || exit 1; \
+	    $(VENV)-$$version/bin/python $(PYTEST) -m "not long" || exit 1; \
+	done
 
 $(VENV)-oldest/.tested: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv $(VENV)-oldest
@@ -71,8 +93,8 @@ fuzz: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --minutes 10 --count 1000000 --seed $(SEED) --finds $(FINDS)
 
 lint: $(VENV)/.tested
-	$(BIN)/ruff check --fix galmorph tests
-	$(BIN)/ruff format galmorph tests
+	$(BIN)/ruff check --fix galmorph tests docs
+	$(BIN)/ruff format galmorph tests docs
 
 types: $(VENV)/.tested
 	$(BIN)/mypy
@@ -103,6 +125,13 @@ bench-tables: $(VENV)/.tested
 
 bench-ranges: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_ranges.py
+
+bench-install: $(VENV)/.tested $(VENV)/.documented $(VENV)/.benched
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	$(BIN)/python tests/benchmarks/bench_install.py
+
+bench-minutes: $(VENV)/.installed
+	$(BIN)/python tests/benchmarks/bench_minutes.py
 
 bench-ahead: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_ahead.py
@@ -166,4 +195,4 @@ sheets: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/real_sheets.py --out runs/sheets
 
 clean:
-	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest $(DEMO) .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest $(addprefix $(VENV)-,$(PYTHONS)) $(DEMO) docs/_build docs/api docs/gallery .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

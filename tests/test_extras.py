@@ -15,7 +15,7 @@ from galmorph.errors import ImageError, StoreError
 from galmorph.shipped import shipped
 
 ROOT = Path(galmorph.__file__).parent
-DEVELOPERS = {"test", "bench"}
+DEVELOPERS = {"all", "bench", "docs", "test"}
 
 
 def extras() -> set[str]:

@@ -1,0 +1,90 @@
+"""How long a newcomer takes: the commands of docs/start.md and docs/own_field.md; docs/benchmarks/minutes.json.
+
+`make bench-minutes` copies this checkout into an empty folder and runs each page's commands in one shell, one after the
+other, with empty caches of galmorph's: what is compiled is compiled anew. Packages come from wherever pip finds them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULT = ROOT / "docs/benchmarks/minutes.json"
+PAGES = ("start", "own_field")
+LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv*", "runs", "demo", "_build", "__pycache__", ".*_cache", "api")
+
+
+def commands(page: str) -> list[str]:
+    """Return the commands of a page, in their order."""
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
+    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+def script(lines: list[str]) -> str:
+    """Write a shell script that stops at the first failure, and says on descriptor 9 when each command was done."""
+    return "\n".join(["set -eo pipefail", *(f"{line}\ndate +%s.%N >&9" for line in ("true", *lines))]) + "\n"
+
+
+def carry_out(page: str, folder: Path) -> dict[str, object]:
+    """Run the commands of a page in a copy of this checkout.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If one of them fails.
+    """
+    copy, lines = folder / "galmorph", commands(page)
+    shutil.copytree(ROOT, copy, ignore=LEFT_BEHIND)
+    (folder / "commands.sh").write_text(script(lines), encoding="utf-8")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"PYTHONPATH", "VIRTUAL_ENV", "NUMBA_CACHE_DIR"}
+    }
+    environment = {**kept, "XDG_CACHE_HOME": str(folder / "cache"), "PIP_CACHE_DIR": str(folder / "pip")}
+    with (folder / "times").open("wb") as times:
+        subprocess.run(
+            ["bash", "-c", f"bash {folder / 'commands.sh'} 9>&{times.fileno()}"],
+            cwd=copy,
+            env=environment,
+            check=True,
+            pass_fds=[times.fileno()],
+        )
+    done = [float(line) for line in (folder / "times").read_text().split()]
+    took = [round(end - begin, 1) for begin, end in itertools.pairwise(done)]
+    first = next(number for number, line in enumerate(lines) if line.startswith("pip install")) + 1
+    return {
+        "install_s": round(sum(took[:first]), 1),
+        "work_s": round(sum(took[first:]), 1),
+        "commands": [{"command": line, "seconds": seconds} for line, seconds in zip(lines, took, strict=True)],
+    }
+
+
+def main() -> None:
+    """Run the pages that are asked for; record both."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pages", nargs="*", default=PAGES, metavar="|".join(PAGES))
+    pages = {}
+    for page in parser.parse_args().pages:
+        with tempfile.TemporaryDirectory() as folder:
+            pages[page] = carry_out(page, Path(folder))
+    former = json.loads(RESULT.read_text(encoding="utf-8"))["pages"] if RESULT.exists() else {}
+    result = {"python": platform.python_version(), "cores": os.cpu_count(), "pages": {**former, **pages}}
+    text = json.dumps(result, indent=1) + "\n"
+    sys.stdout.write(text)
+    RESULT.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
