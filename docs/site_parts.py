@@ -146,6 +146,12 @@ def dependencies() -> str:
     return _table(("package", "MB", "with what it alone brings", "what for"), rows)
 
 
+def contributing() -> str:
+    """Return CONTRIBUTING.md without its title, its links as from here."""
+    text = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return text.partition("\n")[2].replace("](docs/", "](")
+
+
 def minutes() -> str:
     """Write how long the pages' commands took, from docs/benchmarks/minutes.json."""
     measured = json.loads((DOCS / "benchmarks" / "minutes.json").read_text(encoding="utf-8"))
@@ -157,7 +163,8 @@ def minutes() -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    each.__name__: each for each in (commands, checkpoints, scores, envelopes, recalls, install, dependencies, minutes)
+    each.__name__: each
+    for each in (checkpoints, commands, contributing, dependencies, envelopes, install, minutes, recalls, scores)
 }
 
 
@@ -167,7 +174,7 @@ def filled(text: str) -> str:
 
 
 def _read(_app: object, _name: str, source: list[str]) -> None:
-    source[0] = filled(source[0])
+    source[0] = filled(source[0].replace("](../CONTRIBUTING.md)", "](contributing.md)"))
 
 
 def _copy_pages(app: Any, failure: Exception | None) -> None:
