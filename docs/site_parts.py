@@ -19,7 +19,7 @@ __all__ = ["PARTS", "filled", "setup"]
 
 DOCS = Path(__file__).parent
 _MARK = re.compile(r"<!-- generated: (\w+) -->")
-_WIDTH = 100
+_WIDTH = 90
 
 
 def _help(*words: str) -> str:

@@ -67,8 +67,7 @@ def test_every_page_is_in_a_list_of_contents():
         str((page.parent / name).relative_to(DOCS))
         for page in PAGES
         for block in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-        for name in block.split()
-        if not name.startswith(":")
+        for name in re.findall(r"^(?:\w+ <)?([\w/]+)>?$", block, flags=re.MULTILINE)
     }
     here = {str(page.relative_to(DOCS).with_suffix("")) for page in PAGES} - {"index"}
     assert here <= listed
