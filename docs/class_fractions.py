@@ -7,12 +7,10 @@ import sys
 import numpy as np
 from astropy.table import Table
 
-from galmorph.flags import Flag
-
-CUT = Flag.NO_POSITION | Flag.NO_IMAGE | Flag.FETCH_FAILED | Flag.NO_SOURCE | Flag.NO_ANSWER | Flag.OFF_EDGE
+from galmorph.flags import RECOMMENDED_CUT
 
 table = Table.read(sys.argv[1])
-table = table[(table["gm_flags"] & int(CUT)) == 0]
+table = table[(table["gm_flags"] & int(RECOMMENDED_CUT)) == 0]
 names = [name for name in table.colnames if name.startswith("gm_p_") and not name.endswith("_err")]
 shares = np.column_stack([table[name] for name in names])
 draws = np.random.default_rng(1).integers(len(table), size=(200, len(table)))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from galmorph.cli import COMMANDS, parse
+from galmorph.flags import MEANINGS, RECOMMENDED_CUT, REMEDIES
 from galmorph.shipped import shipped
 
 __all__ = ["PARTS", "filled", "setup"]
@@ -125,6 +126,15 @@ def recalls() -> str:
     return "\n\n".join(blocks)
 
 
+def flags() -> str:
+    """Write of each flag what it means, what to do, and whether the recommended cut leaves its rows out."""
+    rows: list[tuple[object, ...]] = [
+        (f"`{flag.name}`", "cut" if flag & RECOMMENDED_CUT else "keep", meaning, REMEDIES[flag])
+        for flag, meaning in MEANINGS.items()
+    ]
+    return _table(("flag", "for statistics", "what it means", "what to do"), rows)
+
+
 def install() -> str:
     """Write what an installation takes, from docs/benchmarks/install.json."""
     sizes = json.loads((DOCS / "benchmarks" / "install.json").read_text(encoding="utf-8"))
@@ -164,7 +174,7 @@ def minutes() -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     each.__name__: each
-    for each in (checkpoints, commands, contributing, dependencies, envelopes, install, minutes, recalls, scores)
+    for each in (checkpoints, commands, contributing, dependencies, envelopes, flags, install, minutes, recalls, scores)
 }
 
 

@@ -40,7 +40,7 @@ def test_the_reference_of_commands_is_their_help(parts):
     page = parts.filled(text_of("commands"))
     for name in COMMANDS:
         assert f"## galmorph {name}\n" in page
-        assert f"usage: galmorph {name} " in page
+        assert f"galmorph {name} " in page.partition(f"## galmorph {name}\n")[2].partition("## galmorph ")[0]
     assert "--checkpoint" in page
 
 
@@ -79,11 +79,10 @@ def test_every_function_is_in_the_reference():
     assert sorted(name for block in blocks for name in block.split()) == galmorph.__all__
 
 
-def test_every_flag_has_its_advice_once():
-    section = text_of("choosing").partition("## Which flags to cut")[2]
-    rows = re.findall(r"^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| ", section, flags=re.MULTILINE)
-    advised = [name.strip("`") for row in rows for name in row.split(", ")]
-    assert sorted(advised) == sorted(flag.name for flag in Flag)
+def test_every_flag_has_its_advice_once(parts):
+    section = parts.filled(text_of("choosing")).partition("## Which flags to cut")[2]
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (cut|keep) \| ", section, flags=re.MULTILINE)
+    assert [name for name, _ in rows] == [flag.name for flag in Flag]
 
 
 def test_the_glossary_is_in_order_and_explains_the_words_of_the_house():
