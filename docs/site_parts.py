@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import galmorph
 from galmorph.cli import COMMANDS, parse
 from galmorph.flags import MEANINGS, RECOMMENDED_CUT, REMEDIES
 from galmorph.shipped import shipped
@@ -21,6 +22,18 @@ __all__ = ["PARTS", "filled", "setup"]
 DOCS = Path(__file__).parent
 _MARK = re.compile(r"<!-- generated: (\w+) -->")
 _WIDTH = 90
+_FUNCTIONS = {
+    "Catalogues and images": (
+        "classify measure match compare count fetch dry_run status overlay view simulate read_catalog open_images "
+        "positions default_output cache"
+    ),
+    "Networks": (
+        "train run tune evaluate calibrate ensemble export inspect load_checkpoint load_pipeline usual_checkpoint"
+    ),
+    "Likeness": "embed similar outliers",
+    "Stores and services": "open_store prepare answer",
+}
+_OTHERS = "What ships, and the rest"
 
 
 def _help(*words: str) -> str:
@@ -135,6 +148,16 @@ def flags() -> str:
     return _table(("flag", "for statistics", "what it means", "what to do"), rows)
 
 
+def functions() -> str:
+    """Write tables of all public functions, those of no group in the last."""
+    groups = {title: [name for name in text.split() if name in galmorph.__all__] for title, text in _FUNCTIONS.items()}
+    grouped = {name for group in groups.values() for name in group}
+    groups[_OTHERS] = [name for name in galmorph.__all__ if name not in grouped]
+    head = "```{eval-rst}\n.. autosummary::\n   :toctree: api\n\n"
+    tables = {title: "".join(f"   {name}\n" for name in group) for title, group in groups.items() if group}
+    return "\n\n".join(f"## {title}\n\n{head}{table}```" for title, table in tables.items())
+
+
 def install() -> str:
     """Write what an installation takes, from docs/benchmarks/install.json."""
     sizes = json.loads((DOCS / "benchmarks" / "install.json").read_text(encoding="utf-8"))
@@ -166,15 +189,27 @@ def minutes() -> str:
     """Write how long the pages' commands took, from docs/benchmarks/minutes.json."""
     measured = json.loads((DOCS / "benchmarks" / "minutes.json").read_text(encoding="utf-8"))
     rows: list[tuple[object, ...]] = [
-        (f"[{page}]({page}.md)", f"{times['install_s']:.0f} s", f"{times['work_s']:.0f} s")
+        (f"[{page}]({page}.md)", f"{times['install_s']:.0f} s", f"{times['work_s']:.0f} s", times["torch"])
         for page, times in measured["pages"].items()
     ]
-    return _table(("page", "installing", "everything else"), rows)
+    return _table(("page", "installing", "everything else", "PyTorch"), rows)
 
 
 PARTS: dict[str, Callable[[], str]] = {
     each.__name__: each
-    for each in (checkpoints, commands, contributing, dependencies, envelopes, flags, install, minutes, recalls, scores)
+    for each in (
+        checkpoints,
+        commands,
+        contributing,
+        dependencies,
+        envelopes,
+        flags,
+        functions,
+        install,
+        minutes,
+        recalls,
+        scores,
+    )
 }
 
 

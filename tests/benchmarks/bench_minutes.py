@@ -64,7 +64,10 @@ def carry_out(page: str, folder: Path) -> dict[str, object]:
     done = [float(line) for line in (folder / "times").read_text().split()]
     took = [round(end - begin, 1) for begin, end in itertools.pairwise(done)]
     first = next(number for number, line in enumerate(lines) if line.startswith("pip install")) + 1
+    python = copy / "galmorph-env" / "bin" / "python"
+    version = "import importlib.metadata as m; print(m.version('torch'))"
     return {
+        "torch": subprocess.run([python, "-c", version], capture_output=True, text=True, check=True).stdout.strip(),
         "install_s": round(sum(took[:first]), 1),
         "work_s": round(sum(took[first:]), 1),
         "commands": [{"command": line, "seconds": seconds} for line, seconds in zip(lines, took, strict=True)],
