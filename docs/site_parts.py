@@ -191,6 +191,7 @@ def minutes() -> str:
     rows: list[tuple[object, ...]] = [
         (f"[{page}]({page}.md)", f"{times['install_s']:.0f} s", f"{times['work_s']:.0f} s", times["torch"])
         for page, times in measured["pages"].items()
+        if (DOCS / f"{page}.md").exists()
     ]
     return _table(("page", "installing", "everything else", "PyTorch"), rows)
 

@@ -1,7 +1,8 @@
 """How long a newcomer takes: the commands of docs/start.md and docs/own_field.md; docs/benchmarks/minutes.json.
 
 `make bench-minutes` copies this checkout into an empty folder and runs each page's commands in one shell, one after the
-other, with empty caches of galmorph's: what is compiled is compiled anew. Packages come from wherever pip finds them.
+other; and the lines of the Dockerfile's first stage, in a virtual environment. Caches of galmorph's are empty: what is
+compiled is compiled anew. Packages come from wherever pip finds them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "docs/benchmarks/minutes.json"
 PAGES = ("start", "own_field")
+CONTAINER = "Dockerfile"
 LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv*", "runs", "demo", "_build", "__pycache__", ".*_cache", "api")
 
 
@@ -29,6 +31,21 @@ def commands(page: str) -> list[str]:
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
     return [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+def container(folder: Path) -> list[str]:
+    """Copy what the Dockerfile's first stage copies, and return its commands."""
+    steps = [line.partition(" ") for line in (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()]
+    stage = steps[: max(n for n, (word, *_) in enumerate(steps) if word == "FROM")]
+    for name in (name for word, _, rest in stage if word == "COPY" for name in rest.split()[:-1]):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=LEFT_BEHIND)
+        else:
+            shutil.copy(source, folder / name)
+    lines = [rest.replace("/opt/galmorph", "galmorph-env") for word, _, rest in stage if word == "RUN"]
+    index = re.compile(r"--extra-index-url \S+ ")  # need not be reached: pip takes what it finds
+    return [*(index.sub("", line) for line in lines), "galmorph-env/bin/galmorph list checkpoints"]
 
 
 def script(lines: list[str]) -> str:
@@ -44,8 +61,13 @@ def carry_out(page: str, folder: Path) -> dict[str, object]:
     subprocess.CalledProcessError
         If one of them fails.
     """
-    copy, lines = folder / "galmorph", commands(page)
-    shutil.copytree(ROOT, copy, ignore=LEFT_BEHIND)
+    copy = folder / "galmorph"
+    if page == CONTAINER:
+        copy.mkdir()
+        lines = container(copy)
+    else:
+        shutil.copytree(ROOT, copy, ignore=LEFT_BEHIND)
+        lines = commands(page)
     (folder / "commands.sh").write_text(script(lines), encoding="utf-8")
     kept = {
         name: value
@@ -63,7 +85,7 @@ def carry_out(page: str, folder: Path) -> dict[str, object]:
         )
     done = [float(line) for line in (folder / "times").read_text().split()]
     took = [round(end - begin, 1) for begin, end in itertools.pairwise(done)]
-    first = next(number for number, line in enumerate(lines) if line.startswith("pip install")) + 1
+    first = next(number for number, line in enumerate(lines) if "pip install" in line) + 1
     python = copy / "galmorph-env" / "bin" / "python"
     version = "import importlib.metadata as m; print(m.version('torch'))"
     return {
@@ -77,7 +99,7 @@ def carry_out(page: str, folder: Path) -> dict[str, object]:
 def main() -> None:
     """Run the pages that are asked for; record both."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pages", nargs="*", default=PAGES, metavar="|".join(PAGES))
+    parser.add_argument("pages", nargs="*", default=(*PAGES, CONTAINER), metavar="PAGE")
     pages = {}
     for page in parser.parse_args().pages:
         with tempfile.TemporaryDirectory() as folder:
