@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "docs/benchmarks/minutes.json"
 PAGES = ("start", "own_field")
 CONTAINER = "Dockerfile"
-LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv*", "runs", "demo", "_build", "__pycache__", ".*_cache", "api")
+LEFT_BEHIND = shutil.ignore_patterns(".*", "_build", "__pycache__")
+OUTPUTS = {ROOT / "runs", ROOT / "demo", ROOT / "docs" / "api", ROOT / "docs" / "gallery"}
 
 
 def commands(page: str) -> list[str]:
@@ -53,6 +54,11 @@ def script(lines: list[str]) -> str:
     return "\n".join(["set -eo pipefail", *(f"{line}\ndate +%s.%N >&9" for line in ("true", *lines))]) + "\n"
 
 
+def _left_behind(folder: str, names: list[str]) -> set[str]:
+    """Leave out what a checkout has made: environments, caches, outputs."""
+    return set(LEFT_BEHIND(folder, names)) | {name for name in names if Path(folder) / name in OUTPUTS}
+
+
 def carry_out(page: str, folder: Path) -> dict[str, object]:
     """Run the commands of a page in a copy of this checkout.
 
@@ -66,7 +72,7 @@ def carry_out(page: str, folder: Path) -> dict[str, object]:
         copy.mkdir()
         lines = container(copy)
     else:
-        shutil.copytree(ROOT, copy, ignore=LEFT_BEHIND)
+        shutil.copytree(ROOT, copy, ignore=_left_behind)
         lines = commands(page)
     (folder / "commands.sh").write_text(script(lines), encoding="utf-8")
     kept = {
