@@ -9,11 +9,8 @@ DEMO := demo
 WORKERS ?= auto
 PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
-<<<<<<< HEAD
 .PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-stamps bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-cigars bench-trunk bench-active bench-published bench-tables bench-ranges bench-ahead bench-match bench-map bench-scale sheets clean
-=======
-.PHONY: demo docs bench-install bench-minutes test-pythons fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-stamps bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-cigars bench-trunk bench-active bench-published bench-tables bench-ranges bench-ahead bench-match bench-scale sheets clean
->>>>>>> f999960 (Build a site: pages, notebooks, gallery, reference; say what an installation takes)
+.PHONY: docs test-pythons bench-install bench-minutes
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -49,8 +46,8 @@ demo: $(VENV)/.installed
 test test-long test-oldest test-newest test-pythons: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/.tested
-	$(BIN)/ruff check galmorph tests docs
-	$(BIN)/ruff format --check galmorph tests docs
+	$(BIN)/ruff check galmorph tests docs/*.py docs/examples
+	$(BIN)/ruff format --check galmorph tests docs/*.py docs/examples
 	$(BIN)/mypy
 	$(BIN)/python $(PYTEST) -m "not long"
 
@@ -93,8 +90,8 @@ fuzz: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --minutes 10 --count 1000000 --seed $(SEED) --finds $(FINDS)
 
 lint: $(VENV)/.tested
-	$(BIN)/ruff check --fix galmorph tests docs
-	$(BIN)/ruff format galmorph tests docs
+	$(BIN)/ruff check --fix galmorph tests docs/*.py docs/examples
+	$(BIN)/ruff format galmorph tests docs/*.py docs/examples
 
 types: $(VENV)/.tested
 	$(BIN)/mypy
