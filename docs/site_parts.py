@@ -185,17 +185,6 @@ def contributing() -> str:
     return text.partition("\n")[2].replace("](docs/", "](")
 
 
-def minutes() -> str:
-    """Write how long the pages' commands took, from docs/benchmarks/minutes.json."""
-    measured = json.loads((DOCS / "benchmarks" / "minutes.json").read_text(encoding="utf-8"))
-    rows: list[tuple[object, ...]] = [
-        (f"[{page}]({page}.md)", f"{times['install_s']:.0f} s", f"{times['work_s']:.0f} s", times["torch"])
-        for page, times in measured["pages"].items()
-        if (DOCS / f"{page}.md").exists()
-    ]
-    return _table(("page", "installing", "everything else", "PyTorch"), rows)
-
-
 PARTS: dict[str, Callable[[], str]] = {
     each.__name__: each
     for each in (
@@ -207,7 +196,6 @@ PARTS: dict[str, Callable[[], str]] = {
         flags,
         functions,
         install,
-        minutes,
         recalls,
         scores,
     )
