@@ -31,7 +31,7 @@ $(VENV)/.documented: $(VENV)/.installed
 
 # The site, with its notebooks and gallery executed, in docs/_build/html; opens no network. A warning is an error.
 docs: $(VENV)/.documented
-	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -E -W --keep-going -b html docs docs/_build/html
 
 demo: $(VENV)/.installed
 	mkdir -p $(DEMO)

@@ -28,7 +28,15 @@ extensions = [
     "site_parts",
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb"}  # the first is what autosummary writes
-exclude_patterns = ["_build", "examples", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5", "benchmarks/*.json"]
+exclude_patterns = [
+    "_build",
+    "api_functions.rst",
+    "examples",
+    "gallery/*.ipynb",
+    "gallery/*.py",
+    "gallery/*.md5",
+    "benchmarks/*.json",
+]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -43,7 +51,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
 
-autosummary_generate = True
+autosummary_generate = ["api_functions.rst"]  # of site_parts, since stubs are made before pages are filled
 autodoc_preserve_defaults = True
 maximum_signature_line_length = 100
 numpydoc_show_class_members = False

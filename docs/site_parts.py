@@ -223,6 +223,7 @@ def _no_formula(_translator: object, node: Any) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     """Tell Sphinx what is made when."""
+    (DOCS / "api_functions.rst").write_text(f".. currentmodule:: galmorph\n\n{functions()}", encoding="utf-8")
     app.add_html_math_renderer("none", (_no_formula, None), (_no_formula, None))
     app.connect("source-read", _read)
     app.connect("build-finished", _copy_pages)
