@@ -45,7 +45,7 @@ def _help(*words: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", printed.getvalue()).strip()
 
 
-def commands() -> str:
+def options() -> str:
     """Write a section for each command."""
     sections = [f"```text\n{_help()}\n```"]
     sections += [f"## galmorph {name}\n\n```text\n{_help(name)}\n```" for name in COMMANDS]
@@ -189,13 +189,13 @@ PARTS: dict[str, Callable[[], str]] = {
     each.__name__: each
     for each in (
         checkpoints,
-        commands,
         contributing,
         dependencies,
         envelopes,
         flags,
         functions,
         install,
+        options,
         recalls,
         scores,
     )

@@ -37,7 +37,7 @@ def text_of(name: str) -> str:
 
 
 def test_the_reference_of_commands_is_their_help(parts):
-    page = parts.filled(text_of("commands"))
+    page = parts.filled(text_of("options"))
     for name in COMMANDS:
         assert f"## galmorph {name}\n" in page
         assert f"galmorph {name} " in page.partition(f"## galmorph {name}\n")[2].partition("## galmorph ")[0]
