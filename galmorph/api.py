@@ -19,16 +19,21 @@ from astropy import units as u
 from astropy.table import Table
 
 from galmorph.errors import ArchiveError, CatalogError, OutputError, PipelineError, StoreError, unknown_name
-from galmorph.flags import describe_flags
+from galmorph.flags import cut_of, describe_flags
 from galmorph.learning.inputs import opened
 from galmorph.learning.pipeline import ClassifyPipeline, Pipeline, TrainPipeline, load_training
 from galmorph.learning.pipeline import load_pipeline as read_pipeline
 from galmorph.learning.sections import CalibrationSettings
 from galmorph.nets.checkpoint.card import add_to_card, read_card, read_card_file
 from galmorph.nets.checkpoint.lookup import find_checkpoint
+from galmorph.pages.answered_rows import AnsweredRows, BinEdges
 from galmorph.pages.class_agreement import ClassAgreement, Classes, agreement_of
+from galmorph.pages.class_fractions import ClassFractions, CountSettings, count_provenance, fractions_of
 from galmorph.pages.class_page import write_class_page
+from galmorph.pages.counted_classifier import CountedClassifier
 from galmorph.pages.descriptions import names, show
+from galmorph.pages.estimates import METHODS
+from galmorph.pages.fraction_plot import draw_fractions
 from galmorph.pages.losses import draw_losses
 from galmorph.progress import Progress, reporting
 from galmorph.runs.default_checkpoint import default_checkpoint
@@ -47,7 +52,7 @@ from galmorph.sky.matched import Each, EachHdu, SideNames, match_provenance, mat
 from galmorph.sky.outputs import check_outputs
 from galmorph.sky.overlays import Overlays, PlacedRows, send_table, write_links, write_moc, write_regions
 from galmorph.sky.remote import CacheEntry, Manifest, default_cache
-from galmorph.sky.scheme import load_scheme
+from galmorph.sky.scheme import Scheme, load_scheme
 from galmorph.sky.survey import Survey, Way, load_survey
 
 if TYPE_CHECKING:
@@ -67,6 +72,7 @@ __all__ = [
     "calibrate",
     "classify",
     "compare",
+    "count",
     "default_output",
     "describe_flags",
     "dry_run",
@@ -1705,6 +1711,122 @@ def compare(
         titles = (first.catalog.title, second.catalog.title)
         write_class_page(agreement, titles, magnitude or "", Path(report), overwrite=overwrite)
     return agreement
+
+
+def count(
+    catalog: Any,
+    *,
+    by: str | Sequence[str] = (),
+    bins: Mapping[str, BinEdges] | None = None,
+    question: str = "",
+    method: str = "prob",
+    cut: str | int | Sequence[str] = "recommended",
+    weight: str | None = None,
+    checkpoint: str | Path | None = None,
+    scheme: str | Path | None = None,
+    priors: Mapping[str, float] | None = None,
+    prefix: str = "gm_",
+    draws: int = 400,
+    seed: int = 0,
+    hdu: int | str | None = None,
+    output: str | Path | None = None,
+    plot: str | Path | None = None,
+    overwrite: bool = False,
+    command: str = "galmorph.count",
+) -> ClassFractions:
+    """Count class fractions in bins of one or two columns, corrected for misclassification, with errors.
+
+    Four estimates stand beside each other: counts of the likeliest answer (``raw``); the mean of the calibrated
+    probabilities (``prob``); these corrected for label shift by expectation and maximisation (``em``; Saerens et al.
+    2002); and the counts corrected by the checkpoint's confusion matrix (``bbse``; Lipton et al. 2018). Errors are of
+    the galaxies (Bayesian bootstrap) and of the classifier (its calibration and confusion were measured on some
+    galaxies only); see docs/counting.md.
+
+    Parameters
+    ----------
+    catalog
+        A result of :func:`classify`: a file, or a table in memory.
+    by
+        One or two columns of numbers; by default all galaxies are in one bin.
+    bins
+        By column the edges, or a number of bins with as many galaxies each; by default 5, or 3 of each of two columns.
+    question
+        The only question of a scheme of several that is counted.
+    method
+        Which estimate is drawn, and printed by the command line: ``'raw'``, ``'prob'``, ``'em'`` or ``'bbse'``.
+    cut
+        Flags of rows that are left out: names or values, in a list or with commas between; ``'recommended'``
+        (:data:`galmorph.flags.RECOMMENDED_CUT`) or ``'none'``. Rows without probabilities are never counted.
+    weight
+        A column of weights; rows without a positive one are left out.
+    checkpoint
+        Whose card tells what it was trained on and how it errs; by default the one that the catalogue's header names.
+    scheme
+        Of the answers; by default that of the header or the checkpoint.
+    priors
+        Mean fraction of each answer among the galaxies of the training, in place of the card's.
+    prefix
+        Of the result's columns.
+    draws, seed
+        Draws for the errors, and what they begin with.
+    hdu
+        Number or name of the table in a file of several.
+    output, plot
+        Files for the table, and for a drawing (``.svg``).
+    overwrite
+        Whether these may exist.
+    command
+        What the provenance names as its origin.
+
+    Returns
+    -------
+    ClassFractions
+        ``table`` has a row for each bin, question and answer; ``rows``, ``counted``, ``left_out`` and ``cut_by`` say
+        which rows were counted.
+
+    Raises
+    ------
+    CatalogError
+        If it is no result, a column is missing, or bins make no sense.
+    CheckpointError
+        If there is no such checkpoint, or what a method needs of it is not known.
+    SchemeError, UnknownNameError
+        If there is no such scheme, question or flag.
+    OutputError
+        If a file cannot be written.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> from astropy.table import Table
+    >>> names = ["spheroid", "disk", "irregular", "point_source", "unclassifiable"]
+    >>> chances = [[0.7, 0.2, 0.1, 0.0, 0.0], [0.1, 0.8, 0.1, 0.0, 0.0], [0.1, 0.6, 0.3, 0.0, 0.0]]
+    >>> table = Table(rows=chances, names=[f"gm_p_{name}" for name in names])
+    >>> table["gm_flags"] = [0, 0, 0]
+    >>> fractions = galmorph.count(table, checkpoint="candels-h")
+    >>> [round(value, 2) for value in fractions.table["prob"].tolist()]
+    [0.3, 0.53, 0.17, 0.0, 0.0]
+    """
+    check_outputs([output, None if plot is None else _with_ending(plot, ".svg")], catalog, overwrite=overwrite)
+    names_of_bins = [by] if isinstance(by, str) else list(by)
+    source, flags = CatalogInput(catalog, hdu).open(positions=False), cut_of(cut)
+    classifier = CountedClassifier.of(source, checkpoint, scheme, priors, _scheme_in)
+    classifier.check(method, METHODS)
+    settings = CountSettings(question, method, draws, seed, classifier.is_normalised)
+    rows = AnsweredRows.of(source, classifier.scheme, prefix, names_of_bins, weight, flags)
+    places = rows.bins(names_of_bins, bins or {})
+    fractions = fractions_of(rows, places, classifier.scheme, classifier.record, settings, source)
+    provenance = count_provenance(fractions, classifier.record, source, flags, seed, command)
+    if output is not None:
+        write_catalog(Catalog(fractions.table), (), output, provenance=provenance, overwrite=overwrite)
+    if plot is not None:
+        draw_fractions(fractions, Path(plot), overwrite=overwrite)
+    return fractions
+
+
+def _scheme_in(checkpoint: str | Path) -> Scheme:
+    """Read the scheme in the file of a checkpoint; needs torch."""
+    return load_checkpoint(checkpoint).scheme
 
 
 def cache(action: str = "list") -> list[CacheEntry] | Path:

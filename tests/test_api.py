@@ -90,6 +90,21 @@ class Provided:
         return "manifest"
 
 
+class CountedRows:
+    """Rows that know what they were asked for."""
+
+    def __init__(self, besides: dict[str, Any], given: tuple[Any, ...]) -> None:
+        self.besides = besides
+        besides["rows"] = (given, {})
+
+    def bins(self, names: Any, asked: Any) -> Any:
+        self.besides["bins"] = asked
+        return names
+
+
+PRIORS = dict.fromkeys(("smooth_round", "smooth_in_between", "smooth_cigar", "edge_on", "spiral"), 0.2)
+
+
 @pytest.fixture
 def calls(monkeypatch, tmp_path):
     """Let every function that does the work record its call instead; return what calls a public one and that record."""
@@ -131,6 +146,9 @@ def calls(monkeypatch, tmp_path):
     replace(provision, "Provision", Provided(besides))
     replace(api, "matched", Table())
     replace(api, "agreement_of", Table())
+    replace(api, "fractions_of", "fractions")
+    monkeypatch.setattr(api, "count_provenance", lambda *_: None)
+    monkeypatch.setattr(api.AnsweredRows, "of", classmethod(lambda _, *given: CountedRows(besides, given)))
     aside(files, "save_checkpoint", "save", "saved")
     aside(api, "find_checkpoint", "find_checkpoint", tmp_path / "net.safetensors")
     aside(api, "read_card", "card", {"former": 1})
@@ -143,6 +161,7 @@ def calls(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "read_envelope", lambda name: envelope)  # noqa: ARG005
     monkeypatch.setattr(Plan, "run", property(lambda self: self))
     monkeypatch.setattr(CatalogInput, "open", lambda self, **_: self)
+    monkeypatch.setattr(CatalogInput, "table", Table(), raising=False)
     monkeypatch.setattr(ImageInput, "open", lambda self: Opened(self))  # noqa: PLW0108 - a class is no method
     monkeypatch.chdir(tmp_path)
 
@@ -241,6 +260,7 @@ LEAST: dict[str, dict[str, Any]] = {
     "dry_run": {"catalog": "c.fits", "band": "H"},
     "compare": {"catalog": "a.fits", "other": "b.fits", "radius": "1arcsec", "theirs": "type"},
     "match": {"catalog": "a.fits", "others": "b.fits", "radius": "1arcsec"},
+    "count": {"catalog": "c.fits", "scheme": "gz2-simple"},
     "prepare": {"catalog": "c.fits", "images": "i.fits"},
     "answer": {"prepared": []},
     "usual_checkpoint": {"survey": "candels"},
@@ -426,6 +446,22 @@ CHECKS["match"] = {
     **named("overwrite", True),
     **named("command", "a script"),
 }
+CHECKS["count"] = {
+    "catalog": ("k.fits", lambda call: call.arguments[5].catalog),
+    "hdu": (2, lambda call: call.arguments[5].hdu),
+    "by": (["a"], lambda call: call.arguments[1]),
+    "bins": ({"a": 3}, lambda call: call.besides["bins"]),
+    "question": ("class", lambda call: call.arguments[4].question),
+    "method": ("raw", lambda call: call.arguments[4].method),
+    "cut": ("BLEND", lambda call: call.besides["rows"][0][5].name),
+    "weight": ("w", lambda call: call.besides["rows"][0][4]),
+    "prefix": ("my_", lambda call: call.besides["rows"][0][2]),
+    "checkpoint": ("sdss-rgb", lambda call: call.arguments[3].name),
+    "scheme": ("gz1", lambda call: call.arguments[2].name),
+    "priors": (PRIORS, lambda call: call.arguments[3].means),
+    "draws": (99, lambda call: call.arguments[4].draws),
+    "seed": (5, lambda call: call.arguments[4].seed),
+}
 CHECKS["prepare"] = {
     **{
         name: check
@@ -452,6 +488,7 @@ ELSEWHERE = {
     "evaluate": {"overwrite"},
     "match": {"sigmas", "epoch"},
     "compare": {"output", "report", "overwrite", "command"},
+    "count": {"output", "plot", "overwrite", "command"},
     "calibrate": {"overwrite"},
     "ensemble": {"overwrite"},
     "simulate": {"output", "overwrite"},

@@ -40,6 +40,7 @@ GROUPS = {
     "work with results": {
         "match": "join catalogues by position",
         "compare": "say how classes agree with those of another catalogue",
+        "count": "class fractions in bins, corrected, with errors, and a drawing",
         "map": "lay galaxies out by likeness, on a page with a lasso",
         "overlay": "show a result in DS9, Aladin or TOPCAT",
         "store": "keep images, predictions and labels in SQL, and score there",

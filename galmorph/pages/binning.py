@@ -56,12 +56,12 @@ def binned(predicted: FloatArray, observed: FloatArray, *, bins: int = BINS) -> 
     )
 
 
-def wilson(share: FloatArray, count: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return the ends of the 68 % interval of a binomial probability (Wilson 1927, JASA 22, 209, with z = 1).
+def wilson(share: FloatArray, count: IntArray | FloatArray, sigmas: float = 1.0) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of the interval of a binomial probability (Wilson 1927, JASA 22, 209): of 68 % for one sigma.
 
     For means of vote fractions it is an upper bound: a fraction between 0 and 1 scatters less than a draw of 0 or 1.
     """
-    n = np.maximum(count, 1)
-    middle = (share + 0.5 / n) / (1.0 + 1.0 / n)
-    half = np.sqrt(share * (1.0 - share) / n + 0.25 / n**2) / (1.0 + 1.0 / n)
+    n, square = np.maximum(count, 1), sigmas**2
+    middle = (share + 0.5 * square / n) / (1.0 + square / n)
+    half = sigmas * np.sqrt(share * (1.0 - share) / n + 0.25 * square / n**2) / (1.0 + square / n)
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)

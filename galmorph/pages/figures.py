@@ -138,12 +138,15 @@ class Chart:
         The axes.
     width, height
         Of the drawing with its titles.
+    lines
+        About so many values are marked on the left axis.
     """
 
     across: Axis
     up: Axis
     width: int = 400
     height: int = 230
+    lines: int = 4
 
     @property
     def inner(self) -> tuple[float, float]:
@@ -197,7 +200,7 @@ class Chart:
         )
         return Markup("").join(
             tick.format(self.x(0), self.x(1), self.y(share), _LEFT - 5, float(self.y(share)) + 3.5, text)
-            for value, text in self.up.ticks(4)
+            for value, text in self.up.ticks(self.lines)
             for share in [float(self.up.shares(value))]
         )
 

@@ -6,7 +6,6 @@ as it is, it is sharp at any size, readable by a program that tests it, and need
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from galmorph.pages.drawing_file import write_drawing
 from galmorph.pages.figures import Axis, Chart, polyline
-from galmorph.pages.look import source
 from galmorph.pages.marks import colour_of
-from galmorph.sky.formats.atomic import replacing
 
 __all__ = ["History", "draw_losses", "least", "loss_axes", "loss_curves"]
 
@@ -50,24 +48,7 @@ def draw_losses(path: Path, histories: Sequence[History]) -> None:
     """
     chart = Chart(*loss_axes(histories), *_SIDES)
     picture = chart.svg(_about(histories), _curves(chart, histories) + _words(chart, histories))
-    head, rest = str(picture).split(">", 1)
-    text = (
-        f'{head} width="{1.5 * chart.width:g}" height="{1.5 * chart.height:g}" xmlns="http://www.w3.org/2000/svg">'
-        f'<style>{_style()}</style><rect class="paper" width="100%" height="100%"/>{rest}\n'
-    )
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def _style() -> str:
-    """Write the figures' style with the colours of the light palette in place of their names.
-
-    Viewers of pictures other than browsers know no custom properties.
-    """
-    light = source("palette.css").partition("@media")[0]
-    colours = dict(re.findall(r"(--[\w-]+):\s*([^;]+);", light))
-    plain = re.sub(r"var\((--[\w-]+)\)", lambda name: colours[name[1]], source("figures.css"))
-    return f"text {{ font-family: system-ui, sans-serif; }}\n{plain}"
+    write_drawing(path, picture, chart.width, chart.height)
 
 
 def loss_curves(histories: Sequence[History]) -> Markup:

@@ -114,6 +114,7 @@ LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
         ["a.fits", "b.fits", "--radius", "1arcsec", "--theirs", "type"],
         {"catalog": "a.fits", "other": "b.fits", "radius": "1arcsec", "theirs": "type"},
     ),
+    "count": (["out.fits"], {"catalog": "out.fits"}),
     "list": (["schemes"], {"kind": "schemes"}),
     "show": (["candels"], {"name": "candels"}),
     "flags": (["2056", "BLEND"], {"flags": ["2056", "BLEND"]}),
@@ -304,6 +305,24 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--dec": (["MY_dec"], "dec", ["MY_dec"]),
         "--hdu": (["2", "SRC"], "hdu", [2, "SRC"]),
     },
+    "count": {
+        "--by": (["mag,z"], "by", ["mag", "z"]),
+        "--bins": (["mag=18,20.5", "z=3"], "bins", {"mag": [18.0, 20.5], "z": 3}),
+        "--question": (["bar"], "question", "bar"),
+        "--method": (["bbse"], "method", "bbse"),
+        "--cut": (["recommended,BLEND"], "cut", "recommended,BLEND"),
+        "--weight": (["w"], "weight", "w"),
+        "--output": (["out.vot"], "output", "out.vot"),
+        "--plot": (["f.svg"], "plot", "f.svg"),
+        "--overwrite": ([], "overwrite", True),
+        "--checkpoint": (["net"], "checkpoint", "net"),
+        "--scheme": (["gz2"], "scheme", "gz2"),
+        "--priors": (["disk=0.6", "spheroid=0.4"], "priors", {"disk": 0.6, "spheroid": 0.4}),
+        "--prefix": (["my_"], "prefix", "my_"),
+        "--draws": (["99"], "draws", 99),
+        "--seed": (["5"], "seed", 5),
+        "--hdu": (["2"], "hdu", 2),
+    },
     "list": {},
     "show": {},
     "flags": {},
@@ -321,6 +340,16 @@ SIGNATURES = {
     command: inspect.signature(getattr(HOME.get(command, api), FUNCTION.get(command, command)))
     for command in cli.COMMANDS
 }
+
+
+COUNTED = galmorph.count(
+    Table(
+        {f"gm_p_{name}": [0.2] for name in ("spheroid", "disk", "irregular", "point_source", "unclassifiable")}
+        | {"gm_flags": [0]}
+    ),
+    scheme="candels-shares",
+)
+"""What count returns."""
 
 
 class Field:
@@ -364,6 +393,7 @@ def result_of(command: str) -> object:
         "match": table,
         "overlay": SimpleNamespace(files={}, receivers=[]),
         "compare": ClassAgreement(("disk",), np.ones((1, 1, 1), int), np.empty(0), 1, (1, 1)),
+        "count": COUNTED,
         "list": {},
         "show": "",
         "flags": [],
