@@ -109,8 +109,8 @@ def mean_shares(p: FloatArray, weights: FloatArray, factors: FloatArray, extra: 
     """Average probabilities, (N, K), by weights, (B, N), after their odds were changed by factors, (B, K): (B, K)."""
     out = np.empty(factors.shape)
     for part in _parts(len(out), len(p)):
-        seen = np.maximum(factors[part] @ p.T, _TINY)
-        out[part] = factors[part] * ((weights[part] / seen) @ p)
+        chances = np.maximum(factors[part] @ p.T, _TINY)
+        out[part] = factors[part] * ((weights[part] / chances) @ p)
     return _summing_to_one(out + extra)
 
 

@@ -16,7 +16,7 @@ from galmorph.errors import CatalogError, SchemeError, unknown_name
 from galmorph.flags import Flag, flag_names
 from galmorph.nets.checkpoint.track_record import TrackRecord
 from galmorph.pages.answered_rows import AnsweredRows, Bins
-from galmorph.pages.estimates import METHODS, Asked, Estimate, Judge, estimates
+from galmorph.pages.estimates import METHODS, Asked, Judge, ShareEstimate, estimates
 from galmorph.sky.catalog import Catalog, Column, Provenance
 from galmorph.sky.formats.column import column_of, ucd_of
 from galmorph.sky.scheme import Scheme
@@ -177,7 +177,7 @@ class _Counted:
     asked: float
     reached: int
     count: Sequence[int]
-    estimates: Mapping[str, Estimate]
+    estimates: Mapping[str, ShareEstimate]
 
 
 def _counted(
@@ -294,7 +294,7 @@ def _table(
                 _described(field.name, method),
                 _ucd(field.name),
             )
-            for field in fields(Estimate)
+            for field in fields(ShareEstimate)
         ]
     return Table([column_of(column) for column in columns])
 

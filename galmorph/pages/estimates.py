@@ -20,7 +20,7 @@ from galmorph.nets.label_shift import (
 )
 from galmorph.pages.binning import wilson
 
-__all__ = ["METHODS", "Asked", "Estimate", "Judge", "estimates"]
+__all__ = ["METHODS", "Asked", "Judge", "ShareEstimate", "estimates"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -32,7 +32,7 @@ _SIGMAS = (1.0, 1.959964)
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ShareEstimate:
     """Shares of the K answers to a question, (K,) each.
 
     Parameters
@@ -56,22 +56,22 @@ class Estimate:
     err_classifier: FloatArray
 
     @classmethod
-    def absent(cls, answers: int) -> Estimate:
+    def absent(cls, answers: int) -> ShareEstimate:
         """Return what is not known."""
         return cls(*(np.full(answers, np.nan) for _ in range(8)))
 
     @classmethod
     def of_draws(
         cls, share: FloatArray, both: FloatArray, galaxies: FloatArray, classifier: FloatArray | None
-    ) -> Estimate:
+    ) -> ShareEstimate:
         """Summarise draws, (B, K), by both kinds of errors and by each."""
         low95, low, high, high95 = np.percentile(both, _PERCENTILES, axis=0)
         none = np.full(len(share), np.nan)
-        known = none if classifier is None else classifier.std(axis=0)
-        return cls(share, low, high, low95, high95, both.std(axis=0), galaxies.std(axis=0), known)
+        scatter = none if classifier is None else classifier.std(axis=0)
+        return cls(share, low, high, low95, high95, both.std(axis=0), galaxies.std(axis=0), scatter)
 
     @classmethod
-    def of_counts(cls, share: FloatArray, effective: float) -> Estimate:
+    def of_counts(cls, share: FloatArray, effective: float) -> ShareEstimate:
         """Give binomial intervals to shares of so many galaxies."""
         number = np.full(len(share), effective)
         (low, high), (low95, high95) = (wilson(share, number, sigmas) for sigmas in _SIGMAS)
@@ -160,8 +160,8 @@ class Judge:
         return cls(source, odds, sources, confusions, draws)
 
 
-def estimates(asked: Asked, judge: Judge, rng: np.random.Generator) -> Mapping[str, Estimate]:
-    """Estimate the shares of the answers by each of the methods.
+def estimates(asked: Asked, judge: Judge, rng: np.random.Generator) -> Mapping[str, ShareEstimate]:
+    """ShareEstimate the shares of the answers by each of the methods.
 
     Parameters
     ----------
@@ -178,11 +178,11 @@ def estimates(asked: Asked, judge: Judge, rng: np.random.Generator) -> Mapping[s
         np.asarray(np.bincount(asked.said[counted], asked.weight[counted] ** power, answers), np.float64)
         for power in (1, 2)
     )
-    absent = Estimate.absent(answers)
+    absent = ShareEstimate.absent(answers)
     result = dict.fromkeys(METHODS, absent)
     if heard.sum() > 0:
         effective = float(heard.sum() ** 2 / squares.sum())
-        result["raw"] = Estimate.of_counts(heard / heard.sum(), effective)
+        result["raw"] = ShareEstimate.of_counts(heard / heard.sum(), effective)
         result["bbse"] = _by_confusion(heard, squares, judge, rng)
     if (rows := Grouped.of(asked.p, asked.weight * asked.prob)).weight.sum() > 0:
         result["prob"] = _by_probability(rows, judge, rng)
@@ -191,35 +191,35 @@ def estimates(asked: Asked, judge: Judge, rng: np.random.Generator) -> Mapping[s
     return result
 
 
-def _by_probability(rows: Grouped, judge: Judge, rng: np.random.Generator) -> Estimate:
+def _by_probability(rows: Grouped, judge: Judge, rng: np.random.Generator) -> ShareEstimate:
     weights, extra = bootstrap_weights(rows, judge.draws, rng), pseudo_counts(rows, judge.draws, rng)
     as_is = np.ones((judge.draws, rows.p.shape[1]))
     share = mean_shares(rows.p, rows.weight[None], as_is[:1])[0]
     galaxies = mean_shares(rows.p, weights, as_is, extra)
     if judge.odds is None:
-        return Estimate.of_draws(share, galaxies, galaxies, None)
+        return ShareEstimate.of_draws(share, galaxies, galaxies, None)
     both = mean_shares(rows.p, weights, judge.odds, extra)
-    return Estimate.of_draws(share, both, galaxies, mean_shares(rows.p, _same(rows, judge.draws), judge.odds))
+    return ShareEstimate.of_draws(share, both, galaxies, mean_shares(rows.p, _same(rows, judge.draws), judge.odds))
 
 
-def _by_likelihood(rows: Grouped, judge: Judge, rng: np.random.Generator) -> Estimate:
+def _by_likelihood(rows: Grouped, judge: Judge, rng: np.random.Generator) -> ShareEstimate:
     if judge.source is None:
-        return Estimate.absent(rows.p.shape[1])
+        return ShareEstimate.absent(rows.p.shape[1])
     weights, extra = bootstrap_weights(rows, judge.draws, rng), pseudo_counts(rows, judge.draws, rng)
     usual = np.broadcast_to(1.0 / judge.source, (judge.draws, rows.p.shape[1]))
     share = likely_shares(rows.p, rows.weight[None], usual[:1])[0]
     galaxies = likely_shares(rows.p, weights, usual, extra)
     if judge.odds is None or judge.sources is None:
-        return Estimate.of_draws(share, galaxies, galaxies, None)
+        return ShareEstimate.of_draws(share, galaxies, galaxies, None)
     factors = judge.odds / judge.sources
     both = likely_shares(rows.p, weights, factors, extra)
-    return Estimate.of_draws(share, both, galaxies, likely_shares(rows.p, _same(rows, judge.draws), factors))
+    return ShareEstimate.of_draws(share, both, galaxies, likely_shares(rows.p, _same(rows, judge.draws), factors))
 
 
-def _by_confusion(heard: FloatArray, squares: FloatArray, judge: Judge, rng: np.random.Generator) -> Estimate:
+def _by_confusion(heard: FloatArray, squares: FloatArray, judge: Judge, rng: np.random.Generator) -> ShareEstimate:
     """Correct counts of what is said, (K,), by p(said|true)."""
     if judge.confusion is None:
-        return Estimate.absent(len(heard))
+        return ShareEstimate.absent(len(heard))
     mean, drawn = judge.confusion[0].T, judge.confusion[1].transpose(0, 2, 1)  # said by true
     rows = Grouped(mean, heard, squares)
     weights, extra = bootstrap_weights(rows, judge.draws, rng), pseudo_counts(rows, judge.draws, rng)
@@ -227,7 +227,7 @@ def _by_confusion(heard: FloatArray, squares: FloatArray, judge: Judge, rng: np.
     share = likely_shares(mean, heard[None], plain[:1])[0]
     both = likely_shares(drawn, weights, plain, extra)
     classifier = likely_shares(drawn, _same(rows, judge.draws), plain)
-    return Estimate.of_draws(share, both, likely_shares(mean, weights, plain, extra), classifier)
+    return ShareEstimate.of_draws(share, both, likely_shares(mean, weights, plain, extra), classifier)
 
 
 def _same(rows: Grouped, draws: int) -> FloatArray:

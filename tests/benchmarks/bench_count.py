@@ -32,7 +32,7 @@ from scipy.optimize import minimize
 import galmorph
 from galmorph.learning.scoring import labelled_table
 from galmorph.nets.checkpoint.lookup import find_checkpoint
-from galmorph.pages.estimates import METHODS, Asked, Estimate, Judge, estimates
+from galmorph.pages.estimates import METHODS, Asked, Judge, ShareEstimate, estimates
 from galmorph.sky.scheme import Scheme
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +58,7 @@ class Tally:
     def __init__(self) -> None:
         self.rows: dict[str, list[list[FloatArray]]] = {method: [] for method in METHODS}
 
-    def add(self, method: str, truth: FloatArray, estimate: Estimate, error: FloatArray | float = 0.0) -> None:
+    def add(self, method: str, truth: FloatArray, estimate: ShareEstimate, error: FloatArray | float = 0.0) -> None:
         """Note one estimate of the shares of several classes, with the error of the truth itself."""
         apart = truth - estimate.share
         within = [
@@ -107,7 +107,7 @@ def drawn(catalogues: int) -> dict[str, Any]:
     return parts
 
 
-def counted_by_lot(planted: FloatArray, size: int, seed: int) -> dict[str, Estimate]:
+def counted_by_lot(planted: FloatArray, size: int, seed: int) -> dict[str, ShareEstimate]:
     """Draw a classifier that is calibrated on a few galaxies, and a catalogue; count the latter."""
     rng = np.random.default_rng(seed)
     middles = SEPARATION * np.eye(len(planted))
@@ -137,10 +137,10 @@ def counted_by_lot(planted: FloatArray, size: int, seed: int) -> dict[str, Estim
     return dict(estimates(asked, judge, rng))
 
 
-def estimate_in(table: Table, method: str) -> Estimate:
+def estimate_in(table: Table, method: str) -> ShareEstimate:
     """Return the estimates of one method in the rows of a table of ``galmorph count``."""
     ends = ("", "_low", "_high", "_low95", "_high95", "_err", "_err_galaxies", "_err_classifier")
-    return Estimate(*(np.asarray(table[f"{method}{end}"], np.float64) for end in ends))
+    return ShareEstimate(*(np.asarray(table[f"{method}{end}"], np.float64) for end in ends))
 
 
 def mixes(leading: npt.NDArray[np.intp], classes: int, times: int) -> Iterator[tuple[FloatArray, Any]]:
