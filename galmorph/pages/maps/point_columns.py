@@ -40,7 +40,7 @@ class PointColumn:
     values
         (N,) float32; the numbers of classes, uint8, from 1, 0 for none; or int32.
     classes
-        Names of the classes, the commonest first.
+        Names of the classes, the commonest first; galmorph's in the order of the scheme.
     low, high
         Ends of the scale of colours: 1 and 99 % of the values.
     is_log
@@ -125,7 +125,17 @@ def _filling(
         if column is None or (name not in chosen and column.values.nbytes > room):
             continue
         room -= column.values.nbytes
-        yield column
+        yield _as_in_scheme(column, table, prefix) if name == f"{prefix}class" and column.kind == "class" else column
+
+
+def _as_in_scheme(column: PointColumn, table: Table, prefix: str) -> PointColumn:
+    """Order classes as their probabilities are in the table, so that a report has the same colours."""
+    answers = [name.rpartition("__")[2].removeprefix(f"{prefix}p_") for name in table.colnames]
+    places = {answer: number for number, answer in reversed(list(enumerate(answers)))}
+    order = sorted(range(len(column.classes)), key=lambda i: (places.get(column.classes[i], len(answers)), i))
+    numbers = np.zeros(len(order) + 1, np.uint8)
+    numbers[np.array(order, np.intp) + 1] = np.arange(1, len(order) + 1)
+    return replace(column, values=numbers[column.values], classes=tuple(column.classes[i] for i in order))
 
 
 def _ordered(table: Table, chosen: Sequence[str], prefix: str, left_out: set[str | None]) -> list[str]:

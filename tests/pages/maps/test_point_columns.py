@@ -35,6 +35,15 @@ def test_classes_are_numbered_from_the_commonest_and_nothing_is_none():
     assert (column.kind, column.classes, column.values.tolist()) == ("class", ("b", "a"), [1, 2, 2, 0, 1, 1])
 
 
+def test_galmorph_s_classes_are_in_the_order_of_their_probabilities():
+    table = Table({"gm_class": ["disk", "ring", "disk", "", "smooth"]})
+    for name in ("gm_p_smooth", "gm_p_disk", "gm_p_disk_err"):
+        table[name] = np.linspace(0, 1, 5)
+    column = columns(table, "gm_class")["gm_class"]
+    assert column.classes == ("smooth", "disk", "ring")
+    assert column.values.tolist() == [2, 3, 2, 0, 1]
+
+
 def test_many_classes_are_gathered_and_names_are_left_out():
     names = [f"n{i:03d}" for i in range(200)]
     assert columns(Table({"name": names * 2, "x": np.arange(400.0)})).keys() == {"x"}
