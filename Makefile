@@ -142,6 +142,11 @@ bench-map: $(VENV)/.tested
 bench-scale: $(VENV)/.benched
 	$(BIN)/python tests/benchmarks/bench_scale.py
 
+.PHONY: bench-report
+bench-report: $(VENV)/.tested
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_report.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_report.py picture
+
 bench-shares: $(VENV)/.tested
 	for fold in 0 1 2 3 4; do OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_shares.py fold $$fold || exit 1; done
 	$(BIN)/python tests/benchmarks/bench_shares.py report

@@ -33,7 +33,7 @@ _BINS = 28
 # More points would hide one another (and fill the page): then cells are shaded instead.
 MOST_POINTS = 1200
 _CELLS = (56, 32)
-_DOT = 2.6  # radius of a row's mark
+_DOT = 3.0  # radius of a row's mark
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

@@ -33,6 +33,7 @@ from galmorph.pages.look import write_page
 from galmorph.pages.portrait import portrait
 from galmorph.pages.sample import Sample, labelled_sample, simulated_sample
 from galmorph.pages.score_tables import score_tables
+from galmorph.pages.verdict import verdict_of
 from galmorph.progress import Progress, silent
 from galmorph.shipped import shipped
 from galmorph.sky.catalog import Catalog
@@ -64,10 +65,10 @@ def inspect_checkpoint(
 ) -> Path:
     """Write one self-contained page about a checkpoint.
 
-    What it is and how it scored, its losses, layers and first filters; with labelled images how probabilities and
-    votes agree (reliability diagrams, confusion matrices, votes against probabilities, worst mistakes); and with
-    galaxies what each layer makes of one, what excites units of the last layer, and what answers hang on. An ensemble
-    is scored as a whole and looked into by its first network.
+    What it is good for and not, since which figures; what it is and how it scored, its losses, layers and first
+    filters; with labelled images how probabilities and votes agree (reliability diagrams, confusion matrices, votes
+    against probabilities, worst mistakes); and with galaxies what each layer makes of one, what excites units of
+    the last layer, and what answers hang on. An ensemble is scored as a whole and looked into by its first network.
 
     Parameters
     ----------
@@ -186,8 +187,11 @@ class _Inspection:
     def contents(self) -> dict[str, Any]:
         """Gather what the template shows."""
         scores = self.labelled.scores if self.labelled else None
+        judged = self.labelled.judged if self.labelled else None
+        scheme, envelope = self.checkpoint.scheme, self.checkpoint.envelope
         return {
             **portrait(self.checkpoint, self.card, self.path),
+            "verdict": verdict_of(scheme, envelope, self.card, judged, self.split, seed=self.seed),
             "scores": score_tables(self.checkpoint.scheme, self.card, scores, self.split),
             "split": self.split,
             "rows": len(self.labelled.names) if self.labelled else 0,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 import shutil
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,32 +16,14 @@ import small_sky
 import uvicorn
 from astropy.table import Table
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 import galmorph
 from galmorph.nets.checkpoint.file import save_checkpoint
 from galmorph.web.app import create_app
 from galmorph.web.service_settings import ServiceSettings
 
-CHROMIUM = "/usr/bin/chromium"
-WORDS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not Path(CHROMIUM).exists():
-        reason = f"{CHROMIUM} is not installed: apt-get install chromium"
-        if os.environ.get("GALMORPH_NO_SKIPS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS.split())
-        yield chromium
-        chromium.close()
 
 
 @contextmanager
