@@ -27,6 +27,7 @@ from galmorph.learning.sections import CalibrationSettings
 from galmorph.nets.checkpoint.card import add_to_card, read_card, read_card_file
 from galmorph.nets.checkpoint.lookup import find_checkpoint
 from galmorph.pages.answered_rows import AnsweredRows, BinEdges
+from galmorph.pages.citations import cite
 from galmorph.pages.class_agreement import ClassAgreement, Classes, agreement_of
 from galmorph.pages.class_fractions import ClassFractions, CountSettings, count_provenance, fractions_of
 from galmorph.pages.class_page import write_class_page
@@ -70,6 +71,7 @@ __all__ = [
     "answer",
     "cache",
     "calibrate",
+    "cite",
     "classify",
     "compare",
     "count",

@@ -59,6 +59,7 @@ GROUPS = {
     },
     "find out what there is": {
         "list": "list surveys, schemes, networks, checkpoints, pipelines",
+        "cite": "print BibTeX for galmorph and a checkpoint's papers",
         "flags": "say what the flags of rows mean, and what to do about them",
         "show": "show a survey, scheme, network, checkpoint or pipeline",
         "cache": "list or clear what was fetched, or say where it is",

@@ -115,6 +115,7 @@ LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
         {"catalog": "a.fits", "other": "b.fits", "radius": "1arcsec", "theirs": "type"},
     ),
     "count": (["out.fits"], {"catalog": "out.fits"}),
+    "cite": (["candels-h", "sdss-rgb"], {"checkpoints": ["candels-h", "sdss-rgb"]}),
     "list": (["schemes"], {"kind": "schemes"}),
     "show": (["candels"], {"name": "candels"}),
     "flags": (["2056", "BLEND"], {"flags": ["2056", "BLEND"]}),
@@ -305,6 +306,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--dec": (["MY_dec"], "dec", ["MY_dec"]),
         "--hdu": (["2", "SRC"], "hdu", [2, "SRC"]),
     },
+    "cite": {"--result": (["out.fits"], "result", "out.fits")},
     "count": {
         "--by": (["mag,z"], "by", ["mag", "z"]),
         "--bins": (["mag=18,20.5", "z=3"], "bins", {"mag": [18.0, 20.5], "z": 3}),
@@ -394,6 +396,7 @@ def result_of(command: str) -> object:
         "overlay": SimpleNamespace(files={}, receivers=[]),
         "compare": ClassAgreement(("disk",), np.ones((1, 1, 1), int), np.empty(0), 1, (1, 1)),
         "count": COUNTED,
+        "cite": [],
         "list": {},
         "show": "",
         "flags": [],

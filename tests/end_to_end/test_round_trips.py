@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import re
+import shutil
+import subprocess
 
 import fitsio
 import numpy as np
@@ -10,12 +13,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import small_sky
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.io.votable import parse
 from astropy.table import Table
 
 import galmorph
-from galmorph.flags import MEANINGS
+from galmorph.flags import MEANINGS, decode
 from galmorph.sky.catalog import read_catalog
 
 ENDINGS = (".fits", ".vot", ".ecsv", ".csv", ".parquet")
@@ -252,3 +257,62 @@ def test_a_masked_table_and_a_quantity_column_survive(sky, h_checkpoint):
     out = galmorph.classify(table, sky.image, checkpoint=h_checkpoint, **H)
     assert out["mag"].mask.tolist() == table["mag"].mask.tolist()
     assert np.isfinite(out["gm_conf"]).all()
+
+
+def header_of(path) -> dict[str, str]:
+    """Read the cards of an output by astropy alone."""
+    if path.suffix != ".vot":
+        return {key: str(value) for key, value in Table.read(path).meta.items()}
+    document = parse(path)
+    places = [document, *document.resources, *(t for r in document.resources for t in r.tables)]
+    return {info.name: str(info.value) for place in places for info in place.infos}
+
+
+@pytest.mark.parametrize("ending", [e for e in ENDINGS if e != ".csv"])
+def test_the_flags_of_every_output_decode_themselves(outputs, ending):
+    """Names of bits are in the header, so that a script needs no galmorph."""
+    cards = header_of(outputs[".fits", ending])
+    names = {int(key[6:]): value for key, value in cards.items() if re.fullmatch(r"GMFLAG\d\d", key)}
+    assert names == {bit: flag.name for bit, flag in enumerate(MEANINGS)}
+    assert "GMALLROW" in cards
+    flags = np.asarray(Table.read(outputs[".fits", ending])["gm_flags"])
+    assert [[n for b, n in names.items() if value >> b & 1] for value in flags.tolist()] == decode(flags)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_astropy_guesses_the_positions_of_every_output(outputs, ending):
+    """Those of the input, not the measured ones."""
+    table = Table.read(outputs[".fits", ending])
+    guessed = SkyCoord.guess_from_table(table, unit="deg")
+    expected = small_sky.table()
+    apart = guessed.separation(SkyCoord(expected["ra"], expected["dec"], unit="deg"))
+    assert apart.arcsec.max() < 1e-6
+
+
+def test_what_astropy_guesses_of_an_input_it_guesses_of_its_output(sky, h_checkpoint):
+    """Whatever else the input has: several positions, errors, other frames."""
+    source = small_sky.table()
+    others = ("pm_ra", "RA_err", "l", "b", "glon", "racen", "x", "my_dec", "ra2", "distance")
+    for names in ((), *((name,) for name in others), others):
+        table = source.copy()
+        for name in names:
+            table[name] = np.linspace(1.0, 2.0, len(table))
+        result = galmorph.classify(table, sky.image, checkpoint=h_checkpoint, ra="ra", dec="dec", workers=1, **H)
+        assert guessed_or_why(result) == guessed_or_why(table), names
+
+
+def guessed_or_why(table) -> object:
+    """Return the positions that astropy guesses, or why it does not."""
+    try:
+        guessed = SkyCoord.guess_from_table(table, unit="deg")
+    except (ValueError, u.UnitsError) as error:
+        return type(error)
+    return guessed.ra.deg.tolist(), guessed.dec.deg.tolist()
+
+
+@pytest.mark.skipif(shutil.which("fitsverify") is None, reason="fitsverify is not installed")
+def test_fitsverify_finds_no_fault(outputs):
+    done = subprocess.run(
+        ["fitsverify", "-q", str(outputs[".fits", ".fits"])], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "OK" in done.stdout, done.stdout
