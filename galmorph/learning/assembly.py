@@ -60,7 +60,7 @@ def _deciding(pipeline: TrainPipeline) -> str:
     """Write down all that decides about canvases and labels."""
     sections = to_table(pipeline)
     of_pipeline = [sections.get(name) for name in (*_DECIDING, "recipe")]
-    return json.dumps([*of_pipeline, pipeline.train.unlabelled is not None])
+    return json.dumps([*of_pipeline, pipeline.learns_unlabelled])
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def build_sets(
 
 def _build(table: LabelledTable, pipeline: TrainPipeline, progress: Progress) -> _Built:
     wanted = table.is_labelled
-    if pipeline.train.unlabelled is not None:
+    if pipeline.learns_unlabelled:
         wanted = wanted | (table.splits == "train")
     rows = np.flatnonzero(wanted & (table.splits != "test"))
     added = _added(pipeline, table, progress)

@@ -12,6 +12,8 @@ from galmorph.learning.inputs import CatalogInputs, LabelInputs, beside
 from galmorph.learning.ranges import Search
 from galmorph.learning.sections import CalibrationSettings, Fractions, NetworkChoice, Simulated, Stars, TrainingImages
 from galmorph.learning.split import Split
+from galmorph.nets.features.classifier import Classifier
+from galmorph.nets.features.dictionary import KMeansFeatures
 from galmorph.nets.training.settings import Augmentation, EnsembleSettings
 from galmorph.runs.run_settings import Settings
 from galmorph.shipped import named_files, shipped, short_name
@@ -94,6 +96,9 @@ class TrainPipeline(_Whole):
         a whole network with its `layers`. In the file the name alone will do: ``network = "plain"``.
     augmentation, train
         The random views, and the loop that learns from them.
+    features, classifier
+        Features that are learnt without labels in place of a network, and what learns answers of them in place of the
+        loop, with the seed of `train`; None for networks that learn by gradients.
     fractions
         How votes of another scheme count; None for labels that have the scheme's own columns.
     stars, simulated
@@ -115,6 +120,8 @@ class TrainPipeline(_Whole):
     network: NetworkChoice = field(default_factory=NetworkChoice)
     augmentation: Augmentation = field(default_factory=Augmentation)
     train: EnsembleSettings = field(default_factory=EnsembleSettings)
+    features: KMeansFeatures | None = None
+    classifier: Classifier | None = None
     fractions: Fractions | None = None
     stars: Stars | None = None
     simulated: Simulated | None = None
@@ -123,6 +130,15 @@ class TrainPipeline(_Whole):
     tune: Search | None = None
     name: str = apart("unnamed")
     files: tuple[Path, ...] = apart((), compare=False)
+
+    def __post_init__(self) -> None:
+        if self.classifier is not None and self.features is None:
+            raise PipelineError("[classifier] without [features]: expected both; say what features it learns from")
+
+    @property
+    def learns_unlabelled(self) -> bool:
+        """Whether rows without a label teach anything."""
+        return self.train.unlabelled is not None or (self.features is not None and self.features.unlabelled)
 
     def settings(self) -> dict[str, Any]:
         """Return, as plain values, what decides about the weights: all but name, title, inputs and the search."""

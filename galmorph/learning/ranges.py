@@ -16,7 +16,7 @@ __all__ = ["MEASURES", "SECTIONS", "Range", "Search", "draw_trial", "nested", "r
 
 MEASURES = {"loss": 1.0, "rmse": 1.0, "signal_explained": -1.0, "accuracy": -1.0}
 """What the best trial may be the best by, all of the validation part, and the sign with which less is better."""
-SECTIONS = ("recipe", "network", "augmentation", "train", "stars")
+SECTIONS = ("recipe", "network", "augmentation", "train", "features", "classifier", "stars")
 """Sections of a pipeline that a search may change."""
 _ENDS = {"low", "high", "log"}
 
@@ -122,7 +122,7 @@ class Search:
     measure
         What the best is best by: ``'loss'`` of the weights kept, ``'rmse'`` or ``'signal_explained'`` of all
         questions pooled, or ``'accuracy'``.
-    recipe, network, augmentation, train, stars
+    recipe, network, augmentation, train, features, classifier, stars
         Settings of these sections and what they are drawn from, see :func:`read_ranges`.
     """
 
@@ -133,6 +133,8 @@ class Search:
     network: Mapping[str, Any] = field(default_factory=dict)
     augmentation: Mapping[str, Any] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
+    features: Mapping[str, Any] = field(default_factory=dict)
+    classifier: Mapping[str, Any] = field(default_factory=dict)
     stars: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

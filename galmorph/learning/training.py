@@ -24,11 +24,21 @@ from galmorph.learning.pipeline import TrainPipeline
 from galmorph.learning.record import SPLIT, check_training, log_path, prepared_folder, record_of, state_path
 from galmorph.learning.split import SPLITS, rows_with
 from galmorph.learning.viewed import check_views
-from galmorph.nets.architecture.network import Ensemble, NetworkConfig, n_weights, outline, takes_morphometry
+from galmorph.nets.architecture.network import (
+    Ensemble,
+    Network,
+    NetworkConfig,
+    learns_by_gradients,
+    n_weights,
+    outline,
+    takes_morphometry,
+)
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint, rounded, save_checkpoint
 from galmorph.nets.device import resolve_device
 from galmorph.nets.evaluate import evaluate
+from galmorph.nets.features.classifier import Classifier
+from galmorph.nets.features.unsupervised import feature_network, learn_networks, upright_losses
 from galmorph.nets.training.balance import class_weights, share_weights
 from galmorph.nets.training.events import Events, check_tensorboard
 from galmorph.nets.training.loop import Epoch, Trainer
@@ -171,15 +181,11 @@ def train(
         table = divided(pipeline, rows, source)
         stack.enter_context(prepared_folder(folder, record_of(pipeline), resume=resume))
         sets, snr = build_sets(table, pipeline, _weights(table, pipeline), progress, kept)
-        trainers: list[Trainer] = []
-        for number in range(1, pipeline.train.members + 1):
-            trainers.append(course.trainer(number, sets, table.scheme))
-            for epoch in course.epochs(trainers, progress):
-                on_epoch(TrainingState(pipeline.name, folder, [t.history for t in trainers]))
-                progress("training", epoch.number, pipeline.train.epochs, f"network {number}: {_remark(epoch)}")
-        raw = _checkpoint(pipeline, trainers, table, snr)
+        learn = course.by_gradients if pipeline.features is None else course.by_features
+        learnt = learn(sets, table.scheme, progress, on_epoch)
+        raw = _checkpoint(pipeline, learnt.networks, table, snr)
         fitted = fit_checkpoint(raw, table, pipeline.calibration, device=course.device, progress=progress)
-        card = _card(pipeline, fitted, trainers, table)
+        card = _card(pipeline, fitted, learnt, table)
         if start is not None:
             card["start"] = start.about(pipeline.train.members)
         _write_split(folder / SPLIT, names_of(rows), table.splits)
@@ -205,8 +211,16 @@ def check_settings(pipeline: TrainPipeline) -> tuple[NetworkConfig, Start | None
     check_views(read_views(recipe.views), pipeline.augmentation.observation)
     if pipeline.train.tensorboard:
         check_tensorboard()
+    if pipeline.features is not None:
+        config = feature_network(pipeline.features)
+        outline(config, recipe, scheme)
+        return config, None
     config = NetworkConfig.from_dict(pipeline.network.to_dict())
     outline(config, recipe, scheme)
+    if not learns_by_gradients(config, recipe, scheme):
+        raise PipelineError(
+            f"network '{config.name}' ends in trees, which no loop teaches: give [features] and [classifier] instead"
+        )
     if pipeline.augmentation.observation is not None and takes_morphometry(config, recipe, scheme):
         raise PipelineError(
             f"network '{config.name}' takes the morphometry, which [augmentation.observation] would have to degrade "
@@ -230,6 +244,16 @@ def _weights(table: LabelledTable, pipeline: TrainPipeline) -> FloatArray:
 
 
 @dataclass(frozen=True)
+class _Learnt:
+    """Networks that have learnt, the losses of each, their settings for a card, and galaxies without a label."""
+
+    networks: Sequence[Network]
+    histories: Sequence[list[dict[str, float]]]
+    settings: Mapping[str, Any]
+    unlabelled: int
+
+
+@dataclass(frozen=True)
 class _Course:
     """What is decided before any galaxy is looked at."""
 
@@ -239,6 +263,41 @@ class _Course:
     start: Start | None
     resume: bool
     device: str
+
+    def by_gradients(
+        self, sets: Mapping[str, TrainingSet], scheme: Scheme, progress: Progress, on_epoch: Observer
+    ) -> _Learnt:
+        """Train one network after the other."""
+        trainers: list[Trainer] = []
+        settings = self.pipeline.train
+        for number in range(1, settings.members + 1):
+            trainers.append(self.trainer(number, sets, scheme))
+            for epoch in self.epochs(trainers, progress):
+                on_epoch(TrainingState(self.pipeline.name, self.folder, [t.history for t in trainers]))
+                progress("training", epoch.number, settings.epochs, f"network {number}: {_remark(epoch)}")
+        loop = {"members": len(trainers), **trainers[0].settings.to_dict()}
+        histories = [t.history for t in trainers]
+        return _Learnt([t.best for t in trainers], histories, {"train": loop}, len(trainers[0].unlabelled))
+
+    def by_features(
+        self, sets: Mapping[str, TrainingSet], scheme: Scheme, progress: Progress, on_epoch: Observer
+    ) -> _Learnt:
+        """Learn features without labels, and classifiers on them: each has a history of one epoch."""
+        features, classifier = self.pipeline.features, self.pipeline.classifier or Classifier()
+        if features is None:
+            raise PipelineError(f"pipeline '{self.pipeline.name}' has no [features]")
+        training, ranges, seed = sets["train"], self.pipeline.augmentation, self.pipeline.train.seed
+        networks = learn_networks(
+            training, scheme, features, classifier, ranges, seed=seed, device=self.device, progress=progress
+        )
+        losses = [upright_losses(networks, sets[name], self.device) for name in ("train", "validation")]
+        names = ("train_loss", "validation_loss")
+        histories = [[{"epoch": 1, **dict(zip(names, each, strict=True))}] for each in zip(*losses, strict=True)]
+        for number, history in enumerate(histories, 1):
+            _write_log(log_path(self.folder, number), history)
+        on_epoch(TrainingState(self.pipeline.name, self.folder, histories))
+        about = {"features": to_table(features), "classifier": to_table(classifier), "train": {"seed": seed}}
+        return _Learnt(networks, histories, about, len(training.unlabelled))
 
     def trainer(self, number: int, sets: Mapping[str, TrainingSet], scheme: Scheme) -> Trainer:
         """Make the trainer of network `number`, from 1."""
@@ -270,7 +329,7 @@ class _Course:
 
 
 def _checkpoint(
-    pipeline: TrainPipeline, trainers: Sequence[Trainer], table: LabelledTable, snr: Sequence[float]
+    pipeline: TrainPipeline, networks: Sequence[Network], table: LabelledTable, snr: Sequence[float]
 ) -> Checkpoint:
     survey, band = load_survey(pipeline.images.survey), pipeline.images.band
     names = colour_bands(survey, band) or (survey.band(band).name,)
@@ -279,7 +338,7 @@ def _checkpoint(
     return Checkpoint(
         name=pipeline.name,
         version=galmorph.__version__,
-        network=rounded(trainers[0].best) if len(trainers) == 1 else Ensemble([t.best for t in trainers]),
+        network=rounded(networks[0]) if len(networks) == 1 else Ensemble(networks).eval(),
         scheme=table.scheme,
         recipe=pipeline.recipe,
         envelope=envelope,
@@ -312,7 +371,7 @@ def _write_split(path: Path, names: Sequence[str], splits: npt.NDArray[np.str_])
         csv.writer(stream).writerows([["name", "split"], *zip(names, splits.tolist(), strict=True)])
 
 
-def _card(pipeline: TrainPipeline, fitted: Fitted, trainers: Sequence[Trainer], table: LabelledTable) -> dict[str, Any]:
+def _card(pipeline: TrainPipeline, fitted: Fitted, learnt: _Learnt, table: LabelledTable) -> dict[str, Any]:
     checkpoint, held, settings = fitted.checkpoint, fitted.held, pipeline.settings()
     return {
         "name": checkpoint.name,
@@ -325,13 +384,13 @@ def _card(pipeline: TrainPipeline, fitted: Fitted, trainers: Sequence[Trainer], 
         "settings": {
             "recipe": checkpoint.recipe.to_dict(),
             "network": checkpoint.config.to_dict(),
-            "train": {"members": len(trainers), **trainers[0].settings.to_dict()},
+            **learnt.settings,
             **{name: settings.get(name, {}) for name in _ON_CARD},
         },
         "rows": {split: int((table.splits == split).sum()) for split in SPLITS},
-        "unlabelled": len(trainers[0].unlabelled),
+        "unlabelled": learnt.unlabelled,
         "training_means": dict(zip(table.scheme.keys, np.round(table.constant, 4).tolist(), strict=True)),
-        "curves": [t.history for t in trainers],
+        "curves": list(learnt.histories),
         "validation": evaluate(held.conditional, table.labels.take(held.rows), table.scheme, table.constant),
         "calibration": dict(fitted.about),
     }

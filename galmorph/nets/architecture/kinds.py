@@ -14,14 +14,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, replace
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from torch import nn
 
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.nets.architecture import layers
+from galmorph.nets.architecture.centroids import CentroidEncoding, RingPool
 from galmorph.nets.architecture.fusion import LateFusion, Measured
 from galmorph.nets.architecture.layers import ORDER, PARTS
+from galmorph.nets.architecture.trees import DEEPEST, Trees, leaf_width
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.morphometry import MORPHOMETRY
 
@@ -492,14 +494,129 @@ class RectifyKind(LayerKind):
         return layers.Rectify(scheme.slices, scheme.parents, self.clip), shape
 
 
+@dataclass(frozen=True)
+class KMeansKind(LayerKind):
+    """Two maps for each of so many centroids of normalised and whitened patches of `width`: likeness and its opposite.
+
+    With `square` each centroid is shown in the eight orientations of the square.
+    """
+
+    centroids: int
+    width: Width
+    stride: int = 1
+    threshold: float = 0.0
+    square: bool = False
+
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
+        """Make it."""
+        side = _after_window(_plain_maps(shape, "an encoding by centroids"), self.width, self.stride, 0)
+        if self.centroids < 1 or self.threshold < 0.0:
+            raise PipelineError(
+                f"{self.centroids} centroids, threshold {self.threshold:g}: expected at least 1, and a threshold from 0"
+            )
+        per_field = ORDER if self.square else 1
+        if self.square:
+            _check_square(shape, ORDER * self.centroids, self.width, self.stride, 0)
+        encoding = CentroidEncoding(
+            shape.maps,
+            self.centroids,
+            self.width,
+            side=shape.side,
+            stride=self.stride,
+            threshold=self.threshold,
+            square=self.square,
+        )
+        return encoding, replace(shape, maps=2 * per_field * self.centroids, side=side, square=self.square)
+
+    def kernels(self, shape: FeatureShape, scheme: Scheme) -> int:  # noqa: ARG002
+        """Count those of the centroids, of one orientation each."""
+        return self.centroids * shape.maps * self.width**2
+
+
+@dataclass(frozen=True)
+class RingsKind(LayerKind):
+    """Mean and maximum of every map over all positions and over each of so many rings about the centre.
+
+    `spread` is the standard deviation, over orientations, of the mean over positions.
+    """
+
+    rings: int
+    mean: bool = False
+    maximum: bool = False
+    spread: bool = False
+
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
+        """Make it."""
+        side = _maps(shape, "a pool over rings")
+        if not (self.mean or self.maximum or self.spread):
+            raise PipelineError("a pool over rings of nothing: add 'mean', 'maximum' or 'spread'")
+        if self.spread and not shape.square:
+            raise PipelineError(f"a spread over orientations meets {shape} without any: add 'square' above")
+        if not 1 <= self.rings <= side // 2:
+            raise PipelineError(f"{self.rings} rings on {shape}: expected from 1 to half of the side")
+        per_field = ORDER if shape.square else 1
+        pool = RingPool(side, self.rings, mean=self.mean, maximum=self.maximum, spread=self.spread, per_field=per_field)
+        pools = (self.rings + (self.rings > 1)) * (self.mean + self.maximum + self.spread)
+        return pool, replace(shape, maps=shape.maps // per_field * pools, side=0, square=False)
+
+
+@dataclass(frozen=True)
+class ForestKind(LayerKind):
+    """The mean over decision trees of the shares of galaxies in their leaves: `trees` of `nodes` in all, and `depth`.
+
+    Such a line is written by what grows trees; no network learns it by gradients.
+    """
+
+    trees: int
+    nodes: int
+    depth: int
+    _are_shares: ClassVar[bool] = True
+
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:
+        """Make it."""
+        if shape.side or shape.parts > 1:
+            raise PipelineError(f"trees meet {shape}: expected the numbers of a whole stamp; pool them first")
+        if not 1 <= self.trees <= self.nodes or not 0 <= self.depth <= DEEPEST:
+            raise PipelineError(
+                f"{self.trees} trees of {self.nodes} nodes and depth {self.depth}: expected at least one node for each "
+                f"tree, and a depth up to {DEEPEST}"
+            )
+        answers = len(scheme.keys)
+        trees = Trees(
+            shape.maps,
+            answers,
+            trees=self.trees,
+            nodes=self.nodes,
+            depth=self.depth,
+            width=leaf_width(scheme, are_shares=self._are_shares),
+            are_shares=self._are_shares,
+            independent=scheme.kind == "independent",
+        )
+        return trees, FeatureShape(answers)
+
+    def kernels(self, shape: FeatureShape, scheme: Scheme) -> int:  # noqa: ARG002
+        """Count the numbers of all nodes and trees."""
+        return self.nodes * (4 + leaf_width(scheme, are_shares=self._are_shares)) + 2 * self.trees
+
+
+@dataclass(frozen=True)
+class BoostingKind(ForestKind):
+    """The sum over boosted trees, each for one answer, of the numbers in their leaves, as logits."""
+
+    _are_shares: ClassVar[bool] = False
+
+
 KINDS: dict[str, Callable[..., LayerKind]] = {
     "blur": BlurKind,
+    "boosting": BoostingKind,
     "conv": ConvKind,
     "convnext": ConvNextKind,
     "dense": DenseKind,
     "dropout": DropoutKind,
+    "forest": ForestKind,
     "globalpool": GlobalPoolKind,
     "join": JoinKind,
+    "kmeans": KMeansKind,
     "layernorm": LayerNormKind,
     "lrn": LocalResponseKind,
     "mask": MaskKind,
@@ -510,6 +627,7 @@ KINDS: dict[str, Callable[..., LayerKind]] = {
     "pool": PoolKind,
     "rectify": RectifyKind,
     "residual": ResidualKind,
+    "rings": RingsKind,
 }
 
 

@@ -33,9 +33,11 @@ from torch import nn
 
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.limits import LIMITS
+from galmorph.nets.architecture.centroids import CentroidEncoding
 from galmorph.nets.architecture.fusion import LateFusion, Measured, Standardised
 from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.layers import ORDER, Rectify, conditional_log_probabilities, turned, weighted
+from galmorph.nets.architecture.trees import Trees
 from galmorph.nets.precision import single, uncast
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.scheme import Scheme
@@ -49,6 +51,7 @@ __all__ = [
     "Line",
     "Network",
     "NetworkConfig",
+    "learns_by_gradients",
     "load_network",
     "members_of",
     "n_weights",
@@ -66,6 +69,9 @@ DEFAULT = "galmorph"
 Setting = float | tuple[float, ...]
 """What a setting of a network may be."""
 _VIEWS = ("eight", "one")
+_TOGETHER = 8  # stamps encoded by centroids in one go
+_ANSWERING = ("dense", "forest", "boosting")
+"""Kinds of layers that may make answers of features."""
 _MOST_LAYERS = 1000
 _MOST_FEATURES = 2**24  # between two layers, of one stamp: 64 MB, five times what the largest stamps need
 _OPENING = re.compile(r"""^[ \t]*layers[ \t]*=[ \t]*(?:\"{3}|'{3})(.*)$""", flags=re.MULTILINE)
@@ -269,7 +275,7 @@ class Network(nn.Module):
                 f"network '{config.name}' needs stamps of {config.size} x {config.size} pixels, the recipe makes "
                 f"{recipe.size} x {recipe.size}: set size = {config.size} in [recipe]"
             )
-        self.views, self.scheme = config.views, scheme
+        self.views, self.scheme, self.recipe = config.views, scheme, recipe
         self.layers = nn.ModuleList()
         self.outline: list[tuple[Line, FeatureShape]] = []
         shape = FeatureShape(recipe.planes, recipe.size)
@@ -291,9 +297,12 @@ class Network(nn.Module):
                 "answers: end with 'dense answers'"
             )
         self.config = config
-        dense = [number for number, (line, _) in enumerate(self.outline) if line.text.startswith("dense ")]
+        dense = [number for number, (line, _) in enumerate(self.outline) if line.text.split()[0] in _ANSWERING]
         fused = [number for number, layer in enumerate(self.layers) if isinstance(layer, LateFusion)]
         self._last = (*fused[:1], *dense[-1:], len(self.layers) - 1)[0]
+        # Centroids have hundreds of maps as large as the stamp, of which pools leave little.
+        encodes = any(isinstance(layer, CentroidEncoding) for layer in self.layers)
+        self.together = _TOGETHER if encodes else 0
         self.takes_stamps = not isinstance(self.layers[0], Measured)
         self.takes_morphometry = bool(fused) or not self.takes_stamps
 
@@ -315,10 +324,18 @@ class Network(nn.Module):
         maps = [shape.square or line.text.startswith("mask ") for line, shape in self.outline if shape.side]
         return self.views == "eight" or all(maps)
 
+    @property
+    def learns_by_gradients(self) -> bool:
+        """Whether answers have gradients with respect to pixels and weights, which those of trees have not."""
+        return not any(isinstance(layer, Trees) for layer in self.layers)
+
     def features(
         self, stamps: torch.Tensor, morphometry: torch.Tensor | None = None
     ) -> torch.Tensor:  # (B, C, S, S), (B, K) -> (B, F)
-        """Compute what the last dense layer sees of the stamps, or of the morphometry where that stands alone."""
+        """Compute what the last dense layer, or the trees, see of the stamps, or of the morphometry alone."""
+        if self.together and not torch.compiler.is_exporting() and len(stamps) > self.together:
+            parts = stamps.split(self.together)  # type: ignore[no-untyped-call]
+            return torch.cat([self._through(part, None, 0, self._last) for part in parts])
         return self._through(stamps, morphometry, 0, self._last)
 
     def answers(
@@ -385,6 +402,12 @@ def takes_morphometry(config: NetworkConfig, recipe: Recipe, scheme: Scheme) -> 
     """Tell whether a network takes more than stamps, without making its weights."""
     with torch.device("meta"):
         return Network(config, recipe, scheme).takes_morphometry
+
+
+def learns_by_gradients(config: NetworkConfig, recipe: Recipe, scheme: Scheme) -> bool:
+    """Tell whether a network can learn by gradients, without making its weights."""
+    with torch.device("meta"):
+        return Network(config, recipe, scheme).learns_by_gradients
 
 
 def usual_recipe(config: NetworkConfig) -> Recipe:

@@ -37,6 +37,7 @@ from galmorph.nets.architecture.network import (
     shares_of,
     views,
 )
+from galmorph.nets.architecture.trees import Trees
 from galmorph.nets.checkpoint.calibrate import Map, calibrated, checked_maps
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.lookup import checksum, find_checkpoint
@@ -429,9 +430,12 @@ def _network(
     members = []
     for text in texts:
         members.append(Network(NetworkConfig.from_dict(text), recipe, scheme, most_weights=room))
-        room -= n_weights(members[-1])
+        room -= sum(array.numel() for array in members[-1].state_dict().values())
     network = members[0] if len(members) == 1 else Ensemble(members, contents.get("shares", ()))
-    network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=True)
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()}, strict=True)
+    for module in network.modules():
+        if isinstance(module, Trees):
+            module.check()
     for name, buffer in network.named_buffers():
         if name.endswith(_VARIANCES) and bool((buffer < 0).any()):
             raise CheckpointError(f"variances in '{name}' are negative")

@@ -1,0 +1,121 @@
+"""Centroids: the layers that turn a stamp into features learnt without labels: encoding, and pooling over rings."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
+
+from galmorph.nets.architecture.layers import ORDER, Convolution, SquareConv
+
+__all__ = ["CentroidEncoding", "RingPool", "ring_numbers"]
+
+
+class CentroidEncoding(nn.Module):
+    """What the patches about each position have in common with each centroid (Coates & Ng 2012).
+
+    A patch p of n numbers, of all planes, is normalised to (p - mean) / sqrt(variance + contrast²), whitened, and
+    projected on centroids of length 1. Whitening and projecting are linear, and the mean of a patch is what kernels
+    whose weights sum to 0 leave out, so that all of it is one convolution, one division and one subtraction. A
+    projection z becomes max(z - threshold, 0) and max(-z - threshold, 0), two maps.
+
+    Parameters
+    ----------
+    planes
+        Of the stamp.
+    centroids
+        How many; each has eight orientations where `square` holds.
+    width, stride
+        Of the patches, in pixels, and from one to the next.
+    side
+        Of the stamp.
+    threshold
+        Below which a projection counts for nothing, in units of the projections of whitened patches.
+    square
+        Whether each centroid is shown in the eight orientations of the square, which follow each other.
+    """
+
+    contrast: torch.Tensor
+
+    def __init__(
+        self, planes: int, centroids: int, width: int, *, side: int, stride: int, threshold: float, square: bool
+    ) -> None:
+        super().__init__()
+        self.convolution: nn.Module
+        if square:
+            self.convolution = SquareConv(planes, ORDER * centroids, width, stride, image=True)
+        else:
+            self.convolution = Convolution(planes, centroids, width, side=side, stride=stride, biased=False)
+        self.offset = nn.Parameter(torch.zeros(centroids))
+        self.register_buffer("contrast", torch.tensor(0.1))
+        self.width, self.stride, self.threshold = width, stride, threshold
+        self.per_field = ORDER if square else 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, 2 M, S', S')
+        """Encode; the two maps of a centroid follow each other, or the two fields of its orientations."""
+        z = self.convolution(x) / self._spread(x) - self.offset.repeat_interleave(self.per_field)[:, None, None]
+        fields = z.unflatten(1, (-1, 1, self.per_field))
+        both = torch.cat([fields, -fields], dim=2) - self.threshold
+        return F.relu(both).flatten(1, 3)
+
+    def _spread(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, 1, S', S')
+        """Root of the variance of each patch, of its planes together, and the square of the contrast."""
+        mean = F.avg_pool2d(x.mean(dim=1, keepdim=True), self.width, self.stride)
+        square = F.avg_pool2d(x.square().mean(dim=1, keepdim=True), self.width, self.stride)
+        # Of bright flat patches the difference of two large numbers may come out below zero.
+        return ((square - mean.square()).clamp(min=0.0) + self.contrast.square()).sqrt()
+
+
+def ring_numbers(side: int, rings: int) -> torch.Tensor:  # -> (side²,)
+    """Return the number, from 0, of the ring about the centre in which each position of a map lies.
+
+    All rings are as wide as each other, and the corners belong to the outermost.
+    """
+    axis = (torch.arange(side) - (side - 1) / 2) / (side / 2)
+    distance = torch.hypot(axis[:, None], axis[None, :])
+    return (distance * rings).long().clamp(max=rings - 1).flatten()
+
+
+class RingPool(nn.Module):
+    """Pools of every map over all positions, and over each of some rings about the centre.
+
+    Parameters
+    ----------
+    side
+        Of the maps.
+    rings
+        How many; 1 for all positions alone.
+    mean, maximum
+        Which, over positions and orientations.
+    spread
+        The standard deviation, over the orientations of a field, of the mean over positions: 0 for round galaxies,
+        large for edge-on ones.
+    per_field
+        Maps that are pooled together: 8 for fields over the orientations of the square.
+    """
+
+    def __init__(
+        self, side: int, rings: int, *, mean: bool, maximum: bool, spread: bool = False, per_field: int = 1
+    ) -> None:
+        super().__init__()
+        numbers = ring_numbers(side, rings)
+        self.places = [torch.nonzero(numbers == ring)[:, 0].tolist() for ring in range(rings)]
+        self.mean, self.maximum, self.spread, self.per_field = mean, maximum, spread, per_field
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, M, S, S) -> (B, F)
+        """Pool; the pools of a kind and ring follow each other."""
+        fields = x.reshape(x.shape[0], -1, self.per_field, x.shape[2] * x.shape[3])
+        rings = [fields[..., places] for places in self.places]
+        pooled = []
+        if self.mean or self.spread:
+            means = self._with_whole([ring.mean(dim=3) for ring in rings], fields.mean(dim=3))  # (B, F, 8) each
+            pooled += [each.mean(dim=2) for each in means if self.mean]
+            pooled += [each.std(dim=2, correction=0) for each in means if self.spread]
+        if self.maximum:
+            largest = [ring.amax(dim=(2, 3)) for ring in rings]
+            pooled += self._with_whole(largest, torch.stack(largest).amax(dim=0))
+        return torch.cat(pooled, dim=1)
+
+    @staticmethod
+    def _with_whole(rings: list[torch.Tensor], whole: torch.Tensor) -> list[torch.Tensor]:
+        return [whole, *rings] if len(rings) > 1 else [whole]

@@ -1,0 +1,372 @@
+"""Classifier: linear support vector machines, random forests and boosted trees, fitted to features by scikit-learn.
+
+What is fitted becomes the last layer of a network (:class:`Head`), whose numbers answer without scikit-learn. Each
+question of a scheme is learnt by itself, of the galaxies that it was asked of: a galaxy counts for each answer with the
+share of its votes. Answers that do not exclude each other are questions of yes and no.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+from scipy import special
+
+from galmorph.errors import PipelineError, unknown_name
+from galmorph.nets.architecture.trees import leaf_width
+from galmorph.sky.scheme import Scheme
+
+__all__ = ["METHODS", "Classifier", "Head", "Votes", "fit_head"]
+
+FloatArray = npt.NDArray[np.float64]
+Single = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+METHODS = ("svm", "forest", "boosting")
+"""Kinds of classifiers."""
+
+_ABSENT = -10.0
+"""Logit of an answer that nobody gave."""
+_FOLDS = 5
+_SCALES = (np.log(1e-2), np.log(1e2))
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """The section ``[classifier]``: what learns answers of features.
+
+    Parameters
+    ----------
+    method
+        ``'svm'``, ``'forest'``, ``'boosting'``, or several, whose probabilities are averaged.
+    strength
+        Of support vector machines: the penalty of a galaxy on the wrong side, C, of standardised features.
+    trees, leaf
+        Of forests: their number of trees, and the least number of galaxies in a leaf.
+    rounds, rate, depth, sampled
+        Of boosting: rounds of a tree for each answer, the share of each that is added, the depth of the trees, and the
+        share of the galaxies that each sees.
+    features
+        Share of the features among which trees choose, drawn anew at each node; 0 for the root of their number.
+    """
+
+    method: tuple[str, ...] = METHODS
+    strength: float = 3e-4
+    trees: int = 300
+    leaf: int = 2
+    rounds: int = 150
+    rate: float = 0.1
+    depth: int = 3
+    sampled: float = 0.5
+    features: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.method or len(set(self.method)) < len(self.method):
+            raise PipelineError(f"method = {list(self.method)}: expected one or more, each once")
+        if unknown := [name for name in self.method if name not in METHODS]:
+            raise PipelineError(unknown_name("method", unknown[0], METHODS))
+        for name in ("trees", "leaf", "rounds", "depth"):
+            if getattr(self, name) < 1:
+                raise PipelineError(f"{name} = {getattr(self, name)}: expected a whole number from 1")
+        if not (self.strength > 0.0 and self.rate > 0.0):
+            raise PipelineError(f"strength = {self.strength}, rate = {self.rate}: expected numbers above 0")
+        if not (0.0 < self.sampled <= 1.0 and 0.0 <= self.features <= 1.0):
+            raise PipelineError(
+                f"sampled = {self.sampled}, features = {self.features}: expected a share above 0, and one from 0"
+            )
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What is known of N views of galaxies.
+
+    Parameters
+    ----------
+    counts, totals
+        (N, A) votes for each answer, and of how many people.
+    weight
+        (N,) of each.
+    galaxy
+        (N,) which views are of one galaxy.
+    """
+
+    counts: FloatArray
+    totals: FloatArray
+    weight: FloatArray
+    galaxy: IntArray
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last layer of a network: as it is written, and its arrays by name."""
+
+    line: str
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One question: rows of features, the answer of each, from 0, weights, and which rows are of one galaxy.
+
+    `first` is the place of its first answer among all, `answers` their number; where `is_alone` these are no and yes of
+    the one answer at `first`.
+    """
+
+    rows: IntArray
+    answer: IntArray
+    weight: FloatArray
+    galaxy: IntArray
+    first: int
+    answers: int
+    is_alone: bool
+
+    def places(self) -> slice:
+        """Of the logits that it decides."""
+        return slice(self.first, self.first + (1 if self.is_alone else self.answers))
+
+
+def fit_head(
+    method: str, features: Single, votes: Votes, scheme: Scheme, settings: Classifier, *, seed: int = 1
+) -> Head:
+    """Fit a classifier to features, (N, F), and write it down as a layer; the seed is that of all that is drawn.
+
+    Raises
+    ------
+    PipelineError
+        If scikit-learn is not installed, or the method is unknown.
+    """
+    if method not in METHODS:
+        raise PipelineError(unknown_name("method", method, METHODS))
+    groups = list(_groups(votes, scheme))
+    if method == "svm":
+        return _linear(features, groups, scheme, settings, seed)
+    grow = _forest if method == "forest" else _boosted
+    stand = _Stand(len(scheme.keys), method, leaf_width(scheme, are_shares=method == "forest"))
+    for group in groups:
+        grow(stand, features, group, settings, seed)
+    return stand.head()
+
+
+def _groups(votes: Votes, scheme: Scheme) -> Iterator[_Group]:
+    """Yield the questions; one that nobody was asked has no rows."""
+    if scheme.kind == "independent":
+        for answer in range(len(scheme.keys)):
+            yes, total = votes.counts[:, answer], votes.totals[:, answer]
+            yield _group(np.stack([total - yes, yes], axis=1), votes, answer, is_alone=True)
+        return
+    for where in scheme.slices:
+        yield _group(votes.counts[:, where], votes, where.start, is_alone=False)
+
+
+def _group(counts: FloatArray, votes: Votes, first: int, *, is_alone: bool) -> _Group:
+    """Let each view count for every answer that somebody gave, with the share of the votes."""
+    total = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+    rows, answer = np.nonzero(shares)
+    weight = shares[rows, answer] * votes.weight[rows]
+    chosen = weight > 0
+    rows, answer, weight = rows[chosen], answer[chosen], weight[chosen]
+    return _Group(rows, answer, weight, votes.galaxy[rows], first, counts.shape[1], is_alone)
+
+
+def _learner(module: str, name: str) -> Any:
+    """Return a class of scikit-learn, which only fitting needs."""
+    try:
+        return getattr(importlib.import_module(f"sklearn.{module}"), name)
+    except ImportError as error:
+        raise PipelineError("[classifier] needs scikit-learn: pip install 'galmorph[likeness]'") from error
+
+
+# --- linear ---
+
+
+def _linear(features: Single, groups: list[_Group], scheme: Scheme, settings: Classifier, seed: int) -> Head:
+    """Fit support vector machines, one answer against the rest, on standardised features."""
+    mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+    spread = np.where(spread > 1e-6 * spread.max(initial=0.0), spread, np.inf)  # what never varies says nothing
+    x = (features - mean) / spread
+    weight, bias = np.zeros((len(scheme.keys), x.shape[1])), np.zeros(len(scheme.keys))
+    for group in groups:
+        w, b = _separated(x, group, settings, seed)
+        if group.is_alone:
+            w, b = w[1:] - w[:1], b[1:] - b[:1]
+        weight[group.places()], bias[group.places()] = w, b
+    weight /= spread
+    # Half precision is what files may keep of kernels: rounded now, the bias makes up for it.
+    weight = weight.astype(np.float16).astype(np.float64)
+    bias -= weight @ mean
+    return Head("dense answers", {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)})
+
+
+def _separated(x: FloatArray, group: _Group, settings: Classifier, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Fit the logits of the answers of a group, (K, F) and (K,): distances in the unit that makes them likeliest.
+
+    The unit is that of galaxies which the machines whose distances it is fitted to have not learnt from.
+    """
+    rows, answer, weight = group.rows, group.answer, group.weight
+    distances = np.zeros((len(rows), group.answers))
+    # Tables may be sorted: galaxies are dealt to the folds in an order that is random but always the same.
+    order = np.random.default_rng(0).permutation(int(group.galaxy.max(initial=0)) + 1)
+    fold = order[group.galaxy] % _FOLDS
+    for number in range(_FOLDS):
+        out = fold == number
+        w, b = _machine(x[rows[~out]], answer[~out], weight[~out], group.answers, settings, seed)
+        distances[out] = x[rows[out]] @ w.T + b
+    unit = _unit_of(distances, answer, weight)
+    w, b = _machine(x[rows], answer, weight, group.answers, settings, seed)
+    return unit * w, np.where(b > _ABSENT, unit * b, _ABSENT)
+
+
+def _machine(
+    x: FloatArray, answer: IntArray, weight: FloatArray, answers: int, settings: Classifier, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    w, b = np.zeros((answers, x.shape[1])), np.full(answers, _ABSENT)
+    present = np.unique(answer)
+    if len(present) < 2:
+        b[present] = 0.0
+        return w, b
+    machine = _learner("svm", "LinearSVC")(C=settings.strength, dual=True, random_state=seed, max_iter=2000)
+    machine.fit(x, answer, sample_weight=weight)
+    if len(present) == 2:
+        w[present], b[present] = 0.5 * np.outer([-1, 1], machine.coef_[0]), 0.5 * np.array([-1, 1]) * machine.intercept_
+    else:
+        w[present], b[present] = machine.coef_, machine.intercept_
+    return w, b
+
+
+def _unit_of(distances: FloatArray, answer: IntArray, weight: FloatArray) -> float:
+    if not len(answer):
+        return 1.0
+
+    def unlikelihood(log_unit: float) -> float:
+        log_p = special.log_softmax(np.exp(log_unit) * distances, axis=1)
+        return float(-(weight * log_p[np.arange(len(answer)), answer]).sum())
+
+    best = scipy.optimize.minimize_scalar(unlikelihood, bounds=_SCALES, method="bounded")
+    return float(np.exp(best.x))
+
+
+# --- trees ---
+
+
+@dataclass
+class _Stand:
+    """Trees that are gathered, node after node."""
+
+    answers: int
+    method: str
+    width: int
+    parts: dict[str, list[npt.NDArray[Any]]] = field(default_factory=dict)
+    nodes: int = 0
+    depth: int = 0
+    start: FloatArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start = np.zeros(self.answers)
+        names = ("feature", "threshold", "left", "right", "value", "root", "answer")
+        self.parts = {name: [] for name in names}
+
+    def add(self, tree: Any, values: FloatArray, answer: int) -> None:
+        """Add a tree of scikit-learn, whose leaves hold `values`, (nodes, K), for the answers from `answer` on."""
+        own, is_leaf = np.arange(tree.node_count), tree.children_left < 0
+        for name, children in (("left", tree.children_left), ("right", tree.children_right)):
+            self.parts[name].append(np.where(is_leaf, own, children) + self.nodes)
+        self.parts["feature"].append(np.where(is_leaf, 0, tree.feature))
+        self.parts["threshold"].append(np.where(is_leaf, 0.0, _not_above(tree.threshold)))
+        self.parts["value"].append(values)
+        self.parts["root"].append(np.array([self.nodes]))
+        self.parts["answer"].append(np.array([answer]))
+        self.nodes += int(tree.node_count)
+        self.depth = max(self.depth, int(tree.max_depth))
+
+    def leaf(self, answer: int) -> None:
+        """Add a tree that is one leaf of nothing: a layer has at least one."""
+        self.add(_Leaf(), np.zeros((1, 1)), answer)
+
+    def head(self) -> Head:
+        """Write all trees down."""
+        if not self.nodes:
+            self.leaf(0)
+        wide = [np.pad(values, ((0, 0), (0, self.width - values.shape[1]))) for values in self.parts["value"]]
+        arrays = {name: np.concatenate(parts) for name, parts in self.parts.items() if name != "value"}
+        arrays |= {"value": np.concatenate(wide).ravel(), "start": self.start}
+        kinds = {name: np.float32 if name in ("threshold", "value", "start") else np.int64 for name in arrays}
+        line = f"{self.method} {len(arrays['root'])} {self.nodes} {self.depth}"
+        return Head(line, {name: array.astype(kinds[name]) for name, array in arrays.items()})
+
+
+class _Leaf:
+    """A tree of one node, as scikit-learn lays it out."""
+
+    node_count, max_depth = 1, 0
+    children_left = children_right = np.array([-1])
+    feature, threshold = np.array([-2]), np.array([-2.0])
+
+
+def _not_above(thresholds: FloatArray) -> Single:
+    """Round down to single precision: features of single precision then lie on the same sides."""
+    rounded = thresholds.astype(np.float32)
+    return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+
+
+def _among(settings: Classifier) -> float | str:
+    return settings.features or "sqrt"
+
+
+def _forest(stand: _Stand, features: Single, group: _Group, settings: Classifier, seed: int) -> None:
+    """Grow a forest (Breiman 2001, Mach. Learn. 45, 5)."""
+    present = np.unique(group.answer)
+    if len(present) < 2:
+        stand.start[group.places()] = _alone(group, present, stand.method)
+        return
+    forest = _learner("ensemble", "RandomForestClassifier")(
+        settings.trees, min_samples_leaf=settings.leaf, max_features=_among(settings), random_state=seed
+    )
+    forest.fit(features[group.rows], group.answer, sample_weight=group.weight)
+    for estimator in forest.estimators_:
+        values = np.zeros((estimator.tree_.node_count, group.answers))
+        values[:, present] = estimator.tree_.value[:, 0]
+        values /= values.sum(axis=1, keepdims=True) * len(forest.estimators_)
+        stand.add(estimator.tree_, values[:, 1:] if group.is_alone else values, group.first)
+
+
+def _boosted(stand: _Stand, features: Single, group: _Group, settings: Classifier, seed: int) -> None:
+    """Boost trees (Friedman 2001, Ann. Stat. 29, 1189)."""
+    present = np.unique(group.answer)
+    if len(present) < 2:
+        stand.start[group.places()] = _alone(group, present, stand.method)
+        return
+    boosting = _learner("ensemble", "GradientBoostingClassifier")(
+        n_estimators=settings.rounds,
+        learning_rate=settings.rate,
+        max_depth=settings.depth,
+        subsample=settings.sampled,
+        max_features=_among(settings),
+        min_samples_leaf=settings.leaf,
+        random_state=seed,
+    )
+    boosting.fit(features[group.rows], group.answer, sample_weight=group.weight)
+    logs = np.log(np.clip(boosting.init_.class_prior_, np.finfo(np.float32).eps, 1.0))
+    start = np.full(group.answers, _ABSENT)
+    start[present] = [0.0, logs[1] - logs[0]] if len(present) == 2 else logs
+    stand.start[group.places()] = start[1:] if group.is_alone else start
+    # Two answers share one logit: that of the second against the first.
+    places = group.places().start + (present[1:] if len(present) == 2 else present) - (1 if group.is_alone else 0)
+    for of_round in boosting.estimators_:
+        for place, estimator in zip(places, of_round, strict=True):
+            stand.add(estimator.tree_, settings.rate * estimator.tree_.value[:, 0], int(place))
+
+
+def _alone(group: _Group, present: IntArray, method: str) -> FloatArray:
+    """Return what stands where all gave the same answer, or nobody any: shares of a forest, or logits."""
+    likely = np.zeros(group.answers) if len(present) else np.ones(group.answers)
+    likely[present] = 1.0
+    if method == "forest":
+        shares: FloatArray = likely / likely.sum()
+        return shares[1:] if group.is_alone else shares
+    logits: FloatArray = np.where(likely > 0, 0.0, _ABSENT)
+    return np.asarray(logits[1:] - logits[:1]) if group.is_alone else logits
