@@ -9,7 +9,7 @@ DEMO := demo
 WORKERS ?= auto
 PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
-.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-stamps bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-cigars bench-trunk bench-active bench-count bench-published bench-tables bench-ranges bench-ahead bench-match bench-map bench-scale sheets clean
+.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-stamps bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-cigars bench-trunk bench-active bench-count bench-published bench-tables bench-ranges bench-ahead bench-match bench-map bench-scale bench-features sheets clean
 .PHONY: docs test-pythons bench-install bench-minutes
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -173,6 +173,10 @@ bench-published: $(VENV)/.tested
 
 bench-networks: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_networks.py
+
+bench-features: $(VENV)/.tested
+	for stage in stamps convnet imagenet kmeans report; do \
+	    OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_features.py $$stage || exit 1; done
 
 bench-candels: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_candels.py --card catalogs/checkpoints/candels-h.json

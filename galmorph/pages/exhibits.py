@@ -10,7 +10,13 @@ import numpy.typing as npt
 import scipy
 
 from galmorph.nets.architecture.network import Network
-from galmorph.nets.explain.activations import Activation, activations, last_weights, unit_responses
+from galmorph.nets.explain.activations import (
+    Activation,
+    activations,
+    centroid_responses,
+    last_weights,
+    unit_responses,
+)
 from galmorph.nets.explain.filters import first_filters
 from galmorph.nets.explain.saliency import smooth_gradients
 from galmorph.pages.contact import ShareBar, short_names
@@ -25,6 +31,7 @@ __all__ = [
     "GalaxyCard",
     "Pair",
     "UnitExhibit",
+    "centroid_exhibits",
     "examples",
     "filter_exhibits",
     "galaxy_card",
@@ -46,6 +53,7 @@ _MAPS = 10
 _NUMBERS_PER_LINE = 64
 _STAMPS_PER_UNIT = 6
 _MOST_UNITS = 8
+_MOST_CENTROIDS = 24
 _MOST_EXAMPLES = 15
 _COLOURS = ("red", "green", "blue")
 
@@ -254,20 +262,37 @@ def unit_exhibits(network: Network, sample: Sample, recipe: Recipe, answers: Seq
         chosen = [(int(u), "") for u in np.argsort(-spread, kind="stable")[:_MOST_UNITS]]
     else:
         chosen = _speakers(weights[: len(answers)], spread, answers)
-    units = []
-    for unit, answer in chosen:
-        rows = np.argsort(-responses[:, unit], kind="stable")[:_STAMPS_PER_UNIT].tolist()
-        stamps = [(sample.names[r], png_uri(_stamp(sample, r, recipe))) for r in rows]
-        reached = responses[rows, unit]
-        units.append(
-            UnitExhibit(
-                unit,
-                answer,
-                stamps,
-                f"{reached[0]:.2f} to {reached[-1]:.2f}; median {np.median(responses[:, unit]):.2f}",
-            )
-        )
-    return units
+    return [_most_excited(responses[:, unit], unit, answer, sample, recipe) for unit, answer in chosen]
+
+
+def _most_excited(response: FloatArray, number: int, answer: str, sample: Sample, recipe: Recipe) -> UnitExhibit:
+    """Show the stamps that excite a unit most, whose responses are (N,)."""
+    rows = np.argsort(-response, kind="stable")[:_STAMPS_PER_UNIT].tolist()
+    stamps = [(sample.names[r], png_uri(_stamp(sample, r, recipe))) for r in rows]
+    reached = response[rows]
+    words = f"{reached[0]:.2f} to {reached[-1]:.2f}; median {np.median(response):.2f}"
+    return UnitExhibit(number, answer, stamps, words)
+
+
+def centroid_exhibits(network: Network, sample: Sample, recipe: Recipe) -> list[tuple[str, UnitExhibit]]:
+    """Show the centroids that tell galaxies apart most, each as a picture, and the stamps that excite it most.
+
+    They are those whose responses vary most for their mean; none where a network has no centroids.
+    """
+    responses, first = centroid_responses(network, sample.stamps), first_filters(network)
+    if responses is None or first is None:
+        return []
+    order = np.argsort(-responses.std(axis=0) / (responses.mean(axis=0) + 1e-6), kind="stable")[:_MOST_CENTROIDS]
+    pictures = [_kernel_picture(first.kernels[number]) for number in order]
+    shown = [_most_excited(responses[:, number], int(number), "", sample, recipe) for number in order]
+    return list(zip(pictures, shown, strict=True))
+
+
+def _kernel_picture(kernel: FloatArray) -> str:
+    """Draw a kernel as colours about grey, or in one plane as weights of either sign."""
+    top = max(float(np.abs(kernel).max()), 1e-12)
+    tile = grey(0.5 + 0.5 * kernel / top) if len(kernel) == len(_COLOURS) else diverging(kernel[0], top)
+    return png_uri(mosaic([tile], 1, zoom=_KERNEL_ZOOM))
 
 
 def _speakers(weights: FloatArray, spread: FloatArray, answers: Sequence[str]) -> list[tuple[int, str]]:

@@ -22,6 +22,7 @@ from galmorph.pages.contact import short_names
 from galmorph.pages.diagrams import FEW, MOST_DOTS, reliability_diagram, votes_diagram
 from galmorph.pages.exhibits import (
     SALIENCY_SIGMA_PX,
+    centroid_exhibits,
     examples,
     galaxy_card,
     layer_exhibits,
@@ -221,7 +222,7 @@ class _Inspection:
 
     def _looks(self) -> dict[str, Any]:
         """Show galaxies: what layers, units and answers make of them."""
-        nothing: dict[str, Any] = dict.fromkeys(("through", "units", "pairs"), ())
+        nothing: dict[str, Any] = dict.fromkeys(("through", "units", "centroids", "pairs"), ())
         nothing |= {"galaxy": None, "simulated": False, "smoothed": SALIENCY_SIGMA_PX}
         sample, recipe, answers = self.shown, self.checkpoint.recipe, short_names(self.checkpoint.scheme)
         if sample is None or len(sample.names) == 0:
@@ -236,7 +237,10 @@ class _Inspection:
             "galaxy_answer": answers[int(sample.conditional[galaxy, : len(answers)].argmax())],
             "through": list(layer_exhibits(network, sample, galaxy, recipe)),
             "units": unit_exhibits(network, sample, recipe, answers),
-            "pairs": list(saliency_exhibits(network, sample, rows, recipe, answers, seed=self.seed)),
+            "centroids": centroid_exhibits(network, sample, recipe),
+            "pairs": list(saliency_exhibits(network, sample, rows, recipe, answers, seed=self.seed))
+            if network.learns_by_gradients  # answers of trees have none
+            else (),
         }
 
     def _mistakes(self) -> dict[str, Any]:

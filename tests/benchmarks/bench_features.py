@@ -22,22 +22,32 @@ stands beside them. Writes docs/benchmarks/features.json and features.svg.
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from markupsafe import Markup
+from sklearn.linear_model import LogisticRegression
+from torch.nn.functional import interpolate
 
 from galmorph.learning.assembly import KeptSets, build_sets
 from galmorph.learning.inputs import opened
 from galmorph.learning.labelled_table import divided
 from galmorph.learning.pipeline import load_training
-from galmorph.nets.architecture.network import NetworkConfig, members_of
+from galmorph.nets.architecture.kinds import FeatureShape, parse_line
+from galmorph.nets.architecture.network import Network, NetworkConfig, members_of
 from galmorph.nets.checkpoint.file import load_checkpoint
+from galmorph.nets.features.classifier import Votes, fit_head
+from galmorph.nets.features.unsupervised import _learn_features, _seen_features, feature_network
+from galmorph.nets.training.imagenet import IMAGENET
 from galmorph.nets.training.loop import Trainer
+from galmorph.nets.training.start import load_start
 from galmorph.nets.training.training_set import TrainingSet
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput
@@ -47,8 +57,16 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "sdss_gz2"
 RESULT, FIGURE = ROOT / "docs/benchmarks/features.json", ROOT / "docs/benchmarks/features.svg"
 LABELS, SEEDS, STEPS, BATCH = (50, 100, 200), (1, 2, 3, 4, 5), 160, 32
-ENLARGED = 128
+ENLARGED = 96
+ALL = "all"
+METHODS = ("convnet", "imagenet", "svm", "forest", "boosting", "kmeans", "blend", "blend_of_three")
 SCHEME = load_scheme("gz2-simple")
+STYLE = """
+text { font: 13px system-ui, sans-serif; fill: #222; } .title { font-weight: 600; } .grid { stroke: #ddd; }
+polyline, path { fill: none; stroke-width: 2; }
+.m0 { stroke: #0072b2; stroke-dasharray: 6 4; } .m1 { stroke: #999; stroke-dasharray: 2 3; } .m2 { stroke: #d55e00; }
+.m3 { stroke: #009e73; } .m4 { stroke: #333; }
+"""
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
@@ -87,9 +105,20 @@ class Galaxies:
         self.judged = np.flatnonzero(self.part != "train")
 
     def drawn(self, labels: int, seed: int) -> IntArray:
-        """Draw labelled rows of the training part; at least two of each class that has them, as a person would find."""
+        """Draw labelled rows of the training part."""
         order = np.random.default_rng(seed).permutation(self.train)
         return order[:labels]
+
+    def draws(self) -> Iterator[tuple[Any, int, IntArray]]:
+        """Yield numbers of labels, seeds and rows; of all labels there is one draw, with three starts."""
+        for labels in LABELS:
+            yield from ((labels, seed, self.drawn(labels, seed)) for seed in SEEDS)
+        yield from ((ALL, seed, self.train) for seed in (1, 2, 3))
+
+    def keep(self, path: Path, p: FloatArray) -> None:
+        """Keep probabilities, and say how many of the validation part are right."""
+        np.save(path, p)
+        print(path.stem, right(p, self, "validation"), flush=True)
 
     def answers(self, network: torch.nn.Module, rows: IntArray) -> FloatArray:
         """Probabilities by a network, (N, 5)."""
@@ -142,16 +171,154 @@ def convnet(kept: Path, galaxies: Galaxies) -> None:
         np.save(kept / f"convnet_all_{number}.npy", galaxies.answers(network, galaxies.judged))
 
 
+def imagenet(kept: Path, galaxies: Galaxies) -> None:
+    """Fit a logistic regression to the frozen features of EfficientNet-lite0 by ImageNet."""
+    path = kept / "imagenet_features.npy"
+    if not path.exists():
+        config = NetworkConfig.from_dict({"name": "lite0"})
+        recipe = replace(load_training("sdss-rgb").recipe, size=ENLARGED)
+        start = load_start(IMAGENET, config, recipe, SCHEME)
+        network = Network(config, recipe, SCHEME).eval()
+        network.load_state_dict(dict(start.member(1)), strict=False)
+
+        def enlarged(stamps: torch.Tensor) -> torch.Tensor:
+            return network.features(interpolate(stamps, size=ENLARGED, mode="bilinear", antialias=True))
+
+        np.save(path, galaxies.through(enlarged, np.arange(len(galaxies.part))))
+    features = np.load(path)
+    for labels, seed, rows in galaxies.draws():
+        mean, spread = features[rows].mean(axis=0), features[rows].std(axis=0) + 1e-3
+        x = (features - mean) / spread
+        model = LogisticRegression(C=1e-3 if labels == ALL else 1e-2, max_iter=200).fit(x[rows], galaxies.classes[rows])
+        p = np.full((len(galaxies.judged), len(SCHEME.keys)), 1e-6)
+        p[:, model.classes_] = model.predict_proba(x[galaxies.judged])
+        galaxies.keep(kept / f"imagenet_{labels}_{seed}.npy", p)
+
+
+def kmeans(kept: Path, galaxies: Galaxies) -> None:
+    """Learn features without labels of all training stamps, and the classifiers of few and of all."""
+    pipeline = load_training("sdss-kmeans")
+    settings, classifier = pipeline.features, pipeline.classifier
+    assert settings is not None
+    assert classifier is not None
+    training = training_set(kept, np.arange(len(galaxies.train)))
+    begun = time.process_time()
+    encoder = Network(feature_network(settings), pipeline.recipe, SCHEME).eval()
+    _learn_features(encoder, training, settings, 1, lambda *_: None)
+    features, galaxy = _seen_features(
+        encoder, training, torch.arange(len(training)), settings, pipeline.augmentation, 1, "cpu", lambda *_: None
+    )
+    of_features = time.process_time() - begun
+    judged = galaxies.through(encoder.features, galaxies.judged)
+    spent = {}
+    for labels, seed, rows in galaxies.draws():
+        views = np.flatnonzero(np.isin(galaxy, rows))
+        counts = np.eye(len(SCHEME.keys))[galaxies.classes[galaxy[views]]]
+        votes = Votes(counts, np.ones_like(counts), np.full(len(views), 1.0 / settings.views), galaxy[views])
+        said = []
+        for method in classifier.method:
+            begun = time.process_time()
+            head = fit_head(method, features[views], votes, SCHEME, classifier, seed=seed)
+            spent[f"{method}_{labels}"] = round(time.process_time() - begun, 1)
+            layer, _ = parse_line(head.line).build(FeatureShape(features.shape[1]), SCHEME)
+            layer.load_state_dict({name: torch.from_numpy(array) for name, array in head.arrays.items()})
+            with torch.inference_mode():
+                said.append(softmax_of(layer.eval()(torch.from_numpy(judged)).numpy()))
+            galaxies.keep(kept / f"{method}_{labels}_{seed}.npy", said[-1])
+        galaxies.keep(kept / f"kmeans_{labels}_{seed}.npy", np.mean(said, axis=0))
+    about = {"features_cpu_s": round(of_features, 1), "classifiers_cpu_s": spent, "numbers": features.shape[1]}
+    (kept / "kmeans.json").write_text(json.dumps(about))
+
+
 def right(p: FloatArray, galaxies: Galaxies, part: str) -> float:
     """Share of a part whose likeliest class is theirs."""
     rows = galaxies.part[galaxies.judged] == part
     return round(float((p[rows].argmax(axis=1) == galaxies.classes[galaxies.judged][rows]).mean()), 4)
 
 
+def probabilities(kept: Path, method: str, labels: Any) -> FloatArray:
+    """Return what a method says of all that are judged, (seeds, N, 5)."""
+    parts = {"blend": ("kmeans", "convnet"), "blend_of_three": ("kmeans", "convnet", "imagenet")}.get(method, (method,))
+    seeds = (1, 2, 3) if labels == ALL else SEEDS
+    each = [np.stack([np.load(kept / f"{part}_{labels}_{seed}.npy") for seed in seeds]) for part in parts]
+    return np.asarray(np.mean(each, axis=0))
+
+
+def report(kept: Path, galaxies: Galaxies) -> None:
+    """Score all on the test part, and write and draw the curve."""
+    rows = galaxies.part[galaxies.judged] == "test"
+    truth = galaxies.classes[galaxies.judged][rows]
+    result: dict[str, Any] = {
+        "rows": {part: int((galaxies.part == part).sum()) for part in ("train", "validation", "test")},
+        "seeds": len(SEEDS),
+        "steps_of_convnet": STEPS,
+        **json.loads((kept / "kmeans.json").read_text()),
+        "methods": {},
+    }
+    for method in METHODS:
+        curve = {}
+        for labels in (*LABELS, ALL):
+            each = (probabilities(kept, method, labels)[:, rows].argmax(axis=2) == truth).mean(axis=1)
+            p = float(each.mean())
+            curve[str(labels)] = {
+                "right": round(p, 4),
+                "error": round(float(each.std(ddof=1) / len(each) ** 0.5), 4),
+                "binomial": round((p * (1 - p) / len(truth)) ** 0.5, 4),
+            }
+        result["methods"][method] = curve
+        print(f"{method:15}", *(f"{v['right']:.3f}±{v['error']:.3f}" for v in curve.values()))
+    result["differences"] = {
+        f"{one} - {other}": {str(n): difference(kept, one, other, n, rows, truth) for n in (*LABELS, ALL)}
+        for one, other in (("kmeans", "convnet"), ("blend", "kmeans"), ("blend", "convnet"), ("blend", "imagenet"))
+    }
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    draw(result["methods"])
+
+
+def difference(kept: Path, one: str, other: str, labels: Any, rows: Any, truth: IntArray) -> list[float]:
+    """Return the mean difference of the share that is right over seeds, and its standard error over seeds."""
+    right_of = [(probabilities(kept, m, labels)[:, rows].argmax(axis=2) == truth).mean(axis=1) for m in (one, other)]
+    apart = right_of[0] - right_of[1]
+    return [round(float(apart.mean()), 4), round(float(apart.std(ddof=1) / len(apart) ** 0.5), 4)]
+
+
+def draw(methods: dict[str, Any]) -> None:
+    """Draw the share that is right against the number of labels, evenly spaced, with errors over seeds."""
+    shown = ("convnet", "imagenet", "kmeans", "blend", "blend_of_three")
+    ticks = ("50", "100", "200", ALL)
+    low = min(methods[m]["50"]["right"] for m in shown) - 0.05
+    parts = [
+        Markup('<text class="title" x="60" y="24">Share of the test part that is right, by number of labels</text>')
+    ]
+    for k, tick in enumerate(ticks):
+        x = 90 + 130 * k
+        parts.append(Markup('<text x="{}" y="330" text-anchor="middle">{}</text>').format(x, tick))
+    for level in np.arange(np.ceil(low * 20) / 20, 1.001, 0.05):
+        y = 310 - 270 * (level - low) / (1.0 - low)
+        line = '<path class="grid" d="M60 {0:.1f}H520"/><text x="54" y="{1:.1f}" text-anchor="end">{2:.2f}</text>'
+        parts.append(Markup(line).format(y, y + 4, level))
+    for number, method in enumerate(shown):
+        points = [(90 + 130 * k, methods[method][tick]) for k, tick in enumerate(ticks)]
+        ys = [310 - 270 * (of["right"] - low) / (1.0 - low) for _, of in points]
+        path = " ".join(f"{x},{y:.1f}" for (x, _), y in zip(points, ys, strict=True))
+        parts.append(Markup('<polyline class="m{}" points="{}"/>').format(number, path))
+        for (x, of), y in zip(points, ys, strict=True):
+            half = 270 * of["error"] / (1.0 - low)
+            parts.append(Markup('<path class="m{}" d="M{} {:.1f}V{:.1f}"/>').format(number, x, y - half, y + half))
+        key = Markup('<path class="m{0}" d="M540 {1}h28"/><text x="574" y="{2}">{3}</text>')
+        parts.append(key.format(number, 60 + 24 * number, 64 + 24 * number, method.replace("_", " ")))
+    body = Markup("").join(parts)
+    FIGURE.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 350" width="720"><style>{STYLE}</style>'
+        f'<rect width="720" height="350" fill="#fff"/>{body}</svg>\n',
+        encoding="utf-8",
+    )
+
+
 def main() -> None:
     """Compute a stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=("stamps", "convnet"))
+    parser.add_argument("stage", choices=("stamps", "convnet", "imagenet", "kmeans", "report"))
     parser.add_argument("--kept", type=Path, default=ROOT / "runs" / "features")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -159,7 +326,8 @@ def main() -> None:
         cut(options.kept)
         return
     galaxies = Galaxies(options.kept)
-    {"convnet": convnet}[options.stage](options.kept, galaxies)
+    stages = {"convnet": convnet, "imagenet": imagenet, "kmeans": kmeans, "report": report}
+    stages[options.stage](options.kept, galaxies)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def ring_numbers(side: int, rings: int) -> torch.Tensor:  # -> (side²,)
 
     All rings are as wide as each other, and the corners belong to the outermost.
     """
-    axis = (torch.arange(side) - (side - 1) / 2) / (side / 2)
+    axis = (torch.arange(side, device="cpu") - (side - 1) / 2) / (side / 2)  # also where there are to be no numbers
     distance = torch.hypot(axis[:, None], axis[None, :])
     return (distance * rings).long().clamp(max=rings - 1).flatten()
 

@@ -10,11 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from galmorph.nets.architecture.centroids import CentroidEncoding
 from galmorph.nets.architecture.fusion import LateFusion, Standardised
 from galmorph.nets.architecture.layers import ORDER
 from galmorph.nets.architecture.network import Network
 
-__all__ = ["Activation", "activations", "last_weights", "unit_responses"]
+__all__ = ["Activation", "activations", "centroid_responses", "last_weights", "unit_responses"]
 
 FloatArray = npt.NDArray[np.float32]
 _BATCH = 64
@@ -72,6 +73,31 @@ def unit_responses(network: Network, stamps: FloatArray) -> FloatArray:  # (N, C
             for i in range(0, len(stamps), _BATCH)
         ]
     return np.concatenate(features)
+
+
+def centroid_responses(network: Network, stamps: FloatArray) -> FloatArray | None:  # (N, C, S, S) -> (N, M)
+    """Compute how much each centroid has in common with the patch of a stamp that is most like it, in any orientation.
+
+    None for networks that have no centroids.
+    """
+    places = [number for number, layer in enumerate(network.layers) if isinstance(layer, CentroidEncoding)]
+    if not places:
+        return None
+    with torch.inference_mode():
+        parts = [
+            _likeness(network, torch.from_numpy(stamps[i : i + _BATCH]), places[0])
+            for i in range(0, len(stamps), _BATCH)
+        ]
+    return np.concatenate(parts)
+
+
+def _likeness(network: Network, x: torch.Tensor, number: int) -> FloatArray:
+    for layer in network.layers[: number + 1]:
+        x = layer(x)
+    per_field = ORDER if network.outline[number][1].square else 1
+    # Likeness and its opposite follow each other, each in all orientations.
+    likeness = x.flatten(2).amax(dim=2).reshape(len(x), -1, 2, per_field)[:, :, 0].amax(dim=2)
+    return np.asarray(likeness.float().cpu().numpy())
 
 
 def last_weights(network: Network) -> FloatArray | None:
