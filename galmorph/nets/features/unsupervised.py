@@ -122,12 +122,12 @@ def _seen_features(
 ) -> tuple[Single, npt.NDArray[np.int64]]:
     """Encode views of rows, the upright one first; return features, (N · V, F), and the place of each galaxy."""
     degraded = ranges.observation is not None
-    seen = []
+    encoded = []
     for number in range(settings.views):
         generator = torch.Generator().manual_seed(seed * 100_003 + number)
         how = ranges if number or degraded else None
-        seen.append(_encoded(encoder, training, rows, how, generator, device, progress, f"view {number + 1}"))
-    return np.concatenate(seen), np.tile(np.arange(len(rows)), settings.views)
+        encoded.append(_encoded(encoder, training, rows, how, generator, device, progress, f"view {number + 1}"))
+    return np.concatenate(encoded), np.tile(np.arange(len(rows)), settings.views)
 
 
 def upright_losses(networks: Sequence[Network], part: TrainingSet, device: str = "cpu") -> list[float]:
