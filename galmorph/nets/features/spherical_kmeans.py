@@ -50,8 +50,7 @@ class Whitening:
 
     def __call__(self, patches: FloatArray) -> FloatArray:  # (N, D) -> (N, K)
         """Whiten."""
-        white: FloatArray = (patches - self.mean) @ self.matrix
-        return white
+        return np.asarray((patches - self.mean) @ self.matrix, np.float32)
 
 
 def fit_whitening(patches: FloatArray, *, regulariser: float = 0.0, kept: float = 1.0) -> Whitening:
