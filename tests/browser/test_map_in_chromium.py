@@ -282,6 +282,23 @@ def test_the_galaxy_under_the_mouse_and_the_keys(page, small):
     page.wait_for_timeout(400)
 
 
+def test_chosen_galaxies_are_sent_to_the_labelling_page(page, tmp_path):
+    rows = table(60)
+    galmorph.map_features(
+        rows, axes=("gm_map_x", "gm_map_y"), page=tmp_path / "m.html", service="http://localhost:8000"
+    )
+    page.add_init_script("window.asked = []; window.open = (...words) => { asked.push(words); };")
+    opened(page, tmp_path / "m.html")
+    assert page.locator("#label").is_disabled()
+    page.click("#view")
+    page.click("#label")
+    address, where, features = page.evaluate("() => asked[0]")
+    assert (where, features) == ("_blank", "noopener")
+    server, _, query = address.partition("?")
+    assert server == "http://localhost:8000/label"
+    assert parse_qs(query)["only"] == ["\n".join(rows["id"][3:])]
+
+
 @pytest.mark.long
 @pytest.mark.slow
 def test_a_hundred_thousand_galaxies_are_drawn_and_chosen(page, tmp_path):
