@@ -11,6 +11,7 @@ from typing import Any, Protocol, TextIO
 __all__ = ["Bar", "Lines", "Progress", "onwards", "reporting", "silent"]
 
 _EVERY_S = 30.0
+_LOOKS = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}, {rate_noinv_fmt}, {remaining} left{postfix}"
 
 
 class Progress(Protocol):
@@ -64,6 +65,13 @@ class Bar:
         self._bar.set_postfix_str(remark, refresh=False)
         self._bar.update(done - self._bar.n)
 
+    def write(self, text: str) -> None:
+        """Write a line above the bar, which stays whole."""
+        if self._bar is None:
+            sys.stderr.write(f"{text}\n")
+        else:
+            self._bar.write(text, file=sys.stderr)
+
     def close(self) -> None:
         """End the bar's line."""
         if self._bar is not None:
@@ -73,7 +81,7 @@ class Bar:
 def _new_bar(stage: str, total: int) -> Any:
     from tqdm.auto import tqdm  # noqa: PLC0415 - 0.1 s, which who shows no bar need not wait
 
-    return tqdm(total=total, desc=stage, dynamic_ncols=True)
+    return tqdm(total=total, desc=stage, dynamic_ncols=True, unit="", bar_format=_LOOKS)
 
 
 class Lines:
@@ -114,6 +122,11 @@ class Lines:
         if count <= 0 or seconds <= 0:
             return []
         return [f"{count / seconds:.3g} a second", f"{_span((total - done) * seconds / count)} left"]
+
+    def write(self, text: str) -> None:
+        """Write a line of something else."""
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
 
     def close(self) -> None:
         """End: nothing is left to write."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
@@ -75,6 +76,32 @@ def test_a_bar_moves_and_a_stage_begins_another(capsys):
     assert "4/4" in shown
     assert "predicting" in shown
     assert "on cpu" in shown
+
+
+def test_a_bar_says_rate_and_time_left(capsys):
+    bar = Bar()
+    bar("measuring", 50, 100, "loss 0.3")
+    bar("measuring", 60, 100, "loss 0.3")
+    bar.close()
+    shown = capsys.readouterr().err.split("\r")[-1]
+    assert re.search(r"measuring  60% \|.*\| 60/100, [\d.?]+/s, \d\d:\d\d left, loss 0.3", shown)
+
+
+def test_what_is_written_beside_a_bar_has_lines_of_its_own(capsys):
+    bar = Bar()
+    bar.write("before")
+    bar("measuring", 1, 4)
+    bar.write("between")
+    bar("measuring", 2, 4)
+    bar.close()
+    lines = [line.split("\r")[-1] for line in capsys.readouterr().err.split("\n")]
+    assert {"before", "between"} <= {*lines}
+
+
+def test_what_is_written_beside_lines_is_a_line(log):
+    lines, stream, _ = log
+    lines.write("doubt")
+    assert stream.getvalue() == "doubt\n"
 
 
 def test_who_asks_for_a_bar_gets_one():

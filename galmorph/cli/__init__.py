@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import logging
 import os
 import shlex
 import signal
@@ -23,12 +22,12 @@ from galmorph import __version__
 from galmorph.cli.config import apply_config
 from galmorph.cli.options import EARLY, add_general
 from galmorph.cli.parser import Parser, nearest, refuse_unknown
-from galmorph.cli.printing import print_remark
+from galmorph.cli.printing import messages, print_remark
 from galmorph.cli.streams import streamed
 from galmorph.errors import ConfigError, GalmorphError, UnclassifiedError
 from galmorph.limits import allow
 
-__all__ = ["ASIDE", "COMMANDS", "GROUPS", "add_command", "main", "parse"]
+__all__ = ["ASIDE", "COMMANDS", "GROUPS", "add_command", "examples_of", "main", "parse"]
 
 # Each command is the name of a module of this folder, too, whose EXAMPLES its help ends with.
 GROUPS = {
@@ -96,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
     signals: list[int] = []
     try:
         options = parse(arguments)
-        with _messages(), _stopped_by_signals(signals):
+        with messages(options), _stopped_by_signals(signals):
             return _status(options, signals)
     except KeyboardInterrupt:
         sys.stderr.write("galmorph: stopped\n")
@@ -212,6 +211,11 @@ def add_command(commands: argparse._SubParsersAction[Parser], name: str) -> Pars
     return command
 
 
+def examples_of(name: str) -> dict[str, str]:
+    """Return the examples of a command, by what they are for."""
+    return dict(importlib.import_module(f"galmorph.cli.{name}").EXAMPLES)
+
+
 def _refuse_command(parser: Parser, name: str) -> NoReturn:
     """End because the first word is no command."""
     if "." in name or "/" in name:
@@ -225,19 +229,6 @@ def _refuse_early(parser: Parser, words: Sequence[str]) -> None:
     if words[0] not in [*names, "-h", "-V"]:
         hint = nearest(words[0], names) or ": options follow their command, as in 'galmorph classify --band H'"
         parser.error(f"'{words[0]}' is no option of galmorph itself{hint}")
-
-
-@contextmanager
-def _messages() -> Iterator[None]:
-    """Show what the library logs, one line each on standard error, while a command runs."""
-    log = logging.getLogger("galmorph")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("galmorph: %(message)s"))
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
 
 
 @contextmanager

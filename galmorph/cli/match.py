@@ -13,7 +13,7 @@ __all__ = ["EXAMPLES", "add_options", "do"]
 
 EXAMPLES = {
     "with another catalogue, and how likely each pair is one object": (
-        "galmorph match mine.fits theirs.vot --radius 1arcsec --probability -o both.fits"
+        "galmorph match mine.fits theirs.fits --radius 1arcsec --probability -o both.fits"
     ),
     "all of mine, each with its nearest in a catalogue of VizieR": (
         "galmorph match mine.fits vizier:II/246 --radius 2arcsec --find best1 --join all1 -o mine_and_2mass.fits"

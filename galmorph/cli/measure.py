@@ -8,7 +8,7 @@ import galmorph
 from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
 from galmorph.cli.printing import print_outlook, print_remark, print_report, print_result, print_share, showing
-from galmorph.cli.summary import summary_lines, summary_of
+from galmorph.cli.summary import next_line, summary_lines, summary_of
 
 __all__ = ["EXAMPLES", "add_options", "do"]
 
@@ -53,4 +53,6 @@ def do(options: Namespace) -> None:
     summary = summary_of(table, chosen["prefix"])
     print_result(options, table, chosen.get("output"), summary)
     print_remark(options, *summary_lines(summary, chosen["prefix"]))
+    if "output" in chosen and not getattr(options, "streams", False):
+        print_remark(options, next_line(options, summary, str(chosen["output"])))
     print_report(options, chosen)

@@ -28,14 +28,41 @@ _OUTER = {
 }
 _WIDEST = 100
 _NUMBER = re.compile(r"-[\d.]")
-_NO_OPTION = re.compile(r"-\d+$|-\d*\.\d+$|-\.[a-z]+$")
+_NO_OPTION = re.compile(r"-\d[\w.]*$|-\.\d+$|-\.[a-z]+$")
 """Values that begin as options do: a negative number, and standard output in a format (-.csv)."""
 _IMAGE = re.compile(r"\.(fits?|fz|gz|bz2|zip|jpe?g|png)$|/$", re.IGNORECASE)
-_REMEDIES = {
-    r"argument --?at: expected|not allowed with argument": "; '--at' takes both numbers in quotes: --at '53.1 -27.8'",
-    r"expected (at least )?one argument": "; give its value after it",
+_MEANT = {
+    **dict.fromkeys(("predict", "morphology", "infer"), "classify"),
+    **dict.fromkeys(("xmatch", "crossmatch", "cross-match"), "match"),
+    **dict.fromkeys(("download", "get"), "fetch"),
+    **dict.fromkeys(("test", "score", "validate"), "evaluate"),
+    **dict.fromkeys(("info", "describe", "cat"), "show"),
+    **dict.fromkeys(("photometry", "petrosian"), "measure"),
+    **dict.fromkeys(("models", "weights"), "checkpoints"),
+    **dict.fromkeys(("--model", "--net", "--network"), "--checkpoint"),
+    **dict.fromkeys(("--filter", "--bands"), "--band"),
+    **dict.fromkeys(("--force", "--clobber"), "--overwrite"),
+    **dict.fromkeys(("--jobs", "--cores", "--threads", "--nproc", "--processes"), "--workers"),
+    **dict.fromkeys(("--tolerance", "--sep", "--distance"), "--radius"),
+    **dict.fromkeys(("--noise", "--sigma"), "--rms"),
+    **dict.fromkeys(("--gpu", "--cpu", "--cuda"), "--device"),
+    "--outfile": "--output",
+    "gpu": "cuda",
 }
-"""What to do about what argparse says; the first that fits is added."""
+"""Words of other programs, and what they are here."""
+_PLAINER = (
+    (r"invalid int value: ('.*')", r"\1, expected a whole number"),
+    (r"invalid float value: ('.*')", r"\1, expected a number"),
+    (r"argument (.*): ignored explicit argument .*", r"\1 is a switch: write it without a value"),
+    (
+        r"argument CATALOG: not allowed.*",
+        "a CATALOG is not allowed with argument --at, which takes both numbers in quotes: --at '53.1 -27.8'",
+    ),
+    (r"argument --at: not allowed.*", "--at is not allowed with argument CATALOG: leave one out"),
+    (r"expected (at least )?one argument", r"expected \1one argument: give its value after it"),
+)
+"""What argparse says, and the same for people."""
+_MISSING = re.compile(r"the following arguments are required: (.*)|one of the arguments (.*) is required")
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,8 +79,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say in one line what is wrong, and end with status 2."""
-        remedy = next((words for pattern, words in _REMEDIES.items() if re.search(pattern, message)), "")
-        self.exit(2, f"{self.prog}: {message}{remedy}; '{self.prog} --help' lists what can be given\n")
+        for pattern, words in _PLAINER:
+            message = re.sub(pattern, words, message)
+        example = next(iter(self.examples.values()), "") if _MISSING.match(message) else ""
+        such = f", as in '{example}'" if example else ""
+        self.exit(2, f"{self.prog}: {message}{such}; '{self.prog} --help' lists what can be given\n")
 
     def refuse_unknown(self, words: Sequence[str]) -> None:
         """End with the name of the option that was meant, if one of the words is an option that there is not."""
@@ -172,7 +202,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
     others = list(names)
     begun = [other for other in others if other.startswith(name)] if len(name.strip("-")) > 1 else []
     doubled = [f"-{name}"] if f"-{name}" in others else []
-    close = doubled or begun or difflib.get_close_matches(name, others, n=1, cutoff=0.6)
+    meant = [_MEANT[name.lower()]] if _MEANT.get(name.lower()) in others else []
+    close = meant or doubled or begun or difflib.get_close_matches(name, others, n=1, cutoff=0.6)
     return f": did you mean '{close[0]}'?" if close else ""
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
+import warnings
 from argparse import Namespace
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import galmorph
 from galmorph.progress import Bar, Lines, Progress, silent
 
 __all__ = [
+    "messages",
     "print_answer",
     "print_dry_run",
     "print_outlook",
@@ -95,8 +98,54 @@ def showing(options: Namespace) -> Iterator[Progress]:
     if is_quiet(options):
         yield silent
         return
-    with closing(Bar() if sys.stderr.isatty() else _Log()) as progress:
+    with closing(Bar() if sys.stderr.isatty() else _Log()) as progress, _through(progress.write):
         yield progress
+
+
+class _Messages(logging.Handler):
+    """What the library logs, one line each, written by whatever shows progress."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.write: Callable[[str], object] = _to_stderr
+        self.setFormatter(logging.Formatter("galmorph: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        self.write(self.format(record))
+
+
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+@contextmanager
+def _through(write: Callable[[str], object]) -> Iterator[None]:
+    """Let a bar write messages, so that they do not tear it."""
+    handlers = [h for h in logging.getLogger("galmorph").handlers if isinstance(h, _Messages)]
+    for handler in handlers:
+        handler.write = write
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.write = _to_stderr
+
+
+@contextmanager
+def messages(options: Namespace) -> Iterator[None]:
+    """Show what the library logs while a command runs, as much as ``-v`` and ``-q`` say, and warnings of others."""
+    log, handler = logging.getLogger("galmorph"), _Messages()
+    quiet, verbose, before = getattr(options, "quiet", 0), getattr(options, "verbose", 0), log.level
+    log.setLevel(logging.ERROR if quiet > 1 else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
+    log.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: log.warning("%s", " ".join(str(message).split()))
+            yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
 
 
 class _Log(Lines):

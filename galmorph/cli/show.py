@@ -5,8 +5,10 @@ from __future__ import annotations
 from argparse import Namespace
 
 import galmorph
+from galmorph.cli.list import KINDS
 from galmorph.cli.parser import Parser, arguments
 from galmorph.cli.printing import print_answer
+from galmorph.errors import UnknownNameError
 
 __all__ = ["EXAMPLES", "add_options", "do"]
 
@@ -24,5 +26,7 @@ def add_options(command: Parser) -> None:
 
 def do(options: Namespace) -> None:
     """Print it."""
+    if options.name in KINDS:
+        raise UnknownNameError(f"'{options.name}' are of one kind: 'galmorph list {options.name}' names them; show one")
     text = galmorph.show(**arguments(options))
     print_answer(options, text, {"name": options.name, "text": text})

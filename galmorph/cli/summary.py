@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from galmorph.flags import RECOMMENDED_CUT, UNCLASSIFIABLE, flag_counts, flag_names, shared_mismatches
 
-__all__ = ["summary_lines", "summary_of"]
+__all__ = ["next_line", "summary_lines", "summary_of"]
 
 _LISTED = 8
 """Classes and flags that are named; of the rest their number is."""
@@ -39,7 +41,7 @@ def summary_lines(summary: Mapping[str, Any], prefix: str = "gm_") -> list[str]:
     """Write a summary for people: what there is, what is doubtful, and which rows to leave out of statistics."""
     lines = [f"{summary['rows']} rows"]
     if "classes" in summary:
-        lines.append("classes: " + _counts({c or "(none)": n for c, n in summary["classes"].items()}))
+        lines.append("classes: " + (_counts({c or "(none)": n for c, n in summary["classes"].items()}) or "none"))
     lines.append("flags: " + (_counts(summary["flags"]) or "none"))
     if summary["shared_flags"]:
         lines.append(f"of the whole run: {', '.join(summary['shared_flags'])}")
@@ -49,6 +51,26 @@ def summary_lines(summary: Mapping[str, Any], prefix: str = "gm_") -> list[str]:
             "(galmorph flags explains them)"
         )
     return lines
+
+
+def next_line(options: Namespace, summary: Mapping[str, Any], output: str) -> str:
+    """Say what to do with a result: ask again for what could not be had, or look at it.
+
+    Parameters
+    ----------
+    options
+        What was asked for.
+    summary
+        Of :func:`summary_of`.
+    output
+        The file of the result.
+    """
+    lost = summary["flags"].get("FETCH_FAILED", 0)
+    if lost:
+        return f"next: the same with '{output}' as CATALOG, --retry and another -o asks again for {lost} rows"
+    has_page = options.command != "classify" or hasattr(options, "report")
+    page = "" if has_page else "; --report DIR makes a page of pictures"
+    return f"next: galmorph overlay {shlex.quote(output)} --regions out.reg for DS9{page}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -443,6 +443,10 @@ class Survey:
         band = bands.get(name.strip()) or bands.get(name.strip().lower())
         if band is None:
             spellings = [spelling for band in self.bands for spelling in (band.name, *band.aliases)]
+            if "," in name or " " in name.strip():
+                raise SurveyError(
+                    f"band '{name}' of survey '{self.name}': expected one of {', '.join(spellings)}; name one"
+                )
             raise SurveyError(unknown_name(f"band of survey '{self.name}'", name, spellings))
         return band
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import sys
+import warnings
+from argparse import Namespace
 
+import numpy as np
 import pytest
 import small_sky
+from astropy.table import Table
 
 import galmorph
 from galmorph.cli import main
+from galmorph.cli.printing import messages, showing
+from galmorph.cli.summary import next_line, summary_lines, summary_of
+from galmorph.flags import RECOMMENDED_CUT
 from galmorph.learning.pipeline import pipeline_names
 from galmorph.sky.scheme import scheme_names
 from galmorph.sky.survey import survey_names
@@ -68,7 +77,9 @@ def test_the_output_is_on_stdout_and_the_summary_on_stderr(capsys, tmp_path):
     assert main(["measure", *sky.inputs, "-o", str(tmp_path / "out.csv")]) == 0
     printed = capsys.readouterr()
     assert printed.out == f"{tmp_path / 'out.csv'}\n"
-    assert printed.err.splitlines() == ["7 rows", "flags: none"]
+    lines = printed.err.splitlines()
+    assert lines[:2] == ["7 rows", "flags: none"]
+    assert lines[2:] == [f"next: galmorph overlay {tmp_path / 'out.csv'} --regions out.reg for DS9"]
 
 
 def test_a_command_leaves_no_logging_behind(tmp_path, capsys):
@@ -114,3 +125,68 @@ def test_evaluate_refuses_an_output_it_cannot_write(capsys, tmp_path):
 def test_a_card_of_random_weights_is_json(tmp_path):
     made = small_sky.write_checkpoint(tmp_path / "c.safetensors")
     assert json.loads(made.with_suffix(".json").read_text())["title"] == "random weights"
+
+
+class Terminal(io.StringIO):
+    """Where a bar is shown."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_warning_does_not_tear_the_bar(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    options = Namespace(command="measure")
+    with messages(options), showing(options) as progress:
+        progress("measuring", 1, 4)
+        logging.getLogger("galmorph.sky").warning("doubt")
+        warnings.simplefilter("always")
+        warnings.warn("of another library", UserWarning, stacklevel=1)
+        progress("measuring", 4, 4)
+    lines = [line.split("\r")[-1] for line in terminal.getvalue().split("\n")]
+    assert {"galmorph: doubt", "galmorph: of another library"} <= {*lines}
+    assert terminal.getvalue().endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("loudness", "said"),
+    [
+        ({}, ["warning"]),
+        ({"verbose": 1}, ["warning", "info"]),
+        ({"verbose": 2}, ["warning", "info", "debug"]),
+        ({"quiet": 1}, ["warning"]),
+        ({"quiet": 2}, []),
+    ],
+)
+def test_as_much_is_said_as_is_wanted(loudness, said, capsys):
+    log = logging.getLogger("galmorph.sky")
+    with messages(Namespace(**loudness)):
+        for name in ("warning", "info", "debug"):
+            getattr(log, name)(name)
+    assert capsys.readouterr().err.splitlines() == [f"galmorph: {name}" for name in said]
+
+
+def test_quiet_leaves_the_answer_alone(capsys, tmp_path):
+    sky, output = small_sky.write_sky(tmp_path / "sky"), str(tmp_path / "out.csv")
+    assert main(["-q", "measure", *sky.inputs, "-o", output]) == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == (f"{output}\n", "")
+
+
+def test_the_summary_says_what_to_do_next():
+    table = Table({"gm_class": ["disk", "disk", ""], "gm_flags": np.array([0, 8 | 16384, 4 | 16384], np.int32)})
+    summary = summary_of(table, "gm_")
+    cut = int(RECOMMENDED_CUT)
+    assert summary_lines(summary) == [
+        "3 rows",
+        "classes: disk 2, (none) 1",
+        "flags: BAND_MISMATCH 2, FETCH_FAILED 1, OFF_EDGE 1",
+        f"for statistics leave out 2 rows: keep gm_flags & {cut} == 0 (galmorph flags explains them)",
+    ]
+    options = Namespace(command="classify")
+    assert "--retry" in next_line(options, summary, "out.fits")
+    whole = summary_of(table[:2], "gm_")
+    assert next_line(options, whole, "a b.fits").startswith("next: galmorph overlay 'a b.fits' --regions out.reg")
+    assert "--report" in next_line(options, whole, "out.fits")
+    assert "--report" not in next_line(Namespace(command="classify", report="page"), whole, "out.fits")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -159,10 +161,22 @@ def _head(path: Path) -> bytes:
     except IsADirectoryError as error:
         raise CatalogError(f"Catalog '{path}' is a folder without Parquet files: name the file in it") from error
     except FileNotFoundError as error:
-        raise CatalogError(f"Catalog '{path}' does not exist: check the path") from error
+        raise CatalogError(f"Catalog '{path}' does not exist: {_remedy(str(path))}") from error
     except OSError as error:
         raise CatalogError(f"Catalog '{path}' cannot be read ({error}): check the file") from error
     return head
+
+
+def _remedy(path: str) -> str:
+    """Say what to do about a file that is not there, by how it is called."""
+    scheme = re.match(r"([A-Za-z]{3,}):", path)
+    if scheme is not None and difflib.get_close_matches(scheme[1].lower(), ["vizier"], cutoff=0.7):
+        return "tables of VizieR are 'vizier:TABLE'; correct it"
+    if scheme is not None:
+        return "it is an address, expected a file; download it and name that"
+    if any(letter in path for letter in "*?["):
+        return "a catalogue is one file, expected no pattern; name it"
+    return "check the path"
 
 
 def _check_regular(path: Path) -> None:

@@ -117,7 +117,8 @@ def _expand_one(text: str, role: Role) -> list[str]:
         return [text]
     entries = _matches(text)
     if not entries:
-        raise ImageError(f"image '{text}' does not exist: expected a file, a folder or a glob; correct the path")
+        remedy = "download it and name the file" if "://" in text else "correct the path"
+        raise ImageError(f"image '{text}' does not exist: expected a file, a folder or a glob; {remedy}")
     return [name for entry in entries for name in _expand_one(entry, role)]
 
 
