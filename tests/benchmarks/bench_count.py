@@ -5,9 +5,9 @@ Usage: ``python tests/benchmarks/bench_count.py`` (all parts), or with the names
 
 - *drawn*: classes whose likelihoods are known (Gaussians), a calibration and a confusion matrix from 300 galaxies
   each, drawn anew for each of many catalogues, whose shares of classes are those of the calibration or others.
-- *fields*: ``galmorph simulate`` renders fields of CANDELS; on the first `candels-h` is calibrated anew (by
-  ``galmorph calibrate``), on the others, from which galaxies are taken by lot so that their shares are planted ones,
-  it is counted, with that calibration and with the one that ships.
+- *fields*: ``galmorph simulate`` renders two fields of CANDELS, which `candels-h` classifies. What it says of the
+  second is counted as it is and in planted mixes: with the card that ships; and calibrated on the first field, whose
+  truth is known, with the confusion and the shares of that field in the card's place.
 - *real*: the labelled galaxies of the parts that were kept for tests, of checkpoints that ship, counted as they are,
   and taken by lot so that shares of classes are others. The cards are read without the scores of the test part. Needs
   ../shared/data.
@@ -30,10 +30,12 @@ from astropy.table import Table
 from scipy.optimize import minimize
 
 import galmorph
+from galmorph.flags import RECOMMENDED_CUT
 from galmorph.learning.scoring import labelled_table
+from galmorph.nets.checkpoint.calibrate import calibrated, fit_calibration
 from galmorph.nets.checkpoint.lookup import find_checkpoint
 from galmorph.pages.estimates import METHODS, Asked, Judge, ShareEstimate, estimates
-from galmorph.sky.scheme import Scheme
+from galmorph.sky.scheme import Labels, Scheme, load_scheme
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -41,6 +43,7 @@ RESULT = ROOT / "docs" / "benchmarks" / "count.json"
 FloatArray = npt.NDArray[np.float64]
 
 CALIBRATED_ON = 300
+FIELD_ROWS = 500
 SEPARATION = 1.5
 LEARNT = np.array([0.5, 0.3, 0.2])
 PLANTED = {"the same shares": LEARNT, "others": np.array([0.2, 0.3, 0.5])}
@@ -188,6 +191,54 @@ def scored(result: Table, shares: FloatArray, scheme: Scheme, checkpoint: Path, 
     return out
 
 
+def fields(times: int) -> dict[str, Any]:
+    """Simulated fields, counted by the checkpoint as it ships and calibrated on another simulated field."""
+    scheme = load_scheme("candels-shares")
+    names = scheme.column_names()
+    results, truths = [], []
+    for seed in (11, 12):
+        with tempfile.TemporaryDirectory() as folder:
+            field = galmorph.simulate("candels", "H", rows=FIELD_ROWS, seed=seed)
+            place = Path(folder) / "field"
+            place.mkdir()
+            field.write(place)
+            result = galmorph.classify(
+                place / "catalog.fits", place / "image.fits", weight=place / "weight.fits", survey="candels", band="H"
+            )
+            truth = scheme.labels(Table.read(place / "truth.fits")).fractions
+        kept = (np.asarray(result["gm_flags"]) & int(RECOMMENDED_CUT)) == 0
+        results.append(result[kept])
+        truths.append(truth[kept])
+    said = [np.stack([np.asarray(each[name], np.float64) for name in names], axis=1) for each in results]
+    parts: dict[str, Any] = {"rows_of_each_field": FIELD_ROWS}
+    with tempfile.TemporaryDirectory() as folder:
+        path = without_test("candels-h", Path(folder))
+        parts["as it ships"] = scored(results[1], truths[1], scheme, path, times)
+        fit = fit_calibration(scheme, said[0], Labels(truths[0], np.ones_like(truths[0])), "dirichlet")
+        first, second = (calibrated(each, scheme, fit.temperatures, fit.maps) for each in said)
+        anew = results[1].copy()
+        for i, name in enumerate(names):
+            anew[name] = second[:, i]
+        write_card(path, first, truths[0], scheme)
+        parts["calibrated on another field"] = scored(anew, truths[1], scheme, path, times)
+    return parts
+
+
+def write_card(path: Path, said: FloatArray, truth: FloatArray, scheme: Scheme) -> None:
+    """Let a card tell of a field with known truth in place of the checkpoint's own galaxies."""
+    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    confusion = np.zeros((len(scheme.keys), len(scheme.keys)), np.int64)
+    np.add.at(confusion, (truth.argmax(axis=1), said.argmax(axis=1)), 1)
+    rmse = float(np.sqrt(((truth - said) ** 2).mean()))
+    card["training_means"] = dict(zip(scheme.keys, truth.mean(axis=0).tolist(), strict=True))
+    card["validation"] = {
+        "questions": {scheme.questions[0].name: {"rows": len(said), "rmse": rmse}},
+        "classes": list(scheme.keys),
+        "confusion": confusion.tolist(),
+    }
+    path.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+
+
 def without_test(name: str, folder: Path) -> Path:
     """Copy a checkpoint, and its card without the scores of the test part."""
     path = find_checkpoint(name)
@@ -221,13 +272,15 @@ def main() -> None:
     """Carry out the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=["drawn", "fields", "real"])
-    parser.add_argument("--catalogues", type=int, default=200)
-    parser.add_argument("--times", type=int, default=60)
+    parser.add_argument("--catalogues", type=int, default=60)
+    parser.add_argument("--times", type=int, default=30)
     options = parser.parse_args()
     carried_out = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
     for part in options.parts:
         if part == "drawn":
             carried_out[part] = drawn(options.catalogues)
+        elif part == "fields":
+            carried_out[part] = fields(options.times)
         elif part == "real":
             carried_out[part] = real(options.times)
         RESULT.write_text(json.dumps(carried_out, indent=1) + "\n", encoding="utf-8")
