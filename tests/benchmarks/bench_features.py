@@ -44,7 +44,11 @@ from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.network import Network, NetworkConfig, members_of
 from galmorph.nets.checkpoint.file import load_checkpoint
 from galmorph.nets.features.classifier import Votes, fit_head
-from galmorph.nets.features.unsupervised import _learn_features, _seen_features, feature_network
+from galmorph.nets.features.unsupervised import (
+    _learn_features,
+    _seen_features,
+    feature_network,
+)
 from galmorph.nets.training.imagenet import IMAGENET
 from galmorph.nets.training.loop import Trainer
 from galmorph.nets.training.start import load_start
@@ -55,11 +59,23 @@ from galmorph.sky.scheme import load_scheme
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "sdss_gz2"
-RESULT, FIGURE = ROOT / "docs/benchmarks/features.json", ROOT / "docs/benchmarks/features.svg"
+RESULT, FIGURE = (
+    ROOT / "docs/benchmarks/features.json",
+    ROOT / "docs/benchmarks/features.svg",
+)
 LABELS, SEEDS, STEPS, BATCH = (50, 100, 200), (1, 2, 3, 4, 5), 160, 32
 ENLARGED = 96
 ALL = "all"
-METHODS = ("convnet", "imagenet", "svm", "forest", "boosting", "kmeans", "blend", "blend_of_three")
+METHODS = (
+    "convnet",
+    "imagenet",
+    "svm",
+    "forest",
+    "boosting",
+    "kmeans",
+    "blend",
+    "blend_of_three",
+)
 SCHEME = load_scheme("gz2-simple")
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #222; } .title { font-weight: 600; } .grid { stroke: #ddd; }
@@ -75,7 +91,10 @@ def cut(kept: Path) -> None:
     """Measure all labelled galaxies once, and keep their canvases and upright stamps."""
     pipeline = load_training("sdss-rgb")
     images = ImageInput(images=[DATA / "images.zip"])
-    with opened(CatalogInput(DATA / "labels.csv"), images, "sdss", "RGB") as (catalog, source):
+    with opened(CatalogInput(DATA / "labels.csv"), images, "sdss", "RGB") as (
+        catalog,
+        source,
+    ):
         table = divided(pipeline, catalog, source)
         # Test galaxies stand beside those of the validation part, so that their stamps are made alike.
         beside = replace(table, splits=np.where(table.splits == "test", "validation", table.splits))
@@ -86,13 +105,26 @@ def cut(kept: Path) -> None:
     stamps, classes, part = [], [], []
     for name, each in sets.items():
         np.save(kept / f"canvas_{name}.npy", each.coefficients.numpy())
-        of_set = {"half": each.half_px, "bright": each.brightness, "counts": each.counts, "totals": each.totals}
-        np.savez(kept / f"set_{name}.npz", **{key: value.numpy() for key, value in of_set.items()})
+        of_set = {
+            "half": each.half_px,
+            "bright": each.brightness,
+            "counts": each.counts,
+            "totals": each.totals,
+        }
+        np.savez(
+            kept / f"set_{name}.npz",
+            **{key: value.numpy() for key, value in of_set.items()},
+        )
         blocks = torch.arange(len(each)).split(64)
         stamps += [each.stamps(block, None, torch.Generator()).numpy().astype(np.float16) for block in blocks]
         classes.append(each.counts.argmax(dim=1).numpy())
         part.append(table.splits[rows[name]])
-    np.savez(kept / "stamps.npz", stamps=np.concatenate(stamps), y=np.concatenate(classes), part=np.concatenate(part))
+    np.savez(
+        kept / "stamps.npz",
+        stamps=np.concatenate(stamps),
+        y=np.concatenate(classes),
+        part=np.concatenate(part),
+    )
 
 
 class Galaxies:
@@ -150,9 +182,20 @@ def convnet(kept: Path, galaxies: Galaxies) -> None:
     pipeline = load_training("sdss-rgb")
     # Half of the maps: few galaxies need no more, and learn four times as fast.
     config = NetworkConfig.from_dict({**pipeline.network.to_dict(), "channels": (16, 48, 96, 192)})
+    for number, network in enumerate(members_of(load_checkpoint("sdss-rgb").network), 1):
+        np.save(
+            kept / f"convnet_all_{number}.npy",
+            galaxies.answers(network, galaxies.judged),
+        )
     for labels in LABELS:
         epochs = STEPS // max(1, labels // BATCH)  # an epoch leaves out a last batch that is not full
-        settings = replace(pipeline.train.loop, epochs=epochs, patience=epochs, batch=BATCH, average=0.97)
+        settings = replace(
+            pipeline.train.loop,
+            epochs=epochs,
+            patience=epochs,
+            batch=BATCH,
+            average=0.97,
+        )
         for seed in SEEDS:
             if (path := kept / f"convnet_{labels}_{seed}.npy").exists():
                 continue
@@ -166,9 +209,13 @@ def convnet(kept: Path, galaxies: Galaxies) -> None:
                 pass
             p = galaxies.answers(trainer.averaged.eval(), galaxies.judged)
             np.save(path, p)
-            print(labels, seed, right(p, galaxies, "validation"), f"{time.process_time() - begun:.0f} s", flush=True)
-    for number, network in enumerate(members_of(load_checkpoint("sdss-rgb").network), 1):
-        np.save(kept / f"convnet_all_{number}.npy", galaxies.answers(network, galaxies.judged))
+            print(
+                labels,
+                seed,
+                right(p, galaxies, "validation"),
+                f"{time.process_time() - begun:.0f} s",
+                flush=True,
+            )
 
 
 def imagenet(kept: Path, galaxies: Galaxies) -> None:
@@ -206,7 +253,14 @@ def kmeans(kept: Path, galaxies: Galaxies) -> None:
     encoder = Network(feature_network(settings), pipeline.recipe, SCHEME).eval()
     _learn_features(encoder, training, settings, 1, lambda *_: None)
     features, galaxy = _seen_features(
-        encoder, training, torch.arange(len(training)), settings, pipeline.augmentation, 1, "cpu", lambda *_: None
+        encoder,
+        training,
+        torch.arange(len(training)),
+        settings,
+        pipeline.augmentation,
+        1,
+        "cpu",
+        lambda *_: None,
     )
     of_features = time.process_time() - begun
     judged = galaxies.through(encoder.features, galaxies.judged)
@@ -214,7 +268,12 @@ def kmeans(kept: Path, galaxies: Galaxies) -> None:
     for labels, seed, rows in galaxies.draws():
         views = np.flatnonzero(np.isin(galaxy, rows))
         counts = np.eye(len(SCHEME.keys))[galaxies.classes[galaxy[views]]]
-        votes = Votes(counts, np.ones_like(counts), np.full(len(views), 1.0 / settings.views), galaxy[views])
+        votes = Votes(
+            counts,
+            np.ones_like(counts),
+            np.full(len(views), 1.0 / settings.views),
+            galaxy[views],
+        )
         said = []
         for method in classifier.method:
             begun = time.process_time()
@@ -226,84 +285,141 @@ def kmeans(kept: Path, galaxies: Galaxies) -> None:
                 said.append(softmax_of(layer.eval()(torch.from_numpy(judged)).numpy()))
             galaxies.keep(kept / f"{method}_{labels}_{seed}.npy", said[-1])
         galaxies.keep(kept / f"kmeans_{labels}_{seed}.npy", np.mean(said, axis=0))
-    about = {"features_cpu_s": round(of_features, 1), "classifiers_cpu_s": spent, "numbers": features.shape[1]}
+    about = {
+        "features_cpu_s": round(of_features, 1),
+        "classifiers_cpu_s": spent,
+        "numbers": features.shape[1],
+    }
     (kept / "kmeans.json").write_text(json.dumps(about))
 
 
 def right(p: FloatArray, galaxies: Galaxies, part: str) -> float:
     """Share of a part whose likeliest class is theirs."""
     rows = galaxies.part[galaxies.judged] == part
-    return round(float((p[rows].argmax(axis=1) == galaxies.classes[galaxies.judged][rows]).mean()), 4)
+    return round(
+        float((p[rows].argmax(axis=1) == galaxies.classes[galaxies.judged][rows]).mean()),
+        4,
+    )
 
 
-def probabilities(kept: Path, method: str, labels: Any) -> FloatArray:
+PARTS = {
+    "blend": ("kmeans", "convnet"),
+    "blend_of_three": ("kmeans", "convnet", "imagenet"),
+}
+
+
+def probabilities(kept: Path, method: str, labels: Any, seeds: list[int]) -> FloatArray:
     """Return what a method says of all that are judged, (seeds, N, 5)."""
-    parts = {"blend": ("kmeans", "convnet"), "blend_of_three": ("kmeans", "convnet", "imagenet")}.get(method, (method,))
-    seeds = (1, 2, 3) if labels == ALL else SEEDS
+    parts = PARTS.get(method, (method,))
     each = [np.stack([np.load(kept / f"{part}_{labels}_{seed}.npy") for seed in seeds]) for part in parts]
     return np.asarray(np.mean(each, axis=0))
 
 
-def report(kept: Path, galaxies: Galaxies) -> None:
-    """Score all on the test part, and write and draw the curve."""
-    rows = galaxies.part[galaxies.judged] == "test"
-    truth = galaxies.classes[galaxies.judged][rows]
-    result: dict[str, Any] = {
-        "rows": {part: int((galaxies.part == part).sum()) for part in ("train", "validation", "test")},
-        "seeds": len(SEEDS),
-        "steps_of_convnet": STEPS,
-        **json.loads((kept / "kmeans.json").read_text()),
-        "methods": {},
-    }
-    for method in METHODS:
+def seeds_of(kept: Path, labels: Any, *methods: str) -> list[int]:
+    """List the seeds for which methods have learnt: a run that was stopped has fewer."""
+    parts = {part for method in methods for part in PARTS.get(method, (method,))}
+    return [seed for seed in SEEDS if all((kept / f"{part}_{labels}_{seed}.npy").exists() for part in parts)]
+
+
+class Judge:
+    """Scores on the test part."""
+
+    def __init__(self, kept: Path, galaxies: Galaxies) -> None:
+        self.kept, self.rows = kept, galaxies.part[galaxies.judged] == "test"
+        self.truth = galaxies.classes[galaxies.judged][self.rows]
+
+    def right(self, method: str, labels: Any, seeds: list[int]) -> FloatArray:
+        """Share that is right, by seed."""
+        p = probabilities(self.kept, method, labels, seeds)[:, self.rows]
+        return np.asarray((p.argmax(axis=2) == self.truth).mean(axis=1))
+
+    def curve(self, method: str) -> dict[str, Any]:
+        """Scores by number of labels, where any seed has learnt."""
         curve = {}
         for labels in (*LABELS, ALL):
-            each = (probabilities(kept, method, labels)[:, rows].argmax(axis=2) == truth).mean(axis=1)
-            p = float(each.mean())
-            curve[str(labels)] = {
-                "right": round(p, 4),
-                "error": round(float(each.std(ddof=1) / len(each) ** 0.5), 4),
-                "binomial": round((p * (1 - p) / len(truth)) ** 0.5, 4),
-            }
-        result["methods"][method] = curve
-        print(f"{method:15}", *(f"{v['right']:.3f}±{v['error']:.3f}" for v in curve.values()))
-    result["differences"] = {
-        f"{one} - {other}": {str(n): difference(kept, one, other, n, rows, truth) for n in (*LABELS, ALL)}
-        for one, other in (("kmeans", "convnet"), ("blend", "kmeans"), ("blend", "convnet"), ("blend", "imagenet"))
+            if len(seeds := seeds_of(self.kept, labels, method)) > 0:
+                each = self.right(method, labels, seeds)
+                p = float(each.mean())
+                binomial = round((p * (1 - p) / len(self.truth)) ** 0.5, 4)
+                curve[str(labels)] = {
+                    "seeds": len(seeds),
+                    "right": round(p, 4),
+                    **error(each),
+                    "binomial": binomial,
+                }
+        return curve
+
+    def differences(self, one: str, other: str) -> dict[str, Any]:
+        """Differences seed by seed."""
+        apart = {}
+        for labels in (*LABELS, ALL):
+            if len(seeds := seeds_of(self.kept, labels, one, other)) > 0:
+                each = self.right(one, labels, seeds) - self.right(other, labels, seeds)
+                apart[str(labels)] = {
+                    "seeds": len(seeds),
+                    "difference": round(float(each.mean()), 4),
+                    **error(each),
+                }
+        return apart
+
+
+def error(each: FloatArray) -> dict[str, float]:
+    """Return the standard error of the mean over seeds; 0 of a single one, which says nothing of it."""
+    return {"error": round(float(each.std(ddof=1) / len(each) ** 0.5), 4) if len(each) > 1 else 0.0}
+
+
+def report(kept: Path, galaxies: Galaxies) -> None:
+    """Score all on the test part, and write and draw the curve."""
+    judge = Judge(kept, galaxies)
+    about = kept / "kmeans.json"
+    pairs = (
+        ("kmeans", "convnet"),
+        ("kmeans", "imagenet"),
+        ("blend", "kmeans"),
+        ("blend", "convnet"),
+    )
+    result: dict[str, Any] = {
+        "rows": {part: int((galaxies.part == part).sum()) for part in ("train", "validation", "test")},
+        "steps_of_convnet": STEPS,
+        **(json.loads(about.read_text()) if about.exists() else {}),
+        "methods": {method: judge.curve(method) for method in METHODS},
+        "differences": {f"{one} - {other}": judge.differences(one, other) for one, other in pairs},
     }
+    for method, curve in (*result["methods"].items(), *result["differences"].items()):
+        said = {n: of.get("right", of.get("difference")) for n, of in curve.items()}
+        print(
+            method,
+            {n: f"{p:.3f} ± {curve[n]['error']:.3f} ({curve[n]['seeds']})" for n, p in said.items()},
+        )
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
     draw(result["methods"])
-
-
-def difference(kept: Path, one: str, other: str, labels: Any, rows: Any, truth: IntArray) -> list[float]:
-    """Return the mean difference of the share that is right over seeds, and its standard error over seeds."""
-    right_of = [(probabilities(kept, m, labels)[:, rows].argmax(axis=2) == truth).mean(axis=1) for m in (one, other)]
-    apart = right_of[0] - right_of[1]
-    return [round(float(apart.mean()), 4), round(float(apart.std(ddof=1) / len(apart) ** 0.5), 4)]
 
 
 def draw(methods: dict[str, Any]) -> None:
     """Draw the share that is right against the number of labels, evenly spaced, with errors over seeds."""
     shown = ("convnet", "imagenet", "kmeans", "blend", "blend_of_three")
-    ticks = ("50", "100", "200", ALL)
-    low = min(methods[m]["50"]["right"] for m in shown) - 0.05
-    parts = [
-        Markup('<text class="title" x="60" y="24">Share of the test part that is right, by number of labels</text>')
-    ]
-    for k, tick in enumerate(ticks):
-        x = 90 + 130 * k
+    places = {"50": 90, "100": 220, "200": 350, ALL: 480}
+    low = min(of["right"] for m in shown for of in methods[m].values()) - 0.05
+    title = "Share of the test part that is right, by number of labels"
+    parts = [Markup('<text class="title" x="60" y="24">{}</text>').format(title)]
+    for tick, x in places.items():
         parts.append(Markup('<text x="{}" y="330" text-anchor="middle">{}</text>').format(x, tick))
     for level in np.arange(np.ceil(low * 20) / 20, 1.001, 0.05):
         y = 310 - 270 * (level - low) / (1.0 - low)
         line = '<path class="grid" d="M60 {0:.1f}H520"/><text x="54" y="{1:.1f}" text-anchor="end">{2:.2f}</text>'
         parts.append(Markup(line).format(y, y + 4, level))
     for number, method in enumerate(shown):
-        points = [(90 + 130 * k, methods[method][tick]) for k, tick in enumerate(ticks)]
-        ys = [310 - 270 * (of["right"] - low) / (1.0 - low) for _, of in points]
-        path = " ".join(f"{x},{y:.1f}" for (x, _), y in zip(points, ys, strict=True))
+        points = [
+            (
+                places[tick],
+                310 - 270 * (of["right"] - low) / (1.0 - low),
+                270 * of["error"] / (1.0 - low),
+            )
+            for tick, of in methods[method].items()
+        ]
+        path = " ".join(f"{x},{y:.1f}" for x, y, _ in points)
         parts.append(Markup('<polyline class="m{}" points="{}"/>').format(number, path))
-        for (x, of), y in zip(points, ys, strict=True):
-            half = 270 * of["error"] / (1.0 - low)
+        for x, y, half in points:
             parts.append(Markup('<path class="m{}" d="M{} {:.1f}V{:.1f}"/>').format(number, x, y - half, y + half))
         key = Markup('<path class="m{0}" d="M540 {1}h28"/><text x="574" y="{2}">{3}</text>')
         parts.append(key.format(number, 60 + 24 * number, 64 + 24 * number, method.replace("_", " ")))
@@ -326,7 +442,12 @@ def main() -> None:
         cut(options.kept)
         return
     galaxies = Galaxies(options.kept)
-    stages = {"convnet": convnet, "imagenet": imagenet, "kmeans": kmeans, "report": report}
+    stages = {
+        "convnet": convnet,
+        "imagenet": imagenet,
+        "kmeans": kmeans,
+        "report": report,
+    }
     stages[options.stage](options.kept, galaxies)
 
 
