@@ -13,10 +13,12 @@ of the training part; all learn from the same:
   training stamps without their labels, and `kmeans`, the average of the three;
 - `blend`: the average of `kmeans` and `convnet`; `blend_of_three`: of `imagenet`, too.
 
-With all labels `convnet` are the networks of sdss-rgb, one by one. All see one upright view of each galaxy. The pools of
-k-means were chosen on the validation part; steps, maps and regularisation of the others were not tuned. Errors are the standard errors of
-the mean over seeds (of the labels drawn and of the start); the binomial error of the test part itself, which all share,
-stands beside them. Writes docs/benchmarks/features.json and features.svg.
+With all labels `convnet` are the networks of sdss-rgb, one by one. All see one upright view of each galaxy.
+
+The pools of k-means were chosen on the validation part; steps, maps and regularisation of the others were not tuned.
+Errors are the standard errors of the mean over seeds (of the labels drawn and of the start); the binomial error of the
+test part itself, which all share, stands beside them. What has not learnt yet is left out. Writes
+docs/benchmarks/features.json and features.svg.
 """
 
 from __future__ import annotations
