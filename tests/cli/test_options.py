@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import shlex
 from types import SimpleNamespace
 from typing import Self
@@ -479,6 +480,12 @@ def test_an_option_arrives_as_its_argument_and_nothing_else_changes(command, opt
     for spelling in options_of(command)[option]:
         arguments = without_constants(called(command, *words, spelling, *values))
         assert same(arguments, ALWAYS.get(command, {}) | expected | {parameter: value}), (spelling, arguments)
+
+
+@pytest.mark.parametrize("command", sorted({*cli.COMMANDS} - {"serve"}))
+def test_with_json_there_is_one_document_and_nothing_else(command, called, capsys):
+    called(command, *LEAST[command][0], "--json")
+    assert isinstance(json.loads(capsys.readouterr().out), dict)
 
 
 @pytest.mark.parametrize("command", ["classify", "measure", "fetch"])
