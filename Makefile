@@ -53,7 +53,7 @@ test: $(VENV)/.tested
 
 # All tests, with the long ones, and which lines of the package they run. Coverage costs 27 % of the processor's time
 # where Python has no sys.monitoring (before 3.12), which is why `make test` does without.
-test-long: $(VENV)/.tested
+test-long: $(VENV)/.tested $(VENV)/.documented
 	$(BIN)/python $(PYTEST) --cov --cov-report=term
 
 # The oldest and the newest releases that pyproject.toml allows, each in a virtual environment of its own.

@@ -185,6 +185,17 @@ def contributing() -> str:
     return text.partition("\n")[2].replace("](docs/", "](")
 
 
+def minutes() -> str:
+    """Write how long the pages' commands took, from docs/benchmarks/minutes.json."""
+    measured = json.loads((DOCS / "benchmarks" / "minutes.json").read_text(encoding="utf-8"))
+    rows: list[tuple[object, ...]] = [
+        (f"[{page}]({page}.md)", f"{times['install_s']:.0f} s", f"{times['work_s']:.0f} s", times["torch"])
+        for page, times in measured["pages"].items()
+        if (DOCS / f"{page}.md").exists()
+    ]
+    return _table(("page", "installing", "everything else", "PyTorch"), rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     each.__name__: each
     for each in (
@@ -195,6 +206,7 @@ PARTS: dict[str, Callable[[], str]] = {
         flags,
         functions,
         install,
+        minutes,
         options,
         recalls,
         scores,

@@ -92,6 +92,15 @@ def test_the_glossary_is_in_order_and_explains_the_words_of_the_house():
     assert {"catalogue", "checkpoint", "flag", "part", "recipe", "scheme", "stamp", "survey"} <= set(terms)
 
 
+def test_a_page_s_commands_are_all_run_by_its_benchmark():
+    recorded = json.loads((DOCS / "benchmarks" / "minutes.json").read_text(encoding="utf-8"))["pages"]
+    for page in {"start", "own_field"} & set(recorded):
+        blocks = re.findall(r"```console\n(.*?)```", text_of(page), flags=re.DOTALL)
+        commands = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+        assert [each["command"] for each in recorded[page]["commands"]] == commands
+    assert "start" in recorded
+
+
 def test_class_fractions_are_printed_with_errors(tmp_path):
     """By the script of the page, on a result of one's own."""
     sample = ROOT / "catalogs" / "samples" / "candels-h"
