@@ -95,7 +95,7 @@ def pythons() -> set[str]:
 def test_every_python_that_is_named_has_a_target():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     tried = re.search(r"^PYTHONS \?= (.*)$", makefile, flags=re.MULTILINE)[1].split()
-    assert set(tried) == pythons()
+    assert pythons() <= set(tried)
     assert tried[0] == PROJECT["requires-python"].removeprefix(">=")
 
 
