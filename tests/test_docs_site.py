@@ -101,22 +101,6 @@ def test_a_page_s_commands_are_all_run_by_its_benchmark():
     assert "start" in recorded
 
 
-def test_class_fractions_are_printed_with_errors(tmp_path):
-    """By the script of the page, on a result of one's own."""
-    sample = ROOT / "catalogs" / "samples" / "candels-h"
-    rows = galmorph.read_catalog(sample / "catalog.fits").table[:12]
-    output = tmp_path / "morphologies.fits"
-    galmorph.classify(rows, sample / "image.fits.gz", survey="candels", band="H", output=output)
-    done = subprocess.run(
-        [sys.executable, DOCS / "class_fractions.py", output], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    lines = done.stdout.splitlines()
-    assert re.fullmatch(r"\d+ rows", lines[0])
-    fractions = [float(re.fullmatch(r"\w+ +(\d\.\d{3}) ± \d\.\d{3}", line)[1]) for line in lines[1:]]
-    assert len(fractions) == 5
-    assert sum(fractions) == pytest.approx(1.0, abs=0.01)
-
-
 LOADED = re.compile(r"""<(?:script|img|iframe|source|link)\b[^>]*?(?:src|href)=["'](https?:)?//[^>]*>""")
 
 
