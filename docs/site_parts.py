@@ -78,7 +78,7 @@ def checkpoints() -> str:
         envelope = card["calibration"]["envelope"]
         scale = envelope["scale_arcsec"]
         pixel = f"{scale:g}″" if scale else "any"
-        about, bands = card["data"].split(". ")[0], ", ".join(envelope["bands"])
+        about, bands = re.split(r"(?<!al)\. ", card["data"])[0], ", ".join(envelope["bands"])
         rows.append((f"`{name}`", envelope["survey"], bands, pixel, f"`{card['scheme']}`", about))
     return _table(header, rows)
 

@@ -19,7 +19,7 @@ images = galmorph.open_images(sample / "image.fits.gz", survey="candels", band="
 figure, axes = plt.subplots(2, 5, figsize=(10, 4.2))
 for row, axis in enumerate(axes.flat):
     view = galmorph.view(sample / "catalog.fits", images, row=row)
-    axis.imshow(plt.imread(io.BytesIO(view.png())), extent=(-100, 100, 100, -100))
+    axis.imshow(plt.imread(io.BytesIO(view.png())), cmap="gray", extent=(-100, 100, 100, -100))
     if view.sketch.radius is not None:
         axis.add_patch(plt.Circle((0, 0), view.sketch.radius, fill=False, color="tab:orange"))
     axis.set_title(f"row {row}", fontsize=9)

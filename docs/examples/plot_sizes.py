@@ -39,5 +39,9 @@ axis.set(
     xlabel="true Petrosian radius / arcsec",
     ylabel="measured / arcsec",
 )
+ticks = [0.2, 0.5, 1, 2, 4]
+axis.set_xticks(ticks, ticks, minor=False)
+axis.set_yticks(ticks, ticks, minor=False)
+axis.minorticks_off()
 axis.legend()
 plt.show()
