@@ -399,7 +399,6 @@ def test_strictness_accepts_a_sound_catalogue(classified, tmp_path):
 @pytest.mark.parametrize(
     "arguments",
     [
-        (),
         ("clasify",),
         ("classify",),
         ("classify", "cat.fits", "--image", "i.fits", "--device", "tpu"),
