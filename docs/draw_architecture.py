@@ -37,6 +37,7 @@ LAYERS = (
     Layer("runs", "a catalogue's way; knows nothing of learning or pages"),
     Layer("nets", "the only layer that imports torch"),
     Layer("stamps", "arrays in, arrays out: detect, measure, warp"),
+    Layer("likeness", "tables with vectors: what is alike, what is odd"),
     Layer("sky", "positions, files, labels: nothing measured yet"),
     Layer("", "beside the folders: what all may use"),
 )

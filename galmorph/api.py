@@ -78,6 +78,7 @@ __all__ = [
     "default_output",
     "describe_flags",
     "dry_run",
+    "embed",
     "ensemble",
     "evaluate",
     "export",
@@ -137,6 +138,7 @@ def classify(
     centroid: str = "windowed",
     views: str | None = None,
     errors: bool = False,
+    features: bool = False,
     rule: str = "",
     normalise: bool = False,
     runtime: str = "torch",
@@ -209,6 +211,8 @@ def classify(
         ``'angles = 8, zooms = [0.9, 1, 1.1], flip = true'``; by default as the checkpoint's recipe says.
     errors
         Add ``gm_p_<answer>_err``: the standard deviation of each probability over networks and views.
+    features
+        Add ``gm_features``, as :func:`embed` does.
     rule
         Name of one of the scheme's rules (see ``galmorph show SCHEME``), whose class is the column ``gm_rule``.
     normalise
@@ -278,6 +282,7 @@ def classify(
         device=device,
         views=views,
         errors=errors,
+        features=features,
         rule=rule,
         runtime=runtime,
     )
@@ -294,6 +299,109 @@ def classify(
             report=report,
             pictures=pictures,
             strict=strict,
+            is_retry=retry,
+            execution=Execution(engine, workers, scheduler, shard),
+            progress=report_to,
+            command=command,
+        )
+    return table
+
+
+def embed(
+    catalog: Any,
+    images: Images = (),
+    *,
+    survey: str | Survey | None = None,
+    band: str | None = None,
+    field: str | None = None,
+    offline: bool = False,
+    archive: Way = "auto",
+    fetched: str | Path | None = None,
+    checkpoint: str | Path | Checkpoint | None = None,
+    weight: Images = (),
+    rms: Images = (),
+    variance: Images = (),
+    segmentation: Images = (),
+    image_hdu: int | str | None = None,
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+    detect: str = "blocks",
+    centroid: str = "windowed",
+    views: str | None = None,
+    runtime: str = "torch",
+    device: str = "auto",
+    prefix: str = "gm_",
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    retry: bool = False,
+    engine: str = "auto",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    shard: str | None = None,
+    progress: Progress | bool | None = None,
+    command: str = "galmorph.embed",
+) -> Any:
+    """Add to every row the features in which a checkpoint sees it: :func:`classify` without its answers.
+
+    The features are what the last dense layer of the checkpoint's first network sees, averaged over orientations and
+    views, so that a turned galaxy keeps them: galaxies that look alike have similar ones. What :func:`similar`,
+    :func:`outliers` and maps are made from.
+
+    Parameters
+    ----------
+    catalog, images, survey, band, field, offline, archive, fetched, checkpoint, weight, rms, variance, segmentation
+        As for :func:`classify`.
+    image_hdu, hdu, ra, dec, x, y, id, file, detect, centroid, views, runtime, device, prefix, output, overwrite
+        As for :func:`classify`; CSV has no room for arrays.
+    retry, engine, workers, scheduler, shard, progress, command
+        As for :func:`classify`.
+
+    Returns
+    -------
+    astropy.table.Table or pandas.DataFrame
+        As the catalogue was given, with what was measured, ``gm_flags``, ``gm_model`` and ``gm_features``: (N, F)
+        float32, all NaN in rows that :func:`classify` would leave without probabilities.
+
+    Raises
+    ------
+    CatalogError, SurveyError, ImageError, ArchiveError, CheckpointError, OutputError
+        As :func:`classify`.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> from galmorph.shipped import shipped
+    >>> sample = shipped("catalogs") / "samples" / "candels-h"
+    >>> rows = galmorph.read_catalog(sample / "catalog.fits").table[3:8]
+    >>> table = galmorph.embed(rows, sample / "image.fits.gz", survey="candels", band="H")
+    >>> table["gm_features"].shape
+    (5, 1280)
+    """
+    settings = Settings(
+        detect=detect,
+        centroid=centroid,
+        prefix=prefix,
+        device=device,
+        views=views,
+        runtime=runtime,
+        features=True,
+        probabilities=False,
+    )
+    with reporting(progress) as report_to:
+        table, _ = _carried_out(
+            CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file)),
+            ImageInput(
+                images, weight, rms, variance, segmentation, survey, band, image_hdu, field, offline, archive, fetched
+            ),
+            settings,
+            checkpoint,
+            output=output,
+            overwrite=overwrite,
             is_retry=retry,
             execution=Execution(engine, workers, scheduler, shard),
             progress=report_to,

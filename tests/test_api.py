@@ -203,6 +203,7 @@ def settings_of(*names: str) -> dict[str, Any]:
         "device": "cpu",
         "views": "turns8",
         "errors": True,
+        "features": True,
         "rule": "clean",
         "runtime": "net.onnx",
     }
@@ -247,6 +248,7 @@ def written(call: Call) -> str:  # noqa: ARG001
 LEAST: dict[str, dict[str, Any]] = {
     "classify": {"catalog": "c.fits", "images": "i.fits"},
     "measure": {"catalog": "c.fits", "images": "i.fits"},
+    "embed": {"catalog": "c.fits", "images": "i.fits"},
     "train": {"labels": "l.csv", "images": "i.fits", "pipeline": "sdss-rgb", "output": "out"},
     "run": {"pipelines": ["sdss-rgb"], "output": "out"},
     "tune": {"pipeline": "sdss-rgb", "output": "out"},
@@ -292,6 +294,7 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
         **OF_ARCHIVE,
         **OF_EXECUTION,
         **settings_of("detect", "centroid", "prefix", "normalise", "device", "views", "errors", "rule", "runtime"),
+        **settings_of("features"),
         **REPORTS,
         **named("output", "out.fits"),
         **named("overwrite", True),
@@ -409,6 +412,11 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
         **named("side", 400, "side_px"),
     },
 }
+CHECKS["embed"] = {
+    name: check
+    for name, check in CHECKS["classify"].items()
+    if name not in ("features", "errors", "rule", "normalise", "report", "strict")
+}
 CHECKS["fetch"] = {
     **OF_FETCH,
     "output": ("folder", lambda call: str(call.besides["folder"])),
@@ -482,6 +490,7 @@ CHECKS["usual_checkpoint"] = {
 ELSEWHERE = {
     "classify": {"shard"},
     "measure": {"shard"},
+    "embed": {"shard"},
     "fetch": {"stamps", "side", "overwrite"},
     "run": {"overwrite", "command"},
     "tune": {"fit_shares"},
@@ -532,7 +541,14 @@ def test_what_goes_with_errors_and_motions_of_a_match_arrives(calls):
     assert [side.motion for side in sides] == [None, "pmra,pmdec"]
 
 
-@pytest.mark.parametrize("name", ["classify", "measure"])
+def test_embedding_asks_for_features_without_answers(calls):
+    settings = calls("embed", **LEAST["embed"]).arguments[0].settings
+    assert (settings.features, settings.probabilities) == (True, False)
+    settings = calls("classify", **LEAST["classify"], features=True).arguments[0].settings
+    assert (settings.features, settings.probabilities) == (True, True)
+
+
+@pytest.mark.parametrize("name", ["classify", "measure", "embed"])
 def test_a_share_is_carried_out_as_one(name, calls):
     call = calls(name, **LEAST[name], shard="2/3", output="out.fits")
     assert call.besides["share"][1]["execution"].shard == "2/3"

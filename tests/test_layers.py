@@ -12,6 +12,7 @@ ROOT = Path(galmorph.__file__).parent
 ORDER = (
     ("", "errors", "flags", "garbage", "limits", "notebook", "progress", "shipped", "text_file", "toml"),
     ("sky",),
+    ("likeness",),
     ("stamps",),
     ("nets",),
     ("runs",),

@@ -34,6 +34,7 @@ GROUPS = {
     "look at galaxies": {
         "classify": "add classes, probabilities and Petrosian radii to a catalogue",
         "measure": "the same without the network: centroids, radii, flags",
+        "embed": "add the features in which a network sees galaxies",
         "fetch": "bring what a run will need of archives, to work offline",
     },
     "work with results": {

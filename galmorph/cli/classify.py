@@ -50,6 +50,7 @@ def _add_network(command: Parser) -> None:
     group.add_argument(
         "--errors", action="store_true", help="add the spread of each probability over networks and views"
     )
+    group.add_argument("--features", action="store_true", help="add the features that the network sees of each row")
     group.add_argument(
         "--rule",
         metavar="R",

@@ -137,7 +137,7 @@ def _take(prepared: MeasuredRows, results: Results, first: int) -> int:
     """Enter what the network says of one plan's rows, from a place on; return where the next one's begin."""
     rows = prepared.shown.rows if prepared.shown is not None else np.zeros(0, np.intp)
     end = first + len(rows)
-    for name in ("conditional", "spread", "distance"):
+    for name in ("conditional", "spread", "distance", "features"):
         getattr(prepared.results, name)[rows] = getattr(results, name)[first:end]
     return end
 

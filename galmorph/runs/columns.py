@@ -97,9 +97,10 @@ def new_columns(
     if checkpoint is None:
         return measured
     return [
-        *probability_columns(results, checkpoint, settings),
+        *(probability_columns(results, checkpoint, settings) if settings.probabilities else ()),
         *measured,
         _model_column(results, checkpoint, settings),
+        *([_features_column(results, checkpoint, settings)] if settings.features else ()),
     ]
 
 
@@ -225,6 +226,11 @@ def _model_column(results: Results, checkpoint: Checkpoint, settings: Settings) 
     model = np.where(results.classified, f"{checkpoint.name} {checkpoint.version}", "")
     what = "Name and version of the checkpoint; empty where there are no probabilities"
     return Column(f"{settings.prefix}model", model, "", what, "meta.version;meta.software")
+
+
+def _features_column(results: Results, checkpoint: Checkpoint, settings: Settings) -> Column:
+    what = f"Features: what the last dense layer of {checkpoint.name} sees, averaged over views"
+    return Column(f"{settings.prefix}features", results.features, "", what, "src.morph.param")
 
 
 def _rule_columns(conditional: FloatArray, marginals: FloatArray, scheme: Scheme, settings: Settings) -> list[Column]:

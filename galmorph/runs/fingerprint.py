@@ -21,7 +21,7 @@ from galmorph.sky.images.paths import files_of, without_band
 __all__ = ["fingerprint_of"]
 
 # These say how the columns are called and which there are: what is measured and predicted is the same.
-_OF_COLUMNS = ("prefix", "errors", "rule")
+_OF_COLUMNS = ("prefix", "errors", "rule", "probabilities")
 _PIXELS = ("images", "weight", "rms", "variance", "segmentation")
 
 

@@ -100,7 +100,8 @@ class Run:
     def blank(self, rows: int) -> Results:
         """Make room for the results of so many rows."""
         if self.checkpoint is not None:
-            return Results.empty(rows, len(self.checkpoint.scheme.keys))
+            features = self.checkpoint.n_features if self.settings.features else 0
+            return Results.empty(rows, len(self.checkpoint.scheme.keys), features=features)
         return Results.empty(rows, 0, [shape.field for shape in SHAPES])
 
     def check(self) -> None:

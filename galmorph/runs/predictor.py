@@ -96,6 +96,8 @@ def answer_into(
         )
         results.conditional[rows] = answers.conditional[: len(rows)]
         results.spread[rows] = answers.spread[: len(rows)]
+        if results.features.shape[1]:
+            results.features[rows] = answers.features[: len(rows)]
         if (embedding := checkpoint.envelope.embedding) is not None:
             results.distance[rows] = embedding.distance(answers.features)[: len(rows)]
 

@@ -37,6 +37,8 @@ class Results:
         (N, A) probabilities given that a question is asked; A may be 0.
     spread
         (N, A) standard deviations of the probabilities among all people, over networks and views.
+    features
+        (N, F) what the last dense layer sees of each row; F is 0 where nobody asked.
     shapes
         Further quantities by their names in :class:`~galmorph.stamps.measure.Measurement`.
     """
@@ -54,17 +56,19 @@ class Results:
     flags: npt.NDArray[np.int32]
     conditional: FloatArray
     spread: FloatArray
+    features: npt.NDArray[np.float32]
     shapes: dict[str, FloatArray] = field(default_factory=dict)
 
     @classmethod
-    def empty(cls, rows: int, answers: int, shapes: Iterable[str] = ()) -> Results:
-        """Make room for `rows` rows, `answers` answers and the quantities named in `shapes`."""
+    def empty(cls, rows: int, answers: int, shapes: Iterable[str] = (), features: int = 0) -> Results:
+        """Make room for `rows` rows, `answers` answers, the quantities named in `shapes` and so many features."""
         blank = {name: np.full(rows, np.nan) for name in _VALUES}
         return cls(
             tile=np.full(rows, -1, np.int32),
             flags=np.zeros(rows, np.int32),
             conditional=np.full((rows, answers), np.nan),
             spread=np.full((rows, answers), np.nan),
+            features=np.full((rows, features), np.nan, np.float32),
             shapes={name: np.full(rows, np.nan) for name in shapes},
             **blank,
         )
@@ -83,7 +87,7 @@ class Results:
         """Flag the rows whose stamps got no finite probabilities, and leave them none at all."""
         unanswered = ~self.classified & ((self.flags & int(UNCLASSIFIABLE)) == 0)
         self.mark(unanswered, Flag.NO_ANSWER)
-        self.conditional[unanswered] = self.spread[unanswered] = np.nan
+        self.conditional[unanswered] = self.spread[unanswered] = self.features[unanswered] = np.nan
 
     def put(self, row: int, galaxy: Galaxy) -> None:
         """Enter the measurement of a galaxy as the row of this number."""

@@ -44,6 +44,10 @@ class Settings:
         Name of what gives ``gm_rule``; '' for the scheme's default.
     runtime
         What runs the networks: ``'torch'``, or the file to which the checkpoint was exported as ONNX.
+    features
+        Whether what the last dense layer of the first network sees of each row has a column.
+    probabilities
+        Whether classes and probabilities have columns.
     """
 
     detect: str = "blocks"
@@ -56,6 +60,8 @@ class Settings:
     errors: bool = False
     rule: str = ""
     runtime: str = TORCH
+    features: bool = False
+    probabilities: bool = True
 
     def check(self, *, network: bool) -> None:
         """Refuse what cannot be, and what does not apply to a run with, or without, a network.
@@ -90,7 +96,7 @@ class Settings:
 
     def _without_use(self, *, network: bool) -> str | None:
         """Name a setting that differs from its default though it changes nothing."""
-        idle = ("backend",) if network else ("normalise", "device", "views", "errors", "rule", "runtime")
+        idle = ("backend",) if network else ("normalise", "device", "views", "errors", "rule", "runtime", "features")
         return next((name for name in idle if getattr(self, name) != getattr(Settings, name)), None)
 
 

@@ -323,6 +323,7 @@ def write_catalog(
     target = Path(path)
     form = format_of_output(target)
     check_output(target, overwrite=overwrite)
+    _check_vectors(columns, form, target)
     put = replacing_folder if form.is_folder else replacing
     with put(target, overwrite=overwrite) as temporary, serialising(target):
         index = _write(catalog, columns, form, provenance, temporary)
@@ -352,6 +353,7 @@ def rehearse(catalog: Catalog, columns: Sequence[Column], path: str | Path, prov
         If the format cannot hold them.
     """
     form, target = format_of_output(Path(path)), Path(path)
+    _check_vectors(columns, form, target)
     total = len(catalog.table.colnames) + len(columns)
     if _is_extended(catalog, form.name) and not (form.name == "fits" and total > MAX_FIELDS):
         return
@@ -363,6 +365,17 @@ def rehearse(catalog: Catalog, columns: Sequence[Column], path: str | Path, prov
         log.debug("no rehearsal of '%s': %s", target, error)  # a full disk elsewhere says nothing of the output's
 
 
+def _check_vectors(columns: Sequence[Column], form: Format, target: Path) -> None:
+    """Refuse columns of arrays in a format that would make text of them."""
+    vectors = [column for column in columns if np.ndim(column.values) > 1]
+    if form.name == "csv" and vectors:
+        size = np.shape(vectors[0].values)[1]
+        raise OutputError(
+            f"Output '{target}' has no room for the {size} numbers in each cell of {vectors[0].name}: expected "
+            ".fits, .vot, .ecsv, .parquet or .hats; choose one with -o"
+        )
+
+
 def _write_elsewhere(
     catalog: Catalog, columns: Sequence[Column], target: Path, form: Format, provenance: Provenance
 ) -> None:
@@ -370,7 +383,10 @@ def _write_elsewhere(
     rows = telling_rows(catalog.table)
     some, positions = catalog.table[rows], _on_sky(replace(catalog, table=catalog.table[rows]), form)
     with scratch_folder() as folder, serialising(target):
-        few = [replace(c, values=np.zeros(len(some), dtype=np.asarray(c.values).dtype)) for c in columns]
+        few = [
+            replace(c, values=np.zeros((len(some), *np.shape(c.values)[1:]), np.asarray(c.values).dtype))
+            for c in columns
+        ]
         temporary = folder / f"rehearsal{form.endings[0]}"
         form.write(table_with(some, few), provenance, temporary, positions)
         _check_written(temporary, None, form, some, few, target)

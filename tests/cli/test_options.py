@@ -87,6 +87,7 @@ SPLIT: dict[str, Check] = {"--split": (["validation"], "split", "validation")}
 LEAST: dict[str, tuple[list[str], dict[str, object]]] = {
     "classify": (["cat.fits", "--image", "a.fits", "b.fits"], {"catalog": "cat.fits", "images": ["a.fits", "b.fits"]}),
     "measure": (["cat.fits", "--image", "a.fits", "b.fits"], {"catalog": "cat.fits", "images": ["a.fits", "b.fits"]}),
+    "embed": (["cat.fits", "--image", "a.fits", "b.fits"], {"catalog": "cat.fits", "images": ["a.fits", "b.fits"]}),
     "train": (
         ["l.csv", "--image", "s.zip", "--pipeline", "p.toml", "-o", "made"],
         {"labels": "l.csv", "images": ["s.zip"], "pipeline": "p.toml", "output": "made"},
@@ -137,6 +138,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         **REPORT,
         "--runtime": (["net.onnx"], "runtime", "net.onnx"),
         "--errors": ([], "errors", True),
+        "--features": ([], "features", True),
         "--rule": (["clean"], "rule", "clean"),
         "--normalise": ([], "normalise", True),
         "--strict": ([], "strict", True),
@@ -151,6 +153,19 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--image": (["c.fits"], "images", ["c.fits"]),
         **REPORT,
         "--backend": (["sep"], "backend", "sep"),
+    },
+    "embed": {
+        **IMAGES,
+        **ARCHIVE,
+        **COLUMNS,
+        **DETECTION,
+        **RESULT,
+        **EXECUTION,
+        **VIEWS,
+        **DEVICE,
+        "--image": (["c.fits"], "images", ["c.fits"]),
+        "--checkpoint": (["net"], "checkpoint", "net"),
+        "--runtime": (["net.onnx"], "runtime", "net.onnx"),
     },
     "train": {
         **IMAGES,
@@ -335,6 +350,7 @@ CHECKS: dict[str, dict[str, Check]] = {
 ALWAYS: dict[str, dict[str, object]] = {
     "classify": {"prefix": "gm_", "output": api.default_output("cat.fits")},
     "measure": {"prefix": "gm_", "output": api.default_output("cat.fits")},
+    "embed": {"prefix": "gm_", "output": api.default_output("cat.fits")},
 }
 FUNCTION = {"list": "names", "map": "map_features", "store": "open_store", "flags": "describe_flags"}
 HOME = {"serve": server}
@@ -384,6 +400,7 @@ def result_of(command: str) -> object:
     results = {
         "classify": table,
         "measure": table,
+        "embed": table,
         "run": table,
         "train": SimpleNamespace(path="made"),
         "tune": SimpleNamespace(table=table, ranking=["first"], blend=None),
@@ -488,7 +505,7 @@ def test_with_json_there_is_one_document_and_nothing_else(command, called, capsy
     assert isinstance(json.loads(capsys.readouterr().out), dict)
 
 
-@pytest.mark.parametrize("command", ["classify", "measure", "fetch"])
+@pytest.mark.parametrize("command", ["classify", "measure", "embed", "fetch"])
 def test_a_dry_run_is_asked_for_what_the_run_is(command, monkeypatch):
     asked: dict[str, object] = {}
     monkeypatch.setattr(api, "dry_run", lambda **named: asked.update(named) or [])
@@ -498,7 +515,7 @@ def test_a_dry_run_is_asked_for_what_the_run_is(command, monkeypatch):
     assert asked == expected | {"ra": "A", "dec": "D", "hdu": 2}
 
 
-@pytest.mark.parametrize("command", ["classify", "measure"])
+@pytest.mark.parametrize("command", ["classify", "measure", "embed"])
 def test_positions_arrive_in_place_of_a_catalogue(command, called, capsys):
     arguments = called(command, "--at", "53.1 -27.8", "--band", "H", "--at", "03:32:38 -27:48:00")
     assert np.allclose(arguments["catalog"]["ra"], [53.1, 53.158333], atol=1e-6)
@@ -508,7 +525,7 @@ def test_positions_arrive_in_place_of_a_catalogue(command, called, capsys):
     assert called(command, "--at", "53.1 -27.8", "-o", "out.csv")["output"] == "out.csv"
 
 
-@pytest.mark.parametrize("command", ["classify", "measure"])
+@pytest.mark.parametrize("command", ["classify", "measure", "embed"])
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

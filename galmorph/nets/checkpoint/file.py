@@ -266,6 +266,13 @@ class Checkpoint:
                     first.append(features.flatten(1).float())
         return torch.stack(each), torch.stack(first).mean(dim=0)
 
+    @cached_property
+    def n_features(self) -> int:
+        """How many features the first network has: see :attr:`galmorph.nets.answers.Answers.features`."""
+        recipe = self.recipe
+        blank = np.zeros((1, recipe.planes, recipe.size, recipe.size), np.float32)
+        return int(self.passes(blank, NO_MORPHOMETRY[:1]).features.shape[1])
+
     @property
     def takes_morphometry(self) -> bool:
         """Whether any of the networks does."""

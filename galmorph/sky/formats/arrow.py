@@ -106,6 +106,8 @@ def _values(chunked: Any, kind: Any) -> tuple[Any, Any]:
 
 def _nested(chunked: Any, kind: Any) -> Any:
     """Return lists as a rectangular array where they are one, else as objects."""
+    if (rectangle := _rectangle(chunked, kind)) is not None:
+        return rectangle
     cells = chunked.to_pylist()
     inner = _innermost(kind)
     if cells and inner is not None and not chunked.null_count:
@@ -117,6 +119,23 @@ def _nested(chunked: Any, kind: Any) -> Any:
     for i, cell in enumerate(cells):
         boxed[i] = _flat(cell, inner)
     return boxed
+
+
+def _rectangle(chunked: Any, kind: Any) -> Any:
+    """Return lists of numbers, all of one length and none null, without a Python object for each; None for others."""
+    t = pyarrow_module().types
+    is_list = t.is_fixed_size_list(kind) or t.is_list(kind)
+    if not is_list or not (t.is_floating(kind.value_type) or t.is_integer(kind.value_type)) or chunked.null_count:
+        return None
+    flat = [chunk.flatten() for chunk in chunked.chunks]
+    sizes = {kind.list_size} if t.is_fixed_size_list(kind) else {n for c in chunked.chunks for n in _lengths(c)}
+    if not len(chunked) or len(sizes) != 1 or any(values.null_count for values in flat):
+        return None
+    return np.concatenate([values.to_numpy(zero_copy_only=False) for values in flat]).reshape(len(chunked), *sizes)
+
+
+def _lengths(chunk: Any) -> Any:
+    return np.unique(chunk.value_lengths().to_numpy(zero_copy_only=False)).tolist()
 
 
 def _flat(cell: Any, inner: Any) -> Any:

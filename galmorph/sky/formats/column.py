@@ -34,7 +34,8 @@ class Column:
     name
         Name, prefix included.
     values
-        One value per row, (N,) float32, float64, int32, int64 or str; null is NaN or the empty string.
+        One value per row, (N,) float32, float64, int32, int64 or str; null is NaN or the empty string. Or so many
+        numbers in each, (N, K).
     unit
         A VOUnit, or the empty string.
     description

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from xml.parsers.expat import ParserCreate
 from xml.sax.saxutils import escape, quoteattr
 
@@ -46,6 +46,7 @@ _LEAST_ROOM = 1 << 18
 _FIXED = re.compile(r"\d{1,18}(?:x\d{1,18})*")
 _BINARY = ("BINARY", "BINARY2", "FITS")
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_NUMBERS = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
 _BEFORE_INFO = ("DESCRIPTION", "INFO")
 
 
@@ -287,6 +288,7 @@ def fields_xml(columns: Sequence[Column], places: TablePlaces, *, any_length: bo
             attributes |= {"datatype": "char", "arraysize": "*" if any_length else str(max(1, longest))}
         else:
             attributes |= {"datatype": _DATATYPES[f"{kind.kind}{kind.itemsize}"]}
+            attributes |= {"arraysize": "x".join(map(str, np.shape(column.values)[:0:-1]))}
         system = places.systems.get(column.ucd.lower().split(";")[0], "") if column.ucd else ""
         attributes |= {"unit": column.unit, "ucd": column.ucd, "ref": system}
         parts.append(_element("FIELD", attributes, column.description, places.prefix))
@@ -335,9 +337,17 @@ def cells_xml(columns: Sequence[Column], prefix: str) -> Iterator[bytes]:
     rows = len(columns[0].values) if columns else 0
     arrays = [np.asarray(c.values) for c in columns]
     for start in range(0, rows, 4096):
-        block = [[_td(v, tag) for v in cells_text(a[start : start + 4096])] for a in arrays]
+        block = [[_td(v, tag) for v in _cells(a[start : start + 4096])] for a in arrays]
         for cells in zip(*block, strict=True):
             yield "".join(cells).encode("ascii", "xmlcharrefreplace")
+
+
+def _cells(values: np.ndarray[Any, Any]) -> list[str]:
+    """Return cells as text; the numbers of an array with blanks between."""
+    if values.ndim == 1:
+        return cells_text(values)
+    texts = values.reshape(len(values), -1).astype(np.str_)
+    return [" ".join(_NUMBERS.get(text, text) for text in row) for row in texts.tolist()]
 
 
 def _td(text: str, tag: str) -> str:

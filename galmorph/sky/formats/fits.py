@@ -189,13 +189,14 @@ def _reread(path: Path, index: int, rows: npt.NDArray[np.int64], columns: Sequen
     with opened(path) as stream:
         unit = next(u for u in _passed(stream) if u.index == index)
         fields = _last_fields(unit, len(columns))
-        added = {name: np.empty(unit.number("NAXIS2"), dtype=kind) for name, (kind, _) in fields.items()}
+        count = unit.number("NAXIS2")
+        added = {name: np.empty((count, *kind.shape), kind.base) for name, (kind, _) in fields.items()}
         sample = bytearray()
         for start, block in _blocks(stream, unit):
             stop = start + len(block)
             for name, (kind, at) in fields.items():
                 cells = np.ascontiguousarray(block[:, at : at + kind.itemsize])
-                added[name][start:stop] = cells.view(kind)[:, 0]
+                added[name][start:stop] = cells.view(kind.base).reshape(-1, *kind.shape)
             sample += block[rows[(rows >= start) & (rows < stop)] - start].tobytes()
     table = _over(_cut(unit, len(rows)), sample + bytes(BLOCK))
     return Reread(unit.number("NAXIS2"), table_of(table, _without_width(table.header)), added)

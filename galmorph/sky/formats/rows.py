@@ -6,6 +6,7 @@ columns) stays as it is. astropy and fitsio, by contrast, each lose or change so
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -94,7 +95,7 @@ def _extend(
 ) -> None:
     """Write the table `unit` with its new columns; the header twice, the second time with the checksum."""
     ours = [stored(c.values) for c in columns]
-    added = sum(a.dtype.itemsize for a in ours)
+    added = sum(_cell_bytes(a) for a in ours)
     cards = _patched(unit, columns, ours, added, provenance)
     begin = target.tell()
     target.write(header_bytes(checksum_cards(cards, 0)))
@@ -147,11 +148,15 @@ def _rows(stream: IO[bytes], unit: HeaderDataUnit, ours: Sequence[npt.NDArray[An
         out[:, :width] = np.frombuffer(theirs, np.uint8).reshape(rows, width)
         at = width
         for values in ours:
-            size = values.dtype.itemsize
+            size = _cell_bytes(values)
             piece = np.ascontiguousarray(values[start : start + rows])
             out[:, at : at + size] = piece.view(np.uint8).reshape(rows, size)
             at += size
         yield out.tobytes()
+
+
+def _cell_bytes(values: npt.NDArray[Any]) -> int:
+    return values.dtype.itemsize * math.prod(values.shape[1:])
 
 
 def stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -212,7 +217,8 @@ def _renumbered(card: str, new: dict[str, int]) -> str:
 def _column_cards(number: int, column: Column, array: npt.NDArray[Any]) -> Iterator[str]:
     """Yield the cards that describe a column."""
     kind = array.dtype
-    form = f"{kind.itemsize}A" if kind.kind == "S" else _LETTERS[kind.str[1:]]
+    repeat = str(array.shape[1]) if array.ndim > 1 else ""
+    form = f"{kind.itemsize}A" if kind.kind == "S" else repeat + _LETTERS[kind.str[1:]]
     yield from card_text(f"TTYPE{number}", column.name)
     yield from card_text(f"TFORM{number}", form)
     for keyword, text in (("TUNIT", column.unit), ("TUCD", column.ucd), ("TCOMM", column.description)):

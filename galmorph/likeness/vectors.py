@@ -1,0 +1,113 @@
+"""Vectors: a column of a table with so many numbers in each row, such as the features of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.table import Table
+
+from galmorph.errors import CatalogError, unknown_name
+from galmorph.sky.catalog import Catalog
+
+__all__ = ["Vectors", "read_vectors", "vector_column"]
+
+_USUAL = "features"
+"""How the name of the column ends that is meant where nobody names one: ``gm_features``."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors of those rows of a table that have one.
+
+    Parameters
+    ----------
+    name
+        Of the column.
+    rows
+        (M,) numbers of the rows, rising.
+    values
+        (M, F) finite numbers.
+    """
+
+    name: str
+    rows: npt.NDArray[np.intp]
+    values: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Return the number of rows that have a vector."""
+        return len(self.rows)
+
+
+def vector_column(table: Table, name: str | None = None, title: str = "in memory") -> str:
+    """Return the name of the column of vectors: the one named, else the one called ``...features``, else the only one.
+
+    Raises
+    ------
+    CatalogError
+        If there is no such column, or it has one number in each row.
+    """
+    columns = [str(each) for each in table.colnames if _is_vector(table[each])]
+    if name is not None:
+        if name not in table.colnames:
+            raise CatalogError(f"Catalog '{title}': {unknown_name('column', name, columns or table.colnames)}")
+        if name not in columns:
+            raise CatalogError(
+                f"Catalog '{title}': column '{name}' has no numbers of the same length in all rows, expected a vector "
+                "in each; name one as galmorph embed makes"
+            )
+        return name
+    usual = [each for each in columns if each.endswith(_USUAL)] or columns
+    if len(usual) != 1:
+        there = f"several ({', '.join(usual)})" if usual else "none"
+        raise CatalogError(
+            f"Catalog '{title}' should have a column of vectors and has {there}: add one with galmorph embed, or name "
+            "it with --features"
+        )
+    return usual[0]
+
+
+def read_vectors(catalog: Catalog, name: str | None = None) -> Vectors:
+    """Read a column of vectors; rows of which a number is not finite, or null, have none.
+
+    Raises
+    ------
+    CatalogError
+        As :func:`vector_column`, and if no row has a vector.
+    """
+    column = vector_column(catalog.table, name, catalog.title)
+    values = _rectangle(catalog.table[column])
+    finite = np.isfinite(values).all(axis=1)
+    rows = np.flatnonzero(finite)
+    if not len(rows):
+        raise CatalogError(
+            f"Catalog '{catalog.title}': no row has numbers in '{column}', expected some; gm_flags says why there are "
+            "none"
+        )
+    return Vectors(column, rows, values if finite.all() else values[rows])
+
+
+def _is_vector(column: Any) -> bool:
+    """Tell whether all cells hold numbers, as many in each; cells may be null."""
+    kind = column.dtype.kind
+    if kind == "O":
+        lengths = {np.size(cell) for cell in column if cell is not None}
+        return len(lengths) == 1 and lengths != {1} and _are_numbers(column)
+    return column.ndim == 2 and kind in "fiu" and column.shape[1] > 1
+
+
+def _are_numbers(cells: Sequence[Any]) -> bool:
+    return all(np.asarray(cell).dtype.kind in "fiu" and np.ndim(cell) == 1 for cell in cells if cell is not None)
+
+
+def _rectangle(column: Any) -> npt.NDArray[np.float32]:
+    """Return a column of vectors as (N, F), NaN where null."""
+    if column.dtype.kind != "O":
+        cells = np.ma.filled(column.astype(np.float32), np.nan) if np.ma.isMaskedArray(column) else column
+        return np.ascontiguousarray(cells, np.float32)
+    size = next(np.size(cell) for cell in column if cell is not None)
+    missing = np.full(size, np.nan, np.float32)
+    return np.stack([missing if cell is None else np.asarray(cell, np.float32) for cell in column])
