@@ -9,7 +9,7 @@ DEMO := demo
 WORKERS ?= auto
 PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
-.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-stamps bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-cigars bench-trunk bench-active bench-count bench-published bench-tables bench-ranges bench-ahead bench-match bench-map bench-scale bench-features sheets clean
+.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-stamps bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-cigars bench-trunk bench-active bench-count bench-published bench-tables bench-ranges bench-ahead bench-match bench-map bench-similar bench-outliers bench-scale bench-features sheets clean
 .PHONY: docs test-pythons bench-install bench-minutes
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -160,6 +160,12 @@ bench-cigars: $(VENV)/.tested
 
 bench-trunk: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_trunk.py
+
+bench-similar: $(VENV)/.benched
+	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench_similar.py
+
+bench-outliers: $(VENV)/.benched
+	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench_outliers.py
 
 bench-active: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_active.py

@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Any
 from astropy import units as u
 from astropy.table import Table
 
+from galmorph import __version__
 from galmorph.errors import ArchiveError, CatalogError, OutputError, PipelineError, StoreError, unknown_name
 from galmorph.flags import cut_of, describe_flags
 from galmorph.learning.inputs import opened
 from galmorph.learning.pipeline import ClassifyPipeline, Pipeline, TrainPipeline, load_training
 from galmorph.learning.pipeline import load_pipeline as read_pipeline
 from galmorph.learning.sections import CalibrationSettings
+from galmorph.likeness.factor_column import with_factors
+from galmorph.likeness.open_features import OpenFeatures, Ranked, open_vectors
+from galmorph.likeness.strange_rows import ranked_by_strangeness
 from galmorph.nets.checkpoint.card import add_to_card, read_card, read_card_file
 from galmorph.nets.checkpoint.lookup import find_checkpoint
 from galmorph.pages.answered_rows import AnsweredRows, BinEdges
@@ -43,7 +47,7 @@ from galmorph.runs.run_settings import Settings
 from galmorph.runs.status import Status, read_status
 from galmorph.sky.angles import position_degrees
 from galmorph.sky.archives.vizier_table import VizierTable, is_of_vizier
-from galmorph.sky.catalog import Catalog, read_catalog, write_catalog
+from galmorph.sky.catalog import Catalog, Provenance, append, read_catalog, write_catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.crossmatch import MatchSettings
 from galmorph.sky.formats.atomic import make_folder, replacing
@@ -84,6 +88,7 @@ __all__ = [
     "export",
     "fetch",
     "inspect",
+    "latent_factors",
     "load_checkpoint",
     "load_pipeline",
     "load_scheme",
@@ -92,14 +97,17 @@ __all__ = [
     "match",
     "measure",
     "names",
+    "open_features",
     "open_images",
     "open_store",
+    "outliers",
     "overlay",
     "positions",
     "prepare",
     "read_catalog",
     "run",
     "show",
+    "similar",
     "simulate",
     "status",
     "train",
@@ -408,6 +416,314 @@ def embed(
             command=command,
         )
     return table
+
+
+def open_features(
+    table: Any,
+    *,
+    features: str | None = None,
+    whiten: bool = False,
+    dimensions: int | None = None,
+    exact: bool | None = None,
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+) -> OpenFeatures:
+    """Lay out the features of a table in memory, to ask many times which of its rows are alike.
+
+    Parameters
+    ----------
+    table
+        What :func:`embed` returned or wrote, or any table with a column of as many numbers in each row.
+    features
+        Name of that column; by default the one whose name ends in ``features``, or the only one.
+    whiten
+        Whether all directions of the features get the same say, also those in which galaxies hardly differ.
+    dimensions
+        How many principal axes are kept; by default all.
+    exact
+        Whether all rows are compared, rather than those that a graph of neighbours (usearch) proposes; by default up to
+        a million rows.
+    hdu, ra, dec, id, file
+        As for :func:`classify`.
+
+    Returns
+    -------
+    OpenFeatures
+        Its methods `similar` and `duplicates` answer in a tenth of a second for a million rows of 128 numbers.
+
+    Raises
+    ------
+    CatalogError
+        If the table has no such column, or no row has numbers.
+    PipelineError
+        If usearch is needed and missing.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> from astropy.table import Table
+    >>> table = Table({"id": ["a", "b", "c", "d"], "features": [[1.0, 0.2], [0.9, 0.3], [-1.0, 0.0], [0.0, -1.0]]})
+    >>> opened = galmorph.open_features(table)
+    >>> opened.similar(["a"], number=1).table["id"].tolist()
+    ['b']
+    """
+    return open_vectors(
+        CatalogInput(table, hdu, ColumnNames(ra, dec, id=id, file=file)).open(positions=False),
+        features,
+        whiten=whiten,
+        dimensions=dimensions,
+        exact=exact,
+    )
+
+
+def similar(
+    table: Any,
+    to: Sequence[Any] | str = (),
+    *,
+    at: Sequence[str] | str = (),
+    unlike: Sequence[Any] | str = (),
+    number: int = 20,
+    by: str = "rocchio",
+    duplicates: float | None = None,
+    features: str | None = None,
+    whiten: bool = False,
+    dimensions: int | None = None,
+    exact: bool | None = None,
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+    prefix: str = "gm_",
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    command: str = "galmorph.similar",
+) -> Table:
+    """Find the rows of a table most like some of them, by the cosine of their features about the mean.
+
+    Parameters
+    ----------
+    table
+        As for :func:`open_features`, or what that returned.
+    to, unlike
+        Names of rows that others should be like, and of rows that they should not: values of the id column, files of
+        stamps, or else numbers of rows from 0.
+    at
+        Positions as of :func:`positions`: the row nearest to each, within 5 arcsec, is an example, too.
+    number
+        How many rows are wanted.
+    by
+        How several examples make one direction: ``'rocchio'``, their mean less half of that of the counter-examples; or
+        ``'logistic'``, a regression that tells one from the other.
+    duplicates
+        Instead, find all groups of rows each of which is at least as like another, such as 0.99: galaxies that are
+        there twice, and artefacts.
+    features, whiten, dimensions, exact, hdu, ra, dec, id, file
+        As for :func:`open_features`; not for what that returned.
+    prefix
+        Of the new columns.
+    output, overwrite
+        File for the result, whose ending says the format; whether an existing one may be replaced.
+    command
+        What the result names as its origin.
+
+    Returns
+    -------
+    astropy.table.Table
+        Those rows, the likest first, with all their columns, ``gm_rank`` and ``gm_similarity``, 1 for the same and 0
+        for what has nothing in common; of duplicates ``gm_group`` and ``gm_similarity``.
+
+    Raises
+    ------
+    CatalogError
+        If the table has no features, or a row is unknown or has none.
+    OutputError
+        If the output exists already or cannot be written.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> from astropy.table import Table
+    >>> table = Table({"id": ["a", "b", "c", "d"], "features": [[1.0, 0.2], [0.9, 0.3], [-1.0, 0.0], [0.0, -1.0]]})
+    >>> galmorph.similar(table, ["a"], unlike=["c"], number=2)["id"].tolist()
+    ['b', 'd']
+    """
+    if duplicates is not None and (len(to) or len(at) or len(unlike)):
+        raise CatalogError("duplicates are looked for among all rows, and some were named: leave out one of them")
+    opened_from = None if isinstance(table, OpenFeatures) else table
+    check_outputs([output], opened_from, overwrite=overwrite)
+    if isinstance(table, OpenFeatures):
+        asked = {"features": features, "whiten": whiten or None, "dimensions": dimensions, "exact": exact, "hdu": hdu}
+        _check_none_asked(asked | {"ra": ra, "dec": dec, "id": id, "file": file})
+        space = table
+    else:
+        space = open_features(
+            table,
+            features=features,
+            whiten=whiten,
+            dimensions=dimensions,
+            exact=exact,
+            hdu=hdu,
+            ra=ra,
+            dec=dec,
+            id=id,
+            file=file,
+        )
+    if duplicates is not None:
+        ranked = space.duplicates(duplicates, prefix=prefix)
+    else:
+        ranked = space.similar(to, at=at, unlike=unlike, number=number, by=by, prefix=prefix)
+    return _written(ranked, output, overwrite=overwrite, command=command)
+
+
+def outliers(
+    table: Any,
+    *,
+    odd: Sequence[Any] | str = (),
+    usual: Sequence[Any] | str = (),
+    reference: Any = None,
+    number: int | None = None,
+    features: str | None = None,
+    hdu: int | str | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+    prefix: str = "gm_",
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    command: str = "galmorph.outliers",
+) -> Table:
+    """Put the rows of a table in the order of their strangeness, and after some marks in that of the user's interest.
+
+    Parameters
+    ----------
+    table
+        What :func:`embed` returned or wrote, or any table with a column of as many numbers in each row.
+    odd, usual
+        Names of rows, as of :func:`similar`, that a user finds odd, or not: then the order is that in which rows are
+        expected to be called odd.
+    reference
+        A table of rows that are usual, such as the features of a training set; by default the table itself, of which
+        most rows should be.
+    number
+        At most so many rows are returned; by default all.
+    features, hdu, ra, dec, id, file
+        As for :func:`open_features`.
+    prefix, output, overwrite, command
+        As for :func:`similar`.
+
+    Returns
+    -------
+    astropy.table.Table
+        The rows with all their columns and ``gm_strangeness``, the share of reference rows that are less strange; with
+        marks ``gm_oddness`` as well, about 1 for odd and -1 for usual ones. Rows without features come last.
+
+    Raises
+    ------
+    CatalogError
+        If a table has no features, they do not fit each other, or a row is unknown or has none.
+    OutputError
+        If the output exists already or cannot be written.
+
+    Examples
+    --------
+    >>> import galmorph, numpy as np
+    >>> from astropy.table import Table
+    >>> values = np.append(np.random.default_rng(1).normal(size=(50, 4)), [[9.0, 9.0, -9.0, 0.0]], axis=0)
+    >>> galmorph.outliers(Table({"id": np.arange(51), "features": values}), number=1)["id"].tolist()
+    [50]
+    """
+    check_outputs([output], table, reference, overwrite=overwrite)
+    names = ColumnNames(ra, dec, id=id, file=file)
+    ranked = ranked_by_strangeness(
+        CatalogInput(table, hdu, names).open(positions=False),
+        features,
+        odd=odd,
+        usual=usual,
+        reference=None if reference is None else CatalogInput(reference).open(positions=False),
+        number=number,
+        prefix=prefix,
+    )
+    return _written(ranked, output, overwrite=overwrite, command=command)
+
+
+def latent_factors(
+    table: Any,
+    scheme: str | Path,
+    *,
+    number: int = 8,
+    features: str | None = None,
+    hdu: int | str | None = None,
+    id: str | None = None,
+    file: str | None = None,
+    prefix: str = "gm_",
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    command: str = "galmorph.latent_factors",
+) -> Table:
+    """Add to every row a few numbers that explain the votes of those rows that have some, predicted from features.
+
+    Parameters
+    ----------
+    table
+        With features, as :func:`embed` adds them, and columns of votes or fractions; rows may have none.
+    scheme
+        Name or file of the scheme that the votes are of.
+    number
+        Of factors.
+    features, hdu, id, file
+        As for :func:`open_features`.
+    prefix, output, overwrite, command
+        As for :func:`similar`.
+
+    Returns
+    -------
+    astropy.table.Table
+        All rows with ``gm_factors``, (N, number) float32, NaN where a row has no features: another column for
+        :func:`similar` and :func:`outliers` (``features="gm_factors"``).
+
+    Raises
+    ------
+    CatalogError
+        If the table has no features.
+    SchemeError
+        If it has no votes of the scheme, or too few for so many factors.
+    OutputError
+        If the output exists already or cannot be written.
+
+    Examples
+    --------
+    >>> import galmorph, numpy as np
+    >>> from astropy.table import Table
+    >>> p = np.random.default_rng(1).dirichlet([1, 1, 1], 40)
+    >>> shares = dict(zip(galmorph.load_scheme("gz1").keys, p.T))
+    >>> galmorph.latent_factors(Table({**shares, "features": p}), "gz1", number=2)["gm_factors"].shape
+    (40, 2)
+    """
+    check_outputs([output], table, overwrite=overwrite)
+    catalog = CatalogInput(table, hdu, ColumnNames(id=id, file=file)).open(positions=False)
+    ranked = with_factors(catalog, load_scheme(scheme), number, features, prefix=prefix)
+    return _written(ranked, output, overwrite=overwrite, command=command)
+
+
+def _check_none_asked(asked: Mapping[str, Any]) -> None:
+    if name := next((name for name, value in asked.items() if value is not None), None):
+        raise CatalogError(
+            f"{name} was given with features that are open: expected none, as open_features has it; give it there"
+        )
+
+
+def _written(ranked: Ranked, output: str | Path | None, *, overwrite: bool, command: str) -> Table:
+    """Write ranked rows where asked, and return them."""
+    history = f"galmorph {__version__}: {command}; rows of {ranked.catalog.origin}"
+    provenance = Provenance((), (history,))
+    if output is not None:
+        write_catalog(ranked.some, ranked.columns, output, provenance=provenance, overwrite=overwrite)
+    return append(ranked.some, ranked.columns, provenance)
 
 
 def measure(

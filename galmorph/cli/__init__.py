@@ -38,6 +38,8 @@ GROUPS = {
         "fetch": "bring what a run will need of archives, to work offline",
     },
     "work with results": {
+        "similar": "find the rows that look most like some galaxies",
+        "outliers": "find the rows that look least like all others",
         "match": "join catalogues by position",
         "compare": "say how classes agree with those of another catalogue",
         "count": "class fractions in bins, corrected, with errors, and a drawing",

@@ -26,6 +26,7 @@ __all__ = [
     "add_overwrite",
     "add_positions",
     "add_prefix",
+    "add_ranked",
     "add_report",
     "add_table_hdu",
     "add_training",
@@ -235,6 +236,23 @@ def add_prefix(command: Parser) -> _ArgumentGroup:
         help="CATALOG is an earlier result: do only its rows again that could not be fetched",
     )
     return group
+
+
+def add_ranked(command: Parser) -> None:
+    """Add the file of ranked rows, and the columns of the table that they come from."""
+    group = command.add_argument_group("result")
+    group.add_argument("-o", "--output", metavar="OUT", help="table of the rows (default: printed)")
+    add_overwrite(group, "result")
+    group.add_argument("--prefix", help="of the new columns (default: gm_)")
+    group = command.add_argument_group("columns of the table")
+    for role, what in (
+        ("id", "names"),
+        ("file", "file names of stamps"),
+        ("ra", "right ascension"),
+        ("dec", "declination"),
+    ):
+        group.add_argument(f"--{role}", metavar="COL", help=f"column of {what}")
+    add_table_hdu(group)
 
 
 def add_overwrite(command: Parser | _ArgumentGroup, what: str) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "print_answer",
     "print_dry_run",
     "print_outlook",
+    "print_ranked",
     "print_reasons",
     "print_remark",
     "print_report",
@@ -184,6 +185,17 @@ def print_report(options: Namespace, chosen: Mapping[str, Any]) -> None:
     """Say where the page about a run is, if one was asked for."""
     if "report" in chosen:
         print_remark(options, f"report: {Path(chosen['report']) / 'index.html'}")
+
+
+def print_ranked(options: Namespace, table: Any, chosen: Mapping[str, Any]) -> None:
+    """Print where ranked rows are; those in no file are printed themselves, but for arrays, a line for each."""
+    if "output" in chosen:
+        print_answer(options, str(chosen["output"]), {"output": chosen["output"], "rows": len(table)})
+        return
+    plain = table[[name for name in table.colnames if table[name].ndim == 1]]
+    new = plain[[name for name in plain.colnames if name in (plain.colnames[0], *plain.colnames[-2:])]]
+    lines = new.pformat(max_lines=-1, max_width=-1, show_unit=False)
+    print_answer(options, "\n".join(line.rstrip() for line in lines), {"table": rows_of(plain)})
 
 
 def print_outlook(options: Namespace, chosen: dict[str, Any]) -> bool:

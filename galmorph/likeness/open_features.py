@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy.table import Table
 
 from galmorph.errors import CatalogError, unknown_name
 from galmorph.likeness.duplicates import groups_above
 from galmorph.likeness.examples import logistic, rocchio
 from galmorph.likeness.feature_space import FeatureSpace, fit_space
-from galmorph.likeness.neighbours import Neighbours, neighbours_of
+from galmorph.likeness.nearest_rows import Neighbours, neighbours_of
+from galmorph.likeness.row_names import RowNames, listed
 from galmorph.likeness.vectors import Vectors, read_vectors
-from galmorph.sky.angles import position_degrees
-from galmorph.sky.catalog import Catalog, Column
+from galmorph.sky.catalog import Catalog, Column, Provenance, append
 
 __all__ = ["WAYS", "OpenFeatures", "Ranked", "open_vectors"]
 
@@ -26,8 +27,6 @@ IntArray = npt.NDArray[np.intp]
 
 WAYS = ("rocchio", "logistic")
 """How examples become a direction."""
-_AT_ARCSEC = 5.0
-"""A position means the nearest row within so much."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,11 @@ class Ranked:
         table = self.catalog.table[self.rows]
         table.meta = dict(self.catalog.table.meta)
         return replace(self.catalog, table=table, path=None, hdu=None, format="memory", stamp=None)
+
+    @property
+    def table(self) -> Table:
+        """These rows with the new columns."""
+        return append(self.some, self.columns, Provenance())
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,10 @@ class OpenFeatures:
     def __len__(self) -> int:
         """Return the number of rows that can be like others."""
         return len(self.vectors)
+
+    @cached_property
+    def _names(self) -> RowNames:
+        return RowNames(self.catalog, self.vectors)
 
     def similar(
         self,
@@ -118,14 +126,15 @@ class OpenFeatures:
             raise CatalogError(unknown_name("way to learn from examples", by, WAYS))
         if number < 1:
             raise CatalogError(f"{number} rows were asked for: expected 1 or more")
-        liked = [*self._places(_listed(to)), *(self._place_at(text) for text in _listed(at))]
-        disliked = self._places(_listed(unlike))
-        if not liked:
+        names = self._names
+        liked = np.concatenate([names.places(listed(to)), names.places_at(listed(at))])
+        disliked = names.places(listed(unlike))
+        if not len(liked):
             raise CatalogError("no row was named that others should be like: name some by --to, or positions by --at")
         direction = self._direction(self.units[liked], self.units[disliked], by)
-        shown = {*liked, *disliked}
+        shown = np.union1d(liked, disliked)
         places, products = self.neighbours.nearest(direction, number + len(shown))
-        new = ~np.isin(places, list(shown))
+        new = ~np.isin(places, shown)
         return self._ranked(places[new][:number], products[new][:number], prefix)
 
     def duplicates(self, above: float, *, prefix: str = "gm_") -> Ranked:
@@ -165,58 +174,6 @@ class OpenFeatures:
         )
         return Ranked(self.catalog, self.vectors.rows[places], columns)
 
-    @cached_property
-    def _rows_by_name(self) -> dict[str, int]:
-        """Numbers of the rows by id, else by file; the first of several."""
-        files = self.catalog.files or []
-        named = dict(zip(reversed(files), range(len(files) - 1, -1, -1), strict=True))
-        ids = self.catalog.ids.tolist()
-        return named | dict(zip(reversed(ids), range(len(ids) - 1, -1, -1), strict=True))
-
-    def places_of(self, names: Iterable[Any]) -> IntArray:
-        """Return where among the vectors the rows of these names are, (K,).
-
-        Raises
-        ------
-        CatalogError
-            If there is no such row, or it has no vector.
-        """
-        return np.array(self._places(list(names)), np.intp)
-
-    def _places(self, names: Sequence[Any]) -> list[int]:
-        rows = self._rows_by_name if names else {}
-        places = []
-        for name in map(str, names):
-            if name not in rows:
-                what = self.catalog.id_column or "row number"
-                raise CatalogError(f"Catalog '{self.catalog.title}' has no row '{name}': expected a value of {what}")
-            places.append(self._place_of(rows[name], name))
-        return places
-
-    def _place_of(self, row: int, name: str) -> int:
-        place = int(np.searchsorted(self.vectors.rows, row))
-        if place == len(self.vectors) or self.vectors.rows[place] != row:
-            raise CatalogError(
-                f"row '{name}' of catalog '{self.catalog.title}' has no numbers in '{self.vectors.name}': choose "
-                "another; its flags say why"
-            )
-        return place
-
-    def _place_at(self, text: str) -> int:
-        """Return the place of the row nearest to a position."""
-        ra, dec = np.radians(position_degrees(text))
-        rows = self.vectors.rows
-        theirs = np.radians(self.catalog.ra_deg[rows]), np.radians(self.catalog.dec_deg[rows])
-        half = np.sin((theirs[1] - dec) / 2) ** 2 + np.cos(dec) * np.cos(theirs[1]) * np.sin((theirs[0] - ra) / 2) ** 2
-        away = np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))) * 3600
-        nearest = int(np.nanargmin(away)) if np.isfinite(away).any() else -1
-        if nearest < 0 or away[nearest] > _AT_ARCSEC:
-            raise CatalogError(
-                f"catalog '{self.catalog.title}' has no row with '{self.vectors.name}' within {_AT_ARCSEC:g} arcsec of "
-                f"'{text}': expected one there; name a row by --to"
-            )
-        return nearest
-
 
 def open_vectors(
     catalog: Catalog,
@@ -231,7 +188,3 @@ def open_vectors(
     space = fit_space(vectors.values, whiten=whiten, dimensions=dimensions)
     units = space.units(vectors.values)
     return OpenFeatures(catalog, vectors, space, neighbours_of(units, exact=exact), units)
-
-
-def _listed(names: Sequence[Any] | str | int) -> list[Any]:
-    return [names] if isinstance(names, str | int | np.integer) else list(names)

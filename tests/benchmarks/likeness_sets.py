@@ -10,6 +10,7 @@ which gives the same numbers.
 from __future__ import annotations
 
 import io
+import tempfile
 import zipfile
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -30,14 +31,29 @@ from galmorph.sky.catalog import catalog_from
 from galmorph.sky.images import ImageInput
 from galmorph.sky.scheme import load_scheme
 
-__all__ = ["DEFECTS", "PIXELS", "LikenessSet", "ceers", "efigi", "features_of", "gz2", "load", "with_defects"]
+__all__ = [
+    "DEFECTS",
+    "FEATURES",
+    "PIXELS",
+    "LikenessSet",
+    "ceers",
+    "challenge",
+    "efigi",
+    "features_of",
+    "gz2",
+    "load",
+    "with_defects",
+]
 
+FEATURES = Path(tempfile.gettempdir()) / "galmorph-likeness"
+"""Where features are kept unless a folder is named."""
 PIXELS = "raw pixels"
 """In place of a checkpoint: the first view of the stamp of the first one, recentred and rescaled, 32 x 32."""
 DEFECTS = ("trail", "bleeding", "gap")
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 _SIDE = 32
+_MIDDLE = 232
 _ATTRIBUTES = {"type": 0, "bar": 5, "inner": 6, "outer": 7, "perturbed": 9, "inclined": 14, "near": 15, "several": 16}
 
 
@@ -82,7 +98,8 @@ def efigi() -> LikenessSet:
         "bar": of["bar"] >= 0.75,
         "ring": np.maximum(of["inner"], of["outer"]) >= 0.75,
         "edge-on": (of["inclined"] == 1.0) & disk,
-        "merger": (of["perturbed"] >= 0.75) | (of["several"] >= 0.75),
+        "outer ring": of["outer"] >= 0.75,
+        "perturbed": of["perturbed"] == 1.0,
         "spiral": (of["type"] >= 1) & (of["type"] <= 7) & (of["perturbed"] <= 0.25) & (of["several"] == 0)
         & (np.maximum(of["inner"], of["outer"]) <= 0.25) & (of["inclined"] <= 0.75),
     }  # fmt: skip
@@ -103,6 +120,7 @@ def gz2() -> LikenessSet:
         "edge-on": shares[:, keys.index("edge_on__yes")] >= 0.5,
         "bar": shares[:, keys.index("bar__yes")] >= 0.4,
         "merger": shares[:, [k.startswith("odd_feature") and "merger" in k for k in keys].index(True)] >= 0.3,
+        "ring": chances[:, keys.index("odd_feature__ring")] * odd >= 0.3,
         "spiral": (shares[:, keys.index("spiral__yes")] >= 0.5) & (odd < 0.5),
     }
     totals = np.repeat(asked, len(keys), axis=1)
@@ -112,6 +130,34 @@ def gz2() -> LikenessSet:
     table = Table({"file": votes["file"]})
     images = DATA / "sdss_gz2_votes" / "images.zip"
     return LikenessSet("gz2", table, images, "sdss", "RGB", ("sdss-rgb", "sdss-gz1"), kinds, (chances * totals, totals))
+
+
+def challenge(folder: Path) -> LikenessSet:
+    """Clean spirals of the Galaxy Challenge, with the galaxies of Galaxy Zoo 2 cut to the same 232 pixels."""
+    labels, votes = Table.read(DATA / "sdss_gz2" / "labels.csv"), gz2()
+    spirals = [str(row["file"]) for row in labels if str(row["label"]) == "spiral"]
+    path = folder / "challenge.zip"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"challenge/{file}" for file in spirals] + [f"votes/{file}" for file in votes.table["file"]]
+    if not path.exists():
+        with zipfile.ZipFile(path, "w") as target:
+            _copy_middles(DATA / "sdss_gz2" / "images.zip", spirals, target, "challenge")
+            _copy_middles(votes.images, [str(file) for file in votes.table["file"]], target, "votes")
+    none, of = np.zeros(len(spirals), bool), votes.kinds
+    kinds = {name: np.append(none, of[name]) for name in ("merger", "ring")}
+    kinds["spiral"] = np.append(~none, np.zeros(len(votes.table), bool))
+    return LikenessSet("challenge", Table({"file": names}), path, "sdss", "RGB", ("sdss-gz1",), kinds)
+
+
+def _copy_middles(source: Path, files: list[str], target: zipfile.ZipFile, folder: str) -> None:
+    """Copy the middle 232 pixels of pictures, all of them compressed anew in the same way."""
+    with zipfile.ZipFile(source) as pictures:
+        for file in files:
+            picture = Image.open(io.BytesIO(pictures.read(file)))
+            edge = (picture.width - _MIDDLE) // 2
+            stream = io.BytesIO()
+            picture.crop((edge, edge, edge + _MIDDLE, edge + _MIDDLE)).save(stream, "JPEG", quality=90)
+            target.writestr(f"{folder}/{file}", stream.getvalue())
 
 
 def ceers() -> LikenessSet:
@@ -144,6 +190,7 @@ def with_defects(stamps: LikenessSet, rows: npt.NDArray[np.intp], folder: Path) 
     kinds = {name: np.arange(len(rows)) % len(DEFECTS) == number for number, name in enumerate(DEFECTS)}
     path = folder / f"{stamps.name}-defects.zip"
     files = [str(file) for file in stamps.table["file"][rows]]
+    folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(stamps.images) as source, zipfile.ZipFile(path, "w") as target:
         for number, file in enumerate(files):
             picture = Image.open(io.BytesIO(source.read(file)))

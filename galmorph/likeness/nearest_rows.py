@@ -1,4 +1,4 @@
-"""Neighbours: the rows whose directions are nearest to one that is looked for.
+"""NearestRows: the rows whose directions are nearest to one that is looked for.
 
 Exact up to a million rows: one product of a matrix and a vector, of which memory is the limit (512 MB of 128 numbers
 each). Beyond, a graph of neighbours (HNSW; Malkov & Yashunin 2020, IEEE TPAMI 42, 824) by usearch, which is made once
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import logging
+from importlib.metadata import version
 from typing import Any, Protocol
 
 import numpy as np
@@ -112,7 +113,7 @@ def _graph_of(units: Single) -> Any:
     """Take the graph of some directions from the cache, or make it and keep it there."""
     cache = default_cache()
     entry = cache.entry(f"likeness://graphs/{_digest(units)}/features.usearch")
-    index = _usearch().index.Index(ndim=units.shape[1], metric="ip", dtype="f16")
+    index = _usearch().Index(ndim=units.shape[1], metric="ip", dtype="f16")
     if entry.path.is_file():
         with boundary(lambda why: PipelineError(f"'{entry.path}' is no graph of usearch ({why}): remove it")):
             index.load(str(entry.path))
@@ -129,7 +130,7 @@ def _graph_of(units: Single) -> Any:
 
 
 def _digest(units: Single) -> str:
-    digest = hashlib.sha256(f"{_MADE_OF} {units.shape} {_usearch().__version__}".encode())
+    digest = hashlib.sha256(f"{_MADE_OF} {units.shape} {version('usearch')}".encode())
     digest.update(np.ascontiguousarray(units).data)
     return digest.hexdigest()
 
@@ -143,7 +144,7 @@ def _usearch() -> Any:
         If it is missing.
     """
     try:
-        return importlib.import_module("usearch")
+        return importlib.import_module("usearch.index")
     except ImportError as error:
         raise PipelineError(
             f"a table of more than {EXACT_ROWS} rows needs usearch: pip install 'galmorph[likeness]', or ask for all "

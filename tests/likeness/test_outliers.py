@@ -1,0 +1,73 @@
+"""Outliers: shares that mean what they say, an order that marks change, and every row in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+import galmorph
+from galmorph.errors import CatalogError
+
+N = 400
+
+
+@pytest.fixture
+def table() -> Table:
+    """Usual rows, the last four of which are odd in one way and the four before in another; one has no features."""
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(N, 8))
+    values[-4:, 0] += 7.0
+    values[-8:-4, 1] -= 7.0
+    values[5] = np.nan
+    return Table({"id": np.arange(N), "gm_features": values.astype(np.float32)})
+
+
+def test_the_strangest_rows_come_first_and_every_row_comes(table):
+    rows = galmorph.outliers(table)
+    assert len(rows) == N
+    assert set(rows["id"][:8].tolist()) == set(range(N - 8, N))
+    assert rows["id"][-1] == 5
+    assert np.isnan(rows["gm_strangeness"][-1])
+    assert (np.diff(rows["gm_strangeness"][:-1]) <= 0).all()
+    assert rows["gm_strangeness"].dtype == np.float32
+
+
+def test_strangeness_is_a_share_of_the_reference(table):
+    own = np.asarray(galmorph.outliers(table)["gm_strangeness"])[:-1]
+    np.testing.assert_allclose(np.sort(own), (np.arange(N - 1) + 0.5) / (N - 1), atol=1e-6)
+    rng = np.random.default_rng(3)
+    new = Table({"gm_features": rng.normal(size=(3000, 8)).astype(np.float32)})
+    usual = Table({"gm_features": rng.normal(size=(3000, 8)).astype(np.float32)})
+    shares = np.sort(np.asarray(galmorph.outliers(new, reference=usual)["gm_strangeness"]))
+    assert np.abs(shares - (np.arange(3000) + 0.5) / 3000).max() < 0.05  # two samples differ by .035 in one of 20 draws
+
+
+def test_marks_bring_what_is_like_them_to_the_top(table):
+    rows = galmorph.outliers(table, odd=[N - 1, N - 2], usual=[N - 5, N - 6, 0, 1])
+    assert rows.colnames[-2:] == ["gm_oddness", "gm_strangeness"]
+    assert set(rows["id"][:4].tolist()) == set(range(N - 4, N))
+    place = {int(name): number for number, name in enumerate(rows["id"])}
+    plain = {int(name): number for number, name in enumerate(galmorph.outliers(table)["id"])}
+    assert min(place[N - 7], place[N - 8]) > max(place[N - 3], place[N - 4])
+    assert place[N - 7] + place[N - 8] > plain[N - 7] + plain[N - 8]
+    assert (np.diff(rows["gm_oddness"][:-1]) <= 0).all()
+
+
+def test_so_many_rows_as_are_wanted(table):
+    assert len(galmorph.outliers(table, number=3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"number": 0}, "expected 1 or more"),
+        ({"odd": ["x"]}, "has no row 'x'"),
+        ({"usual": [5]}, "has no numbers"),
+        ({"odd": [1, 2], "usual": [2]}, "marked as odd and as usual"),
+        ({"reference": Table({"gm_features": np.zeros((9, 3), np.float32)})}, "same checkpoint"),
+    ],
+)
+def test_what_cannot_be_is_said(table, asked, words):
+    with pytest.raises(CatalogError, match=words):
+        galmorph.outliers(table, **asked)
