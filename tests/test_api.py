@@ -415,7 +415,7 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
 CHECKS["embed"] = {
     name: check
     for name, check in CHECKS["classify"].items()
-    if name not in ("features", "errors", "rule", "normalise", "report", "strict")
+    if name not in ("features", "errors", "rule", "normalise", "report", "pictures", "strict")
 }
 CHECKS["fetch"] = {
     **OF_FETCH,

@@ -93,9 +93,9 @@ def predicted_factors(features: Single, voted: BoolArray, factors: FloatArray) -
     """Predict factors, (M, K), of all rows from features, (M, F), as those of rows with votes, (M,), teach it."""
     space: FeatureSpace = fit_space(features[voted], whiten=True)
     placed = space.placed(features).astype(np.float64)
-    known, mean = placed[voted], factors[voted].mean(axis=0)
-    products = known.T @ known + _RIDGE * np.eye(known.shape[1])
-    weights = np.linalg.solve(products, known.T @ (factors[voted] - mean))
+    taught, mean = placed[voted], factors[voted].mean(axis=0)
+    products = taught.T @ taught + _RIDGE * np.eye(taught.shape[1])
+    weights = np.linalg.solve(products, taught.T @ (factors[voted] - mean))
     return np.asarray(mean + placed @ weights, np.float32)
 
 

@@ -86,8 +86,8 @@ class GraphNeighbours:
         """Return the places of at most so many rows, and their products with a direction, falling."""
         proposed = min(max(_PROPOSED * number, _FEWEST), len(self._units))
         places = np.asarray(self._graph.search(direction, proposed).keys, np.intp)
-        found, products = _falling(places, self._units[places] @ direction)
-        return found[:number], products[:number]
+        nearest, products = _falling(places, self._units[places] @ direction)
+        return nearest[:number], products[:number]
 
 
 def neighbours_of(units: Single, *, exact: bool | None = None) -> Neighbours:
