@@ -31,7 +31,10 @@ METHODS = {
     "pca": "the two principal components",
 }
 """How a map is made."""
-_LIBRARIES = {"tsne": ("openTSNE", "likeness"), "umap": ("umap", "umap")}
+_LIBRARIES = {
+    "tsne": ("openTSNE", "pip install 'galmorph[likeness]'"),
+    "umap": ("umap", "pip install 'galmorph[umap]'"),
+}
 _FEWEST = 10
 _PERPLEXITY = 30.0
 _EARLY, _LATE = 250, 500
@@ -189,13 +192,11 @@ def check_method(method: str) -> None:
 
 
 def _library(method: str) -> ModuleType:
-    name, extra = _LIBRARIES[method]
+    name, remedy = _LIBRARIES[method]
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise PipelineError(
-            f"method '{method}' needs {name}: pip install 'galmorph[{extra}]', or choose --method pca"
-        ) from error
+        raise PipelineError(f"method '{method}' needs {name}: {remedy}, or choose --method pca") from error
 
 
 def laid_out(
