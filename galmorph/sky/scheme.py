@@ -179,6 +179,11 @@ class Scheme:
         return tuple(slice(int(e) - len(q.answers), int(e)) for q, e in zip(self.questions, ends, strict=True))
 
     @cached_property
+    def most_exclusive(self) -> int:
+        """How many answers exclude each other, at most: those to the longest question, or 1 if each stands alone."""
+        return 1 if self.kind == "independent" else max(len(question.answers) for question in self.questions)
+
+    @cached_property
     def parents(self) -> tuple[tuple[int, ...], ...]:
         """For each question the positions of its parent answers on the last axis."""
         return tuple(tuple(self.keys.index(p) for p in q.parents) for q in self.questions)

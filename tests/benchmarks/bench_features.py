@@ -1,8 +1,8 @@
 """Benchmark: features by k-means with classical classifiers beside convnets, with few labels and with all.
 
-Usage: ``OMP_NUM_THREADS=1 python tests/benchmarks/bench_features.py stamps``, then ``convnet``, ``imagenet`` and
-``kmeans`` in any order, then ``report``; ``make bench-features`` does all. It needs ../shared/data, galmorph[likeness]
-and galmorph[pretrained].
+Usage: ``OMP_NUM_THREADS=1 python tests/benchmarks/bench_features.py stamps``, then ``convnet``, ``imagenet``,
+``kmeans`` and ``run`` (the pipeline from its images to its report, timed) in any order, then ``report``;
+``make bench-features`` does all. It needs ../shared/data, galmorph[likeness] and galmorph[pretrained].
 
 The galaxies of the Galaxy Challenge with one of five classes are divided as for sdss-rgb. Each seed draws some labels
 of the training part; all learn from the same:
@@ -18,13 +18,17 @@ With all labels `convnet` are the networks of sdss-rgb, one by one. All see one 
 The pools of k-means were chosen on the validation part; steps, maps and regularisation of the others were not tuned.
 Errors are the standard errors of the mean over seeds (of the labels drawn and of the start); the binomial error of the
 test part itself, which all share, stands beside them. What has not learnt yet is left out. Writes
-docs/benchmarks/features.json and features.svg.
+docs/benchmarks/features.json and features.svg, and the table in docs/features.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -62,6 +66,7 @@ from galmorph.sky.scheme import load_scheme
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "sdss_gz2"
+PAGE = ROOT / "docs/features.md"
 RESULT, FIGURE = (
     ROOT / "docs/benchmarks/features.json",
     ROOT / "docs/benchmarks/features.svg",
@@ -70,6 +75,20 @@ LABELS, SEEDS, STEPS, BATCH = (50, 100, 200), (1, 2, 3, 4, 5), 160, 32
 ENLARGED = 96
 STEP_PX = 130  # between two numbers of labels in the figure
 ALL = "all"
+BEGIN, END = "<!-- table by bench_features.py -->", "<!-- end of the table -->"
+TITLES = {
+    "convnet": "convnet",
+    "imagenet": "imagenet",
+    "svm": "k-means, support vector machine",
+    "forest": "k-means, forest",
+    "boosting": "k-means, boosting",
+    "kmeans": "k-means, average of the three",
+    "blend": "average of k-means and convnet",
+    "blend_of_three": "average of k-means, convnet and imagenet",
+    "kmeans - convnet": "*k-means less convnet*",
+    "blend - kmeans": "*average less k-means*",
+    "blend - convnet": "*average less convnet*",
+}
 METHODS = (
     "convnet",
     "imagenet",
@@ -372,10 +391,48 @@ def error(each: FloatArray) -> dict[str, float]:
     return {"error": round(float(each.std(ddof=1) / len(each) ** 0.5), 4) if len(each) > 1 else 0.0}
 
 
+def run(kept: Path, galaxies: Galaxies) -> None:  # noqa: ARG001
+    """Run the pipeline sdss-kmeans from its images to its report, and keep how long it took."""
+    inputs = [f"labels={DATA / 'labels.csv'}", f"images={DATA / 'images.zip'}"]
+    command = [sys.executable, "-m", "galmorph", "run", "sdss/sdss-kmeans", "--input", *inputs]
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([*command, "-o", folder], check=True)
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    about = {"cpu_s": round(spent.ru_utime + spent.ru_stime), "wall_s": round(time.perf_counter() - begun)}
+    (kept / "run.json").write_text(json.dumps(about))
+
+
+def tabulate(result: dict[str, Any]) -> str:
+    """Write the curves, and the differences seed by seed, as a table, with how long the pipeline took."""
+    head = ["labels", *(str(labels) for labels in LABELS), ALL]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for name, title in TITLES.items():
+        curve = result["methods"].get(name) or result["differences"][name]
+        cells = [cell(curve.get(tick), signed=" - " in name) for tick in head[1:]]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    if spent := result.get("run"):
+        cpu, wall = spent["cpu_s"] / 60, spent["wall_s"] / 60
+        took = f"`galmorph run sdss/sdss-kmeans`, from images to report, took {cpu:.1f} minutes of processor time, "
+        lines += ["", f"{took}and {wall:.1f} by the clock of a machine with two cores that also did other work."]
+    return "\n".join(lines)
+
+
+def cell(of: dict[str, Any] | None, *, signed: bool) -> str:
+    """Write a number with its error, or of how many seeds it is."""
+    if of is None:
+        return ""
+    value = f"{of['difference']:+.3f}" if signed else f"{of['right']:.3f}"
+    value = value.replace("0.", ".").replace("-", "−")
+    if of["error"] > 0:
+        return f"{value} ± {of['error']:.3f}".replace(" 0.", " .")
+    return f"{value} (1 start)" if of["seeds"] == 1 else value
+
+
 def report(kept: Path, galaxies: Galaxies) -> None:
     """Score all on the test part, and write and draw the curve."""
     judge = Judge(kept, galaxies)
-    about = kept / "kmeans.json"
+    about, spent = kept / "kmeans.json", kept / "run.json"
     pairs = (
         ("kmeans", "convnet"),
         ("kmeans", "imagenet"),
@@ -386,6 +443,7 @@ def report(kept: Path, galaxies: Galaxies) -> None:
         "rows": {part: int((galaxies.part == part).sum()) for part in ("train", "validation", "test")},
         "steps_of_convnet": STEPS,
         **(json.loads(about.read_text()) if about.exists() else {}),
+        **({"run": json.loads(spent.read_text())} if spent.exists() else {}),
         "methods": {method: judge.curve(method) for method in METHODS},
         "differences": {f"{one} - {other}": judge.differences(one, other) for one, other in pairs},
     }
@@ -397,6 +455,9 @@ def report(kept: Path, galaxies: Galaxies) -> None:
         )
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
     draw(result["methods"])
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n\n{tabulate(result)}\n\n{END}{after}", encoding="utf-8")
 
 
 def draw(methods: dict[str, Any]) -> None:
@@ -439,7 +500,7 @@ def draw(methods: dict[str, Any]) -> None:
 def main() -> None:
     """Compute a stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=("stamps", "convnet", "imagenet", "kmeans", "report"))
+    parser.add_argument("stage", choices=("stamps", "convnet", "imagenet", "kmeans", "run", "report"))
     parser.add_argument("--kept", type=Path, default=ROOT / "runs" / "features")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -451,6 +512,7 @@ def main() -> None:
         "convnet": convnet,
         "imagenet": imagenet,
         "kmeans": kmeans,
+        "run": run,
         "report": report,
     }
     stages[options.stage](options.kept, galaxies)

@@ -17,6 +17,7 @@ from galmorph.learning.tuning import Blend, tune
 from galmorph.nets.architecture.network import members_of
 from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.file import load_checkpoint
+from galmorph.nets.checkpoint.onnx_file import TOLERANCE, with_onnx, write_onnx
 
 SECTIONS = """
 [features]
@@ -88,6 +89,15 @@ def test_it_joins_with_a_convnet_of_the_same_stamps_and_no_others(ran, folder):
     compare([other], folder / "larger")
     with pytest.raises(CheckpointError, match="differ in their recipe: size"):
         ensemble([paths[0], folder / "larger" / "tiny" / "tiny.safetensors"])
+
+
+def test_it_is_written_as_onnx_which_answers_as_it_does(ran, tmp_path):
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    checkpoint = load_checkpoint(ran[1] / "classical.safetensors")
+    stamps = np.random.default_rng(0).uniform(0, 1, (3, 3, 16, 16)).astype(np.float32)
+    path, _ = write_onnx(checkpoint, tmp_path / "classical.onnx", stamps)
+    assert with_onnx(checkpoint, path).predict(stamps) == pytest.approx(checkpoint.predict(stamps), abs=TOLERANCE)
 
 
 def test_a_search_draws_features_and_classifiers_and_joins_the_best(folder):

@@ -23,7 +23,7 @@ from galmorph.nets.architecture import layers
 from galmorph.nets.architecture.centroids import CentroidEncoding, RingPool
 from galmorph.nets.architecture.fusion import LateFusion, Measured
 from galmorph.nets.architecture.layers import ORDER, PARTS
-from galmorph.nets.architecture.trees import DEEPEST, Trees, leaf_width
+from galmorph.nets.architecture.trees import DEEPEST, Trees
 from galmorph.sky.scheme import Scheme
 from galmorph.stamps.morphometry import MORPHOMETRY
 
@@ -588,7 +588,7 @@ class ForestKind(LayerKind):
             trees=self.trees,
             nodes=self.nodes,
             depth=self.depth,
-            width=leaf_width(scheme, are_shares=self._are_shares),
+            width=self._leaf(scheme),
             are_shares=self._are_shares,
             independent=scheme.kind == "independent",
         )
@@ -596,7 +596,11 @@ class ForestKind(LayerKind):
 
     def kernels(self, shape: FeatureShape, scheme: Scheme) -> int:  # noqa: ARG002
         """Count the numbers of all nodes and trees."""
-        return self.nodes * (4 + leaf_width(scheme, are_shares=self._are_shares)) + 2 * self.trees
+        return self.nodes * (4 + self._leaf(scheme)) + 2 * self.trees
+
+    def _leaf(self, scheme: Scheme) -> int:
+        """Count the numbers in a leaf: one logit, or the shares of all answers that exclude each other."""
+        return scheme.most_exclusive if self._are_shares else 1
 
 
 @dataclass(frozen=True)

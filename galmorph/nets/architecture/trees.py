@@ -11,21 +11,13 @@ import torch
 from torch import nn
 
 from galmorph.errors import CheckpointError
-from galmorph.sky.scheme import Scheme
 
-__all__ = ["DEEPEST", "Trees", "leaf_width"]
+__all__ = ["DEEPEST", "Trees"]
 
 DEEPEST = 64
 """Steps from a root to the farthest leaf, at most: trees that tell 10⁶ galaxies apart have some 40."""
 _LEAST = 1e-6
 """Probability of an answer that no tree gives."""
-
-
-def leaf_width(scheme: Scheme, *, are_shares: bool) -> int:
-    """Count the numbers in a leaf: one logit, or the shares of all answers to a question that exclude each other."""
-    if not are_shares or scheme.kind == "independent":
-        return 1
-    return max(len(question.answers) for question in scheme.questions)
 
 
 class Trees(nn.Module):
@@ -78,12 +70,12 @@ class Trees(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, F) -> (B, A)
         """Walk down, and add up in double precision: hundreds of trees change the last digit of single."""
-        node = self.root.expand(len(x), -1)
+        node = self.root.expand(x.shape[0], -1)  # len(x) would fix the batch of ONNX files
         for _ in range(self.depth):
             is_left = x.gather(1, self.feature[node]) <= self.threshold[node]
             node = torch.where(is_left, self.left[node], self.right[node])
         leaves = self.value.view(-1, self.width)[node].double()  # (B, T, width)
-        sums = x.new_zeros(len(x), self.answers + self.width, dtype=torch.float64)
+        sums = x.new_zeros(x.shape[0], self.answers + self.width, dtype=torch.float64)
         for number in range(self.width):
             sums = sums.index_add(1, self.answer + number, leaves[..., number])
         sums = sums[:, : self.answers] + self.start

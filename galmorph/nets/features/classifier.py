@@ -18,7 +18,6 @@ import scipy
 from scipy import special
 
 from galmorph.errors import PipelineError, unknown_name
-from galmorph.nets.architecture.trees import leaf_width
 from galmorph.sky.scheme import Scheme
 
 __all__ = ["METHODS", "Classifier", "Head", "Votes", "fit_head"]
@@ -145,7 +144,7 @@ def fit_head(
     if method == "svm":
         return _linear(features, groups, scheme, settings, seed)
     grow = _forest if method == "forest" else _boosted
-    stand = _Stand(len(scheme.keys), method, leaf_width(scheme, are_shares=method == "forest"))
+    stand = _Stand(len(scheme.keys), method, scheme.most_exclusive if method == "forest" else 1)
     for group in groups:
         grow(stand, features, group, settings, seed)
     return stand.head()

@@ -1,4 +1,4 @@
-"""Dictionary: centroids learnt of the patches of stamps, written into the first layers of a network."""
+"""Dictionary: the section ``[features]`` of a pipeline, and patches of stamps that centroids are learnt of."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from galmorph.errors import PipelineError
-from galmorph.nets.architecture.centroids import CentroidEncoding
-from galmorph.nets.features.spherical_kmeans import fit_whitening, normalised_patches, spherical_kmeans
 
-__all__ = ["KMeansFeatures", "draw_patches", "learn_dictionary"]
+__all__ = ["KMeansFeatures", "draw_patches"]
 
 FloatArray = npt.NDArray[np.float32]
 POOLS = ("mean", "maximum", "spread")
@@ -127,29 +124,3 @@ def draw_patches(stamps: FloatArray, patch: int, count: int, seed: int) -> Float
         turned = np.rot90(out[chosen], turn % 4, axes=(2, 3))
         out[chosen] = turned[..., ::-1] if turn >= 4 else turned
     return out.reshape(count, -1)
-
-
-@torch.no_grad()
-def learn_dictionary(
-    encoding: CentroidEncoding, patches: FloatArray, settings: KMeansFeatures, *, seed: int = 1
-) -> None:
-    """Learn centroids of patches, (N, C · patch²), and write them into a layer.
-
-    Kernels are rounded to half precision, in which files may keep them, before anything learns from what they give.
-    """
-    normalised = normalised_patches(patches, settings.contrast)
-    whitening = fit_whitening(normalised, regulariser=settings.regulariser)
-    centroids = spherical_kmeans(
-        whitening(normalised),
-        settings.centroids,
-        iterations=settings.iterations,
-        damping=settings.damping,
-        seed=seed,
-    )
-    kernels = centroids @ whitening.matrix.T  # (centroids, C · patch²)
-    offset = kernels @ whitening.mean
-    kernels = (kernels - kernels.mean(axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
-    weight = encoding.convolution.weight
-    weight.copy_(torch.from_numpy(kernels).reshape(weight.shape))  # type: ignore[operator, arg-type]
-    encoding.offset.copy_(torch.from_numpy(offset))
-    encoding.contrast.fill_(settings.contrast)

@@ -14,13 +14,14 @@ from galmorph.nets.architecture.layers import conditional_log_probabilities
 from galmorph.nets.architecture.network import Network, NetworkConfig, channels_last
 from galmorph.nets.checkpoint.blend import mean_log_likelihood
 from galmorph.nets.features.classifier import Classifier, Votes, fit_head
-from galmorph.nets.features.dictionary import KMeansFeatures, draw_patches, learn_dictionary
+from galmorph.nets.features.dictionary import KMeansFeatures, draw_patches
+from galmorph.nets.features.spherical_kmeans import fit_whitening, normalised_patches, spherical_kmeans
 from galmorph.nets.training.settings import Augmentation
 from galmorph.nets.training.training_set import TrainingSet
 from galmorph.progress import Progress, silent
 from galmorph.sky.scheme import Labels, Scheme
 
-__all__ = ["feature_network", "learn_networks", "upright_losses"]
+__all__ = ["feature_network", "learn_dictionary", "learn_networks", "upright_losses"]
 
 Single = npt.NDArray[np.float32]
 _BATCH = 64
@@ -108,6 +109,30 @@ def _learn_features(
         if isinstance(layer, CentroidEncoding):
             learn_dictionary(layer, np.concatenate(patches)[: settings.patches], settings, seed=seed)
     progress("clustering", 1, 1)
+
+
+@torch.no_grad()
+def learn_dictionary(encoding: CentroidEncoding, patches: Single, settings: KMeansFeatures, *, seed: int = 1) -> None:
+    """Learn centroids of patches, (N, C · patch²), and write them into a layer.
+
+    Kernels are rounded to half precision, in which files may keep them, before anything learns from what they give.
+    """
+    normalised = normalised_patches(patches, settings.contrast)
+    whitening = fit_whitening(normalised, regulariser=settings.regulariser)
+    centroids = spherical_kmeans(
+        whitening(normalised),
+        settings.centroids,
+        iterations=settings.iterations,
+        damping=settings.damping,
+        seed=seed,
+    )
+    kernels = centroids @ whitening.matrix.T  # (centroids, C · patch²)
+    offset = kernels @ whitening.mean
+    kernels = (kernels - kernels.mean(axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+    weight = encoding.convolution.weight
+    weight.copy_(torch.from_numpy(kernels).reshape(weight.shape))  # type: ignore[operator, arg-type]
+    encoding.offset.copy_(torch.from_numpy(offset))
+    encoding.contrast.fill_(settings.contrast)
 
 
 def _seen_features(

@@ -12,8 +12,9 @@ from galmorph.nets.architecture.centroids import RingPool, ring_numbers
 from galmorph.nets.architecture.fused import plain
 from galmorph.nets.architecture.layers import turned
 from galmorph.nets.architecture.network import Network, NetworkConfig
-from galmorph.nets.features.dictionary import KMeansFeatures, draw_patches, learn_dictionary
+from galmorph.nets.features.dictionary import KMeansFeatures, draw_patches
 from galmorph.nets.features.spherical_kmeans import fit_whitening, normalised_patches, spherical_kmeans
+from galmorph.nets.features.unsupervised import learn_dictionary
 from galmorph.stamps.recipe import Recipe
 
 RECIPE = Recipe(size=16, planes=3)
