@@ -11,7 +11,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import sep
 
 from galmorph.errors import ArchiveError, ImageError
 from galmorph.runs.ahead import NOTHING, Window
@@ -19,6 +18,7 @@ from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.stamps.background import Sky
 from galmorph.stamps.batch import UNKNOWN_SKY, Scene, scene_of
+from galmorph.stamps.mesh import flattened
 from galmorph.stamps.segment import Segmentation, relative_noise, segment, usable_pixels
 
 __all__ = ["BLOCK_PX", "MARGIN_PX", "Block", "Blocks", "block_of", "block_window", "block_windows", "reading_order"]
@@ -195,12 +195,5 @@ class Blocks:
             return None
         pixels, weight = block.detection, block.weight
         usable = usable_pixels(pixels, weight)
-        level = _background(pixels, usable)
-        return Block(block, segment(pixels - level, usable, relative_noise=relative_noise(weight, usable, even=0.0)))
-
-
-def _background(pixels: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Smooth sky of a block: SEP's mesh of clipped modes."""
-    plain = np.where(usable, pixels, np.float32(0.0))
-    mesh = sep.Background(plain, mask=~usable, bw=_MESH_PX, bh=_MESH_PX)
-    return np.asarray(mesh.back(dtype=np.float32))
+        noise = relative_noise(weight, usable, even=0.0)
+        return Block(block, segment(flattened(pixels, usable, _MESH_PX), usable, relative_noise=noise))

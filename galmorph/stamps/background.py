@@ -11,7 +11,16 @@ from scipy import special
 
 from galmorph.stamps.compiled import compiled, inner, inner_sum
 
-__all__ = ["ALL_USABLE", "Sky", "clipped_sky", "correlation_px", "power_of_two", "sky_of"]
+__all__ = [
+    "ALL_USABLE",
+    "Sky",
+    "clipped_sky",
+    "correlation_px",
+    "moments",
+    "power_of_two",
+    "sky_in_units",
+    "sky_of",
+]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -34,6 +43,8 @@ _DENSITY = np.exp(-0.5 * _CLIP**2) / np.sqrt(2.0 * np.pi)
 _CLIPPED_WIDTH = float(np.sqrt(1.0 - 2.0 * _CLIP * _DENSITY / special.erf(_CLIP / np.sqrt(2.0))))
 ALL_USABLE = np.zeros((0, 0), np.bool_)
 """Stands for a map where all pixels count."""
+# What adds up eight bytes, the sum in the last of them, and the way from there to the first.
+_ONES, _SEVEN_BYTES = np.uint64(0x0101010101010101), np.uint64(56)
 # Bits of a number in single precision: its sign, all, and the eleven that are sorted by at a time.
 _SIGN, _ALL_BITS, _DIGIT = np.uint32(0x80000000), np.uint32(0xFFFFFFFF), np.uint32(0x7FF)
 
@@ -71,7 +82,21 @@ def clipped_sky(pixels: FloatArray, usable: BoolArray | None) -> Sky:
 @compiled
 def sky_of(pixels: FloatArray, usable: BoolArray) -> Sky:
     """Measure the sky as :func:`clipped_sky` does; an empty map stands for one where all pixels count."""
-    values = _some(pixels, usable)
+    return _sky_of_some(_some(pixels, usable))
+
+
+@compiled
+def sky_in_units(pixels: FloatArray, units: FloatArray, usable: BoolArray) -> Sky:
+    """Measure the sky as :func:`sky_of` does, of pixels in units of their own, (H, W)."""
+    values, divisors = _some(pixels, usable), _some(units, usable)
+    for i in range(len(values)):
+        values[i] /= divisors[i]
+    return _sky_of_some(values)
+
+
+@inner
+def _sky_of_some(values: FloatArray) -> Sky:
+    """Measure the sky of some pixels."""
     if values.size == 0:
         return Sky(math.nan, 0.0, 0)
     level, sigma, count = _clipped(values, max(values.size // _ENOUGH_TO_CLIP, 1))
@@ -104,7 +129,7 @@ def _some(pixels: FloatArray, usable: BoolArray) -> FloatArray:
 
 @inner
 def _every(pixels: FloatArray, usable: BoolArray, count: int, every: int) -> FloatArray:
-    """Take one of so many usable pixels; there are `count`."""
+    """Take one of so many usable pixels, of which there are `count`."""
     values = np.empty((count + every - 1) // every + 1, np.float32)
     flat, good = pixels.ravel(), usable.ravel()
     if every == 1:
@@ -114,14 +139,21 @@ def _every(pixels: FloatArray, usable: BoolArray, count: int, every: int) -> Flo
             values[taken] = flat[i]
             taken += 1 if good[i] else 0
         return values[:count]
-    taken, wait = 0, 0
-    for i in range(len(flat)):
-        if not good[i]:
-            continue
-        if wait == 0:
-            values[taken] = flat[i]
-            taken, wait = taken + 1, every
-        wait -= 1
+    taken, wait, i = 0, 0, 0
+    eights = good[: len(good) // 8 * 8].view(np.uint64)
+    while i < len(flat):
+        if i % 8 == 0 and i // 8 < len(eights):
+            # Eight at a time, as long as the next one that is taken is not among them.
+            some = np.int64((eights[i // 8] * _ONES) >> _SEVEN_BYTES)
+            if some <= wait:
+                wait, i = wait - some, i + 8
+                continue
+        if good[i]:
+            if wait == 0:
+                values[taken] = flat[i]
+                taken, wait = taken + 1, every
+            wait -= 1
+        i += 1
     return values[:taken]
 
 
@@ -135,7 +167,7 @@ def _clipped(values: FloatArray, every: int) -> tuple[float, float, int]:
     if not high > low:
         return math.nan, 0.0, 0
     middle, scale = 0.5 * (low + high), 2.0 * _CLIP / (high - low)
-    count, total, square = _moments(values, np.float32(low), np.float32(high), np.float32(middle), scale)
+    count, total, square = moments(values, np.float32(low), np.float32(high), np.float32(middle), scale)
     if count < 2:
         return math.nan, 0.0, 0
     mean = total / count
@@ -171,7 +203,7 @@ def _ordered(values: FloatArray, every: int) -> FloatArray:
 
 
 @inner_sum
-def _moments(
+def moments(
     values: FloatArray, least: np.float32, most: np.float32, middle: np.float32, scale: float
 ) -> tuple[int, float, float]:
     """Count the values of a range, and add up their scaled distances from its middle and the squares of these."""

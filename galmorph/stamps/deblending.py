@@ -1,9 +1,10 @@
 """Deblending: a blob of pixels is divided where parts of it stand apart at a higher threshold (Bertin & Arnouts 1996).
 
-The thresholds run from the blob's own to its peak, evenly in magnitude. Parts at each of them, the branches of a tree,
-come out of one pass from the brightest pixels down, which joins each pixel to the brighter ones about it. Two branches
-of a trunk that both have enough light of their own are objects; the pixels below them are given to one of these by lot,
-the likelier the more light a Gaussian fitted to it has there.
+The thresholds run from the blob's own to its peak, evenly in magnitude. The way up from each pixel ends at a peak; the
+pixels that share one are its basin, and what of a basin lies above a threshold hangs together. So the parts at each
+threshold, the branches of a tree, are basins that touch above it: a few instead of many pixels. Two branches of a trunk
+that both have enough light of their own are objects; the pixels below them are given to one of these by lot, the
+likelier the more light a Gaussian fitted to it has there.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ class Blobs(NamedTuple):
     owner
         (P,) number of the object that a pixel belongs to, -1 for none.
     slot
-        (P,) which of the pixels of its blob one is, once the tree of branches has grown to it; -1 before.
+        (P,) which of the pixels of its blob one is; -1 before that is divided.
     places
-        (K, 2) x and y of the objects that were parts of a blob; NaN for others.
+        (K, 3) x and y of the objects that were parts of a blob, NaN for others; and the limit of the blob.
     """
 
     width: int
@@ -71,8 +72,8 @@ class _Tree(NamedTuple):
     ----------
     trunk
         The branch at the next lower threshold that each grows from.
-    pixel, level
-        One of its pixels, as a place in the blob, and its threshold.
+    basin, level
+        One of its basins, and its threshold.
     stands, whole
         Whether it has enough light above its threshold; and whether none of its own branches became an object.
     standing
@@ -82,7 +83,7 @@ class _Tree(NamedTuple):
     """
 
     trunk: IntArray
-    pixel: IntArray
+    basin: IntArray
     level: IntArray
     stands: BoolArray
     whole: BoolArray
@@ -90,8 +91,8 @@ class _Tree(NamedTuple):
     chosen: BoolArray
 
 
-class _Wood(NamedTuple):
-    """Pixels of a blob, (P,), joined as far as the tree has grown: by root, how many, their light, and branch."""
+class _Land(NamedTuple):
+    """Basins of a blob, (M,), joined as far as the tree has grown: by root, the number of pixels, light, and branch."""
 
     parent: IntArray
     size: IntArray
@@ -116,9 +117,10 @@ def divide(blobs: Blobs, members: IntArray, limit: float, contrast: float, count
     -------
     The count with its objects.
     """
-    if len(members) >= 2 * _LEAST:
+    basin, m = _basins(blobs, members)
+    if m > 1 and len(members) >= 2 * _LEAST:
         level, thresholds, light = _levels(blobs.smooth, members, limit)
-        branch, tree, n = _grown(blobs, members, level, thresholds, contrast * light)
+        branch, tree, n = _grown(blobs, members, (basin, m), level, thresholds, contrast * light)
         if not tree.whole[n - 1]:
             part, levels = _numbered(tree, n, branch)
             _share_out(blobs, members, part, thresholds, levels, blobs.places[count:])
@@ -151,129 +153,179 @@ def _levels(smooth: FloatArray, members: IntArray, limit: float) -> tuple[IntArr
 
 
 @inner
+def _basins(blobs: Blobs, members: IntArray) -> tuple[IntArray, int]:
+    """Return to which basin of a blob each of its pixels belongs, (P,), and how many basins there are."""
+    smooth, slot, width = blobs.smooth, blobs.slot, blobs.width
+    up, basin, count = np.empty(len(members), np.int32), np.empty(len(members), np.int32), 0
+    for p in range(len(members)):
+        slot[members[p]] = p
+    for p in range(len(members)):
+        pixel = np.int64(members[p])
+        best, most = pixel, smooth[pixel]
+        for row in (pixel - width, pixel, pixel + width):
+            for other in range(row - 1, row + 2):
+                # Of pixels that are alike the last one is the higher, so that no way runs in a circle.
+                if smooth[other] >= most and (smooth[other] > most or other > best) and slot[other] >= 0:
+                    best, most = other, smooth[other]
+        up[p] = slot[best]
+    for p in range(len(members)):
+        top = _root(up, p)
+        up[p] = top
+        if top == p:
+            basin[p] = count
+            count += 1
+    for p in range(len(members)):
+        basin[p] = basin[up[p]]
+    return basin, count
+
+
+@inner
 def _grown(
-    blobs: Blobs, members: IntArray, level: IntArray, thresholds: FloatArray, enough: float
+    blobs: Blobs,
+    members: IntArray,
+    basins: tuple[IntArray, int],
+    level: IntArray,
+    thresholds: FloatArray,
+    enough: float,
 ) -> tuple[IntArray, _Tree, int]:
     """Return the highest branch that each pixel of a blob belongs to, (P,), all branches, and their number."""
-    tree, wood = _seeds(len(members))
-    order, first = grouped(level, _LEVELS)
-    branch, small = np.empty(len(members), np.int32), np.empty(len(members), np.int32)
-    before, n, n_small = 0, 0, 0
+    basin, m = basins
+    size, light = _sums(blobs, members, basins, level)
+    saddles, first = _saddles(blobs, members, basin, level)
+    tree, land = _seeds(m, len(members))
+    highest = np.full((m, _LEVELS), -1, np.int32)
+    before, n = 0, 0
     for k in range(_LEVELS - 1, 0, -1):
-        if first[k] < first[k + 1]:
-            _join(blobs.width, blobs.smooth, members, blobs.slot, order, first[k], first[k + 1], *wood[:3])
+        if _flood(land, size[k], light[k]):
+            for e in range(first[k], first[k + 1]):
+                _join(land, basin[saddles[e, 0]], basin[saddles[e, 1]])
             start = n
-            n = _sprout(tree, wood, tree.pixel, before, start, tree.trunk, start, n)
-            for p in order[first[k] : first[k + 1]]:
-                small[n_small] = p
-                n_small += 1
-            n = _sprout(tree, wood, small, 0, n_small, branch, start, n)
-            n_small = _left(small, n_small, branch)
+            n = _sprout(tree, land, start)
+            for b in range(before, start):
+                tree.trunk[b] = land.branch[_root(land.parent, tree.basin[b])]
             _choose(tree, before, start, n)
             before = start
-        _weigh(tree, wood, before, n, k, thresholds[k], enough)
+        _weigh(tree, land, before, n, k, thresholds[k], enough)
+        for b in range(m):
+            highest[b, k] = land.branch[_root(land.parent, b)]
     for b in range(before, n):
         tree.trunk[b] = n
     tree.trunk[n], tree.whole[n], tree.standing[n], tree.chosen[n] = -1, True, 0, False
     _choose(tree, before, n, n + 1)
+    return _highest(highest, basin, level, n), tree, n + 1
+
+
+@inner
+def _highest(branch: IntArray, basin: IntArray, level: IntArray, trunk: int) -> IntArray:
+    """Return the highest branch of each pixel, (P,), from those of each basin at each level, -1 for too few pixels."""
+    for b in range(len(branch)):
+        branch[b, 0] = trunk
+        for k in range(1, _LEVELS):
+            branch[b, k] = branch[b, k] if branch[b, k] >= 0 else branch[b, k - 1]
+    own = np.empty(len(basin), np.int32)
+    for p in range(len(basin)):
+        own[p] = branch[basin[p], level[p]]
+    return own
+
+
+@inner
+def _sums(blobs: Blobs, members: IntArray, basins: tuple[IntArray, int], level: IntArray) -> tuple[IntArray, Array]:
+    """Return how many pixels of each basin are at each level, and their light, (levels, M)."""
+    basin, m = basins
+    size, light = np.zeros((_LEVELS, m), np.int32), np.zeros((_LEVELS, m))
     for p in range(len(members)):
-        branch[p] = n if level[p] == 0 or branch[p] < 0 else branch[p]
-    return branch, tree, n + 1
+        size[level[p], basin[p]] += 1
+        light[level[p], basin[p]] += blobs.smooth[members[p]]
+    return size, light
 
 
 @inner
-def _weigh(tree: _Tree, wood: _Wood, first: int, end: int, level: int, threshold: float, enough: float) -> None:
-    """Note the level of some branches, and whether they have enough light above it."""
-    for b in range(first, end):
-        root = _root(wood.parent, tree.pixel[b])
-        tree.level[b] = level
-        tree.stands[b] = wood.light[root] - threshold * wood.size[root] > enough
+def _saddles(
+    blobs: Blobs, members: IntArray, basin: IntArray, level: IntArray
+) -> tuple[IntArray, npt.NDArray[np.int64]]:
+    """List touching pixels of two basins, (E, 2), by the lower level of the two; and where each level begins."""
+    pairs, height, count = np.empty((4 * len(members), 2), np.int32), np.empty(4 * len(members), np.int32), 0
+    for p in range(len(members)):
+        below = members[p] + blobs.width
+        for other in (members[p] + 1, below - 1, below, below + 1):
+            q = blobs.slot[other]
+            if q >= 0 and basin[q] != basin[p]:
+                pairs[count, 0], pairs[count, 1], height[count] = p, q, min(level[p], level[q])
+                count += 1
+    order, first = grouped(height[:count], _LEVELS)
+    ordered = np.empty((count, 2), np.int32)
+    for e in range(count):
+        ordered[e, 0], ordered[e, 1] = pairs[order[e], 0], pairs[order[e], 1]
+    return ordered, first
 
 
 @inner
-def _seeds(n: int) -> tuple[_Tree, _Wood]:
-    """Make room for the branches of so many pixels."""
-    most = _LEVELS * n // _LEAST + 2
-    numbers, marks = np.empty((4, most), np.int32), np.empty((3, most), np.bool_)
-    tree = _Tree(numbers[0], numbers[1], numbers[2], marks[0], marks[1], numbers[3], marks[2])
-    wood = _Wood(np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.float64), np.full(n, -1, np.int32))
-    return tree, wood
+def _flood(land: _Land, size: IntArray, light: Array) -> bool:
+    """Add pixels of a level to their basins, as many as each has of them; tell whether there are any."""
+    some = False
+    for b in range(len(size)):
+        if size[b]:
+            root, some = _root(land.parent, b), True
+            land.size[root] += size[b]
+            land.light[root] += light[b]
+    return some
 
 
 @inner
-def _join(
-    width: int,
-    smooth: FloatArray,
-    members: IntArray,
-    slot: IntArray,
-    order: IntArray,
-    first: int,
-    end: int,
-    parent: IntArray,
-    size: IntArray,
-    light: Array,
-) -> None:
-    """Join some pixels of a blob, in their order, to those about them that are there."""
-    steps = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
-    for p in order[first:end]:
-        pixel, root = members[p], p
-        slot[pixel], parent[p], size[p], light[p] = p, p, 1, smooth[pixel]
-        for step in steps:
-            other = slot[pixel + step]
-            if other < 0 or parent[other] == root:
-                continue
-            other = _root(parent, other)
-            if other == root:
-                continue
-            if size[root] < size[other]:
-                root, other = other, root
-            parent[other] = root
-            size[root] += size[other]
-            light[root] += light[other]
+def _join(land: _Land, one: int, other: int) -> None:
+    """Join two basins."""
+    root, other = _root(land.parent, one), _root(land.parent, other)
+    if root == other:
+        return
+    if land.size[root] < land.size[other]:
+        root, other = other, root
+    land.parent[other] = root
+    land.size[root] += land.size[other]
+    land.light[root] += land.light[other]
 
 
 @inner
-def _root(parent: IntArray, p: int) -> int:
-    """Return the pixel that stands for all that one is joined to; and shorten the way to it."""
-    while parent[p] != p:
-        parent[p] = parent[parent[p]]
-        p = parent[p]
-    return p
-
-
-@inner
-def _sprout(
-    tree: _Tree, wood: _Wood, pixels: IntArray, first: int, end: int, branch: IntArray, start: int, n: int
-) -> int:
-    """Write the branches of some pixels, those from one on, and return how many there are then; -1 for too few pixels.
-
-    That of the k-th pixel goes to its own place, or to the k-th if these are pixels of branches.
-    """
-    own = len(branch) == len(wood.parent)
-    for k in range(first, end):
-        root = _root(wood.parent, pixels[k])
-        at = pixels[k] if own else k
-        if wood.size[root] < _LEAST:
-            branch[at] = -1
-            continue
-        if wood.branch[root] < start:
-            wood.branch[root] = n
-            tree.trunk[n], tree.pixel[n] = -1, root
+def _sprout(tree: _Tree, land: _Land, n: int) -> int:
+    """Write the branches of all basins that are joined, from a number on; return how many there are then."""
+    start = n
+    for b in range(len(land.parent)):
+        root = _root(land.parent, b)
+        if land.size[root] < _LEAST:
+            land.branch[root] = -1
+        elif land.branch[root] < start:
+            land.branch[root] = n
+            tree.trunk[n], tree.basin[n] = -1, root
             tree.whole[n], tree.standing[n], tree.chosen[n] = True, 0, False
             n += 1
-        branch[at] = wood.branch[root]
     return n
 
 
 @inner
-def _left(small: IntArray, n: int, branch: IntArray) -> int:
-    """Keep those of some pixels that have no branch yet; return how many these are."""
-    left = 0
-    for k in range(n):
-        if branch[small[k]] < 0:
-            small[left] = small[k]
-            left += 1
-    return left
+def _weigh(tree: _Tree, land: _Land, first: int, end: int, level: int, threshold: float, enough: float) -> None:
+    """Note the level of some branches, and whether they have enough light above it."""
+    for b in range(first, end):
+        root = _root(land.parent, tree.basin[b])
+        tree.level[b] = level
+        tree.stands[b] = land.light[root] - threshold * land.size[root] > enough
+
+
+@inner
+def _seeds(m: int, pixels: int) -> tuple[_Tree, _Land]:
+    """Make room for the branches of so many basins, which have so many pixels."""
+    most = _LEVELS * min(m, pixels // _LEAST) + 2
+    numbers, marks = np.empty((4, most), np.int32), np.empty((3, most), np.bool_)
+    tree = _Tree(numbers[0], numbers[1], numbers[2], marks[0], marks[1], numbers[3], marks[2])
+    land = _Land(np.arange(m).astype(np.int32), np.zeros(m, np.int32), np.zeros(m), np.full(m, -1, np.int32))
+    return tree, land
+
+
+@inner
+def _root(parent: IntArray, p: int) -> int:
+    """Return what stands for all that one is joined to; and shorten the way to it."""
+    while parent[p] != p:
+        parent[p] = parent[parent[p]]
+        p = parent[p]
+    return p
 
 
 @inner
@@ -309,7 +361,7 @@ def _numbered(tree: _Tree, n: int, branch: IntArray) -> tuple[IntArray, IntArray
 def _share_out(
     blobs: Blobs, members: IntArray, part: IntArray, thresholds: FloatArray, level: IntArray, places: Array
 ) -> None:
-    """Give the pixels of a blob that belong to none of its parts to one of these; write where these are, (m, 2)."""
+    """Give the pixels of a blob that belong to none of its parts to one of these; write where these are, (m, 3)."""
     pixels, first = grouped(part, len(level))
     gaussians, one = np.empty((len(level), 6)), np.empty(_N_COLUMNS)
     for k in range(len(level)):

@@ -1,8 +1,9 @@
-"""Detection: the objects of an image with even noise, divided where they have several peaks, by compiled code.
+"""Detection: the objects of an image, divided where they have several peaks, by compiled code.
 
 The method is SExtractor's (Bertin & Arnouts 1996), and so are the objects, but for some pixels between two of them, and
 some of the faintest. It takes less than half of the time of SEP's ``extract``: a blob is divided in one pass from its
-brightest pixel down, and not at each of sixteen thresholds anew.
+brightest pixel down, and not at each of sixteen thresholds anew; and all but the first look at an image is at the
+pixels above its threshold alone.
 """
 
 from __future__ import annotations
@@ -12,16 +13,31 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from galmorph.stamps.clumps import join, touching
 from galmorph.stamps.compiled import compiled, inner
 from galmorph.stamps.deblending import Blobs, divide
-from galmorph.stamps.extractor import object_dtype
-from galmorph.stamps.isophote import CFLUX, COLUMNS, CXX, CXY, CYY, NPIX, THRESH, A, B, X, Y, describe, grouped
+from galmorph.stamps.isophote import (
+    CFLUX,
+    COLUMNS,
+    CXX,
+    CXY,
+    CYY,
+    NPIX,
+    OBJECT_DTYPE,
+    THRESH,
+    A,
+    B,
+    X,
+    Y,
+    describe,
+    grouped,
+)
 
 __all__ = ["detect"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
-BoolArray = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64]
 Array = npt.NDArray[np.float64]
 
 # Pixels of the largest blob: what has more is no galaxy, but an image without a sky.
@@ -33,10 +49,17 @@ _LEAST = 3
 _CLEANING_ZONE = 10.0
 # Where the light has fallen by so much there is none.
 _NO_WING = 1e10
+_EVEN = np.zeros((0, 0), np.float32)
 
 
 def detect(
-    data: FloatArray, limit: float, *, min_area: int, contrast: float
+    data: FloatArray,
+    limit: float,
+    noise: FloatArray | None = None,
+    *,
+    min_area: int,
+    contrast: float,
+    joins: bool = False,
 ) -> tuple[npt.NDArray[np.void], IntArray] | None:
     """Detect and divide the objects of an image.
 
@@ -46,10 +69,14 @@ def detect(
         (H, W) less the sky, zero where a pixel does not count; native, contiguous and finite.
     limit
         Brightness of the image, smoothed over 3 × 3 pixels, from which on a pixel belongs to an object.
+    noise
+        (H, W) what the limit of each pixel is to be multiplied by; None for the same limit everywhere.
     min_area
         Least number of pixels of a blob.
     contrast
         Least share of a blob's flux that makes a peak an object of its own.
+    joins
+        Give faint objects that lie within a brighter one and touch it back to it.
 
     Returns
     -------
@@ -60,33 +87,68 @@ def detect(
     ----------
     Bertin & Arnouts 1996, A&AS 117, 393.
     """
-    blobs, is_sky = _blobs(data, float(np.float32(limit)), min_area, contrast)
+    varying = _EVEN if noise is None else np.ascontiguousarray(noise, np.float32)
+    blobs, above, is_sky = _blobs(data, np.float32(limit), varying, min_area, contrast)
     if not is_sky:
         return None
-    table, labels = _described(blobs, data.shape, float(np.float32(limit)), min_area)
-    objects = np.zeros(len(table), object_dtype())
+    table, labels = _described(blobs, above, data.shape, min_area, joins)
+    objects = np.zeros(len(table), OBJECT_DTYPE)
     for name, column in zip(COLUMNS, table.T, strict=True):
         objects[name] = column
     return objects, labels
 
 
 @compiled
-def _blobs(data: FloatArray, limit: float, area: int, contrast: float) -> tuple[Blobs, bool]:
-    """Divide the pixels of an image among objects; also tell whether no blob is too large."""
+def _blobs(
+    data: FloatArray, limit: np.float32, noise: FloatArray, area: int, contrast: float
+) -> tuple[Blobs, IntArray, bool]:
+    """Divide the pixels of an image among objects; list those above the limit; tell whether no blob is too large."""
     padded, smooth = _smoothed(data)
     width = data.shape[1] + 2
-    blob, n_blobs = _connected(smooth, width, limit)
+    above = _above(smooth, width, limit, noise)
+    blob, n_blobs = _connected(above, len(smooth), width)
     pixels, first = grouped(blob, n_blobs)
+    for k in range(len(pixels)):
+        pixels[k] = above[pixels[k]]
     none = np.full((2, len(smooth)), -1, np.int32)
-    blobs = Blobs(width, padded, smooth, none[0], none[1], np.empty((len(pixels) // _LEAST + 1, 2)))
+    blobs = Blobs(width, padded, smooth, none[0], none[1], np.empty((len(pixels) // _LEAST + 1, 3)))
     count = 0
     for k in range(n_blobs):
         members = pixels[first[k] : first[k + 1]]
         if len(members) > _MOST_PIXELS:
-            return blobs, False
+            return blobs, above, False
         if len(members) >= area:
-            count = divide(blobs, members, limit, contrast, count)
-    return Blobs(width, padded, smooth, none[0], none[1], blobs.places[:count]), True
+            before, lowest = count, _limit_of(members, width, limit, noise)
+            count = divide(blobs, members, lowest, contrast, count)
+            blobs.places[before:count, 2] = lowest
+    return Blobs(width, padded, smooth, none[0], none[1], blobs.places[:count]), above, True
+
+
+@inner
+def _limit_of(members: IntArray, width: int, limit: np.float32, noise: FloatArray) -> float:
+    """Return the limit of a blob: the mean of those of its pixels."""
+    if noise.size == 0:
+        return float(limit)
+    total, row = 0.0, members[0] // width
+    for pixel in members:
+        row += 1 if pixel >= (row + 1) * width else 0
+        total += noise[row - 1, pixel - row * width - 1]
+    return limit * total / len(members)
+
+
+@inner
+def _above(smooth: FloatArray, width: int, limit: np.float32, noise: FloatArray) -> IntArray:
+    """List the pixels above the limit, in their order."""
+    height, count = len(smooth) // width, 0
+    above = np.empty(len(smooth), np.int32)
+    for i in range(1, height - 1):
+        line = smooth[i * width + 1 : (i + 1) * width - 1]
+        for j in range(len(line)):
+            # Without a branch: the place after the last is written again.
+            above[count] = i * width + j + 1
+            least = limit * noise[i - 1, j] if noise.size else limit
+            count += 1 if line[j] > least else 0
+    return above[:count]
 
 
 @inner
@@ -108,30 +170,28 @@ def _smoothed(data: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 @inner
-def _connected(smooth: FloatArray, width: int, limit: float) -> tuple[IntArray, int]:
-    """Give numbers to the blobs of pixels above a limit that touch, (P,), -1 below it; also count them."""
-    label, up = np.zeros(len(smooth), np.int32), np.zeros(len(smooth) // 2 + 2, np.int32)
+def _connected(above: IntArray, size: int, width: int) -> tuple[IntArray, int]:
+    """Give numbers to the blobs of pixels that touch, one for each of some pixels of an image; also count them."""
+    label, up = np.zeros(size, np.int32), np.zeros(len(above) + 2, np.int32)
     count = 0
-    for pixel in range(width + 1, len(smooth) - width - 1):
-        if not smooth[pixel] > limit:
-            continue
-        above = label[pixel - width]
+    for pixel in above:
+        over = label[pixel - width]
         left, right = label[pixel - 1] or label[pixel - width - 1], label[pixel - width + 1]
-        label[pixel] = above or left or right
+        label[pixel] = over or left or right
         if label[pixel] == 0:
             count += 1
             label[pixel], up[count] = count, count
-        elif above == 0 and left > 0 and right > 0:
+        elif over == 0 and left > 0 and right > 0:
             _unite(up, left, right)
     number, n = np.empty(count + 1, np.int32), 0
-    number[0] = -1
     for k in range(1, count + 1):
         # What one stands for has a lower number.
         number[k] = number[up[k]] if up[k] < k else n
         n += 1 if up[k] == k else 0
-    for pixel in range(len(label)):
-        label[pixel] = number[label[pixel]]
-    return label, n
+    blob = np.empty(len(above), np.int32)
+    for k in range(len(above)):
+        blob[k] = number[label[above[k]]]
+    return blob, n
 
 
 @inner
@@ -145,31 +205,56 @@ def _unite(up: IntArray, one: int, other: int) -> None:
 
 
 @compiled
-def _described(blobs: Blobs, shape: tuple[int, int], limit: float, area: int) -> tuple[Array, IntArray]:
-    """Return the table of the objects that are left after cleaning, and their labels, (H, W)."""
-    n = len(blobs.places)
-    objects = np.empty((n, _N_COLUMNS))
-    pixels, first = grouped(blobs.owner, n)
-    share, faintest = np.empty(n), np.zeros(n)
+def _described(blobs: Blobs, above: IntArray, shape: tuple[int, int], area: int, joins: bool) -> tuple[Array, IntArray]:
+    """Return the table of the objects that are left after cleaning, and joining if that is wanted; and their labels."""
+    objects, share, faintest = _isophotes(blobs, above, area)
+    objects = _kept(objects, _cleaned(objects, share, faintest), blobs.owner, above)
+    if joins and len(objects) > 1:
+        objects = _kept(
+            objects, join(objects, touching(blobs.owner, above, blobs.width, len(objects))), blobs.owner, above
+        )
+    labels, row = np.zeros(shape, np.int32), 0
+    for pixel in above:
+        while pixel >= (row + 2) * blobs.width:
+            row += 1
+        labels[row, pixel - (row + 1) * blobs.width - 1] = blobs.owner[pixel] + 1
+    return objects, labels
+
+
+@inner
+def _isophotes(blobs: Blobs, above: IntArray, area: int) -> tuple[Array, Array, Array]:
+    """Return the table of objects, what `describe` says of each, and how bright the faintest pixel is that it needs."""
+    n, owner = len(blobs.places), np.empty(len(above), np.int32)
+    for k in range(len(above)):
+        owner[k] = blobs.owner[above[k]]
+    pixels, first = grouped(owner, n)
+    for k in range(len(pixels)):
+        pixels[k] = above[pixels[k]]
+    objects, share, faintest = np.empty((n, _N_COLUMNS)), np.empty(n), np.zeros(n)
     for k in range(n):
-        members = pixels[first[k] : first[k + 1]]
+        members, limit = pixels[first[k] : first[k + 1]], blobs.places[k, 2]
         share[k] = describe(
             objects[k], members, blobs.width, blobs.data, blobs.smooth, limit, blobs.places[k, 0], blobs.places[k, 1]
         )
         if len(members) >= area:
             faintest[k] = _brightest(blobs.smooth, members, area) - limit
-    stays, number, count = _cleaned(objects, share, faintest), np.zeros(n + 1, np.int32), 0
-    for k in range(n):
-        if stays[k]:
+    return objects, share, faintest
+
+
+@inner
+def _kept(objects: Array, whole: Numbers, owner: IntArray, above: IntArray) -> Array:
+    """Keep the objects that are whole, and give the pixels of others to what they are part of, -1 for nothing."""
+    number, count = np.empty(len(objects), np.int32), 0
+    for k in range(len(objects)):
+        if whole[k] == k:
             for column in range(_N_COLUMNS):
                 objects[count, column] = objects[k, column]
-            count += 1
             number[k] = count
-    labels = np.empty(shape, np.int32)
-    for i in range(shape[0]):
-        for j in range(shape[1]):
-            labels[i, j] = number[blobs.owner[(i + 1) * blobs.width + j + 1]]
-    return objects[:count], labels
+            count += 1
+    for pixel in above:
+        part = whole[owner[pixel]] if owner[pixel] >= 0 else -1
+        owner[pixel] = number[part] if part >= 0 else -1
+    return objects[:count]
 
 
 @inner
@@ -189,8 +274,8 @@ def _brightest(flat: FloatArray, members: IntArray, n: int) -> float:
 
 
 @inner
-def _cleaned(objects: Array, share: Array, faintest: Array) -> BoolArray:
-    """Tell which objects do not look like the wings of a brighter one, if that has a Moffat profile."""
+def _cleaned(objects: Array, share: Array, faintest: Array) -> Numbers:
+    """Return the number of each object, -1 where it looks like the wings of a brighter one with a Moffat profile."""
     stays = np.ones(len(objects), np.bool_)
     for i in range(len(objects)):
         if not stays[i]:
@@ -201,7 +286,7 @@ def _cleaned(objects: Array, share: Array, faintest: Array) -> BoolArray:
             if stays[j] and (one[X] - other[X]) ** 2 + (one[Y] - other[Y]) ** 2 <= zone * zone:
                 faint, bright = (j, i) if other[CFLUX] < one[CFLUX] else (i, j)
                 stays[faint] &= not _wing_at(objects[bright], share[bright], objects[faint]) > faintest[faint]
-    return stays
+    return np.where(stays, np.arange(len(objects)), -1)
 
 
 @inner

@@ -16,12 +16,15 @@ __all__ = [
     "CXX",
     "CXY",
     "CYY",
+    "FLUX",
     "NPIX",
+    "OBJECT_DTYPE",
     "THRESH",
     "A",
     "B",
     "X",
     "Y",
+    "absorb",
     "describe",
     "grouped",
 ]
@@ -37,8 +40,15 @@ COLUMNS = (
 """What a table of objects holds, as SEP calls it, and at which column."""
 (
     THRESH, NPIX, _TNPIX, _XMIN, _XMAX, _YMIN, _YMAX, X, Y, _XX, _YY, _XY, A, B, _THETA,
-    CXX, CYY, CXY, CFLUX, _FLUX, CPEAK, _PEAK, _XCPEAK, _YCPEAK, _XPEAK, _YPEAK,
+    CXX, CYY, CXY, CFLUX, FLUX, CPEAK, _PEAK, _XCPEAK, _YCPEAK, _XPEAK, _YPEAK,
 ) = range(len(COLUMNS))  # fmt: skip
+_WHOLE = {"npix", "tnpix", "xmin", "xmax", "ymin", "ymax", "xcpeak", "ycpeak", "xpeak", "ypeak"}
+_ERRORS = "errx2", "erry2", "errxy"  # which nobody asks for, after the moments
+OBJECT_DTYPE = np.dtype(
+    [(name, np.int64 if name in _WHOLE else np.float64) for name in (*COLUMNS[:12], *_ERRORS, *COLUMNS[12:])]
+    + [("flag", np.int16)]
+)
+"""Type of a table of objects: that of SEP's."""
 # Objects as narrow as a line of pixels are widened by the variance of one (SExtractor's manual, "position and shape").
 _LINE, _PIXEL_VARIANCE = 0.00694, 1.0 / 12.0
 
@@ -131,7 +141,7 @@ def _sum_up(one: Array, members: IntArray, width: int, data: FloatArray, smooth:
         xx, yy, xy = xx + light * dx * dx, yy + light * dy * dy, xy + light * dx * dy
     x, y = x / cflux, y / cflux
     column, bottom = column - 1, bottom - 1  # without the rim
-    one[NPIX], one[_FLUX], one[CFLUX], one[_PEAK], one[CPEAK] = len(members), flux, cflux, peak, cpeak
+    one[NPIX], one[FLUX], one[CFLUX], one[_PEAK], one[CPEAK] = len(members), flux, cflux, peak, cpeak
     one[_XMIN], one[_XMAX], one[_YMIN], one[_YMAX] = column + left, column + right, bottom, row - 1
     one[_XPEAK], one[_YPEAK] = at % width - 1, at // width - 1
     one[_XCPEAK], one[_YCPEAK] = cat % width - 1, cat // width - 1
@@ -153,4 +163,43 @@ def _place(one: Array, x: float, y: float) -> None:
     one[A], one[B] = math.sqrt(0.5 * (xx + yy) + spread), math.sqrt(max(0.5 * (xx + yy) - spread, 0.0))
     one[_THETA] = 0.5 * math.atan2(2.0 * xy, xx - yy) if xx != yy else 0.25 * math.pi
     area = xx * yy - xy * xy
+    one[CXX], one[CYY], one[CXY] = yy / area, xx / area, -2.0 * xy / area
+
+
+@inner
+def absorb(one: Array, two: Array) -> None:
+    """Add the light and the pixels of another object to one."""
+    part = two[FLUX] / (one[FLUX] + two[FLUX])
+    dx, dy = two[X] - one[X], two[Y] - one[Y]
+    both = part * (1.0 - part)
+    one[_XX] = (1.0 - part) * one[_XX] + part * two[_XX] + both * dx * dx
+    one[_YY] = (1.0 - part) * one[_YY] + part * two[_YY] + both * dy * dy
+    one[_XY] = (1.0 - part) * one[_XY] + part * two[_XY] + both * dx * dy
+    one[X], one[Y] = one[X] + part * dx, one[Y] + part * dy
+    _widen(one)
+    for column in (NPIX, _TNPIX, FLUX, CFLUX):
+        one[column] += two[column]
+    for column in (_XMIN, _YMIN):
+        one[column] = min(one[column], two[column])
+    for column in (_XMAX, _YMAX):
+        one[column] = max(one[column], two[column])
+    _raise(one, two, _PEAK, _XPEAK, _YPEAK)
+    _raise(one, two, CPEAK, _XCPEAK, _YCPEAK)
+
+
+@inner
+def _raise(one: Array, two: Array, peak: int, x: int, y: int) -> None:
+    """Take the peak of another object if that is the higher."""
+    if two[peak] > one[peak]:
+        one[peak], one[x], one[y] = two[peak], two[x], two[y]
+
+
+@inner
+def _widen(one: Array) -> None:
+    """Write the ellipse that the second moments of an object with several parts describe."""
+    xx, yy, xy = one[_XX], one[_YY], one[_XY]
+    spread = math.hypot(0.5 * (xx - yy), xy)
+    one[A], one[B] = math.sqrt(0.5 * (xx + yy) + spread), math.sqrt(max(0.5 * (xx + yy) - spread, _PIXEL_VARIANCE))
+    one[_THETA] = 0.5 * math.atan2(2.0 * xy, xx - yy)
+    area = max(xx * yy - xy * xy, _PIXEL_VARIANCE * _PIXEL_VARIANCE)
     one[CXX], one[CYY], one[CXY] = yy / area, xx / area, -2.0 * xy / area

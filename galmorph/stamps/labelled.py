@@ -7,7 +7,7 @@ import numpy.typing as npt
 import scipy
 
 from galmorph.stamps.background import clipped_sky, correlation_px
-from galmorph.stamps.extractor import object_dtype
+from galmorph.stamps.isophote import OBJECT_DTYPE
 from galmorph.stamps.segment import Segmentation
 
 __all__ = ["compact", "segmentation_of"]
@@ -82,7 +82,7 @@ def _moments(flux: FloatArray, labels: IntArray) -> npt.NDArray[np.void]:
     dx, dy = columns - x[which - 1], rows - y[which - 1]
     xx, yy, xy = mean(dx * dx) + _PIXEL_VARIANCE, mean(dy * dy) + _PIXEL_VARIANCE, mean(dx * dy)
     spread = np.hypot(0.5 * (xx - yy), xy)
-    objects = np.zeros(n - 1, object_dtype())
+    objects = np.zeros(n - 1, OBJECT_DTYPE)
     objects["x"], objects["y"] = x, y
     objects["x2"], objects["y2"], objects["xy"] = xx, yy, xy
     objects["a"] = np.sqrt(0.5 * (xx + yy) + spread)

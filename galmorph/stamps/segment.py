@@ -9,10 +9,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.background import ALL_USABLE, Sky, clipped_sky, correlation_px, power_of_two, sky_of
+from galmorph.stamps.background import (
+    ALL_USABLE,
+    Sky,
+    clipped_sky,
+    correlation_px,
+    power_of_two,
+    sky_in_units,
+    sky_of,
+)
 from galmorph.stamps.compiled import compiled, inner, uninterrupted
 from galmorph.stamps.detection import detect
-from galmorph.stamps.extractor import extract, object_dtype
+from galmorph.stamps.isophote import OBJECT_DTYPE
 
 __all__ = [
     "NEIGHBOUR_EXTENT",
@@ -67,9 +75,6 @@ _MANY = 80_000
 _WORTH_BINNING = 160
 # Correlation length in pixels from which on noise is smooth: then every other pixel says as much.
 _SMOOTH = 2.0
-# A touching object is a clump of a brighter one if it is nearer to its middle than so many of its semi-axes and has
-# less than a share of its flux.
-_CLUMPS = (2.5, 0.7), (3.0, 0.3)
 
 
 @dataclass(frozen=True)
@@ -133,20 +138,45 @@ def outline_of(outlines: DoubleArray, k: int) -> Outline:
 
 def usable_pixels(pixels: FloatArray, weight: FloatArray | None) -> BoolArray:
     """Mark the pixels that are finite and, where there are weights, have some, (H, W)."""
-    finite: BoolArray = np.isfinite(pixels)
-    return finite if weight is None else finite & (weight > 0) & (weight < np.inf)
+    if weight is None:
+        finite: BoolArray = np.isfinite(pixels)
+        return finite
+    return _with_weight(np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(weight, np.float32))
+
+
+@compiled
+def _with_weight(pixels: FloatArray, weight: FloatArray) -> BoolArray:
+    """Mark the pixels that are finite and have a weight that is."""
+    usable = np.empty(pixels.shape, np.bool_)
+    for i in range(pixels.shape[0]):
+        for j in range(pixels.shape[1]):
+            usable[i, j] = abs(pixels[i, j]) < np.inf and 0.0 < weight[i, j] < np.inf
+    return usable
 
 
 def relative_noise(weight: FloatArray | None, usable: BoolArray, *, even: float = 0.1) -> FloatArray | None:
     """Noise relative to the typical one, (H, W); None where all weights are alike to the share `even`."""
     if weight is None or not usable.any():
         return None
-    inside = weight[usable]
-    # What the typical value of so many is hardly matters: detection scales the noise anew.
-    typical = float(np.median(inside[:: max(inside.size // _PLENTY, 1)] if inside.size > _MANY else inside))
-    if inside.min() > (1.0 - even) * typical and inside.max() < (1.0 + even) * typical:
+    weight, usable = np.ascontiguousarray(weight, np.float32), np.ascontiguousarray(usable)
+    typical, least, most = _range_of(weight, usable)
+    if least > (1.0 - even) * typical and most < (1.0 + even) * typical:
         return None
-    return _noise_of(np.ascontiguousarray(weight, np.float32), np.ascontiguousarray(usable), np.float32(typical))
+    return _noise_of(weight, usable, np.float32(typical))
+
+
+@compiled
+def _range_of(weight: FloatArray, usable: BoolArray) -> tuple[float, float, float]:
+    """Return the median, the least and the most of the weights that count."""
+    least, most = np.float32(np.inf), np.float32(0.0)
+    flat, good = weight.ravel(), usable.ravel()
+    for i in range(len(flat)):
+        least = min(least, flat[i] if good[i] else np.float32(np.inf))
+        most = max(most, flat[i] if good[i] else np.float32(0.0))
+    # What the typical value of so many is hardly matters: detection scales the noise anew.
+    every = max(len(flat) // _PLENTY, 1) if len(flat) > _MANY else 1
+    some = flat[::every][good[::every]]
+    return float(np.median(some)) if len(some) else float(least), float(least), float(most)
 
 
 @compiled
@@ -170,7 +200,7 @@ def segment(
     deblend_contrast: float = 0.02,
     join_clumps: bool = True,
 ) -> Segmentation:
-    """Find and deblend the objects of a cutout (SEP's `extract`: Bertin & Arnouts 1996, Barbary 2016).
+    """Find and deblend the objects of a cutout (Bertin & Arnouts 1996).
 
     Parameters
     ----------
@@ -194,7 +224,7 @@ def segment(
     some = np.s_[::2, ::2] if pixels.size > _PLENTY else np.s_[:, :]
     sky = clipped_sky(pixels[some], None if whole else usable[some])
     if sky.n_pixels < 25 or sky.sigma <= 0:
-        return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, object_dtype()), sky, 1.0, usable)
+        return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, OBJECT_DTYPE), sky, 1.0, usable)
     if min(pixels.shape) >= _WORTH_BINNING and correlation_px(pixels, usable, sky) >= _SMOOTH:
         noise = None if relative_noise is None else _binned_noise(relative_noise, usable)
         halved = segment(
@@ -209,10 +239,8 @@ def segment(
         # Before objects were known, the wings of a large one may have looked like smooth noise.
         if correlation_px(pixels, usable, doubled.sky) >= _SMOOTH:
             return doubled
-    flat = _flattened(pixels, None if whole else usable, sky)
-    detection = _Detection(
-        flat, None if whole else ~usable, relative_noise, threshold, min_area, deblend_contrast, join_clumps
-    )
+    flat, counting = np.ascontiguousarray(pixels, np.float32), ALL_USABLE if whole else np.ascontiguousarray(usable)
+    detection = _Detection(flat, counting, relative_noise, threshold, min_area, deblend_contrast, join_clumps)
     objects, labels = detection.at(sky)
     sky, moved = _better(sky, sky_outside(pixels, usable, objects, labels))
     correlation = correlation_px(pixels, usable, sky)
@@ -382,20 +410,12 @@ def _doubled(labels: IntArray, height: int, width: int) -> IntArray:
     return doubled
 
 
-def _flattened(pixels: FloatArray, usable: BoolArray | None, sky: Sky) -> FloatArray:
-    # SEP wants native, contiguous, writable float32 without NaN.
-    flat = np.array(pixels, dtype=np.float32, order="C")
-    if usable is not None:
-        flat[~usable] = sky.level
-    return flat
-
-
 @dataclass(frozen=True)
 class _Detection:
     """Pixels and settings of a detection; only the sky varies."""
 
     data: FloatArray
-    mask: BoolArray | None
+    usable: BoolArray
     relative_noise: FloatArray | None
     threshold: float
     area: int
@@ -404,151 +424,41 @@ class _Detection:
 
     def at(self, sky: Sky, area: int | None = None) -> tuple[npt.NDArray[np.void], IntArray]:
         """Detect above a sky; the objects and their labels."""
-        data, brightest = _above(self.data, ALL_USABLE if self.mask is None else self.mask, np.float32(sky.level))
+        data, brightest = _above(self.data, self.usable, np.float32(sky.level))
         typical = sky.sigma
         if self.relative_noise is not None:
             # Where the noise varies, its typical value is that of the pixels in units of their own.
-            usable = None if self.mask is None else ~self.mask
-            typical = clipped_sky(data / self.relative_noise, usable).sigma or typical
+            typical = sky_in_units(data, self.relative_noise, self.usable).sigma or typical
         sigma = max(typical, 1e-12 * brightest)  # a rendered image may have no noise at all
-        # SEP squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
+        # Squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
         unit = power_of_two(1.0 / sigma)
         data *= np.float32(unit)
         least = area or self.area
         for raised in (1.0, 3.0, 10.0):
-            detected = self._detected(data, self.threshold * raised, sigma * unit, least)
+            limit = self.threshold * raised * sigma * unit
+            detected = detect(
+                data,
+                limit,
+                self.relative_noise,
+                min_area=least,
+                contrast=self.contrast,
+                joins=self.join_clumps,
+            )
             if detected is not None:
-                return _joined(*detected) if self.join_clumps else detected
-        return np.zeros(0, object_dtype()), np.zeros(data.shape, np.int32)
-
-    def _detected(
-        self, data: FloatArray, threshold: float, sigma: float, area: int
-    ) -> tuple[npt.NDArray[np.void], IntArray] | None:
-        """Detect above a threshold in units of a typical noise; None for more pixels or objects than there may be."""
-        if self.relative_noise is None:
-            return detect(data, threshold * sigma, min_area=area, contrast=self.contrast)
-        noise = self.relative_noise * np.float32(sigma)
-        try:
-            return extract(data, threshold, noise, self.mask, min_area=area, contrast=self.contrast)
-        except Exception as error:  # SEP raises nothing more special
-            if not any(word in str(error) for word in ("overflow", "limit")):
-                raise
-            return None
+                return detected
+        return np.zeros(0, OBJECT_DTYPE), np.zeros(data.shape, np.int32)
 
 
 @compiled
-def _above(pixels: FloatArray, mask: BoolArray, level: np.float32) -> tuple[FloatArray, float]:
-    """Pixels less a level, zero where they are masked, (H, W), and the largest absolute value of these."""
+def _above(pixels: FloatArray, usable: BoolArray, level: np.float32) -> tuple[FloatArray, float]:
+    """Pixels less a level, zero where they do not count, (H, W), and the largest absolute value of these."""
     above = np.empty_like(pixels)
     most = np.float32(0.0)
     for i in range(pixels.shape[0]):
         for j in range(pixels.shape[1]):
-            above[i, j] = np.float32(0.0) if mask.size and mask[i, j] else pixels[i, j] - level
+            above[i, j] = np.float32(0.0) if usable.size and not usable[i, j] else pixels[i, j] - level
             most = max(most, abs(above[i, j]))
     return above, float(most)
-
-
-def _joined(objects: npt.NDArray[np.void], labels: IntArray) -> tuple[npt.NDArray[np.void], IntArray]:
-    """Give clumps back to the galaxies that they belong to, the faintest first."""
-    pairs = _touching(labels, len(objects) + 1) if len(objects) > 1 else np.zeros((0, 2), np.intp)
-    if len(pairs) == 0:
-        return objects, labels
-    flux = objects["flux"]
-    ordered = (flux[pairs[:, 0]] <= flux[pairs[:, 1]])[:, None]
-    faint, bright = np.where(ordered, pairs, pairs[:, ::-1]).T
-    if not any(_is_clump(objects[one], objects[other]) for one, other in zip(faint, bright, strict=True)):
-        return objects, labels
-    objects, owner = objects.copy(), np.arange(len(objects))
-    flux = objects["flux"]
-    for row in np.argsort(flux[faint], kind="stable"):
-        child, parent = owner[faint[row]], owner[bright[row]]
-        if flux[child] > flux[parent]:
-            child, parent = parent, child
-        if child != parent and _is_clump(objects[child], objects[parent]):
-            _merge(objects, parent, child)
-            owner[owner == child] = parent
-    kept = np.flatnonzero(owner == np.arange(len(objects)))
-    number = np.zeros(len(objects) + 1, np.int32)
-    number[1:] = np.searchsorted(kept, owner) + 1
-    return objects[kept], number[labels]
-
-
-def _touching(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
-    """Rows of objects with pixels next to each other, (P, 2), each pair once; all labels are less than n."""
-    pairs = np.unique(_meetings(labels, n))
-    return np.stack((pairs // n - 1, pairs % n - 1), axis=1)
-
-
-@compiled
-def _meetings(labels: IntArray, n: int) -> npt.NDArray[np.intp]:
-    """Labels of objects with pixels next to each other, (P,) n times the lower plus the higher."""
-    height, width = labels.shape
-    meetings = np.empty(64, np.intp)
-    count = 0
-    for i in range(height):
-        line, below = labels[i], labels[min(i + 1, height - 1)]
-        for j in range(width):
-            if line[j] == 0:
-                continue
-            meetings, count = _with_meeting(meetings, count, n, line[j], line[min(j + 1, width - 1)])
-            meetings, count = _with_meeting(meetings, count, n, line[j], below[j])
-    return meetings[:count]
-
-
-@inner
-def _with_meeting(
-    meetings: npt.NDArray[np.intp], count: int, n: int, one: int, other: int
-) -> tuple[npt.NDArray[np.intp], int]:
-    """Note that the pixels of an object and of another one, if that is one, lie next to each other."""
-    if not other or other == one:
-        return meetings, count
-    meetings = _with_room(meetings, count)
-    meetings[count] = n * min(one, other) + max(one, other)
-    return meetings, count + 1
-
-
-@inner
-def _with_room(values: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
-    """Double an array that so many values fill; return others as they are."""
-    return np.concatenate((values, np.empty_like(values))) if count == len(values) else values
-
-
-def _is_clump(child: np.void, parent: np.void) -> bool:
-    """Tell a part of a galaxy from a neighbour: faint for how near to the middle it lies."""
-    dx, dy = child["x"] - parent["x"], child["y"] - parent["y"]
-    away = np.sqrt(max(parent["cxx"] * dx * dx + parent["cyy"] * dy * dy + parent["cxy"] * dx * dy, 0.0))
-    return any(away < extent and child["flux"] < share * parent["flux"] for extent, share in _CLUMPS)
-
-
-def _merge(objects: npt.NDArray[np.void], parent: np.intp, child: np.intp) -> None:
-    """Add one object's light and pixels to another's."""
-    one, two = objects[parent], objects[child]
-    part = float(two["flux"] / (one["flux"] + two["flux"]))
-    dx, dy = float(two["x"] - one["x"]), float(two["y"] - one["y"])
-    for name, spread in (("x2", dx * dx), ("y2", dy * dy), ("xy", dx * dy)):
-        one[name] = (1.0 - part) * one[name] + part * two[name] + part * (1.0 - part) * spread
-    one["x"] += part * dx
-    one["y"] += part * dy
-    _set_ellipse(one)
-    for name in ("npix", "tnpix", "flux", "cflux"):
-        one[name] += two[name]
-    for name, better in (("xmin", min), ("ymin", min), ("xmax", max), ("ymax", max)):
-        one[name] = better(one[name], two[name])
-    for value, places in (("peak", ("xpeak", "ypeak")), ("cpeak", ("xcpeak", "ycpeak"))):
-        if two[value] > one[value]:
-            for name in (value, *places):
-                one[name] = two[name]
-
-
-def _set_ellipse(row: np.void) -> None:
-    """Set the semi-axes and what follows from them from the second moments."""
-    xx, yy, xy = float(row["x2"]), float(row["y2"]), float(row["xy"])
-    spread = float(np.hypot(0.5 * (xx - yy), xy))
-    row["a"] = np.sqrt(0.5 * (xx + yy) + spread)
-    row["b"] = np.sqrt(max(0.5 * (xx + yy) - spread, 1.0 / 12.0))
-    row["theta"] = 0.5 * np.arctan2(2.0 * xy, xx - yy)
-    area = max(xx * yy - xy * xy, 1.0 / 144.0)
-    row["cxx"], row["cyy"], row["cxy"] = yy / area, xx / area, -2.0 * xy / area
 
 
 def pick(segmentation: Segmentation, x: float, y: float, *, reach_px: float = REACH_PX) -> int:

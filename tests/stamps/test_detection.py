@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sep
 from galaxies import noise, sersic
 
 from galmorph.stamps.detection import detect
-from galmorph.stamps.extractor import extract, object_dtype
+from galmorph.stamps.isophote import OBJECT_DTYPE
 
 SHAPE = (97, 97)
 LIMIT, SETTINGS = 1.5, {"min_area": 6, "contrast": 0.02}
@@ -31,18 +32,42 @@ def crowd() -> np.ndarray:
     return image
 
 
-def alone(image: np.ndarray) -> np.ndarray:
+@pytest.fixture(scope="module")
+def depth() -> np.ndarray:
+    """Noise that triples from the left edge of the crowd to the right one, with a seam where it doubles at once."""
+    steady = np.broadcast_to(np.linspace(0.7, 2.1, 400, dtype=np.float32), (400, 400)).copy()
+    steady[200:] *= 2.0
+    return steady
+
+
+def extract(
+    image: np.ndarray, limit: float, noise: float | np.ndarray, *, min_area: int, contrast: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """SEP's objects and their labels, by the settings that are ours."""
+    return sep.extract(
+        image,
+        limit,
+        err=noise,
+        minarea=min_area,
+        filter_type="conv",
+        deblend_nthresh=16,
+        deblend_cont=contrast,
+        segmentation_map=True,
+    )
+
+
+def alone(image: np.ndarray, noise: float | np.ndarray = 1.0) -> np.ndarray:
     """Brightness, place and size of what SEP detects, the brightest first."""
-    objects, _ = extract(image, LIMIT, 1.0, None, **SETTINGS)
+    objects, _ = extract(image, LIMIT, noise, **SETTINGS)
     return objects[np.argsort(-objects["cflux"])]
 
 
 def test_one_galaxy_has_seps_values_and_pixels():
     image = sersic(SHAPE, 40.3, 48.1, flux=4000.0) + 0.3 * noise(SHAPE)
     objects, labels = detect(image, LIMIT, **SETTINGS)
-    known, theirs = extract(image, LIMIT, 1.0, None, **SETTINGS)
+    known, theirs = extract(image, LIMIT, 1.0, **SETTINGS)
     assert len(objects) == len(known) == 1
-    assert objects.dtype == object_dtype()
+    assert objects.dtype == OBJECT_DTYPE
     assert np.array_equal(labels, theirs)
     for name in set(objects.dtype.names) - {"flag", "errx2", "erry2", "errxy"}:
         assert objects[name] == pytest.approx(known[name], rel=1e-5, abs=1e-5), name
@@ -51,7 +76,7 @@ def test_one_galaxy_has_seps_values_and_pixels():
 def test_a_close_pair_is_divided_where_sep_divides_it(pair):
     """The pixels between the two are drawn by lot there and here."""
     objects, labels = detect(pair, LIMIT, **SETTINGS)
-    known, theirs = extract(pair, LIMIT, 1.0, None, **SETTINGS)
+    known, theirs = extract(pair, LIMIT, 1.0, **SETTINGS)
     bright, other = (o[np.argsort(-o["cflux"])[:2]] for o in (objects, known))
     assert bright["x"] == pytest.approx(other["x"], abs=1e-4)
     assert bright["y"] == pytest.approx(other["y"], abs=1e-4)
@@ -70,6 +95,39 @@ def test_in_a_crowd_the_same_objects_are_detected_and_those_that_differ_are_fain
     assert away.min(axis=1) == pytest.approx(0.0, abs=1e-3)
     assert objects["cflux"][nearest] == pytest.approx(bright["cflux"], rel=0.15)
     assert np.bincount(labels[labels > 0], minlength=len(objects) + 1)[1:].tolist() == objects["npix"].tolist()
+
+
+def test_where_the_noise_varies_the_bright_objects_are_seps(crowd, depth):
+    """A blob is divided from the mean limit of its pixels on, there from that of the last one."""
+    image = (crowd - noise((400, 400), seed=6)) + depth * noise((400, 400), seed=7)
+    objects, labels = detect(image, LIMIT, depth, **SETTINGS)
+    known = alone(image, depth)
+    assert abs(len(objects) - len(known)) <= 0.06 * len(known)
+    bright = known[:40]
+    away = np.hypot(bright["x"][:, None] - objects["x"], bright["y"][:, None] - objects["y"])
+    assert np.median(away.min(axis=1)) < 1e-3
+    assert np.count_nonzero(away.min(axis=1) < 0.1) >= 38
+    _, theirs = extract(image, LIMIT, depth, **SETTINGS)
+    assert np.count_nonzero((labels > 0) != (theirs > 0)) < 0.03 * np.count_nonzero(theirs)
+
+
+def test_a_noise_of_one_everywhere_changes_nothing(crowd):
+    objects, labels = detect(crowd, LIMIT, np.ones_like(crowd), **SETTINGS)
+    known, theirs = detect(crowd, LIMIT, **SETTINGS)
+    assert np.array_equal(objects, known)
+    assert np.array_equal(labels, theirs)
+
+
+def test_the_limit_is_that_of_each_pixel():
+    """A source is seen in the quiet half alone, and in the other one where it is as much brighter."""
+    source = sersic(SHAPE, 24, 48, re=3.0, flux=300.0) + sersic(SHAPE, 72, 48, re=3.0, flux=300.0)
+    depth = np.where(np.arange(97) < 48, 1.0, 20.0) * np.ones(SHAPE, np.float32)
+    objects, _ = detect(source, LIMIT, depth, **SETTINGS)
+    assert objects["x"] == pytest.approx([24.0], abs=0.05)
+    brighter = np.where(depth > 1.0, 20.0 * source, source).astype(np.float32)
+    objects, _ = detect(brighter, LIMIT, depth, **SETTINGS)
+    assert len(objects) == 2
+    assert abs(int(objects["npix"][0]) - int(objects["npix"][1])) <= 2
 
 
 def test_a_lower_contrast_finds_a_fainter_neighbour():

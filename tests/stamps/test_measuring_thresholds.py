@@ -16,13 +16,14 @@ from galaxies import galaxy, noise
 
 from galmorph.errors import PipelineError
 from galmorph.flags import Flag
-from galmorph.stamps import extractor, labelled, measure, petrosian, radii, recipe, scene, segment, views, warp
+from galmorph.stamps import clumps, detection, labelled, measure, petrosian, radii, recipe, scene, segment, views, warp
 from galmorph.stamps.affine import compose, stamp_matrix, turn
 from galmorph.stamps.asymmetry import _correlated, _Sums
 from galmorph.stamps.background import Sky, clipped_sky, correlation_px
 from galmorph.stamps.batch import aperture_flags, is_credible, radius_flags, snr_flags
 from galmorph.stamps.frame import frame_about, frame_size
 from galmorph.stamps.galaxy import farthest_px, is_known
+from galmorph.stamps.isophote import COLUMNS, OBJECT_DTYPE
 from galmorph.stamps.measure import Measurement
 from galmorph.stamps.petrosian import count_seen, crossings
 from galmorph.stamps.radii import Radii
@@ -138,10 +139,15 @@ def test_a_plateau_near_the_median_fills_more_than_a_tenth_of_the_aperture(extra
 
 def row(**values: float) -> np.void:
     """One object of a segmentation."""
-    objects = np.zeros(1, extractor.object_dtype())
+    objects = np.zeros(1, OBJECT_DTYPE)
     for name, value in values.items():
         objects[name] = value
     return objects[0]
+
+
+def table_row(**values: float) -> np.ndarray:
+    """One object of a table, as it is detected."""
+    return np.array([values.get(name, 0.0) for name in COLUMNS])
 
 
 def outline(**values: float) -> Outline:
@@ -150,7 +156,7 @@ def outline(**values: float) -> Outline:
 
 
 def alone(labels: np.ndarray | None = None, **values: float) -> Segmentation:
-    objects = np.zeros(1, extractor.object_dtype())
+    objects = np.zeros(1, OBJECT_DTYPE)
     objects[0] = row(**values)
     empty = np.zeros(SHAPE, np.int32) if labels is None else labels
     return Segmentation(empty, objects, Sky(0.0, 1.0, 9000), 1.0, everywhere())
@@ -215,8 +221,9 @@ def test_a_position_is_misplaced_beyond_four_pixels_or_a_semi_axis(a, distance, 
 )
 def test_a_clump_is_faint_for_how_near_it_is(away, share, is_clump):
     """Within 2.5 semi-axes and below .7 of the flux, or within 3 and below .3."""
-    parent = row(x=10.0, y=10.0, cxx=0.25, cyy=0.25, cxy=0.0, flux=100.0)
-    assert segment._is_clump(row(x=10.0 + 2.0 * away, y=10.0, flux=100.0 * share), parent) is is_clump
+    parent = table_row(x=10.0, y=10.0, cxx=0.25, cyy=0.25, cxy=0.0, flux=100.0)
+    child = table_row(x=10.0 + 2.0 * away, y=10.0, flux=100.0 * share)
+    assert clumps.is_clump(child, parent) is is_clump
 
 
 @pytest.mark.parametrize(("factor", "is_even"), [(0.9 * ABOVE, True), (0.9 * BELOW, False), (1.1 * BELOW, True)])
@@ -273,7 +280,7 @@ def test_objects_have_six_pixels(length, count):
     # The filter, 1 2 1 along each axis, leaves half of a line's brightness on it, a quarter beside it; at its ends
     # three quarters of these.
     data[48, 40 : 40 + length] = 4.1
-    objects, labels = extractor.extract(data, 1.5, 1.0, None, min_area=6, contrast=0.02)
+    objects, labels = detection.detect(data, 1.5, min_area=6, contrast=0.02)
     assert len(objects) == count
     assert np.count_nonzero(labels) == length * count
 
@@ -281,7 +288,7 @@ def test_objects_have_six_pixels(length, count):
 @pytest.mark.parametrize(("n", "extent"), [(199, 6.0), (200, 3.0)])
 def test_among_two_hundred_neighbours_masks_are_isophotes(n, extent):
     """With so many, six of their semi-axes would leave no sky."""
-    objects = np.zeros(n + 1, extractor.object_dtype())
+    objects = np.zeros(n + 1, OBJECT_DTYPE)
     objects["x"], objects["y"], objects["a"], objects["b"] = 48.0, 48.0, 2.0, 2.0
     objects["x"][0] = 5.0
     scenery = Segmentation(np.zeros(SHAPE, np.int32), objects, Sky(0.0, 1.0, 9000), 1.0, everywhere())

@@ -7,7 +7,7 @@ import pytest
 from galaxies import galaxy, noise, sersic
 
 from galmorph.stamps.background import clipped_sky, correlation_px
-from galmorph.stamps.extractor import object_dtype
+from galmorph.stamps.isophote import OBJECT_DTYPE
 from galmorph.stamps.segment import neighbour_mask, pick, relative_noise, segment, usable_pixels
 
 
@@ -113,7 +113,7 @@ def test_too_few_pixels_give_no_object_and_no_error():
     image = noise((4, 4))
     found = segment(image, everywhere(image))
     assert len(found.objects) == 0
-    assert found.objects.dtype == object_dtype()
+    assert found.objects.dtype == OBJECT_DTYPE
 
 
 def test_an_image_that_overflows_seps_buffer_is_segmented_at_a_higher_threshold():

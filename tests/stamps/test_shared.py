@@ -34,8 +34,6 @@ ARRAYS = {
 # Those of this wing that keep something else.
 OTHERS = {
     "galmorph.stamps.compiled.cache_folder",
-    "galmorph.stamps.extractor._own_library",
-    "galmorph.stamps.extractor.object_dtype",
     "galmorph.stamps.template.intrinsic_ratio",
     "galmorph.stamps.views.read_views",
 }

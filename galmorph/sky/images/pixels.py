@@ -110,7 +110,9 @@ class Scaling:
             values[values == np.float32(value)] = np.nan
         if self.blank is not None and stored.dtype.kind in "iu":
             values[stored == self.blank] = np.nan
-        values[~np.isfinite(values)] = np.nan
+        finite = np.isfinite(values)
+        if not finite.all():
+            values[~finite] = np.nan
         return values
 
     def linear(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

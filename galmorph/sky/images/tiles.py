@@ -400,7 +400,9 @@ class TileSource:
         if plane is None:
             return None
         stored = self._map_pixels(tile, plane).window(*window.ranges)
-        return np.where(np.isfinite(image), self._inverse_variance(tile, stored), np.float32(0))
+        weight = self._inverse_variance(tile, stored)
+        weight[np.isnan(image)] = 0.0
+        return weight
 
     def read_labels(self, tile: int, window: CutoutBox) -> IntArray | None:
         """Read a segmentation map, (H, W) int32, 0 for the sky; or None."""
@@ -418,8 +420,8 @@ class TileSource:
 
     def _inverse_variance(self, tile: int, stored: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            weight = _INVERSE_VARIANCE[self.tiles[tile].weight_kind](stored)
-            return np.where(np.isfinite(weight) & (stored > 0), weight, 0).astype(np.float32)
+            weight = np.asarray(_INVERSE_VARIANCE[self.tiles[tile].weight_kind](stored), np.float32)
+            return np.where((stored > 0) & (weight < np.inf), weight, np.float32(0.0))
 
     def _pixels(self, image: FitsPlane) -> Pixels:
         """Open an image, with what its pixels are found to need."""
