@@ -160,14 +160,7 @@ def _basins(blobs: Blobs, members: IntArray) -> tuple[IntArray, int]:
     for p in range(len(members)):
         slot[members[p]] = p
     for p in range(len(members)):
-        pixel = np.int64(members[p])
-        best, most = pixel, smooth[pixel]
-        for row in (pixel - width, pixel, pixel + width):
-            for other in range(row - 1, row + 2):
-                # Of pixels that are alike the last one is the higher, so that no way runs in a circle.
-                if smooth[other] >= most and (smooth[other] > most or other > best) and slot[other] >= 0:
-                    best, most = other, smooth[other]
-        up[p] = slot[best]
+        up[p] = slot[_uphill(smooth, slot, width, np.int64(members[p]))]
     for p in range(len(members)):
         top = _root(up, p)
         up[p] = top
@@ -177,6 +170,18 @@ def _basins(blobs: Blobs, members: IntArray) -> tuple[IntArray, int]:
     for p in range(len(members)):
         basin[p] = basin[up[p]]
     return basin, count
+
+
+@inner
+def _uphill(smooth: FloatArray, slot: IntArray, width: int, pixel: int) -> int:
+    """Return the highest of a blob's pixels among one and those about it."""
+    best, most = pixel, smooth[pixel]
+    for row in (pixel - width, pixel, pixel + width):
+        for other in range(row - 1, row + 2):
+            # Of pixels that are alike the last one is the higher, so that no way runs in a circle.
+            if smooth[other] >= most and (smooth[other] > most or other > best) and slot[other] >= 0:
+                best, most = other, smooth[other]
+    return best
 
 
 @inner
