@@ -23,7 +23,7 @@ def hill(shape: tuple[int, int]) -> np.ndarray:
 
 
 def test_a_smooth_sky_is_subtracted():
-    """The 4 000 pixels of a cell fix its mode to .03 of the noise, nine to .02; the outermost lag behind by half of one."""
+    """4 000 pixels of a cell fix its mode to .03 of the noise, nine cells to .02; the outermost lag by half of one."""
     image = noise(SHAPE, seed=1)
     rest = flattened(image + hill(SHAPE), everywhere(image), 64) - image
     assert abs(float(rest.mean())) < 0.01
