@@ -144,7 +144,7 @@ def _every(pixels: FloatArray, usable: BoolArray, count: int, every: int) -> Flo
     while i < len(flat):
         if i % 8 == 0 and i // 8 < len(eights):
             # Eight at a time, as long as the next one that is taken is not among them.
-            some = np.int64((eights[i // 8] * _ONES) >> _SEVEN_BYTES)
+            some = int(np.int64((eights[i // 8] * _ONES) >> _SEVEN_BYTES))
             if some <= wait:
                 wait, i = wait - some, i + 8
                 continue

@@ -160,7 +160,7 @@ def _basins(blobs: Blobs, members: IntArray) -> tuple[IntArray, int]:
     for p in range(len(members)):
         slot[members[p]] = p
     for p in range(len(members)):
-        up[p] = slot[_uphill(smooth, slot, width, np.int64(members[p]))]
+        up[p] = slot[_uphill(smooth, slot, width, int(np.int64(members[p])))]
     for p in range(len(members)):
         top = _root(up, p)
         up[p] = top

@@ -133,7 +133,7 @@ def _limit_of(members: IntArray, width: int, limit: np.float32, noise: FloatArra
     for pixel in members:
         row += 1 if pixel >= (row + 1) * width else 0
         total += noise[row - 1, pixel - row * width - 1]
-    return limit * total / len(members)
+    return float(limit * total / len(members))
 
 
 @inner

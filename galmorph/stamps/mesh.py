@@ -117,7 +117,7 @@ def _clipped(values: FloatArray, least: float, most: float, middle: float) -> tu
     if count == 0:
         return middle, 0.0
     mean = total / count
-    return np.float32(middle) + mean, math.sqrt(max(square / count - mean * mean, 0.0))
+    return float(np.float32(middle)) + mean, math.sqrt(max(square / count - mean * mean, 0.0))
 
 
 @inner
@@ -166,7 +166,7 @@ def _median(before: Counts, first: int, end: int) -> float:
     half = 0.5 * (before[first] + before[end])
     k = int(np.searchsorted(before, half, side="left"))
     # Half of the values are reached in the bin before that one.
-    return k - 2 + (half - before[k - 1]) / (before[k] - before[k - 1])
+    return float(k - 2 + (half - before[k - 1]) / (before[k] - before[k - 1]))
 
 
 @inner
