@@ -7,6 +7,7 @@ import json
 import drawn
 import numpy as np
 import pytest
+import torch
 
 from galmorph.errors import CheckpointError, PipelineError
 from galmorph.learning.comparison import compare
@@ -14,7 +15,7 @@ from galmorph.learning.pipeline import load_training, pipeline_names
 from galmorph.learning.scoring import evaluate_checkpoint
 from galmorph.learning.training import check_settings
 from galmorph.learning.tuning import Blend, tune
-from galmorph.nets.architecture.network import members_of
+from galmorph.nets.architecture.network import Network, members_of
 from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.file import load_checkpoint
 from galmorph.nets.checkpoint.onnx_file import TOLERANCE, with_onnx, write_onnx
@@ -98,6 +99,20 @@ def test_it_is_written_as_onnx_which_answers_as_it_does(ran, tmp_path):
     stamps = np.random.default_rng(0).uniform(0, 1, (3, 3, 16, 16)).astype(np.float32)
     path, _ = write_onnx(checkpoint, tmp_path / "classical.onnx", stamps)
     assert with_onnx(checkpoint, path).predict(stamps) == pytest.approx(checkpoint.predict(stamps), abs=TOLERANCE)
+
+
+def test_features_that_networks_share_are_computed_once(ran, monkeypatch):
+    checkpoint = load_checkpoint(ran[1] / "classical.safetensors")
+    stamps = np.random.default_rng(0).uniform(0, 1, (3, 3, 16, 16)).astype(np.float32)
+    shared = checkpoint.predict(stamps)
+    members = members_of(checkpoint.network)
+    assert members[0].sees_alike(members[2])
+    with torch.no_grad():
+        next(members[2].parameters()).mul_(1.5)
+    assert not members[0].sees_alike(members[2])
+    alone = load_checkpoint(ran[1] / "classical.safetensors")
+    monkeypatch.setattr(Network, "sees_alike", lambda network, other: network is other)
+    assert np.array_equal(shared, alone.predict(stamps))
 
 
 def test_a_search_draws_features_and_classifiers_and_joins_the_best(folder):

@@ -349,6 +349,20 @@ class Network(nn.Module):
         _, number, *_ = weight.split(".")
         return int(number) >= self._last
 
+    def sees_alike(self, other: Network) -> bool:
+        """Tell whether another network makes the same features of every stamp, by the same layers and weights."""
+        if self is other:
+            return True
+        if self._above() != other._above():
+            return False
+        weights, others = self.state_dict(), other.state_dict()
+        return all(torch.equal(value, others[name]) for name, value in weights.items() if not self.is_answering(name))
+
+    def _above(self) -> tuple[object, ...]:
+        """Return what is written of the layers that make features."""
+        lines = [line.text for line, _ in self.outline]
+        return self._last, lines[: self._last], dict(self.config.settings), self.views, self.takes_morphometry
+
     def freeze(self) -> None:
         """Keep what makes features of stamps as it is, the statistics of its norms too; dropout stays as it is."""
         for layer in self.layers[: self._last]:

@@ -256,15 +256,23 @@ class Checkpoint:
         over its orientations.
         """
         independent = self.scheme.kind == "independent"
-        each, first = [], []
-        for number, network in enumerate(members):
-            for view in views(network, stamps):
-                features = network.features(planes_last(view), morphometry)
-                logits = network.answers(features, morphometry).float()
+        each, features = [], list[list[torch.Tensor]]()
+        for network, alike in zip(members, self.alike, strict=True):
+            if alike < len(features):
+                features.append(features[alike])
+            else:
+                of_views = (planes_last(view) for view in views(network, stamps))
+                features.append([network.features(view, morphometry) for view in of_views])
+            for numbers in features[-1]:
+                logits = network.answers(numbers, morphometry).float()
                 each.append(conditional_log_probabilities(logits, self.scheme.slices, independent=independent).exp())
-                if number == 0:
-                    first.append(features.flatten(1).float())
-        return torch.stack(each), torch.stack(first).mean(dim=0)
+        return torch.stack(each), torch.stack([numbers.flatten(1).float() for numbers in features[0]]).mean(dim=0)
+
+    @cached_property
+    def alike(self) -> list[int]:
+        """For each network the place of the first one that has the same features: those are computed once."""
+        members = members_of(self.network)
+        return [next(i for i, other in enumerate(members) if other.sees_alike(network)) for network in members]
 
     @cached_property
     def n_features(self) -> int:

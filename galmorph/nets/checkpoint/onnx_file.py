@@ -62,6 +62,7 @@ class Answering(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(plain(m) for m in members_of(checkpoint.network))
         self.weights, self.through = checkpoint.weights.tolist(), checkpoint.through
+        _ = checkpoint.alike  # compares weights, which cannot be done while what is computed is being recorded
 
     def forward(
         self, stamps: torch.Tensor, morphometry: torch.Tensor | None = None
