@@ -699,7 +699,7 @@ def latent_factors(
     --------
     >>> import galmorph, numpy as np
     >>> from astropy.table import Table
-    >>> p = np.random.default_rng(1).dirichlet([1, 1, 1], 40)
+    >>> p = np.random.default_rng(1).dirichlet([1] * 6, 40)
     >>> shares = dict(zip(galmorph.load_scheme("gz1").keys, p.T))
     >>> galmorph.latent_factors(Table({**shares, "features": p}), "gz1", number=2)["gm_factors"].shape
     (40, 2)

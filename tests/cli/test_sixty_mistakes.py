@@ -236,6 +236,9 @@ def test_a_missing_extra_is_one_line_that_says_how_to_get_it(line, library, reme
         monkeypatch.delitem(sys.modules, name)
     ours = [n for n in sys.modules if n.startswith(("galmorph.web", "galmorph.store", "galmorph.sky.mock"))]
     for name in ours:
+        package, _, module = name.rpartition(".")
+        if package not in ours:  # else `from galmorph.sky import mock` would have the old one, which no name stands for
+            monkeypatch.delattr(sys.modules[package], module, raising=False)
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
     status, out, err = typed(line)

@@ -121,14 +121,15 @@ def test_the_command_itself_fails_in_one_line(tmp_path):
     assert err == f"galmorph: Catalog '{tmp_path}/none.fits' does not exist: check the path\n"
 
 
-def test_a_reader_that_goes_away_is_no_error():
+def test_a_reader_that_goes_away_ends_a_command_without_a_word():
+    """As programs end whose pipe is closed: 128 + SIGPIPE."""
     process = python("-m", "galmorph", "list", "surveys")
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None
     err = process.stderr.read()
     process.stderr.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=60) == 141
     assert err == ""
 
 

@@ -47,7 +47,8 @@ def places_among(positions: FloatArray, distances: FloatArray) -> FloatArray:
     """Place new galaxies on a map, each among its neighbours.
 
     Neighbours may lie on several islands, and their mean in the sea between. So a galaxy goes to the one of them that
-    is nearest to all others (their medoid, weighted by likeness), or rather to the mean of the half about it.
+    is nearest to all others (their medoid, weighted by likeness), or rather to the mean of those about it that
+    have half of the weight.
 
     Parameters
     ----------
@@ -65,8 +66,16 @@ def places_among(positions: FloatArray, distances: FloatArray) -> FloatArray:
     centre = (apart * weights[:, None, :]).sum(axis=2).argmin(axis=1)
     rows = np.arange(len(positions))
     about = apart[rows, centre]
-    kept = weights * (about <= np.median(about, axis=1, keepdims=True))
+    kept = weights * (about <= _half_reach(about, weights))
     return np.asarray((positions * kept[..., None]).sum(axis=1) / kept.sum(axis=1, keepdims=True), np.float32)
+
+
+def _half_reach(about: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return how far one must go to have half of the weight, (M, 1)."""
+    order = np.argsort(about, axis=1)
+    reached = np.take_along_axis(weights, order, axis=1).cumsum(axis=1)
+    half = (reached >= 0.5 * reached[:, -1:]).argmax(axis=1)[:, None]
+    return np.asarray(np.take_along_axis(about, np.take_along_axis(order, half, axis=1), axis=1))
 
 
 def _weights(distances: FloatArray) -> FloatArray:
