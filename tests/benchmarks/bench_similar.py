@@ -22,6 +22,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -178,18 +179,21 @@ def graph_times(rows: int) -> dict[str, Any]:
 def main() -> None:
     """Score, time and write."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="by default all; others keep their figures")
     parser.add_argument("--folder", type=Path, default=FEATURES, help="where features are kept")
     parser.add_argument("--draws", type=int, default=30, help="draws of examples")
     parser.add_argument("--graph", type=int, default=100_000, help="rows of the graph that is timed")
     options = parser.parse_args()
     sets = [efigi(), gz2(), ceers()]
-    result = {
-        "precision_at_20": {stamps.name: of_set(stamps, options.folder) for stamps in sets},
-        "examples": {stamps.name: examples(stamps, options.folder, options.draws) for stamps in sets},
-        "latent_factors": {stamps.name: factors(stamps, options.folder) for stamps in sets if stamps.votes},
-        "query": times(),
-        "graph": graph_times(options.graph),
+    sections: dict[str, Callable[[], Any]] = {
+        "precision_at_20": lambda: {stamps.name: of_set(stamps, options.folder) for stamps in sets},
+        "examples": lambda: {stamps.name: examples(stamps, options.folder, options.draws) for stamps in sets},
+        "latent_factors": lambda: {stamps.name: factors(stamps, options.folder) for stamps in sets if stamps.votes},
+        "query": times,
+        "graph": lambda: graph_times(options.graph),
     }
+    result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    result |= {name: sections[name]() for name in options.sections or sections}
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
 
