@@ -14,6 +14,7 @@ from galmorph.errors import CatalogError
 from galmorph.likeness.vectors import Vectors
 from galmorph.sky.angles import position_degrees
 from galmorph.sky.catalog import Catalog
+from galmorph.sky.healpix import separations_deg
 
 __all__ = ["RowNames", "listed"]
 
@@ -83,11 +84,9 @@ class RowNames:
         return place
 
     def _place_at(self, text: str) -> int:
-        ra, dec = np.radians(position_degrees(text))
+        ra, dec = position_degrees(text)
         rows = self.vectors.rows
-        theirs = np.radians(self.catalog.ra_deg[rows]), np.radians(self.catalog.dec_deg[rows])
-        half = np.sin((theirs[1] - dec) / 2) ** 2 + np.cos(dec) * np.cos(theirs[1]) * np.sin((theirs[0] - ra) / 2) ** 2
-        away = np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))) * 3600
+        away = separations_deg(ra, dec, self.catalog.ra_deg[rows], self.catalog.dec_deg[rows]) * 3600
         nearest = int(np.nanargmin(away)) if np.isfinite(away).any() else -1
         if nearest < 0 or away[nearest] > _AT_ARCSEC:
             raise CatalogError(

@@ -23,9 +23,10 @@ from galmorph.pages.maps.layout import MapLayout, laid_out
 from galmorph.pages.maps.neighbours import trustworthiness
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "browser")]
+sys.path[:0] = [str(ROOT / "tests" / "browser"), str(ROOT / "tests")]  # conftest is that of the browser
 
-from test_map_in_chromium import CHROMIUM, COUNTED, PAN, WORDS, table  # noqa: E402 - of a folder that was just named
+from conftest import CHROMIUM, WORDS  # noqa: E402 - of a folder that was just named
+from test_map_in_chromium import COUNTED, PAN, table  # noqa: E402 - likewise
 
 SECONDS, ROUNDS = 2.0, 5
 ROWS, NEW, JUDGED = 100_000, 5000, 3000

@@ -17,9 +17,9 @@ from playwright.sync_api import Page, sync_playwright
 import galmorph
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "browser")]
+sys.path[:0] = [str(ROOT / "tests" / "browser"), str(ROOT / "tests")]  # conftest is that of the browser
 
-from test_map_in_chromium import CHROMIUM, WORDS  # noqa: E402 - of a folder that was just named
+from conftest import CHROMIUM, WORDS  # noqa: E402 - of a folder that was just named
 
 MEASURED = ("gm_conc", "gm_asym", "gm_ell", "gm_rpet", "gm_snr")
 SIZE = {"width": 1180, "height": 720}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,33 +15,15 @@ import pytest
 import small_sky
 from astropy.table import Table
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 import galmorph
 from galmorph.pages.maps.map_page import _squared
 
-CHROMIUM = "/usr/bin/chromium"
-WORDS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 SIZE = {"width": 1200, "height": 760}
 CLASSES = ("smooth", "disk", "edge-on, thin", "ring")
 WITHOUT_WEBGL = "HTMLCanvasElement.prototype.getContext = new Proxy(HTMLCanvasElement.prototype.getContext, {apply: "
 WITHOUT_WEBGL += "(of, self, words) => words[0] === 'webgl2' ? null : Reflect.apply(of, self, words)});"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not Path(CHROMIUM).exists():
-        reason = f"{CHROMIUM} is not installed: apt-get install chromium"
-        if os.environ.get("GALMORPH_NO_SKIPS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS.split())
-        yield chromium
-        chromium.close()
 
 
 def table(rows: int) -> Table:
