@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from xml.parsers.expat import ExpatError
-from xmlrpc.client import Error, ServerProxy
+from xmlrpc.client import Error, Fault, ServerProxy
 
 import galmorph
 from galmorph.errors import OutputError
@@ -30,11 +30,13 @@ _KINDS = {
     ".xml": "table.load.votable",
 }
 """Endings of files to the messages by which programs read them."""
+_PATIENCE_S = 60
+"""Programs answer once they have read the table, which takes large ones their time."""
 _FAILURES = (Error, OSError, HTTPException, ExpatError)
 
 
 def send_table(path: Path) -> list[str]:
-    """Send a table to all programs that read such ones; return their names.
+    """Send a table to all programs that read such ones, which each answer that they did; return their names.
 
     Parameters
     ----------
@@ -44,7 +46,8 @@ def send_table(path: Path) -> list[str]:
     Raises
     ------
     OutputError
-        If it is another file, or no hub or no such program runs.
+        If it is another file, if no hub or no such program runs, or if one does not say within a minute that it has
+        read the table.
     """
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
@@ -52,12 +55,14 @@ def send_table(path: Path) -> list[str]:
             f"'{path}' is neither FITS nor a VOTable: expected one, which programs read by SAMP; write one"
         )
     with _connected() as hub:
-        receivers = sorted(hub.name_of(each) for each in hub.call("getSubscribedClients", kind))
-        if receivers:
-            hub.call("notifyAll", _message(kind, path))
+        receivers = hub.call("getSubscribedClients", kind)
+        told = sorted((hub.name_of(each), hub.failure(each, _message(kind, path))) for each in receivers)
     if not receivers:
         raise OutputError("no program that reads tables is at the SAMP hub: expected TOPCAT or Aladin; start one")
-    return receivers
+    if any(failure for _, failure in told):
+        each = "; ".join(f"{name} {failure or 'read it'}" for name, failure in told)
+        raise OutputError(f"not every program read the table ({each}): expected all to; load it there by hand")
+    return [name for name, _ in told]
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,19 @@ class _Hub:
 
     def call(self, method: str, *words: Any) -> Any:
         return getattr(self.proxy.samp.hub, method)(self.key, *words)
+
+    def failure(self, program: str, message: dict[str, Any]) -> str:
+        """Call a program and wait for its answer; return what went wrong, nothing if all is well.
+
+        A call, not a notification: hubs pass on in their own time, and drop what those who have left sent.
+        """
+        try:
+            answer = _mapping(self.call("callAndWait", program, message, str(_PATIENCE_S)))
+        except Fault as error:
+            return f"did not answer ({error.faultString.strip()})"
+        if answer.get("samp.status") in ("samp.ok", "samp.warning"):
+            return ""
+        return f"did not read it ({_mapping(answer.get('samp.error')).get('samp.errortxt', 'no reason given')})"
 
     def name_of(self, program: str) -> str:
         return str(self.call("getMetadata", program).get("samp.name", program))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import time
+from contextlib import contextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -175,22 +175,50 @@ def test_a_result_is_sent_to_whom_it_concerns(samp, hub, tmp_path, ending, kind,
     del hub
     path = tmp_path / f"out.{ending}"
     result().write(path, **({"format": "votable"} if ending == "vot" else {}))
+    with reader(samp, kind, {"samp.status": "samp.ok", "samp.result": {}}) as received:
+        assert main(["overlay", str(path), "--samp"]) == 0
+    assert "sent to TOPCAT" in capsys.readouterr().err
+    (parameters,) = received  # before the command ended
+    assert (parameters["url"], parameters["name"]) == (path.as_uri(), path.name)
+
+
+@pytest.mark.parametrize(
+    ("answer", "patience_s", "told"),
+    [
+        (
+            {"samp.status": "samp.error", "samp.error": {"samp.errortxt": "no memory"}},
+            60,
+            r"did not read it \(no memory",
+        ),
+        (None, 1, "TOPCAT did not answer"),
+    ],
+)
+def test_a_program_that_did_not_read_it_is_named(samp, hub, tmp_path, answer, patience_s, told, monkeypatch):
+    del hub
+    monkeypatch.setattr("galmorph.sky.overlays.samp_message._PATIENCE_S", patience_s)
+    result().write(tmp_path / "out.fits")
+    with reader(samp, "table.load.fits", answer), pytest.raises(OutputError, match=told):
+        galmorph.overlay(tmp_path / "out.fits", samp=True)
+
+
+@contextmanager
+def reader(samp, kind, answer):
+    """Register a program at the hub that answers thus; give what it received."""
     received = []
     topcat = samp.SAMPIntegratedClient(name="TOPCAT")
+
+    def load(private_key, sender, message_number, message_kind, parameters, extra):
+        del private_key, sender, message_kind, extra
+        received.append(parameters)
+        if answer is not None:
+            topcat.reply(message_number, answer)
+
     topcat.connect()
-    topcat.bind_receive_notification(kind, lambda *words: received.append(words))
+    topcat.bind_receive_call(kind, load)
     try:
-        assert main(["overlay", str(path), "--samp"]) == 0
-        until = time.monotonic() + 120.0  # the hub delivers when it can
-        while not received and time.monotonic() < until:
-            time.sleep(0.02)
+        yield received
     finally:
         topcat.disconnect()
-    assert "sent to TOPCAT" in capsys.readouterr().err
-    (words,) = received
-    assert kind in words
-    (parameters,) = (word for word in words if isinstance(word, dict) and "url" in word)
-    assert (parameters["url"], parameters["name"]) == (path.as_uri(), path.name)
 
 
 def test_nobody_to_send_to_is_said(hub, tmp_path, monkeypatch):
