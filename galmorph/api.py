@@ -1870,7 +1870,7 @@ def map_features(
     images
         As for :func:`classify`, of which the page shows pictures; without them it has none.
     features
-        Name of the column (``gm_features``, or that of the map of `onto`).
+        Name of the column; by default that of the map of `onto`, or the one whose name ends in ``features``.
     method
         ``'tsne'``, by openTSNE (``galmorph[likeness]``); ``'umap'``, by umap-learn (``galmorph[umap]``); ``'pca'``,
         the two principal components.

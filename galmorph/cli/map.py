@@ -36,7 +36,7 @@ def add_options(command: Parser) -> None:
 
 def _add_layout(command: Parser) -> None:
     group = command.add_argument_group("how rows are laid out")
-    group.add_argument("--features", metavar="COL", help="column of vectors (default: gm_features)")
+    group.add_argument("--features", metavar="COL", help="column of vectors (default: the one called ...features)")
     group.add_argument(
         "--method", choices=("tsne", "umap", "pca"), help="how rows are laid out (default: tsne, by openTSNE)"
     )

@@ -23,7 +23,7 @@ TABLES = ("classify", "measure", "match", "compare", "pull", "labels", "embed", 
 """Commands and actions whose output is a table."""
 _FILTERS = ("classify", "measure")
 """Of standard input they make standard output, where no output is named."""
-_INPUTS = ("catalog", "labels", "other", "others", "result")
+_INPUTS = ("catalog", "table", "labels", "other", "others", "result", "reference")
 _TEXT = {".csv": ".csv", ".ecsv": ".ecsv", ".vot": ".vot", ".votable": ".vot", ".xml": ".vot"}
 _HEADS = ((b"# %ECSV", ".ecsv"), (b"<?xml", ".vot"), (b"<VOTABLE", ".vot"), (b"SIMPLE  =", ".fits"))
 
@@ -92,7 +92,8 @@ def _redirected(options: Namespace, command: str, output: str, folder: Path, cam
         raise OutputError(f"Output '{output}': the document of --json goes to standard output: name a file, or drop it")
     if hasattr(options, "shard"):
         raise OutputError(f"Output '{output}': shares lie beside their output: name a file")
-    first = came[0] if came else Path(_words(options, "catalog")[0])
+    named = next((name for name in _INPUTS if hasattr(options, name)), "catalog")
+    first = came[0] if came else Path(_words(options, named)[0])
     ending = output[1:] or _TEXT.get(first.suffix.lower(), ".ecsv")
     if ending not in _TEXT:
         hint = nearest(ending, _TEXT)

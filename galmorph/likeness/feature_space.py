@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from galmorph.errors import CatalogError
 
-__all__ = ["FeatureSpace", "fit_space"]
+__all__ = ["FeatureSpace", "directions", "fit_space"]
 
 Single = npt.NDArray[np.float32]
 FloatArray = npt.NDArray[np.float64]
@@ -57,20 +57,25 @@ class FeatureSpace:
         out = np.empty((len(values), self.dimensions), np.float32)
         for first in range(0, len(values), _AT_ONCE):
             placed = self.placed(values[first : first + _AT_ONCE])
-            lengths = np.sqrt(np.einsum("md,md->m", placed, placed))[:, None]
+            lengths = np.sqrt(np.einsum("md,md->m", placed, placed, dtype=np.float64))[:, None]
             out[first : first + _AT_ONCE] = placed / np.where(lengths > 0, lengths, 1)
         return out
 
 
+def directions(values: Single) -> Single:
+    """Return vectors, (M, F), as they are but of length 1; 0 for those that are 0."""
+    return FeatureSpace(np.zeros(values.shape[1], np.float32)).units(values)
+
+
 def fit_space(values: Single, *, whiten: bool = False, dimensions: int | None = None) -> FeatureSpace:
-    """Fit the mean, and where asked the principal axes, of vectors, (M, F).
+    """Fit the mean, and where asked the principal axes, most variance first, of vectors, (M, F).
 
     Parameters
     ----------
     whiten
         Whether all directions are scaled to about the same variance.
     dimensions
-        How many principal axes are kept; None for all.
+        How many principal axes are kept; None for all directions, turned only where they are scaled.
 
     Raises
     ------
@@ -82,7 +87,7 @@ def fit_space(values: Single, *, whiten: bool = False, dimensions: int | None = 
         raise CatalogError(f"{dimensions} dimensions of vectors with {size} numbers: expected 1 to {size}")
     sample = values[:: -(-len(values) // _FITTED)]
     mean = sample.mean(axis=0, dtype=np.float64)
-    if not whiten and dimensions in (None, size):
+    if not whiten and dimensions is None:
         return FeatureSpace(mean.astype(np.float32))
     variances, axes = _principal(sample, mean)
     kept = slice(dimensions)

@@ -17,6 +17,7 @@ __all__ = ["Vectors", "read_vectors", "vector_column"]
 
 _USUAL = "features"
 """How the name of the column ends that is meant where nobody names one: ``gm_features``."""
+_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def vector_column(table: Table, name: str | None = None, title: str = "in memory
 
 
 def read_vectors(catalog: Catalog, name: str | None = None) -> Vectors:
-    """Read a column of vectors; rows of which a number is not finite, or null, have none.
+    """Read a column of vectors; rows of which a number is not finite, or null, or all are 0, have none.
 
     Raises
     ------
@@ -80,14 +81,23 @@ def read_vectors(catalog: Catalog, name: str | None = None) -> Vectors:
     """
     column = vector_column(catalog.table, name, catalog.title)
     values = _rectangle(catalog.table[column])
-    finite = np.isfinite(values).all(axis=1)
-    rows = np.flatnonzero(finite)
+    usable = _are_usable(values)
+    rows = np.flatnonzero(usable)
     if not len(rows):
         raise CatalogError(
             f"Catalog '{catalog.title}': no row has numbers in '{column}', expected some; gm_flags says why there are "
             "none"
         )
-    return Vectors(column, rows, values if finite.all() else values[rows])
+    return Vectors(column, rows, values if usable.all() else values[rows])
+
+
+def _are_usable(values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Tell which rows of (N, F) numbers have a direction, (N,): some at a time, since a truth value takes a byte."""
+    usable = np.empty(len(values), np.bool_)
+    for first in range(0, len(values), _AT_ONCE):
+        some = values[first : first + _AT_ONCE]
+        usable[first : first + _AT_ONCE] = np.isfinite(some).all(axis=1) & some.any(axis=1)
+    return usable
 
 
 def _is_vector(column: Any) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import small_sky
 from astropy.table import Table
@@ -81,6 +82,35 @@ def test_a_match_takes_one_side_from_a_pipe(come, sky, capsys, tmp_path):
     printed = capsys.readouterr()
     assert printed.out.startswith("id_1,ra_1,")
     assert printed.err.startswith("7 rows")
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("features") / "f.fits"
+    values = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    Table({"id": np.arange(30), "gm_features": values}).write(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "column"),
+    [
+        (["similar", "--to", "3", "-n", "5"], "gm_similarity"),
+        (["similar", "--duplicates", "0.9"], "gm_group"),
+        (["outliers", "-n", "5"], "gm_strangeness"),
+    ],
+)
+@pytest.mark.parametrize("is_piped", [False, True])
+def test_what_is_alike_or_odd_goes_on_in_a_pipe(words, column, is_piped, features, capsys, monkeypatch):
+    if is_piped:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(features.read_bytes())))
+    command, *rest = words
+    assert main([command, "-" if is_piped else str(features), *rest, "-o", "-"]) == 0
+    printed = capsys.readouterr()
+    table = Table.read(printed.out, format="ascii.ecsv")
+    assert table["gm_features"].shape == (len(table), 4)
+    assert np.isfinite(table[column]).all()
+    assert printed.err == ""
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ import sys
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 
 import galmorph
 from galmorph.errors import CatalogError, OutputError, PipelineError
 from galmorph.likeness import nearest_rows as graphs
 from galmorph.likeness.duplicates import groups_above
 from galmorph.likeness.examples import logistic, rocchio
-from galmorph.likeness.feature_space import fit_space
+from galmorph.likeness.feature_space import directions, fit_space
 from galmorph.likeness.nearest_rows import ExactNeighbours, GraphNeighbours
 from galmorph.likeness.vectors import read_vectors
 from galmorph.sky.catalog import Catalog
@@ -123,6 +123,14 @@ def test_null_vectors_are_rows_without_one():
     assert vectors.values.dtype == np.float32
 
 
+def test_rows_of_zeros_masked_and_infinite_numbers_have_no_vector(monkeypatch):
+    values = np.ones((5, 3), np.float32)
+    values[0], values[1, 1], values[2, 2] = 0.0, np.inf, np.nan
+    table = Table({"v": MaskedColumn(values, mask=np.arange(15).reshape(5, 3) == 9)})
+    monkeypatch.setattr("galmorph.likeness.vectors._AT_ONCE", 2)
+    assert read_vectors(Catalog(table)).rows.tolist() == [4]
+
+
 def test_open_features_are_read_once_and_asked_often(table):
     opened = galmorph.open_features(table, whiten=True, dimensions=4)
     assert len(opened) == 89
@@ -179,6 +187,17 @@ def test_whitening_gives_directions_about_the_same_variance():
     assert fit_space(values, whiten=True, dimensions=2).dimensions == 2
     kept = fit_space(values, dimensions=2).placed(values)
     assert kept.var(axis=0).sum() > 0.95 * values.var(axis=0).sum()
+
+
+def test_all_principal_axes_keep_the_distances_and_the_most_variance_comes_first():
+    units = directions(RNG.normal(size=(300, 6)).astype(np.float32) * 1e-25)
+    assert np.linalg.norm(units, axis=1) == pytest.approx(np.ones(300), abs=1e-6)
+    space = fit_space(units, dimensions=6)
+    placed = space.placed(units)
+    apart, turned = (np.linalg.norm(each[0] - each[1:], axis=1) for each in (units, placed))
+    assert turned == pytest.approx(apart, abs=2e-6)
+    assert (np.diff(placed.var(axis=0)) <= 1e-7).all()
+    assert space.axes.T @ space.axes == pytest.approx(np.eye(6), abs=1e-5)
 
 
 def test_rows_on_the_mean_have_no_direction():

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import CatalogError, PipelineError, unknown_name
+from galmorph.likeness.feature_space import FeatureSpace, directions, fit_space
 from galmorph.pages.maps.neighbours import nearest, places_among
-from galmorph.pages.maps.unit_features import Components
 from galmorph.progress import Progress, silent
 from galmorph.sky.boundary import boundary
 from galmorph.sky.formats.atomic import replacing
@@ -41,6 +41,8 @@ _EARLY, _LATE = 250, 500
 _EARLY_EXAGGERATION = 12.0
 _FFT_FROM = 5000  # rows; of fewer, the sum over all pairs by a tree takes less time
 _NEIGHBOURS = 15
+_MOST_COMPONENTS = 50
+"""Of more, distances hardly change, and neighbours take longer (Kobak & Berens 2019)."""
 _FORMAT = "galmorph map 1"
 _ARRAYS = ("mean", "axes", "reduced", "places")
 
@@ -51,10 +53,10 @@ class MapLayout:
 
     Parameters
     ----------
-    components
-        How features become what distances are taken of.
+    space
+        The principal axes of unit vectors, so that distances are those of directions.
     reduced
-        (N, K) the galaxies' features, reduced by them.
+        (N, K) the galaxies' features, laid out in it.
     places
         (N, 2).
     method
@@ -65,7 +67,7 @@ class MapLayout:
         Of the method.
     """
 
-    components: Components
+    space: FeatureSpace
     reduced: FloatArray
     places: FloatArray
     method: str
@@ -91,13 +93,13 @@ class MapLayout:
         CatalogError
             If they are of another length.
         """
-        length = len(self.components.mean)
+        length = len(self.space.mean)
         if features.shape[1] != length:
             raise CatalogError(
                 f"features of {features.shape[1]} numbers were given for a map of {length}: expected those of the same "
                 "checkpoint; choose that with galmorph embed"
             )
-        reduced = self.components.applied(features)
+        reduced = self.space.placed(directions(features))
         if self.method == "pca":
             return np.ascontiguousarray(reduced[:, :2])
         numbers, distances = nearest(self.reduced, reduced, min(_NEIGHBOURS, len(self.reduced)))
@@ -111,7 +113,7 @@ class MapLayout:
         OutputError
             If it cannot be written.
         """
-        arrays = {"reduced": self.reduced, "places": self.places, **asdict(self.components)}
+        arrays = {"reduced": self.reduced, "places": self.places, **asdict(self.space)}
         facts = {"format": _FORMAT, "method": self.method, "features": self.features, "seed": self.seed}
         words = np.frombuffer(json.dumps(facts).encode(), np.uint8)
         with replacing(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
@@ -126,8 +128,8 @@ class MapLayout:
         KeyError, TypeError, ValueError
             If something is missing, or does not fit.
         """
-        components = Components(arrays["mean"], arrays["axes"])
-        layout = cls(components, arrays["reduced"], arrays["places"], facts["method"], facts["features"], facts["seed"])
+        space = FeatureSpace(arrays["mean"], arrays["axes"])
+        layout = cls(space, arrays["reduced"], arrays["places"], facts["method"], facts["features"], facts["seed"])
         layout.check()
         return layout
 
@@ -139,8 +141,8 @@ class MapLayout:
         ValueError
             If they do not.
         """
-        length, count = self.components.axes.shape
-        shapes = [self.components.mean.shape, self.reduced.shape, self.places.shape]
+        length, count = (0, 0) if self.space.axes is None else self.space.axes.shape
+        shapes = [self.space.mean.shape, self.reduced.shape, self.places.shape]
         if shapes != [(length,), (len(self.places), count), (len(self.places), 2)]:
             raise ValueError(f"its arrays have shapes {shapes}")
         if self.method not in METHODS or not all(isinstance(each, str) for each in (self.method, self.features)):
@@ -229,15 +231,16 @@ def laid_out(
             f"{len(features)} rows have features: expected {_FEWEST} or more to make a map of; give more"
         )
     check_method(method)
-    components = Components.of(features)
-    reduced = components.applied(features)
+    units = directions(features)
+    space = fit_space(units, dimensions=min(_MOST_COMPONENTS, units.shape[1]))
+    reduced = space.placed(units)
     if method == "pca":
         places = reduced[:, :2]
     elif method == "umap":
         places = _umap(reduced, seed)
     else:
         places = _tsne(reduced, seed, progress)
-    return MapLayout(components, reduced, np.ascontiguousarray(places, np.float32), method, name, seed)
+    return MapLayout(space, reduced, np.ascontiguousarray(places, np.float32), method, name, seed)
 
 
 def exaggeration(rows: int) -> float:

@@ -12,9 +12,9 @@ from astropy.table import Table
 
 import galmorph
 from galmorph.errors import CatalogError
+from galmorph.likeness.vectors import read_vectors
 from galmorph.pages.figures import count_text
 from galmorph.pages.maps.layout import METHODS, MapLayout, laid_out, load_layout
-from galmorph.pages.maps.unit_features import feature_column, usable_rows
 from galmorph.progress import Progress
 from galmorph.sky.catalog import Catalog, Column, Provenance, append, reals, write_catalog
 
@@ -30,7 +30,7 @@ class MapSettings:
     Parameters
     ----------
     features
-        Name of the column of vectors; '' for that of the older map, or ``gm_features``.
+        Name of the column of vectors; '' for that of the older map, or the one whose name ends in ``features``.
     method
         One of :data:`galmorph.pages.maps.layout.METHODS`.
     onto
@@ -126,16 +126,16 @@ def mapped(catalog: Catalog, settings: MapSettings, progress: Progress) -> Mappe
     if settings.axes:
         return Mapped(catalog, _along(catalog, settings.axes), None, settings)
     older = None if settings.onto is None else load_layout(settings.onto)
-    name = settings.features or (f"{settings.prefix}features" if older is None else older.features)
-    features = feature_column(catalog.table, name, catalog.title)
-    usable = usable_rows(features)
+    vectors = read_vectors(catalog, settings.features or (None if older is None else older.features))
     places = np.full((len(catalog), 2), np.nan, np.float32)
     if older is None:
-        layout = laid_out(features[usable], method=settings.method, name=name, seed=settings.seed, progress=progress)
-        places[usable] = layout.places
+        layout = laid_out(
+            vectors.values, method=settings.method, name=vectors.name, seed=settings.seed, progress=progress
+        )
+        places[vectors.rows] = layout.places
     else:
         layout = older
-        places[usable] = older.placed(features[usable])
+        places[vectors.rows] = older.placed(vectors.values)
     return Mapped(catalog, places, layout, settings)
 
 

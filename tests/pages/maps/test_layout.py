@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from galmorph.errors import CatalogError, OutputError, PipelineError
+from galmorph.likeness.feature_space import directions
 from galmorph.pages.maps.layout import check_method, exaggeration, laid_out, load_layout
 from galmorph.pages.maps.neighbours import trustworthiness
 
@@ -47,7 +48,7 @@ def test_new_galaxies_lie_near_their_neighbours_and_the_old_ones_stay(layout):
     least = {"pca": 0.5, "tsne": 0.95, "umap": 0.95}[layout.method]
     assert near_their_own(layout.places, kinds, placed, new_kinds) >= least
     alone = trustworthiness(layout.reduced, layout.places, 10)
-    reduced = np.concatenate([layout.reduced, layout.components.applied(new)])
+    reduced = np.concatenate([layout.reduced, layout.space.placed(directions(new))])
     together = trustworthiness(reduced, np.concatenate([layout.places, placed]), 10)
     assert together >= alone - 0.02
     assert len(features) == len(layout.places)
@@ -64,6 +65,14 @@ def test_the_same_features_give_the_same_map(method):
     features, _ = map_samples.features(120)
     first, second = (laid_out(features, method=method, seed=3).places for _ in range(2))
     assert np.array_equal(first, second)
+
+
+def test_at_most_fifty_components_are_kept_whatever_the_lengths():
+    features = np.random.default_rng(0).normal(size=(80, 70)).astype(np.float32)
+    longer = features * np.random.default_rng(1).uniform(0.1, 9.0, (80, 1)).astype(np.float32)
+    first, second = (laid_out(each, method="pca").reduced for each in (features, longer))
+    assert first.shape == (80, 50)
+    assert first == pytest.approx(second, abs=1e-5)
 
 
 def test_a_map_is_written_and_read_back(layout, tmp_path):
