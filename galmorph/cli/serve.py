@@ -13,6 +13,9 @@ __all__ = ["EXAMPLES", "add_options", "do"]
 
 EXAMPLES = {
     "for this machine alone, at http://127.0.0.1:8000": "galmorph serve --open",
+    "with a map, from which galaxies are chosen for labelling": (
+        "galmorph serve --store kept.sqlite --map field.html --open"
+    ),
     "one model, at another port": "galmorph serve --checkpoint sdss-rgb --port 8080 --open",
 }
 
@@ -36,6 +39,7 @@ def add_options(command: Parser) -> None:
     command.add_argument(
         "--queue", type=int, metavar="N", help="galaxies that may wait; whoever comes then gets 429 (default: 128)"
     )
+    command.add_argument("--map", metavar="MAP.html", help="page of 'galmorph map' with galaxies of the store")
     command.add_argument("--threads", type=int, metavar="N", help="that measure (default: one for each core but one)")
 
 

@@ -18,6 +18,7 @@ from galmorph.web.desk import Desk
 from galmorph.web.form_guard import is_own_form
 from galmorph.web.guard import COOKIE, cookie_of
 from galmorph.web.label_page import AUTHOR_COOKIE, label_page, labelled
+from galmorph.web.served_map import map_file
 from galmorph.web.site_look import rendered, seen_other, static_file
 from galmorph.web.table_query import TableQuery, galaxy_address
 from galmorph.web.uploads import Form, form_of
@@ -184,6 +185,15 @@ def picture(request: Request) -> Response:
     if png is None:
         return Response(status_code=404)
     return Response(png, media_type="image/png", headers={"cache-control": "private, max-age=60"})
+
+
+@router.get("/map")
+def galaxy_map(request: Request) -> Response:
+    """Show the map of the store's galaxies."""
+    path = _desk(request).service.settings.map
+    if path is None:
+        raise StoreError("this service has no map: make one with 'galmorph map --page', and start it with --map")
+    return map_file(path)
 
 
 @router.get("/label")

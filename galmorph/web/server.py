@@ -19,6 +19,7 @@ import galmorph
 from galmorph.errors import PipelineError
 from galmorph.limits import VARIABLE, allow
 from galmorph.web.app import create_app
+from galmorph.web.served_map import check_map
 from galmorph.web.service import Service
 from galmorph.web.service_settings import ServiceSettings
 
@@ -53,6 +54,7 @@ def serve(
     device: str = "auto",
     queue: int = ServiceSettings.queue,
     threads: int | None = None,
+    map: str | Path | None = None,
 ) -> None:
     """Serve until a signal comes.
 
@@ -66,11 +68,13 @@ def serve(
         As of :class:`~galmorph.web.service_settings.ServiceSettings`.
     host, port
         Where it listens; port 0 is any that is free.
+    map
+        A page of ``galmorph map`` with galaxies of the store, which is shown at ``/map``.
 
     Raises
     ------
     PipelineError
-        If it would be open to other machines, or the port is taken.
+        If it would be open to other machines, the port is taken, or the map is none.
     GalmorphError
         If a checkpoint or the store cannot be opened.
     """
@@ -82,7 +86,10 @@ def serve(
         device=device,
         queue=queue,
         threads=threads,
+        map=None if map is None else Path(map),
     )
+    if settings.map is not None:
+        check_map(settings.map)
     if open and not _is_loopback(host):
         raise PipelineError(
             f"--open was given with --host {host}: expected 127.0.0.1, since whoever reaches an open service may use "

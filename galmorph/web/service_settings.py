@@ -47,6 +47,8 @@ class ServiceSettings:
         Of one key, that are kept.
     keep_days
         After so many a job and its files are removed.
+    map
+        A page of ``galmorph map`` with galaxies of the store.
     """
 
     store: str = ""
@@ -64,6 +66,7 @@ class ServiceSettings:
     memory_bytes: int = 1 << 30
     jobs: int = 50
     keep_days: float = 7.0
+    map: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("queue", "archive_queue", "request_bytes", "upload_bytes", "jobs"):

@@ -30,8 +30,13 @@ def rendered(request: Request, template: str, contents: dict[str, Any], *, statu
     """Render a page, with the token that its forms carry."""
     token = token_of(request.cookies)
     here = "/" + request.url.path.strip("/").partition("/")[0]
-    caller = getattr(request.state, "caller", "")
-    page = _environment().get_template(template).render({"token": token, "here": here, "caller": caller, **contents})
+    common = {
+        "token": token,
+        "here": here,
+        "caller": getattr(request.state, "caller", ""),
+        "has_map": request.app.state.service.settings.map is not None,
+    }
+    page = _environment().get_template(template).render(common | contents)
     # Text of catalogues may hold lone surrogates, which no encoding has.
     answer = HTMLResponse(page.encode("utf-8", "replace"), status)
     is_secure = request.url.scheme == "https"

@@ -222,6 +222,35 @@ def test_keys_label_skip_and_undo(page, address, store):
 
 @pytest.mark.long
 @pytest.mark.slow
+@pytest.mark.long
+def test_galaxies_chosen_on_the_map_are_labelled(page, store, tmp_path):
+    """From the map that the service shows to its labelling page, without a word about who labels."""
+    rows = Table({"id": [f"m{n}" for n in range(5)], "file": [f"m{n}.jpg" for n in range(5)], "x": range(5)})
+    rows["y"] = rows["x"] ** 2
+    stamps = {f"m{n}.jpg": small_sky.picture(n, 80) for n in range(5)}
+    store.add_images(rows["id", "file"][:4], stamps, survey="sdss", band="RGB")
+    galmorph.map_features(rows, axes=("x", "y"), page=tmp_path / "m.html")
+    settings = ServiceSettings(folder=tmp_path / "kept", is_open=True, map=tmp_path / "m.html")
+    with serving(create_app(settings, store)) as address:
+        page.goto(f"{address}/label?author=Mary")
+        page.click("nav a:text-is('Map')")
+        page.wait_for_url("**/map#*")
+        page.click("#view")
+        assert page.locator("#list li").count() == 5
+        with page.context.expect_page() as opened:
+            page.click("#label")
+        label = opened.value
+        label.wait_for_load_state()
+        assert label.url.startswith(f"{address}/label?only=m0")
+        assert label.locator("textarea[name=only]").input_value().split() == rows["id"].tolist()
+        assert label.locator("input[name=author]").input_value() == "Mary"
+        for _ in range(4):
+            assert label.locator(".labelling h2").first.inner_text() in {"m0", "m1", "m2", "m3"}
+            with label.expect_navigation():
+                label.keyboard.press("s")
+        assert label.locator(".labelling").count() == 0
+
+
 def test_labels_are_exported_and_learnt_from(page, tmp_path):
     """With the checkpoint that ships and its pipeline for labels of one's own, on drawn pictures."""
     with galmorph.open_store(tmp_path / "store.db", create=True) as store:

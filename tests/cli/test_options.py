@@ -274,6 +274,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--folder": (["kept"], "folder", "kept"),
         "--queue": (["9"], "queue", 9),
         "--threads": (["3"], "threads", 3),
+        "--map": (["m.html"], "map", "m.html"),
     },
     "cache": {},
     "fetch": {

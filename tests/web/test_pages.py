@@ -18,11 +18,13 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 import galmorph
+from galmorph.errors import PipelineError
 from galmorph.flags import Flag
 from galmorph.sky.catalog import read_catalog
 from galmorph.web.app import create_app
 from galmorph.web.form_guard import TOKEN_COOKIE
 from galmorph.web.guard import COOKIE
+from galmorph.web.served_map import check_map
 from galmorph.web.service_settings import ServiceSettings
 
 NASTY = "<script>alert('1')</script> \"&\u2028\u0000ö"
@@ -409,3 +411,23 @@ def test_a_browser_keeps_a_key_until_it_is_told_to_forget_it(checkpoints, tmp_pa
 def test_an_open_service_asks_for_no_key(service):
     answer = service.get("/login", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+def test_a_map_of_the_galaxies_is_one_of_the_pages(service, store, checkpoints, tmp_path):
+    assert service.get("/map").status_code == 404
+    assert 'href="/map"' not in service.get("/galaxies").text
+    path = tmp_path / "m.html"
+    galmorph.map_features(Table({"id": ["g1", "g2"], "x": [1.0, 2.0], "y": [3.0, 1.0]}), axes=("x", "y"), page=path)
+    check_map(path)
+    with serving(store, checkpoints, tmp_path / "kept", map=path) as client:
+        assert 'href="/map"' in client.get("/galaxies").text
+        answer = client.get("/map")
+        assert answer.content == path.read_bytes()
+        policy = answer.headers["content-security-policy"]
+        assert re.search(r"script-src ('sha256-[^']+');", policy)[1] in answer.text
+        path.write_text("<script>steal()</script>")
+        assert client.get("/map").headers["content-security-policy"] == policy, "nothing else runs"
+    with pytest.raises(PipelineError, match="no map that this version wrote"):
+        check_map(path)
+    with pytest.raises(PipelineError, match="cannot be read"):
+        check_map(tmp_path / "none.html")

@@ -697,7 +697,10 @@ onClick("clear", () => choose(() => false, "replace"));
 onClick("save", save);
 onClick("keep", () => toggle(pinned));
 onClick("centre", () => centreOn(pinned));
-onClick("label", () => { open(`${head.service}/label?${new URLSearchParams({ only: chosenPoints(head.mostLabelled).map((i) => ids[i]).join("\n") })}`, "_blank", "noopener"); });
+// At this address a galmorph service shows the map of its own galaxies.
+const service = location.protocol.startsWith("http") && location.pathname === "/map" ? location.origin : head.service;
+$("label").hidden = !service;
+onClick("label", () => { open(`${service}/label?${new URLSearchParams({ only: chosenPoints(head.mostLabelled).map((i) => ids[i]).join("\n") })}`, "_blank", "noopener"); });
 for (const id of ["names", "stamps"]) $(id)?.addEventListener("change", redraw);
 $("size").addEventListener("input", () => { stale.points = true; redraw(); });
 $("colour").addEventListener("change", (event) => colourBy(Number(event.target.value)));
