@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         cite,
         classify,
         compare,
+        contents,
         count,
         default_output,
         describe_flags,
@@ -60,6 +61,7 @@ __all__ = [
     "cite",
     "classify",
     "compare",
+    "contents",
     "count",
     "default_output",
     "describe_flags",
@@ -99,7 +101,9 @@ __all__ = [
 ]
 
 # What says which things ship needs none of what works with them.
-_LIGHT = dict.fromkeys(("names", "show"), "galmorph.pages.descriptions") | {"describe_flags": "galmorph.flags"}
+_LIGHT = dict.fromkeys(("contents", "names", "show"), "galmorph.pages.descriptions") | {
+    "describe_flags": "galmorph.flags"
+}
 
 
 def __getattr__(name: str) -> Any:

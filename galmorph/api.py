@@ -36,7 +36,7 @@ from galmorph.pages.class_agreement import ClassAgreement, Classes, agreement_of
 from galmorph.pages.class_fractions import ClassFractions, CountSettings, count_provenance, fractions_of
 from galmorph.pages.class_page import write_class_page
 from galmorph.pages.counted_classifier import CountedClassifier
-from galmorph.pages.descriptions import names, show
+from galmorph.pages.descriptions import contents, names, show
 from galmorph.pages.estimates import METHODS
 from galmorph.pages.fraction_plot import draw_fractions
 from galmorph.pages.losses import draw_losses
@@ -78,6 +78,7 @@ __all__ = [
     "cite",
     "classify",
     "compare",
+    "contents",
     "count",
     "default_output",
     "describe_flags",

@@ -19,6 +19,7 @@ import galmorph
 from galmorph.progress import Bar, Lines, Progress, silent
 
 __all__ = [
+    "is_json",
     "messages",
     "print_answer",
     "print_dry_run",

@@ -7,7 +7,7 @@ from argparse import Namespace
 import galmorph
 from galmorph.cli.list import KINDS
 from galmorph.cli.parser import Parser, arguments
-from galmorph.cli.printing import print_answer
+from galmorph.cli.printing import is_json, print_answer
 from galmorph.errors import UnknownNameError
 
 __all__ = ["EXAMPLES", "add_options", "do"]
@@ -15,6 +15,7 @@ __all__ = ["EXAMPLES", "add_options", "do"]
 EXAMPLES = {
     "a survey: its bands, their names and scales": "galmorph show candels",
     "a checkpoint: what it was trained on, and how well it does": "galmorph show checkpoints/sdss-rgb",
+    "for scripts": "galmorph show candels --json",
     "a pipeline as a file to start from": "galmorph show pipelines/sdss/sdss-rgb",
 }
 
@@ -29,4 +30,5 @@ def do(options: Namespace) -> None:
     if options.name in KINDS:
         raise UnknownNameError(f"'{options.name}' are of one kind: 'galmorph list {options.name}' names them; show one")
     text = galmorph.show(**arguments(options))
-    print_answer(options, text, {"name": options.name, "text": text})
+    contents = galmorph.contents(options.name) if is_json(options) else {}
+    print_answer(options, text, {"name": options.name, "text": text, **contents})

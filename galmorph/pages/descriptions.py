@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from galmorph.sky.scheme import load_scheme, scheme_names
 from galmorph.sky.survey import load_survey, survey_names
 from galmorph.toml import read_file
 
-__all__ = ["KINDS", "describers", "names", "show"]
+__all__ = ["KINDS", "contents", "describers", "names", "show"]
 
 KINDS = ("surveys", "schemes", "networks", "checkpoints", "pipelines")
 _ENDINGS = (".toml", ".safetensors")
@@ -43,18 +44,49 @@ def show(name: str) -> str:
     >>> "F160W" in galmorph.show("candels")
     True
     """
+    return "\n\n".join(_titled(kind, Path(which).stem, _WORDS[kind](which)) for kind, which in _matching(name))
+
+
+def contents(name: str) -> dict[str, dict[str, Any]]:
+    """Return what :func:`show` describes as data, by its kind (``"survey"``, ``"checkpoint"``, ...).
+
+    Surveys, schemes and networks have the sections of their files, pipelines all that they extend and all defaults,
+    checkpoints their cards.
+
+    Parameters
+    ----------
+    name
+        As for :func:`show`.
+
+    Raises
+    ------
+    UnknownNameError
+        If nothing has this name; the message lists what exists.
+    GalmorphError
+        Of the kind's own, if a file cannot be read.
+
+    Examples
+    --------
+    >>> import galmorph
+    >>> galmorph.contents("candels")["survey"]["bands"]["F160W"]["scale_arcsec"]
+    0.06
+    """
+    return {kind.removesuffix("s"): _data(kind, which) for kind, which in _matching(name)}
+
+
+def _matching(name: str) -> list[tuple[str, str]]:
+    """Return kinds and names, or the file, of what is called so; there is at least one."""
     if Path(name).is_file():
-        return _file(Path(name))
+        return [(_kind_of(Path(name)), name)]
     wanted, short = _kind_and_name(name)
     if Path(name).suffix in _ENDINGS:
         raise UnknownNameError(
             f"file '{name}' does not exist: expected the file of a pipeline, survey, ...; correct it"
         )
     kinds = [(kind, describers(kind)) for kind in ([wanted] if wanted else KINDS)]
-    texts = [_titled(kind, short, by_name[short](short)) for kind, by_name in kinds if short in by_name]
-    if not texts:
+    if not (matching := [(kind, short) for kind, by_name in kinds if short in by_name]):
         raise UnknownNameError(unknown_name("name", name, {n for _, by_name in kinds for n in by_name}))
-    return "\n\n".join(texts)
+    return matching
 
 
 def _kind_and_name(name: str) -> tuple[str, str]:
@@ -72,19 +104,29 @@ def _titled(kind: str, name: str, text: str) -> str:
     return f"{comment}{kind.removesuffix('s')} {name}: {text}"
 
 
-def _file(path: Path) -> str:
-    """Describe a file: a checkpoint by its ending, others by a section that only their kind has."""
+def _kind_of(path: Path) -> str:
+    """Tell a checkpoint by its ending, others by a section that only their kind has."""
     if path.suffix == ".safetensors":
-        return _titled("checkpoints", path.stem, _checkpoint(str(path)))
+        return "checkpoints"
     if path.suffix not in _ENDINGS:
         raise UnknownNameError(
             f"file '{path}': expected a .toml file of a survey, scheme, network or pipeline, or a .safetensors "
             "checkpoint; give one of these"
         )
     sections = read_file(path, "file")
-    kinds = {"bands": ("surveys", _survey), "questions": ("schemes", _scheme), "layers": ("networks", _network)}
-    kind, describe = next((kinds[key] for key in kinds if key in sections), ("pipelines", _pipeline))
-    return _titled(kind, path.stem, describe(str(path)))
+    kinds = {"bands": "surveys", "questions": "schemes", "layers": "networks"}
+    return next((kinds[key] for key in kinds if key in sections), "pipelines")
+
+
+def _data(kind: str, name: str) -> dict[str, Any]:
+    """Return the sections of a file, or the card of a checkpoint."""
+    if kind == "checkpoints":
+        return dict(read_card(name))
+    if kind == "pipelines":
+        from galmorph.learning.pipeline import load_pipeline  # noqa: PLC0415 - astropy and scipy, a second
+
+        return tomllib.loads(load_pipeline(name).to_toml())
+    return dict(read_file(named_files(shipped("catalogs") / kind, ".toml").get(name, Path(name)), kind))
 
 
 def describers(kind: str) -> dict[str, Callable[[str], str]]:
@@ -97,15 +139,14 @@ def describers(kind: str) -> dict[str, Callable[[str], str]]:
     """
     if kind not in KINDS:
         raise UnknownNameError(unknown_name("kind", kind, KINDS))
-    if kind == "surveys":
-        return dict.fromkeys(survey_names(), _survey)
-    if kind == "schemes":
-        return dict.fromkeys(scheme_names(), _scheme)
-    if kind == "pipelines":
-        return dict.fromkeys(_pipeline_files(), _pipeline)
-    if kind == "networks":
-        return dict.fromkeys(_network_files(), _network)
-    return dict.fromkeys(checkpoint_names(), _checkpoint)
+    all_of: dict[str, Callable[[], Iterable[str]]] = {
+        "surveys": survey_names,
+        "schemes": scheme_names,
+        "networks": _network_files,
+        "checkpoints": checkpoint_names,
+        "pipelines": _pipeline_files,
+    }
+    return dict.fromkeys(all_of[kind](), _WORDS[kind])
 
 
 def names(kind: str) -> dict[str, str]:
@@ -233,3 +274,12 @@ def _scores(question: str, scores: Mapping[str, Any]) -> str:
         f"{question}: {scores['rows']} rows, RMSE {scores['rmse']:.3f} (constant {scores['constant']:.3f}, "
         f"floor {scores['floor']:.3f}){explained}"
     )
+
+
+_WORDS: dict[str, Callable[[str], str]] = {
+    "surveys": _survey,
+    "schemes": _scheme,
+    "networks": _network,
+    "checkpoints": _checkpoint,
+    "pipelines": _pipeline,
+}

@@ -36,11 +36,15 @@ from galmorph.shipped import shipped
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "browser")]
+
+from conftest import CHROMIUM, WORDS  # noqa: E402 - of the folder that was just named
+
+DOCS = ROOT / "docs"
 RESULT, PICTURE, PAGE = DOCS / "benchmarks" / "report.json", DOCS / "report.png", DOCS / "report.md"
 SAMPLE = shipped("catalogs") / "samples" / "candels-h"
 CASES = {"100 rows": (100, None), "1000 rows": (1000, None), "5000 rows": (5000, None), "5000 pictures": (5000, 5000)}
-CHROMIUM = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 WINDOWS = 3
 FIRST_ROW = "tr[data-place]"
 
@@ -115,7 +119,7 @@ def record() -> None:
     results = classify(plan_of(catalog)).results
     costs: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM.split())
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS.split())
         browser.new_page().close()
         for name, (rows, pictures) in CASES.items():
             costs[name] = measured(browser, *repeated(catalog, results, rows), pictures, Path(folder))
@@ -152,7 +156,7 @@ def picture() -> None:
     images = {band: sample / f"{band}.fits.gz" for band in "gri"}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         galmorph.classify(sample / "catalog.fits", images, survey="sdss", band="gri", report=folder)
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM.split())
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS.split())
         page = browser.new_page(viewport={"width": 1180, "height": 800})
         page.goto((Path(folder) / "index.html").as_uri() + "#sort=-gm_conf")
         page.wait_for_selector(FIRST_ROW)

@@ -32,6 +32,22 @@ def test_a_description_comes_with_its_name(capsys):
     assert "F160W" in shown["text"]
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "keys"),
+    [
+        ("surveys/candels", "survey", {"bands", "fields"}),
+        ("schemes/gz2", "scheme", {"questions", "rules"}),
+        ("networks/lite0", "network", {"layers"}),
+        ("checkpoints/sdss-rgb", "checkpoint", {"test", "data"}),
+        ("pipelines/sdss/sdss-rgb", "pipeline", {"images", "train", "split"}),
+    ],
+)
+def test_what_ships_comes_as_data(capsys, name, kind, keys):
+    shown = document(capsys, "show", name)
+    assert keys <= set(shown[kind])
+    assert set(shown) == {"name", "text", kind}
+
+
 def test_a_result_says_where_it_is_and_what_is_in_it(capsys, tmp_path):
     sky, output = small_sky.write_sky(tmp_path / "sky"), str(tmp_path / "out.csv")
     done = document(capsys, "measure", *sky.inputs, "-o", output)
