@@ -126,7 +126,7 @@ def sections(page: str) -> set[str | None]:
     return {a.get("id") for tag, a in parsed(page).tags if tag == "section"}
 
 
-ALWAYS = {"verdict", "scores", "training", "network", "filters"}
+ALWAYS = {"verdict", "facts", "scores", "training", "network", "filters"}
 OF_LABELS = {"reliability", "confusion", "votes"}
 OF_GALAXIES = {"through", "units", "saliency"}
 
