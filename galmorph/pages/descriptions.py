@@ -100,8 +100,9 @@ def _kind_and_name(name: str) -> tuple[str, str]:
 
 
 def _titled(kind: str, name: str, text: str) -> str:
-    comment = "# " if kind == "pipelines" else ""
-    return f"{comment}{kind.removesuffix('s')} {name}: {text}"
+    if kind == "pipelines":  # comes as a file
+        return f"# pipeline {name}: {text.removeprefix('# ')}"
+    return f"{kind.removesuffix('s')} {name}: {text}"
 
 
 def _kind_of(path: Path) -> str:
@@ -123,9 +124,7 @@ def _data(kind: str, name: str) -> dict[str, Any]:
     if kind == "checkpoints":
         return dict(read_card(name))
     if kind == "pipelines":
-        from galmorph.learning.pipeline import load_pipeline  # noqa: PLC0415 - astropy and scipy, a second
-
-        return tomllib.loads(load_pipeline(name).to_toml())
+        return tomllib.loads(_pipeline(name))  # its title is a comment
     return dict(read_file(named_files(shipped("catalogs") / kind, ".toml").get(name, Path(name)), kind))
 
 
@@ -244,7 +243,7 @@ def _pipeline(name: str) -> str:
     from galmorph.learning.pipeline import load_pipeline  # noqa: PLC0415 - astropy and scipy, a second
 
     pipeline = load_pipeline(name)
-    return f"{pipeline.title}\n\n{pipeline.to_toml()}"
+    return f"# {pipeline.title}\n\n{pipeline.to_toml()}"
 
 
 def _checkpoint(name: str) -> str:

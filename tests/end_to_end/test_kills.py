@@ -251,6 +251,7 @@ def killed(server: Server, kinds: dict[str, Classifying | Training], root: Path,
     return outcomes
 
 
+@pytest.mark.long
 def test_after_a_kill_there_is_the_old_output_or_the_new_one(server, kinds, tmp_path):
     few = {kind: kinds[kind] for kind in ("fits", "csv", "train")}
     assert killed(server, few, tmp_path, 6).total() == 6

@@ -76,7 +76,10 @@ def test_each_network_starts_from_the_next_of_an_ensemble(folder, tmp_path):
     assert len(made.card["start"]["taken"]) == 3
 
 
-@pytest.mark.parametrize(("network", "epoch"), [(1, 2), (2, 0), (2, 1)])
+@pytest.mark.parametrize(
+    ("network", "epoch"),
+    [pytest.param(1, 2, marks=pytest.mark.long), pytest.param(2, 0, marks=pytest.mark.long), (2, 1)],
+)
 def test_a_stopped_run_resumed_equals_an_uninterrupted_one(folder, tmp_path, network, epoch):
     """The first network stopped in the middle, the second before and after its first epoch."""
     asked = fine(folder, members=2)
