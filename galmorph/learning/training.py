@@ -387,7 +387,7 @@ def _card(pipeline: TrainPipeline, fitted: Fitted, learnt: _Learnt, table: Label
             **learnt.settings,
             **{name: settings.get(name, {}) for name in _ON_CARD},
         },
-        "rows": {split: int((table.splits == split).sum()) for split in SPLITS},
+        "rows": {split: len(table.rows(split)) for split in SPLITS},
         "unlabelled": learnt.unlabelled,
         "training_means": dict(zip(table.scheme.keys, np.round(table.constant, 4).tolist(), strict=True)),
         "curves": list(learnt.histories),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from galmorph.nets.architecture.centroids import CentroidEncoding
 from galmorph.nets.architecture.network import members_of, n_weights, outline, shares_of
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.pages.exhibits import filter_exhibits
@@ -50,6 +51,7 @@ def portrait(checkpoint: Checkpoint, card: Mapping[str, Any], path: Path) -> dic
         "alike": all(member.config == first.config for member in members),
         "filters": filter_exhibits(first),
         "symmetric": any(shape.square for _, shape in first.outline),
+        "by_centroids": any(isinstance(layer, CentroidEncoding) for layer in first.layers),
     }
 
 

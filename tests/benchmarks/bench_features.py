@@ -9,13 +9,15 @@ of the training part; all learn from the same:
 
 - `convnet`: the network galmorph from random weights, by its pipeline's augmentation, a fixed number of steps;
 - `imagenet`: the features of EfficientNet-lite0 by ImageNet, frozen, and a logistic regression;
-- `svm`, `forest`, `boosting` on features by k-means of the pipeline sdss-kmeans, whose centroids were learnt of all
-  training stamps without their labels, and `kmeans`, the average of the three;
+- `logistic`, `forest`, `boosting` on features of the pipeline sdss-kmeans: by k-means, whose centroids were learnt of
+  all training stamps without their labels, with light in rings beside; and `kmeans`, the average of the three;
+- `patches`, the same without light in rings, and `light`, the same of these alone;
 - `blend`: the average of `kmeans` and `convnet`; `blend_of_three`: of `imagenet`, too.
 
 With all labels `convnet` are the networks of sdss-rgb, one by one. All see one upright view of each galaxy.
 
-The pools of k-means were chosen on the validation part; steps, maps and regularisation of the others were not tuned.
+Features and classifiers of k-means were chosen on the training and
+validation parts; steps, maps and regularisation of the others were not tuned.
 Errors are the standard errors of the mean over seeds (of the labels drawn and of the start); the binomial error of the
 test part itself, which all share, stands beside them. What has not learnt yet is left out. Writes
 docs/benchmarks/features.json and features.svg, and the table in docs/features.md.
@@ -31,7 +33,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -50,11 +52,12 @@ from galmorph.learning.pipeline import load_training
 from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.network import Network, NetworkConfig, members_of
 from galmorph.nets.checkpoint.file import load_checkpoint
-from galmorph.nets.features.classifier import Votes, fit_head
+from galmorph.nets.features.classifier import Classifier, Votes, fit_head
 from galmorph.nets.features.unsupervised import (
     _learn_features,
     _seen_features,
     feature_network,
+    feature_parts,
 )
 from galmorph.nets.training.imagenet import IMAGENET
 from galmorph.nets.training.loop import Trainer
@@ -79,7 +82,9 @@ BEGIN, END = "<!-- table by bench_features.py -->", "<!-- end of the table -->"
 TITLES = {
     "convnet": "convnet",
     "imagenet": "imagenet",
-    "svm": "k-means, support vector machine",
+    "light": "light in rings alone, average of the three",
+    "patches": "k-means without light in rings, average of the three",
+    "logistic": "k-means, logistic regression",
     "forest": "k-means, forest",
     "boosting": "k-means, boosting",
     "kmeans": "k-means, average of the three",
@@ -92,7 +97,9 @@ TITLES = {
 METHODS = (
     "convnet",
     "imagenet",
-    "svm",
+    "light",
+    "patches",
+    "logistic",
     "forest",
     "boosting",
     "kmeans",
@@ -285,35 +292,60 @@ def kmeans(kept: Path, galaxies: Galaxies) -> None:
         "cpu",
         lambda *_: None,
     )
-    of_features = time.process_time() - begun
     judged = galaxies.through(encoder.features, galaxies.judged)
-    spent = {}
+    learnt = FeatureTable(features, galaxy, judged, feature_parts(encoder), classifier, 1.0 / settings.views)
+    about: dict[str, Any] = {"features_cpu_s": round(time.process_time() - begun, 1)}
+    spent: dict[str, float] = {}
+    about |= {"classifiers_cpu_s": spent, "numbers": features.shape[1], "numbers_of_light": learnt.parts[-1]}
     for labels, seed, rows in galaxies.draws():
-        views = np.flatnonzero(np.isin(galaxy, rows))
-        counts = np.eye(len(SCHEME.keys))[galaxies.classes[galaxy[views]]]
-        votes = Votes(
-            counts,
-            np.ones_like(counts),
-            np.full(len(views), 1.0 / settings.views),
-            galaxy[views],
-        )
-        said = []
-        for method in classifier.method:
+        if (kept / f"kmeans_{labels}_{seed}.npy").exists():
+            continue
+        said = learnt.fitted(galaxies, rows, seed, spent, f"_{labels}")
+        for method, p in said.items():
+            galaxies.keep(kept / f"{method}_{labels}_{seed}.npy", p)
+        galaxies.keep(kept / f"kmeans_{labels}_{seed}.npy", np.mean(list(said.values()), axis=0))
+        if labels != ALL or seed == 1:
+            for name, of_kind in zip(("patches", "light"), learnt.alone(), strict=True):
+                p = np.mean(list(of_kind.fitted(galaxies, rows, seed, {}, "").values()), axis=0)
+                galaxies.keep(kept / f"{name}_{labels}_{seed}.npy", p)
+        (kept / "kmeans.json").write_text(json.dumps(about))
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Features of the views of training galaxies, (V, F), whose galaxies these are, and of those that are judged."""
+
+    features: npt.NDArray[np.float32]
+    galaxy: IntArray
+    judged: npt.NDArray[np.float32]
+    parts: list[int]
+    classifier: Classifier
+    weight: float
+
+    def alone(self) -> Iterator[FeatureTable]:
+        """Yield the features of each kind."""
+        for end, width in zip(np.cumsum(self.parts), self.parts, strict=True):
+            kind = slice(int(end) - width, int(end))
+            arrays = {"features": self.features[:, kind], "judged": np.ascontiguousarray(self.judged[:, kind])}
+            yield replace(self, parts=[width], **arrays)
+
+    def fitted(
+        self, galaxies: Galaxies, rows: IntArray, seed: int, spent: dict[str, float], of: str
+    ) -> dict[str, FloatArray]:
+        """Fit each classifier to the views of some galaxies; return what it says of those that are judged."""
+        views = np.flatnonzero(np.isin(self.galaxy, rows))
+        counts = np.eye(len(SCHEME.keys))[galaxies.classes[self.galaxy[views]]]
+        votes = Votes(counts, np.ones_like(counts), np.full(len(views), self.weight), self.galaxy[views])
+        said = {}
+        for method in self.classifier.method:
             begun = time.process_time()
-            head = fit_head(method, features[views], votes, SCHEME, classifier, seed=seed)
-            spent[f"{method}_{labels}"] = round(time.process_time() - begun, 1)
-            layer, _ = parse_line(head.line).build(FeatureShape(features.shape[1]), SCHEME)
-            layer.load_state_dict({name: torch.from_numpy(array) for name, array in head.arrays.items()})
+            head = fit_head(method, self.features[views], votes, SCHEME, self.classifier, seed=seed, parts=self.parts)
+            spent[method + of] = round(time.process_time() - begun, 1)
+            layer, _ = parse_line(head.line).build(FeatureShape(self.features.shape[1]), SCHEME)
+            layer.load_state_dict({name: torch.from_numpy(np.asarray(array)) for name, array in head.arrays.items()})
             with torch.inference_mode():
-                said.append(softmax_of(layer.eval()(torch.from_numpy(judged)).numpy()))
-            galaxies.keep(kept / f"{method}_{labels}_{seed}.npy", said[-1])
-        galaxies.keep(kept / f"kmeans_{labels}_{seed}.npy", np.mean(said, axis=0))
-    about = {
-        "features_cpu_s": round(of_features, 1),
-        "classifiers_cpu_s": spent,
-        "numbers": features.shape[1],
-    }
-    (kept / "kmeans.json").write_text(json.dumps(about))
+                said[method] = softmax_of(layer.eval()(torch.from_numpy(self.judged)).numpy())
+        return said
 
 
 def right(p: FloatArray, galaxies: Galaxies, part: str) -> float:

@@ -28,6 +28,8 @@ patches = 2000
 iterations = 4
 rings = 2
 pools = ["mean", "maximum", "spread"]
+light = 2
+root = true
 [classifier]
 trees = 10
 rounds = 5
@@ -36,7 +38,7 @@ trials = 2
 [tune.features]
 threshold = { low = 0.1, high = 0.3 }
 [tune.classifier]
-method = ["svm", "forest"]
+method = ["svm", "logistic"]
 """
 
 

@@ -221,6 +221,7 @@ def test_galaxies_without_a_label_are_learnt_from_by_thresholds_for_each_answer(
         catalog_from(table), source, changed(pipeline, train={"unlabelled": how, "epochs": 3}), tmp_path / "run"
     )
     assert run.card["unlabelled"] > 0
+    assert sum(run.card["rows"].values()) == sum(bool(label) for label in table["label"].tolist())
     assert run.card["settings"]["train"]["unlabelled"]["thresholds"] == thresholds
     assert all(epoch["disagreement"] >= 0 for epoch in run.card["curves"][0])
 

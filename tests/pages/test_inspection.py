@@ -379,6 +379,15 @@ def test_kernels_are_all_on_one_scale():
     assert len(set(notes)) == 1
 
 
+def test_kernels_of_centroids_are_not_called_filters(tmp_path, monkeypatch):
+    monkeypatch.setitem(LAYERS, "gz2-simple", "kmeans 4 4x4 stride 2 square\nrings 2 mean\nlight 2\ndense answers")
+    path = write_checkpoint(tmp_path, "gz2-simple")
+    page = inspect_checkpoint(path, output=tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "learnt without labels" in page
+    assert "First filters" not in page
+    assert "first convolution" not in page
+
+
 def test_signed_values_are_red_white_and_blue_and_signs_swap_them():
     colours = diverging(np.array([[-2.0, 0.0, 2.0]], np.float32), 2.0).astype(int)
     blue, white, red = colours[0]

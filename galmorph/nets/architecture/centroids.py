@@ -1,4 +1,4 @@
-"""Centroids: the layers that turn a stamp into features learnt without labels: encoding, and pooling over rings."""
+"""Centroids: the layers that turn a stamp into features without labels: encoding, pooling over rings, light, roots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from galmorph.nets.architecture.layers import ORDER, Convolution, SquareConv
 
-__all__ = ["CentroidEncoding", "RingPool", "ring_numbers"]
+__all__ = ["CentroidEncoding", "LightPool", "RingPool", "SignedRoot", "ring_numbers"]
+
+_TINY = 1e-6
+"""Added under roots, whose slope would be infinite at 0."""
 
 
 class CentroidEncoding(nn.Module):
@@ -119,3 +122,52 @@ class RingPool(nn.Module):
     @staticmethod
     def _with_whole(rings: list[torch.Tensor], whole: torch.Tensor) -> list[torch.Tensor]:
         return [whole, *rings] if len(rings) > 1 else [whole]
+
+
+class LightPool(nn.Module):
+    """Sets how light is spread over the stamp beside other features, which normalised patches do not know.
+
+    Of each of some rings about the centre: the mean of every plane; the amplitude of its second harmonic around the
+    ring, 0 for round galaxies; and the mean difference from the stamp turned by 180 degrees. None of these changes by
+    flips and quarter turns.
+
+    Parameters
+    ----------
+    side
+        Of the stamps.
+    rings
+        How many.
+    """
+
+    def __init__(self, side: int, rings: int) -> None:
+        super().__init__()
+        axis = torch.arange(side, device="cpu") - (side - 1) / 2
+        angle = 2.0 * torch.atan2(axis[:, None], axis[None, :]).flatten()
+        share = F.one_hot(ring_numbers(side, rings), rings).float()
+        share = share / share.sum(dim=0).clamp(min=1.0)
+        self.rings = rings
+        # No buffer: nothing that files keep, or that a device without numbers could lose.
+        self.shares = torch.cat([share, share * angle.cos()[:, None], share * angle.sin()[:, None]], dim=1)
+
+    @staticmethod
+    def numbers(planes: int, rings: int) -> int:
+        """Count what is set beside the features."""
+        return (2 * planes + 1) * rings
+
+    def forward(
+        self, x: torch.Tensor, stamps: torch.Tensor
+    ) -> torch.Tensor:  # (B, F), (B, C, S, S) -> (B, F + numbers)
+        """Join."""
+        shares = self.shares.to(stamps.device, stamps.dtype)
+        mean, cosine, sine = (stamps.flatten(2) @ shares).split(self.rings, dim=2)  # type: ignore[no-untyped-call]
+        amplitude = (cosine.square() + sine.square() + _TINY**2).sqrt()
+        uneven = (stamps - stamps.flip((2, 3))).abs().mean(dim=1).flatten(1) @ shares[:, : self.rings]
+        return torch.cat([x, mean.flatten(1), amplitude.flatten(1), uneven], dim=1)
+
+
+class SignedRoot(nn.Module):
+    """The root of the size of each number, with its sign: a few patches of large projection no longer outweigh many."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, F) -> (B, F)
+        """Compute."""
+        return x / (x.abs() + _TINY).sqrt()

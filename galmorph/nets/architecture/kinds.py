@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, fields, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, TypeAlias
 
 from torch import nn
 
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.nets.architecture import layers
-from galmorph.nets.architecture.centroids import CentroidEncoding, RingPool
+from galmorph.nets.architecture.centroids import CentroidEncoding, LightPool, RingPool, SignedRoot
 from galmorph.nets.architecture.fusion import LateFusion, Measured
 from galmorph.nets.architecture.layers import ORDER, PARTS
 from galmorph.nets.architecture.trees import DEEPEST, Trees
@@ -48,12 +48,15 @@ class FeatureShape:
         Maps come in fields of eight, one for each orientation of the square.
     parts
         Parts of a stamp that go through the network one by one.
+    stamp
+        Planes and side of the stamps that the network is shown.
     """
 
     maps: int
     side: int = 0
     square: bool = False
     parts: int = 1
+    stamp: tuple[int, int] = field(default=(0, 0), compare=False)
 
     def __str__(self) -> str:
         text = f"{self.maps} maps of {self.side} x {self.side}" if self.side else f"{self.maps} numbers"
@@ -561,6 +564,31 @@ class RingsKind(LayerKind):
 
 
 @dataclass(frozen=True)
+class LightKind(LayerKind):
+    """Set beside the features how light is spread over so many rings: mean, second harmonic, asymmetry."""
+
+    rings: int
+
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
+        """Make it."""
+        planes, side = shape.stamp
+        if shape.side or shape.parts > 1:
+            raise PipelineError(f"light meets {shape}: expected the numbers of a whole stamp; pool them first")
+        if not 1 <= self.rings <= side // 2:
+            raise PipelineError(f"{self.rings} rings on stamps of {side} x {side}: expected from 1 to half of the side")
+        return LightPool(side, self.rings), replace(shape, maps=shape.maps + LightPool.numbers(planes, self.rings))
+
+
+@dataclass(frozen=True)
+class RootKind(LayerKind):
+    """The root of the size of each number, with its sign."""
+
+    def build(self, shape: FeatureShape, scheme: Scheme) -> Built:  # noqa: ARG002
+        """Make it."""
+        return SignedRoot(), shape
+
+
+@dataclass(frozen=True)
 class ForestKind(LayerKind):
     """The mean over decision trees of the shares of galaxies in their leaves: `trees` of `nodes` in all, and `depth`.
 
@@ -622,6 +650,7 @@ KINDS: dict[str, Callable[..., LayerKind]] = {
     "join": JoinKind,
     "kmeans": KMeansKind,
     "layernorm": LayerNormKind,
+    "light": LightKind,
     "lrn": LocalResponseKind,
     "mask": MaskKind,
     "mbconv": InvertedKind,
@@ -632,6 +661,7 @@ KINDS: dict[str, Callable[..., LayerKind]] = {
     "rectify": RectifyKind,
     "residual": ResidualKind,
     "rings": RingsKind,
+    "root": RootKind,
 }
 
 

@@ -33,7 +33,7 @@ from torch import nn
 
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.limits import LIMITS
-from galmorph.nets.architecture.centroids import CentroidEncoding
+from galmorph.nets.architecture.centroids import CentroidEncoding, LightPool
 from galmorph.nets.architecture.fusion import LateFusion, Measured, Standardised
 from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.layers import ORDER, Rectify, conditional_log_probabilities, turned, weighted
@@ -60,6 +60,7 @@ __all__ = [
     "planes_last",
     "shares_of",
     "takes_morphometry",
+    "through_layer",
     "usual_recipe",
     "views",
 ]
@@ -284,9 +285,9 @@ class Network(nn.Module):
                 layer = parse_line(line.text)
                 room -= layer.kernels(shape, scheme)
                 _check_room(room, is_limit=most_weights is None)
-                module, shape = layer.build(shape, scheme)
+                module, shape = layer.build(replace(shape, stamp=(recipe.planes, recipe.size)), scheme)
                 _check_features(shape)
-                _check_place(module, len(self.layers))
+                _check_place(module, self.layers)
             except PipelineError as error:
                 raise PipelineError(f"{config.where(line)}: {error}") from error
             self.layers.append(module)
@@ -391,9 +392,23 @@ class Network(nn.Module):
             return self._through(x, morphometry, self._last, end)
 
     def _through(self, x: torch.Tensor, morphometry: torch.Tensor | None, begin: int, end: int) -> torch.Tensor:
+        stamps = x  # no layer that wants them lies below the features: see _check_place
         for layer in self.layers[begin:end]:
-            x = layer(x, morphometry) if isinstance(layer, Standardised) else layer(x)
+            x = through_layer(layer, x, stamps, morphometry)
         return x
+
+
+def through_layer(
+    layer: nn.Module, x: torch.Tensor, stamps: torch.Tensor, morphometry: torch.Tensor | None
+) -> torch.Tensor:
+    """Show a layer what comes from above, and what else it takes: the stamps, or the morphometry."""
+    beside: tuple[torch.Tensor | None, ...] = ()
+    if isinstance(layer, Standardised):
+        beside = (morphometry,)
+    elif isinstance(layer, LightPool):
+        beside = (stamps,)
+    out: torch.Tensor = layer(x, *beside)
+    return out
 
 
 def _check_room(left: int, *, is_limit: bool) -> None:
@@ -402,9 +417,11 @@ def _check_room(left: int, *, is_limit: bool) -> None:
         raise PipelineError(f"with this line its kernels have more numbers than {most}: expected fewer maps or numbers")
 
 
-def _check_place(layer: nn.Module, above: int) -> None:
-    if isinstance(layer, Measured) and above:
-        raise PipelineError(f"with {above} layers above it, whose work would be lost: put it first")
+def _check_place(layer: nn.Module, above: nn.ModuleList) -> None:
+    if isinstance(layer, Measured) and len(above):
+        raise PipelineError(f"with {len(above)} layers above it, whose work would be lost: put it first")
+    if isinstance(layer, LightPool) and any(isinstance(other, Standardised) for other in above):
+        raise PipelineError("it is of the stamp, of which nothing is left below the morphometry: put it above that")
 
 
 def _check_features(shape: FeatureShape) -> None:

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from galmorph.nets.architecture.centroids import CentroidEncoding
-from galmorph.nets.architecture.fusion import LateFusion, Standardised
+from galmorph.nets.architecture.fusion import LateFusion
 from galmorph.nets.architecture.layers import ORDER
-from galmorph.nets.architecture.network import Network
+from galmorph.nets.architecture.network import Network, through_layer
 
 __all__ = ["Activation", "activations", "centroid_responses", "last_weights", "unit_responses"]
 
@@ -54,11 +54,11 @@ def activations(network: Network, stamp: FloatArray, morphometry: FloatArray | N
 
     Layers that do nothing outside training (dropout) are left out.
     """
-    x = torch.from_numpy(np.ascontiguousarray(stamp[None]))
+    x = stamps = torch.from_numpy(np.ascontiguousarray(stamp[None]))
     beside = None if morphometry is None else torch.from_numpy(np.ascontiguousarray(morphometry[None]))
     with torch.inference_mode():
         for layer, (line, shape) in zip(network.layers, network.outline, strict=True):
-            x = layer(x, beside) if isinstance(layer, Standardised) else layer(x)
+            x = through_layer(layer, x, stamps, beside)
             if isinstance(layer, nn.Dropout):
                 continue
             # A copy: the next layer may compute in place.

@@ -1,4 +1,4 @@
-"""Classifier: linear support vector machines, random forests and boosted trees, fitted to features by scikit-learn.
+"""Classifier: linear machines, logistic regression, forests and boosted trees, fitted to features by scikit-learn.
 
 What is fitted becomes the last layer of a network (:class:`Head`), whose numbers answer without scikit-learn. Each
 question of a scheme is learnt by itself, of the galaxies that it was asked of: a galaxy counts for each answer with the
@@ -8,7 +8,7 @@ share of its votes. Answers that do not exclude each other are questions of yes 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,9 +25,10 @@ __all__ = ["METHODS", "Classifier", "Head", "Votes", "fit_head"]
 FloatArray = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-METHODS = ("svm", "forest", "boosting")
+METHODS = ("svm", "logistic", "forest", "boosting")
 """Kinds of classifiers."""
 
+_USUAL = ("svm", "forest", "boosting")
 _ABSENT = -10.0
 """Logit of an answer that nobody gave."""
 _FOLDS = 5
@@ -41,9 +42,11 @@ class Classifier:
     Parameters
     ----------
     method
-        ``'svm'``, ``'forest'``, ``'boosting'``, or several, whose probabilities are averaged.
+        ``'svm'``, ``'logistic'``, ``'forest'``, ``'boosting'``, or several, whose probabilities are averaged.
     strength
         Of support vector machines: the penalty of a galaxy on the wrong side, C, of standardised features.
+    logistic
+        Of logistic regression: how much the likelihood of a galaxy counts against the squares of the weights, C.
     trees, leaf
         Of forests: their number of trees, and the least number of galaxies in a leaf.
     rounds, rate, depth, sampled
@@ -53,8 +56,9 @@ class Classifier:
         Share of the features among which trees choose, drawn anew at each node; 0 for the root of their number.
     """
 
-    method: tuple[str, ...] = METHODS
+    method: tuple[str, ...] = _USUAL
     strength: float = 3e-4
+    logistic: float = 0.015
     trees: int = 300
     leaf: int = 2
     rounds: int = 150
@@ -71,8 +75,9 @@ class Classifier:
         for name in ("trees", "leaf", "rounds", "depth"):
             if getattr(self, name) < 1:
                 raise PipelineError(f"{name} = {getattr(self, name)}: expected a whole number from 1")
-        if not (self.strength > 0.0 and self.rate > 0.0):
-            raise PipelineError(f"strength = {self.strength}, rate = {self.rate}: expected numbers above 0")
+        for name in ("strength", "logistic", "rate"):
+            if not getattr(self, name) > 0.0:
+                raise PipelineError(f"{name} = {getattr(self, name)}: expected a number above 0")
         if not (0.0 < self.sampled <= 1.0 and 0.0 <= self.features <= 1.0):
             raise PipelineError(
                 f"sampled = {self.sampled}, features = {self.features}: expected a share above 0, and one from 0"
@@ -129,9 +134,23 @@ class _Group:
 
 
 def fit_head(
-    method: str, features: Single, votes: Votes, scheme: Scheme, settings: Classifier, *, seed: int = 1
+    method: str,
+    features: Single,
+    votes: Votes,
+    scheme: Scheme,
+    settings: Classifier,
+    *,
+    seed: int = 1,
+    parts: Sequence[int] = (),
 ) -> Head:
-    """Fit a classifier to features, (N, F), and write it down as a layer; the seed is that of all that is drawn.
+    """Fit a classifier to features, (N, F), and write it down as a layer.
+
+    Parameters
+    ----------
+    seed
+        Of all that is drawn.
+    parts
+        How many features follow each other that are of one kind: all kinds count alike, however many each has.
 
     Raises
     ------
@@ -140,14 +159,23 @@ def fit_head(
     """
     if method not in METHODS:
         raise PipelineError(unknown_name("method", method, METHODS))
-    groups = list(_groups(votes, scheme))
-    if method == "svm":
-        return _linear(features, groups, scheme, settings, seed)
+    groups, kinds = list(_groups(votes, scheme)), tuple(parts) or (features.shape[1],)
+    if method in ("svm", "logistic"):
+        return _linear(features, groups, scheme, _Machines(method, settings, seed, kinds))
+    columns = _drawn_alike(kinds)
     grow = _forest if method == "forest" else _boosted
     stand = _Stand(len(scheme.keys), method, scheme.most_exclusive if method == "forest" else 1)
     for group in groups:
-        grow(stand, features, group, settings, seed)
-    return stand.head()
+        grow(stand, features[:, columns], group, settings, seed)
+    head = stand.head()
+    return Head(head.line, {**head.arrays, "feature": columns[head.arrays["feature"]]})
+
+
+def _drawn_alike(parts: Sequence[int]) -> IntArray:
+    """Repeat the features of smaller parts: trees, which draw some features at each node, then look at all parts."""
+    columns, most = np.arange(sum(parts)), max(parts)
+    each = np.split(columns, np.cumsum(parts)[:-1])
+    return np.concatenate([np.tile(part, max(1, most // len(part))) for part in each])
 
 
 def _groups(votes: Votes, scheme: Scheme) -> Iterator[_Group]:
@@ -183,14 +211,54 @@ def _learner(module: str, name: str) -> Any:
 # --- linear ---
 
 
-def _linear(features: Single, groups: list[_Group], scheme: Scheme, settings: Classifier, seed: int) -> Head:
-    """Fit support vector machines, one answer against the rest, on standardised features."""
+@dataclass(frozen=True)
+class _Machines:
+    """What separates answers by planes: support vector machines, or a logistic regression."""
+
+    method: str
+    settings: Classifier
+    seed: int
+    parts: tuple[int, ...]
+
+    def scale(self) -> FloatArray:
+        """Return how much each standardised feature counts, (F,): parts have the same mean square together."""
+        widths = np.repeat(self.parts, self.parts)
+        return np.sqrt(sum(self.parts) / (len(self.parts) * widths))
+
+    def learner(self) -> Any:
+        if self.method == "svm":
+            make, strength = _learner("svm", "LinearSVC"), self.settings.strength
+            return make(C=strength, dual=True, random_state=self.seed, max_iter=2000)
+        return _learner("linear_model", "LogisticRegression")(C=self.settings.logistic, max_iter=1000)
+
+    def planes(
+        self, x: FloatArray, answer: IntArray, weight: FloatArray, answers: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """Fit them; return (K, F) and (K,)."""
+        w, b = np.zeros((answers, x.shape[1])), np.full(answers, _ABSENT)
+        present = np.unique(answer)
+        if len(present) < 2:
+            b[present] = 0.0
+            return w, b
+        machine = self.learner()
+        machine.fit(x, answer, sample_weight=weight)
+        if len(present) == 2:
+            sides = 0.5 * np.array([-1, 1])
+            w[present], b[present] = np.outer(sides, machine.coef_[0]), sides * machine.intercept_
+        else:
+            w[present], b[present] = machine.coef_, machine.intercept_
+        return w, b
+
+
+def _linear(features: Single, groups: list[_Group], scheme: Scheme, machines: _Machines) -> Head:
+    """Fit linear logits of the answers of each group, on standardised features."""
     mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     spread = np.where(spread > 1e-6 * spread.max(initial=0.0), spread, np.inf)  # what never varies says nothing
+    spread /= machines.scale()
     x = (features - mean) / spread
     weight, bias = np.zeros((len(scheme.keys), x.shape[1])), np.zeros(len(scheme.keys))
     for group in groups:
-        w, b = _separated(x, group, settings, seed)
+        w, b = _separated(x, group, machines)
         if group.is_alone:
             w, b = w[1:] - w[:1], b[1:] - b[:1]
         weight[group.places()], bias[group.places()] = w, b
@@ -201,10 +269,10 @@ def _linear(features: Single, groups: list[_Group], scheme: Scheme, settings: Cl
     return Head("dense answers", {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)})
 
 
-def _separated(x: FloatArray, group: _Group, settings: Classifier, seed: int) -> tuple[FloatArray, FloatArray]:
+def _separated(x: FloatArray, group: _Group, machines: _Machines) -> tuple[FloatArray, FloatArray]:
     """Fit the logits of the answers of a group, (K, F) and (K,): distances in the unit that makes them likeliest.
 
-    The unit is that of galaxies which the machines whose distances it is fitted to have not learnt from.
+    The unit is that of galaxies which the planes whose distances it is fitted to have not learnt from.
     """
     rows, answer, weight = group.rows, group.answer, group.weight
     distances = np.zeros((len(rows), group.answers))
@@ -213,28 +281,11 @@ def _separated(x: FloatArray, group: _Group, settings: Classifier, seed: int) ->
     fold = order[group.galaxy] % _FOLDS
     for number in range(_FOLDS):
         out = fold == number
-        w, b = _machine(x[rows[~out]], answer[~out], weight[~out], group.answers, settings, seed)
+        w, b = machines.planes(x[rows[~out]], answer[~out], weight[~out], group.answers)
         distances[out] = x[rows[out]] @ w.T + b
     unit = _unit_of(distances, answer, weight)
-    w, b = _machine(x[rows], answer, weight, group.answers, settings, seed)
+    w, b = machines.planes(x[rows], answer, weight, group.answers)
     return unit * w, np.where(b > _ABSENT, unit * b, _ABSENT)
-
-
-def _machine(
-    x: FloatArray, answer: IntArray, weight: FloatArray, answers: int, settings: Classifier, seed: int
-) -> tuple[FloatArray, FloatArray]:
-    w, b = np.zeros((answers, x.shape[1])), np.full(answers, _ABSENT)
-    present = np.unique(answer)
-    if len(present) < 2:
-        b[present] = 0.0
-        return w, b
-    machine = _learner("svm", "LinearSVC")(C=settings.strength, dual=True, random_state=seed, max_iter=2000)
-    machine.fit(x, answer, sample_weight=weight)
-    if len(present) == 2:
-        w[present], b[present] = 0.5 * np.outer([-1, 1], machine.coef_[0]), 0.5 * np.array([-1, 1]) * machine.intercept_
-    else:
-        w[present], b[present] = machine.coef_, machine.intercept_
-    return w, b
 
 
 def _unit_of(distances: FloatArray, answer: IntArray, weight: FloatArray) -> float:

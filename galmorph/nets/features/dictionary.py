@@ -48,6 +48,11 @@ class KMeansFeatures:
     square
         Whether each pattern is looked for in the eight orientations of the square, which makes features the same for
         flips and quarter turns of the stamp.
+    light
+        Rings of the whole stamp, of each of which the light's mean, second harmonic and asymmetry are features, too,
+        which normalised patches do not know; 0 for none.
+    root
+        Whether the root of each feature is taken, with its sign.
     views
         Of each galaxy, that the classifier learns from: the upright one, and random ones by ``[augmentation]``.
     unlabelled
@@ -68,6 +73,8 @@ class KMeansFeatures:
     rings: int = 4
     pools: tuple[str, ...] = POOLS
     square: bool = True
+    light: int = 0
+    root: bool = False
     views: int = 2
     unlabelled: bool = False
 
@@ -77,7 +84,7 @@ class KMeansFeatures:
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise PipelineError(f"{name} = {getattr(self, name)}: expected a whole number from {low}")
-        for name in ("damping", "regulariser", "threshold"):
+        for name in ("damping", "regulariser", "threshold", "light"):
             if getattr(self, name) < 0.0:
                 raise PipelineError(f"{name} = {getattr(self, name)}: expected a number from 0")
         if self.method != "kmeans" or self.contrast <= 0.0 or self.patch > _WIDEST:
@@ -96,7 +103,8 @@ class KMeansFeatures:
         reduced = f"pool {self.reduced}x{self.reduced} mean\n" if self.reduced > 1 else ""
         options = f"stride {self.stride} threshold {self.threshold:g}{square}"
         encoding = f"{reduced}kmeans {self.centroids} {self.patch}x{self.patch} {options}"
-        return f"{encoding}\nrings {self.rings} {' '.join(self.pools)}"
+        light, root = f"\nlight {self.light}" if self.light else "", "\nroot" if self.root else ""
+        return f"{encoding}\nrings {self.rings} {' '.join(self.pools)}{light}{root}"
 
 
 def draw_patches(stamps: FloatArray, patch: int, count: int, seed: int) -> FloatArray:

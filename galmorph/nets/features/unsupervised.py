@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
-from galmorph.nets.architecture.centroids import CentroidEncoding
+from galmorph.nets.architecture.centroids import CentroidEncoding, LightPool, RingPool
 from galmorph.nets.architecture.layers import conditional_log_probabilities
 from galmorph.nets.architecture.network import Network, NetworkConfig, channels_last
 from galmorph.nets.checkpoint.blend import mean_log_likelihood
@@ -21,7 +22,7 @@ from galmorph.nets.training.training_set import TrainingSet
 from galmorph.progress import Progress, silent
 from galmorph.sky.scheme import Labels, Scheme
 
-__all__ = ["feature_network", "learn_dictionary", "learn_networks", "upright_losses"]
+__all__ = ["feature_network", "feature_parts", "learn_dictionary", "learn_networks", "upright_losses"]
 
 Single = npt.NDArray[np.float32]
 _BATCH = 64
@@ -76,7 +77,7 @@ def _network(
     encoder: Network, method: str, features: Single, votes: Votes, classifier: Classifier, seed: int
 ) -> Network:
     """Set the layer that a classifier becomes below the layers of the encoder."""
-    head = fit_head(method, features, votes, encoder.scheme, classifier, seed=seed)
+    head = fit_head(method, features, votes, encoder.scheme, classifier, seed=seed, parts=feature_parts(encoder))
     *above, _ = encoder.config.layers.splitlines()
     config = NetworkConfig(
         "\n".join([*above, head.line]), name=f"kmeans-{method}", title=encoder.config.title, views=encoder.views
@@ -87,6 +88,13 @@ def _network(
     fitted = {f"layers.{last}.{name}": torch.from_numpy(np.asarray(array)) for name, array in head.arrays.items()}
     network.load_state_dict(own | fitted)
     return channels_last(network).eval()
+
+
+def feature_parts(encoder: Network) -> list[int]:
+    """Count the features by centroids, and those of light."""
+    pairs = zip(encoder.layers, encoder.outline, strict=True)
+    ends = [shape.maps for layer, (_, shape) in pairs if isinstance(layer, RingPool | LightPool)]
+    return [end - begin for begin, end in pairwise([0, *ends])]
 
 
 def _learn_features(

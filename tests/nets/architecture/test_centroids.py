@@ -8,13 +8,13 @@ import tiny
 import torch
 
 from galmorph.errors import PipelineError
-from galmorph.nets.architecture.centroids import RingPool, ring_numbers
+from galmorph.nets.architecture.centroids import LightPool, RingPool, SignedRoot, ring_numbers
 from galmorph.nets.architecture.fused import plain
 from galmorph.nets.architecture.layers import turned
 from galmorph.nets.architecture.network import Network, NetworkConfig
 from galmorph.nets.features.dictionary import KMeansFeatures, draw_patches
 from galmorph.nets.features.spherical_kmeans import fit_whitening, normalised_patches, spherical_kmeans
-from galmorph.nets.features.unsupervised import learn_dictionary
+from galmorph.nets.features.unsupervised import feature_parts, learn_dictionary
 from galmorph.stamps.recipe import Recipe
 
 RECIPE = Recipe(size=16, planes=3)
@@ -24,8 +24,9 @@ def stamps(count: int = 6) -> np.ndarray:
     return np.random.default_rng(5).uniform(0, 1, (count, 3, 16, 16)).astype(np.float32)
 
 
-def network(*, square: bool, pools: tuple[str, ...] = ("mean", "maximum")) -> Network:
-    features = KMeansFeatures(centroids=5, patch=4, stride=2, rings=2, pools=pools, square=square, patches=400)
+def network(*, square: bool, pools: tuple[str, ...] = ("mean", "maximum"), light: int = 0) -> Network:
+    sizes = {"centroids": 5, "patch": 4, "stride": 2, "rings": 2, "patches": 400}
+    features = KMeansFeatures(pools=pools, square=square, light=light, root=light > 0, **sizes)
     config = NetworkConfig(features.layers() + "\ndense answers", views="one")
     encoder = Network(config, RECIPE, tiny.TREE).eval()
     learn_dictionary(encoder.layers[0], draw_patches(stamps(), 4, 400, 1), features)
@@ -95,4 +96,47 @@ def test_rings_cover_each_position_once_and_pools_are_by_hand(side):
 )
 def test_lines_that_mean_nothing_are_named(layers, words):
     with pytest.raises(PipelineError, match=words):
+        Network(NetworkConfig(f"{layers}\ndense answers"), RECIPE, tiny.TREE)
+
+
+@pytest.mark.parametrize("element", range(8))
+def test_light_in_rings_does_not_change_by_flips_and_quarter_turns(element):
+    x, of_all = torch.from_numpy(stamps()), network(square=True, light=4)
+    with torch.inference_mode():
+        one, other = of_all.features(x), of_all.features(turned(x, element))
+        assert torch.allclose(plain(of_all)(x), of_all(x), atol=1e-5)
+    assert one.shape == (6, 5 * 2 * 2 * 3 + 7 * 4)
+    assert torch.allclose(one, other, atol=1e-3)  # of roots, whose slope is steep at 0
+    assert feature_parts(of_all) == [60, 28]
+    assert of_all.invariant
+
+
+def test_light_in_rings_is_by_hand():
+    side, rings, pool = 16, 3, LightPool(16, 3)
+    x = torch.rand(2, 3, side, side)
+    beside = pool(torch.zeros(2, 1), x)[:, 1:]
+    assert beside.shape == (2, LightPool.numbers(3, rings))
+    ring = ring_numbers(side, rings).view(side, side) == 1
+    assert torch.allclose(beside[:, 1], x[:, 0, ring].mean(dim=1), atol=1e-5)
+    assert torch.allclose(beside[:, -2], (x - x.rot90(2, (2, 3))).abs().mean(dim=1)[:, ring].mean(dim=1), atol=1e-5)
+    axis = torch.arange(side) - 7.5
+    edge_on, face_on = (torch.exp(-((axis[:, None] * q) ** 2 + axis**2) / 40) for q in (3.0, 1.0))
+    flat, about = (pool(torch.zeros(1, 0), image.expand(1, 1, -1, -1))[0, 3:6] for image in (edge_on, face_on))
+    assert (flat > 5 * about).all()
+
+
+def test_roots_keep_signs():
+    assert torch.allclose(SignedRoot()(torch.tensor([4.0, -9.0, 0.0])), torch.tensor([2.0, -3.0, 0.0]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("light 2\nglobalpool mean", "expected the numbers of a whole stamp"),
+        ("globalpool mean\nlight 9", "from 1 to half of the side"),
+        ("globalpool mean\nmorphometry 2\nlight 2", "put it above"),
+    ],
+)
+def test_light_that_fits_nowhere_is_refused(layers, message):
+    with pytest.raises(PipelineError, match=message):
         Network(NetworkConfig(f"{layers}\ndense answers"), RECIPE, tiny.TREE)

@@ -104,8 +104,31 @@ def test_one_class_alone_is_always_the_answer(method):
     assert (p[:, 0] > 0.99).all()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_few_features_of_another_kind_count_as_much_as_many(method):
+    rng = np.random.default_rng(2)
+    classes = rng.integers(2, size=(2, 160))
+    telling = (3.0 * (classes[..., None] == np.arange(2)) + rng.normal(size=(2, 160, 2))).astype(np.float32)
+    x, new = np.concatenate([rng.normal(size=(2, 160, 300)).astype(np.float32), telling], axis=2)
+    right = []
+    for parts in ((), (300, 2)):
+        head = fit_head(method, x, votes_of(classes[0], len(EXCLUSIVE.keys)), EXCLUSIVE, SMALL, parts=parts)
+        last, _ = parse_line(head.line).build(FeatureShape(302), EXCLUSIVE)
+        last.load_state_dict({name: torch.from_numpy(array) for name, array in head.arrays.items()})
+        with torch.inference_mode():
+            right.append((last.eval()(torch.from_numpy(new)).argmax(dim=1).numpy() == classes[1]).mean())
+    assert right[1] > max(0.9, right[0])
+
+
 def test_settings_that_mean_nothing_are_refused():
-    for wrong in ({"method": ("svn",)}, {"method": ()}, {"trees": 0}, {"strength": 0.0}, {"sampled": 1.5}):
+    for wrong in (
+        {"method": ("svn",)},
+        {"method": ()},
+        {"trees": 0},
+        {"strength": 0.0},
+        {"logistic": -1.0},
+        {"sampled": 1.5},
+    ):
         with pytest.raises(PipelineError):
             Classifier(**wrong)
 
