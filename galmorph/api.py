@@ -2163,11 +2163,11 @@ def count(
 ) -> ClassFractions:
     """Count class fractions in bins of one or two columns, corrected for misclassification, with errors.
 
-    Four estimates stand beside each other: counts of the likeliest answer (``raw``); the mean of the calibrated
-    probabilities (``prob``); these corrected for label shift by expectation and maximisation (``em``; Saerens et al.
-    2002); and the counts corrected by the checkpoint's confusion matrix (``bbse``; Lipton et al. 2018). Errors are of
-    the galaxies (Bayesian bootstrap) and of the classifier (its calibration and confusion were measured on some
-    galaxies only); see docs/counting.md.
+    Three estimates stand beside each other: counts of the likeliest answer (``raw``); the mean of the calibrated
+    probabilities (``prob``); and these adjusted by what the checkpoint says of labelled galaxies of each class
+    (``pacc``; Bella et al. 2010), for samples whose mix of classes is another. Errors are of the galaxies (Bayesian
+    bootstrap) and of the classifier (its calibration and confusion were measured on some galaxies only); see
+    docs/counting.md.
 
     Parameters
     ----------
@@ -2180,7 +2180,7 @@ def count(
     question
         The only question of a scheme of several that is counted.
     method
-        Which estimate is drawn, and printed by the command line: ``'raw'``, ``'prob'``, ``'em'`` or ``'bbse'``.
+        Which estimate is drawn, and printed by the command line: ``'raw'``, ``'prob'`` or ``'pacc'``.
     cut
         Flags of rows that are left out: names or values, in a list or with commas between; ``'recommended'``
         (:data:`galmorph.flags.RECOMMENDED_CUT`) or ``'none'``. Rows without probabilities are never counted.
@@ -2191,7 +2191,8 @@ def count(
     scheme
         Of the answers; by default that of the header or the checkpoint.
     priors
-        Mean fraction of each answer among the galaxies of the training, in place of the card's.
+        Mean fraction of each answer among the galaxies of the training, in place of the card's: for errors of
+        ``prob``.
     prefix
         Of the result's columns.
     draws, seed

@@ -20,8 +20,8 @@ EXAMPLES = {
     "in bins of given edges, and in three of as many galaxies each": (
         "galmorph count out.fits --by mag,z --bins mag=18,20,22,24 z=3"
     ),
-    "other cuts, a column of weights, counts corrected by the confusion matrix": (
-        "galmorph count out.fits --by z --cut recommended,BLEND --weight w --method bbse --json"
+    "other cuts, a column of weights, means adjusted for another mix of classes": (
+        "galmorph count out.fits --by z --cut recommended,BLEND --weight w --method pacc --json"
     ),
 }
 
@@ -42,9 +42,9 @@ def add_options(command: Parser) -> None:
     command.add_argument("--question", metavar="Q", help="only this one of a scheme of several")
     command.add_argument(
         "--method",
-        choices=("raw", "prob", "em", "bbse"),
-        help="what is printed and drawn; the table has all: counts, mean probabilities (default), these corrected for "
-        "label shift, counts corrected by the confusion matrix",
+        choices=("raw", "prob", "pacc"),
+        help="what is printed and drawn; the table has all: counts, mean probabilities (default), these adjusted by "
+        "what is said of galaxies of each class",
     )
     command.add_argument("--cut", metavar="FLAGS", help="leave out rows with these (default: recommended; none; A,B)")
     command.add_argument("--weight", metavar="COL", help="column of weights, such as 1/Vmax")

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from galmorph.nets.soft_confusion import SoftConfusion
 from galmorph.sky.scheme import Labels, Scheme
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "mean_fractions",
     "score_sets",
     "signal_explained",
+    "soft_confusions",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -122,7 +124,8 @@ def evaluate(conditional: FloatArray, labels: Labels, scheme: Scheme, constant: 
     explained and the calibration error; of a tree also the RMSE of all answers' shares among all people, ``weighted``,
     the score of the Galaxy Challenge; Spearman's and Pearson's correlation per answer; for classes accuracy (any of
     several answers with the same share is right), that on clear galaxies, recalls and the confusion matrix (rows:
-    truth).
+    truth); and of what everybody is asked ``soft_confusion``, by question, or by answer where these stand alone (see
+    :class:`galmorph.nets.soft_confusion.SoftConfusion`).
     """
     counting = countable(labels)
     fractions = labels.fractions
@@ -141,7 +144,41 @@ def evaluate(conditional: FloatArray, labels: Labels, scheme: Scheme, constant: 
         result["weighted"] = {"rmse": _weighted_rmse(conditional, labels, scheme)}
     if scheme.kind == "exclusive":
         result |= _classes(conditional, labels, scheme)
+    if soft := soft_confusions(conditional, labels, scheme):
+        result["soft_confusion"] = {name: sums.to_dict() for name, sums in soft.items()}
     return result
+
+
+def soft_confusions(conditional: FloatArray, labels: Labels, scheme: Scheme) -> dict[str, SoftConfusion]:
+    """Sum up what is said of galaxies of each class, by question or independent answer that everybody is asked.
+
+    Parameters
+    ----------
+    conditional
+        (N, A) probabilities given that a question is asked.
+    labels
+        Of the same rows.
+    """
+    asked = countable(labels)
+    if scheme.kind == "independent":
+        groups = {key: (slice(i, i + 1), True) for i, key in enumerate(scheme.keys)}
+    else:
+        places = zip(scheme.questions, scheme.slices, strict=True)
+        groups = {question.name: (where, False) for question, where in places if not question.parents}
+    out = {}
+    for name, (where, alone) in groups.items():
+        rows = asked[:, where].all(axis=1) & (labels.fractions[:, where].sum(axis=1) > 0 if not alone else True)
+        p, y = (_whole(values[rows, where], alone=alone) for values in (conditional, labels.fractions))
+        if len(p) > 1:
+            out[name] = SoftConfusion.of(p, y)
+    return out
+
+
+def _whole(values: FloatArray, *, alone: bool) -> FloatArray:
+    """Let shares sum to 1: an answer that stands alone has what is left beside it."""
+    if alone:
+        return np.concatenate([values, 1.0 - values], axis=1).clip(0.0, 1.0)
+    return np.asarray(values / values.sum(axis=1, keepdims=True))
 
 
 def _question(

@@ -1,17 +1,14 @@
-"""LabelShift: the shares of classes in a population that has other shares than the one a classifier learnt from.
+"""LabelShift: populations with other shares than the classifier learnt from, and the errors of means over them.
 
 A classifier says p(k|x) for the shares s of its own galaxies. Where another population differs from these in its
 shares alone, and galaxies of a class look alike in both, its likelihoods are p(k|x) / s_k, and the shares that make
 all that was seen likeliest are found by expectation and maximisation (EM; Saerens, Latinne & Decaestecker 2002,
-Neural Computation 14, 21). From counts of the likeliest class alone, and a confusion matrix for p(said|true), the
-same steps lead to the shares of black-box shift estimation (BBSE; Lipton, Wang & Smola 2018, arXiv:1802.03916)
-wherever those lie between 0 and 1.
+Neural Computation 14, 21). They serve to weight a population like the classifier's own galaxies.
 
 Errors come from draws. Galaxies: weights by the Bayesian bootstrap (Rubin 1981, Ann. Stat. 9, 130), with one
 galaxy's worth of nothing-in-particular, so that a class that nobody saw gets an upper limit. Classifier: a
 calibration fitted to n galaxies leaves the odds of the classes uncertain by what n galaxies can tell (the Fisher
-information of logistic intercepts), and the shares of these galaxies with them; a confusion matrix, each of its rows,
-by a Dirichlet distribution.
+information of logistic intercepts).
 """
 
 from __future__ import annotations
@@ -25,19 +22,14 @@ __all__ = [
     "Grouped",
     "bootstrap_weights",
     "calibration_draws",
-    "confusion_draws",
     "likely_shares",
     "mean_shares",
     "pseudo_counts",
-    "smoothed_confusion",
 ]
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _TINY = 1e-12
-_OF_ALL_DRAWS = 2
-"""Axes of probabilities that are the same in all draws."""
 _MOST_STEPS = 500
 _SETTLED = 1e-6
 """Shares that change by less in a step have settled: a hundredth of the error that ten thousand galaxies give."""
@@ -90,6 +82,15 @@ class Grouped:
         """The weight of one such galaxy."""
         return float(self.square.sum() / max(self.weight.sum(), _TINY))
 
+    @property
+    def covariance(self) -> FloatArray:
+        """That of the mean probabilities, (K, K), if one galaxy more could be of any class."""
+        total = max(self.weight.sum(), _TINY)
+        apart = self.p - self.weight @ self.p / total
+        classes = self.p.shape[1]
+        one = (np.eye(classes) - 1.0 / classes) / classes
+        return np.asarray((apart.T * self.square) @ apart / total**2 + one / (self.effective + 1.0) ** 2)
+
 
 def bootstrap_weights(rows: Grouped, draws: int, rng: np.random.Generator) -> FloatArray:
     """Draw weights of the rows, (B, G): of each galaxy its own, times an exponential variate."""
@@ -114,34 +115,29 @@ def mean_shares(p: FloatArray, weights: FloatArray, factors: FloatArray, extra: 
     return _summing_to_one(out + extra)
 
 
-def likely_shares(
-    p: FloatArray, weights: FloatArray, factors: FloatArray, extra: FloatArray | float = 0.0
-) -> FloatArray:
+def likely_shares(p: FloatArray, weights: FloatArray, factors: FloatArray) -> FloatArray:
     """Find the likeliest shares of classes by EM.
 
     Parameters
     ----------
     p
-        (N, K) probabilities; or (B, N, K), where they differ from draw to draw.
+        (N, K) probabilities.
     weights
         (B, N) of the rows in each draw.
     factors
         (B, K): likelihoods are the probabilities times these, 1 / s for shares s of the classifier's own galaxies.
-    extra
-        (B, K) weights that are of one class for certain.
 
     Returns
     -------
     (B, K) shares, with a sum of 1.
     """
-    out, added = np.empty(factors.shape), np.broadcast_to(extra, factors.shape)
-    for part in _parts(len(out), p.shape[-2]):
-        these = p if p.ndim == _OF_ALL_DRAWS else p[part]
-        out[part] = _settled_shares(these, weights[part], factors[part], added[part])
+    out = np.empty(factors.shape)
+    for part in _parts(len(out), len(p)):
+        out[part] = _settled_shares(p, weights[part], factors[part])
     return out
 
 
-def _settled_shares(p: FloatArray, weights: FloatArray, factors: FloatArray, extra: FloatArray) -> FloatArray:
+def _settled_shares(p: FloatArray, weights: FloatArray, factors: FloatArray) -> FloatArray:
     """Repeat steps of EM until all draws have settled, each third one a leap (SQUAREM).
 
     Varadhan & Roland 2008, Scand. J. Stat. 35, 335, scheme S3: two steps say how far a third would still go. A leap
@@ -149,30 +145,23 @@ def _settled_shares(p: FloatArray, weights: FloatArray, factors: FloatArray, ext
     """
     shares = np.full(factors.shape, 1.0 / factors.shape[1])
     for _ in range(_MOST_STEPS // 3):
-        once = _stepped(shares, p, weights, factors, extra)
-        twice = _stepped(once, p, weights, factors, extra)
+        once = _stepped(shares, p, weights, factors)
+        twice = _stepped(once, p, weights, factors)
         step, bend = once - shares, twice - 2.0 * once + shares
         sizes = [np.linalg.norm(each, axis=1, keepdims=True) for each in (step, bend)]
         length = np.maximum(sizes[0] / np.maximum(sizes[1], _TINY), 1.0)
         leap = shares + 2.0 * length * step + length**2 * bend
         start = np.where((leap > 0.0).all(axis=1, keepdims=True), leap, twice)
-        before, shares = shares, _stepped(_summing_to_one(start), p, weights, factors, extra)
+        before, shares = shares, _stepped(_summing_to_one(start), p, weights, factors)
         if np.abs(shares - before).max() < _SETTLED:
             break
     return shares
 
 
-def _stepped(
-    shares: FloatArray, p: FloatArray, weights: FloatArray, factors: FloatArray, extra: FloatArray
-) -> FloatArray:
+def _stepped(shares: FloatArray, p: FloatArray, weights: FloatArray, factors: FloatArray) -> FloatArray:
     """Take one step of EM: the shares, (B, K), that the expected classes of all rows have."""
     scaled = shares * factors
-    if p.ndim == _OF_ALL_DRAWS:
-        expected = (weights / np.maximum(scaled @ p.T, _TINY)) @ p
-    else:
-        chances = np.maximum(np.einsum("bnk,bk->bn", p, scaled), _TINY)
-        expected = np.einsum("bn,bnk->bk", weights / chances, p)
-    return _summing_to_one(scaled * expected + extra)
+    return _summing_to_one(scaled * ((weights / np.maximum(scaled @ p.T, _TINY)) @ p))
 
 
 def _summing_to_one(values: FloatArray) -> FloatArray:
@@ -188,7 +177,7 @@ def _parts(draws: int, rows: int) -> list[slice]:
 
 def calibration_draws(
     rows: Grouped, source: FloatArray, galaxies: int, rmse: float, draws: int, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
+) -> FloatArray:
     """Draw by how much a calibration may be off.
 
     Parameters
@@ -206,7 +195,7 @@ def calibration_draws(
 
     Returns
     -------
-    Factors of the odds, and shares of the calibration's galaxies that go with them, (B, K) each.
+    Factors of the odds, (B, K).
     """
     shares = likely_shares(rows.p, rows.weight[None], 1.0 / source[None])
     weight = rows.weight / np.maximum((shares / source) @ rows.p.T, _TINY)[0]
@@ -218,31 +207,4 @@ def calibration_draws(
     excess = scatter if np.isfinite(scatter) else 1.0
     precision = galaxies * information / max(excess, _TINY) + np.eye(len(source)) / _KNOWN_ODDS**2
     offsets = rng.multivariate_normal(np.zeros(len(source)), np.linalg.inv(precision), draws, method="eigh")
-    chosen = rng.multivariate_normal(
-        np.zeros(len(source)), (second - np.outer(mean, mean)) / galaxies, draws, method="eigh"
-    )
-    moved = _summing_to_one(np.maximum(source + offsets @ information + chosen, _least(source, galaxies)))
-    return np.exp(offsets), moved
-
-
-def _least(source: FloatArray, galaxies: int) -> FloatArray:
-    """Return the least share that a class can have had among so many galaxies."""
-    return np.minimum(source, 0.5 / galaxies)
-
-
-def smoothed_confusion(confusion: IntArray) -> FloatArray:
-    """Return p(said|true), (K, K), from counts of galaxies by true class (rows) and what was said.
-
-    Each row gets one galaxy more: half of it is right, the other half is said what galaxies are said to be.
-    """
-    return _summing_to_one(_with_one_more(confusion))
-
-
-def _with_one_more(confusion: IntArray) -> FloatArray:
-    said = confusion.sum(axis=0) / max(float(confusion.sum()), 1.0)
-    return np.asarray(confusion + 0.5 * np.eye(len(confusion)) + 0.5 * said, np.float64)
-
-
-def confusion_draws(confusion: IntArray, draws: int, rng: np.random.Generator) -> FloatArray:
-    """Draw p(said|true), (B, K, K), as far as so many galaxies tell."""
-    return _summing_to_one(rng.standard_gamma(np.broadcast_to(_with_one_more(confusion), (draws, *confusion.shape))))
+    return np.exp(offsets)

@@ -29,8 +29,7 @@ BoolArray = npt.NDArray[np.bool_]
 _TITLES = {
     "raw": "Share of galaxies whose likeliest answer this is, not corrected, with binomial intervals (Wilson)",
     "prob": "Mean probability",
-    "em": "Mean probability corrected for label shift by EM (Saerens et al. 2002)",
-    "bbse": "Share of galaxies whose likeliest answer this is, corrected by the confusion matrix (Lipton et al. 2018)",
+    "pacc": "Mean probability adjusted by what is said of galaxies of each class (Bella et al. 2010)",
 }
 _PARTS = {
     "share": ("", "", ""),
@@ -46,6 +45,8 @@ _PARTS = {
         "stat.error;",
     ),
 }
+_DOUBTFUL = 3.0
+"""Errors by which two estimates may differ."""
 _FEWEST_DRAWS, _MOST_DRAWS = 50, 100_000
 _UCD = "stat.probability;src.morph.type"
 
@@ -59,7 +60,7 @@ class CountSettings:
     question
         The only one that is counted; '' for all.
     method
-        Which of the estimates is drawn and printed first: `raw`, `prob`, `em` or `bbse`.
+        Which of the estimates is drawn and printed first: `raw`, `prob` or `pacc`.
     draws, seed
         Draws for the errors, and what they begin with.
     normalised
@@ -116,7 +117,22 @@ class ClassFractions:
         for reason, count in self.left_out.items():
             flags = ", ".join(f"{flag.name} {n}" for flag, n in self.cut_by.items())
             lines.append(f"{count} left out: {reason}" + (f" ({flags})" if reason == "cut by flags" else ""))
-        return lines
+        return lines + self._doubts()
+
+    def _doubts(self) -> list[str]:
+        """Say where mean probabilities and adjusted ones contradict each other."""
+        known = np.isfinite(self.table["pacc"]) & np.isfinite(self.table["prob"])
+        apart = np.where(known, np.abs(self.table["prob"] - self.table["pacc"]), 0.0)
+        is_off = known & (apart > _DOUBTFUL * np.nan_to_num(self.table["pacc_err"]))
+        if not is_off.any():
+            return []
+        worst = int(np.argmax(np.where(is_off, apart, 0.0)))
+        doubt = (
+            f"{is_off.sum()} of {known.sum()} shares by prob and by pacc differ by more than {_DOUBTFUL:g} errors, "
+            f"{self.table['answer'][worst]} most, by {apart[worst]:.3f}: the mix of classes is another than that of "
+            "the labelled galaxies, for which pacc allows and prob does not"
+        )
+        return [doubt]
 
     def about(self) -> dict[str, Any]:
         """Return all but the table: the scheme, the method, and which rows were counted."""
@@ -191,8 +207,8 @@ def _counted(
 ) -> Iterator[_Counted]:
     """Count each question in each bin: first what is known of the classifier, from all bins, then the bins."""
     rng = np.random.default_rng(settings.seed)
-    for question, answers, asked in _questions(marginals, weight, number, scheme, record, settings):
-        judge = _judge(asked, question, answers, scheme, record, settings, rng)
+    for question, answers, asked in _questions(marginals, weight, scheme, settings):
+        judge = _judge(asked, question, answers, record, settings, rng)
         for each in range(bins) if settings.question in ("", question) else ():
             some = asked.of(number == each)
             count = np.bincount(some.said[some.said >= 0], minlength=asked.p.shape[1])
@@ -203,12 +219,7 @@ def _counted(
 
 
 def _questions(
-    marginals: FloatArray,
-    weight: FloatArray,
-    number: npt.NDArray[np.int64],
-    scheme: Scheme,
-    record: TrackRecord,
-    settings: CountSettings,
+    marginals: FloatArray, weight: FloatArray, scheme: Scheme, settings: CountSettings
 ) -> Iterator[tuple[str, tuple[str, ...], Asked]]:
     """Yield each question with its answers and the galaxies of whom it is asked; independent answers one by one."""
     if scheme.kind == "independent" and not settings.normalised:
@@ -216,52 +227,38 @@ def _questions(
         for i, key in enumerate(scheme.keys):
             p = np.clip(np.stack([marginals[:, i], 1.0 - marginals[:, i]], axis=1), 0.0, 1.0)
             said = (p[:, 1] > p[:, 0]).astype(np.int64)
-            yield scheme.questions[0].name, (key,), Asked(p, weight, everybody, everybody, said)
+            yield scheme.questions[0].name, (key,), Asked(p, weight, everybody, said)
         return
-    # Of each answer: how likely it is among all, as it is and corrected, and whether the likeliest answers lead to it.
-    corrected, said_so = np.zeros(marginals.shape), np.zeros(marginals.shape, np.bool_)
+    said_so = np.zeros(marginals.shape, np.bool_)  # whether the likeliest answers lead to an answer
     for question, where, parents in zip(scheme.questions, scheme.slices, scheme.parents, strict=True):
-        asked = _asked(marginals, corrected, said_so, weight, where, list(parents))
+        asked = _asked(marginals, said_so, weight, where, list(parents))
         keys = scheme.keys[where]
-        source = record.shares(keys)
-        for each in np.unique(number):
-            rows = number == each
-            corrected[rows, where] = asked.of(rows).posterior(source) * asked.em[rows, None]
         said_so[:, where] = asked.said[:, None] == np.arange(len(keys))
         yield question.name, keys, asked
 
 
-def _asked(
-    marginals: FloatArray,
-    corrected: FloatArray,
-    said_so: BoolArray,
-    weight: FloatArray,
-    where: slice,
-    parents: list[int],
-) -> Asked:
+def _asked(marginals: FloatArray, said_so: BoolArray, weight: FloatArray, where: slice, parents: list[int]) -> Asked:
     """Find of whom a question is asked: of all, or those of its parent answers."""
     values = marginals[:, where]
     total = values.sum(axis=1, keepdims=True)
     p = np.divide(values, total, out=np.full(values.shape, 1.0 / values.shape[1]), where=total > 0)
     everybody = np.ones(len(values))
     prob = marginals[:, parents].sum(axis=1) if parents else everybody
-    em = corrected[:, parents].sum(axis=1) if parents else everybody
     reached = said_so[:, parents].any(axis=1) if parents else np.ones(len(values), np.bool_)
-    return Asked(p, weight, prob, em, np.where(reached, p.argmax(axis=1), -1))
+    return Asked(p, weight, prob, np.where(reached, p.argmax(axis=1), -1))
 
 
 def _judge(
     asked: Asked,
     question: str,
     keys: tuple[str, ...],
-    scheme: Scheme,
     record: TrackRecord,
     settings: CountSettings,
     rng: np.random.Generator,
 ) -> Judge:
     source = record.shares(keys) if len(keys) > 1 else _share_or_not(record, keys[0])
     galaxies, rmse = (record.galaxies or {}).get(question, 0), (record.rmse or {}).get(question, np.nan)
-    confusion = record.confusion if len(scheme.questions) == 1 and len(keys) > 1 else None
+    confusion = (record.confusion or {}).get(question if len(keys) > 1 else keys[0])
     return Judge.of(asked, source, galaxies, rmse, confusion, settings.draws, rng)
 
 
@@ -303,7 +300,7 @@ def _texts_and_counts(flat: Sequence[tuple[_Counted, int]]) -> list[Column]:
     asked = (
         "Galaxies of whom the question is asked: the sum of the probabilities of its parent answers, times the weights"
     )
-    reached = "Rows whose likeliest answers lead to the question, of which raw and bbse are shares"
+    reached = "Rows whose likeliest answers lead to the question, of which raw is a share"
     return [
         Column("question", np.array([p.question for p, _ in flat], np.str_), "", "Question of the scheme", "meta.id"),
         Column("answer", np.array([p.answers[i] for p, i in flat], np.str_), "", "Answer to it", "src.morph.type"),

@@ -85,21 +85,11 @@ class CountedClassifier:
         """
         if method not in methods:
             raise CheckpointError(unknown_name("method", method, methods))
-        if method == "em" and self.record.means is None:
+        if method == "pacc" and not self.record.confusion:
             raise CheckpointError(
-                "method em needs the shares that the classifier was trained on, which are not known: name its "
-                "--checkpoint, or give --priors; or choose --method prob"
-            )
-        if method == "bbse" and self.record.confusion is None:
-            raise CheckpointError(
-                "method bbse needs the confusion matrix of the classifier, which is not known: name a --checkpoint "
-                "of one question with a card; or choose --method prob"
-            )
-        if method == "em" and (self.scheme.kind != "exclusive" or self.scheme.noise > 0):
-            log.warning(
-                "the answers of scheme '%s' are shares of votes: method em is for classes, of which a galaxy has one; "
-                "prob makes no such assumption",
-                self.scheme.name,
+                "method pacc needs what the classifier says of labelled galaxies, which is not known: name a "
+                "--checkpoint whose card has it (galmorph calibrate, or galmorph evaluate --card, write it); or choose "
+                "--method prob"
             )
 
 

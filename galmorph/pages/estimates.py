@@ -1,4 +1,4 @@
-"""Estimates: the share of each answer to a question among some galaxies, counted four ways, with errors."""
+"""Estimates: the share of each answer to a question among some galaxies, counted three ways, with errors."""
 
 from __future__ import annotations
 
@@ -8,16 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.nets.label_shift import (
-    Grouped,
-    bootstrap_weights,
-    calibration_draws,
-    confusion_draws,
-    likely_shares,
-    mean_shares,
-    pseudo_counts,
-    smoothed_confusion,
-)
+from galmorph.nets.adjusted_counts import KNOWN_ODDS, AdjustedCounts
+from galmorph.nets.label_shift import Grouped, bootstrap_weights, calibration_draws, mean_shares, pseudo_counts
+from galmorph.nets.soft_confusion import SoftConfusion
 from galmorph.pages.binning import wilson
 
 __all__ = ["METHODS", "Asked", "Judge", "ShareEstimate", "estimates"]
@@ -25,10 +18,12 @@ __all__ = ["METHODS", "Asked", "Judge", "ShareEstimate", "estimates"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-METHODS = ("raw", "prob", "em", "bbse")
-"""Counts of the likeliest answer; mean probabilities; these corrected for label shift; counts by confusion."""
+METHODS = ("raw", "prob", "pacc")
+"""Counts of the likeliest answer; mean probabilities; these adjusted by what is said of galaxies of each class."""
 _PERCENTILES = (2.5, 15.865, 84.135, 97.5)
 _SIGMAS = (1.0, 1.959964)
+_LEAST = 1e-8
+"""Variance of a mean probability that is always there: that of rounding, squared."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +84,8 @@ class Asked:
         (N, K) probabilities of the answers, given that it is asked, with a sum of 1.
     weight
         (N,) what each counts.
-    prob, em
-        (N,) probability that the question is asked of each, as it is and corrected for label shift.
+    prob
+        (N,) probability that the question is asked of each.
     said
         (N,) number of the likeliest answer; -1 where the likeliest answers lead elsewhere.
     """
@@ -98,22 +93,11 @@ class Asked:
     p: FloatArray
     weight: FloatArray
     prob: FloatArray
-    em: FloatArray
     said: IntArray
 
     def of(self, rows: npt.NDArray[np.bool_]) -> Asked:
         """Return some of the galaxies."""
-        return Asked(self.p[rows], self.weight[rows], self.prob[rows], self.em[rows], self.said[rows])
-
-    def posterior(self, source: FloatArray | None) -> FloatArray:
-        """Return the probabilities, (N, K), corrected for label shift among these galaxies."""
-        if source is None or not len(self.p):
-            return self.p
-        rows = Grouped.of(self.p, self.weight * self.em)
-        odds = self.p * likely_shares(rows.p, rows.weight[None], 1.0 / source[None])[0] / source
-        total = odds.sum(axis=1, keepdims=True)
-        corrected: FloatArray = np.divide(odds, total, out=self.p.copy(), where=total > 0)
-        return corrected
+        return Asked(self.p[rows], self.weight[rows], self.prob[rows], self.said[rows])
 
 
 @dataclass(frozen=True)
@@ -122,20 +106,16 @@ class Judge:
 
     Parameters
     ----------
-    source
-        (K,) shares among the classifier's own galaxies; None where they are not known.
-    odds, sources
+    odds
         Draws, (B, K), of :func:`galmorph.nets.label_shift.calibration_draws`; None where they are not known.
     confusion
-        p(said|true), (K, K), and draws of it, (B, K, K); None where it is not known.
+        What is said of galaxies of each class, and draws of its matrix, (B, K, K); None where it is not known.
     draws
         How many draws there are.
     """
 
-    source: FloatArray | None
     odds: FloatArray | None
-    sources: FloatArray | None
-    confusion: tuple[FloatArray, FloatArray] | None
+    confusion: tuple[SoftConfusion, FloatArray] | None
     draws: int
 
     @classmethod
@@ -145,19 +125,16 @@ class Judge:
         source: FloatArray | None,
         galaxies: int,
         rmse: float,
-        confusion: IntArray | None,
+        confusion: SoftConfusion | None,
         draws: int,
         rng: np.random.Generator,
     ) -> Judge:
         """Draw what the calibration leaves open, given all galaxies of whom the question is asked."""
-        rows = Grouped.of(asked.p, asked.weight * asked.em)
-        odds = sources = None
+        rows = Grouped.of(asked.p, asked.weight * asked.prob)
+        odds = None
         if source is not None and galaxies > 1 and rows.weight.sum() > 0:
-            odds, sources = calibration_draws(rows, source, galaxies, rmse, draws, rng)
-        confusions = None
-        if confusion is not None:
-            confusions = smoothed_confusion(confusion), confusion_draws(confusion, draws, rng)
-        return cls(source, odds, sources, confusions, draws)
+            odds = calibration_draws(rows, source, galaxies, rmse, draws, rng)
+        return cls(odds, None if confusion is None else (confusion, confusion.drawn(draws, rng)), draws)
 
 
 def estimates(asked: Asked, judge: Judge, rng: np.random.Generator) -> Mapping[str, ShareEstimate]:
@@ -183,11 +160,9 @@ def estimates(asked: Asked, judge: Judge, rng: np.random.Generator) -> Mapping[s
     if heard.sum() > 0:
         effective = float(heard.sum() ** 2 / squares.sum())
         result["raw"] = ShareEstimate.of_counts(heard / heard.sum(), effective)
-        result["bbse"] = _by_confusion(heard, squares, judge, rng)
     if (rows := Grouped.of(asked.p, asked.weight * asked.prob)).weight.sum() > 0:
         result["prob"] = _by_probability(rows, judge, rng)
-    if (rows := Grouped.of(asked.p, asked.weight * asked.em)).weight.sum() > 0:
-        result["em"] = _by_likelihood(rows, judge, rng)
+        result["pacc"] = _adjusted(rows, judge, rng)
     return result
 
 
@@ -202,32 +177,25 @@ def _by_probability(rows: Grouped, judge: Judge, rng: np.random.Generator) -> Sh
     return ShareEstimate.of_draws(share, both, galaxies, mean_shares(rows.p, _same(rows, judge.draws), judge.odds))
 
 
-def _by_likelihood(rows: Grouped, judge: Judge, rng: np.random.Generator) -> ShareEstimate:
-    if judge.source is None:
-        return ShareEstimate.absent(rows.p.shape[1])
-    weights, extra = bootstrap_weights(rows, judge.draws, rng), pseudo_counts(rows, judge.draws, rng)
-    usual = np.broadcast_to(1.0 / judge.source, (judge.draws, rows.p.shape[1]))
-    share = likely_shares(rows.p, rows.weight[None], usual[:1])[0]
-    galaxies = likely_shares(rows.p, weights, usual, extra)
-    if judge.odds is None or judge.sources is None:
-        return ShareEstimate.of_draws(share, galaxies, galaxies, None)
-    factors = judge.odds / judge.sources
-    both = likely_shares(rows.p, weights, factors, extra)
-    return ShareEstimate.of_draws(share, both, galaxies, likely_shares(rows.p, _same(rows, judge.draws), factors))
-
-
-def _by_confusion(heard: FloatArray, squares: FloatArray, judge: Judge, rng: np.random.Generator) -> ShareEstimate:
-    """Correct counts of what is said, (K,), by p(said|true)."""
+def _adjusted(rows: Grouped, judge: Judge, rng: np.random.Generator) -> ShareEstimate:
+    """Adjust mean probabilities by what is said of galaxies of each class."""
     if judge.confusion is None:
-        return ShareEstimate.absent(len(heard))
-    mean, drawn = judge.confusion[0].T, judge.confusion[1].transpose(0, 2, 1)  # said by true
-    rows = Grouped(mean, heard, squares)
+        return ShareEstimate.absent(rows.p.shape[1])
+    confusion, drawn = judge.confusion
+    shape = (judge.draws, rows.p.shape[1])
+    usual, plain, matrix = np.ones(shape), np.zeros(shape), np.broadcast_to(confusion.matrix, drawn.shape)
+    source = confusion.shares
+    uncertain = np.cov(np.einsum("k,bkj->bj", source, drawn).T)
+    precision = np.linalg.inv(rows.covariance + uncertain + _LEAST * np.eye(shape[1]))
+    as_is = mean_shares(rows.p, rows.weight[None], usual[:1])
     weights, extra = bootstrap_weights(rows, judge.draws, rng), pseudo_counts(rows, judge.draws, rng)
-    plain = np.ones((judge.draws, len(heard)))
-    share = likely_shares(mean, heard[None], plain[:1])[0]
-    both = likely_shares(drawn, weights, plain, extra)
-    classifier = likely_shares(drawn, _same(rows, judge.draws), plain)
-    return ShareEstimate.of_draws(share, both, likely_shares(mean, weights, plain, extra), classifier)
+    means, steady = mean_shares(rows.p, weights, usual, extra), np.broadcast_to(as_is, shape)
+    centres = rng.normal(0.0, KNOWN_ODDS, shape)
+    share = AdjustedCounts(as_is, precision, matrix[:1], source, plain[:1]).shares()[0]
+    both = AdjustedCounts(means, precision, drawn, source, centres).shares()
+    galaxies = AdjustedCounts(means, precision, matrix, source, plain).shares()
+    classifier = AdjustedCounts(steady, precision, drawn, source, centres).shares()
+    return ShareEstimate.of_draws(share, both, galaxies, classifier)
 
 
 def _same(rows: Grouped, draws: int) -> FloatArray:

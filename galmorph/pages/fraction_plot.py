@@ -30,12 +30,7 @@ _ROOM = 22
 """Height of a panel's title, and of a line of the legend."""
 _STEP = 0.028
 """Distance of neighbouring marks of a bin, as a share of the axis."""
-_NAMES = {
-    "raw": "counts",
-    "prob": "mean probability",
-    "em": "corrected for label shift (EM)",
-    "bbse": "corrected by the confusion matrix (BBSE)",
-}
+_NAMES = {"raw": "counts", "prob": "mean probability", "pacc": "adjusted mean probability (PACC)"}
 _RADIUS = 3.8
 
 

@@ -3,14 +3,20 @@
 Usage: ``python tests/benchmarks/bench_count.py`` (all parts), or with the names of parts: ``drawn``, ``fields``,
 ``real``. Each part is entered into docs/benchmarks/count.json.
 
-- *drawn*: classes whose likelihoods are known (Gaussians), a calibration and a confusion matrix from 300 galaxies
-  each, drawn anew for each of many catalogues, whose shares of classes are those of the calibration or others.
-- *fields*: ``galmorph simulate`` renders two fields of CANDELS, which `candels-h` classifies. What it says of the
-  second is counted as it is and in planted mixes: with the card that ships; and calibrated on the first field, whose
-  truth is known, with the confusion and the shares of that field in the card's place.
-- *real*: the labelled galaxies of the parts that were kept for tests, of checkpoints that ship, counted as they are,
-  and taken by lot so that shares of classes are others. The cards are read without the scores of the test part. Needs
-  ../shared/data.
+- *drawn*: classes whose likelihoods are known (Gaussians), a calibration and a confusion from 300 galaxies each, drawn
+  anew for each of many catalogues, whose shares of classes are those of the calibration or others.
+- *fields*: ``galmorph simulate`` renders four fields of CANDELS, which `candels-h` classifies. What it says of three of
+  them is counted as it is and in planted mixes: with the card that ships; and calibrated on another of the fields,
+  whose truth is known, with the confusion and the shares of that field in the card's place.
+- *real*: labelled galaxies that were kept from the training of checkpoints that ship. Those of the test part are
+  counted as they are, with the card as it was before it had their scores. For other mixes they and those of the
+  validation part are divided by lot: the card has the confusion of one half, and galaxies of the other half are
+  counted. Needs ../shared/data.
+
+Other mixes are made in two ways, each class k having a factor f_k between 1/3 and 3 by lot. *By votes*: a galaxy has
+the weight sum_k f_k y_k for its shares of votes y, as if each vote were a galaxy that is drawn: what is said of
+galaxies of a class is then the same in each mix. *By leading answers*: it has the factor of the answer with most votes.
+For galaxies of one class each both are the same.
 """
 
 from __future__ import annotations
@@ -26,14 +32,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy.table import Table
+from astropy.table import Table, vstack
 from scipy.optimize import minimize
 
 import galmorph
 from galmorph.flags import RECOMMENDED_CUT
 from galmorph.learning.scoring import labelled_table
+from galmorph.nets.adjusted_counts import AdjustedCounts
 from galmorph.nets.checkpoint.calibrate import calibrated, fit_calibration
 from galmorph.nets.checkpoint.lookup import find_checkpoint
+from galmorph.nets.checkpoint.track_record import TrackRecord
+from galmorph.nets.label_shift import likely_shares
+from galmorph.nets.soft_confusion import SoftConfusion
 from galmorph.pages.estimates import METHODS, Asked, Judge, ShareEstimate, estimates
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
 
@@ -44,6 +54,7 @@ FloatArray = npt.NDArray[np.float64]
 
 CALIBRATED_ON = 300
 FIELD_ROWS = 500
+FIELDS = (11, 12, 13, 14)
 SEPARATION = 1.5
 LEARNT = np.array([0.5, 0.3, 0.2])
 PLANTED = {"the same shares": LEARNT, "others": np.array([0.2, 0.3, 0.5])}
@@ -131,11 +142,10 @@ def counted_by_lot(planted: FloatArray, size: int, seed: int) -> dict[str, Share
     rmse = float(np.sqrt(((np.eye(len(LEARNT))[classes] - chances(seen, fitted)) ** 2).mean()))
     learnt = np.bincount(classes, minlength=len(LEARNT)) / CALIBRATED_ON
     seen, classes = galaxies(LEARNT, CALIBRATED_ON)
-    confusion = np.zeros((len(LEARNT), len(LEARNT)), np.int64)
-    np.add.at(confusion, (classes, chances(seen, fitted).argmax(axis=1)), 1)
+    confusion = SoftConfusion.of(chances(seen, fitted), np.eye(len(LEARNT))[classes])
     p = chances(galaxies(planted, size)[0], fitted)
     every = np.ones(size)
-    asked = Asked(p, every, every, every, p.argmax(axis=1))
+    asked = Asked(p, every, every, p.argmax(axis=1))
     judge = Judge.of(asked, learnt, CALIBRATED_ON, rmse, confusion, 400, rng)
     return dict(estimates(asked, judge, rng))
 
@@ -146,97 +156,179 @@ def estimate_in(table: Table, method: str) -> ShareEstimate:
     return ShareEstimate(*(np.asarray(table[f"{method}{end}"], np.float64) for end in ends))
 
 
-def mixes(leading: npt.NDArray[np.intp], classes: int, times: int) -> Iterator[tuple[FloatArray, Any]]:
-    """Yield populations whose shares of classes are others, each class by a factor from 1/3 to 3, and rows by lot."""
-    for seed in range(times):
-        rng = np.random.default_rng(seed)
-        factor = np.exp(rng.uniform(-np.log(3.0), np.log(3.0), classes))[leading]
-        weight = factor / factor.sum()
-        yield weight, rng.choice(len(leading), len(leading), p=weight)
+Mix = tuple[FloatArray, npt.NDArray[np.intp]]
 
 
-def scored(result: Table, shares: FloatArray, scheme: Scheme, checkpoint: Path, times: int) -> dict[str, Any]:
-    """Count labelled rows as they are and in other mixes, and compare with what the labels say.
+def mix(labels: FloatArray, kind: str, seed: int) -> Mix:
+    """Return weights of labelled galaxies, (N,), in a population of another mix, and rows of it by lot."""
+    rng = np.random.default_rng(seed)
+    factors = np.exp(rng.uniform(-np.log(3.0), np.log(3.0), labels.shape[1]))
+    factor = labels @ factors if kind == BY_VOTES else factors[labels.argmax(axis=1)]
+    weight = factor / factor.sum()
+    return weight, rng.choice(len(labels), len(labels), p=weight)
 
-    Shares of votes are what `prob` and `em` are of, shares of galaxies by their leading answer those of `raw` and
-    `bbse`; the population is the labelled galaxies themselves, from which catalogues are drawn. What few galaxies
-    happen to be called is itself a matter of chance: by so much labels scatter about probabilities that the mean of
-    all is off by an error, which is added to the interval in squares.
-    """
-    first = scheme.slices[0]
-    labels = np.nan_to_num(shares[:, first])
-    leading = labels.argmax(axis=1)
-    names = [key.rpartition("__")[2] for key in scheme.keys[first]]
-    truth = {m: labels if m in ("prob", "em") else np.eye(len(names))[leading] for m in METHODS}
-    whole = galmorph.count(result, checkpoint=checkpoint, question=scheme.questions[0].name, cut="none").table
-    out: dict[str, Any] = {"galaxies": len(result), "answers": names}
-    out["as they are"] = {
-        m: {
-            "truth": truth[m].mean(axis=0).round(4).tolist(),
-            **{key: np.asarray(whole[f"{m}{end}"]).round(4).tolist() for key, end in (("share", ""), ("err", "_err"))},
+
+class Galaxies:
+    """Labelled galaxies, as a checkpoint sees them, by the first question that it answers."""
+
+    def __init__(self, result: Table, shares: FloatArray, scheme: Scheme) -> None:
+        first = scheme.slices[0]
+        self.result, self.scheme, self.shares = result, scheme, shares
+        self.labels = np.nan_to_num(shares[:, first])
+        names = scheme.column_names()[first]
+        self.said = np.stack([np.asarray(result[name], np.float64) for name in names], axis=1)
+
+    def of(self, rows: npt.NDArray[np.intp]) -> Galaxies:
+        """Return some of them."""
+        return Galaxies(self.result[rows], self.shares[rows], self.scheme)
+
+    def truth(self, method: str) -> FloatArray:
+        """Return what an estimate is of: shares of votes, or of leading answers."""
+        return np.eye(self.labels.shape[1])[self.labels.argmax(axis=1)] if method == "raw" else self.labels
+
+    def counted(self, checkpoint: Path, draws: int) -> Table:
+        """Count them by ``galmorph count``."""
+        question = self.scheme.questions[0].name
+        return galmorph.count(self.result, checkpoint=checkpoint, question=question, cut="none", draws=draws).table
+
+    def scatter(self, method: str, weight: FloatArray, record: TrackRecord, rng: np.random.Generator) -> FloatArray:
+        """Return by how much so few galaxies, weighted, are off their population by chance, (K,).
+
+        The truth is that of the galaxies themselves, a sample of a population, about which their probabilities scatter.
+        """
+        if method != "pacc":
+            said = np.eye(self.said.shape[1])[self.said.argmax(axis=1)] if method == "raw" else self.said
+            return np.asarray(np.sqrt(weight**2 @ (self.truth(method) - said) ** 2))
+        weights = rng.exponential(size=(40, len(weight))) * weight
+        weights /= weights.sum(axis=1, keepdims=True)
+        confusion = (record.confusion or {})[self.scheme.questions[0].name]
+        apart = self.said - weight @ self.said
+        precision = np.linalg.inv((apart.T * weight**2) @ apart + 1e-6 * np.eye(apart.shape[1]))
+        matrix = np.broadcast_to(confusion.matrix, (len(weights), *confusion.matrix.shape))
+        zeros = np.zeros((len(weights), apart.shape[1]))
+        shares = AdjustedCounts(weights @ self.said, precision, matrix, confusion.shares, zeros).shares()
+        return np.asarray((shares - weights @ self.labels).std(axis=0))
+
+
+BY_VOTES, BY_LEADING = "by votes", "by leading answers"
+
+
+class Mixes:
+    """How well other mixes are counted, by how they were made."""
+
+    def __init__(self) -> None:
+        self.tallies = {kind: Tally() for kind in (BY_VOTES, BY_LEADING)}
+        self.em: dict[str, list[FloatArray]] = {kind: [] for kind in self.tallies}
+
+    def add(self, galaxies: Galaxies, checkpoint: Path, seed: int) -> None:
+        """Count a mix of either kind."""
+        record = TrackRecord.of(checkpoint, galaxies.scheme)
+        source = record.shares(galaxies.scheme.keys[galaxies.scheme.slices[0]])
+        for kind, tally in self.tallies.items():
+            weight, rows = mix(galaxies.labels, kind, seed)
+            some = galaxies.of(rows)
+            counted = some.counted(checkpoint, 200)
+            for method in METHODS:
+                error = galaxies.scatter(method, weight, record, np.random.default_rng(seed))
+                tally.add(method, weight @ galaxies.truth(method), estimate_in(counted, method), error)
+            if source is not None:
+                shares = likely_shares(some.said, np.ones((1, len(rows))), 1.0 / np.maximum(source, 1e-3)[None])[0]
+                self.em[kind].append(shares - weight @ galaxies.labels)
+
+    def summary(self) -> dict[str, Any]:
+        """Return coverage and error of each estimate, and how far EM, which is none of them, was off."""
+        return {
+            kind: {**tally.summary(), "em": {"rms_deviation": round(float(np.sqrt(np.square(off).mean())), 4)}}
+            for (kind, tally), off in zip(self.tallies.items(), self.em.values(), strict=True)
         }
-        for m in METHODS
-        if np.isfinite(whole[m]).all()
+
+
+def as_they_are(galaxies: Galaxies, checkpoint: Path) -> dict[str, Any]:
+    """Compare the shares of labelled galaxies with what their labels say."""
+    whole = galaxies.counted(checkpoint, 400)
+    shown = {}
+    for method in METHODS:
+        if np.isfinite(whole[method]).all():
+            of = {"truth": galaxies.truth(method).mean(axis=0), "share": whole[method], "err": whole[f"{method}_err"]}
+            shown[method] = {key: np.asarray(values).round(4).tolist() for key, values in of.items()}
+    return shown
+
+
+def scored(galaxies: Galaxies, checkpoint: Path, many: Iterator[tuple[Galaxies, Path]]) -> dict[str, Any]:
+    """Count galaxies as they are, and others, with a card each, in other mixes."""
+    mixes, times = Mixes(), 0
+    keys = galaxies.scheme.keys[galaxies.scheme.slices[0]]
+    out = {
+        "galaxies": len(galaxies.labels),
+        "answers": [key.rpartition("__")[2] for key in keys],
+        "as they are": as_they_are(galaxies, checkpoint),
     }
-    tally = Tally()
-    said = np.stack([np.asarray(result[name], np.float64) for name in scheme.column_names()[first]], axis=1)
-    for weight, rows in mixes(leading, len(names), times):
-        counted = galmorph.count(
-            result[rows], checkpoint=checkpoint, question=scheme.questions[0].name, cut="none", draws=200
-        ).table
-        for method in METHODS:
-            error = np.sqrt(weight**2 @ (truth[method] - said) ** 2)
-            tally.add(method, weight @ truth[method], estimate_in(counted, method), error)
-    out["other mixes"] = {"times": times, **tally.summary()}
-    return out
+    for times, (some, path) in enumerate(many, 1):
+        mixes.add(some, path, times)
+    return {**out, "other mixes": {"times": times, **mixes.summary()}}
+
+
+def simulated_field(seed: int, scheme: Scheme) -> Galaxies:
+    """Render a field, classify it, and leave out rows with flags."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "field"
+        place.mkdir()
+        galmorph.simulate("candels", "H", rows=FIELD_ROWS, seed=seed).write(place)
+        result = galmorph.classify(
+            place / "catalog.fits", place / "image.fits", weight=place / "weight.fits", survey="candels", band="H"
+        )
+        truth = scheme.labels(Table.read(place / "truth.fits")).fractions
+    kept = (np.asarray(result["gm_flags"]) & int(RECOMMENDED_CUT)) == 0
+    return Galaxies(result[kept], truth[kept], scheme)
+
+
+def recalibrated(on: Galaxies, of: Galaxies) -> tuple[Galaxies, Galaxies]:
+    """Calibrate on a field with known truth; return it and another one as they are seen then."""
+    fit = fit_calibration(on.scheme, on.said, Labels(on.shares, np.ones_like(on.shares)), "dirichlet")
+    anew = []
+    for field in (on, of):
+        result, said = field.result.copy(), calibrated(field.said, field.scheme, fit.temperatures, fit.maps)
+        for i, name in enumerate(field.scheme.column_names()):
+            result[name] = said[:, i]
+        anew.append(Galaxies(result, field.shares, field.scheme))
+    return anew[0], anew[1]
 
 
 def fields(times: int) -> dict[str, Any]:
     """Simulated fields, counted by the checkpoint as it ships and calibrated on another simulated field."""
     scheme = load_scheme("candels-shares")
-    names = scheme.column_names()
-    results, truths = [], []
-    for seed in (11, 12):
-        with tempfile.TemporaryDirectory() as folder:
-            field = galmorph.simulate("candels", "H", rows=FIELD_ROWS, seed=seed)
-            place = Path(folder) / "field"
-            place.mkdir()
-            field.write(place)
-            result = galmorph.classify(
-                place / "catalog.fits", place / "image.fits", weight=place / "weight.fits", survey="candels", band="H"
-            )
-            truth = scheme.labels(Table.read(place / "truth.fits")).fractions
-        kept = (np.asarray(result["gm_flags"]) & int(RECOMMENDED_CUT)) == 0
-        results.append(result[kept])
-        truths.append(truth[kept])
-    said = [np.stack([np.asarray(each[name], np.float64) for name in names], axis=1) for each in results]
-    parts: dict[str, Any] = {"rows_of_each_field": FIELD_ROWS}
+    each = [simulated_field(seed, scheme) for seed in FIELDS]
+    pairs = [recalibrated(each[i], each[j]) for i in range(len(each)) for j in range(len(each)) if i != j]
+    parts: dict[str, Any] = {"rows_of_each_field": FIELD_ROWS, "fields": len(FIELDS)}
     with tempfile.TemporaryDirectory() as folder:
         path = without_test("candels-h", Path(folder))
-        parts["as it ships"] = scored(results[1], truths[1], scheme, path, times)
-        fit = fit_calibration(scheme, said[0], Labels(truths[0], np.ones_like(truths[0])), "dirichlet")
-        first, second = (calibrated(each, scheme, fit.temperatures, fit.maps) for each in said)
-        anew = results[1].copy()
-        for i, name in enumerate(names):
-            anew[name] = second[:, i]
-        write_card(path, first, truths[0], scheme)
-        parts["calibrated on another field"] = scored(anew, truths[1], scheme, path, times)
+        as_it_ships = ((each[1 + i % (len(each) - 1)], path) for i in range(times))
+        parts["as it ships"] = scored(each[1], path, as_it_ships)
+
+        def calibrated_on_another() -> Iterator[tuple[Galaxies, Path]]:
+            for i in range(times):
+                on, of = pairs[i % len(pairs)]
+                yield of, with_card(path, on)
+
+        on, of = pairs[0]
+        parts["calibrated on another field"] = scored(of, with_card(path, on), calibrated_on_another())
     return parts
 
 
-def write_card(path: Path, said: FloatArray, truth: FloatArray, scheme: Scheme) -> None:
-    """Let a card tell of a field with known truth in place of the checkpoint's own galaxies."""
+def with_card(path: Path, galaxies: Galaxies) -> Path:
+    """Let a card tell of some galaxies in place of the checkpoint's own."""
     card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    confusion = np.zeros((len(scheme.keys), len(scheme.keys)), np.int64)
-    np.add.at(confusion, (truth.argmax(axis=1), said.argmax(axis=1)), 1)
-    rmse = float(np.sqrt(((truth - said) ** 2).mean()))
-    card["training_means"] = dict(zip(scheme.keys, truth.mean(axis=0).tolist(), strict=True))
+    first = galaxies.scheme.keys[galaxies.scheme.slices[0]]
+    rmse = float(np.sqrt(((galaxies.labels - galaxies.said) ** 2).mean()))
+    card["training_means"] |= dict(zip(first, galaxies.labels.mean(axis=0).tolist(), strict=True))
+    name = galaxies.scheme.questions[0].name
+    confusion = SoftConfusion.of(galaxies.said, galaxies.labels / galaxies.labels.sum(axis=1, keepdims=True))
     card["validation"] = {
-        "questions": {scheme.questions[0].name: {"rows": len(said), "rmse": rmse}},
-        "classes": list(scheme.keys),
-        "confusion": confusion.tolist(),
+        "questions": {name: {"rows": len(galaxies.labels), "rmse": rmse}},
+        "soft_confusion": {name: confusion.to_dict()},
     }
     path.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+    return path
 
 
 def without_test(name: str, folder: Path) -> Path:
@@ -252,20 +344,40 @@ def without_test(name: str, folder: Path) -> Path:
 def real(times: int) -> dict[str, Any]:
     """Galaxies that people labelled, kept from all training."""
     parts = {}
-    for name, (labels, images) in REAL.items():
-        checkpoint = galmorph.load_checkpoint(name)
-        catalog = galmorph.read_catalog(labels)
-        survey, band = checkpoint.envelope.survey, checkpoint.envelope.band
-        with closing(galmorph.open_images(images, survey=survey, band=band)) as source:
-            table = labelled_table(checkpoint, catalog, source, "test")
-            rows = table.rows("test")
-            result = galmorph.classify(catalog.table[rows], source, checkpoint=checkpoint)
-        answered = np.isfinite(np.asarray(result[checkpoint.scheme.column_names()[0]], np.float64))
-        shares = table.labels.take(rows).fractions
+    for name in REAL:
+        held, tested = (labelled(name, split) for split in ("validation", "test"))
         with tempfile.TemporaryDirectory() as folder:
-            path = without_test(name, Path(folder))
-            parts[name] = scored(result[answered], shares[answered], checkpoint.scheme, path, times)
+            (Path(folder) / "halves").mkdir()
+            halves = in_halves(held, tested, without_test(name, Path(folder) / "halves"), times)
+            parts[name] = scored(tested, without_test(name, Path(folder)), halves)
     return parts
+
+
+def labelled(name: str, split: str) -> Galaxies:
+    """Classify the galaxies of a part of the labels."""
+    labels, images = REAL[name]
+    checkpoint = galmorph.load_checkpoint(name)
+    catalog = galmorph.read_catalog(labels)
+    survey, band = checkpoint.envelope.survey, checkpoint.envelope.band
+    with closing(galmorph.open_images(images, survey=survey, band=band)) as source:
+        table = labelled_table(checkpoint, catalog, source, split)
+        rows = table.rows(split)
+        result = galmorph.classify(catalog.table[rows], source, checkpoint=checkpoint)
+    scheme = checkpoint.scheme
+    shares = table.labels.take(rows).fractions
+    answered = np.isfinite(np.asarray(result[scheme.column_names()[0]], np.float64))
+    answered &= np.isfinite(shares[:, scheme.slices[0]]).all(axis=1)
+    return Galaxies(result[answered], shares[answered], scheme)
+
+
+def in_halves(held: Galaxies, tested: Galaxies, path: Path, times: int) -> Iterator[tuple[Galaxies, Path]]:
+    """Divide all by lot: the card has what is said of one half, the other one is counted."""
+    result = vstack([held.result, tested.result], metadata_conflicts="silent")
+    whole = Galaxies(result, np.concatenate([held.shares, tested.shares]), held.scheme)
+    for seed in range(times):
+        order = np.random.default_rng(seed).permutation(len(whole.labels))
+        ours, others = np.array_split(order, 2)
+        yield whole.of(ours), with_card(path, whole.of(others))
 
 
 def main() -> None:

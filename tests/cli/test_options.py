@@ -356,7 +356,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--by": (["mag,z"], "by", ["mag", "z"]),
         "--bins": (["mag=18,20.5", "z=3"], "bins", {"mag": [18.0, 20.5], "z": 3}),
         "--question": (["bar"], "question", "bar"),
-        "--method": (["bbse"], "method", "bbse"),
+        "--method": (["pacc"], "method", "pacc"),
         "--cut": (["recommended,BLEND"], "cut", "recommended,BLEND"),
         "--weight": (["w"], "weight", "w"),
         "--output": (["out.vot"], "output", "out.vot"),

@@ -57,7 +57,7 @@ def test_the_mean_probability_is_that_of_the_rows_and_counts_are_of_the_likelies
     assert fractions.table["count"].tolist() == counts.tolist()
     assert fractions.table["raw"] == pytest.approx(counts / len(table))
     assert set(fractions.table["n"]) == {300}
-    for method in ("raw", "prob", "em", "bbse"):
+    for method in ("raw", "prob", "pacc"):
         assert fractions.table[method].sum() == pytest.approx(1.0)
         ends = [fractions.table[f"{method}{end}"] for end in ("_low95", "_low", "", "_high", "_high95")]
         assert (np.diff(np.array(ends)[[0, 1, 3, 4]], axis=0) >= 0).all()
@@ -139,7 +139,7 @@ def test_weights_count_and_widen_errors():
 
 
 def test_the_same_seed_gives_the_same_errors():
-    one, again, other = (count(result(), seed=seed).table["em_err"].tolist() for seed in (3, 3, 4))
+    one, again, other = (count(result(), seed=seed).table["pacc_err"].tolist() for seed in (3, 3, 4))
     assert one == again != other
 
 
@@ -165,8 +165,10 @@ def test_each_question_of_a_tree_is_counted_among_those_of_whom_it_is_asked():
         asked = sum(table[TREE.column_names()[p]].sum() for p in parents) if parents else len(table)
         assert rows["asked"] == pytest.approx(asked)
         assert rows["count"].sum() == rows["reached"][0] <= rows["n"][0] == 500
-        assert rows["em"].sum() == pytest.approx(1.0)
-        assert np.isnan(rows["bbse"]).all()  # a card has no confusion of several questions
+        if parents:
+            assert np.isnan(rows["pacc"]).all()  # of a question that is asked of some a card says nothing
+        else:
+            assert rows["pacc"].sum() == pytest.approx(1.0)
     first = fractions[fractions["question"] == TREE.questions[0].name]
     assert first["reached"][0] == 500
     only = count(table, question=TREE.questions[1].name).table
@@ -178,12 +180,12 @@ def test_independent_answers_are_counted_one_by_one():
     rng = np.random.default_rng(3)
     table = Table({f"gm_p_{key}": rng.uniform(0, 1, 200) for key in keys})
     table["gm_flags"] = np.zeros(200, np.int32)
-    priors = dict.fromkeys(keys, 0.4)
-    fractions = count(table, scheme="candels-visual", priors=priors).table
+    fractions = count(table, scheme="candels-visual", priors=dict.fromkeys(keys, 0.4)).table
     assert fractions["answer"].tolist() == list(keys)
     assert fractions["prob"] == pytest.approx([table[f"gm_p_{key}"].mean() for key in keys])
     assert fractions["raw"] == pytest.approx([(table[f"gm_p_{key}"] >= 0.5).mean() for key in keys])
-    assert np.isfinite(fractions["em"]).all()
+    assert np.isfinite(fractions["prob_err_classifier"]).all()
+    assert np.isnan(fractions["pacc"]).all()
 
 
 @pytest.mark.parametrize("ending", [".fits", ".vot", ".ecsv", ".parquet", ".csv"])
@@ -192,11 +194,11 @@ def test_the_table_is_written_with_units_descriptions_and_provenance(tmp_path, e
     fractions = count(result(), by="mag", output=path, command="the command")
     written = read_catalog(path, positions=False).table
     assert written.colnames == fractions.table.colnames
-    assert np.allclose(written["em_high95"], fractions.table["em_high95"], equal_nan=True)
+    assert np.allclose(written["pacc_high95"], fractions.table["pacc_high95"], equal_nan=True)
     if ending == ".csv":
         return
     assert str(written["mag_low"].unit) == "mag"
-    assert written["bbse"].description == fractions.table["bbse"].description
+    assert written["pacc"].description == fractions.table["pacc"].description
     meta = json.dumps(written.meta, default=str)
     assert all(word in meta for word in ("the command", "sdss-rgb", "300 of 300 rows counted"))
     if ending != ".csv":
@@ -212,14 +214,14 @@ def test_every_column_has_a_description_and_a_ucd_of_the_list():
 
 def test_the_drawing_is_a_picture_of_its_own(tmp_path):
     path = tmp_path / "f.svg"
-    count(result(), by=["mag", "z"], method="em", plot=path)
+    count(result(), by=["mag", "z"], method="pacc", plot=path)
     text = path.read_text()
     root = ET.fromstring(text)
     assert root.tag.endswith("svg")
     assert "var(" not in text
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
     assert all(name in text for name in CLASSES)
-    assert "label shift" in text
+    assert "adjusted mean probability" in text
     with pytest.raises(OutputError, match="exists already"):
         count(result(), plot=path)
     count(result(), plot=path, overwrite=True)
@@ -236,7 +238,7 @@ def test_a_hostile_name_does_not_break_the_drawing(tmp_path):
 
 def test_quantities_are_counted_like_columns():
     table = result()
-    one, other = (count(each, by="mag").table["em"].tolist() for each in (table, QTable(table)))
+    one, other = (count(each, by="mag").table["pacc"].tolist() for each in (table, QTable(table)))
     assert one == pytest.approx(other)
 
 
@@ -244,7 +246,7 @@ def test_priors_are_those_that_are_given():
     table = result()
     same = dict.fromkeys(CLASSES, 0.2)
     usual, given = count(table), count(table, priors=same)
-    assert given.table["em"].tolist() != usual.table["em"].tolist()
+    assert given.table["prob_err"].tolist() != usual.table["prob_err"].tolist()
     assert given.table["prob"].tolist() == usual.table["prob"].tolist()
 
 
@@ -276,16 +278,14 @@ def test_mistakes_name_the_remedy(arguments, error, words):
         count(result(40), **arguments)
 
 
-def test_a_table_that_says_nothing_asks_for_the_scheme_and_em_for_priors():
+def test_a_table_that_says_nothing_asks_for_the_scheme_and_pacc_for_a_card():
     table = result(40)
     table.meta.clear()
     with pytest.raises(SchemeError, match="name --checkpoint or --scheme"):
         count(table)
-    assert np.isnan(count(table, scheme="gz2-simple").table["em"]).all()
-    with pytest.raises(CheckpointError, match="give --priors"):
-        count(table, scheme="gz2-simple", method="em")
-    with pytest.raises(CheckpointError, match="confusion matrix"):
-        count(table, scheme="gz2-simple", method="bbse")
+    assert np.isnan(count(table, scheme="gz2-simple").table["pacc"]).all()
+    with pytest.raises(CheckpointError, match="whose card has it"):
+        count(table, scheme="gz2-simple", method="pacc")
 
 
 def test_a_checkpoint_that_is_not_here_and_another_version_are_said(caplog):
@@ -296,19 +296,38 @@ def test_a_checkpoint_that_is_not_here_and_another_version_are_said(caplog):
     table.meta["GMMODEL"] = "my-net"
     fractions = count(table)
     assert "name its file with --checkpoint" in caplog.text
-    assert np.isnan(fractions.table["em"]).all()
+    assert np.isnan(fractions.table["pacc"]).all()
 
 
 def test_the_command_prints_a_line_for_each_bin_and_answer(tmp_path, capsys):
     result().write(tmp_path / "r.fits")
-    words = ["count", str(tmp_path / "r.fits"), "--by", "mag", "--bins", "mag=14,15,17", "--method", "bbse"]
+    words = ["count", str(tmp_path / "r.fits"), "--by", "mag", "--bins", "mag=14,15,17", "--method", "pacc"]
     assert main(words) == 0
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
-    assert lines[0].split() == ["mag", "answer", "n", "raw", "bbse", "-", "+"]
+    assert lines[0].split() == ["mag", "answer", "n", "raw", "pacc", "-", "+"]
     assert len(lines) == 1 + 2 * len(CLASSES)
     assert "300 of 300 rows counted" in printed.err
     assert main([*words, "--json"]) == 0
     read = json.loads(capsys.readouterr().out)
     assert (read["counted"], len(read["fractions"])) == (300, 10)
     assert read["fractions"][0]["answer"] == CLASSES[0]
+
+
+def test_shares_by_prob_and_pacc_that_contradict_each_other_are_said():
+    table = result(2000)
+    for name in CLASSES:  # nine tenths of what is said is the commonest answer of another mix
+        table[f"gm_p_{name}"] = 0.9 * (name == "smooth_cigar") + 0.1 * table[f"gm_p_{name}"]
+    doubt = count(table).remarks()[-1]
+    assert "by prob and by pacc differ by more than 3 errors" in doubt
+    assert "smooth_cigar" in doubt
+
+
+def test_the_table_goes_to_standard_output(tmp_path, capsys):
+    result().write(tmp_path / "r.fits")
+    assert main(["count", str(tmp_path / "r.fits"), "-o", "-"]) == 0
+    printed = capsys.readouterr()
+    lines = [line for line in printed.out.splitlines() if not line.startswith("#")]
+    assert lines[0].startswith("question")
+    assert len(lines) == 1 + len(CLASSES)
+    assert "300 of 300 rows counted" in printed.err

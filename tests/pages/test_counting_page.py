@@ -21,18 +21,27 @@ def of_lots() -> Iterator[str]:
     """Yield a line for each kind of catalogue that was drawn."""
     for title, methods in MEASURED["drawn"].items():
         if isinstance(methods, dict):
-            yield f"| {title} | {' | '.join(cover(methods[m]) for m in ('raw', 'prob', 'em', 'bbse'))} |"
+            yield f"| {title} | {' | '.join(cover(methods[m]) for m in ('raw', 'prob', 'pacc'))} |"
+
+
+def of_mix(of: dict) -> str:
+    rms = f"({of['rms_deviation']:.3f})"
+    return f"{cover(of)} {rms}" if "coverage68" in of else rms
 
 
 def of_galaxies() -> Iterator[str]:
-    """Yield a line for each sample of galaxies and each estimate."""
+    """Yield a line for each sample of galaxies and each estimate; EM is none, and only compared."""
     samples = {**MEASURED["real"], **{f"simulated, {k}": v for k, v in MEASURED["fields"].items()}}
     for name, sample in samples.items():
-        for method, of in sample["as they are"].items() if isinstance(sample, dict) else ():
+        for method in ("raw", "prob", "pacc", "em") if isinstance(sample, dict) else ():
+            mixes = [of_mix(sample["other mixes"][kind][method]) for kind in ("by votes", "by leading answers")]
+            start, there = f"| {name}, {sample['galaxies']}", " | ".join(mixes)
+            if method not in sample["as they are"]:
+                yield f"{start} | *EM* | | | {there} |"
+                continue
+            of = sample["as they are"][method]
             truth, share, error = (np.array(of[key]) for key in ("truth", "share", "err"))
-            apart, mix = np.abs(share - truth).mean(), sample["other mixes"].get(method)
-            there = cover(mix) if mix else ""
-            yield f"| {name}, {sample['galaxies']} | `{method}` | {apart:.3f} | {error.mean():.3f} | {there} |"
+            yield f"{start} | `{method}` | {np.abs(share - truth).mean():.3f} | {error.mean():.3f} | {there} |"
 
 
 def test_the_page_quotes_the_benchmark():

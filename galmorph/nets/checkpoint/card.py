@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from galmorph.text_file import read_json, read_text
 
 __all__ = ["add_to_card", "read_card", "read_card_file"]
 
+_NUMBERS = re.compile(r"\[\n\s*([-+.\deE]+(?:,\n\s*[-+.\deE]+)*)\n\s*\]")
+"""A list of numbers with each on a line of its own."""
 _FIGURES = ("accuracy", "rows", "rmse", "constant", "floor", "signal_explained")
 
 
@@ -76,9 +80,15 @@ def add_to_card(path: str | Path, entry: str, value: Any) -> None:
     card = read_card_file(path)
     try:
         with replacing(Path(path)) as temporary:
-            temporary.write_text(json.dumps({**card, entry: value}, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(_laid_out({**card, entry: value}), encoding="utf-8")
     except OutputError as error:
         raise _unchanged(path, error.__cause__) from error
+
+
+def _laid_out(card: Mapping[str, Any]) -> str:
+    """Write a card with a line for each entry, and for each row of numbers."""
+    rows = _NUMBERS.sub(lambda row: "[" + " ".join(row[1].split()) + "]", json.dumps(card, indent=1))
+    return f"{rows}\n"
 
 
 def read_card_file(path: str | Path) -> dict[str, Any]:

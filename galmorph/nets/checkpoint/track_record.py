@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from galmorph.errors import CheckpointError
 from galmorph.nets.checkpoint.card import read_card
+from galmorph.nets.soft_confusion import SoftConfusion
 from galmorph.sky.scheme import Scheme
 
 __all__ = ["NO_RECORD", "TrackRecord"]
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+_YES_OR_NO = 2
 _PARTS = ("validation", "test")
 """Both were kept from the training. The first was calibrated on, by a few numbers; nothing was chosen by the second."""
 
@@ -35,8 +36,8 @@ class TrackRecord:
     galaxies, rmse
         By question: on how many galaxies it was calibrated, and the RMSE of their labels about its probabilities.
     confusion
-        Galaxies by the answer with most votes (rows) and the likeliest one, of both parts that were kept from the
-        training; None where the scheme has several questions.
+        By question, or answer that stands alone, what is said of galaxies of each class, of both parts that were kept
+        from the training; of what everybody is asked.
     """
 
     name: str = ""
@@ -45,7 +46,7 @@ class TrackRecord:
     means: Mapping[str, float] | None = None
     galaxies: Mapping[str, int] | None = None
     rmse: Mapping[str, float] | None = None
-    confusion: IntArray | None = None
+    confusion: Mapping[str, SoftConfusion] | None = None
 
     @classmethod
     def of(cls, checkpoint: str | Path, scheme: Scheme) -> TrackRecord:
@@ -82,21 +83,20 @@ NO_RECORD = TrackRecord()
 """Of a checkpoint that nobody named."""
 
 
-def _confusion(card: Mapping[str, Any], scheme: Scheme) -> IntArray | None:
-    """Add the counts of both parts; None where there are none, or they are of other classes."""
-    total = np.zeros((len(scheme.keys), len(scheme.keys)), np.int64)
+def _confusion(card: Mapping[str, Any], scheme: Scheme) -> dict[str, SoftConfusion]:
+    """Add the sums of both parts; empty where there are none."""
+    answers = {question.name: len(question.answers) for question in scheme.questions}
+    if scheme.kind == "independent":
+        answers = dict.fromkeys(scheme.keys, _YES_OR_NO)
+    total: dict[str, SoftConfusion] = {}
     for part in _PARTS:
-        scores = _table(card, part)
-        if "confusion" not in scores or tuple(scores.get("classes", ())) != scheme.keys:
-            continue
-        try:
-            counts = np.array(scores["confusion"], dtype=np.int64)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise _broken(f"{part}.confusion holds no counts") from error
-        if counts.shape != total.shape or (counts < 0).any():
-            raise _broken(f"{part}.confusion is no table of counts with a row for each class")
-        total += counts
-    return total if total.any() else None
+        for name, contents in _table(_table(card, part), "soft_confusion").items():
+            try:
+                sums = SoftConfusion.from_dict(contents, answers[name])
+            except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+                raise _broken(f"{part}.soft_confusion, {name!r:.40}: {error}") from error
+            total[name] = total[name] + sums if name in total else sums
+    return total
 
 
 def _table(contents: Mapping[str, Any], key: str) -> Mapping[str, Any]:
