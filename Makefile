@@ -9,7 +9,7 @@ DEMO := demo
 WORKERS ?= auto
 PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
 
-.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-stamps bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-cigars bench-trunk bench-active bench-count bench-published bench-tables bench-ranges bench-ahead bench-match bench-map bench-similar bench-outliers bench-scale bench-features sheets clean
+.PHONY: demo fuzz test test-long test-oldest test-newest lint types pages bench bench-measure bench-warp bench-stamps bench-blocks bench-networks bench-candels bench-transfer bench-envelope bench-rotation bench-engines bench-shares bench-colour bench-cigars bench-trunk bench-active bench-count bench-published bench-tables bench-ranges bench-ahead bench-match bench-map bench-similar bench-outliers bench-scale bench-features sheets cards clean
 .PHONY: docs test-pythons bench-install bench-minutes
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -204,6 +204,19 @@ pages: $(VENV)/.tested
 	$(PAGE) --card catalogs/checkpoints/sdss-gz1.json sdss-gz1 $(STAMPS)/sdss_gz1/labels.csv --image $(STAMPS)/sdss_gz1/images.zip
 	$(PAGE) --card catalogs/checkpoints/nircam-f200w.json nircam-f200w $(STAMPS)/ceers_f200w/votes.csv --image $(STAMPS)/ceers_f200w/images.zip
 	$(PAGE) --card catalogs/checkpoints/candels-h.json candels-h $(STAMPS)/candels_h_stamps/catalog.csv --image '$(STAMPS)/candels_h_stamps/*.fits.gz'
+
+# Scores of the parts that were kept from the training, for cards: galmorph count needs what they say of each class.
+SCORE = $(BIN)/galmorph evaluate --json
+
+cards: $(VENV)/.tested
+	$(BIN)/python tests/benchmarks/bench_colour.py join
+	for part in validation test; do \
+	    $(SCORE) --split $$part --card catalogs/checkpoints/sdss-rgb.json sdss-rgb $(STAMPS)/sdss_gz2/labels.csv --image $(STAMPS)/sdss_gz2/images.zip && \
+	    $(SCORE) --split $$part --card catalogs/checkpoints/sdss-gz2.json sdss-gz2 runs/colour/votes.csv --image runs/colour/images.zip && \
+	    $(SCORE) --split $$part --card catalogs/checkpoints/sdss-gz1.json sdss-gz1 $(STAMPS)/sdss_gz1/labels.csv --image $(STAMPS)/sdss_gz1/images.zip && \
+	    $(SCORE) --split $$part --card catalogs/checkpoints/nircam-f200w.json nircam-f200w $(STAMPS)/ceers_f200w/votes.csv --image $(STAMPS)/ceers_f200w/images.zip && \
+	    $(SCORE) --split $$part --card catalogs/checkpoints/candels-h.json candels-h $(STAMPS)/candels_h_stamps/catalog.csv --image '$(STAMPS)/candels_h_stamps/*.fits.gz' \
+	    || exit 1; done
 
 # Pages with real pixels, to look at (docs/inspect.md).
 sheets: $(VENV)/.tested

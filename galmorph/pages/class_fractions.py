@@ -121,14 +121,14 @@ class ClassFractions:
 
     def _doubts(self) -> list[str]:
         """Say where mean probabilities and adjusted ones contradict each other."""
-        known = np.isfinite(self.table["pacc"]) & np.isfinite(self.table["prob"])
-        apart = np.where(known, np.abs(self.table["prob"] - self.table["pacc"]), 0.0)
-        is_off = known & (apart > _DOUBTFUL * np.nan_to_num(self.table["pacc_err"]))
+        stated = np.isfinite(self.table["pacc"]) & np.isfinite(self.table["prob"])
+        apart = np.where(stated, np.abs(self.table["prob"] - self.table["pacc"]), 0.0)
+        is_off = stated & (apart > _DOUBTFUL * np.nan_to_num(self.table["pacc_err"]))
         if not is_off.any():
             return []
         worst = int(np.argmax(np.where(is_off, apart, 0.0)))
         doubt = (
-            f"{is_off.sum()} of {known.sum()} shares by prob and by pacc differ by more than {_DOUBTFUL:g} errors, "
+            f"{is_off.sum()} of {stated.sum()} shares by prob and by pacc differ by more than {_DOUBTFUL:g} errors, "
             f"{self.table['answer'][worst]} most, by {apart[worst]:.3f}: the mix of classes is another than that of "
             "the labelled galaxies, for which pacc allows and prob does not"
         )
