@@ -130,7 +130,7 @@ class ClassFractions:
         doubt = (
             f"{is_off.sum()} of {stated.sum()} shares by prob and by pacc differ by more than {_DOUBTFUL:g} errors, "
             f"{self.table['answer'][worst]} most, by {apart[worst]:.3f}: the mix of classes is another than that of "
-            "the labelled galaxies, for which pacc allows and prob does not"
+            "the labelled galaxies, for which pacc allows, or galaxies of a class look otherwise than they"
         )
         return [doubt]
 

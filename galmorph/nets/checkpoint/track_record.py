@@ -84,7 +84,9 @@ NO_RECORD = TrackRecord()
 
 
 def _confusion(card: Mapping[str, Any], scheme: Scheme) -> dict[str, SoftConfusion]:
-    """Add the sums of both parts; empty where there are none."""
+    """Add the sums of both parts; empty where there are none, or they are of another scheme."""
+    if card.get("scheme", scheme.name) != scheme.name:
+        return {}
     answers = {question.name: len(question.answers) for question in scheme.questions}
     if scheme.kind == "independent":
         answers = dict.fromkeys(scheme.keys, _YES_OR_NO)
