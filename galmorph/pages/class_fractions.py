@@ -124,6 +124,8 @@ class ClassFractions:
         stated = np.isfinite(self.table["pacc"]) & np.isfinite(self.table["prob"])
         apart = np.where(stated, np.abs(self.table["prob"] - self.table["pacc"]), 0.0)
         is_off = stated & (apart > _DOUBTFUL * np.nan_to_num(self.table["pacc_err"]))
+        if not stated.any() and len(self.table):
+            return ["pacc is empty: " + self._why_empty()]
         if not is_off.any():
             return []
         worst = int(np.argmax(np.where(is_off, apart, 0.0)))
@@ -133,6 +135,12 @@ class ClassFractions:
             "the labelled galaxies, for which pacc allows, or galaxies of a class look otherwise than they"
         )
         return [doubt]
+
+    def _why_empty(self) -> str:
+        first = self.scheme.questions[0].name
+        if self.counted and first not in self.table["question"]:
+            return f"a card tells of the question that everybody is asked, '{first}'"
+        return "no card tells what is said of labelled galaxies of each class; galmorph evaluate --card enters it"
 
     def about(self) -> dict[str, Any]:
         """Return all but the table: the scheme, the method, and which rows were counted."""

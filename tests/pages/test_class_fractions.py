@@ -173,6 +173,7 @@ def test_each_question_of_a_tree_is_counted_among_those_of_whom_it_is_asked():
     assert first["reached"][0] == 500
     only = count(table, question=TREE.questions[1].name).table
     assert set(only["question"]) == {TREE.questions[1].name}
+    assert "of the question that everybody is asked" in count(table, question=TREE.questions[1].name).remarks()[-1]
 
 
 def test_independent_answers_are_counted_one_by_one():
@@ -283,7 +284,9 @@ def test_a_table_that_says_nothing_asks_for_the_scheme_and_pacc_for_a_card():
     table.meta.clear()
     with pytest.raises(SchemeError, match="name --checkpoint or --scheme"):
         count(table)
-    assert np.isnan(count(table, scheme="gz2-simple").table["pacc"]).all()
+    without = count(table, scheme="gz2-simple")
+    assert np.isnan(without.table["pacc"]).all()
+    assert "galmorph evaluate --card enters it" in without.remarks()[-1]
     with pytest.raises(CheckpointError, match="whose card has it"):
         count(table, scheme="gz2-simple", method="pacc")
 
