@@ -103,6 +103,14 @@ class SoftConfusion:
         noise = np.einsum("bd,dkj->bkj", rng.normal(size=(draws, len(self.modes))), self.modes)
         return np.asarray(np.linalg.solve(self._with_first()[0], self.said + first + noise))
 
+    def covariance(self, shares: FloatArray) -> FloatArray:
+        """Return that of the mean of what is said of galaxies of some shares, (K,), as the drawn matrices have it."""
+        leverage = np.linalg.solve(self._with_first()[0], shares)
+        modes = np.einsum("k,dkj->dj", leverage, self.modes)
+        expected = np.maximum(self._first(), _TINY)
+        first = 0.5 * (_FIRST * leverage) ** 2  # a Dirichlet distribution of one galaxy
+        return np.asarray(modes.T @ modes + np.diag(first @ expected) - (expected.T * first) @ expected)
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as a card has it."""
         return {name: np.round(getattr(self, name), _DIGITS).tolist() for name in ("labels", "said", "modes")}

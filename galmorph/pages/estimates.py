@@ -185,8 +185,8 @@ def _adjusted(rows: Grouped, judge: Judge, rng: np.random.Generator) -> ShareEst
     shape = (judge.draws, rows.p.shape[1])
     usual, plain, matrix = np.ones(shape), np.zeros(shape), np.broadcast_to(confusion.matrix, drawn.shape)
     source = confusion.shares
-    uncertain = np.cov(np.einsum("k,bkj->bj", source, drawn).T)
-    precision = np.linalg.inv(rows.covariance + uncertain + _LEAST * np.eye(shape[1]))
+    uncertain = rows.covariance + confusion.covariance(source) + _LEAST * np.eye(shape[1])
+    precision = np.asarray(np.linalg.inv(uncertain), np.float64)
     as_is = mean_shares(rows.p, rows.weight[None], usual[:1])
     weights, extra = bootstrap_weights(rows, judge.draws, rng), pseudo_counts(rows, judge.draws, rng)
     means, steady = mean_shares(rows.p, weights, usual, extra), np.broadcast_to(as_is, shape)

@@ -23,6 +23,8 @@ def test_of_classes_it_is_the_mean_of_each():
     assert sums.matrix == pytest.approx(means, abs=1e-3)
     assert sums.matrix.sum(axis=1) == pytest.approx(1.0)
     assert sums.shares == pytest.approx(np.bincount(classes) / 3000)
+    mean = np.einsum("k,bkj->bj", sums.shares, sums.drawn(4000, rng))
+    assert np.sqrt(np.diag(sums.covariance(sums.shares))) == pytest.approx(mean.std(axis=0), rel=0.1)
     errors = np.stack([p[classes == k].std(axis=0) / np.sqrt((classes == k).sum()) for k in range(3)])
     assert sums.drawn(3000, rng).std(axis=0) == pytest.approx(errors, rel=0.15)
 

@@ -148,12 +148,11 @@ def test_without_a_record_there_are_no_errors_of_the_classifier():
     assert np.isnan(of["prob"].err_classifier).all()
     assert np.isfinite(of["prob"].low).all()
     assert np.isnan(of["pacc"].share).all()
-    assert np.isnan(of["bbse"].share).all()
 
 
 def test_of_no_galaxies_nothing_is_known():
     none = np.zeros(0)
-    asked = Asked(np.zeros((0, 2)), none, none, none, np.zeros(0, np.int64))
+    asked = Asked(np.zeros((0, 2)), none, none, np.zeros(0, np.int64))
     rng = np.random.default_rng(1)
     of = estimates(
         asked, Judge.of(asked, np.array([0.5, 0.5]), 9, 0.1, SoftConfusion.of(np.eye(2), np.eye(2)), 100, rng), rng
