@@ -24,7 +24,7 @@ _AT_ONCE = 65_536
 _FITTED = 100_000
 """Rows from which a covariance is estimated; of more, as many at equal steps, so that it is the same each time."""
 _SHRINKAGE = 0.1
-"""Of each variance towards the mean of all, before directions are scaled by it: small ones are mostly noise."""
+"""Unless it is said: small variances are mostly noise."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ def directions(values: Single) -> Single:
     return FeatureSpace(np.zeros(values.shape[1], np.float32)).units(values)
 
 
-def fit_space(values: Single, *, whiten: bool = False, dimensions: int | None = None) -> FeatureSpace:
+def fit_space(
+    values: Single, *, whiten: bool = False, dimensions: int | None = None, shrinkage: float = _SHRINKAGE
+) -> FeatureSpace:
     """Fit the mean, and where asked the principal axes, most variance first, of vectors, (M, F).
 
     Parameters
@@ -76,6 +78,9 @@ def fit_space(values: Single, *, whiten: bool = False, dimensions: int | None = 
         Whether all directions are scaled to about the same variance.
     dimensions
         How many principal axes are kept; None for all directions, turned only where they are scaled.
+
+    shrinkage
+        Of each variance towards the mean of all, 0 to 1, before directions are scaled.
 
     Raises
     ------
@@ -92,7 +97,7 @@ def fit_space(values: Single, *, whiten: bool = False, dimensions: int | None = 
     variances, axes = _principal(sample, mean)
     kept = slice(dimensions)
     if whiten:
-        axes = axes / np.sqrt((1.0 - _SHRINKAGE) * variances + _SHRINKAGE * float(variances.mean()))
+        axes = axes / np.sqrt((1.0 - shrinkage) * variances + shrinkage * float(variances.mean()))
     return FeatureSpace(mean.astype(np.float32), axes[:, kept].astype(np.float32))
 
 

@@ -9,27 +9,48 @@ the rows themselves, or by those of another table: a strangeness of .99 says tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.likeness.feature_space import FeatureSpace, fit_space
 
-__all__ = ["Strangeness", "fit_strangeness"]
+__all__ = ["Belief", "Strangeness", "fit_strangeness"]
 
 Single = npt.NDArray[np.float32]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
 _AT_ONCE = 65_536
-_NOISE = 0.1
-"""Variance of a mark, +1 or -1: a user's word is not the last."""
-_SLOPE, _USUAL = 0.35, -1.0
-"""What the process expects of a row, before any mark: -1, not odd, where the distance is usual, and so much more for
-each standard deviation of its logarithm."""
+_USUAL = -1.0
+"""What the process expects of a row whose distance is usual, before any mark: not odd."""
 _SAMPLE = 1000
 """Rows by whose distances from each other the reach of a mark is chosen."""
+
+
+@dataclass(frozen=True)
+class Belief:
+    """How much distances and marks are believed; as a half of the galaxies of the benchmark has taught.
+
+    Parameters
+    ----------
+    shrinkage
+        Of variances towards their mean: see :func:`galmorph.likeness.feature_space.fit_space`.
+    slope
+        How much more a row is expected to be odd, before any mark, for each standard deviation of the logarithm of its
+        distance.
+    reach
+        Square of the distance over which a mark is believed, in medians of those between two rows.
+    noise
+        Variance of a mark, +1 or -1: a user's word is not the last.
+    """
+
+    shrinkage: float = 0.2
+    slope: float = 0.25
+    reach: float = 2.0
+    noise: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,10 +63,16 @@ class Strangeness:
         Whitened, about the mean of the reference rows.
     reference
         (M,) logarithms of their squared distances, rising.
+    belief
+        How much they and marks are believed.
+    sample
+        (S, D) some of the reference rows, whitened.
     """
 
     space: FeatureSpace
     reference: FloatArray
+    belief: Belief
+    sample: FloatArray
 
     def share(self, values: Single, *, is_own: bool) -> Single:
         """Return which share of the reference rows is less strange than each of some, (N, F) -> (N,).
@@ -73,12 +100,11 @@ class Strangeness:
         marks = np.concatenate([odd, usual])
         said = np.concatenate([np.ones(len(odd)), -np.ones(len(usual))])
         expected, placed = self._expected(values), self.space.placed(values[marks]).astype(np.float64)
-        reach = self._reach(values)
-        covariance = _kernel(placed, placed, reach) + _NOISE * np.eye(len(marks))
+        covariance = _kernel(placed, placed, self._reach) + self.belief.noise * np.eye(len(marks))
         pull = np.linalg.solve(covariance, said - expected[marks])
         for first in range(0, len(values), _AT_ONCE):
             some = slice(first, first + _AT_ONCE)
-            near = _kernel(self.space.placed(values[some]).astype(np.float64), placed, reach)
+            near = _kernel(self.space.placed(values[some]).astype(np.float64), placed, self._reach)
             expected[some] += near @ pull
         return expected
 
@@ -93,19 +119,22 @@ class Strangeness:
     def _expected(self, values: Single) -> FloatArray:
         spread = float(self.reference.std())
         away = (self._logs(values) - float(self.reference.mean())) / (spread if spread > 0 else 1.0)
-        return np.asarray(_USUAL + _SLOPE * away)
+        return np.asarray(_USUAL + self.belief.slope * away)
 
-    def _reach(self, values: Single) -> float:
-        """Return the square of the distance over which a mark is believed: the median between two rows."""
-        some = self.space.placed(values[:: -(-len(values) // _SAMPLE)]).astype(np.float64)
-        reach = float(np.median(_squares(some, some)))
+    @cached_property
+    def _reach(self) -> float:
+        """The square of the distance over which a mark is believed."""
+        reach = self.belief.reach * float(np.median(_squares(self.sample, self.sample)))
         return reach if reach > 0 else 1.0
 
 
-def fit_strangeness(reference: Single) -> Strangeness:
+def fit_strangeness(reference: Single, belief: Belief | None = None) -> Strangeness:
     """Fit what is usual to the vectors of reference rows, (M, F)."""
-    unsorted = Strangeness(fit_space(reference, whiten=True), np.zeros(0))
-    return Strangeness(unsorted.space, np.sort(unsorted._logs(reference)))  # noqa: SLF001 - its own
+    belief = belief or Belief()
+    space = fit_space(reference, whiten=True, shrinkage=belief.shrinkage)
+    sample = space.placed(reference[:: -(-len(reference) // _SAMPLE)]).astype(np.float64)
+    unsorted = Strangeness(space, np.zeros(0), belief, sample)
+    return replace(unsorted, reference=np.sort(unsorted._logs(reference)))  # noqa: SLF001 - its own
 
 
 def _kernel(one: FloatArray, other: FloatArray, reach: float) -> FloatArray:
