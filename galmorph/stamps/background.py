@@ -16,6 +16,7 @@ __all__ = [
     "Sky",
     "clipped_sky",
     "correlation_px",
+    "lag_of",
     "moments",
     "power_of_two",
     "sky_in_units",
@@ -238,15 +239,15 @@ def correlation_px(pixels: FloatArray, usable: BoolArray, sky: Sky, *, longest: 
     Resampled images (drizzle, JPEG) have smooth noise. The estimate is the first lag along the rows and columns
     at which the autocorrelation of usable, unclipped sky pixels falls below one half.
     """
-    if sky.sigma <= 0:
-        return 1.0
-    lag = _lag(np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable), sky.level, sky.sigma, longest)
-    return float(lag)
+    return float(lag_of(np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable), sky, longest))
 
 
 @compiled
-def _lag(pixels: FloatArray, usable: BoolArray, level: float, sigma: float, longest: int) -> int:
+def lag_of(pixels: FloatArray, usable: BoolArray, sky: Sky, longest: int) -> int:
     """Return the first lag at which the autocorrelation falls below one half; 1 where there is next to no sky."""
+    level, sigma = sky.level, sky.sigma
+    if sigma <= 0:
+        return 1
     step = max(1, pixels.size // _ENOUGH_TO_CORRELATE)
     along, across = _strips(pixels, usable, level, sigma, step, 0), _strips(pixels, usable, level, sigma, step, 1)
     if _count(along) + _count(across) < _FEWEST:

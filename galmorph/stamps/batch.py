@@ -243,10 +243,9 @@ def measure_batch(scene: Scene, windows: Numbers, places: Array, settings: Measu
     while True:
         library = library_with(wanted)
         _measure_all(scene, windows, places, settings, library, batch)
-        lacking = np.unique(batch.flags[batch.states == _LACKING])
-        if len(lacking) == 0:
+        if not (is_lacking := batch.states == _LACKING).any():
             return batch
-        wanted = tuple(lacking.tolist())
+        wanted = tuple(np.unique(batch.flags[is_lacking]).tolist())
 
 
 @compiled
@@ -558,22 +557,21 @@ def aperture_flags(
     An empty weight stands for none; a saturation of NaN for none known.
     """
     height, width = pixels.shape
-    inside, others, count, missing, weightless = 0, 0, 0, 0, 0
+    inside, others, count, weightless = 0, 0, 0, 0
     low, high = max(math.ceil(y - radius), 0), min(math.floor(y + radius), height - 1) + 1
     left, right = max(math.ceil(x - radius), 0), min(math.floor(x + radius), width - 1) + 1
-    values = np.empty(max(high - low, 0) * max(right - left, 0), np.float32)
+    values = np.empty(max(high - low, 0) * max(right - left, 0) + 1, np.float32)
     for i in range(low, high):
         for j in range(left, right):
-            if (j - x) ** 2 + (i - y) ** 2 > radius * radius:
-                continue
-            inside += 1
-            others += neighbours[i, j]
-            weightless |= not _has_weight(weight, i, j)
-            if math.isfinite(pixels[i, j]):
-                values[count] = pixels[i, j]
-                count += 1
-            else:
-                missing = 1
+            # Without a branch: the place after the last is written again.
+            is_inside = not (j - x) ** 2 + (i - y) ** 2 > radius * radius
+            is_finite = abs(pixels[i, j]) < np.inf
+            values[count] = pixels[i, j]
+            inside, count = inside + is_inside, count + (is_inside & is_finite)
+            others += is_inside & neighbours[i, j]
+            if weight.size and is_inside:
+                weightless |= not _has_weight(weight, i, j)
+    missing = inside - count
     flags = (_MASKED_PIXELS if missing else 0) | (_ZERO_WEIGHT if weightless else 0)
     flags |= _BLEND if others > 0.1 * inside else 0
     return flags | (_SATURATED if _is_saturated(values[:count], saturation) else 0)

@@ -18,6 +18,7 @@ from galmorph.stamps.compiled import compiled, inner, uninterrupted
 from galmorph.stamps.filling import fill, less
 from galmorph.stamps.measure import Measurement
 from galmorph.stamps.recipe import Recipe, Stamp, half_width_px, radius_px
+from galmorph.stamps.segment import SMOOTH_PX
 from galmorph.stamps.views import reach_of
 from galmorph.stamps.warp import warp_views
 
@@ -104,6 +105,8 @@ def _prepared(
     field: _Field, measured: Measurement, recipe: Recipe, mjysr_per_unit: float, seed: int
 ) -> tuple[FloatArray, float]:
     display = recipe.stretch == "display"
+    if display and recipe.neighbours == "keep" and np.isfinite(field.planes).all():
+        return np.ascontiguousarray(field.planes, np.float32), 1.0
     others = field.neighbours if recipe.neighbours == "fill" else np.zeros_like(field.neighbours)
     level = np.float32(0.0 if display else measured.sky_level)
     flux, bad, some = less(
@@ -244,7 +247,10 @@ def make_views(
     field, reach = _Field.of(planes, measured, x, y), max(reach_of(matrices), 1.0)
     ready = _ready(field, measured, recipe, reach, scale_arcsec, mjysr_per_unit, seed)
     upright = stamp_matrix(ready.x, ready.y, ready.half_px)
-    return Stamp(warp_views(ready.planes, compose(upright[None], matrices), recipe.size), ready.brightness)
+    # Pictures are enlarged as a rule; linear images are sampled as finely as their pixels are, whatever their noise is.
+    is_smooth = recipe.stretch == "display" and measured.segmentation.correlation_px >= SMOOTH_PX
+    views = warp_views(ready.planes, compose(upright[None], matrices), recipe.size, is_smooth=is_smooth)
+    return Stamp(views, ready.brightness)
 
 
 def stretch_in_place(pixels: FloatArray, brightness: npt.ArrayLike, recipe: Recipe) -> None:

@@ -174,13 +174,16 @@ def _basins(blobs: Blobs, members: IntArray) -> tuple[IntArray, int]:
 
 @inner
 def _uphill(smooth: FloatArray, slot: IntArray, width: int, pixel: int) -> int:
-    """Return the highest of a blob's pixels among one and those about it."""
-    best, most = pixel, smooth[pixel]
+    """Return the highest of a blob's pixels among one and those about it.
+
+    Of pixels that are alike the last one is the higher, so that no way runs in a circle.
+    """
+    best, most = pixel, np.float32(-np.inf)
     for row in (pixel - width, pixel, pixel + width):
         for other in range(row - 1, row + 2):
-            # Of pixels that are alike the last one is the higher, so that no way runs in a circle.
-            if smooth[other] >= most and (smooth[other] > most or other > best) and slot[other] >= 0:
-                best, most = other, smooth[other]
+            # Without a branch: which of nine is the highest nobody can guess.
+            is_higher = (smooth[other] >= most) & (slot[other] >= 0)
+            best, most = other if is_higher else best, smooth[other] if is_higher else most
     return best
 
 

@@ -33,7 +33,7 @@ from galmorph.stamps.isophote import (
     grouped,
 )
 
-__all__ = ["detect"]
+__all__ = ["detect", "objects_of", "table_of"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
@@ -88,17 +88,37 @@ def detect(
     Bertin & Arnouts 1996, A&AS 117, 393.
     """
     varying = _EVEN if noise is None else np.ascontiguousarray(noise, np.float32)
-    blobs, above, is_sky = _blobs(data, np.float32(limit), varying, min_area, contrast)
-    if not is_sky:
-        return None
-    table, labels = _described(blobs, above, data.shape, min_area, joins)
-    objects = np.zeros(len(table), OBJECT_DTYPE)
-    for name, column in zip(COLUMNS, table.T, strict=True):
+    columns, labels, is_sky = objects_of(data, limit, varying, min_area, contrast, joins)
+    return (table_of(columns), labels) if is_sky else None
+
+
+def table_of(columns: Array) -> npt.NDArray[np.void]:
+    """Name the columns of objects, (K, columns), as SEP's ``extract`` does."""
+    objects = np.zeros(len(columns), OBJECT_DTYPE)
+    for name, column in zip(COLUMNS, columns.T, strict=True):
         objects[name] = column
-    return objects, labels
+    return objects
 
 
 @compiled
+def objects_of(
+    data: FloatArray, limit: float, noise: FloatArray, area: int, contrast: float, joins: bool
+) -> tuple[Array, IntArray, bool]:
+    """Detect as :func:`detect` does; the noise is empty where it is even.
+
+    Returns
+    -------
+    The objects in the columns of :data:`galmorph.stamps.isophote.COLUMNS`, their labels, and False where a blob is
+    larger than any galaxy.
+    """
+    blobs, above, is_sky = _blobs(data, np.float32(limit), noise, area, contrast)
+    if not is_sky:
+        return np.zeros((0, _N_COLUMNS)), np.zeros(data.shape, np.int32), False
+    columns, labels = _described(blobs, above, data.shape, area, joins)
+    return columns, labels, True
+
+
+@inner
 def _blobs(
     data: FloatArray, limit: np.float32, noise: FloatArray, area: int, contrast: float
 ) -> tuple[Blobs, IntArray, bool]:
@@ -204,7 +224,7 @@ def _unite(up: IntArray, one: int, other: int) -> None:
     up[max(one, other)] = min(one, other)
 
 
-@compiled
+@inner
 def _described(blobs: Blobs, above: IntArray, shape: tuple[int, int], area: int, joins: bool) -> tuple[Array, IntArray]:
     """Return the table of the objects that are left after cleaning, and joining if that is wanted; and their labels."""
     objects, share, faintest = _isophotes(blobs, above, area)

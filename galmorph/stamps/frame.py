@@ -134,17 +134,19 @@ def cut(
     flux, good = np.zeros((side, side), np.float32), np.zeros((side, side), np.float32)
     tile = factor * factor
     count = 0
+    light, used = np.empty(side), np.empty(side, np.int64)
     for i in range(side):
         row = bottom + factor * (side - 1 - i if upside_down else i)
         if factor == 1:
             if 0 <= row < clean.shape[0]:
                 count += _copy_row(clean, bad, row, left, back_to_front, flux[i], good[i])
             continue
+        _add_tiles(clean, bad, row, left, factor, light, used)
         for j in range(side):
-            total, used = _tile(clean, bad, row, left + factor * (side - 1 - j if back_to_front else j), factor)
-            if 2 * used >= tile:
-                flux[i, j], good[i, j] = total / used, used / tile
-                count += used
+            k = side - 1 - j if back_to_front else j
+            if 2 * used[k] >= tile:
+                flux[i, j], good[i, j] = light[k] / used[k], used[k] / tile
+                count += used[k]
     return flux, np.ones((0, 0), np.float32) if count == side * side * tile else good
 
 
@@ -186,12 +188,32 @@ def _copy_row(
 
 
 @inner
-def _tile(clean: FloatArray, bad: BoolArray, row: int, column: int, side: int) -> tuple[float, int]:
-    """Sum of the good pixels of a square, and how many there are."""
-    total, count = 0.0, 0
-    for y in range(max(row, 0), min(row + side, clean.shape[0])):
-        for x in range(max(column, 0), min(column + side, clean.shape[1])):
-            if bad.size == 0 or not bad[y, x]:
-                total += clean[y, x]
-                count += 1
-    return total, count
+def _add_tiles(
+    clean: FloatArray,
+    bad: BoolArray,
+    row: int,
+    left: int,
+    factor: int,
+    light: npt.NDArray[np.float64],
+    used: npt.NDArray[np.int64],
+) -> None:
+    """Write the sums of the good pixels of squares beside each other, and how many each has."""
+    light[:] = 0.0
+    used[:] = 0
+    width, none = clean.shape[1], np.zeros(clean.shape[1] if bad.size == 0 else 0, np.bool_)
+    # Squares from the first to before the last lie on the image with all their columns.
+    first = min(max(-(left // factor), 0), len(light))
+    last = min(max((width - left) // factor, first), len(light))
+    for y in range(max(row, 0), min(row + factor, clean.shape[0])):
+        line, ill = clean[y], bad[y] if bad.size else none
+        for k in range(factor):
+            for j in range(first, last):
+                x = left + factor * j + k
+                light[j] += np.float32(0.0) if ill[x] else line[x]
+                used[j] += 0 if ill[x] else 1
+        for j in range(len(light)):
+            if first <= j < last:
+                continue
+            for x in range(max(left + factor * j, 0), min(left + factor * (j + 1), width)):
+                light[j] += np.float32(0.0) if ill[x] else line[x]
+                used[j] += 0 if ill[x] else 1

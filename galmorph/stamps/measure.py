@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from galmorph.flags import Flag
 from galmorph.stamps.batch import LOW_SNR, Batch, MeasureSettings, Values, measure_batch, scene_of
+from galmorph.stamps.compiled import uninterrupted
 from galmorph.stamps.scene import segmentation_at
 from galmorph.stamps.segment import Segmentation, usable_pixels
 
@@ -96,6 +97,7 @@ class Measurement:
     intrinsic_rpet_err_px: float = float("nan")
 
 
+@uninterrupted()
 def measure(
     pixels: FloatArray,
     x: float,

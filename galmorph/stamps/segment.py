@@ -14,18 +14,20 @@ from galmorph.stamps.background import (
     Sky,
     clipped_sky,
     correlation_px,
+    lag_of,
     power_of_two,
     sky_in_units,
     sky_of,
 )
 from galmorph.stamps.compiled import compiled, inner, uninterrupted
-from galmorph.stamps.detection import detect
-from galmorph.stamps.isophote import OBJECT_DTYPE
+from galmorph.stamps.detection import objects_of, table_of
+from galmorph.stamps.isophote import COLUMNS, OBJECT_DTYPE
 
 __all__ = [
     "NEIGHBOUR_EXTENT",
     "REACH_PX",
     "SKY_EXTENT",
+    "SMOOTH_PX",
     "Outline",
     "Segmentation",
     "between",
@@ -73,8 +75,12 @@ _PLENTY = 8_000
 _MANY = 80_000
 # Side of an image from which on half of it is still a cutout with a sky around its galaxy.
 _WORTH_BINNING = 160
-# Correlation length in pixels from which on noise is smooth: then every other pixel says as much.
-_SMOOTH = 2.0
+SMOOTH_PX = 2.0
+"""Correlation length in pixels from which on noise is smooth: then every other pixel says as much."""
+# Lags of autocorrelations that are looked at.
+_LONGEST = 8
+_EVEN = np.zeros((0, 0), np.float32)
+_power_of_two = inner(power_of_two)
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,9 @@ class Outline(NamedTuple):
     cpeak: float
     thresh: float
     npix: float
+
+
+_OUTLINED = tuple(COLUMNS.index(name) for name in Outline._fields)
 
 
 def outlines_of(segmentation: Segmentation) -> DoubleArray:
@@ -219,43 +228,87 @@ def segment(
     join_clumps
         Give faint objects that lie within a brighter one and touch it back to it.
     """
+    look = _Look(float(threshold), min_area, float(deblend_contrast), join_clumps)
+    return _segmented(pixels, usable, relative_noise, look)
+
+
+class _Look(NamedTuple):
+    """How objects are looked for, as :func:`segment` says."""
+
+    threshold: float
+    area: int
+    contrast: float
+    joins: bool
+
+
+def _segmented(pixels: FloatArray, usable: BoolArray, noise: FloatArray | None, look: _Look) -> Segmentation:
+    """Find and deblend objects; those of large images with smooth noise on their binned pixels."""
     whole = bool(usable.all())
     # A quarter of the pixels is enough to detect.
     some = np.s_[::2, ::2] if pixels.size > _PLENTY else np.s_[:, :]
     sky = clipped_sky(pixels[some], None if whole else usable[some])
     if sky.n_pixels < 25 or sky.sigma <= 0:
         return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, OBJECT_DTYPE), sky, 1.0, usable)
-    if min(pixels.shape) >= _WORTH_BINNING and correlation_px(pixels, usable, sky) >= _SMOOTH:
-        noise = None if relative_noise is None else _binned_noise(relative_noise, usable)
-        halved = segment(
-            *_binned(pixels, usable),
-            relative_noise=noise,
-            threshold=threshold,
-            min_area=min_area,
-            deblend_contrast=deblend_contrast,
-            join_clumps=join_clumps,
-        )
+    if min(pixels.shape) >= _WORTH_BINNING and correlation_px(pixels, usable, sky) >= SMOOTH_PX:
+        coarse = None if noise is None else _binned_noise(noise, usable)
+        halved = _segmented(*_binned(pixels, usable), coarse, look)
         doubled = _unbinned(halved, pixels, usable, sky)
         # Before objects were known, the wings of a large one may have looked like smooth noise.
-        if correlation_px(pixels, usable, doubled.sky) >= _SMOOTH:
+        if correlation_px(pixels, usable, doubled.sky) >= SMOOTH_PX:
             return doubled
-    flat, counting = np.ascontiguousarray(pixels, np.float32), ALL_USABLE if whole else np.ascontiguousarray(usable)
-    detection = _Detection(flat, counting, relative_noise, threshold, min_area, deblend_contrast, join_clumps)
-    objects, labels = detection.at(sky)
-    sky, moved = _better(sky, sky_outside(pixels, usable, objects, labels))
-    correlation = correlation_px(pixels, usable, sky)
+    flat, good = np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable)
+    uneven = _EVEN if noise is None else np.ascontiguousarray(noise, np.float32)
+    columns, labels, sky, correlation = _objects(flat, good, ALL_USABLE if whole else good, uneven, sky, look)
+    return Segmentation(labels, table_of(columns), sky, correlation, usable)
+
+
+@compiled
+def _objects(
+    pixels: FloatArray, usable: BoolArray, counting: BoolArray, noise: FloatArray, sky: Sky, look: _Look
+) -> tuple[DoubleArray, IntArray, Sky, float]:
+    """Detect above a sky that is roughly known, and where that says more about it or its noise once more.
+
+    Parameters
+    ----------
+    counting
+        The same as `usable`; empty where all are.
+    noise
+        Relative noise; empty where it is even.
+
+    Returns
+    -------
+    The columns of the objects, their labels, the sky outside them, and the correlation length of its noise.
+    """
+    columns, labels = _detected(pixels, counting, noise, sky, look, look.area)
+    sky, moved = _better(sky, outer_sky(pixels, usable, _outlines_in(columns), labels))
+    correlation = float(lag_of(pixels, usable, sky, _LONGEST))
     if moved or correlation > 1.0:
         # Unmasked wings had raised the first sky; or smooth noise makes larger false peaks: demand a larger area.
-        objects, labels = detection.at(sky, round(min_area * correlation))
-        sky, _ = _better(sky, sky_outside(pixels, usable, objects, labels))
-    return Segmentation(labels, objects, sky, correlation, usable)
+        columns, labels = _detected(pixels, counting, noise, sky, look, round(look.area * correlation))
+        sky, _ = _better(sky, outer_sky(pixels, usable, _outlines_in(columns), labels))
+    return columns, labels, sky, correlation
 
 
-def _better(sky: Sky, outside: Sky | None) -> tuple[Sky, bool]:
-    """Take the sky outside the objects, and tell whether that is so different that detection changes."""
-    if outside is None or not outside.sigma > 0:
+@inner
+def _better(sky: Sky, outside: tuple[Sky, bool]) -> tuple[Sky, bool]:
+    """Take the sky outside the objects if there is enough; and tell whether it is so different that detection changes.
+
+    Also takes whether there is.
+    """
+    other, enough = outside
+    if not (enough and other.sigma > 0):
         return sky, False
-    return outside, abs(outside.level - sky.level) > 0.25 * outside.sigma or outside.sigma < 0.8 * sky.sigma
+    return other, abs(other.level - sky.level) > 0.25 * other.sigma or other.sigma < 0.8 * sky.sigma
+
+
+@inner
+def _outlines_in(columns: DoubleArray) -> DoubleArray:
+    """Take the outlines of objects, (K, 8), from their columns."""
+    outlines = np.empty((len(columns), len(_OUTLINED)))
+    for k in range(len(columns)):
+        for i in range(len(_OUTLINED)):
+            outlines[k, i] = columns[k, _OUTLINED[i]]
+    return outlines
 
 
 def sky_outside(
@@ -392,11 +445,10 @@ def _unbinned(halved: Segmentation, pixels: FloatArray, usable: BoolArray, sky: 
         objects[name] = objects[name] * 2 + (0.5 if name in ("x", "y") else 0)
     objects["a"] *= 2
     objects["b"] *= 2
-    sky, _ = _better(sky, sky_outside(pixels, usable, objects, labels))
+    outside = sky_outside(pixels, usable, objects, labels)
+    sigma, n_pixels = (sky if outside is None or not outside.sigma > 0 else outside)[1:]
     # The level is the same; the noise per pixel is that of the unbinned image.
-    return Segmentation(
-        labels, objects, Sky(halved.sky.level, sky.sigma, sky.n_pixels), 2 * halved.correlation_px, usable
-    )
+    return Segmentation(labels, objects, Sky(halved.sky.level, sigma, n_pixels), 2 * halved.correlation_px, usable)
 
 
 @compiled
@@ -410,46 +462,30 @@ def _doubled(labels: IntArray, height: int, width: int) -> IntArray:
     return doubled
 
 
-@dataclass(frozen=True)
-class _Detection:
-    """Pixels and settings of a detection; only the sky varies."""
-
-    data: FloatArray
-    usable: BoolArray
-    relative_noise: FloatArray | None
-    threshold: float
-    area: int
-    contrast: float
-    join_clumps: bool
-
-    def at(self, sky: Sky, area: int | None = None) -> tuple[npt.NDArray[np.void], IntArray]:
-        """Detect above a sky; the objects and their labels."""
-        data, brightest = _above(self.data, self.usable, np.float32(sky.level))
-        typical = sky.sigma
-        if self.relative_noise is not None:
-            # Where the noise varies, its typical value is that of the pixels in units of their own.
-            typical = sky_in_units(data, self.relative_noise, self.usable).sigma or typical
-        sigma = max(typical, 1e-12 * brightest)  # a rendered image may have no noise at all
-        # Squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
-        unit = power_of_two(1.0 / sigma)
-        data *= np.float32(unit)
-        least = area or self.area
-        for raised in (1.0, 3.0, 10.0):
-            limit = self.threshold * raised * sigma * unit
-            detected = detect(
-                data,
-                limit,
-                self.relative_noise,
-                min_area=least,
-                contrast=self.contrast,
-                joins=self.join_clumps,
-            )
-            if detected is not None:
-                return detected
-        return np.zeros(0, OBJECT_DTYPE), np.zeros(data.shape, np.int32)
+@inner
+def _detected(
+    pixels: FloatArray, counting: BoolArray, noise: FloatArray, sky: Sky, look: _Look, area: int
+) -> tuple[DoubleArray, IntArray]:
+    """Detect above a sky; the columns of the objects and their labels."""
+    data, brightest = _above(pixels, counting, np.float32(sky.level))
+    typical = sky.sigma
+    if noise.size:
+        # Where the noise varies, its typical value is that of the pixels in units of their own.
+        own = sky_in_units(data, noise, counting).sigma
+        typical = own if own != 0.0 else typical
+    sigma = max(typical, 1e-12 * brightest)  # a rendered image may have no noise at all
+    # Squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
+    unit = _power_of_two(1.0 / sigma)
+    data *= np.float32(unit)
+    for raised in (1.0, 3.0, 10.0):
+        limit = look.threshold * raised * sigma * unit
+        columns, labels, is_sky = objects_of(data, limit, noise, area, look.contrast, look.joins)
+        if is_sky:
+            return columns, labels
+    return np.zeros((0, len(COLUMNS))), np.zeros(data.shape, np.int32)
 
 
-@compiled
+@inner
 def _above(pixels: FloatArray, usable: BoolArray, level: np.float32) -> tuple[FloatArray, float]:
     """Pixels less a level, zero where they do not count, (H, W), and the largest absolute value of these."""
     above = np.empty_like(pixels)

@@ -204,6 +204,11 @@ def comb(width: npt.ArrayLike, n: int) -> tuple[DoubleArray, DoubleArray]:
     Golub & Welsch 1969, Math. Comp. 23, 221; the recurrence is that of the discrete Chebyshev polynomials (Szegö 1939,
     Orthogonal Polynomials, 2.8).
     """
+    if n == 1:
+        return np.zeros((*np.shape(width), 1)), np.ones((*np.shape(width), 1))
+    if n == 2:
+        reach = np.sqrt(np.maximum(np.asarray(width, np.float64) ** 2 - 1.0, 0.0) / 12.0)
+        return np.stack([-reach, reach], axis=-1), np.full((*reach.shape, 2), 0.5)
     k = np.arange(1, n)
     square = np.asarray(width, np.float64)[..., np.newaxis] ** 2
     recurrence = np.zeros((*square.shape[:-1], n, n))

@@ -11,7 +11,8 @@ from numba.extending import intrinsic
 
 __all__ = ["add_fours"]
 
-_FOUR, _INDEX, _PLACE = ir.VectorType(ir.FloatType(), 4), ir.IntType(64), ir.IntType(32)
+_FOUR, _EIGHT = ir.VectorType(ir.FloatType(), 4), ir.VectorType(ir.FloatType(), 8)
+_INDEX, _PLACE = ir.IntType(64), ir.IntType(32)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -51,24 +52,33 @@ def _add_fours(context: Any, builder: Any, signature: Any, arguments: Sequence[A
         _repeated(builder, builder.load(builder.gep(factors, [builder.add(builder.mul(length, _INDEX(k)), number)])))
         for k in range(8)
     ]
+    # Two fours that lie beside each other are multiplied at once.
+    columns = [_beside(builder, factor[m], factor[m + 1]) for m in (0, 2)]
     row, total = builder.gep(fours, [first]), None
     for k in range(4):
         line = None
-        for m in range(4):
-            line = _plus(builder, _loaded(builder, builder.gep(row, [_INDEX(4 * m)])), factor[m], line)
-        total = _plus(builder, line, factor[4 + k], total)
+        for m, column in enumerate(columns):
+            line = _plus(builder, _loaded(builder, builder.gep(row, [_INDEX(8 * m)]), _EIGHT), column, line)
+        total = _plus(builder, line, _beside(builder, factor[4 + k], factor[4 + k]), total)
         row = builder.gep(row, [wide])
     place = builder.gep(to, [at])
-    total = _plus(builder, total, _repeated(builder, weight), _loaded(builder, place))
-    builder.store(total, builder.bitcast(place, _FOUR.as_pointer())).align = 4
+    halves = [builder.shuffle_vector(total, total, ir.VectorType(_PLACE, 4)(list(range(m, m + 4)))) for m in (0, 4)]
+    both = builder.fadd(*halves)
+    both = _plus(builder, both, _repeated(builder, weight), _loaded(builder, place, _FOUR))
+    builder.store(both, builder.bitcast(place, _FOUR.as_pointer())).align = 4
     return context.get_dummy_value()
 
 
-def _loaded(builder: Any, place: Any) -> Any:
-    """Load four numbers that lie anywhere."""
-    four = builder.load(builder.bitcast(place, _FOUR.as_pointer()))
-    four.align = 4
-    return four
+def _beside(builder: Any, one: Any, other: Any) -> Any:
+    """Put two fours of numbers beside each other."""
+    return builder.shuffle_vector(one, other, ir.VectorType(_PLACE, 8)(list(range(8))))
+
+
+def _loaded(builder: Any, place: Any, kind: Any) -> Any:
+    """Load numbers that lie anywhere."""
+    numbers = builder.load(builder.bitcast(place, kind.as_pointer()))
+    numbers.align = 4
+    return numbers
 
 
 def _repeated(builder: Any, number: Any) -> Any:

@@ -45,7 +45,7 @@ from scipy import ndimage
 from galmorph.nets.checkpoint.file import load_checkpoint
 from galmorph.progress import silent
 from galmorph.runs.engines import pool
-from galmorph.runs.parts import parts_of
+from galmorph.runs.parts import measure_part, parts_of
 from galmorph.runs.plan import Plan
 from galmorph.runs.predictor import batch_of
 from galmorph.sky.catalog_input import CatalogInput
@@ -149,6 +149,17 @@ def network_ms(name: str = CHECKPOINT) -> float:
         seconds, _ = timed(lambda: checkpoint.answer(stamps, shares))
         times.append(seconds / count)
     return round(1e3 * float(np.median(times[2:])), 3)
+
+
+def beside_network_ms(catalog: Path, name: str) -> float:
+    """Processor ms a stamp of all that a run does beside its network: read, measured, cut; the median of parts."""
+    images, times = ImageInput(str(PICTURES), survey="sdss", band="RGB"), []
+    with closing(Plan(CatalogInput(str(catalog)), images, name)) as plan:
+        measure_part(plan, parts_of(plan, 10)[0].rows)  # compiles, or loads what was compiled
+        for part in parts_of(plan, 100):
+            seconds, _ = timed(lambda part=part: measure_part(plan, part.rows))
+            times.append(1e3 * seconds / len(part))
+    return round(float(np.median(times)), 2)
 
 
 def rows_section(field: LargeField, rows: int) -> dict[str, Any]:
@@ -274,6 +285,7 @@ def stamps_section(_field: LargeField, rows: int) -> dict[str, Any]:
                 "cpu_ms_per_row": round(each, 2),
                 "network_cpu_ms": network,
                 "outside_network_cpu_ms": round(each - network, 2),
+                "measured_and_cut_cpu_ms": beside_network_ms(some, checkpoint),
                 "times_the_network": round(each / network, 2),
                 "wall_s": round(whole.wall_s, 1),
             }

@@ -239,7 +239,8 @@ def test_weights_that_are_alike_to_a_tenth_are_no_weights(factor, is_even):
 def test_less_than_twenty_five_pixels_are_no_sky(count, detects, monkeypatch):
     """Nothing is detected on fewer; the detection itself is left out here."""
     asked = []
-    monkeypatch.setattr(segment._Detection, "at", lambda *_: asked.append(1) or (alone().objects[:0], alone().labels))
+    nothing = np.zeros((0, len(COLUMNS))), alone().labels, alone().sky, 1.0
+    monkeypatch.setattr(segment, "_objects", lambda *_: asked.append(1) or nothing)
     pixels = np.where(np.arange(100) % 2 == 0, 1.0, -1.0).astype(np.float32).reshape(10, 10)
     usable = np.zeros((10, 10), np.bool_)
     usable.flat[:count] = True

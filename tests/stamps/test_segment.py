@@ -100,6 +100,17 @@ def test_pixels_without_weight_in_smooth_noise_warn_of_nothing():
     assert not found.labels[:, :8].any()
 
 
+def test_a_close_pair_in_smooth_noise_is_deblended():
+    """On averages of four pixels, as an enlarged picture is."""
+    shape = (97, 97)
+    image = sersic(shape, 43, 48, re=3, flux=4000.0) + sersic(shape, 54, 48, re=3, flux=3000.0) + noise(shape)
+    found = segment(image.repeat(2, 0).repeat(2, 1), np.ones((194, 194), np.bool_))
+    assert found.correlation_px >= 2.0
+    assert found.labels[97, 87] != found.labels[97, 109]
+    assert min(found.labels[97, 87], found.labels[97, 109]) > 0
+    assert found.sky.level == pytest.approx(0.0, abs=0.1)
+
+
 def test_wide_wings_in_white_noise_are_not_taken_for_smooth_noise():
     """The image is as sharp as its pixels, and is detected on these."""
     image = noise((200, 200), seed=4) + sersic((200, 200), 100, 100, re=45.0, n=4.0, flux=2e5)

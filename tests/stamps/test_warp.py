@@ -176,6 +176,19 @@ def test_views_of_any_angle_meet_the_exact_ones(scale):
     assert np.abs(sample(image, matrix, 24) - exact).max() < 1e-3 * exact.max()
 
 
+@pytest.mark.parametrize(("scale", "fewer"), [(0.9, 0), (1.7, 0), (2.4, 1), (3.4, 1), (20.0, 1)])
+def test_oversampled_images_need_a_point_less(scale, fewer):
+    """A galaxy with light as smooth as that of enlarged pictures; boxes of two pixels and less keep their points."""
+    image = sersic((300, 300), 150.2, 149.7, re=30.0, n=1.0, flux=1e5)
+    image = ndimage.gaussian_filter(image, 3.0)[None].astype(np.float32)
+    matrix = compose(stamp_matrix(150.2, 149.7, 16.0 * scale), turn(0.4))
+    exact, smooth = (warp_views(image, matrix[None], 32, is_smooth=one)[0] for one in (False, True))
+    assert np.abs(smooth - exact).max() < 2e-3 * exact.max()
+    assert np.array_equal(smooth, exact) is not bool(fewer)
+    if scale < 8:
+        assert np.array_equal(smooth, sample(image, matrix, 32, subsamples(matrix, 32) - fewer))
+
+
 @pytest.mark.parametrize("scale", [(0.7, 2.3), (2.0, 1.0), (3.1, 1.4)])
 def test_axes_may_have_scales_of_their_own(scale):
     """An upright anisotropic view is exact per axis, and what sampling gives."""
