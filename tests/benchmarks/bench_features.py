@@ -12,7 +12,8 @@ of the training part; all learn from the same:
 - `logistic`, `forest`, `boosting` on features of the pipeline sdss-kmeans: by k-means, whose centroids were learnt of
   all training stamps without their labels, with light in rings beside; and `kmeans`, the average of the three;
 - `patches`, the same without light in rings, and `light`, the same of these alone;
-- `blend`: the average of `kmeans` and `convnet`; `blend_of_three`: of `imagenet`, too.
+- `blend`: the average of `kmeans` and `convnet`; `blend_of_three`: of `imagenet`, too. With few labels `kmeans` counts
+  twice, as it should by the validation part; with all of them once.
 
 With all labels `convnet` are the networks of sdss-rgb, one by one. All see one upright view of each galaxy.
 
@@ -28,9 +29,9 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -48,7 +49,7 @@ from torch.nn.functional import interpolate
 from galmorph.learning.assembly import KeptSets, build_sets
 from galmorph.learning.inputs import opened
 from galmorph.learning.labelled_table import divided
-from galmorph.learning.pipeline import load_training
+from galmorph.learning.pipeline import TrainPipeline, load_training
 from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.network import Network, NetworkConfig, members_of
 from galmorph.nets.checkpoint.file import load_checkpoint
@@ -82,12 +83,12 @@ BEGIN, END = "<!-- table by bench_features.py -->", "<!-- end of the table -->"
 TITLES = {
     "convnet": "convnet",
     "imagenet": "imagenet",
-    "light": "light in rings alone, average of the three",
-    "patches": "k-means without light in rings, average of the three",
-    "logistic": "k-means, logistic regression",
-    "forest": "k-means, forest",
-    "boosting": "k-means, boosting",
-    "kmeans": "k-means, average of the three",
+    "light": "light in rings alone",
+    "patches": "k-means without light in rings",
+    "logistic": "k-means with light, logistic regression",
+    "forest": "k-means with light, forest",
+    "boosting": "k-means with light, boosting",
+    "kmeans": "k-means with light, average of the three",
     "blend": "average of k-means and convnet",
     "blend_of_three": "average of k-means, convnet and imagenet",
     "kmeans - convnet": "*k-means less convnet*",
@@ -275,28 +276,9 @@ def imagenet(kept: Path, galaxies: Galaxies) -> None:
 def kmeans(kept: Path, galaxies: Galaxies) -> None:
     """Learn features without labels of all training stamps, and the classifiers of few and of all."""
     pipeline = load_training("sdss-kmeans")
-    settings, classifier = pipeline.features, pipeline.classifier
-    assert settings is not None
-    assert classifier is not None
-    training = training_set(kept, np.arange(len(galaxies.train)))
-    begun = time.process_time()
-    encoder = Network(feature_network(settings), pipeline.recipe, SCHEME).eval()
-    _learn_features(encoder, training, settings, 1, lambda *_: None)
-    features, galaxy = _seen_features(
-        encoder,
-        training,
-        torch.arange(len(training)),
-        settings,
-        pipeline.augmentation,
-        1,
-        "cpu",
-        lambda *_: None,
-    )
-    judged = galaxies.through(encoder.features, galaxies.judged)
-    learnt = FeatureTable(features, galaxy, judged, feature_parts(encoder), classifier, 1.0 / settings.views)
-    about: dict[str, Any] = {"features_cpu_s": round(time.process_time() - begun, 1)}
+    learnt = FeatureTable.of(kept, galaxies, pipeline)
     spent: dict[str, float] = {}
-    about |= {"classifiers_cpu_s": spent, "numbers": features.shape[1], "numbers_of_light": learnt.parts[-1]}
+    about = {"classifiers_cpu_s": spent, "numbers": sum(learnt.parts), "numbers_of_light": learnt.parts[-1]}
     for labels, seed, rows in galaxies.draws():
         if (kept / f"kmeans_{labels}_{seed}.npy").exists():
             continue
@@ -304,11 +286,11 @@ def kmeans(kept: Path, galaxies: Galaxies) -> None:
         for method, p in said.items():
             galaxies.keep(kept / f"{method}_{labels}_{seed}.npy", p)
         galaxies.keep(kept / f"kmeans_{labels}_{seed}.npy", np.mean(list(said.values()), axis=0))
-        if labels != ALL or seed == 1:
-            for name, of_kind in zip(("patches", "light"), learnt.alone(), strict=True):
-                p = np.mean(list(of_kind.fitted(galaxies, rows, seed, {}, "").values()), axis=0)
-                galaxies.keep(kept / f"{name}_{labels}_{seed}.npy", p)
         (kept / "kmeans.json").write_text(json.dumps(about))
+    for name, of_kind in zip(("light", "patches"), reversed(list(learnt.alone())), strict=True):
+        for labels, seed, rows in galaxies.draws():
+            if (labels != ALL or seed == 1) and not (path := kept / f"{name}_{labels}_{seed}.npy").exists():
+                galaxies.keep(path, np.mean(list(of_kind.fitted(galaxies, rows, seed, {}, "").values()), axis=0))
 
 
 @dataclass(frozen=True)
@@ -321,6 +303,26 @@ class FeatureTable:
     parts: list[int]
     classifier: Classifier
     weight: float
+
+    @classmethod
+    def of(cls, kept: Path, galaxies: Galaxies, pipeline: TrainPipeline) -> FeatureTable:
+        """Learn the features, or read those that were kept."""
+        settings, path = pipeline.features, kept / "kmeans_features.npz"
+        assert settings is not None
+        assert pipeline.classifier is not None
+        if not path.exists():
+            encoder = Network(feature_network(settings), pipeline.recipe, SCHEME).eval()
+            training = training_set(kept, np.arange(len(galaxies.train)))
+            _learn_features(encoder, training, settings, 1, lambda *_: None)
+            rows = torch.arange(len(training))
+            views, galaxy = _seen_features(
+                encoder, training, rows, settings, pipeline.augmentation, 1, "cpu", lambda *_: None
+            )
+            judged = galaxies.through(encoder.features, galaxies.judged)
+            np.savez(path, views=views, galaxy=galaxy, judged=judged, parts=feature_parts(encoder))
+        with np.load(path) as arrays:
+            read = (arrays[name] for name in ("views", "galaxy", "judged"))
+            return cls(*read, arrays["parts"].tolist(), pipeline.classifier, 1.0 / settings.views)
 
     def alone(self) -> Iterator[FeatureTable]:
         """Yield the features of each kind."""
@@ -367,7 +369,9 @@ def probabilities(kept: Path, method: str, labels: Any, seeds: list[int]) -> Flo
     """Return what a method says of all that are judged, (seeds, N, 5)."""
     parts = PARTS.get(method, (method,))
     each = [np.stack([np.load(kept / f"{part}_{labels}_{seed}.npy") for seed in seeds]) for part in parts]
-    return np.asarray(np.mean(each, axis=0))
+    # Twice as much of k-means where labels are few: chosen on the validation part.
+    shares = [2.0 if part == "kmeans" and labels != ALL else 1.0 for part in parts]
+    return np.asarray(np.average(each, axis=0, weights=shares))
 
 
 def seeds_of(kept: Path, labels: Any, *methods: str) -> list[int]:
@@ -424,12 +428,12 @@ def error(each: FloatArray) -> dict[str, float]:
 
 
 def run(kept: Path, galaxies: Galaxies) -> None:  # noqa: ARG001
-    """Run the pipeline sdss-kmeans from its images to its report, and keep how long it took."""
+    """Run the pipeline sdss-kmeans from its images to its report, and keep what it left and how long it took."""
     inputs = [f"labels={DATA / 'labels.csv'}", f"images={DATA / 'images.zip'}"]
     command = [sys.executable, "-m", "galmorph", "run", "sdss/sdss-kmeans", "--input", *inputs]
     begun = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([*command, "-o", folder], check=True)
+    shutil.rmtree(kept / "run", ignore_errors=True)
+    subprocess.run([*command, "-o", str(kept / "run")], check=True)
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     about = {"cpu_s": round(spent.ru_utime + spent.ru_stime), "wall_s": round(time.perf_counter() - begun)}
     (kept / "run.json").write_text(json.dumps(about))
@@ -440,7 +444,9 @@ def tabulate(result: dict[str, Any]) -> str:
     head = ["labels", *(str(labels) for labels in LABELS), ALL]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name, title in TITLES.items():
-        curve = result["methods"].get(name) or result["differences"][name]
+        curve = {**result["methods"], **result["differences"]}[name]
+        if not curve:
+            continue  # not learnt yet
         cells = [cell(curve.get(tick), signed=" - " in name) for tick in head[1:]]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     if spent := result.get("run"):

@@ -32,6 +32,8 @@ _USUAL = ("svm", "forest", "boosting")
 _ABSENT = -10.0
 """Logit of an answer that nobody gave."""
 _FOLDS = 5
+_FEW = 4
+"""With so many times more features than views, linear machines are fitted in the space that the views span."""
 _SCALES = (np.log(1e-2), np.log(1e2))
 
 
@@ -231,23 +233,27 @@ class _Machines:
             return make(C=strength, dual=True, random_state=self.seed, max_iter=2000)
         return _learner("linear_model", "LogisticRegression")(C=self.settings.logistic, max_iter=1000)
 
-    def planes(
-        self, x: FloatArray, answer: IntArray, weight: FloatArray, answers: int
-    ) -> tuple[FloatArray, FloatArray]:
+    def planes(self, x: Single, answer: IntArray, weight: FloatArray, answers: int) -> tuple[FloatArray, FloatArray]:
         """Fit them; return (K, F) and (K,)."""
         w, b = np.zeros((answers, x.shape[1])), np.full(answers, _ABSENT)
         present = np.unique(answer)
         if len(present) < 2:
             b[present] = 0.0
             return w, b
-        machine = self.learner()
-        machine.fit(x, answer, sample_weight=weight)
+        machine, basis = self.learner(), _span(x)
+        machine.fit(x if basis is None else x @ basis, answer, sample_weight=weight)
+        normals = machine.coef_ if basis is None else machine.coef_ @ basis.T
         if len(present) == 2:
             sides = 0.5 * np.array([-1, 1])
-            w[present], b[present] = np.outer(sides, machine.coef_[0]), sides * machine.intercept_
+            w[present], b[present] = np.outer(sides, normals[0]), sides * machine.intercept_
         else:
-            w[present], b[present] = machine.coef_, machine.intercept_
+            w[present], b[present] = normals, machine.intercept_
         return w, b
+
+
+def _span(x: Single) -> Single | None:
+    """Return unit vectors that span few rows, (F, N), in which the best weights lie; None where rows are many."""
+    return np.asarray(np.linalg.qr(x.T)[0]) if _FEW * len(x) < x.shape[1] else None
 
 
 def _linear(features: Single, groups: list[_Group], scheme: Scheme, machines: _Machines) -> Head:
@@ -255,7 +261,7 @@ def _linear(features: Single, groups: list[_Group], scheme: Scheme, machines: _M
     mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     spread = np.where(spread > 1e-6 * spread.max(initial=0.0), spread, np.inf)  # what never varies says nothing
     spread /= machines.scale()
-    x = (features - mean) / spread
+    x = ((features - mean) / spread).astype(np.float32)
     weight, bias = np.zeros((len(scheme.keys), x.shape[1])), np.zeros(len(scheme.keys))
     for group in groups:
         w, b = _separated(x, group, machines)
@@ -269,7 +275,7 @@ def _linear(features: Single, groups: list[_Group], scheme: Scheme, machines: _M
     return Head("dense answers", {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)})
 
 
-def _separated(x: FloatArray, group: _Group, machines: _Machines) -> tuple[FloatArray, FloatArray]:
+def _separated(x: Single, group: _Group, machines: _Machines) -> tuple[FloatArray, FloatArray]:
     """Fit the logits of the answers of a group, (K, F) and (K,): distances in the unit that makes them likeliest.
 
     The unit is that of galaxies which the planes whose distances it is fitted to have not learnt from.
