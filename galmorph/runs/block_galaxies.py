@@ -104,12 +104,9 @@ class BlockGalaxies:
         """What became of each, (N,), as of :class:`~galmorph.stamps.batch.Batch`."""
         return self.batch.states[self.numbers]
 
-    def values(self, name: str) -> DoubleArray:
-        """Return what is measured of each, (N,), by its name in :class:`~galmorph.stamps.batch.Values`."""
-        return self._columns[name]
-
     @cached_property
-    def _columns(self) -> dict[str, DoubleArray]:
+    def values(self) -> dict[str, DoubleArray]:
+        """What is measured of each, (N,), by its name in :class:`~galmorph.stamps.batch.Values`."""
         return dict(zip(Values._fields, self.batch.values[self.numbers].T, strict=True))
 
     @cached_property
@@ -125,7 +122,7 @@ class BlockGalaxies:
     @property
     def centres(self) -> DoubleArray:
         """The measured centres (x, y) in pixels of each cutout, (N, 2); the positions where there is none."""
-        measured = np.stack([self.values("x"), self.values("y")], axis=1)
+        measured = np.stack([self.values["x"], self.values["y"]], axis=1)
         return np.where(np.isfinite(measured[:, :1]), measured, self.places)
 
     @property

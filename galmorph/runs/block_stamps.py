@@ -38,7 +38,7 @@ def block_stamps(
     pixels, done = cut_batch(_sights_of(galaxies, images, recipe), recipe, matrices, _seeds_of(galaxies, images))
     for k in np.flatnonzero(~done).tolist():
         pixels[k] = views_of(galaxies.galaxy(k), images, recipe, matrices).pixels
-    brightness = brightnesses(galaxies.values("mean_brightness"), galaxies.values("sky_sigma"), recipe)
+    brightness = brightnesses(galaxies.values["mean_brightness"], galaxies.values["sky_sigma"], recipe)
     stretch_in_place(pixels, brightness, recipe)
     return ShownStamps(places, pixels, morphometries(galaxies.values, images.psf_fwhm_px))
 
@@ -53,8 +53,8 @@ def _sights_of(galaxies: BlockGalaxies, images: ImageSource, recipe: Recipe) -> 
         galaxies.batch.neighbours,
         galaxies.numbers,
         galaxies.centres,
-        galaxies.values("sky_level"),
-        half_widths_px(galaxies.values("rpet_px"), galaxies.values("extent_px"), recipe, scales),
+        galaxies.values["sky_level"],
+        half_widths_px(galaxies.values["rpet_px"], galaxies.values["extent_px"], recipe, scales),
     )
 
 

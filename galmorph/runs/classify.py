@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from galmorph.progress import Progress, onwards, silent
+from galmorph.runs.column_pieces import columns_of
 from galmorph.runs.columns import new_columns
 from galmorph.runs.engines import engine_for
 from galmorph.runs.execution import IN_HERE, Execution
@@ -71,11 +72,12 @@ def classify(
         log.warning("the catalogue has no rows: the output will have none either")
     parts = parts_of(plan)
     journal = _journal(plan, parts, output) if output is not None and len(parts) > 1 else None
+    run.catalog.forget()
     results = _results(plan, parts, execution, journal, progress)
     warn_of_lost(results.flags)
     if run.checkpoint is not None:
         warn_of_mismatches(results, run.checkpoint, run.images)
-    columns = new_columns(results, run.images, run.settings, run.checkpoint)
+    columns = columns_of(results, run, None if output is None else Path(output).parent)
     outcome = Outcome(plan, results, columns, provenance)
     if output is not None:
         write_catalog(run.catalog, columns, output, provenance=provenance, overwrite=overwrite)
@@ -122,7 +124,7 @@ def _results(
     plan: Plan, parts: Sequence[Part], execution: Execution, journal: Journal | None, progress: Progress
 ) -> Results:
     """Return the results of all parts: those that were done before, and those that are missing, carried out now."""
-    results, missing, total = plan.run.blank(len(plan.run.catalog)), [], sum(len(part) for part in parts)
+    results, missing, total = _room(plan, journal), [], sum(len(part) for part in parts)
     for part in parts:
         done = journal.read(part) if journal is not None else None
         if done is None:
@@ -137,6 +139,12 @@ def _results(
     if not missing:
         progress("rows", total, total)
     return results
+
+
+def _room(plan: Plan, journal: Journal | None) -> Results:
+    """Make room for the results: those of many rows lie where the parts do, and not in memory."""
+    run, rows = plan.run, len(plan.run.catalog)
+    return run.blank(rows) if journal is None else Results.recorded(run.blank(0), rows, journal.folder.parent)
 
 
 def _carried_out(

@@ -60,6 +60,7 @@ LARGEST_HALF_PX = 256
 # The sky must be seen beside the galaxy: in a cutout of 1.5 Petrosian radii the wings of an exponential disk raise the
 # sky so much that its radius comes out 6 % too small and its S/N four times; at 3 radii the radius is 1 % too small.
 _ROOM_RPET = 3.0
+_LOCATED_ROWS = 1 << 17
 _AT_ONCE = 256  # rows, whose maps of neighbours are 4 MB
 _LOST = (Flag.NO_POSITION, Flag.NO_IMAGE, Flag.FETCH_FAILED)
 
@@ -176,7 +177,7 @@ def _locate(catalog: Catalog, images: ImageSource) -> tuple[Located, npt.NDArray
         return _locate_files(catalog, images)
     if images.has_wcs and catalog.ra_column is not None:
         ra, dec = catalog.ra_deg, catalog.dec_deg
-        return images.locate(ra, dec), np.isfinite(ra + dec)
+        return _on_tiles(images, ra, dec), np.isfinite(ra + dec)
     if (xy := catalog.xy) is not None:
         return images.locate_pixels(xy), np.isfinite(xy[:, 0] + xy[:, 1])
     if catalog.ra_column is not None:
@@ -185,6 +186,14 @@ def _locate(catalog: Catalog, images: ImageSource) -> tuple[Located, npt.NDArray
         f"{_name(catalog)} has no positions that the images understand: expected ra and dec, or x and y. "
         "Name them with --ra and --dec, or --x and --y."
     )
+
+
+def _on_tiles(images: ImageSource, ra: npt.NDArray[np.float64], dec: npt.NDArray[np.float64]) -> Located:
+    """Locate sky positions, (N,), some of them after the other, since that takes ten times their memory."""
+    starts = range(0, max(len(ra), 1), _LOCATED_ROWS)
+    pieces = [images.locate(ra[n : n + _LOCATED_ROWS], dec[n : n + _LOCATED_ROWS]) for n in starts]
+    joined = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("tile", "x", "y"))
+    return pieces[0] if len(pieces) == 1 else Located(*joined)
 
 
 def _locate_files(catalog: Catalog, images: ImageSource) -> tuple[Located, npt.NDArray[np.bool_]]:
@@ -282,8 +291,8 @@ def _measured(gathering: Gathering, block: Block | None, rows: IntArray) -> tupl
         if of_block is not None:
             together.append(of_block.some(_are_done(gathering, of_block)))
         alone += [galaxy for galaxy in others if _is_done(gathering, galaxy, half)]
-        done = {galaxy.row for galaxy in alone}.union(*(group.rows.tolist() for group in together))
-        left = np.array([row for row in left.tolist() if row not in done], np.intp)
+        done = [np.array([galaxy.row for galaxy in alone], np.intp), *[group.rows for group in together]]
+        left = left[~np.isin(left, np.concatenate(done))]
         half *= 2
     of_block, others = _with_half(gathering, block, left, half)
     alone += [_limited(gathering, galaxy) for galaxy in chain(of_block or (), others)]
@@ -373,7 +382,7 @@ def _are_done(gathering: Gathering, of_block: BlockGalaxies) -> npt.NDArray[np.b
     if not gathering.images.has_edges:
         return np.ones(len(of_block), np.bool_)
     has_source = of_block.flags & int(Flag.NO_SOURCE) == 0
-    widths = _widths_px(of_block.values("rpet_px"), of_block.values("extent_px"), _ROOM_RPET)
+    widths = _widths_px(of_block.values["rpet_px"], of_block.values["extent_px"], _ROOM_RPET)
     return np.asarray(of_block.clipped.all(axis=1) | ~has_source | (widths < of_block.half_px))
 
 

@@ -15,7 +15,7 @@ import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,6 @@ from galmorph.sky.scratch import sweep
 __all__ = ["Journal"]
 
 log = logging.getLogger(__name__)
-
-_SHAPE = "shape_"
-"""Before the names of the quantities of :attr:`Results.shapes`."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ class Journal:
         OutputError
             If the disk is full, or cannot be written.
         """
-        arrays = _arrays(results)
+        arrays = results.arrays()
         about = {"run": self.digest, "part": part.number, "rows": len(part), "sha256": _sha256(arrays)}
         with replacing(self._path(part.number)) as temporary, temporary.open("wb") as stream:
             pieces: dict[str, Any] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays}
@@ -115,7 +112,7 @@ class Journal:
         if about != expected:
             _say_unusable(path, "it is of another run, or not what was written")
             return None
-        return _results(arrays)
+        return Results.of_arrays(arrays)
 
     def remove(self) -> None:
         """Remove the folder, once the result is written."""
@@ -152,16 +149,6 @@ class Journal:
 
 def _say_unusable(path: Path, reason: str) -> None:
     log.warning("part '%s' cannot be used (%s): it is done again", path, reason)
-
-
-def _arrays(results: Results) -> dict[str, npt.NDArray[Any]]:
-    plain = {column.name: getattr(results, column.name) for column in fields(results) if column.name != "shapes"}
-    return plain | {f"{_SHAPE}{name}": values for name, values in results.shapes.items()}
-
-
-def _results(arrays: Mapping[str, npt.NDArray[Any]]) -> Results:
-    shapes = {name.removeprefix(_SHAPE): values for name, values in arrays.items() if name.startswith(_SHAPE)}
-    return Results(**{name: values for name, values in arrays.items() if not name.startswith(_SHAPE)}, shapes=shapes)
 
 
 def _sha256(arrays: Mapping[str, npt.NDArray[Any]]) -> str:

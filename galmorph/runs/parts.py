@@ -217,7 +217,7 @@ def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
 def _off_edge(galaxies: BlockGalaxies, run: Run) -> BoolArray:
     """Tell where the stamps of galaxies of a block need pixels past the edge of the image, (N,)."""
     scales = pixel_scales(galaxies.scales_arcsec, run.images)
-    reach = half_widths_px(galaxies.values("rpet_px"), galaxies.values("extent_px"), run.recipe, scales)
+    reach = half_widths_px(galaxies.values["rpet_px"], galaxies.values["extent_px"], run.recipe, scales)
     return _is_past(galaxies.centres, reach[:, None], galaxies.windows[:, [3, 2]], galaxies.clipped)
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.flags import UNCLASSIFIABLE, Flag
 from galmorph.runs.block_galaxies import BlockGalaxies, Galaxy
+from galmorph.sky.mapped import forget, is_mapped, new_arrays
 
 __all__ = ["Results"]
 
 FloatArray = npt.NDArray[np.float64]
 _VALUES = ("x", "y", "position_err_px", "rpet_px", "rpet_err_px", "r50_px", "snr", "scale_arcsec", "distance")
+_SHAPE = "shape_"
+"""Before the names of the quantities of :attr:`Results.shapes`."""
 
 
 @dataclass
@@ -73,6 +78,53 @@ class Results:
             **blank,
         )
 
+    @classmethod
+    def recorded(cls, blank: Results, rows: int, folder: Path) -> Results:
+        """Make room for `rows` rows, each of which a part will have, in a file if they are many.
+
+        What belongs to a row lies together there, so that entering some rows touches as few pieces of it as can be.
+
+        Parameters
+        ----------
+        blank
+            What a row has.
+        folder
+            Where the file may be.
+
+        Raises
+        ------
+        OutputError
+            If there is no room for it.
+        """
+        plain = {name: values for name, values in blank.arrays().items() if name != "flags"}
+        kinds = [(name, values.dtype, values.shape[1:]) for name, values in plain.items()]
+        (records,) = new_arrays([(np.dtype(kinds, align=True), ())], rows, folder)
+        return cls.of_arrays({name: records[name] for name in plain} | {"flags": np.zeros(rows, np.int32)})
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Results:
+        """Put results together that :meth:`arrays` took apart."""
+        shapes = {name.removeprefix(_SHAPE): values for name, values in arrays.items() if name.startswith(_SHAPE)}
+        return cls(**{name: values for name, values in arrays.items() if not name.startswith(_SHAPE)}, shapes=shapes)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all arrays by name."""
+        plain = {column.name: getattr(self, column.name) for column in fields(self) if column.name != "shapes"}
+        return plain | {f"{_SHAPE}{name}": values for name, values in self.shapes.items()}
+
+    def some(self, rows: slice) -> Results:
+        """Return some rows, whose arrays lie in memory as those of so many rows do."""
+        return Results.of_arrays({name: np.ascontiguousarray(v[rows]) for name, v in self.arrays().items()})
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether they lie in a file, and are best looked at in pieces."""
+        return is_mapped(self.x)
+
+    def forget(self) -> None:
+        """Let go of the memory of what lies in a file."""
+        forget([self.x])
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.flags)
@@ -111,19 +163,18 @@ class Results:
         self.flags[rows], self.tile[rows] = galaxies.flags, galaxies.tile
         self.scale_arcsec[rows] = galaxies.scales_arcsec
         left, bottom = galaxies.origins.T
-        self.x[rows], self.y[rows] = galaxies.values("x") + left, galaxies.values("y") + bottom
+        self.x[rows], self.y[rows] = galaxies.values["x"] + left, galaxies.values["y"] + bottom
         for name in ("position_err_px", "rpet_px", "rpet_err_px", "r50_px", "snr"):
-            getattr(self, name)[rows] = galaxies.values(name)
+            getattr(self, name)[rows] = galaxies.values[name]
         for name, values in self.shapes.items():
-            values[rows] = galaxies.values(name)
+            values[rows] = galaxies.values[name]
 
     def put_part(self, rows: npt.NDArray[np.intp], part: Results) -> None:
         """Enter the results of a part, (M,), as the rows of these numbers, (M,)."""
-        for column in fields(self):
-            if column.name != "shapes":
-                getattr(self, column.name)[rows] = getattr(part, column.name)
-        for name, values in self.shapes.items():
-            values[rows] = part.shapes[name]
+        others = part.arrays()
+        for name, values in self.arrays().items():
+            values[rows] = others[name]
+        self.forget()
 
     def mark(self, rows: npt.NDArray[np.bool_], flag: Flag) -> None:
         """Set a flag on the rows where `rows` is True."""

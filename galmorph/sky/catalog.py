@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from galmorph.sky.formats.parsing import serialising
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.readback import check_reread, sample_rows, telling_rows
 from galmorph.sky.formats.registry import Format, format_of_input, format_of_output
+from galmorph.sky.mapped import ROWS_AT_ONCE, forget, is_mapped
 from galmorph.sky.roles import USUAL_NAMES, ColumnNames, Roles, find_roles, missing_position, split_position
 from galmorph.sky.scratch import scratch_folder
 from galmorph.sky.table_like import TableLike, as_table, table_numbers
@@ -71,7 +73,7 @@ class Catalog:
     format
         ``fits``, ``votable``, ``ecsv``, ``csv``, ``parquet``, ``hats`` or ``memory``.
     stamp
-        Size and time of change of the file when it was read, to notice when it is another one on writing.
+        Size, time of change and number of the file when it was read, to notice when it is another one on writing.
     source
         What it was asked for as, where that was no file: ``vizier:II/246/out``.
     """
@@ -86,7 +88,7 @@ class Catalog:
     path: Path | None = None
     hdu: int | None = None
     format: str = "memory"
-    stamp: tuple[int, int] | None = field(default=None, repr=False, compare=False)
+    stamp: tuple[int, int, int] | None = field(default=None, repr=False, compare=False)
     source: str = ""
 
     def __len__(self) -> int:
@@ -133,7 +135,7 @@ class Catalog:
             return np.full(len(self), np.nan)
         if (parts := split_position(self.table.colnames, self.ra_column)) is not None:
             return _joined_parts(self.table, parts, per_first=15.0)
-        return ra_degrees(*_values(self.table[self.ra_column], "ra"))
+        return self._in_pieces(self.ra_column, lambda column: ra_degrees(*_values(column, "ra")))
 
     @property
     def dec_deg(self) -> FloatArray:
@@ -142,7 +144,7 @@ class Catalog:
             return np.full(len(self), np.nan)
         if (parts := split_position(self.table.colnames, self.dec_column)) is not None:
             return _joined_parts(self.table, parts, per_first=1.0)
-        return dec_degrees(*_values(self.table[self.dec_column], "dec"))
+        return self._in_pieces(self.dec_column, lambda column: dec_degrees(*_values(column, "dec")))
 
     @property
     def xy(self) -> FloatArray | None:
@@ -153,12 +155,32 @@ class Catalog:
         """
         if self.x_column is None or self.y_column is None:
             return None
-        return np.stack([_pixels(self.table[n], n) for n in (self.x_column, self.y_column)], axis=1)
+        names = self.x_column, self.y_column
+        return np.stack([self._in_pieces(name, partial(_pixels, name=name)) for name in names], axis=1)
 
     @property
     def files(self) -> list[str] | None:
         """File name of each row, empty where missing; None without such a column."""
         return None if self.file_column is None else _names(self.table[self.file_column]).tolist()
+
+    def _in_pieces(self, name: str, numbers: Callable[[Any], FloatArray]) -> FloatArray:
+        """Make numbers of a column, (N,), of a few rows after the other where the table is mapped."""
+        if not self.is_mapped:
+            return numbers(self.table[name])
+        made = np.empty(len(self))
+        for first in range(0, len(self), ROWS_AT_ONCE):
+            made[first : first + ROWS_AT_ONCE] = numbers(self.table[name][first : first + ROWS_AT_ONCE])
+            self.forget()
+        return made
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether what is in memory is no copy of the file: a large table."""
+        return any(is_mapped(self.table[name]) for name in self.table.colnames)
+
+    def forget(self) -> None:
+        """Let go of the memory of a table that is mapped, until somebody looks at it again."""
+        forget(self.table[name] for name in self.table.colnames)
 
     @property
     def positions(self) -> Catalog:
@@ -296,7 +318,9 @@ def append(catalog: Catalog, columns: Sequence[Column], provenance: Provenance) 
         If a column exists already or has another number of rows.
     """
     _check_new(catalog, columns)
-    return noted(table_with(catalog.table.copy(), columns), provenance)
+    # What is mapped is this table's alone, and large.
+    table = catalog.table if catalog.is_mapped else catalog.table.copy()
+    return noted(table_with(table, columns), provenance)
 
 
 def write_catalog(
@@ -499,19 +523,25 @@ def _columns(roles: Roles) -> dict[str, Any]:
     return {f"{role}_column": getattr(roles, role) for role in ("id", "ra", "dec", "x", "y", "file")}
 
 
-def _stamp(path: Path | None) -> tuple[int, int] | None:
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
     if path is None or not path.is_file():
         return None
     stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def _same_file(catalog: Catalog, form: str) -> bool:
     """Say whether the file that the catalogue came from is still there, in format `form`."""
     if catalog.format != form or catalog.path is None:
         return False
-    if _stamp(catalog.path) == catalog.stamp:
+    stamp = _stamp(catalog.path)
+    if stamp == catalog.stamp:
         return True
+    if stamp is not None and catalog.stamp is not None and stamp[2] == catalog.stamp[2] and catalog.is_mapped:
+        raise CatalogError(
+            f"Catalog '{catalog.path}' has changed while it was in use: expected it to stay as it is until the output "
+            "is written; run the same again"
+        )
     log.warning("'%s' has changed since it was read: the output is made from what was read", catalog.path)
     return False
 

@@ -232,7 +232,7 @@ def measure_batch(scene: Scene, windows: Numbers, places: Array, settings: Measu
         Those whose segmentation is not final may be ELSEWHERE, and then have no values.
     """
     n = len(windows)
-    height, width = (int(windows[:, k].max(initial=0)) for k in (2, 3))
+    height, width = windows[:, 2:].max(axis=0, initial=0).tolist()
     batch = Batch(
         np.full((n, len(Values._fields)), np.nan),
         np.zeros(n, np.int64),

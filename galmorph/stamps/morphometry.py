@@ -7,7 +7,7 @@ that is positive as logarithms, so that their errors are about alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,22 +39,22 @@ def morphometry(measured: Measurement, psf_fwhm_px: float | None) -> FloatArray:
     return np.array(list(zip(*_measured(measured, psf_fwhm_px or math.nan), strict=True)), np.float32)
 
 
-def morphometries(values: Callable[[str], DoubleArray], psf_fwhm_px: float | None) -> FloatArray:
+def morphometries(values: Mapping[str, DoubleArray], psf_fwhm_px: float | None) -> FloatArray:
     """Take the values of N galaxies, (N, K), as :func:`morphometry` does of one.
 
     Parameters
     ----------
     values
-        Returns what is measured of each, (N,), by its name in :class:`~galmorph.stamps.measure.Measurement`.
+        What is measured of each, (N,), by its name in :class:`~galmorph.stamps.measure.Measurement`.
     """
     unit = psf_fwhm_px or math.nan
     columns = (
-        _logarithms(values("r50_px") / unit),
-        _logarithms(values("rpet_px") / unit),
-        1.0 - values("ellipticity"),
-        values("concentration"),
-        values("asymmetry"),
-        _logarithms(values("snr")),
+        _logarithms(values["r50_px"] / unit),
+        _logarithms(values["rpet_px"] / unit),
+        1.0 - values["ellipticity"],
+        values["concentration"],
+        values["asymmetry"],
+        _logarithms(values["snr"]),
     )
     return np.stack(columns, axis=1).astype(np.float32)
 

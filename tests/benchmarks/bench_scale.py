@@ -3,7 +3,8 @@
 Usage: ``python tests/benchmarks/bench_scale.py [SECTION ...] [--rows N] [--folder F]``. Sections, by default all:
 ``rows`` (processor ms a row of measuring, cutting and the network at 40, 100 and 300 rows per million pixels, galmorph
 and the plain ways), ``workers`` (1 and 2 processes, the same bytes), ``memory`` (the main process at 1e5 and 1e6 rows),
-``rice`` (a RICE-compressed mosaic), ``start`` (10 rows, warm caches), ``stamps`` (JPEG stamps, where the data are),
+``calls`` (of functions of ours in Python, a row), ``rice`` (a RICE-compressed mosaic), ``start`` (10 rows, warm
+caches), ``stamps`` (JPEG stamps, where the data are),
 ``feed`` (stamps that workers hand to one process, whose network takes no time), ``whole`` (20 480 pixels, 35 000 rows,
 killed once) and ``model`` (what the others say about a billion rows). Fields are made of simulated patches,
 see large_field.py; processor times are those of processes and their children; ratios are of runs one after the other.
@@ -27,7 +28,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,11 @@ from large_field import PATCH_PX, LargeField, write_field
 from other_codes import PhotutilsGrowth, Statmorph
 from scipy import ndimage
 
+import galmorph
 from galmorph.nets.checkpoint.file import load_checkpoint
 from galmorph.progress import silent
 from galmorph.runs.engines import pool
-from galmorph.runs.parts import measure_part, parts_of
+from galmorph.runs.parts import Part, classify_part, measure_part, parts_of
 from galmorph.runs.plan import Plan
 from galmorph.runs.predictor import batch_of
 from galmorph.sky.catalog_input import CatalogInput
@@ -218,10 +220,12 @@ def workers_section(field: LargeField, rows: int) -> dict[str, Any]:
 
 
 PEAK = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from galmorph.cli import main
 status = main(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+# Not ru_maxrss, which begins with what the process had that started this one.
+print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
 sys.exit(status)
 """
 
@@ -243,6 +247,36 @@ def memory_section(field: LargeField, _rows: int) -> dict[str, Any]:
         said = subprocess.run([sys.executable, "-c", PEAK, *words], check=True, capture_output=True).stdout
         peaks[str(count)] = round(float(said.split()[-1]))
     return {"columns": 20, "peak_mb_of_the_main_process": peaks}
+
+
+def calls_section(field: LargeField, rows: int) -> dict[str, Any]:
+    """Calls of our functions in Python, a row, once all templates are there; what is compiled counts once."""
+    lines = {}
+    for density in DENSITIES:
+        catalog, count = thinned(field, density, min(rows, 3000))
+        images = ImageInput(str(field.image), weight=str(field.weight), survey="candels", band="H")
+        with closing(Plan(CatalogInput(str(catalog)), images, network=False)) as plan:
+            parts = parts_of(plan)
+            counts = [calls_of(plan, parts) for _ in range(2)]
+        lines[str(density)] = {"rows": count, "calls_per_row": round(counts[-1] / count, 1)}
+    return {"measure": lines}
+
+
+def calls_of(plan: Plan, parts: list[Part]) -> int:
+    """Count the calls of functions of the package in Python, while parts are carried out anew."""
+    root, count = str(Path(galmorph.__file__).parent), 0
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        nonlocal count
+        count += event == "call" and frame.f_code.co_filename.startswith(root)
+
+    sys.setprofile(note)
+    try:
+        for part in parts:
+            classify_part(plan, part.rows)
+    finally:
+        sys.setprofile(None)
+    return count
 
 
 def rice_section(field: LargeField, rows: int) -> dict[str, Any]:
@@ -388,6 +422,7 @@ SECTIONS: dict[str, Callable[[LargeField, int], dict[str, Any]]] = {
     "rows": rows_section,
     "workers": workers_section,
     "memory": memory_section,
+    "calls": calls_section,
     "rice": rice_section,
     "start": start_section,
     "stamps": stamps_section,

@@ -62,7 +62,7 @@ def test_stamps_cut_together_are_those_cut_one_by_one(run, groups, name, views):
 @pytest.mark.parametrize("name", RECIPES)
 def test_widths_of_many_are_those_of_each(run, groups, name):
     for group in groups:
-        many = half_widths_px(group.values("rpet_px"), group.values("extent_px"), RECIPES[name], group.scales_arcsec)
+        many = half_widths_px(group.values["rpet_px"], group.values["extent_px"], RECIPES[name], group.scales_arcsec)
         each = [half_width_px(g.measured, RECIPES[name], pixel_scale_of(g.cutout, run.images)) for g in group]
         assert many.tolist() == each
 

@@ -20,6 +20,7 @@ from test_parts import assert_equal
 import galmorph
 from galmorph.errors import OutputError
 from galmorph.runs import classify as module
+from galmorph.runs import column_pieces
 from galmorph.runs import parts as division
 from galmorph.runs.classify import classify, classify_share
 from galmorph.runs.execution import Execution
@@ -27,6 +28,9 @@ from galmorph.runs.fingerprint import fingerprint_of
 from galmorph.runs.journal import Journal
 from galmorph.runs.parts import classify_part, parts_of
 from galmorph.runs.status import folder_of, read_status
+from galmorph.sky import mapped
+from galmorph.sky.catalog import read_catalog
+from galmorph.sky.formats import rows
 
 H = {"survey": "candels", "band": "H"}
 
@@ -283,3 +287,20 @@ def test_status_says_how_far_a_run_is(plan, tmp_path):
     classify(plan, output=output)
     with pytest.raises(OutputError, match="it is done"):
         galmorph.status(output)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="everything is in memory there")
+@pytest.mark.parametrize("ending", [".fits", ".parquet"])
+def test_results_in_files_are_those_in_memory(plan, ending, tmp_path, monkeypatch):
+    outputs = [tmp_path / f"{name}{ending}" for name in ("memory", "files")]
+    classify(plan, output=outputs[0])
+    monkeypatch.setattr(mapped, "SMALL_BYTES", 1)
+    for module_of_pieces in (column_pieces, rows):
+        monkeypatch.setattr(module_of_pieces, "ROWS_AT_ONCE", 7)
+    outcome = classify(plan, output=outputs[1])
+    assert outcome.results.is_recorded
+    assert sorted(tmp_path.iterdir()) == sorted(outputs)
+    tables = [read_catalog(output).table for output in outputs]
+    for name in tables[0].colnames:
+        np.testing.assert_array_equal(tables[0][name], tables[1][name])
+        np.testing.assert_array_equal(tables[0][name], outcome.table()[name])

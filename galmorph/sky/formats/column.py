@@ -113,7 +113,7 @@ def table_with(table: apt.Table, columns: Sequence[Column]) -> apt.Table:
     out = table.copy(copy_data=False)
     out.meta = dict(table.meta)
     for column in columns:
-        out.add_column(column_of(column))
+        out.add_column(column_of(column), copy=False)
     return out
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
+import mmap
+import os
 import re
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +40,7 @@ from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.readback import Reread
 from galmorph.sky.formats.rows import append_rows
 from galmorph.sky.formats.yaml_text import check_yaml
+from galmorph.sky.mapped import SMALL_BYTES, mapped_file
 
 __all__ = ["Fits", "table_of"]
 
@@ -166,40 +170,55 @@ def _table_unit(path: Path, index: int) -> Any:
     with opened(path) as stream:
         for unit in units(stream):
             if unit.index == index:
-                content = _content(stream, unit)
-                check_pointers(unit, content)
-                return _over(unit, content)
+                content, offset = _content(stream, unit)
+                check_pointers(unit, memoryview(content)[offset:])
+                return _over(unit, content, offset)
             for _ in copied(stream, unit.size):
                 pass
             stream.read(padded(unit.size) - unit.size)
     raise CatalogError(f"Catalog '{path}' has changed while it was read: try again")
 
 
-def _content(stream: IO[bytes], unit: HeaderDataUnit) -> bytearray:
-    """Return the data of a unit, padded by a block or more: astropy takes an empty buffer for none."""
+def _content(stream: IO[bytes], unit: HeaderDataUnit) -> tuple[bytearray | mmap.mmap, int]:
+    """Return bytes that hold the data of a unit, and where they begin: read, or those of a file that is mapped.
+
+    What is read is padded by a block or more: astropy takes an empty buffer for none.
+    """
+    # A file that is open elsewhere cannot be replaced on Windows.
+    if unit.size >= SMALL_BYTES and os.name == "posix" and isinstance(stream, io.BufferedReader):
+        return mapped_file(stream), stream.tell()
     content = bytearray()
     for piece in copied(stream, unit.size):
         content += piece
     content += bytes(padded(unit.size) - unit.size + BLOCK)
-    return content
+    return content, 0
 
 
 def _reread(path: Path, index: int, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
-    """Return some rows of a table, and all of its last columns."""
+    """Return some rows of a table, and what reads its last columns."""
+    sample = bytearray()
     with opened(path) as stream:
         unit = next(u for u in _passed(stream) if u.index == index)
-        fields = _last_fields(unit, len(columns))
-        count = unit.number("NAXIS2")
-        added = {name: np.empty((count, *kind.shape), kind.base) for name, (kind, _) in fields.items()}
-        sample = bytearray()
         for start, block in _blocks(stream, unit):
-            stop = start + len(block)
-            for name, (kind, at) in fields.items():
-                cells = np.ascontiguousarray(block[:, at : at + kind.itemsize])
-                added[name][start:stop] = cells.view(kind.base).reshape(-1, *kind.shape)
-            sample += block[rows[(rows >= start) & (rows < stop)] - start].tobytes()
+            sample += block[rows[(rows >= start) & (rows < start + len(block))] - start].tobytes()
     table = _over(_cut(unit, len(rows)), sample + bytes(BLOCK))
+    added = _last_columns(path, index, len(columns))
     return Reread(unit.number("NAXIS2"), table_of(table, _without_width(table.header)), added)
+
+
+def _last_columns(path: Path, index: int, count: int) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
+    """Yield pieces of the last columns of a table, by name, each with the number of its first row."""
+    with opened(path) as stream:
+        unit = next(u for u in _passed(stream) if u.index == index)
+        fields = _last_fields(unit, count)
+        for start, block in _blocks(stream, unit):
+            yield start, {name: _cells(block, kind, at) for name, (kind, at) in fields.items()}
+
+
+def _cells(block: npt.NDArray[np.uint8], kind: np.dtype[Any], at: int) -> npt.NDArray[Any]:
+    """Return the cells of a column that begins at a byte of its rows, (rows, ...)."""
+    cells = np.ascontiguousarray(block[:, at : at + kind.itemsize])
+    return cells.view(kind.base).reshape(-1, *kind.shape)
 
 
 def _passed(stream: IO[bytes]) -> Iterator[HeaderDataUnit]:
@@ -248,11 +267,11 @@ def _text(card: str) -> str:
     return card[10:].partition("/")[0].strip().strip("'").strip()
 
 
-def _over(unit: HeaderDataUnit, content: bytearray) -> Any:
+def _over(unit: HeaderDataUnit, content: bytearray | mmap.mmap, offset: int = 0) -> Any:
     """Return astropy's table over bytes that are its own and can be written to, unlike those of `fromstring`."""
     kind = fits.TableHDU if unit.value("XTENSION").upper() == "TABLE" else fits.BinTableHDU
     table = kind.fromstring(header_bytes(_parsable(unit)), character_as_bytes=True)
-    table._buffer, table._data_offset = content, 0  # noqa: SLF001  (it has no other way in)
+    table._buffer, table._data_offset = content, offset  # noqa: SLF001  (it has no other way in)
     return table
 
 

@@ -141,7 +141,7 @@ class Hats:
             sample, own = (table_of(pa.concat_tables(pieces)) for pieces in (some, added))
         own = own[np.argsort(own[_ROW], kind="stable")]
         sample = _without_layout(sample, is_hats=True)
-        return Reread(len(own), sample, {name: own[name] for name in names[1:]})
+        return Reread(len(own), sample, [(0, {name: own[name] for name in names[1:]})])
 
     def spelt(self, text: str) -> str:
         """Return it as it is."""

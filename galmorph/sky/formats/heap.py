@@ -33,7 +33,7 @@ class _Pointers:
     bits: int
 
 
-def check_pointers(unit: HeaderDataUnit, content: bytes | bytearray) -> None:
+def check_pointers(unit: HeaderDataUnit, content: bytes | bytearray | memoryview) -> None:
     """Refuse a binary table some of whose cells would lie outside its heap.
 
     Parameters

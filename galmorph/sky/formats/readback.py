@@ -7,7 +7,7 @@ its name: the number of its rows, the names of its columns, cells of every colum
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from astropy import table as apt
 from galmorph.errors import OutputError
 from galmorph.sky.formats.column import Column
 from galmorph.sky.formats.plain import as_text, plain
+from galmorph.sky.mapped import forget
 
 __all__ = ["ReadWhole", "Reread", "check_reread", "sample_rows", "telling_rows", "whole_reread"]
 
@@ -51,12 +52,13 @@ class Reread:
     sample
         All columns of the rows that were asked for.
     added
-        All rows of the columns that were added, by name.
+        The columns that were added, by name: pieces of all their rows, each with the number of its first. They can be
+        had once, and read the file when they are.
     """
 
     rows: int
     sample: apt.Table
-    added: dict[str, Any]
+    added: Iterable[tuple[int, Mapping[str, Any]]]
 
 
 class ReadWhole(ABC):
@@ -116,7 +118,7 @@ def _odd_texts(texts: npt.NDArray[np.str_]) -> set[int]:
 def whole_reread(table: apt.Table, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
     """Return what a file holds that was read whole."""
     names = table.colnames[len(table.colnames) - len(columns) :]
-    return Reread(len(table), table[rows[rows < len(table)]], {n: table[n] for n in names})
+    return Reread(len(table), table[rows[rows < len(table)]], [(0, {n: table[n] for n in names})])
 
 
 def check_reread(
@@ -154,11 +156,18 @@ def check_reread(
         raise _changed("columns", written.colnames[:5], missing)
     for before, after in zip(expected.colnames, written.colnames, strict=False):
         _check_cells(before, expected[before], written[after], rows, form.spelt)
+    for first, piece in reread.added:
+        _check_added(columns, piece, first, form)
+        forget(column.values for column in columns)
+
+
+def _check_added(columns: Sequence[Column], piece: Mapping[str, Any], first: int, form: Spelling) -> None:
+    """Compare some rows of the columns that were added with those that were written."""
     for column in columns:
-        every = np.arange(len(table))
-        _check_cells(
-            column.name, apt.Column(column.values), reread.added[form.spelt_name(column.name)], every, form.spelt
-        )
+        after = piece[form.spelt_name(column.name)]
+        rows = np.arange(first, first + len(after))
+        before = apt.Column(column.values[first : first + len(after)])
+        _check_cells(column.name, before, after, rows, form.spelt)
 
 
 def _changed(what: str, after: object, before: object) -> OutputError:

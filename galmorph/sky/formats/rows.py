@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,6 +31,7 @@ from galmorph.sky.formats.hdus import (
     units,
     word_sum,
 )
+from galmorph.sky.mapped import ROWS_AT_ONCE, forget
 
 __all__ = ["append_rows", "provenance_cards", "stored", "with_longstrn"]
 
@@ -94,8 +96,9 @@ def _extend(
     stream: IO[bytes], target: IO[bytes], unit: HeaderDataUnit, columns: Sequence[Column], provenance: Provenance
 ) -> None:
     """Write the table `unit` with its new columns; the header twice, the second time with the checksum."""
-    ours = [stored(c.values) for c in columns]
-    added = sum(_cell_bytes(a) for a in ours)
+    arrays = [np.asarray(column.values) for column in columns]
+    ours = [_Cells(array, _stored_kind(array)) for array in arrays]
+    added = sum(cells.size for cells in ours)
     cards = _patched(unit, columns, ours, added, provenance)
     begin = target.tell()
     target.write(header_bytes(checksum_cards(cards, 0)))
@@ -137,7 +140,30 @@ class _Summing:
         return self._sum
 
 
-def _rows(stream: IO[bytes], unit: HeaderDataUnit, ours: Sequence[npt.NDArray[Any]], added: int) -> Iterator[bytes]:
+@dataclass(frozen=True)
+class _Cells:
+    """The values of a column, and how FITS stores them."""
+
+    values: npt.NDArray[Any]
+    kind: np.dtype[Any]
+
+    @property
+    def repeat(self) -> str:
+        """How many a row has, or '' where it has one."""
+        return str(self.values.shape[1]) if self.values.ndim > 1 else ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of a row."""
+        return self.kind.itemsize * math.prod(self.values.shape[1:])
+
+    def some(self, rows: slice) -> npt.NDArray[np.uint8]:
+        """Return some rows as bytes, (rows, size)."""
+        piece = np.ascontiguousarray(stored(self.values[rows]).astype(self.kind, copy=False))
+        return piece.view(np.uint8).reshape(len(piece), self.size)
+
+
+def _rows(stream: IO[bytes], unit: HeaderDataUnit, ours: Sequence[_Cells], added: int) -> Iterator[bytes]:
     """Yield blocks of rows: the bytes of the source, then those of our columns."""
     width, count = unit.number("NAXIS1"), unit.number("NAXIS2")
     step = max(1, _BLOCK_BYTES // (width + added))
@@ -147,16 +173,21 @@ def _rows(stream: IO[bytes], unit: HeaderDataUnit, ours: Sequence[npt.NDArray[An
         theirs = b"".join(copied(stream, rows * width))
         out[:, :width] = np.frombuffer(theirs, np.uint8).reshape(rows, width)
         at = width
-        for values in ours:
-            size = _cell_bytes(values)
-            piece = np.ascontiguousarray(values[start : start + rows])
-            out[:, at : at + size] = piece.view(np.uint8).reshape(rows, size)
-            at += size
+        for cells in ours:
+            out[:, at : at + cells.size] = cells.some(slice(start, start + rows))
+            at += cells.size
+        forget(cells.values for cells in ours)
         yield out.tobytes()
 
 
-def _cell_bytes(values: npt.NDArray[Any]) -> int:
-    return values.dtype.itemsize * math.prod(values.shape[1:])
+def _stored_kind(values: npt.NDArray[Any]) -> np.dtype[Any]:
+    """Return the type of all values as :func:`stored`: texts are as wide as the longest."""
+    if values.dtype.kind not in "US":
+        return values.dtype.newbyteorder(">")
+    pieces = (values[first : first + ROWS_AT_ONCE] for first in range(0, max(len(values), 1), ROWS_AT_ONCE))
+    kind = np.result_type(*(stored(piece).dtype for piece in pieces))
+    forget([values])
+    return kind
 
 
 def stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -171,7 +202,7 @@ def stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _patched(
     unit: HeaderDataUnit,
     columns: Sequence[Column],
-    ours: Sequence[npt.NDArray[Any]],
+    ours: Sequence[_Cells],
     added: int,
     provenance: Provenance,
 ) -> list[str]:
@@ -186,8 +217,8 @@ def _patched(
         place += 1
     described = [
         card
-        for n, (column, array) in enumerate(zip(columns, ours, strict=True), start=fields + 1)
-        for card in _column_cards(n, column, array)
+        for n, (column, cells) in enumerate(zip(columns, ours, strict=True), start=fields + 1)
+        for card in _column_cards(n, column, cells)
     ]
     cards = cards[:place] + described + cards[place:]
     while cards and not cards[-1].strip():
@@ -214,11 +245,10 @@ def _renumbered(card: str, new: dict[str, int]) -> str:
     return text[:80].rstrip().ljust(80)
 
 
-def _column_cards(number: int, column: Column, array: npt.NDArray[Any]) -> Iterator[str]:
+def _column_cards(number: int, column: Column, cells: _Cells) -> Iterator[str]:
     """Yield the cards that describe a column."""
-    kind = array.dtype
-    repeat = str(array.shape[1]) if array.ndim > 1 else ""
-    form = f"{kind.itemsize}A" if kind.kind == "S" else repeat + _LETTERS[kind.str[1:]]
+    kind = cells.kind
+    form = f"{kind.itemsize}A" if kind.kind == "S" else cells.repeat + _LETTERS[kind.str[1:]]
     yield from card_text(f"TTYPE{number}", column.name)
     yield from card_text(f"TFORM{number}", form)
     for keyword, text in (("TUNIT", column.unit), ("TUCD", column.ucd), ("TCOMM", column.description)):

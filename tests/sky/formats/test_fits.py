@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import subprocess
 import warnings
@@ -17,6 +18,7 @@ from catalog_samples import LONG, PROVENANCE, ROWS, assert_same_values, columns,
 from galmorph.errors import CatalogError
 from galmorph.shipped import shipped
 from galmorph.sky.catalog import catalog_from, read_catalog, write_catalog
+from galmorph.sky.formats import fits as module
 
 
 @pytest.fixture
@@ -279,6 +281,45 @@ def test_a_file_that_changed_since_it_was_read_is_written_from_what_was_read(sou
     assert_same_values(again.table["U32"], got.table["U32"])
     assert_same_values(again.table["SPEC"], got.table["SPEC"])
     assert_same_values(again.table["MATRIX"], got.table["MATRIX"])
+
+
+@pytest.fixture
+def _mapped_tables(monkeypatch):
+    monkeypatch.setattr(module, "SMALL_BYTES", 1)
+
+
+on_posix = pytest.mark.skipif(os.name != "posix", reason="tables are not mapped there")
+
+
+@on_posix
+@pytest.mark.usefixtures("_mapped_tables")
+def test_a_large_table_is_read_where_it_lies(source, extended, tmp_path):
+    """The fixture `extended` was made of a table that is mapped as well."""
+    got = read_catalog(source)
+    assert got.is_mapped
+    before = {name: got.table[name].copy() for name in got.table.colnames if name != "SPEC"}
+    got.forget()
+    for name, values in before.items():
+        assert_same_values(got.table[name], values)
+    assert [len(cell) for cell in got.table["SPEC"]] == list(range(ROWS))
+    write_catalog(got, columns(), tmp_path / "again.fits", provenance=PROVENANCE)
+    assert (tmp_path / "again.fits").read_bytes() == extended.read_bytes()
+
+
+@on_posix
+@pytest.mark.usefixtures("_mapped_tables")
+def test_a_large_table_may_be_replaced_but_not_changed_while_it_is_in_use(source, tmp_path, caplog):
+    got, contents = read_catalog(source), source.read_bytes()
+    source.write_bytes(contents)
+    os.utime(source, (1, 1))
+    with pytest.raises(CatalogError, match="has changed while it was in use: expected it to stay as it is"):
+        write_catalog(got, columns(), tmp_path / "out.fits", provenance=PROVENANCE)
+    got = read_catalog(source)
+    (tmp_path / "other.fits").write_bytes(bytes(100))
+    (tmp_path / "other.fits").replace(source)
+    write_catalog(got, columns(), tmp_path / "out.fits", provenance=PROVENANCE)
+    assert "has changed since it was read" in caplog.text
+    assert_same_values(read_catalog(tmp_path / "out.fits").table["U32"], got.table["U32"])
 
 
 def test_stilts_shows_names_units_ucds_and_descriptions(extended):
