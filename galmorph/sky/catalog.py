@@ -167,11 +167,11 @@ class Catalog:
         """Make numbers of a column, (N,), of a few rows after the other where the table is mapped."""
         if not self.is_mapped:
             return numbers(self.table[name])
-        made = np.empty(len(self))
+        cells = np.empty(len(self))
         for first in range(0, len(self), ROWS_AT_ONCE):
-            made[first : first + ROWS_AT_ONCE] = numbers(self.table[name][first : first + ROWS_AT_ONCE])
+            cells[first : first + ROWS_AT_ONCE] = numbers(self.table[name][first : first + ROWS_AT_ONCE])
             self.forget()
-        return made
+        return cells
 
     @property
     def is_mapped(self) -> bool:

@@ -97,7 +97,7 @@ def _extend(
 ) -> None:
     """Write the table `unit` with its new columns; the header twice, the second time with the checksum."""
     arrays = [np.asarray(column.values) for column in columns]
-    ours = [_Cells(array, _stored_kind(array)) for array in arrays]
+    ours = [_StoredColumn(array, _stored_kind(array)) for array in arrays]
     added = sum(cells.size for cells in ours)
     cards = _patched(unit, columns, ours, added, provenance)
     begin = target.tell()
@@ -141,7 +141,7 @@ class _Summing:
 
 
 @dataclass(frozen=True)
-class _Cells:
+class _StoredColumn:
     """The values of a column, and how FITS stores them."""
 
     values: npt.NDArray[Any]
@@ -163,7 +163,7 @@ class _Cells:
         return piece.view(np.uint8).reshape(len(piece), self.size)
 
 
-def _rows(stream: IO[bytes], unit: HeaderDataUnit, ours: Sequence[_Cells], added: int) -> Iterator[bytes]:
+def _rows(stream: IO[bytes], unit: HeaderDataUnit, ours: Sequence[_StoredColumn], added: int) -> Iterator[bytes]:
     """Yield blocks of rows: the bytes of the source, then those of our columns."""
     width, count = unit.number("NAXIS1"), unit.number("NAXIS2")
     step = max(1, _BLOCK_BYTES // (width + added))
@@ -202,7 +202,7 @@ def stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _patched(
     unit: HeaderDataUnit,
     columns: Sequence[Column],
-    ours: Sequence[_Cells],
+    ours: Sequence[_StoredColumn],
     added: int,
     provenance: Provenance,
 ) -> list[str]:
@@ -245,7 +245,7 @@ def _renumbered(card: str, new: dict[str, int]) -> str:
     return text[:80].rstrip().ljust(80)
 
 
-def _column_cards(number: int, column: Column, cells: _Cells) -> Iterator[str]:
+def _column_cards(number: int, column: Column, cells: _StoredColumn) -> Iterator[str]:
     """Yield the cards that describe a column."""
     kind = cells.kind
     form = f"{kind.itemsize}A" if kind.kind == "S" else cells.repeat + _LETTERS[kind.str[1:]]
