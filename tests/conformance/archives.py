@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -154,10 +155,11 @@ class ArchiveTests:
     def test_the_rate_and_the_number_of_connections_are_kept(self, server, tmp_path):
         rows = self.serve(server, tmp_path)
         server.latency_s = 0.05
-        self.measured(server, rows, tmp_path, Client(Manners(requests_per_s=15, connections=2)))
-        times = sorted(request.time_s for request in server.requests)
+        begin = time.monotonic()  # the first request may take its time to come, no later one comes before its turn
+        self.measured(server, rows, tmp_path, Client(Manners(requests_per_s=10, connections=2)))
+        times = [request.time_s for request in server.requests]
         assert len(times) > 1
-        assert times[-1] - times[0] >= 0.9 * (len(times) - 1) / 15
+        assert max(times) - begin >= (len(times) - 1) / 10
         assert server.most_at_once <= 2
 
 

@@ -99,11 +99,12 @@ def test_pictures_come_a_few_at_a_time_within_the_rate(tmp_path):
         rows = rows_of_pictures(12)
         client = Client(Manners(requests_per_s=30))
         source = open_pictures(skyserver.survey_of(server), catalog_from(rows), client=client, cache=Cache(tmp_path))
+        begin = time.monotonic()  # the first request may take its time to come, no later one comes before its turn
         galmorph.measure(rows, source)
-        times = sorted(request.time_s for request in server.requests)
+        times = [request.time_s for request in server.requests]
         assert len(times) == 12
         assert 1 < server.most_at_once <= client.manners.connections
-        assert times[-1] - times[0] >= 0.9 * 11 / 30
+        assert max(times) - begin >= 11 / 30
 
 
 @pytest.fixture
