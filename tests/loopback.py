@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-__all__ = ["Fault", "Loopback", "Request", "serving"]
+__all__ = ["Fault", "Loopback", "Request", "keeping_rate", "serving"]
 
 
 @dataclass(frozen=True)
@@ -249,3 +249,15 @@ def serving() -> Iterator[Loopback]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def keeping_rate(server: Loopback, requests_per_s: float) -> Iterator[None]:
+    """Check that requests come no faster.
+
+    Times count from the beginning: the first request may take its time to come, but no later one comes before its turn.
+    """
+    begin = time.monotonic()
+    yield
+    times = [request.time_s for request in server.requests]
+    assert max(times) - begin >= (len(times) - 1) / requests_per_s

@@ -78,7 +78,6 @@ def fit_space(
         Whether all directions are scaled to about the same variance.
     dimensions
         How many principal axes are kept; None for all directions, turned only where they are scaled.
-
     shrinkage
         Of each variance towards the mean of all, 0 to 1, before directions are scaled.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from galmorph.errors import UnknownNameError, unknown_name
 from galmorph.nets.checkpoint.card import read_card
@@ -14,6 +14,9 @@ from galmorph.shipped import named_files, shipped, short_name
 from galmorph.sky.scheme import load_scheme, scheme_names
 from galmorph.sky.survey import load_survey, survey_names
 from galmorph.toml import read_file
+
+if TYPE_CHECKING:
+    from galmorph.learning.pipeline import Pipeline
 
 __all__ = ["KINDS", "contents", "describers", "names", "show"]
 
@@ -100,9 +103,8 @@ def _kind_and_name(name: str) -> tuple[str, str]:
 
 
 def _titled(kind: str, name: str, text: str) -> str:
-    if kind == "pipelines":  # comes as a file
-        return f"# pipeline {name}: {text.removeprefix('# ')}"
-    return f"{kind.removesuffix('s')} {name}: {text}"
+    comment = "# " if kind == "pipelines" else ""
+    return f"{comment}{kind.removesuffix('s')} {name}: {text}"
 
 
 def _kind_of(path: Path) -> str:
@@ -124,7 +126,7 @@ def _data(kind: str, name: str) -> dict[str, Any]:
     if kind == "checkpoints":
         return dict(read_card(name))
     if kind == "pipelines":
-        return tomllib.loads(_pipeline(name))  # its title is a comment
+        return tomllib.loads(_loaded(name).to_toml())
     return dict(read_file(named_files(shipped("catalogs") / kind, ".toml").get(name, Path(name)), kind))
 
 
@@ -239,11 +241,15 @@ def _network(name: str) -> str:
     return "\n".join([*lines, f"{weights} weights in all; views: {network.views}"])
 
 
-def _pipeline(name: str) -> str:
+def _loaded(pipeline: str) -> Pipeline:
     from galmorph.learning.pipeline import load_pipeline  # noqa: PLC0415 - astropy and scipy, a second
 
-    pipeline = load_pipeline(name)
-    return f"# {pipeline.title}\n\n{pipeline.to_toml()}"
+    return load_pipeline(pipeline)
+
+
+def _pipeline(name: str) -> str:
+    pipeline = _loaded(name)
+    return f"{pipeline.title}\n\n{pipeline.to_toml()}"
 
 
 def _checkpoint(name: str) -> str:

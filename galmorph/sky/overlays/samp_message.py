@@ -54,9 +54,10 @@ def send_table(path: Path) -> list[str]:
         raise OutputError(
             f"'{path}' is neither FITS nor a VOTable: expected one, which programs read by SAMP; write one"
         )
+    message = _message(kind, path)
     with _connected() as hub:
         receivers = hub.call("getSubscribedClients", kind)
-        told = sorted((hub.name_of(each), hub.failure(each, _message(kind, path))) for each in receivers)
+        told = sorted((hub.name_of(each), hub.failure(each, message)) for each in receivers)
     if not receivers:
         raise OutputError("no program that reads tables is at the SAMP hub: expected TOPCAT or Aladin; start one")
     if any(failure for _, failure in told):
