@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -69,7 +70,7 @@ class TestSqlite(StoreTests):
         return tmp_path / "store.db"
 
     def test_a_database_of_something_else_is_left_alone(self, tmp_path):
-        with sqlite3.connect(tmp_path / "other.db") as connection:
+        with closing(sqlite3.connect(tmp_path / "other.db")) as connection, connection:
             connection.execute("CREATE TABLE birds (name TEXT)")
         before = (tmp_path / "other.db").read_bytes()
         for create in (False, True):

@@ -230,12 +230,17 @@ def _remove(temporary: Path) -> None:
 
 
 def _resolved(path: Path) -> Path:
+    nowhere = f"Output '{path}' is a link that leads nowhere: expected a file; name one"
     try:
-        return path.resolve(strict=path.is_symlink() and path.exists())
+        target = path.resolve(strict=path.is_symlink() and path.exists())
+        is_loop = target.is_symlink()  # which resolving leaves from Python 3.13 on, and refuses before
     except (OSError, RuntimeError) as error:
         if getattr(error, "errno", None) == errno.ENAMETOOLONG:
             raise OutputError(f"Output '{path}': its name is too long: give it a shorter one") from error
-        raise OutputError(f"Output '{path}' is a link that leads nowhere: expected a file; name one") from error
+        raise OutputError(nowhere) from error
+    if is_loop:
+        raise OutputError(nowhere)
+    return target
 
 
 def _compress(plain: Path, compressed: Path) -> None:
