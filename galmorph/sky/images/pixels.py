@@ -43,6 +43,10 @@ MOST_DECOMPRESSED_BYTES = 1 << 36
 BYTES_READ_BETWEEN = 1 << 12
 """Rows of a window are read in one piece where no more lies between them: less than another call costs."""
 
+BYTES_READ_AHEAD = 1 << 15
+"""Of each row of a window that lies beside the last one so much is read, for those that come after it: blocks are read
+from left to right, and a call costs as much as a few kilobytes do."""
+
 ROWS_AT_ONCE = 256
 """Rows decompressed in one step."""
 
@@ -128,6 +132,25 @@ class Scaling:
         return (self.bscale, self.bzero, self.factor, self.softening) == (1.0, 0.0, 1.0, None)
 
 
+@dataclass(frozen=True)
+class _Strip:
+    """Stored numbers that were read last: those of `pixels`, (H, W), from a row and a column of the plane on."""
+
+    y0: int
+    x0: int
+    pixels: npt.NDArray[Any]
+
+    def holds(self, y0: int, y1: int, x0: int, x1: int) -> bool:
+        """Tell whether a window lies in it."""
+        height, width = self.pixels.shape
+        return self.y0 <= y0 and y1 <= self.y0 + height and self.x0 <= x0 and x1 <= self.x0 + width
+
+    def is_beside(self, y0: int, y1: int, x0: int) -> bool:
+        """Tell whether a window of the same rows begins in it, or where it ends."""
+        height, width = self.pixels.shape
+        return (y0, y1) == (self.y0, self.y0 + height) and self.x0 < x0 <= self.x0 + width
+
+
 class PlainPixels:
     """A plane of an uncompressed file: read as a whole where it is small, window by window where it is large.
 
@@ -165,6 +188,7 @@ class PlainPixels:
         self.shape, self.scaling = shape, scaling
         self._name, self._offset, self._dtype, self._need = name, offset, np.dtype(dtype), need
         self._whole: npt.NDArray[Any] | None = None
+        self._last: _Strip | None = None
         self._file = os.dup(file.fileno())
         size = shape[0] * shape[1] * self._dtype.itemsize
         try:
@@ -200,20 +224,27 @@ class PlainPixels:
 
     def close(self) -> None:
         """Let go of the file; windows already read stay valid."""
-        self._whole = None
+        self._whole = self._last = None
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def _rows(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
         """Read ``[y0:y1, x0:x1]``: row by row, or in one piece where little lies between."""
+        last = self._last  # other threads may read as well: each looks at one strip
+        if last is not None and last.holds(y0, y1, x0, x1):
+            return last.pixels[y0 - last.y0 : y1 - last.y0, x0 - last.x0 : x1 - last.x0]
         size, row = (x1 - x0) * self._dtype.itemsize, self.shape[1] * self._dtype.itemsize
         start = self._offset + y0 * row + x0 * self._dtype.itemsize
-        if row - size > BYTES_READ_BETWEEN:
-            return self._pieces(range(start, start + (y1 - y0) * row, row), size)
-        data = np.frombuffer(self._read(start, max((y1 - y0 - 1) * row + size, 0)), self._dtype)
-        strides = (row, self._dtype.itemsize)
-        return np.lib.stride_tricks.as_strided(data, (y1 - y0, x1 - x0), strides, writeable=False)
+        if row - size <= BYTES_READ_BETWEEN:
+            data = np.frombuffer(self._read(start, max((y1 - y0 - 1) * row + size, 0)), self._dtype)
+            strides = (row, self._dtype.itemsize)
+            return np.lib.stride_tricks.as_strided(data, (y1 - y0, x1 - x0), strides, writeable=False)
+        if self._need is None and last is not None and last.is_beside(y0, y1, x0):
+            size = min(max(size, BYTES_READ_AHEAD), row - x0 * self._dtype.itemsize)
+        pixels = self._pieces(range(start, start + (y1 - y0) * row, row), size)
+        self._last = _Strip(y0, x0, pixels)
+        return pixels[:, : x1 - x0]
 
     def _pieces(self, starts: Sequence[int], size: int) -> npt.NDArray[Any]:
         """Read as many bytes from each of some places, (N, size / itemsize)."""

@@ -191,6 +191,60 @@ def test_windows_of_a_large_plane_are_those_of_one_that_is_read_whole(tmp_path, 
     source.close()
 
 
+@pytest.mark.parametrize("ahead", [0, 120, 1 << 15], ids=["nothing", "half a window", "all columns"])
+def test_what_is_read_ahead_is_what_lies_there(tmp_path, image, monkeypatch, ahead):
+    for name, value in (("BYTES_READ_WHOLE", 0), ("BYTES_READ_BETWEEN", 0), ("BYTES_READ_AHEAD", ahead)):
+        monkeypatch.setattr(pixels, name, value)
+    fits.PrimaryHDU(image).writeto(tmp_path / "plain.fits")
+    source = open_images(tmp_path / "plain.fits")
+    plane = source._pixels(source.tiles[0].image)
+    # From left to right, with a leap, back, other rows of the same columns, the last columns, and windows in others.
+    rows = [
+        (0, 60),
+        (0, 60),
+        (0, 60),
+        (0, 60),
+        (0, 60),
+        (50, 110),
+        (50, 110),
+        (50, 110),
+        (60, 70),
+        (50, 111),
+        (50, 110),
+    ]
+    columns = [
+        (0, 40),
+        (30, 70),
+        (60, 100),
+        (130, 170),
+        (0, 40),
+        (0, 40),
+        (30, 70),
+        (160, 200),
+        (35, 60),
+        (30, 70),
+        (70, 71),
+    ]
+    for (y0, y1), (x0, x1) in zip(rows, columns, strict=True):
+        assert np.array_equal(plane.window(y0, y1, x0, x1), image[y0:y1, x0:x1])
+    source.close()
+
+
+def test_columns_of_neighbouring_windows_are_read_once(tmp_path, image, monkeypatch):
+    for name, value in (("BYTES_READ_WHOLE", 0), ("BYTES_READ_BETWEEN", 0)):
+        monkeypatch.setattr(pixels, name, value)
+    fits.PrimaryHDU(image).writeto(tmp_path / "plain.fits")
+    source = open_images(tmp_path / "plain.fits")
+    plane = source._pixels(source.tiles[0].image)
+    sizes: list[int] = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, start: sizes.append(size) or pread(file, size, start))
+    for x0 in range(0, 160, 30):
+        plane.window(10, 20, x0, x0 + 40)
+    assert sizes == [160] * 10 + [4 * 170] * 10  # a lone window is read by itself
+    source.close()
+
+
 def test_a_file_cut_short_while_it_is_read_loses_only_what_is_gone(tmp_path, image, monkeypatch):
     monkeypatch.setattr(pixels, "BYTES_READ_WHOLE", 0)
     monkeypatch.setattr(pixels, "BYTES_READ_BETWEEN", 0)
