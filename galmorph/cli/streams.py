@@ -19,7 +19,7 @@ from galmorph.errors import CatalogError, OutputError
 
 __all__ = ["TABLES", "streamed"]
 
-TABLES = ("classify", "measure", "match", "compare", "pull", "labels", "embed", "similar", "outliers", "count")
+TABLES = ("classify", "measure", "match", "compare", "pull", "labels", "embed", "similar", "outliers", "map", "count")
 """Commands and actions whose output is a table."""
 _FILTERS = ("classify", "measure")
 """Of standard input they make standard output, where no output is named."""

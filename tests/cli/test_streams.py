@@ -98,6 +98,7 @@ def features(tmp_path_factory) -> Path:
         (["similar", "--to", "3", "-n", "5"], "gm_similarity"),
         (["similar", "--duplicates", "0.9"], "gm_group"),
         (["outliers", "-n", "5"], "gm_strangeness"),
+        (["map", "--method", "pca"], "gm_map_x"),
     ],
 )
 @pytest.mark.parametrize("is_piped", [False, True])
