@@ -183,7 +183,7 @@ def train(
         sets, snr = build_sets(table, pipeline, _weights(table, pipeline), progress, kept)
         learn = course.by_gradients if pipeline.features is None else course.by_features
         learnt = learn(sets, table.scheme, progress, on_epoch)
-        raw = _checkpoint(pipeline, learnt.networks, table, snr)
+        raw = _checkpoint(pipeline, learnt, table, snr)
         fitted = fit_checkpoint(raw, table, pipeline.calibration, device=course.device, progress=progress)
         card = _card(pipeline, fitted, learnt, table)
         if start is not None:
@@ -245,12 +245,16 @@ def _weights(table: LabelledTable, pipeline: TrainPipeline) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Learnt:
-    """Networks that have learnt, the losses of each, their settings for a card, and galaxies without a label."""
+    """Networks that have learnt, the losses of each, their settings for a card, and galaxies without a label.
+
+    `shares` are those of the networks in their average; none where all count alike.
+    """
 
     networks: Sequence[Network]
     histories: Sequence[list[dict[str, float]]]
     settings: Mapping[str, Any]
     unlabelled: int
+    shares: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -287,7 +291,7 @@ class _Course:
         if features is None:
             raise PipelineError(f"pipeline '{self.pipeline.name}' has no [features]")
         training, ranges, seed = sets["train"], self.pipeline.augmentation, self.pipeline.train.seed
-        networks = learn_networks(
+        networks, shares = learn_networks(
             training, scheme, features, classifier, ranges, seed=seed, device=self.device, progress=progress
         )
         losses = [upright_losses(networks, sets[name], self.device) for name in ("train", "validation")]
@@ -297,7 +301,7 @@ class _Course:
             _write_log(log_path(self.folder, number), history)
         on_epoch(TrainingState(self.pipeline.name, self.folder, histories))
         about = {"features": to_table(features), "classifier": to_table(classifier), "train": {"seed": seed}}
-        return _Learnt(networks, histories, about, len(training.unlabelled))
+        return _Learnt(networks, histories, about, len(training.unlabelled), shares)
 
     def trainer(self, number: int, sets: Mapping[str, TrainingSet], scheme: Scheme) -> Trainer:
         """Make the trainer of network `number`, from 1."""
@@ -329,8 +333,9 @@ class _Course:
 
 
 def _checkpoint(
-    pipeline: TrainPipeline, networks: Sequence[Network], table: LabelledTable, snr: Sequence[float]
+    pipeline: TrainPipeline, learnt: _Learnt, table: LabelledTable, snr: Sequence[float]
 ) -> Checkpoint:
+    networks = learnt.networks
     survey, band = load_survey(pipeline.images.survey), pipeline.images.band
     names = colour_bands(survey, band) or (survey.band(band).name,)
     low, high = np.percentile(snr, [0.5, 99.5]).tolist()
@@ -338,7 +343,7 @@ def _checkpoint(
     return Checkpoint(
         name=pipeline.name,
         version=galmorph.__version__,
-        network=rounded(networks[0]) if len(networks) == 1 else Ensemble(networks).eval(),
+        network=rounded(networks[0]) if len(networks) == 1 else Ensemble(networks, learnt.shares).eval(),
         scheme=table.scheme,
         recipe=pipeline.recipe,
         envelope=envelope,
@@ -389,6 +394,7 @@ def _card(pipeline: TrainPipeline, fitted: Fitted, learnt: _Learnt, table: Label
         },
         "rows": {split: len(table.rows(split)) for split in SPLITS},
         "unlabelled": learnt.unlabelled,
+        **({"shares": np.round(learnt.shares, 4).tolist()} if len(learnt.shares) > 1 else {}),
         "training_means": dict(zip(table.scheme.keys, np.round(table.constant, 4).tolist(), strict=True)),
         "curves": list(learnt.histories),
         "validation": evaluate(held.conditional, table.labels.take(held.rows), table.scheme, table.constant),

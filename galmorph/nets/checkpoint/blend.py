@@ -35,7 +35,9 @@ def mean_log_likelihood(
     return float((votes * np.log(np.array(shares) @ chances)).sum() / votes.sum())
 
 
-def fit_shares(predictions: Sequence[FloatArray], labels: Labels, scheme: Scheme) -> list[float]:
+def fit_shares(
+    predictions: Sequence[FloatArray], labels: Labels, scheme: Scheme, *, equal: float = 0.0
+) -> list[float]:
     """Find the shares of a mixture of predictions that make votes likeliest.
 
     The likelihood is concave in the shares, and each step of expectation maximisation (Dempster, Laird & Rubin 1977,
@@ -47,6 +49,8 @@ def fit_shares(predictions: Sequence[FloatArray], labels: Labels, scheme: Scheme
         K of (N, A): conditional probabilities, not calibrated.
     labels
         Votes of the N rows, which no network was trained on.
+    equal
+        With how many votes the belief counts that all shares are equal.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def fit_shares(predictions: Sequence[FloatArray], labels: Labels, scheme: Scheme
         return [float(s) for s in shares]
     for _ in range(_STEPS):
         owed = shares[:, None] * chances
-        new = (owed / owed.sum(axis=0)) @ votes / votes.sum()
+        new = ((owed / owed.sum(axis=0)) @ votes + equal / len(shares)) / (votes.sum() + equal)
         moved, shares = float(np.abs(new - shares).max()), new
         if moved < 1e-6:
             break

@@ -20,13 +20,15 @@ from scipy import special
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.sky.scheme import Scheme
 
-__all__ = ["METHODS", "Classifier", "Head", "Votes", "fit_head"]
+__all__ = ["METHODS", "SHARES", "Classifier", "Head", "Votes", "fit_head"]
 
 FloatArray = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 METHODS = ("svm", "logistic", "forest", "boosting")
 """Kinds of classifiers."""
+SHARES = ("learnt", "equal")
+"""How much each of several counts."""
 
 _USUAL = ("svm", "forest", "boosting")
 _ABSENT = -10.0
@@ -45,6 +47,9 @@ class Classifier:
     ----------
     method
         ``'svm'``, ``'logistic'``, ``'forest'``, ``'boosting'``, or several, whose probabilities are averaged.
+    shares
+        Of several in their average: ``'learnt'``, those that make the votes on galaxies likeliest which the classifiers
+        have not learnt from, by five folds; or ``'equal'``.
     strength
         Of support vector machines: the penalty of a galaxy on the wrong side, C, of standardised features.
     logistic
@@ -59,6 +64,7 @@ class Classifier:
     """
 
     method: tuple[str, ...] = _USUAL
+    shares: str = "learnt"
     strength: float = 3e-4
     logistic: float = 0.015
     trees: int = 300
@@ -74,6 +80,8 @@ class Classifier:
             raise PipelineError(f"method = {list(self.method)}: expected one or more, each once")
         if unknown := [name for name in self.method if name not in METHODS]:
             raise PipelineError(unknown_name("method", unknown[0], METHODS))
+        if self.shares not in SHARES:
+            raise PipelineError(unknown_name("kind of shares", self.shares, SHARES))
         for name in ("trees", "leaf", "rounds", "depth"):
             if getattr(self, name) < 1:
                 raise PipelineError(f"{name} = {getattr(self, name)}: expected a whole number from 1")
@@ -108,10 +116,15 @@ class Votes:
 
 @dataclass(frozen=True)
 class Head:
-    """The last layer of a network: as it is written, and its arrays by name."""
+    """The last layer of a network: as it is written, and its arrays by name.
+
+    `unseen` are the logits, (N, A), that each view would have got from the others' galaxies alone, where fitting told:
+    linear machines learn their unit of these. NaN where nobody was asked.
+    """
 
     line: str
     arrays: Mapping[str, npt.NDArray[Any]]
+    unseen: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -263,22 +276,25 @@ def _linear(features: Single, groups: list[_Group], scheme: Scheme, machines: _M
     spread /= machines.scale()
     x = ((features - mean) / spread).astype(np.float32)
     weight, bias = np.zeros((len(scheme.keys), x.shape[1])), np.zeros(len(scheme.keys))
+    unseen = np.full((len(x), len(scheme.keys)), np.nan)
     for group in groups:
-        w, b = _separated(x, group, machines)
+        w, b, logits = _separated(x, group, machines)
         if group.is_alone:
-            w, b = w[1:] - w[:1], b[1:] - b[:1]
+            w, b, logits = w[1:] - w[:1], b[1:] - b[:1], logits[:, 1:] - logits[:, :1]
         weight[group.places()], bias[group.places()] = w, b
+        unseen[group.rows, group.places()] = logits
     weight /= spread
     # Half precision is what files may keep of kernels: rounded now, the bias makes up for it.
     weight = weight.astype(np.float16).astype(np.float64)
     bias -= weight @ mean
-    return Head("dense answers", {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)})
+    return Head("dense answers", {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)}, unseen)
 
 
-def _separated(x: Single, group: _Group, machines: _Machines) -> tuple[FloatArray, FloatArray]:
+def _separated(x: Single, group: _Group, machines: _Machines) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Fit the logits of the answers of a group, (K, F) and (K,): distances in the unit that makes them likeliest.
 
-    The unit is that of galaxies which the planes whose distances it is fitted to have not learnt from.
+    The unit is that of galaxies which the planes whose distances it is fitted to have not learnt from; the logits of
+    these, (rows, K), are the last that is returned.
     """
     rows, answer, weight = group.rows, group.answer, group.weight
     distances = np.zeros((len(rows), group.answers))
@@ -291,7 +307,7 @@ def _separated(x: Single, group: _Group, machines: _Machines) -> tuple[FloatArra
         distances[out] = x[rows[out]] @ w.T + b
     unit = _unit_of(distances, answer, weight)
     w, b = machines.planes(x[rows], answer, weight, group.answers)
-    return unit * w, np.where(b > _ABSENT, unit * b, _ABSENT)
+    return unit * w, np.where(b > _ABSENT, unit * b, _ABSENT), unit * distances
 
 
 def _unit_of(distances: FloatArray, answer: IntArray, weight: FloatArray) -> float:

@@ -14,8 +14,9 @@ from galmorph.nets.architecture.centroids import CentroidEncoding, LightPool, Ri
 from galmorph.nets.architecture.layers import conditional_log_probabilities
 from galmorph.nets.architecture.network import Network, NetworkConfig, channels_last
 from galmorph.nets.checkpoint.blend import mean_log_likelihood
-from galmorph.nets.features.classifier import Classifier, Votes, fit_head
+from galmorph.nets.features.classifier import Classifier, Head, Votes, fit_head
 from galmorph.nets.features.dictionary import KMeansFeatures, draw_patches
+from galmorph.nets.features.learnt_shares import learnt_shares
 from galmorph.nets.features.spherical_kmeans import fit_whitening, normalised_patches, spherical_kmeans
 from galmorph.nets.training.settings import Augmentation
 from galmorph.nets.training.training_set import TrainingSet
@@ -46,12 +47,13 @@ def learn_networks(
     seed: int = 1,
     device: str = "cpu",
     progress: Progress = silent,
-) -> list[Network]:
+) -> tuple[list[Network], list[float]]:
     """Learn features of the stamps of a training set, and answers of these by each of the classifiers.
 
     Returns
     -------
-    Networks in evaluation mode that have their features in common, one for each method.
+    Networks in evaluation mode that have their features in common, one for each method; and the share of each in their
+    average, with sum 1.
 
     Raises
     ------
@@ -66,18 +68,23 @@ def learn_networks(
     weight = np.ones(len(training)) if training.weight is None else training.weight.double().cpu().numpy()
     counts, totals = (values.double().cpu().numpy()[chosen] for values in (training.counts, training.totals))
     votes = Votes(counts, totals, weight[chosen] / settings.views, galaxy)
-    networks = []
+    parts, count = feature_parts(encoder), len(classifier.method)
+    heads = []
     for number, method in enumerate(classifier.method, 1):
-        progress("fitting", number, len(classifier.method), method)
-        networks.append(_network(encoder, method, features, votes, classifier, seed))
-    return networks
+        progress("fitting", number, count, method)
+        heads.append(fit_head(method, features, votes, scheme, classifier, seed=seed, parts=parts))
+    shares = [1.0 / count] * count
+    if count > 1 and classifier.shares == "learnt":
+
+        def fitting(method: str) -> None:
+            progress("folds", classifier.method.index(method) + 1, count, method)
+
+        shares = learnt_shares(heads, features, votes, scheme, classifier, seed=seed, parts=parts, fitting=fitting)
+    return [_network(encoder, *each) for each in zip(classifier.method, heads, strict=True)], shares
 
 
-def _network(
-    encoder: Network, method: str, features: Single, votes: Votes, classifier: Classifier, seed: int
-) -> Network:
+def _network(encoder: Network, method: str, head: Head) -> Network:
     """Set the layer that a classifier becomes below the layers of the encoder."""
-    head = fit_head(method, features, votes, encoder.scheme, classifier, seed=seed, parts=feature_parts(encoder))
     *above, _ = encoder.config.layers.splitlines()
     config = NetworkConfig(
         "\n".join([*above, head.line]), name=f"kmeans-{method}", title=encoder.config.title, views=encoder.views

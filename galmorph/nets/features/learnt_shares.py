@@ -1,0 +1,120 @@
+"""LearntShares: how much each of several classifiers should count, by galaxies that it has not learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from galmorph.nets.architecture.kinds import FeatureShape, parse_line
+from galmorph.nets.architecture.layers import conditional_log_probabilities
+from galmorph.nets.checkpoint.blend import fit_shares
+from galmorph.nets.features.classifier import Classifier, Head, Votes, fit_head
+from galmorph.sky.scheme import Labels, Scheme
+
+__all__ = ["answers_of", "learnt_shares", "unseen_answers"]
+
+FloatArray = npt.NDArray[np.float64]
+Single = npt.NDArray[np.float32]
+_FOLDS = 5
+_TREES = 100
+"""Of forests that are grown without a fold: more hardly change what they say."""
+
+_EQUAL = 12.0
+"""Galaxies with which the belief counts that all shares are equal: fewer or more gave less likely answers with 50, 100
+and 200 labels."""
+
+
+def answers_of(head: Head, features: Single, scheme: Scheme) -> FloatArray:
+    """Return what a layer makes of features, (N, F): conditional probabilities, (N, A)."""
+    layer, _ = parse_line(head.line).build(FeatureShape(features.shape[1]), scheme)
+    layer.load_state_dict({name: torch.from_numpy(np.asarray(array)) for name, array in head.arrays.items()})
+    with torch.inference_mode():
+        return _chances(layer.eval()(torch.from_numpy(features)).double(), scheme)
+
+
+def _chances(logits: torch.Tensor, scheme: Scheme) -> FloatArray:
+    log_p = conditional_log_probabilities(logits, scheme.slices, independent=scheme.kind == "independent")
+    return np.asarray(log_p.exp().numpy())
+
+
+def unseen_answers(
+    method: str,
+    features: Single,
+    votes: Votes,
+    scheme: Scheme,
+    settings: Classifier,
+    *,
+    head: Head | None = None,
+    seed: int = 1,
+    parts: Sequence[int] = (),
+) -> FloatArray:
+    """Return what a classifier says of the first view of each galaxy when it has learnt from others, (G, A).
+
+    The galaxies are dealt to folds, and it is fitted anew without each of these, unless it was when it was fitted.
+
+    Parameters
+    ----------
+    method, features, votes, scheme, settings, seed, parts
+        As of :func:`galmorph.nets.features.classifier.fit_head`.
+    head
+        What that returned of all galaxies.
+    """
+    galaxies, first = np.unique(votes.galaxy, return_index=True)
+    if head is not None and head.unseen is not None:
+        return _chances(torch.from_numpy(np.nan_to_num(head.unseen[first])), scheme)
+    settings = replace(settings, trees=min(settings.trees, _TREES))
+    # Tables may be sorted: galaxies are dealt in an order that is random but always the same.
+    fold = np.random.default_rng(0).permutation(len(galaxies)) % _FOLDS
+    fold_of_view = fold[np.searchsorted(galaxies, votes.galaxy)]
+    answers = np.zeros((len(galaxies), len(scheme.keys)))
+    for number in range(min(_FOLDS, len(galaxies))):
+        seen, out = fold_of_view != number, fold == number
+        known = Votes(*(array[seen] for array in (votes.counts, votes.totals, votes.weight, votes.galaxy)))
+        part = fit_head(method, features[seen], known, scheme, settings, seed=seed, parts=parts)
+        answers[out] = answers_of(part, features[first[out]], scheme)
+    return answers
+
+
+def learnt_shares(
+    heads: Sequence[Head],
+    features: Single,
+    votes: Votes,
+    scheme: Scheme,
+    settings: Classifier,
+    *,
+    seed: int = 1,
+    parts: Sequence[int] = (),
+    fitting: Callable[[str], None] = lambda method: None,
+) -> list[float]:
+    """Find the shares of classifiers in their mixture that make the votes on unseen galaxies likeliest.
+
+    Stacking (Wolpert 1992, Neural Networks 5, 241) by a mixture, whose shares are positive and have the sum 1.
+
+    Parameters
+    ----------
+    heads
+        K classifiers, one for each method of `settings`, fitted to these features and votes.
+    fitting
+        Called with the name of each before it is fitted anew.
+
+    Returns
+    -------
+    K shares; equal ones of fewer than two galaxies.
+    """
+    galaxies, first = np.unique(votes.galaxy, return_index=True)
+    if len(galaxies) < 2:
+        return [1.0 / len(heads)] * len(heads)
+    unseen = []
+    for method, head in zip(settings.method, heads, strict=True):
+        fitting(method)
+        unseen.append(unseen_answers(method, features, votes, scheme, settings, head=head, seed=seed, parts=parts))
+    # Each galaxy counts as one vote for each question that it was asked, whatever the number of people.
+    weight = (votes.weight[first] / votes.weight[first].mean())[:, None]
+    counts, totals = votes.counts[first], votes.totals[first]
+    asked = np.where(totals > 0, totals, 1.0)
+    labels = Labels(weight * counts / asked, weight * (totals > 0))
+    return fit_shares(unseen, labels, scheme, equal=_EQUAL)
