@@ -342,6 +342,7 @@ def embed(
     detect: str = "blocks",
     centroid: str = "windowed",
     views: str | None = None,
+    light: int = 0,
     runtime: str = "torch",
     device: str = "auto",
     prefix: str = "gm_",
@@ -367,6 +368,9 @@ def embed(
         As for :func:`classify`.
     image_hdu, hdu, ra, dec, x, y, id, file, detect, centroid, views, runtime, device, prefix, output, overwrite
         As for :func:`classify`; CSV has no room for arrays.
+    light
+        In how many rings about the centre the light of the stamps is summed up in a column beside, which networks
+        learn to overlook and :func:`outliers` may look at; 0 for none.
     retry, engine, workers, scheduler, shard, progress, command
         As for :func:`classify`.
 
@@ -374,7 +378,8 @@ def embed(
     -------
     astropy.table.Table or pandas.DataFrame
         As the catalogue was given, with what was measured, ``gm_flags``, ``gm_model`` and ``gm_features``: (N, F)
-        float32, all NaN in rows that :func:`classify` would leave without probabilities.
+        float32, all NaN in rows that :func:`classify` would leave without probabilities; with `light` also
+        ``gm_light``.
 
     Raises
     ------
@@ -399,6 +404,7 @@ def embed(
         views=views,
         runtime=runtime,
         features=True,
+        light=light,
         probabilities=False,
     )
     with reporting(progress) as report_to:
@@ -422,7 +428,7 @@ def embed(
 def open_features(
     table: Any,
     *,
-    features: str | None = None,
+    features: str | Sequence[str] | None = None,
     whiten: bool = False,
     dimensions: int | None = None,
     exact: bool | None = None,
@@ -439,7 +445,8 @@ def open_features(
     table
         What :func:`embed` returned or wrote, or any table with a column of as many numbers in each row.
     features
-        Name of that column; by default the one whose name ends in ``features``, or the only one.
+        Name of that column; by default the one whose name ends in ``features``, or the only one. Several are joined,
+        each scaled to the same variance.
     whiten
         Whether all directions of the features get the same say, also those in which galaxies hardly differ.
     dimensions
@@ -489,7 +496,7 @@ def similar(
     number: int = 20,
     by: str = "rocchio",
     duplicates: float | None = None,
-    features: str | None = None,
+    features: str | Sequence[str] | None = None,
     whiten: bool = False,
     dimensions: int | None = None,
     exact: bool | None = None,
@@ -587,7 +594,7 @@ def outliers(
     usual: Sequence[Any] | str = (),
     reference: Any = None,
     number: int | None = None,
-    features: str | None = None,
+    features: str | Sequence[str] | None = None,
     hdu: int | str | None = None,
     ra: str | None = None,
     dec: str | None = None,

@@ -16,6 +16,9 @@ EXAMPLES = {
     "features for similar, outliers and maps": (
         "galmorph embed catalog.fits --image image.fits.gz --survey candels --band H -o features.fits"
     ),
+    "and how light is spread over eight rings, for outliers": (
+        "galmorph embed labels.csv --image stamps.zip --survey sdss --band RGB --light 8 -o features.fits"
+    ),
     "by a checkpoint of one's own, in Parquet": (
         "galmorph embed labels.csv --image stamps.zip --survey sdss --band RGB --checkpoint sdss-gz1 -o out.parquet"
     ),
@@ -31,6 +34,9 @@ def add_options(command: Parser) -> None:
     group = command.add_argument_group("checkpoint")
     group.add_argument("--checkpoint", metavar="C", help="name or file; default: the one for the survey and band")
     shared.add_views(group)
+    group.add_argument(
+        "--light", type=int, metavar="N", help="a column beside: how light is spread over N rings, such as 8"
+    )
     group.add_argument("--runtime", metavar="R", help="torch, or the .onnx file of the checkpoint (galmorph export)")
     shared.add_device(group, "answer")
     shared.add_detection(command)

@@ -26,7 +26,9 @@ def add_options(command: Parser) -> None:
     group.add_argument("--usual", nargs="+", metavar="ID", help="rows that are not")
     command.add_argument("--reference", metavar="TABLE", help="of usual rows (default: the table itself)")
     command.add_argument("-n", "--number", type=int, metavar="N", help="rows that are wanted (default: all)")
-    command.add_argument("--features", metavar="COL", help="column of vectors (default: the one called ...features)")
+    command.add_argument(
+        "--features", nargs="+", metavar="COL", help="columns of vectors, joined (default: that called ...features)"
+    )
     shared.add_ranked(command)
 
 

@@ -36,7 +36,9 @@ def add_options(command: Parser) -> None:
         "--duplicates", type=float, metavar="S", help="instead: groups of rows at least so alike, such as 0.99"
     )
     group = command.add_argument_group("features")
-    group.add_argument("--features", metavar="COL", help="column of vectors (default: the one called ...features)")
+    group.add_argument(
+        "--features", nargs="+", metavar="COL", help="columns of vectors, joined (default: that called ...features)"
+    )
     group.add_argument("--whiten", action="store_true", help="give all directions of the features the same say")
     group.add_argument("--dimensions", type=int, metavar="D", help="keep so many principal axes (default: all)")
     group.add_argument("--exact", action="store_true", help="compare all rows, however many there are")

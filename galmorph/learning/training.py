@@ -332,9 +332,7 @@ class _Course:
         return closing(Events(self.folder / f"events-{number}", trainer.done))
 
 
-def _checkpoint(
-    pipeline: TrainPipeline, learnt: _Learnt, table: LabelledTable, snr: Sequence[float]
-) -> Checkpoint:
+def _checkpoint(pipeline: TrainPipeline, learnt: _Learnt, table: LabelledTable, snr: Sequence[float]) -> Checkpoint:
     networks = learnt.networks
     survey, band = load_survey(pipeline.images.survey), pipeline.images.band
     names = colour_bands(survey, band) or (survey.band(band).name,)

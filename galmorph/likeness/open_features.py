@@ -177,7 +177,7 @@ class OpenFeatures:
 
 def open_vectors(
     catalog: Catalog,
-    name: str | None = None,
+    name: str | Sequence[str] | None = None,
     *,
     whiten: bool = False,
     dimensions: int | None = None,

@@ -22,7 +22,7 @@ IntArray = npt.NDArray[np.intp]
 
 def ranked_by_strangeness(
     catalog: Catalog,
-    name: str | None = None,
+    name: str | Sequence[str] | None = None,
     *,
     odd: Sequence[Any] | str = (),
     usual: Sequence[Any] | str = (),
@@ -33,8 +33,10 @@ def ranked_by_strangeness(
     """Rank the rows of a catalogue; the arguments and errors are those of :func:`galmorph.outliers`."""
     if number is not None and number < 1:
         raise CatalogError(f"{number} rows were asked for: expected 1 or more; leave it out for all")
-    vectors = read_vectors(catalog, name)
-    strangeness = fit_strangeness(_reference(vectors, reference, name))
+    usual_rows = None if reference is None else read_vectors(reference, name)
+    # Columns that are joined have the units of what is usual, so that one row is strange whatever comes with it.
+    vectors = read_vectors(catalog, name, units=() if usual_rows is None else usual_rows.units)
+    strangeness = fit_strangeness(_reference(vectors, reference, usual_rows))
     shares = strangeness.share(vectors.values, is_own=reference is None)
     order, columns = shares, [_strangeness_column(catalog, vectors, shares, prefix)]
     if (names := RowNames(catalog, vectors)) and (len(listed(odd)) or len(listed(usual))):
@@ -47,11 +49,11 @@ def ranked_by_strangeness(
     return Ranked(catalog, rows, tuple(_taken(column, rows) for column in columns))
 
 
-def _reference(vectors: Vectors, reference: Catalog | None, name: str | None) -> npt.NDArray[np.float32]:
+def _reference(vectors: Vectors, reference: Catalog | None, usual: Vectors | None) -> npt.NDArray[np.float32]:
     """Return the vectors of what is usual."""
-    if reference is None:
+    if reference is None or usual is None:
         return vectors.values
-    theirs = read_vectors(reference, name).values
+    theirs = usual.values
     if theirs.shape[1] != vectors.values.shape[1]:
         raise CatalogError(
             f"reference '{reference.title}' has {theirs.shape[1]} numbers in each row and the table "

@@ -13,7 +13,7 @@ from astropy.table import Table
 from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.catalog import Catalog
 
-__all__ = ["Vectors", "read_vectors", "vector_column"]
+__all__ = ["Vectors", "joined", "read_vectors", "unit_of", "vector_column"]
 
 _USUAL = "features"
 """How the name of the column ends that is meant where nobody names one: ``gm_features``."""
@@ -32,11 +32,14 @@ class Vectors:
         (M,) numbers of the rows, rising.
     values
         (M, F) finite numbers.
+    units
+        Of several columns that are joined the number by which those of each were divided.
     """
 
     name: str
     rows: npt.NDArray[np.intp]
     values: npt.NDArray[np.float32]
+    units: tuple[float, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of rows that have a vector."""
@@ -71,24 +74,52 @@ def vector_column(table: Table, name: str | None = None, title: str = "in memory
     return usual[0]
 
 
-def read_vectors(catalog: Catalog, name: str | None = None) -> Vectors:
+def read_vectors(catalog: Catalog, name: str | Sequence[str] | None = None, *, units: Sequence[float] = ()) -> Vectors:
     """Read a column of vectors; rows of which a number is not finite, or null, or all are 0, have none.
+
+    Parameters
+    ----------
+    name
+        Of the column, as of :func:`vector_column`; several are joined, each divided by the root of its variance, so
+        that none has more say for its units or the number of its numbers. A row then has what all of them have.
+    units
+        By which several are divided instead, such as those of another table with which this one is compared.
 
     Raises
     ------
     CatalogError
-        As :func:`vector_column`, and if no row has a vector.
+        As :func:`vector_column`, and if no row has a vector, or a column is named twice.
     """
-    column = vector_column(catalog.table, name, catalog.title)
-    values = _rectangle(catalog.table[column])
-    usable = _are_usable(values)
+    names: list[str | None] = (
+        [*name] if name and not isinstance(name, str) else [name if isinstance(name, str) else None]
+    )
+    columns = [vector_column(catalog.table, each, catalog.title) for each in names]
+    if len(set(columns)) < len(columns):
+        raise CatalogError(f"columns {', '.join(columns)}: expected each once; leave out what is named again")
+    parts = [_rectangle(catalog.table[column]) for column in columns]
+    usable = np.logical_and.reduce([_are_usable(part) for part in parts])
     rows = np.flatnonzero(usable)
+    title = " and ".join(columns)
     if not len(rows):
         raise CatalogError(
-            f"Catalog '{catalog.title}': no row has numbers in '{column}', expected some; gm_flags says why there are "
+            f"Catalog '{catalog.title}': no row has numbers in '{title}', expected some; gm_flags says why there are "
             "none"
         )
-    return Vectors(column, rows, values if usable.all() else values[rows])
+    values = [part if usable.all() else part[rows] for part in parts]
+    if len(values) == 1:
+        return Vectors(title, rows, values[0])
+    found = tuple(units) or tuple(unit_of(each) for each in values)
+    return Vectors(title, rows, joined(values, found), found)
+
+
+def joined(parts: Sequence[npt.NDArray[np.float32]], units: Sequence[float]) -> npt.NDArray[np.float32]:
+    """Set vectors of the same rows side by side, each kind divided by its unit: (M, F) each -> (M, all F)."""
+    return np.concatenate([each / np.float32(unit) for each, unit in zip(parts, units, strict=True)], axis=1)
+
+
+def unit_of(values: npt.NDArray[np.float32]) -> float:
+    """Return the root of the variance of vectors, (M, F), of all their numbers together; 1 where there is none."""
+    return float(np.sqrt(values.var(axis=0, dtype=np.float64).sum())) or 1.0
 
 
 def _are_usable(values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -127,6 +127,7 @@ def _answer(waiting: Sequence[MeasuredRows]) -> None:
         batch=batch_of(run.device, len(shares)),
         shares=shares,
         normalise=run.settings.normalise,
+        light=run.settings.light,
     )
     first = 0
     for each in waiting:

@@ -101,6 +101,7 @@ def new_columns(
         *measured,
         _model_column(results, checkpoint, settings),
         *([_features_column(results, checkpoint, settings)] if settings.features else ()),
+        *([_light_column(results, checkpoint, settings)] if settings.light else ()),
     ]
 
 
@@ -230,7 +231,14 @@ def _model_column(results: Results, checkpoint: Checkpoint, settings: Settings) 
 
 def _features_column(results: Results, checkpoint: Checkpoint, settings: Settings) -> Column:
     what = f"Features: what the last dense layer of {checkpoint.name} sees, averaged over views"
-    return Column(f"{settings.prefix}features", results.features, "", what, "src.morph.param")
+    seen = results.features[:, : results.features.shape[1] - checkpoint.n_light(settings.light)]
+    return Column(f"{settings.prefix}features", seen, "", what, "src.morph.param")
+
+
+def _light_column(results: Results, checkpoint: Checkpoint, settings: Settings) -> Column:
+    what = f"Light in {settings.light} rings: roots of means, second harmonics, and differences from half a turn"
+    light = results.features[:, results.features.shape[1] - checkpoint.n_light(settings.light) :]
+    return Column(f"{settings.prefix}light", light, "", what, "src.morph.param")
 
 
 def _rule_columns(conditional: FloatArray, marginals: FloatArray, scheme: Scheme, settings: Settings) -> list[Column]:

@@ -116,8 +116,8 @@ def classify_part(plan: Plan, rows: IntArray, *, progress: Progress = silent) ->
     run = plan.run
     results = run.blank(len(rows))
     _, shares = run.distinct_views
-    normalise = run.settings.normalise
-    with Predictor(run.checkpoint, results, run.device, shares=shares, normalise=normalise) as predictor:
+    normalise, light = run.settings.normalise, run.settings.light
+    with Predictor(run.checkpoint, results, run.device, shares=shares, normalise=normalise, light=light) as predictor:
         _measure_into(results, run, rows, predictor.show, progress)
         predictor.finish()
     _finish(results, run)
@@ -144,9 +144,16 @@ def answer_part(plan: Plan, results: Results, shown: ShownStamps | None) -> None
     run = plan.run
     _, shares = run.distinct_views
     if shown is not None and run.checkpoint is not None:
-        batch = batch_of(run.device, len(shares))
-        normalise = run.settings.normalise
-        answer_into(results, shown, run.checkpoint, run.device, batch=batch, shares=shares, normalise=normalise)
+        answer_into(
+            results,
+            shown,
+            run.checkpoint,
+            run.device,
+            batch=batch_of(run.device, len(shares)),
+            shares=shares,
+            normalise=run.settings.normalise,
+            light=run.settings.light,
+        )
     _finish(results, run)
 
 

@@ -101,6 +101,7 @@ class Run:
         """Make room for the results of so many rows."""
         if self.checkpoint is not None:
             features = self.checkpoint.n_features if self.settings.features else 0
+            features += self.checkpoint.n_light(self.settings.light)
             return Results.empty(rows, len(self.checkpoint.scheme.keys), features=features)
         return Results.empty(rows, 0, [shape.field for shape in SHAPES])
 

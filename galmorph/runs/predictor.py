@@ -86,8 +86,9 @@ def answer_into(
     batch: int,
     shares: FloatArray | None = None,
     normalise: bool = False,
+    light: int = 0,
 ) -> None:
-    """Fill the probabilities of some rows, in batches of always the same size."""
+    """Fill the probabilities of some rows, in batches of always the same size; `light` as of the settings."""
     for first in range(0, len(shown.rows), batch):
         rows = shown.rows[first : first + batch]
         full = first + np.minimum(np.arange(batch), len(rows) - 1)
@@ -97,7 +98,11 @@ def answer_into(
         results.conditional[rows] = answers.conditional[: len(rows)]
         results.spread[rows] = answers.spread[: len(rows)]
         if results.features.shape[1]:
-            results.features[rows] = answers.features[: len(rows)]
+            first_of_light = results.features.shape[1] - checkpoint.n_light(light)
+            results.features[rows, :first_of_light] = answers.features[: len(rows), :first_of_light]
+            if light:
+                numbers = checkpoint.light(shown.pixels[full], shares, light)
+                results.features[rows, first_of_light:] = numbers[: len(rows)]
         if (embedding := checkpoint.envelope.embedding) is not None:
             results.distance[rows] = embedding.distance(answers.features)[: len(rows)]
 
@@ -122,6 +127,8 @@ class Predictor:
         Weight of each view of a galaxy, (V,); equal by default.
     normalise
         Whether the spread is that of fractions scaled to sum to 1.
+    light
+        In how many rings the light of the stamps is summed up; 0 for none.
     """
 
     def __init__(
@@ -133,11 +140,12 @@ class Predictor:
         batch: int | None = None,
         shares: FloatArray | None = None,
         normalise: bool = False,
+        light: int = 0,
     ) -> None:
         self._checkpoint, self._results, self._device = checkpoint, results, device
         views = 1 if shares is None else len(shares)
         self._batch = batch_of(device, views) if batch is None else max(batch // views, 1)
-        self._shares, self._normalise = shares, normalise
+        self._shares, self._normalise, self._light = shares, normalise, light
         self._waiting: list[ShownStamps] = []
         self._count = 0
         self._thread = ThreadPoolExecutor(1, initializer=None if checkpoint is None else own_cores())
@@ -190,6 +198,7 @@ class Predictor:
             batch=self._batch,
             shares=self._shares,
             normalise=self._normalise,
+            light=self._light,
         )
 
 

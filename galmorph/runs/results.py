@@ -43,7 +43,8 @@ class Results:
     spread
         (N, A) standard deviations of the probabilities among all people, over networks and views.
     features
-        (N, F) what the last dense layer sees of each row; F is 0 where nobody asked.
+        (N, F) what the last dense layer sees of each row, and beside it how light is spread over rings; F is 0 where
+        nobody asked.
     shapes
         Further quantities by their names in :class:`~galmorph.stamps.measure.Measurement`.
     """

@@ -15,6 +15,7 @@ DETECT = ("blocks", "cutouts")
 """Where objects are detected."""
 TORCH = "torch"
 """What runs networks unless an exported file does."""
+_MOST_RINGS = 32
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Settings:
         What runs the networks: ``'torch'``, or the file to which the checkpoint was exported as ONNX.
     features
         Whether what the last dense layer of the first network sees of each row has a column.
+    light
+        In how many rings about the centre the light of the stamps is summed up in a column of its own; 0 for none.
     probabilities
         Whether classes and probabilities have columns.
     """
@@ -61,6 +64,7 @@ class Settings:
     rule: str = ""
     runtime: str = TORCH
     features: bool = False
+    light: int = 0
     probabilities: bool = True
 
     def check(self, *, network: bool) -> None:
@@ -90,13 +94,21 @@ class Settings:
             raise CheckpointError(
                 "ONNX files run on the processor, and device 'cuda' was asked for: leave out one of them"
             )
+        if not 0 <= self.light <= _MOST_RINGS:
+            raise CheckpointError(
+                f"light in {self.light} rings: expected 1 to {_MOST_RINGS}, or 0 for none; choose fewer"
+            )
         if idle := self._without_use(network=network):
             what = "classifying" if network else "measuring"
             raise CheckpointError(f"{idle} {getattr(self, idle)!r}: {what} has no use for it; leave it out")
 
     def _without_use(self, *, network: bool) -> str | None:
         """Name a setting that differs from its default though it changes nothing."""
-        idle = ("backend",) if network else ("normalise", "device", "views", "errors", "rule", "runtime", "features")
+        idle = (
+            ("backend",)
+            if network
+            else ("normalise", "device", "views", "errors", "rule", "runtime", "features", "light")
+        )
         return next((name for name in idle if getattr(self, name) != getattr(Settings, name)), None)
 
 

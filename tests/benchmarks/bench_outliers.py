@@ -1,7 +1,9 @@
 """Benchmark: oddities planted at one in a hundred among spirals, found without a label and after twenty marks.
 
 Usage: ``python tests/benchmarks/bench_outliers.py [choice] [report] --folder FOLDER``; features are kept in FOLDER. It
-needs ../shared/data. Features are those of sdss-gz1, which has learnt from none of these galaxies but for 15 fields.
+needs ../shared/data. Features are those of sdss-gz1, which has learnt from none of these galaxies but for 15 fields, and
+how light is spread over eight rings of the same stamps, joined as galmorph outliers joins columns; *features alone* is
+the same without light.
 Spirals are those of EFIGI (types 1 to 7, hardly perturbed, without rings, no edge-ons) and of the Galaxy Challenge;
 planted are
 
@@ -42,18 +44,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from likeness_sets import FEATURES, LikenessSet, challenge, efigi, load, with_defects
+from likeness_sets import FEATURES, LIGHT, LikenessSet, challenge, efigi, load, with_defects
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from galmorph.likeness.strangeness import Belief, fit_strangeness
+from galmorph.likeness.vectors import joined, unit_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "docs" / "benchmarks" / "outliers.json"
 CHECKPOINT, SHARE, ROUNDS, EACH, GIVEN = "sdss-gz1", 100, 4, 5, 10
 PARTS = ("choice", "report")
-GRID = {"shrinkage": (0.1, 0.2, 0.3), "slope": (0.25, 0.35), "reach": (0.5, 1.0, 2.0), "noise": (0.1, 0.5, 1.0)}
+GRID = {"shrinkage": (0.2, 0.35, 0.5, 0.65), "slope": (0.25, 0.35), "reach": (1.0, 2.0, 4.0), "noise": (0.5, 1.0)}
 WANTED = {"no label": 0.75, "searching": 0.85, "one example": 0.85, "ten examples": 0.85}
 FEWEST = 18  # of a kind in each half: planted ones and examples
 Single = npt.NDArray[np.float32]
@@ -158,20 +161,24 @@ def all_known(kind: Kind) -> list[float]:
     return with_error([[share] for share in shares(model.decision_function(np.concatenate(asked)), odd)])
 
 
-def kinds_of(folder: Path) -> Iterator[Kind]:
-    """Yield the kinds that are planted."""
+def kinds_of(folder: Path, *, with_light: bool = True) -> Iterator[Kind]:
+    """Yield the kinds that are planted; columns have the units of the spirals."""
+    names = (CHECKPOINT, f"{CHECKPOINT} {LIGHT}") if with_light else (CHECKPOINT,)
     for stamps in (efigi(), challenge(folder)):
         stamps = replace(stamps, checkpoints=(CHECKPOINT,))  # noqa: PLW2901
-        values, report = load(stamps, CHECKPOINT, folder), is_for_report(stamps)
-        seen = np.isfinite(values).all(axis=1)
+        parts, report = [load(stamps, name, folder) for name in names], is_for_report(stamps)
+        seen = np.isfinite(parts[0]).all(axis=1)
         spirals = np.flatnonzero(stamps.kinds["spiral"] & seen)
+        units = [unit_of(part[spirals]) for part in parts]
+        values = joined(parts, units)
         damaged = np.flatnonzero(stamps.kinds["spiral"])[::10]
         for name, of_kind in stamps.kinds.items():
             rows = np.flatnonzero(of_kind & ~stamps.kinds["spiral"] & seen)
             if name in ("spiral", "bar") or min(report[rows].sum(), (~report[rows]).sum()) < FEWEST:
                 continue
             yield Kind(f"{stamps.name}: {name}", values[spirals], values[rows], (report[spirals], report[rows]))
-        faults = load(with_defects(stamps, damaged, folder), CHECKPOINT, folder)
+        drawn = with_defects(stamps, damaged, folder)
+        faults = joined([load(drawn, name, folder) for name in names], units)
         good, others = np.isfinite(faults).all(axis=1), np.setdiff1d(spirals, damaged)
         name = f"{stamps.name}: faults"
         yield Kind(name, values[others], faults[good], (report[others], report[damaged[good]]))
@@ -213,6 +220,7 @@ def main() -> None:
         result["choice"] = choice(kinds, max(options.plantings // 5, 2))
     if not options.sections or "report" in options.sections:
         result["kinds"] = report(kinds, options.plantings)
+        result["features_alone"] = report(list(kinds_of(options.folder, with_light=False)), options.plantings)
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
 

@@ -34,6 +34,7 @@ from galmorph.sky.scheme import load_scheme
 __all__ = [
     "DEFECTS",
     "FEATURES",
+    "LIGHT",
     "PIXELS",
     "LikenessSet",
     "ceers",
@@ -49,6 +50,8 @@ FEATURES = Path(tempfile.gettempdir()) / "galmorph-likeness"
 """Where features are kept unless a folder is named."""
 PIXELS = "raw pixels"
 """In place of a checkpoint: the first view of the stamp of the first one, recentred and rescaled, 32 x 32."""
+LIGHT, RINGS = "light", 8
+"""After the name of a checkpoint: how light is spread over so many rings of its stamps (galmorph embed --light)."""
 DEFECTS = ("trail", "bleeding", "gap")
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -219,7 +222,7 @@ def _damaged(pixels: npt.NDArray[np.uint8], defect: str, seed: int) -> npt.NDArr
 
 
 def load(stamps: LikenessSet, name: str, folder: Path) -> npt.NDArray[np.float32]:
-    """Return features, (N, F), of a checkpoint or raw pixels; NaN where there is no stamp; computed once."""
+    """Return features, (N, F), of a checkpoint, its light, or raw pixels; NaN where is no stamp; computed once."""
     path = folder / f"{stamps.name}-{name.replace(' ', '-')}.npy"
     if not path.exists():
         features_of(stamps, folder)
@@ -232,22 +235,25 @@ def features_of(stamps: LikenessSet, folder: Path) -> None:
     for number, name in enumerate(stamps.checkpoints):
         loaded = load_checkpoint(name)
         alone = replace(loaded, network=members_of(loaded.network)[0])
-        features, pixels = _computed(stamps, alone)
+        features, light, pixels = _computed(stamps, alone)
         np.save(folder / f"{stamps.name}-{name}.npy", features)
+        np.save(folder / f"{stamps.name}-{name}-{LIGHT}.npy", light)
         if number == 0:
             np.save(folder / f"{stamps.name}-{PIXELS.replace(' ', '-')}.npy", pixels)
 
 
-def _computed(stamps: LikenessSet, checkpoint: Checkpoint) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _computed(stamps: LikenessSet, checkpoint: Checkpoint) -> tuple[npt.NDArray[np.float32], ...]:
     count = len(stamps.table)
     pixels = np.full((count, checkpoint.recipe.planes * _SIDE**2), np.nan, np.float32)
     features = np.full((count, checkpoint.n_features), np.nan, np.float32)
+    light = np.full((count, checkpoint.n_light(RINGS)), np.nan, np.float32)
     with closing(ImageInput(str(stamps.images), survey=stamps.survey, band=stamps.band).open()) as images:
         gathering = Gathering(catalog_from(stamps.table), images, checkpoint.recipe.half_width_rpet)
         for batch in stamps_of_rows(checkpoint, gathering, np.arange(count)):
             answers = checkpoint.answer(batch.stamps, batch.shares, morphometry=batch.morphometry)
             features[batch.rows] = answers.features
+            light[batch.rows] = checkpoint.light(batch.stamps, batch.shares, RINGS)
             step = checkpoint.recipe.size // _SIDE
             blocks = batch.stamps[:, 0].reshape(len(batch.rows), checkpoint.recipe.planes, _SIDE, step, _SIDE, step)
             pixels[batch.rows] = blocks.mean(axis=(3, 5)).reshape(len(batch.rows), -1)
-    return features, pixels
+    return features, light, pixels

@@ -241,3 +241,28 @@ def test_a_missing_extra_is_one_line(monkeypatch, table):
     with pytest.raises(PipelineError, match=r"needs usearch: pip install 'galmorph\[likeness\]'"):
         galmorph.open_features(table)
     assert len(galmorph.similar(table, "g0", exact=True, number=3)) == 3
+
+
+def test_columns_that_are_joined_count_alike_whatever_their_units():
+    rng = np.random.default_rng(3)
+    few, many = rng.normal(size=(60, 2)).astype(np.float32), rng.normal(size=(60, 40)).astype(np.float32)
+    few[7] = many[9] = np.nan
+    table = Table({"id": np.arange(60), "a_features": 1000.0 * few, "light": many})
+    vectors = read_vectors(Catalog(table), ["a_features", "light"])
+    assert vectors.name == "a_features and light"
+    assert vectors.rows.tolist() == [n for n in range(60) if n not in (7, 9)]
+    variance = vectors.values.var(axis=0)
+    assert variance[:2].sum() == pytest.approx(1.0, rel=1e-4)
+    assert variance[2:].sum() == pytest.approx(1.0, rel=1e-4)
+    table["a_features"] /= 1000.0
+    found = galmorph.similar(table, [3], features=["a_features", "light"], number=5)
+    assert (
+        found["id"].tolist() == galmorph.similar(table, [3], features=["light", "a_features"], number=5)["id"].tolist()
+    )
+    with pytest.raises(CatalogError, match="expected each once"):
+        galmorph.similar(table, [3], features=["light", "light"])
+
+
+def test_one_name_in_a_list_is_that_column():
+    table = Table({"id": [1, 2, 3], "a": np.eye(3, dtype=np.float32), "b": np.ones((3, 2), np.float32)})
+    assert np.array_equal(read_vectors(Catalog(table), ["a"]).values, np.eye(3))

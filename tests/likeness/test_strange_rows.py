@@ -71,3 +71,15 @@ def test_so_many_rows_as_are_wanted(table):
 def test_what_cannot_be_is_said(table, asked, words):
     with pytest.raises(CatalogError, match=words):
         galmorph.outliers(table, **asked)
+
+
+def test_what_is_odd_in_one_of_two_columns_is_found_and_a_reference_gives_the_units():
+    rng = np.random.default_rng(5)
+    usual = Table({"id": np.arange(300), "f": rng.normal(size=(300, 6)), "light": 100.0 * rng.normal(size=(300, 3))})
+    asked = usual[:40].copy()
+    asked["light"][11] = [900.0, -900.0, 900.0]
+    both = galmorph.outliers(asked, reference=usual, features=["f", "light"])
+    assert both["id"][0] == 11
+    alone = galmorph.outliers(asked[11:12], reference=usual, features=["f", "light"])
+    assert alone["gm_strangeness"][0] == both["gm_strangeness"][0]
+    assert galmorph.outliers(asked, reference=usual, features="f")["id"][0] != 11

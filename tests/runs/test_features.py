@@ -124,3 +124,36 @@ def test_measuring_has_no_features(sky):
         pytest.raises(CheckpointError, match="features"),
     ):
         classify(plan)
+
+
+def test_light_in_rings_stands_beside_whatever_the_company_and_the_workers(sky, net):
+    plain = galmorph.embed(sky.catalog, sky.image, checkpoint=net, **H)
+    table = galmorph.embed(sky.catalog, sky.image, checkpoint=net, light=4, **H)
+    assert table.colnames == [*plain.colnames, "gm_light"]
+    np.testing.assert_array_equal(table["gm_features"], plain["gm_features"])
+    light = np.asarray(table["gm_light"])
+    assert (light.dtype, light.shape) == (np.float32, (len(table), 12))  # mean, harmonic and asymmetry of one plane
+    seen = np.isfinite(np.asarray(table["gm_features"])).all(axis=1)
+    assert np.isfinite(light[seen]).all()
+    assert np.isnan(light[~seen]).all()
+    bright = light[seen][:, :4]
+    assert (bright[:, 0] > bright[:, 3]).all()  # galaxies stand in the middle
+    rows = read_catalog(sky.catalog).table[:2]
+    alone = galmorph.embed(rows, sky.image, checkpoint=net, light=4, **H)
+    np.testing.assert_array_equal(alone["gm_light"], light[:2])
+    spread = galmorph.embed(sky.catalog, sky.image, checkpoint=net, light=4, engine="pool", workers=2, **H)
+    np.testing.assert_array_equal(spread["gm_light"], light)
+
+
+@pytest.mark.parametrize("ending", [".fits", ".parquet"])
+def test_files_hold_light_beside_features(sky, net, tmp_path, ending):
+    table = galmorph.embed(sky.catalog, sky.image, checkpoint=net, light=3, output=tmp_path / f"out{ending}", **H)
+    again = read_catalog(tmp_path / f"out{ending}", positions=False).table
+    for name in ("gm_features", "gm_light"):
+        np.testing.assert_array_equal(np.asarray(again[name]), np.asarray(table[name]))
+
+
+@pytest.mark.parametrize("rings", [-1, 33])
+def test_rings_that_no_stamp_has_are_refused(rings, sky, net):
+    with pytest.raises(CheckpointError, match=f"light in {rings} rings"):
+        galmorph.embed(sky.catalog, sky.image, checkpoint=net, light=rings, **H)

@@ -35,9 +35,7 @@ def mean_log_likelihood(
     return float((votes * np.log(np.array(shares) @ chances)).sum() / votes.sum())
 
 
-def fit_shares(
-    predictions: Sequence[FloatArray], labels: Labels, scheme: Scheme, *, equal: float = 0.0
-) -> list[float]:
+def fit_shares(predictions: Sequence[FloatArray], labels: Labels, scheme: Scheme, *, equal: float = 0.0) -> list[float]:
     """Find the shares of a mixture of predictions that make votes likeliest.
 
     The likelihood is concave in the shares, and each step of expectation maximisation (Dempster, Laird & Rubin 1977,

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 
 from galmorph.errors import CheckpointError, GalmorphError, OutputError
 from galmorph.nets.answers import Answers, Passes, deviation
+from galmorph.nets.architecture.centroids import LightPool, SignedRoot
 from galmorph.nets.architecture.fused import plain
 from galmorph.nets.architecture.layers import ORDER, conditional_log_probabilities
 from galmorph.nets.architecture.network import (
@@ -281,6 +282,31 @@ class Checkpoint:
         blank = np.zeros((1, recipe.planes, recipe.size, recipe.size), np.float32)
         return int(self.passes(blank, NO_MORPHOMETRY[:1]).features.shape[1])
 
+    def n_light(self, rings: int) -> int:
+        """How many numbers :meth:`light` gives."""
+        return LightPool.numbers(self.recipe.planes, rings)
+
+    def light(self, stamps: Single, shares: FloatArray | None, rings: int) -> Single:
+        """Return how light is spread over stamps, which networks learn to overlook: roots of what rings hold.
+
+        Parameters
+        ----------
+        stamps, shares
+            As of :meth:`answer`; over the views numbers are averaged.
+        rings
+            About the centre.
+
+        Returns
+        -------
+        (N, :meth:`n_light`): see :class:`galmorph.nets.architecture.centroids.LightPool`.
+        """
+        views, pool = stamps.shape[1], _light_pool(self.recipe.size, rings)
+        shares = np.full(views, 1.0 / views) if shares is None else shares
+        with torch.inference_mode():
+            pixels = torch.from_numpy(stamps.reshape(-1, *stamps.shape[2:]))
+            numbers = SignedRoot()(pool(torch.zeros(len(pixels), 0), pixels)).double().numpy()
+        return np.asarray(np.tensordot(numbers.reshape(len(stamps), views, -1), shares, axes=(1, 0)), np.float32)
+
     @property
     def takes_morphometry(self) -> bool:
         """Whether any of the networks does."""
@@ -295,6 +321,11 @@ class Checkpoint:
     def calibrated(self, probabilities: FloatArray) -> FloatArray:
         """Calibrate conditional probabilities, (N, A); see :mod:`galmorph.nets.checkpoint.calibrate`."""
         return calibrated(probabilities, self.scheme, self.temperatures, self.maps)
+
+
+@cache
+def _light_pool(side: int, rings: int) -> LightPool:
+    return LightPool(side, rings)
 
 
 def read_envelope(name: str | Path) -> Envelope:
