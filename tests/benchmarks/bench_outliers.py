@@ -1,9 +1,9 @@
 """Benchmark: oddities planted at one in a hundred among spirals, found without a label and after twenty marks.
 
 Usage: ``python tests/benchmarks/bench_outliers.py [choice] [report] --folder FOLDER``; features are kept in FOLDER. It
-needs ../shared/data. Features are those of sdss-gz1, which has learnt from none of these galaxies but for 15 fields, and
-how light is spread over eight rings of the same stamps, joined as galmorph outliers joins columns; *features alone* is
-the same without light.
+needs ../shared/data. Features are those of sdss-gz1, which has learnt from none of these galaxies but for 15 fields,
+and how light is spread over eight rings of the same stamps, joined as galmorph outliers joins columns; *features alone*
+are scored as well.
 Spirals are those of EFIGI (types 1 to 7, hardly perturbed, without rings, no edge-ons) and of the Galaxy Challenge;
 planted are
 
