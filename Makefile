@@ -181,7 +181,7 @@ bench-networks: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_networks.py
 
 bench-features: $(VENV)/.tested
-	for stage in stamps convnet imagenet kmeans run report; do \
+	for stage in stamps convnet imagenet kmeans learnt run report; do \
 	    OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_features.py $$stage || exit 1; done
 
 bench-candels: $(VENV)/.tested

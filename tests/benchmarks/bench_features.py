@@ -1,21 +1,27 @@
 """Benchmark: features by k-means with classical classifiers beside convnets, with few labels and with all.
 
 Usage: ``OMP_NUM_THREADS=1 python tests/benchmarks/bench_features.py stamps``, then ``convnet``, ``imagenet``,
-``kmeans`` and ``run`` (the pipeline from its images to its report, timed) in any order, then ``report``;
-``make bench-features`` does all. It needs ../shared/data, galmorph[likeness] and galmorph[pretrained].
+``kmeans``, ``learnt`` and ``run`` (the pipeline from its images to its report, timed) in any order, then ``report``;
+``make bench-features`` does all;
+``shared`` scores what ``learnt`` did alone. It needs ../shared/data, galmorph[likeness] and galmorph[pretrained].
 
 The galaxies of the Galaxy Challenge with one of five classes are divided as for sdss-rgb. Each seed draws some labels
 of the training part; all learn from the same:
 
 - `convnet`: the network galmorph from random weights, by its pipeline's augmentation, a fixed number of steps;
 - `imagenet`: the features of EfficientNet-lite0 by ImageNet, frozen, and a logistic regression;
-- `logistic`, `forest`, `boosting` on features of the pipeline sdss-kmeans: by k-means, whose centroids were learnt of
+- `logistic`, `forest`, `boosting` on two views and features of the pipeline sdss-kmeans: by k-means, with centroids of
   all training stamps without their labels, with light in rings beside; and `kmeans`, the average of the three;
 - `patches`, the same without light in rings, and `light`, the same of these alone;
 - `blend`: the average of `kmeans` and `convnet`; `blend_of_three`: of `imagenet`, too. With few labels `kmeans` counts
   twice, as it should by the validation part; with all of them once.
 
 With all labels `convnet` are the networks of sdss-rgb, one by one. All see one upright view of each galaxy.
+
+A second table has the pipeline sdss-kmeans as it is: `planes`, its logistic regression of four views; `equal`, the
+plain average with its forest and boosting; `learnt`, by shares that are learnt of the galaxies that are labelled. With
+all labels each start has centroids of its own, and `learnt_blend` is the average with `convnet`, whose shares make the
+validation part likeliest.
 
 Features and classifiers of k-means were chosen on the training and
 validation parts; steps, maps and regularisation of the others were not tuned.
@@ -50,10 +56,11 @@ from galmorph.learning.assembly import KeptSets, build_sets
 from galmorph.learning.inputs import opened
 from galmorph.learning.labelled_table import divided
 from galmorph.learning.pipeline import TrainPipeline, load_training
-from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.network import Network, NetworkConfig, members_of
+from galmorph.nets.checkpoint.blend import fit_shares
 from galmorph.nets.checkpoint.file import load_checkpoint
 from galmorph.nets.features.classifier import Classifier, Votes, fit_head
+from galmorph.nets.features.learnt_shares import answers_of, learnt_shares
 from galmorph.nets.features.unsupervised import (
     _learn_features,
     _seen_features,
@@ -66,7 +73,7 @@ from galmorph.nets.training.start import load_start
 from galmorph.nets.training.training_set import TrainingSet
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput
-from galmorph.sky.scheme import load_scheme
+from galmorph.sky.scheme import Labels, load_scheme
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "sdss_gz2"
@@ -79,6 +86,7 @@ LABELS, SEEDS, STEPS, BATCH = (50, 100, 200), (1, 2, 3, 4, 5), 160, 32
 ENLARGED = 96
 STEP_PX = 130  # between two numbers of labels in the figure
 ALL = "all"
+BEGIN_SHARED = "<!-- second table by bench_features.py -->"
 BEGIN, END = "<!-- table by bench_features.py -->", "<!-- end of the table -->"
 TITLES = {
     "convnet": "convnet",
@@ -94,6 +102,16 @@ TITLES = {
     "kmeans - convnet": "*k-means less convnet*",
     "blend - kmeans": "*average less k-means*",
     "blend - convnet": "*average less convnet*",
+}
+SHARED = {
+    "planes": "logistic regression, four views",
+    "equal": "average with forest and boosting, equal shares",
+    "learnt": "average, learnt shares",
+    "learnt_blend": "average with the convnet",
+    "learnt - equal": "*learnt shares less equal ones*",
+    "learnt - convnet": "*learnt shares less convnet*",
+    "learnt_blend - learnt": "*with the convnet less without*",
+    "learnt_blend - convnet": "*with the convnet less convnet*",
 }
 METHODS = (
     "convnet",
@@ -276,13 +294,15 @@ def imagenet(kept: Path, galaxies: Galaxies) -> None:
 def kmeans(kept: Path, galaxies: Galaxies) -> None:
     """Learn features without labels of all training stamps, and the classifiers of few and of all."""
     pipeline = load_training("sdss-kmeans")
+    assert pipeline.features is not None
+    pipeline = replace(pipeline, features=replace(pipeline.features, views=2))
     learnt = FeatureTable.of(kept, galaxies, pipeline)
     spent: dict[str, float] = {}
     about = {"classifiers_cpu_s": spent, "numbers": sum(learnt.parts), "numbers_of_light": learnt.parts[-1]}
     for labels, seed, rows in galaxies.draws():
         if (kept / f"kmeans_{labels}_{seed}.npy").exists():
             continue
-        said = learnt.fitted(galaxies, rows, seed, spent, f"_{labels}")
+        said, _ = learnt.fitted(galaxies, rows, seed, spent, f"_{labels}")
         for method, p in said.items():
             galaxies.keep(kept / f"{method}_{labels}_{seed}.npy", p)
         galaxies.keep(kept / f"kmeans_{labels}_{seed}.npy", np.mean(list(said.values()), axis=0))
@@ -290,7 +310,27 @@ def kmeans(kept: Path, galaxies: Galaxies) -> None:
     for name, of_kind in zip(("light", "patches"), reversed(list(learnt.alone())), strict=True):
         for labels, seed, rows in galaxies.draws():
             if (labels != ALL or seed == 1) and not (path := kept / f"{name}_{labels}_{seed}.npy").exists():
-                galaxies.keep(path, np.mean(list(of_kind.fitted(galaxies, rows, seed, {}, "").values()), axis=0))
+                said, _ = of_kind.fitted(galaxies, rows, seed, {}, "")
+                galaxies.keep(path, np.mean(list(said.values()), axis=0))
+
+
+def learnt(kept: Path, galaxies: Galaxies) -> None:
+    """Learn what the pipeline does: four views, and how much each classifier counts."""
+    pipeline = load_training("sdss-kmeans")
+    for labels, seed, rows in galaxies.draws():
+        if (kept / f"learnt_{labels}_{seed}.npy").exists():
+            continue
+        of_start = FeatureTable.of(kept, galaxies, pipeline, seed if labels == ALL else 1, "kmeans_views")
+        spent: dict[str, float] = {}
+        said, shares = of_start.fitted(galaxies, rows, seed, spent, "", is_learnt=True)
+        mixtures = {
+            "planes": said["logistic"],
+            "equal": np.mean(list(said.values()), axis=0),
+            "learnt": np.average(list(said.values()), axis=0, weights=list(shares.values())),
+        }
+        for method, p in mixtures.items():
+            galaxies.keep(kept / f"{method}_{labels}_{seed}.npy", p)
+        (kept / f"shares_{labels}_{seed}.json").write_text(json.dumps({"shares": shares, "cpu_s": spent}))
 
 
 @dataclass(frozen=True)
@@ -305,18 +345,20 @@ class FeatureTable:
     weight: float
 
     @classmethod
-    def of(cls, kept: Path, galaxies: Galaxies, pipeline: TrainPipeline) -> FeatureTable:
-        """Learn the features, or read those that were kept."""
-        settings, path = pipeline.features, kept / "kmeans_features.npz"
+    def of(
+        cls, kept: Path, galaxies: Galaxies, pipeline: TrainPipeline, seed: int = 1, name: str = "kmeans_features"
+    ) -> FeatureTable:
+        """Learn the features of a start, or read those that were kept."""
+        settings, path = pipeline.features, kept / f"{name}_{seed}.npz"
         assert settings is not None
         assert pipeline.classifier is not None
         if not path.exists():
             encoder = Network(feature_network(settings), pipeline.recipe, SCHEME).eval()
             training = training_set(kept, np.arange(len(galaxies.train)))
-            _learn_features(encoder, training, settings, 1, lambda *_: None)
+            _learn_features(encoder, training, settings, seed, lambda *_: None)
             rows = torch.arange(len(training))
             views, galaxy = _seen_features(
-                encoder, training, rows, settings, pipeline.augmentation, 1, "cpu", lambda *_: None
+                encoder, training, rows, settings, pipeline.augmentation, seed, "cpu", lambda *_: None
             )
             judged = galaxies.through(encoder.features, galaxies.judged)
             np.savez(path, views=views, galaxy=galaxy, judged=judged, parts=feature_parts(encoder))
@@ -332,22 +374,38 @@ class FeatureTable:
             yield replace(self, parts=[width], **arrays)
 
     def fitted(
-        self, galaxies: Galaxies, rows: IntArray, seed: int, spent: dict[str, float], of: str
-    ) -> dict[str, FloatArray]:
-        """Fit each classifier to the views of some galaxies; return what it says of those that are judged."""
+        self,
+        galaxies: Galaxies,
+        rows: IntArray,
+        seed: int,
+        spent: dict[str, float],
+        of: str,
+        *,
+        is_learnt: bool = False,
+    ) -> tuple[dict[str, FloatArray], dict[str, float]]:
+        """Fit each classifier to the views of some galaxies.
+
+        Returns
+        -------
+        What each says of those that are judged, and its share in the average of all: equal ones unless they are learnt.
+        """
         views = np.flatnonzero(np.isin(self.galaxy, rows))
         counts = np.eye(len(SCHEME.keys))[galaxies.classes[self.galaxy[views]]]
         votes = Votes(counts, np.ones_like(counts), np.full(len(views), self.weight), self.galaxy[views])
-        said = {}
-        for method in self.classifier.method:
+        seen, settings = self.features[views], self.classifier
+        how: dict[str, Any] = {"seed": seed, "parts": self.parts}
+        heads = {}
+        for method in settings.method:
             begun = time.process_time()
-            head = fit_head(method, self.features[views], votes, SCHEME, self.classifier, seed=seed, parts=self.parts)
+            heads[method] = fit_head(method, seen, votes, SCHEME, settings, **how)
             spent[method + of] = round(time.process_time() - begun, 1)
-            layer, _ = parse_line(head.line).build(FeatureShape(self.features.shape[1]), SCHEME)
-            layer.load_state_dict({name: torch.from_numpy(np.asarray(array)) for name, array in head.arrays.items()})
-            with torch.inference_mode():
-                said[method] = softmax_of(layer.eval()(torch.from_numpy(self.judged)).numpy())
-        return said
+        shares = [1.0 / len(heads)] * len(heads)
+        if is_learnt:
+            begun = time.process_time()
+            shares = learnt_shares(list(heads.values()), seen, votes, SCHEME, settings, **how)
+            spent["shares" + of] = round(time.process_time() - begun, 1)
+        said = {method: answers_of(head, self.judged, SCHEME) for method, head in heads.items()}
+        return said, dict(zip(heads, shares, strict=True))
 
 
 def right(p: FloatArray, galaxies: Galaxies, part: str) -> float:
@@ -362,13 +420,25 @@ def right(p: FloatArray, galaxies: Galaxies, part: str) -> float:
 PARTS = {
     "blend": ("kmeans", "convnet"),
     "blend_of_three": ("kmeans", "convnet", "imagenet"),
+    "learnt_blend": ("learnt", "convnet"),
 }
 
 
-def probabilities(kept: Path, method: str, labels: Any, seeds: list[int]) -> FloatArray:
-    """Return what a method says of all that are judged, (seeds, N, 5)."""
+def probabilities(kept: Path, method: str, labels: Any, seeds: list[int], truth: IntArray) -> FloatArray:
+    """Return what a method says of all that are judged, (seeds, N, 5).
+
+    Parameters
+    ----------
+    truth
+        (N,) classes of the validation part, which the shares of `learnt_blend` are fitted to; -1 elsewhere.
+    """
     parts = PARTS.get(method, (method,))
     each = [np.stack([np.load(kept / f"{part}_{labels}_{seed}.npy") for seed in seeds]) for part in parts]
+    if method == "learnt_blend":
+        known = truth >= 0
+        votes = Labels(np.eye(len(SCHEME.keys))[truth[known]], np.ones((int(known.sum()), len(SCHEME.keys))))
+        of_seeds = [fit_shares([p[known] for p in of_seed], votes, SCHEME) for of_seed in zip(*each, strict=True)]
+        return np.einsum("sp,psna->sna", np.array(of_seeds), np.array(each))
     # Twice as much of k-means where labels are few: chosen on the validation part.
     shares = [2.0 if part == "kmeans" and labels != ALL else 1.0 for part in parts]
     return np.asarray(np.average(each, axis=0, weights=shares))
@@ -385,11 +455,13 @@ class Judge:
 
     def __init__(self, kept: Path, galaxies: Galaxies) -> None:
         self.kept, self.rows = kept, galaxies.part[galaxies.judged] == "test"
-        self.truth = galaxies.classes[galaxies.judged][self.rows]
+        classes = galaxies.classes[galaxies.judged]
+        self.truth = classes[self.rows]
+        self.validation = np.where(galaxies.part[galaxies.judged] == "validation", classes, -1)
 
     def right(self, method: str, labels: Any, seeds: list[int]) -> FloatArray:
         """Share that is right, by seed."""
-        p = probabilities(self.kept, method, labels, seeds)[:, self.rows]
+        p = probabilities(self.kept, method, labels, seeds, self.validation)[:, self.rows]
         return np.asarray((p.argmax(axis=2) == self.truth).mean(axis=1))
 
     def curve(self, method: str) -> dict[str, Any]:
@@ -484,6 +556,7 @@ def report(kept: Path, galaxies: Galaxies) -> None:
         **({"run": json.loads(spent.read_text())} if spent.exists() else {}),
         "methods": {method: judge.curve(method) for method in METHODS},
         "differences": {f"{one} - {other}": judge.differences(one, other) for one, other in pairs},
+        "shared": shared(judge),
     }
     for method, curve in (*result["methods"].items(), *result["differences"].items()):
         said = {n: of.get("right", of.get("difference")) for n, of in curve.items()}
@@ -491,11 +564,54 @@ def report(kept: Path, galaxies: Galaxies) -> None:
             method,
             {n: f"{p:.3f} ± {curve[n]['error']:.3f} ({curve[n]['seeds']})" for n, p in said.items()},
         )
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
     draw(result["methods"])
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{tabulate(result)}\n\n{END}{after}", encoding="utf-8")
+    write(result)
+
+
+def report_shared(kept: Path, galaxies: Galaxies) -> None:
+    """Score what the stage ``learnt`` has learnt on the test part; all other figures stay as they are."""
+    write(json.loads(RESULT.read_text()) | {"shared": shared(Judge(kept, galaxies))})
+
+
+def write(result: dict[str, Any]) -> None:
+    """Write the figures, and both tables into the page."""
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    text = PAGE.read_text(encoding="utf-8")
+    for begin, lines in ((BEGIN, tabulate(result)), (BEGIN_SHARED, tabulate_shared(result["shared"]))):
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}\n\n{lines}\n\n{END}{rest.partition(END)[2]}"
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def shared(judge: Judge) -> dict[str, Any]:
+    """Score the pipeline as it is, and say how much each classifier counted and what learning took."""
+    kept = {
+        str(labels): [json.loads(path.read_text()) for path in sorted(judge.kept.glob(f"shares_{labels}_*.json"))]
+        for labels in (*LABELS, ALL)
+    }
+    return {
+        "shares": {labels: means([of["shares"] for of in each]) for labels, each in kept.items()},
+        "cpu_s": {labels: means([of["cpu_s"] for of in each]) for labels, each in kept.items()},
+        **{name: judge.differences(*name.split(" - ")) if " - " in name else judge.curve(name) for name in SHARED},
+    }
+
+
+def means(each: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each number over seeds."""
+    return {name: round(float(np.mean([of[name] for of in each])), 3) for name in (each[0] if each else {})}
+
+
+def tabulate_shared(of: dict[str, Any]) -> str:
+    """Write the second table."""
+    ticks = [str(labels) for labels in (*LABELS, ALL)]
+    lines = ["| " + " | ".join(["labels", *ticks]) + " |", "|---" * (len(ticks) + 1) + "|"]
+    for name, title in SHARED.items():
+        cells = [cell(of[name].get(tick), signed=" - " in name) for tick in ticks]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    for method in of["shares"][ALL]:
+        cells = [f"{of['shares'][tick][method]:.2f}".replace("0.", ".") for tick in ticks]
+        lines.append(f"| *share of {method}* | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def draw(methods: dict[str, Any]) -> None:
@@ -538,7 +654,9 @@ def draw(methods: dict[str, Any]) -> None:
 def main() -> None:
     """Compute a stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=("stamps", "convnet", "imagenet", "kmeans", "run", "report"))
+    parser.add_argument(
+        "stage", choices=("stamps", "convnet", "imagenet", "kmeans", "learnt", "run", "report", "shared")
+    )
     parser.add_argument("--kept", type=Path, default=ROOT / "runs" / "features")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -550,8 +668,10 @@ def main() -> None:
         "convnet": convnet,
         "imagenet": imagenet,
         "kmeans": kmeans,
+        "learnt": learnt,
         "run": run,
         "report": report,
+        "shared": report_shared,
     }
     stages[options.stage](options.kept, galaxies)
 

@@ -167,6 +167,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         **DEVICE,
         "--image": (["c.fits"], "images", ["c.fits"]),
         "--checkpoint": (["net"], "checkpoint", "net"),
+        "--light": (["8"], "light", 8),
         "--runtime": (["net.onnx"], "runtime", "net.onnx"),
     },
     "similar": {
@@ -181,7 +182,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--output": (["out.vot"], "output", "out.vot"),
         "--overwrite": ([], "overwrite", True),
         "--prefix": (["my_"], "prefix", "my_"),
-        "--features": (["v"], "features", "v"),
+        "--features": (["v", "w"], "features", ["v", "w"]),
         **{name: check for name, check in COLUMNS.items() if name not in ("--x", "--y")},
     },
     "outliers": {
@@ -192,7 +193,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--output": (["out.vot"], "output", "out.vot"),
         "--overwrite": ([], "overwrite", True),
         "--prefix": (["my_"], "prefix", "my_"),
-        "--features": (["v"], "features", "v"),
+        "--features": (["v", "w"], "features", ["v", "w"]),
         **{name: check for name, check in COLUMNS.items() if name not in ("--x", "--y")},
     },
     "train": {

@@ -15,7 +15,7 @@ from galmorph.learning.pipeline import load_training, pipeline_names
 from galmorph.learning.scoring import evaluate_checkpoint
 from galmorph.learning.training import check_settings
 from galmorph.learning.tuning import Blend, tune
-from galmorph.nets.architecture.network import Network, members_of
+from galmorph.nets.architecture.network import Network, members_of, shares_of
 from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.file import load_checkpoint
 from galmorph.nets.checkpoint.onnx_file import TOLERANCE, with_onnx, write_onnx
@@ -66,10 +66,19 @@ def test_a_pipeline_of_features_runs_as_others_do(ran, folder):
     checkpoint = load_checkpoint(place / "classical.safetensors")
     kinds = [member.config.layers.splitlines()[-1].split()[0] for member in members_of(checkpoint.network)]
     assert kinds == ["dense", "forest", "boosting"]
+    assert card["shares"] == pytest.approx(shares_of(checkpoint.network), abs=1e-4)
+    assert len(set(card["shares"])) > 1
     assert checkpoint.sets is not None
     assert checkpoint.envelope.embedding is None or checkpoint.envelope.embedding.limit > 0
     inputs = load_training(folder / "classical.toml").named_inputs()
     assert evaluate_checkpoint(checkpoint, *inputs)["accuracy"] == pytest.approx(float(accuracy[0]))
+
+
+def test_shares_may_be_equal(folder):
+    short = load_training(folder / "classical.toml", {"classifier": {"shares": "equal"}})
+    compare([short], folder / "equal")
+    checkpoint = load_checkpoint(folder / "equal" / "classical" / "classical.safetensors")
+    assert shares_of(checkpoint.network) == pytest.approx([1 / 3] * 3)
 
 
 def test_the_same_seed_gives_the_same_file(ran, folder):
@@ -133,6 +142,7 @@ def test_a_search_draws_features_and_classifiers_and_joins_the_best(folder):
         ({"features": {"patch": 40}}, "at most 32"),
         ({"features": {"patch": 17}}, "window of 17 x 17"),
         ({"classifier": {"method": "svn"}}, "svm"),
+        ({"classifier": {"shares": "learned"}}, "did you mean 'learnt'"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused_before_anything_is_read(folder, above, words):

@@ -59,6 +59,9 @@ class Classifier:
     rounds, rate, depth, sampled
         Of boosting: rounds of a tree for each answer, the share of each that is added, the depth of the trees, and the
         share of the galaxies that each sees.
+    tree_views
+        Of each galaxy, from which trees learn, which take longer than planes and gain less from more of them; 0 for
+        all that there are.
     features
         Share of the features among which trees choose, drawn anew at each node; 0 for the root of their number.
     """
@@ -73,6 +76,7 @@ class Classifier:
     rate: float = 0.1
     depth: int = 3
     sampled: float = 0.5
+    tree_views: int = 0
     features: float = 0.0
 
     def __post_init__(self) -> None:
@@ -88,6 +92,8 @@ class Classifier:
         for name in ("strength", "logistic", "rate"):
             if not getattr(self, name) > 0.0:
                 raise PipelineError(f"{name} = {getattr(self, name)}: expected a number above 0")
+        if self.tree_views < 0:
+            raise PipelineError(f"tree_views = {self.tree_views}: expected a whole number from 0")
         if not (0.0 < self.sampled <= 1.0 and 0.0 <= self.features <= 1.0):
             raise PipelineError(
                 f"sampled = {self.sampled}, features = {self.features}: expected a share above 0, and one from 0"
@@ -174,9 +180,12 @@ def fit_head(
     """
     if method not in METHODS:
         raise PipelineError(unknown_name("method", method, METHODS))
-    groups, kinds = list(_groups(votes, scheme)), tuple(parts) or (features.shape[1],)
+    kinds = tuple(parts) or (features.shape[1],)
     if method in ("svm", "logistic"):
-        return _linear(features, groups, scheme, _Machines(method, settings, seed, kinds))
+        return _linear(features, list(_groups(votes, scheme)), scheme, _Machines(method, settings, seed, kinds))
+    if settings.tree_views:
+        features, votes = _first_views(features, votes, settings.tree_views)
+    groups = list(_groups(votes, scheme))
     columns = _drawn_alike(kinds)
     grow = _forest if method == "forest" else _boosted
     stand = _Stand(len(scheme.keys), method, scheme.most_exclusive if method == "forest" else 1)
@@ -184,6 +193,18 @@ def fit_head(
         grow(stand, features[:, columns], group, settings, seed)
     head = stand.head()
     return Head(head.line, {**head.arrays, "feature": columns[head.arrays["feature"]]})
+
+
+def _first_views(features: Single, votes: Votes, number: int) -> tuple[Single, Votes]:
+    """Keep so many views of each galaxy, which together weigh what all of them did."""
+    order = np.argsort(votes.galaxy, kind="stable")
+    _, begin, views = np.unique(votes.galaxy[order], return_index=True, return_counts=True)
+    place = np.empty(len(order), np.intp)
+    place[order] = np.arange(len(order)) - np.repeat(begin, views)
+    kept = place < number
+    _, galaxy = np.unique(votes.galaxy, return_inverse=True)
+    weight = votes.weight * (views / np.minimum(views, number))[galaxy]
+    return features[kept], Votes(votes.counts[kept], votes.totals[kept], weight[kept], votes.galaxy[kept])
 
 
 def _drawn_alike(parts: Sequence[int]) -> IntArray:

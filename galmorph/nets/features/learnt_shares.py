@@ -19,7 +19,8 @@ __all__ = ["answers_of", "learnt_shares", "unseen_answers"]
 
 FloatArray = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
-_FOLDS = 5
+_FOLDS, _FOLDS_OF_MANY, _MANY = 5, 3, 1000
+"""Folds of few galaxies, of which hardly any can be spared, and of so many or more, which take long to learn from."""
 _TREES = 100
 """Of forests that are grown without a fold: more hardly change what they say."""
 
@@ -68,10 +69,11 @@ def unseen_answers(
         return _chances(torch.from_numpy(np.nan_to_num(head.unseen[first])), scheme)
     settings = replace(settings, trees=min(settings.trees, _TREES))
     # Tables may be sorted: galaxies are dealt in an order that is random but always the same.
-    fold = np.random.default_rng(0).permutation(len(galaxies)) % _FOLDS
+    folds = _FOLDS if len(galaxies) < _MANY else _FOLDS_OF_MANY
+    fold = np.random.default_rng(0).permutation(len(galaxies)) % folds
     fold_of_view = fold[np.searchsorted(galaxies, votes.galaxy)]
     answers = np.zeros((len(galaxies), len(scheme.keys)))
-    for number in range(min(_FOLDS, len(galaxies))):
+    for number in range(min(folds, len(galaxies))):
         seen, out = fold_of_view != number, fold == number
         known = Votes(*(array[seen] for array in (votes.counts, votes.totals, votes.weight, votes.galaxy)))
         part = fit_head(method, features[seen], known, scheme, settings, seed=seed, parts=parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny
@@ -198,3 +200,18 @@ def test_a_file_with_broken_trees_is_refused_in_one_line(tmp_path):
     path = save_checkpoint(checkpoint_with(head, left=broken), tmp_path / "broken.safetensors")
     with pytest.raises(CheckpointError, match="contradicts itself"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize("method", ["forest", "boosting"])
+def test_trees_may_learn_from_the_first_views_alone(method):
+    (x, classes), answers = examples(3, 60), len(EXCLUSIVE.keys)
+    noise = np.random.default_rng(1).normal(size=(2, *x.shape)).astype(np.float32)
+    counts = np.tile(np.eye(answers)[classes], (3, 1))
+    galaxy = np.tile(np.arange(60), 3)
+    votes = Votes(counts, np.ones_like(counts), np.full(180, 1 / 3), galaxy)
+    seen = np.concatenate([x, *noise])
+    of_one = fit_head(method, seen, votes, EXCLUSIVE, replace(SMALL, tree_views=1))
+    alone = fit_head(method, x, votes_of(classes, answers), EXCLUSIVE, SMALL)
+    assert np.array_equal(probabilities(of_one, x), probabilities(alone, x))
+    of_all = fit_head(method, seen, votes, EXCLUSIVE, replace(SMALL, tree_views=9))
+    assert np.array_equal(probabilities(of_all, x), probabilities(fit_head(method, seen, votes, EXCLUSIVE, SMALL), x))
