@@ -16,6 +16,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PRECISION = ("raw pixels", "sdss-rgb", "sdss-rgb, whitened", "sdss-gz1", "sdss-gz1, whitened", "nircam-f200w",
              "nircam-f200w, whitened")  # fmt: skip
 EXAMPLES = ("one example", "five, mean", "five and counter-examples, rocchio", "five and counter-examples, logistic")
+LIGHT = ("features", "features, whitened", "with light", "with light, whitened")
 FACTORS = ("features", "latent factors", "fractions")
 ODD = ("no label", "searching", "searching, others", "one example", "ten examples", "all known")
 
@@ -64,7 +65,11 @@ def test_the_precision_of_similar_is_that_of_the_benchmark(likeness):
 
 @pytest.mark.parametrize(
     ("section", "columns", "head"),
-    [("examples", EXAMPLES, "logistic"), ("latent_factors", FACTORS, "latent factors")],
+    [
+        ("with_light", LIGHT, "with light"),
+        ("examples", EXAMPLES, "logistic"),
+        ("latent_factors", FACTORS, "latent factors"),
+    ],
 )
 def test_examples_and_factors_are_those_of_the_benchmark(likeness, section, columns, head):
     table = next(rows for heads, rows in likeness.items() if head in heads)
@@ -75,6 +80,13 @@ def test_outliers_are_those_of_the_benchmark_s_report_part(likeness):
     kinds = figures("outliers")["kinds"]
     table = next(rows for head, rows in likeness.items() if head.startswith("planted"))
     assert table == [[name, *(cell(about["report"][column], 3) for column in ODD)] for name, about in kinds.items()]
+
+
+def test_outliers_by_features_alone_are_those_of_the_benchmark(likeness):
+    kinds = figures("outliers")["features_alone"]
+    table = next(rows for head, rows in likeness.items() if head.startswith("features alone"))
+    columns = ("no label", "searching", "ten examples", "all known")
+    assert table == [[name, *(cell(about["report"][column], 3) for column in columns)] for name, about in kinds.items()]
 
 
 def test_what_is_believed_is_what_the_choice_part_liked_best():

@@ -8,6 +8,8 @@ in the set, *raw pixels* the same search on stamps of 32 x 32 pixels that were r
 Examples: 5 galaxies of a kind, and 5 of the 20 nearest to their mean that are none, where there are so many; the rows
 that were shown are left out. Means over ``--draws`` draws, errors those of the mean.
 
+With light: features joined with how light is spread over eight rings of the stamps (galmorph embed --light 8).
+
 Latent factors: half of a set's galaxies, drawn at random, teach them; the other half are the cold start, among which
 alone is looked for, by factors, by features and by the fractions that a ridge regression gives directly.
 
@@ -23,17 +25,19 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from likeness_sets import FEATURES, PIXELS, LikenessSet, ceers, efigi, gz2, load
+from likeness_sets import FEATURES, LIGHT, PIXELS, LikenessSet, ceers, efigi, gz2, load
 
 from galmorph.likeness.examples import logistic, rocchio
 from galmorph.likeness.feature_space import fit_space
 from galmorph.likeness.latent_factors import fit_factors, predicted_factors
 from galmorph.likeness.nearest_rows import ExactNeighbours, GraphNeighbours
+from galmorph.likeness.vectors import joined, unit_of
 from galmorph.sky.scheme import Labels
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +84,24 @@ def of_set(stamps: LikenessSet, folder: Path) -> dict[str, Any]:
                 about = out.setdefault(kind, {"galaxies": int(stamps.kinds[kind].sum())})
                 about["random"] = round(float(stamps.kinds[kind][seen].mean()), 4)
                 about[title] = with_error(precision(units, stamps.kinds[kind][seen]))
+    return out
+
+
+def with_light(stamps: LikenessSet, folder: Path) -> dict[str, Any]:
+    """Score features of the last checkpoint joined with how light is spread over eight rings of its stamps."""
+    name = stamps.checkpoints[-1]
+    alone = replace(stamps, checkpoints=(name,))
+    parts = [load(alone, each, folder) for each in (name, f"{name} {LIGHT}")]
+    seen = np.isfinite(np.concatenate(parts, axis=1)).all(axis=1)
+    parts = [part[seen] for part in parts]
+    columns = {"features": parts[0], "with light": joined(parts, [unit_of(part) for part in parts])}
+    out: dict[str, Any] = {"features": name}
+    for title, values in columns.items():
+        for whiten in (False, True):
+            units = fit_space(values, whiten=whiten).units(values)
+            for kind in KINDS[stamps.name]:
+                key = f"{title}, whitened" if whiten else title
+                out.setdefault(kind, {})[key] = with_error(precision(units, stamps.kinds[kind][seen]))
     return out
 
 
@@ -193,6 +215,7 @@ def main() -> None:
     sets = [efigi(), gz2(), ceers()]
     sections: dict[str, Callable[[], Any]] = {
         "precision_at_20": lambda: {stamps.name: of_set(stamps, options.folder) for stamps in sets},
+        "with_light": lambda: {stamps.name: with_light(stamps, options.folder) for stamps in sets},
         "examples": lambda: {stamps.name: examples(stamps, options.folder, options.draws) for stamps in sets},
         "latent_factors": lambda: {stamps.name: factors(stamps, options.folder) for stamps in sets if stamps.votes},
         "query": times,
