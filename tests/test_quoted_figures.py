@@ -76,6 +76,17 @@ def test_examples_and_factors_are_those_of_the_benchmark(likeness, section, colu
     assert table == rows_of(figures("similar")[section], columns)
 
 
+def test_what_learnt_shares_give_is_that_of_the_benchmark():
+    of = figures("features")["shared"]
+    table = next(rows for rows in tables("features").values() if rows[-1][0].startswith("*share of"))
+    for name, row in zip(("planes", "equal", "learnt", "learnt_blend"), table, strict=False):
+        quoted = [about["right"] for about in of[name].values()]
+        assert [each.split()[0] for each in row[1:] if each] == [f"{right:.3f}".removeprefix("0") for right in quoted]
+    for row in table[-len(of["shares"]["all"]) :]:
+        method = row[0].strip("*").removeprefix("share of ")
+        assert row[1:] == [f"{shares[method]:.2f}".removeprefix("0") for shares in of["shares"].values()]
+
+
 def test_outliers_are_those_of_the_benchmark_s_report_part(likeness):
     kinds = figures("outliers")["kinds"]
     table = next(rows for head, rows in likeness.items() if head.startswith("planted"))

@@ -47,7 +47,7 @@ class Belief:
         Variance of a mark, +1 or -1: a user's word is not the last.
     """
 
-    shrinkage: float = 0.65
+    shrinkage: float = 0.35
     slope: float = 0.25
     reach: float = 2.0
     noise: float = 0.5
