@@ -79,6 +79,8 @@ class BlockGalaxies:
 
     def some(self, chosen: npt.NDArray[np.bool_]) -> BlockGalaxies:
         """Return those where `chosen`, (N,), is True."""
+        if chosen.all():
+            return self  # with what was asked of them before
         return replace(
             self,
             rows=self.rows[chosen],
@@ -94,7 +96,7 @@ class BlockGalaxies:
         """The tile of all."""
         return self.block.pixels.tile
 
-    @property
+    @cached_property
     def flags(self) -> npt.NDArray[np.int64]:
         """Bits of :class:`~galmorph.flags.Flag`, (N,)."""
         return self.batch.flags[self.numbers]
@@ -125,7 +127,7 @@ class BlockGalaxies:
         measured = np.stack([self.values["x"], self.values["y"]], axis=1)
         return np.where(np.isfinite(measured[:, :1]), measured, self.places)
 
-    @property
+    @cached_property
     def clipped(self) -> BoolArray:
         """Past which edges of the tile each cutout would go, (N, 4): left, right, bottom, top."""
         first = np.floor(np.stack([self.x, self.y], axis=1) + 0.5).astype(np.int64) - self.half_px

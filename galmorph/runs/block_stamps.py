@@ -35,11 +35,11 @@ def block_stamps(
     if not are_plain(recipe, matrices):
         stamps = (views_of(galaxy, images, recipe, matrices) for galaxy in galaxies)
         return ShownStamps.of(list(zip(places.tolist(), stamps, strict=True)), recipe)
-    pixels, done = cut_batch(_sights_of(galaxies, images, recipe), recipe, matrices, _seeds_of(galaxies, images))
+    sights = _sights_of(galaxies, images, recipe)
+    pixels, done = cut_batch(sights, recipe, matrices, _seeds_of(galaxies, images))
     for k in np.flatnonzero(~done).tolist():
         pixels[k] = views_of(galaxies.galaxy(k), images, recipe, matrices).pixels
-    brightness = brightnesses(galaxies.values["mean_brightness"], galaxies.values["sky_sigma"], recipe)
-    stretch_in_place(pixels, brightness, recipe)
+        stretch_in_place(pixels[k : k + 1], sights.brightness[k : k + 1], recipe)
     return ShownStamps(places, pixels, morphometries(galaxies.values, images.psf_fwhm_px))
 
 
@@ -55,6 +55,7 @@ def _sights_of(galaxies: BlockGalaxies, images: ImageSource, recipe: Recipe) -> 
         galaxies.centres,
         galaxies.values["sky_level"],
         half_widths_px(galaxies.values["rpet_px"], galaxies.values["extent_px"], recipe, scales),
+        brightnesses(galaxies.values["mean_brightness"], galaxies.values["sky_sigma"], recipe).astype(np.float32),
     )
 
 

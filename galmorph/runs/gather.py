@@ -268,7 +268,7 @@ def _piece(gathering: Gathering, rows: IntArray, wait: Callable[[], None]) -> Pi
     where, valid = gathering.where
     is_on = valid[rows] & (where.tile[rows] >= 0)
     on, off = rows[is_on], rows[~is_on].tolist()
-    lost = [Galaxy(row, Flag.NO_IMAGE if valid[row] else Flag.NO_POSITION) for row in off]
+    lost = [Galaxy(row, Flag.NO_IMAGE if valid[row] else Flag.NO_POSITION) for row in off] if off else []
     order = off + on.tolist()
     if len(on) == 0:
         return Piece(order, lost, [])
@@ -288,14 +288,18 @@ def _measured(gathering: Gathering, block: Block | None, rows: IntArray) -> tupl
     left, half = rows, FIRST_HALF_PX
     while half < LARGEST_HALF_PX and len(left):
         of_block, others = _with_half(gathering, block, left, half)
+        done: list[int] = []
         if of_block is not None:
             together.append(of_block.some(_are_done(gathering, of_block)))
-        alone += [galaxy for galaxy in others if _is_done(gathering, galaxy, half)]
-        done = [np.array([galaxy.row for galaxy in alone], np.intp), *[group.rows for group in together]]
-        left = left[~np.isin(left, np.concatenate(done))]
+            done += together[-1].rows.tolist()
+        if others:
+            alone += (finished := [galaxy for galaxy in others if _is_done(gathering, galaxy, half)])
+            done += [galaxy.row for galaxy in finished]
+        left = left[~np.isin(left, done)] if len(done) < len(left) else left[:0]
         half *= 2
-    of_block, others = _with_half(gathering, block, left, half)
-    alone += [_limited(gathering, galaxy) for galaxy in chain(of_block or (), others)]
+    if len(left):
+        of_block, others = _with_half(gathering, block, left, half)
+        alone += [_limited(gathering, galaxy) for galaxy in chain(of_block or (), others)]
     return alone, together
 
 
@@ -321,7 +325,7 @@ def _with_half(
     """Measure rows on cutouts of the same half-width: out of their block together, where it holds them."""
     where, _ = gathering.where
     held = np.zeros(len(rows), np.bool_) if block is None else block.holds(where.x[rows], where.y[rows], half)
-    alone = [_alone(gathering, row, half) for row in rows[~held].tolist()]
+    alone = [] if held.all() else [_alone(gathering, row, half) for row in rows[~held].tolist()]
     if block is None or not held.any():
         return None, alone
     of_block, others = _together(gathering, block, rows[held], half)
@@ -338,6 +342,8 @@ def _together(gathering: Gathering, block: Block, rows: IntArray, half: int) -> 
     scales = gathering.images.scales_at(block.pixels.tile, x, y)
     galaxies_of_block = BlockGalaxies(block, rows, x, y, half, scales, windows, batch, np.arange(len(rows)))
     is_measured = galaxies_of_block.states == MEASURED
+    if is_measured.all():
+        return galaxies_of_block, []
     others = [_by_itself(gathering, galaxies_of_block, int(k)) for k in np.flatnonzero(~is_measured)]
     return galaxies_of_block.some(is_measured), others
 

@@ -187,9 +187,11 @@ def _enter_block(
     results: Results, run: Run, places: IntArray, galaxies: BlockGalaxies, show: Callable[[ShownStamps], None]
 ) -> None:
     """Enter galaxies of a block, all of which are measured, in the results, and show their stamps."""
+    if len(galaxies) == 0:
+        return
     results.put_block(places, galaxies)
     results.flags[places[_off_edge(galaxies, run)]] |= int(Flag.OFF_EDGE)
-    if run.checkpoint is not None and len(galaxies):
+    if run.checkpoint is not None:
         matrices, _ = run.distinct_views
         show(block_stamps(galaxies, places, run.images, run.checkpoint.recipe, matrices))
 
@@ -223,8 +225,8 @@ def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
 
 def _off_edge(galaxies: BlockGalaxies, run: Run) -> BoolArray:
     """Tell where the stamps of galaxies of a block need pixels past the edge of the image, (N,)."""
-    scales = pixel_scales(galaxies.scales_arcsec, run.images)
-    reach = half_widths_px(galaxies.values["rpet_px"], galaxies.values["extent_px"], run.recipe, scales)
+    values, scales = galaxies.values, pixel_scales(galaxies.scales_arcsec, run.images)
+    reach = half_widths_px(values["rpet_px"], values["extent_px"], run.recipe, scales)
     return _is_past(galaxies.centres, reach[:, None], galaxies.windows[:, [3, 2]], galaxies.clipped)
 
 

@@ -151,11 +151,6 @@ class Predictor:
         self._thread = ThreadPoolExecutor(1, initializer=None if checkpoint is None else own_cores())
         self._running: Future[None] | None = None
 
-    def add(self, row: int, stamp: Stamp) -> None:
-        """Take a stamp, (C, S, S), or its views, (V, C, S, S); predict when there are enough."""
-        if self._checkpoint is not None:
-            self.show(ShownStamps.of([(row, stamp)], self._checkpoint.recipe))
-
     def show(self, stamps: ShownStamps) -> None:
         """Take the stamps of some rows; predict when there are enough."""
         self._waiting.append(stamps)

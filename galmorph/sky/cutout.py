@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,7 @@ class Cutout:
     tile: int
     labels: IntArray | None = None
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
         height, width = self.detection.shape

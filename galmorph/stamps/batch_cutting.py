@@ -1,7 +1,7 @@
 """BatchCutting: upright views of many galaxies of one image, cut by compiled code without Python in between.
 
-Each stamp is that of :func:`galmorph.stamps.cutting.make_views`, to the bit. Colours, views at other angles, displays
-and softened images are cut one by one there, and so is the rare stamp that needs more than arithmetic.
+Each stamp is that of :func:`galmorph.stamps.cutting.make_views`, to the bit, and stretched. Colours, views at other
+angles, displays and softened images are cut one by one there, and so is the rare stamp that needs more than arithmetic.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.stamps.compiled import compiled, inner, uninterrupted
-from galmorph.stamps.cutting import MARGIN_PX
+from galmorph.stamps.cutting import MARGIN_PX, compress
 from galmorph.stamps.filling import corners_of, fill_planes, less, noise_field
 from galmorph.stamps.recipe import Recipe
 from galmorph.stamps.spline import box_means, running_sum
@@ -51,6 +51,8 @@ class Sights(NamedTuple):
         (N,) of the sky.
     half_px
         (N,) half-widths of the stamps.
+    brightness
+        (N,) that their range is compressed by.
     """
 
     pixels: FloatArray
@@ -62,16 +64,21 @@ class Sights(NamedTuple):
     centres: DoubleArray
     levels: DoubleArray
     half_px: DoubleArray
+    brightness: FloatArray
 
 
 class _Cutting(NamedTuple):
-    """How stamps are cut: how far views look, in half-widths; what is outside; what is filled; and noise for that."""
+    """How stamps are cut: how far views look, in half-widths; what is outside; what is filled; and noise for that.
+
+    And the gain of their stretch.
+    """
 
     reach: float
     is_widened: bool
     is_filled: bool
     noise: FloatArray
     corners: Numbers
+    gain: np.float32
 
 
 class _Views(NamedTuple):
@@ -112,14 +119,15 @@ def cut_batch(
 
     Returns
     -------
-    (N, V, 1, S, S), not yet stretched; and which of them are done, (N,).
+    (N, V, 1, S, S), stretched; and which of them are done, (N,).
     """
     count = len(sights.windows)
     stamps = np.zeros((count, len(matrices), 1, recipe.size, recipe.size), np.float32)
     done = np.zeros(count, np.bool_)
     corners = corners_of(seeds).reshape(count, 1, 2)
     is_widened, is_filled = recipe.outside == "sky", recipe.neighbours == "fill"
-    cut = _Cutting(max(reach_of(matrices), 1.0), is_widened, is_filled, noise_field(sights.correlation_px), corners)
+    reach, noise = max(reach_of(matrices), 1.0), noise_field(sights.correlation_px)
+    cut = _Cutting(reach, is_widened, is_filled, noise, corners, np.float32(recipe.gain))
     _cut_all(sights, cut, _views_of(matrices), running_sum(), stamps, done)
     return stamps, done
 
@@ -148,7 +156,8 @@ def _cut_all(
             for number in views.leaders:
                 steps = half * views.steps[number]
                 centre, boxes = (steps[2] + x, steps[3] + y), (steps[0], steps[1])
-                done[k] = _cut_alike(planes, centre, boxes, running, views, number, stamps[k]) and done[k]
+                stretch = sights.brightness[k], cut.gain
+                done[k] = _cut_alike(planes, centre, boxes, running, views, number, stretch, stamps[k]) and done[k]
 
 
 @inner
@@ -159,15 +168,22 @@ def _cut_alike(
     running: DoubleArray,
     views: _Views,
     number: int,
+    stretch: tuple[np.float32, np.float32],
     stamps: FloatArray,
 ) -> bool:
-    """Cut a view and those that have the same pixels in another order; tell whether all are finite."""
+    """Cut a view and those that have the same pixels in another order; tell whether all are finite.
+
+    They are stretched once, by a brightness and a gain.
+    """
     size = stamps.shape[2]
     plain = box_means(running, planes, centre, (halves[0] * 2.0 / size, halves[1] * 2.0 / size), size)
+    is_finite = bool(np.isfinite(plain).all())
+    for row in plain[0]:
+        compress(row, stretch[0], stretch[1])
     for other in range(number, len(views.turns)):
         if views.turns[other, 3] == number:
             _orient(plain[0], views.turns[other], stamps[other, 0])
-    return bool(np.isfinite(plain).all())
+    return is_finite
 
 
 @inner

@@ -78,7 +78,8 @@ def uninterrupted() -> Iterator[None]:
     Whoever handles it then is who would have handled it at once: Python, with a KeyboardInterrupt (whose context is the
     error, if the block ended with one), a handler of the caller's own, or the block around this one.
     """
-    handler = None if _waiting.is_set() or not _in_main_thread() else signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = None if _waiting.is_set() or not is_main else signal.getsignal(signal.SIGINT)
     if not callable(handler):
         # Within another block; in a thread to which no signals come; or what is ignored, or ends the process.
         yield
@@ -101,10 +102,6 @@ def uninterrupted() -> Iterator[None]:
             signal.signal(signal.SIGINT, replaced)
         for number, frame in signals:
             handler(number, frame)
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
 
 
 @lru_cache(maxsize=1)

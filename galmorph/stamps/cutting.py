@@ -22,7 +22,16 @@ from galmorph.stamps.segment import SMOOTH_PX
 from galmorph.stamps.views import reach_of
 from galmorph.stamps.warp import warp_views
 
-__all__ = ["MARGIN_PX", "Prepared", "brightnesses", "make_views", "prepare", "prepare_around", "stretch_in_place"]
+__all__ = [
+    "MARGIN_PX",
+    "Prepared",
+    "brightnesses",
+    "compress",
+    "make_views",
+    "prepare",
+    "prepare_around",
+    "stretch_in_place",
+]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -269,13 +278,19 @@ def stretch_in_place(pixels: FloatArray, brightness: npt.ArrayLike, recipe: Reci
 
 @compiled
 def _compress(pixels: FloatArray, brightness: FloatArray, gain: np.float32) -> None:
-    """Replace pixels, (N, P), by asinh(gain · I / brightness) / 3, from -1 to 3, to 1e-7."""
+    """Compress the range of stamps, (N, P)."""
     for n in range(pixels.shape[0]):
-        for p in range(pixels.shape[1]):
-            value = gain * pixels[n, p] / brightness[n]
-            size = abs(value)
-            third = np.log(size + np.sqrt(size * size + np.float32(1.0))) / np.float32(3.0)
-            pixels[n, p] = _within(third if value > 0 else -third)
+        compress(pixels[n], brightness[n], gain)
+
+
+@inner
+def compress(pixels: FloatArray, brightness: np.float32, gain: np.float32) -> None:
+    """Replace pixels, (P,), by asinh(gain · I / brightness) / 3, from -1 to 3, to 1e-7."""
+    for p in range(len(pixels)):
+        value = gain * pixels[p] / brightness
+        size = abs(value)
+        third = np.log(size + np.sqrt(size * size + np.float32(1.0))) / np.float32(3.0)
+        pixels[p] = _within(third if value > 0 else -third)
 
 
 @inner

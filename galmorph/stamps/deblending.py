@@ -18,7 +18,7 @@ import numpy.typing as npt
 from galmorph.stamps.compiled import inner
 from galmorph.stamps.isophote import COLUMNS, CPEAK, CXX, CXY, CYY, NPIX, A, B, X, Y, describe, grouped
 
-__all__ = ["Blobs", "divide"]
+__all__ = ["LEAST_PIXELS", "Blobs", "divide"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -29,8 +29,8 @@ Array = npt.NDArray[np.float64]
 # objects; 8 miss a clump.
 _LEVELS = 16
 _N_COLUMNS = len(COLUMNS)
-# Least pixels of a branch: SExtractor's.
-_LEAST = 3
+LEAST_PIXELS = 3
+"""Least pixels of a part of a blob: SExtractor's."""
 # A Gaussian reaches no higher above an object's peak than so many times; farther out than this many units it has no
 # light.
 _HIGHEST, _FARTHEST = 4.0, 70.0
@@ -118,7 +118,7 @@ def divide(blobs: Blobs, members: IntArray, limit: float, contrast: float, count
     The count with its objects.
     """
     basin, m = _basins(blobs, members)
-    if m > 1 and len(members) >= 2 * _LEAST:
+    if m > 1 and len(members) >= 2 * LEAST_PIXELS:
         level, thresholds, light = _levels(blobs.smooth, members, limit)
         branch, tree, n = _grown(blobs, members, (basin, m), level, thresholds, contrast * light)
         if not tree.whole[n - 1]:
@@ -178,13 +178,23 @@ def _uphill(smooth: FloatArray, slot: IntArray, width: int, pixel: int) -> int:
 
     Of pixels that are alike the last one is the higher, so that no way runs in a circle.
     """
-    best, most = pixel, np.float32(-np.inf)
-    for row in (pixel - width, pixel, pixel + width):
-        for other in range(row - 1, row + 2):
-            # Without a branch: which of nine is the highest nobody can guess.
-            is_higher = (smooth[other] >= most) & (slot[other] >= 0)
-            best, most = other if is_higher else best, smooth[other] if is_higher else most
-    return best
+    # The rows by themselves, so that none waits for the one before.
+    below, least = _highest_of_three(smooth, slot, pixel - width - 1)
+    best, most = _highest_of_three(smooth, slot, pixel - 1)
+    above, other = _highest_of_three(smooth, slot, pixel + width - 1)
+    best, most = below if least > most else best, max(least, most)
+    return above if other >= most else best
+
+
+@inner
+def _highest_of_three(smooth: FloatArray, slot: IntArray, first: int) -> tuple[int, np.float32]:
+    """Return the highest of three pixels in a row, as :func:`_uphill` does, and how high it is; none is at -inf."""
+    best, most = first, np.float32(-np.inf)
+    for other in range(first, first + 3):
+        # Without a branch: which is the highest nobody can guess.
+        value = smooth[other] if slot[other] >= 0 else np.float32(-np.inf)
+        best, most = other if value >= most else best, max(value, most)
+    return best, most
 
 
 @inner
@@ -298,7 +308,7 @@ def _sprout(tree: _Tree, land: _Land, n: int) -> int:
     start = n
     for b in range(len(land.parent)):
         root = _root(land.parent, b)
-        if land.size[root] < _LEAST:
+        if land.size[root] < LEAST_PIXELS:
             land.branch[root] = -1
         elif land.branch[root] < start:
             land.branch[root] = n
@@ -320,7 +330,7 @@ def _weigh(tree: _Tree, land: _Land, first: int, end: int, level: int, threshold
 @inner
 def _seeds(m: int, pixels: int) -> tuple[_Tree, _Land]:
     """Make room for the branches of so many basins, which have so many pixels."""
-    most = _LEVELS * min(m, pixels // _LEAST) + 2
+    most = _LEVELS * min(m, pixels // LEAST_PIXELS) + 2
     numbers, marks = np.empty((4, most), np.int32), np.empty((3, most), np.bool_)
     tree = _Tree(numbers[0], numbers[1], numbers[2], marks[0], marks[1], numbers[3], marks[2])
     land = _Land(np.arange(m).astype(np.int32), np.zeros(m, np.int32), np.zeros(m), np.full(m, -1, np.int32))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from galmorph.stamps.clumps import join, touching
 from galmorph.stamps.compiled import compiled, inner
-from galmorph.stamps.deblending import Blobs, divide
+from galmorph.stamps.deblending import LEAST_PIXELS, Blobs, divide
 from galmorph.stamps.isophote import (
     CFLUX,
     COLUMNS,
@@ -43,8 +43,6 @@ Array = npt.NDArray[np.float64]
 # Pixels of the largest blob: what has more is no galaxy, but an image without a sky.
 _MOST_PIXELS = 300_000
 _N_COLUMNS = len(COLUMNS)
-# Least pixels of a part of a blob: SExtractor's.
-_LEAST = 3
 # Array farther from each other than so many of their semi-axes are not compared: SExtractor's zone of cleaning.
 _CLEANING_ZONE = 10.0
 # Where the light has fallen by so much there is none.
@@ -131,7 +129,7 @@ def _blobs(
     for k in range(len(pixels)):
         pixels[k] = above[pixels[k]]
     none = np.full((2, len(smooth)), -1, np.int32)
-    blobs = Blobs(width, padded, smooth, none[0], none[1], np.empty((len(pixels) // _LEAST + 1, 3)))
+    blobs = Blobs(width, padded, smooth, none[0], none[1], np.empty((len(pixels) // LEAST_PIXELS + 1, 3)))
     count = 0
     for k in range(n_blobs):
         members = pixels[first[k] : first[k + 1]]
@@ -160,14 +158,23 @@ def _limit_of(members: IntArray, width: int, limit: np.float32, noise: FloatArra
 def _above(smooth: FloatArray, width: int, limit: np.float32, noise: FloatArray) -> IntArray:
     """List the pixels above the limit, in their order."""
     height, count = len(smooth) // width, 0
-    above = np.empty(len(smooth), np.int32)
+    above, least = np.empty(len(smooth), np.int32), np.full(width - 2, limit, np.float32)
+    is_above = np.zeros((width + 5) // 8 * 8, np.uint8)
+    eights = is_above.view(np.uint64)
     for i in range(1, height - 1):
         line = smooth[i * width + 1 : (i + 1) * width - 1]
+        if noise.size:
+            for j in range(len(line)):
+                least[j] = limit * noise[i - 1, j]
         for j in range(len(line)):
-            # Without a branch: the place after the last is written again.
-            above[count] = i * width + j + 1
-            least = limit * noise[i - 1, j] if noise.size else limit
-            count += 1 if line[j] > least else 0
+            is_above[j] = line[j] > least[j]
+        for eight in range(len(eights)):
+            if eights[eight] == 0:
+                continue  # as most of an image is sky
+            for j in range(8 * eight, min(8 * eight + 8, len(line))):
+                # Without a branch: the place after the last is written again.
+                above[count] = i * width + j + 1
+                count += is_above[j]
     return above[:count]
 
 
@@ -175,18 +182,34 @@ def _above(smooth: FloatArray, width: int, limit: np.float32, noise: FloatArray)
 def _smoothed(data: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Add a rim of zeros, and average 3 × 3 pixels with the weights 1 2 1 along each axis; both flat."""
     height, width = data.shape
-    padded, rows = np.zeros((height + 2, width + 2), np.float32), np.zeros((height + 2, width + 2), np.float32)
-    smooth = np.zeros((height + 2, width + 2), np.float32)
-    for i in range(height):
-        line, to = padded[i + 1], rows[i + 1]
-        for j in range(width):
-            line[j + 1] = data[i, j]
-        for j in range(1, width + 1):
-            to[j] = line[j - 1] + np.float32(2.0) * line[j] + line[j + 1]
-    for i in range(1, height + 1):
-        for j in range(width + 2):
-            smooth[i, j] = (rows[i - 1, j] + np.float32(2.0) * rows[i, j] + rows[i + 1, j]) * np.float32(0.0625)
+    padded, smooth = np.empty((height + 2, width + 2), np.float32), np.empty((height + 2, width + 2), np.float32)
+    for image in (padded, smooth):
+        image[0], image[height + 1], image[:, 0], image[:, width + 1] = 0.0, 0.0, 0.0, 0.0
+    # Three rows that are averaged along themselves, the one before in the place of the one after next.
+    rows = np.zeros((3, width + 2), np.float32)
+    for i in range(1, height + 2):
+        if i <= height:
+            line = padded[i]
+            for j in range(width):
+                line[j + 1] = data[i - 1, j]
+        _average(padded[i], rows[i % 3])
+        if i > 1:
+            _average_rows(rows[(i - 2) % 3], rows[(i - 1) % 3], rows[i % 3], smooth[i - 1])
     return padded.ravel(), smooth.ravel()
+
+
+@inner
+def _average(line: FloatArray, to: FloatArray) -> None:
+    """Add up three pixels of a row with the weights 1 2 1, but for the first and the last."""
+    for j in range(1, len(line) - 1):
+        to[j] = line[j - 1] + np.float32(2.0) * line[j] + line[j + 1]
+
+
+@inner
+def _average_rows(before: FloatArray, row: FloatArray, after: FloatArray, to: FloatArray) -> None:
+    """Average the pixels of three rows with the weights 1 2 1 along both axes, but for the first and the last."""
+    for j in range(1, len(row) - 1):
+        to[j] = (before[j] + np.float32(2.0) * row[j] + after[j]) * np.float32(0.0625)
 
 
 @inner
@@ -271,6 +294,8 @@ def _kept(objects: Array, whole: Numbers, owner: IntArray, above: IntArray) -> A
                 objects[count, column] = objects[k, column]
             number[k] = count
             count += 1
+    if count == len(objects):
+        return objects
     for pixel in above:
         part = whole[owner[pixel]] if owner[pixel] >= 0 else -1
         owner[pixel] = number[part] if part >= 0 else -1
@@ -297,14 +322,15 @@ def _brightest(flat: FloatArray, members: IntArray, n: int) -> float:
 def _cleaned(objects: Array, share: Array, faintest: Array) -> Numbers:
     """Return the number of each object, -1 where it looks like the wings of a brighter one with a Moffat profile."""
     stays = np.ones(len(objects), np.bool_)
+    # Side by side: most pairs are too far from each other, which is all that is asked of them.
+    x, y, a = objects[:, X].copy(), objects[:, Y].copy(), objects[:, A].copy()
     for i in range(len(objects)):
         if not stays[i]:
             continue
         for j in range(i + 1, len(objects)):
-            one, other = objects[i], objects[j]
-            zone = _CLEANING_ZONE * (one[A] + other[A])
-            if stays[j] and (one[X] - other[X]) ** 2 + (one[Y] - other[Y]) ** 2 <= zone * zone:
-                faint, bright = (j, i) if other[CFLUX] < one[CFLUX] else (i, j)
+            zone = _CLEANING_ZONE * (a[i] + a[j])
+            if stays[j] and (x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2 <= zone * zone:
+                faint, bright = (j, i) if objects[j, CFLUX] < objects[i, CFLUX] else (i, j)
                 stays[faint] &= not _wing_at(objects[bright], share[bright], objects[faint]) > faintest[faint]
     return np.where(stays, np.arange(len(objects)), -1)
 

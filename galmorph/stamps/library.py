@@ -5,6 +5,7 @@ Compiled code that measures many galaxies takes what it needs out of these by nu
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 from threading import Lock
 from typing import NamedTuple
@@ -174,7 +175,7 @@ class _Present:
     def holding(self, wanted: tuple[int, ...]) -> Library:
         """Return the library, with some sets of templates in it."""
         with self._lock:
-            missing = tuple(number for number in wanted if number not in self._numbers)
+            missing = set(wanted).difference(self._numbers)
             if self._library is None or missing:
                 kept = self._numbers if len(self._numbers) + len(missing) <= _MOST_SETS else ()
                 self._numbers = tuple(dict.fromkeys((*kept, *wanted)))
@@ -190,6 +191,7 @@ def library_with(wanted: tuple[int, ...]) -> Library:
     return _PRESENT.holding(wanted)
 
 
+@lru_cache(maxsize=64)
 def wanted_of(psf_fwhm_px: float | None) -> tuple[int, ...]:
     """Return the numbers of the sets for frames of whole pixels, for a point-spread function of this width."""
     first = width_class(psf_fwhm_px) * _PLANES

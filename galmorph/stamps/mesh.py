@@ -49,7 +49,8 @@ def flattened(pixels: FloatArray, usable: BoolArray, cell_px: int) -> FloatArray
     ----------
     Bertin & Arnouts 1996, A&AS 117, 393.
     """
-    rows, columns = (max(round(n / cell_px), 1) for n in pixels.shape)
+    height, width = pixels.shape
+    rows, columns = max(round(height / cell_px), 1), max(round(width / cell_px), 1)
     return _flattened(np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable), rows, columns)
 
 
@@ -75,7 +76,7 @@ def _flattened(pixels: FloatArray, usable: BoolArray, rows: int, columns: int) -
 def _modes(pixels: FloatArray, usable: BoolArray, rows: int, columns: int) -> Array:
     """Return the modes of the cells, (rows, columns), NaN where too few pixels count."""
     height, width = pixels.shape
-    modes, counts = np.empty((rows, columns)), np.empty(_BINS + 2, np.int64)
+    modes, counts, whole = np.empty((rows, columns)), np.empty(_BINS + 2, np.int64), _is_whole(usable)
     values = np.empty((height // rows + 1) * (width // columns + 1) + 1, np.float32)
     for r in range(rows):
         top, end = r * height // rows, (r + 1) * height // rows
@@ -83,15 +84,29 @@ def _modes(pixels: FloatArray, usable: BoolArray, rows: int, columns: int) -> Ar
             left, right = c * width // columns, (c + 1) * width // columns
             count = 0
             for i in range(top, end):
-                count = _take(pixels[i, left:right], usable[i, left:right], values, count)
+                count = _take(pixels[i, left:right], usable[i, left:right], whole, values, count)
             is_enough = count > 0 and count >= _LEAST_SHARE * (end - top) * (right - left)
             modes[r, c] = _mode(values[:count], counts) if is_enough else math.nan
     return modes
 
 
 @inner
-def _take(line: FloatArray, good: BoolArray, values: FloatArray, count: int) -> int:
+def _is_whole(usable: BoolArray) -> bool:
+    """Tell whether all pixels count."""
+    whole = True
+    for i in range(usable.shape[0]):
+        for j in range(usable.shape[1]):
+            whole &= usable[i, j]
+    return whole
+
+
+@inner
+def _take(line: FloatArray, good: BoolArray, whole: bool, values: FloatArray, count: int) -> int:
     """Write those pixels of a line that count after so many others, of which there is room for one more."""
+    if whole:  # a copy, several at a time
+        for j in range(len(line)):
+            values[count + j] = line[j]
+        return count + len(line)
     for j in range(len(line)):
         values[count] = line[j]
         count += 1 if good[j] else 0
@@ -124,9 +139,12 @@ def _clipped(values: FloatArray, least: float, most: float, middle: float) -> tu
 def _count(values: FloatArray, low: np.float32, scale: np.float32, counts: Counts) -> None:
     """Count values in bins; the first and the last hold those outside."""
     counts[:] = 0
-    for value in values:
-        place = min(max((value - low) * scale + np.float32(1.0), np.float32(0.0)), np.float32(_BINS + 1))
-        counts[np.uint64(place)] += 1
+    places = np.empty(len(values), np.int32)  # first of all: several at a time
+    for i in range(len(values)):
+        place = min(max((values[i] - low) * scale + np.float32(1.0), np.float32(0.0)), np.float32(_BINS + 1))
+        places[i] = np.int32(place)
+    for i in range(len(values)):
+        counts[np.uint32(places[i])] += 1
 
 
 @inner

@@ -80,7 +80,8 @@ SMOOTH_PX = 2.0
 # Lags of autocorrelations that are looked at.
 _LONGEST = 8
 _EVEN = np.zeros((0, 0), np.float32)
-_power_of_two = inner(power_of_two)
+# Bits of numbers in single precision: of infinity, of zero, and all but the sign.
+_INFINITE, _NOTHING, _INFINITE_OR_LESS = np.int32(0x7F800000), np.int32(0), np.int32(0x7FFFFFFF)
 
 
 @dataclass(frozen=True)
@@ -177,11 +178,15 @@ def relative_noise(weight: FloatArray | None, usable: BoolArray, *, even: float 
 @compiled
 def _range_of(weight: FloatArray, usable: BoolArray) -> tuple[float, float, float]:
     """Return the median, the least and the most of the weights that count."""
-    least, most = np.float32(np.inf), np.float32(0.0)
     flat, good = weight.ravel(), usable.ravel()
-    for i in range(len(flat)):
-        least = min(least, flat[i] if good[i] else np.float32(np.inf))
-        most = max(most, flat[i] if good[i] else np.float32(0.0))
+    # Of positive numbers the larger one has the larger bits too; those of several are compared at once.
+    bits, ends = flat.view(np.int32), np.array([_INFINITE, 0], np.int32)
+    low, high = ends[0], ends[1]
+    for i in range(len(bits)):
+        low = min(low, bits[i] if good[i] else _INFINITE)
+        high = max(high, bits[i] if good[i] else _NOTHING)
+    ends[0], ends[1] = low, high
+    least, most = ends.view(np.float32)
     # What the typical value of so many is hardly matters: detection scales the noise anew.
     every = max(len(flat) // _PLENTY, 1) if len(flat) > _MANY else 1
     some = flat[::every][good[::every]]
@@ -194,7 +199,8 @@ def _noise_of(weight: FloatArray, usable: BoolArray, typical: np.float32) -> Flo
     noise = np.empty(weight.shape, np.float32)
     for i in range(weight.shape[0]):
         for j in range(weight.shape[1]):
-            noise[i, j] = np.float32(1.0) / np.sqrt(weight[i, j] / typical) if usable[i, j] else np.float32(1.0)
+            own = np.float32(1.0) / np.sqrt(weight[i, j] / typical)
+            noise[i, j] = own if usable[i, j] else np.float32(1.0)
     return noise
 
 
@@ -351,7 +357,7 @@ def between(labels: IntArray, usable: BoolArray) -> BoolArray:
     marked = np.empty(labels.shape, np.bool_)
     for i in range(labels.shape[0]):
         for j in range(labels.shape[1]):
-            marked[i, j] = usable[i, j] and labels[i, j] == 0
+            marked[i, j] = usable[i, j] & (labels[i, j] == 0)
     return marked
 
 
@@ -475,7 +481,7 @@ def _detected(
         typical = own if own != 0.0 else typical
     sigma = max(typical, 1e-12 * brightest)  # a rendered image may have no noise at all
     # Squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
-    unit = _power_of_two(1.0 / sigma)
+    unit = power_of_two(1.0 / sigma)
     data *= np.float32(unit)
     for raised in (1.0, 3.0, 10.0):
         limit = look.threshold * raised * sigma * unit
@@ -488,13 +494,18 @@ def _detected(
 @inner
 def _above(pixels: FloatArray, usable: BoolArray, level: np.float32) -> tuple[FloatArray, float]:
     """Pixels less a level, zero where they do not count, (H, W), and the largest absolute value of these."""
-    above = np.empty_like(pixels)
-    most = np.float32(0.0)
+    above, most = np.empty_like(pixels), _NOTHING
     for i in range(pixels.shape[0]):
-        for j in range(pixels.shape[1]):
-            above[i, j] = np.float32(0.0) if usable.size and not usable[i, j] else pixels[i, j] - level
-            most = max(most, abs(above[i, j]))
-    return above, float(most)
+        line = above[i]
+        for j in range(len(line)):
+            line[j] = pixels[i, j] - level
+        if usable.size:
+            for j in range(len(line)):
+                line[j] = line[j] if usable[i, j] else np.float32(0.0)
+        bits = line.view(np.int32)
+        for j in range(len(bits)):
+            most = max(most, bits[j] & _INFINITE_OR_LESS)
+    return above, float(np.array([most], np.int32).view(np.float32)[0])
 
 
 def pick(segmentation: Segmentation, x: float, y: float, *, reach_px: float = REACH_PX) -> int:

@@ -20,7 +20,7 @@ from galmorph.nets.checkpoint.embedding import fit_embedding
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
 from galmorph.runs.classify import classify
 from galmorph.runs.gather import Galaxy, gather, stamp_of
-from galmorph.runs.predictor import Predictor
+from galmorph.runs.predictor import Predictor, ShownStamps
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import catalog_from
 from galmorph.sky.survey import load_survey
@@ -117,7 +117,8 @@ def test_batches_do_not_show(run):
         results = Results.empty(7, 5)
         with Predictor(checkpoint, results, "cpu", batch=batch) as predictor:
             for galaxy in gather(run.gathering):
-                predictor.add(galaxy.row, stamp_of(galaxy, run.images, checkpoint.recipe))
+                stamp = stamp_of(galaxy, run.images, checkpoint.recipe)
+                predictor.show(ShownStamps.of([(galaxy.row, stamp)], checkpoint.recipe))
             predictor.finish()
         found.append(results.conditional)
     assert np.isfinite(found).all()
@@ -137,8 +138,8 @@ def test_an_error_of_the_network_stops_the_run(run):
     galaxy = next(gather(run.gathering))
     stamp = stamp_of(galaxy, run.images, Failing.recipe)
     with Predictor(Failing(), Results.empty(7, 5), "cpu", batch=2) as predictor:
-        predictor.add(0, stamp)
-        predictor.add(1, stamp)
+        predictor.show(ShownStamps.of([(0, stamp)], Failing.recipe))
+        predictor.show(ShownStamps.of([(1, stamp)], Failing.recipe))
         with pytest.raises(CheckpointError, match="2 stamps on cpu"):
             predictor.finish()
 

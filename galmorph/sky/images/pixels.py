@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import repeat
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -127,7 +129,7 @@ class Scaling:
         offset, softening = self.softening
         return offset + 2.0 * softening * np.sinh(values / _MAG_PER_E)
 
-    @property
+    @cached_property
     def _is_plain(self) -> bool:
         return (self.bscale, self.bzero, self.factor, self.softening) == (1.0, 0.0, 1.0, None)
 
@@ -195,7 +197,7 @@ class PlainPixels:
             if os.fstat(self._file).st_size < offset + size:
                 raise damaged(name, _SHORTER)
             if size <= BYTES_READ_WHOLE:
-                self._whole = self._rows(0, shape[0], 0, shape[1])
+                self._whole = self.stored(0, shape[0], 0, shape[1])
         except ImageError:
             self.close()
             raise
@@ -207,12 +209,29 @@ class PlainPixels:
     def stored(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
         """Return the numbers that are stored, ``[y0:y1, x0:x1]``.
 
+        They are read row by row, or in one piece where little lies between.
+
         Raises
         ------
         ImageError
             If somebody has cut the file short.
         """
-        return self._rows(y0, y1, x0, x1) if self._whole is None else self._whole[y0:y1, x0:x1]
+        if self._whole is not None:
+            return self._whole[y0:y1, x0:x1]
+        last = self._last  # other threads may read as well: each looks at one strip
+        if last is not None and last.holds(y0, y1, x0, x1):
+            return last.pixels[y0 - last.y0 : y1 - last.y0, x0 - last.x0 : x1 - last.x0]
+        size, row = (x1 - x0) * self._dtype.itemsize, self.shape[1] * self._dtype.itemsize
+        start = self._offset + y0 * row + x0 * self._dtype.itemsize
+        if row - size <= BYTES_READ_BETWEEN:
+            data = np.frombuffer(self._read(start, max((y1 - y0 - 1) * row + size, 0)), self._dtype)
+            strides = (row, self._dtype.itemsize)
+            return np.lib.stride_tricks.as_strided(data, (y1 - y0, x1 - x0), strides, writeable=False)
+        if self._need is None and last is not None and last.is_beside(y0, y1, x0):
+            size = min(max(size, BYTES_READ_AHEAD), row - x0 * self._dtype.itemsize)
+        pixels = self._pieces(range(start, start + (y1 - y0) * row, row), size)
+        self._last = _Strip(y0, x0, pixels)
+        return pixels[:, : x1 - x0]
 
     def points(self, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp]) -> FloatArray:
         """Return single pixels, (N,)."""
@@ -229,28 +248,11 @@ class PlainPixels:
             os.close(self._file)
             self._file = -1
 
-    def _rows(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[Any]:
-        """Read ``[y0:y1, x0:x1]``: row by row, or in one piece where little lies between."""
-        last = self._last  # other threads may read as well: each looks at one strip
-        if last is not None and last.holds(y0, y1, x0, x1):
-            return last.pixels[y0 - last.y0 : y1 - last.y0, x0 - last.x0 : x1 - last.x0]
-        size, row = (x1 - x0) * self._dtype.itemsize, self.shape[1] * self._dtype.itemsize
-        start = self._offset + y0 * row + x0 * self._dtype.itemsize
-        if row - size <= BYTES_READ_BETWEEN:
-            data = np.frombuffer(self._read(start, max((y1 - y0 - 1) * row + size, 0)), self._dtype)
-            strides = (row, self._dtype.itemsize)
-            return np.lib.stride_tricks.as_strided(data, (y1 - y0, x1 - x0), strides, writeable=False)
-        if self._need is None and last is not None and last.is_beside(y0, y1, x0):
-            size = min(max(size, BYTES_READ_AHEAD), row - x0 * self._dtype.itemsize)
-        pixels = self._pieces(range(start, start + (y1 - y0) * row, row), size)
-        self._last = _Strip(y0, x0, pixels)
-        return pixels[:, : x1 - x0]
-
     def _pieces(self, starts: Sequence[int], size: int) -> npt.NDArray[Any]:
         """Read as many bytes from each of some places, (N, size / itemsize)."""
         if self._need is not None:
             self._need([(start, start + size) for start in starts])
-        data = b"".join([os.pread(self._file, size, start) for start in starts])
+        data = b"".join(map(os.pread, repeat(self._file), repeat(size), starts))
         if len(data) != len(starts) * size:
             raise damaged(self._name, _SHORTER)
         return np.frombuffer(data, self._dtype).reshape(len(starts), -1)

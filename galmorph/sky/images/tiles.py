@@ -8,6 +8,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ class CutoutBox:
     x1: int
     clipped: tuple[bool, bool, bool, bool]
 
-    @property
+    @cached_property
     def ranges(self) -> tuple[int, int, int, int]:
         """``(y0, y1, x0, x1)``."""
         return self.y0, self.y1, self.x0, self.x1
@@ -400,9 +401,7 @@ class TileSource:
         if plane is None:
             return None
         stored = self._map_pixels(tile, plane).window(*window.ranges)
-        weight = self._inverse_variance(tile, stored)
-        weight[np.isnan(image)] = 0.0
-        return weight
+        return self._inverse_variance(tile, stored, np.isnan(image))
 
     def read_labels(self, tile: int, window: CutoutBox) -> IntArray | None:
         """Read a segmentation map, (H, W) int32, 0 for the sky; or None."""
@@ -418,10 +417,17 @@ class TileSource:
         width = self.band.psf_fwhm_arcsec / self.scale_arcsec
         return width if _PSF_PX[0] < width < _PSF_PX[1] else None
 
-    def _inverse_variance(self, tile: int, stored: FloatArray) -> FloatArray:
+    def _inverse_variance(self, tile: int, stored: FloatArray, is_missing: npt.NDArray[np.bool_]) -> FloatArray:
+        """Turn what a map stores, which becomes that, into inverse variances; 0 where there is none, or no pixel."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             weight = np.asarray(_INVERSE_VARIANCE[self.tiles[tile].weight_kind](stored), np.float32)
-            return np.where((stored > 0) & (weight < np.inf), weight, np.float32(0.0))
+            is_none = ~(stored > 0)
+            is_none |= ~(weight < np.inf)
+        is_none |= is_missing
+        # Seldom any: to look for them takes a tenth of the time of writing all anew.
+        if is_none.any():
+            weight[is_none] = 0.0
+        return weight
 
     def _pixels(self, image: FitsPlane) -> Pixels:
         """Open an image, with what its pixels are found to need."""
