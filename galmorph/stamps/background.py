@@ -295,7 +295,7 @@ def _correlation(strips: Array, lag: int) -> float:
     return product / max(pairs, 1) / max(square / max(count, 1), 1e-30)
 
 
-@inner
+@compiled
 def power_of_two(value: float) -> float:
     """Return the power of two next to a positive number: a scale that costs no rounding."""
     return float(2.0 ** min(max(round(math.log2(value)), -126), 126))
