@@ -204,6 +204,7 @@ def settings_of(*names: str) -> dict[str, Any]:
         "views": "turns8",
         "errors": True,
         "features": True,
+        "light": 8,
         "rule": "clean",
         "runtime": "net.onnx",
     }
@@ -417,6 +418,7 @@ CHECKS["embed"] = {
     for name, check in CHECKS["classify"].items()
     if name not in ("features", "errors", "rule", "normalise", "report", "pictures", "strict")
 }
+CHECKS["embed"] |= settings_of("light")
 CHECKS["fetch"] = {
     **OF_FETCH,
     "output": ("folder", lambda call: str(call.besides["folder"])),

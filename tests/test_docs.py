@@ -62,7 +62,9 @@ def _columns(command: str, *, sky: bool) -> list[Column]:
     """Columns that a command can append to a catalogue without rows."""
     checkpoint = small_sky.checkpoint() if command == "classify" else None
     settings = (
-        Settings(errors=True, features=True, rule="huertas-company-2015") if checkpoint is not None else Settings()
+        Settings(errors=True, features=True, light=8, rule="huertas-company-2015")
+        if checkpoint is not None
+        else Settings()
     )
     results = Results.empty(0, 5 if checkpoint is not None else 0, [shape.field for shape in SHAPES])
     return new_columns(results, Sky(sky), settings, checkpoint)

@@ -108,8 +108,8 @@ def read_vectors(catalog: Catalog, name: str | Sequence[str] | None = None, *, u
     values = [part if usable.all() else part[rows] for part in parts]
     if len(values) == 1:
         return Vectors(title, rows, values[0])
-    found = tuple(units) or tuple(unit_of(each) for each in values)
-    return Vectors(title, rows, joined(values, found), found)
+    divisors = tuple(units) or tuple(unit_of(each) for each in values)
+    return Vectors(title, rows, joined(values, divisors), divisors)
 
 
 def joined(parts: Sequence[npt.NDArray[np.float32]], units: Sequence[float]) -> npt.NDArray[np.float32]:

@@ -231,12 +231,12 @@ def _model_column(results: Results, checkpoint: Checkpoint, settings: Settings) 
 
 def _features_column(results: Results, checkpoint: Checkpoint, settings: Settings) -> Column:
     what = f"Features: what the last dense layer of {checkpoint.name} sees, averaged over views"
-    seen = results.features[:, : results.features.shape[1] - checkpoint.n_light(settings.light)]
-    return Column(f"{settings.prefix}features", seen, "", what, "src.morph.param")
+    features = results.features[:, : results.features.shape[1] - checkpoint.n_light(settings.light)]
+    return Column(f"{settings.prefix}features", features, "", what, "src.morph.param")
 
 
 def _light_column(results: Results, checkpoint: Checkpoint, settings: Settings) -> Column:
-    what = f"Light in {settings.light} rings: roots of means, second harmonics, and differences from half a turn"
+    what = f"Light in rings: of {settings.light}, roots of means, second harmonics, and differences from half a turn"
     light = results.features[:, results.features.shape[1] - checkpoint.n_light(settings.light) :]
     return Column(f"{settings.prefix}light", light, "", what, "src.morph.param")
 

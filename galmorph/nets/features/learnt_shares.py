@@ -74,9 +74,9 @@ def unseen_answers(
     fold_of_view = fold[np.searchsorted(galaxies, votes.galaxy)]
     answers = np.zeros((len(galaxies), len(scheme.keys)))
     for number in range(min(folds, len(galaxies))):
-        seen, out = fold_of_view != number, fold == number
-        known = Votes(*(array[seen] for array in (votes.counts, votes.totals, votes.weight, votes.galaxy)))
-        part = fit_head(method, features[seen], known, scheme, settings, seed=seed, parts=parts)
+        others, out = fold_of_view != number, fold == number
+        theirs = Votes(*(array[others] for array in (votes.counts, votes.totals, votes.weight, votes.galaxy)))
+        part = fit_head(method, features[others], theirs, scheme, settings, seed=seed, parts=parts)
         answers[out] = answers_of(part, features[first[out]], scheme)
     return answers
 

@@ -511,7 +511,8 @@ class TileSource:
         plane = self.tiles[tile].weight
         if plane is None:
             return ~np.isfinite(self._pixels(self.tiles[tile].image).points(row, column))
-        weight = self._inverse_variance(tile, self._map_pixels(tile, plane).points(row, column))
+        stored = self._map_pixels(tile, plane).points(row, column)
+        weight = self._inverse_variance(tile, stored, np.isnan(stored))
         return np.asarray(weight == 0)
 
     def _edge_distance(self, tile: int, x: DoubleArray, y: DoubleArray) -> DoubleArray:
