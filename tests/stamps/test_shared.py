@@ -34,6 +34,7 @@ ARRAYS = {
 # Those of this wing that keep something else.
 OTHERS = {
     "galmorph.stamps.compiled.cache_folder",
+    "galmorph.stamps.library.wanted_of",
     "galmorph.stamps.template.intrinsic_ratio",
     "galmorph.stamps.views.read_views",
 }
