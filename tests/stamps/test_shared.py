@@ -97,7 +97,7 @@ def test_the_others_keep_no_arrays():
     """What they return for arguments that tests give elsewhere."""
     for name in OTHERS - {"galmorph.stamps.views.read_views"}:
         module, _, function = name.rpartition(".")
-        arguments = {"intrinsic_ratio": (1.0, 0.6)}.get(function, ())
+        arguments = {"intrinsic_ratio": (1.0, 0.6), "wanted_of": (2.5,)}.get(function, ())
         assert list(arrays_of(getattr(importlib.import_module(module), function)(*arguments))) == []
 
 
