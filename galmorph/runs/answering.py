@@ -18,9 +18,9 @@ import numpy as np
 from galmorph.errors import CheckpointError
 from galmorph.runs.columns import new_columns
 from galmorph.runs.outcome import Outcome
-from galmorph.runs.parts import answer_part, measure_part
+from galmorph.runs.parts import answer_part, answer_shown, measure_part
 from galmorph.runs.plan import Plan
-from galmorph.runs.predictor import ShownStamps, answer_into, batch_of, own_cores
+from galmorph.runs.predictor import ShownStamps, batch_of, own_cores
 from galmorph.runs.provenance import provenance_of
 from galmorph.runs.results import Results
 
@@ -113,22 +113,10 @@ def _owner() -> ThreadPoolExecutor:
 def _answer(waiting: Sequence[MeasuredRows]) -> None:
     """Fill the probabilities of rows that have stamps, in batches across the plans."""
     run = waiting[0].plan.run
-    if run.checkpoint is None:
-        return
-    _, shares = run.distinct_views
     shown = ShownStamps.joined([each.shown for each in waiting if each.shown is not None])
     shown = replace(shown, rows=np.arange(len(shown)))
     results = run.blank(len(shown))
-    answer_into(
-        results,
-        shown,
-        run.checkpoint,
-        run.device,
-        batch=batch_of(run.device, len(shares)),
-        shares=shares,
-        normalise=run.settings.normalise,
-        light=run.settings.light,
-    )
+    answer_shown(run, results, shown)
     first = 0
     for each in waiting:
         first = _take(each, results, first)

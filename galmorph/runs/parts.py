@@ -24,7 +24,16 @@ from galmorph.runs.predictor import Predictor, ShownStamps, answer_into, batch_o
 from galmorph.runs.results import Results
 from galmorph.stamps.recipe import half_width_px, half_widths_px
 
-__all__ = ["PART_ROWS", "Part", "answer_part", "classify_part", "failed_part", "measure_part", "parts_of"]
+__all__ = [
+    "PART_ROWS",
+    "Part",
+    "answer_part",
+    "answer_shown",
+    "classify_part",
+    "failed_part",
+    "measure_part",
+    "parts_of",
+]
 
 IntArray = npt.NDArray[np.intp]
 BoolArray = npt.NDArray[np.bool_]
@@ -141,20 +150,26 @@ def measure_part(plan: Plan, rows: IntArray) -> tuple[Results, ShownStamps | Non
 
 def answer_part(plan: Plan, results: Results, shown: ShownStamps | None) -> None:
     """Fill the probabilities of rows that were measured elsewhere, and their flags that depend on these."""
-    run = plan.run
+    if shown is not None:
+        answer_shown(plan.run, results, shown)
+    _finish(results, plan.run)
+
+
+def answer_shown(run: Run, results: Results, shown: ShownStamps) -> None:
+    """Fill the probabilities of rows as the settings of a run say; nothing where it has no network."""
+    if run.checkpoint is None:
+        return
     _, shares = run.distinct_views
-    if shown is not None and run.checkpoint is not None:
-        answer_into(
-            results,
-            shown,
-            run.checkpoint,
-            run.device,
-            batch=batch_of(run.device, len(shares)),
-            shares=shares,
-            normalise=run.settings.normalise,
-            light=run.settings.light,
-        )
-    _finish(results, run)
+    answer_into(
+        results,
+        shown,
+        run.checkpoint,
+        run.device,
+        batch=batch_of(run.device, len(shares)),
+        shares=shares,
+        normalise=run.settings.normalise,
+        light=run.settings.light,
+    )
 
 
 def _measure_into(

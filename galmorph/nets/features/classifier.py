@@ -49,7 +49,7 @@ class Classifier:
         ``'svm'``, ``'logistic'``, ``'forest'``, ``'boosting'``, or several, whose probabilities are averaged.
     shares
         Of several in their average: ``'learnt'``, those that make the votes on galaxies likeliest which the classifiers
-        have not learnt from, by five folds; or ``'equal'``.
+        have not learnt from, by folds; or ``'equal'``.
     strength
         Of support vector machines: the penalty of a galaxy on the wrong side, C, of standardised features.
     logistic
