@@ -3,8 +3,10 @@
 The distance is that of Mahalanobis (1936) from the mean, which is the length of a whitened vector. It is calibrated by
 the rows themselves, or by those of another table: a strangeness of .99 says that 99 of 100 reference rows lie nearer
 (one less a conformal p-value; Laxhammar & Falkman 2010). Marks are followed as in active search for anomalies
-(Lochner & Bassett 2021, Astronomy and Computing 36, 100481), by a Gaussian process (Rasmussen & Williams 2006, chapter
-2) whose mean is the distance: near a mark the user's word holds, far from all of them the distance does.
+(Lochner & Bassett 2021, Astronomy and Computing 36, 100481). What tells rows that were called odd from all others,
+nearly all of which are usual though nobody said so, is a linear regression on whitened vectors (Bishop 2006, section
+3.3); what it leaves of the marks is a Gaussian process of short reach (Rasmussen & Williams 2006, chapter 2). Both
+start from the distance, so that it holds far from all marks.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _AT_ONCE = 65_536
 _USUAL = -1.0
 """What the process expects of a row whose distance is usual, before any mark: not odd."""
 _SAMPLE = 1000
-"""Rows by whose distances from each other the reach of a mark is chosen."""
+"""Rows by whose distances from each other the reach of a mark is chosen, and that stand for all in the regression."""
+_FREE = 1e-3
+"""Precision of its constant."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,18 @@ class Belief:
         Square of the distance over which a mark is believed, in medians of those between two rows.
     noise
         Variance of a mark, +1 or -1: a user's word is not the last.
+    unmarked
+        For how many marks as usual all reference rows together count in the regression.
+    ridge
+        Precision of its coefficients before any mark, with a variance of 1 of a mark.
     """
 
     shrinkage: float = 0.35
     slope: float = 0.25
     reach: float = 2.0
-    noise: float = 0.5
+    noise: float = 2.0
+    unmarked: float = 10.0
+    ridge: float = 50.0
 
 
 @dataclass(frozen=True)
@@ -67,12 +77,15 @@ class Strangeness:
         How much they and marks are believed.
     sample
         (S, D) some of the reference rows, whitened.
+    sample_logs
+        (S,) logarithms of their squared distances.
     """
 
     space: FeatureSpace
     reference: FloatArray
     belief: Belief
     sample: FloatArray
+    sample_logs: FloatArray
 
     def share(self, values: Single, *, is_own: bool) -> Single:
         """Return which share of the reference rows is less strange than each of some, (N, F) -> (N,).
@@ -99,27 +112,51 @@ class Strangeness:
         """
         marks = np.concatenate([odd, usual])
         said = np.concatenate([np.ones(len(odd)), -np.ones(len(usual))])
-        expected, placed = self._expected(values), self.space.placed(values[marks]).astype(np.float64)
-        covariance = _kernel(placed, placed, self._reach) + self.belief.noise * np.eye(len(marks))
-        pull = np.linalg.solve(covariance, said - expected[marks])
+        placed = self._placed(values[marks])
+        line = self._line(placed[: len(odd)])
+        left = said - self._expected(placed, line)
+        pull = np.linalg.solve(_kernel(placed, placed, self._reach) + self.belief.noise * np.eye(len(marks)), left)
+        expected = np.empty(len(values))
         for first in range(0, len(values), _AT_ONCE):
-            some = slice(first, first + _AT_ONCE)
-            near = _kernel(self.space.placed(values[some]).astype(np.float64), placed, self._reach)
-            expected[some] += near @ pull
+            some = self._placed(values[first : first + _AT_ONCE])
+            near = _kernel(some, placed, self._reach) @ pull
+            expected[first : first + _AT_ONCE] = self._expected(some, line) + near
         return expected
+
+    def _line(self, odd: FloatArray) -> FloatArray:
+        """Fit the regression to rows that were called odd, (M, D), and to the sample; coefficients, (D + 1,).
+
+        Rows that were called usual are left to the process: they are those that a user was shown, which look odd, and
+        taught by them the regression turns away from all that looks so.
+        """
+        rows = _with_one(np.concatenate([odd, self.sample]))
+        away = np.concatenate([self._away(_log_squares(odd)), self._away(self.sample_logs)])
+        said = np.repeat([1.0, _USUAL], [len(odd), len(self.sample)])
+        weights = np.repeat([1.0, self.belief.unmarked / len(self.sample)], [len(odd), len(self.sample)])
+        # The constant is free: nobody knows how many odd ones there are.
+        precision = np.diag(np.append(np.full(rows.shape[1] - 1, self.belief.ridge), _FREE))
+        weighted = rows * weights[:, None]
+        return np.asarray(np.linalg.solve(weighted.T @ rows + precision, weighted.T @ (said - away)))
+
+    def _expected(self, placed: FloatArray, line: FloatArray) -> FloatArray:
+        """Return what is expected of rows, (N, D) -> (N,), before marks pull at their neighbours."""
+        return np.asarray(self._away(_log_squares(placed)) + _with_one(placed) @ line)
+
+    def _away(self, logs: FloatArray) -> FloatArray:
+        """Return what is expected of rows before any mark, (N,), by the logarithms of their squared distances."""
+        spread = float(self.reference.std())
+        away = (logs - float(self.reference.mean())) / (spread if spread > 0 else 1.0)
+        return np.asarray(_USUAL + self.belief.slope * away)
+
+    def _placed(self, values: Single) -> FloatArray:
+        return self.space.placed(values).astype(np.float64)
 
     def _logs(self, values: Single) -> FloatArray:
         """Return logarithms of squared distances, (N,)."""
-        squares = np.empty(len(values))
+        logs = np.empty(len(values))
         for first in range(0, len(values), _AT_ONCE):
-            placed = self.space.placed(values[first : first + _AT_ONCE]).astype(np.float64)
-            squares[first : first + _AT_ONCE] = np.einsum("nd,nd->n", placed, placed)
-        return np.log(np.maximum(squares, np.finfo(np.float32).tiny))
-
-    def _expected(self, values: Single) -> FloatArray:
-        spread = float(self.reference.std())
-        away = (self._logs(values) - float(self.reference.mean())) / (spread if spread > 0 else 1.0)
-        return np.asarray(_USUAL + self.belief.slope * away)
+            logs[first : first + _AT_ONCE] = _log_squares(self._placed(values[first : first + _AT_ONCE]))
+        return logs
 
     @cached_property
     def _reach(self) -> float:
@@ -133,8 +170,19 @@ def fit_strangeness(reference: Single, belief: Belief | None = None) -> Strangen
     belief = belief or Belief()
     space = fit_space(reference, whiten=True, shrinkage=belief.shrinkage)
     sample = space.placed(reference[:: -(-len(reference) // _SAMPLE)]).astype(np.float64)
-    unsorted = Strangeness(space, np.zeros(0), belief, sample)
+    unsorted = Strangeness(space, np.zeros(0), belief, sample, _log_squares(sample))
     return replace(unsorted, reference=np.sort(unsorted._logs(reference)))  # noqa: SLF001 - its own
+
+
+def _log_squares(placed: FloatArray) -> FloatArray:
+    """Return logarithms of squared lengths, (N, D) -> (N,)."""
+    squares = np.einsum("nd,nd->n", placed, placed)
+    return np.asarray(np.log(np.maximum(squares, np.finfo(np.float32).tiny)))
+
+
+def _with_one(rows: FloatArray) -> FloatArray:
+    """Return rows with a column of ones, for the constant, (N, D) -> (N, D + 1)."""
+    return np.column_stack([rows, np.ones(len(rows))])
 
 
 def _kernel(one: FloatArray, other: FloatArray, reach: float) -> FloatArray:

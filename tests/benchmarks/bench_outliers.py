@@ -25,6 +25,8 @@ errors those of the galaxies that were planted: each has the mean of the shares 
 - *One example*: the same as searching, and one galaxy of the kind that is known from elsewhere was marked before.
 - *Ten examples*: ten galaxies of the kind that are known from elsewhere, and ten spirals drawn at random, were marked;
   these spirals are not scored.
+- *Twenty examples*: twenty of the kind that are known from elsewhere, and no spiral, were marked, where there are as
+  many.
 - *All known*: what these features can tell at best: a logistic regression that was taught all spirals and oddities of
   one half, on the other.
 
@@ -57,12 +59,14 @@ RESULT = ROOT / "docs" / "benchmarks" / "outliers.json"
 CHECKPOINT, SHARE, ROUNDS, EACH, GIVEN = "sdss-gz1", 100, 4, 5, 10
 PARTS = ("choice", "report")
 GRID: dict[str, tuple[float, ...]] = {
-    "shrinkage": (0.2, 0.35, 0.5, 0.65),
+    "shrinkage": (0.35, 0.5, 0.65),
     "slope": (0.25,),
     "reach": (2.0,),
-    "noise": (0.5,),
+    "noise": (0.5, 2.0),
+    "unmarked": (5.0, 10.0),
+    "ridge": (25.0, 50.0),
 }
-WANTED = {"no label": 0.75, "searching": 0.85, "one example": 0.85, "ten examples": 0.85}
+WANTED = {"no label": 0.75, "searching": 0.85, "one example": 0.85, "ten examples": 0.85, "twenty examples": 0.85}
 FEWEST = 18  # of a kind in each half: planted ones and examples
 Single = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -111,9 +115,9 @@ def searching(values: Single, odd: BoolArray, example: Single, belief: Belief) -
     return scores, np.isin(np.arange(rows), marked)
 
 
-def examples(values: Single, odd: BoolArray, others: Single, belief: Belief, seed: int) -> FloatArray:
-    """Mark other oddities, (10, F), and as many spirals; return the shares of the planted among the other spirals."""
-    usual = np.random.default_rng(seed).choice(np.flatnonzero(~odd), GIVEN, replace=False)
+def examples(values: Single, odd: BoolArray, others: Single, spirals: int, belief: Belief, seed: int) -> FloatArray:
+    """Mark other oddities, (M, F), and some spirals; return the shares of the planted among the other spirals."""
+    usual = np.random.default_rng(seed).choice(np.flatnonzero(~odd), spirals, replace=False)
     both = np.concatenate([values, others])
     scores = fit_strangeness(values, belief).marked(both, np.arange(len(values), len(both)), usual)[: len(values)]
     rest = np.setdiff1d(np.arange(len(values)), usual)
@@ -127,7 +131,7 @@ def planted(spirals: Single, oddities: Single, plantings: int, belief: Belief) -
     for seed in range(plantings):
         drawn = np.random.default_rng(seed).permutation(len(oddities))
         values = np.concatenate([spirals, oddities[drawn[:count]]])
-        odd, others = np.arange(len(values)) >= len(spirals), oddities[drawn[count : count + GIVEN]]
+        odd, others = np.arange(len(values)) >= len(spirals), oddities[drawn[count : count + 2 * GIVEN]]
         for name, of_planted in scored(values, odd, others, belief, seed).items():
             galaxies = of_galaxies.setdefault(name, [[] for _ in oddities])
             for galaxy, share in zip(drawn[:count], of_planted, strict=True):
@@ -139,25 +143,29 @@ def planted(spirals: Single, oddities: Single, plantings: int, belief: Belief) -
 def scored(values: Single, odd: BoolArray, others: Single, belief: Belief, seed: int) -> dict[str, FloatArray]:
     """Score one planting in all ways: the share of each that was planted, NaN where it is not scored."""
     searched, marked = searching(values, odd, others[:0], belief)
-    unmarked = np.full(int(odd.sum()), np.nan)
+    unscored = np.full(int(odd.sum()), np.nan)
+    unmarked = unscored.copy()
     unmarked[~marked[odd]] = shares(searched[~marked], odd[~marked])
     return {
         "no label": shares(fit_strangeness(values, belief).share(values, is_own=True), odd),
         "searching": shares(searched, odd),
         "searching, others": unmarked,
         "one example": shares(searching(values, odd, others[:1], belief)[0], odd),
-        "ten examples": examples(values, odd, others, belief, seed),
+        "ten examples": examples(values, odd, others[:GIVEN], GIVEN, belief, seed),
+        "twenty examples": examples(values, odd, others, 0, belief, seed) if len(others) == 2 * GIVEN else unscored,
     }
 
 
-def with_error(galaxies: list[list[float]]) -> list[float]:
-    """Return the mean of all shares, and its standard error by the scatter between galaxies."""
+def with_error(galaxies: list[list[float]]) -> list[float] | None:
+    """Return the mean of all shares, and its standard error by the scatter between galaxies; None without any."""
+    if not any(galaxies):
+        return None
     means = np.array([np.mean(each) for each in galaxies if each])
     whole = np.mean([share for each in galaxies for share in each])
     return [round(float(whole), 3), round(float(means.std(ddof=1) / len(means) ** 0.5), 3)]
 
 
-def all_known(kind: Kind) -> list[float]:
+def all_known(kind: Kind) -> list[float] | None:
     """Score a regression that was taught all of the choice part on the report part."""
     taught, asked = (kind.part(name) for name in PARTS)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000))
@@ -195,7 +203,10 @@ def choice(kinds: list[Kind], plantings: int) -> dict[str, Any]:
     for numbers in itertools.product(*GRID.values()):
         belief = Belief(**dict(zip(GRID, numbers, strict=True)))
         of_kinds = [planted(*kind.part("choice"), plantings, belief) for kind in kinds]
-        tried[belief] = {name: round(float(np.mean([each[name][0] for each in of_kinds])), 4) for name in WANTED}
+        tried[belief] = {
+            name: round(float(np.mean([each[name][0] for each in of_kinds if each[name] is not None])), 4)
+            for name in WANTED
+        }
     order = sorted(tried, key=lambda belief: -sum(tried[belief].values()))
     best = [{**asdict(belief), "means": tried[belief]} for belief in order[:5]]
     return {"plantings": plantings, "tried": len(tried), "best": best}

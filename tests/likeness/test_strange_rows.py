@@ -54,6 +54,20 @@ def test_marks_bring_what_is_like_them_to_the_top(table):
     assert (np.diff(rows["gm_oddness"][:-1]) <= 0).all()
 
 
+def test_what_odd_rows_have_in_common_is_learnt_where_none_of_them_is_near_another():
+    """Two hundred columns: rows are about as far from each other as from any; a third of some is moved by as much."""
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(2000, 200)).astype(np.float32)
+    moved = np.arange(1960, 2000)
+    values[moved, :70] += 0.7
+    table = Table({"id": np.arange(2000), "gm_features": values})
+    rows = galmorph.outliers(table, odd=moved[:20].tolist())
+    first = rows["id"][:60].tolist()
+    assert len(set(moved[20:]) & set(first)) >= 15
+    plain = galmorph.outliers(table)["id"][:60].tolist()
+    assert len(set(moved[20:]) & set(plain)) <= 12
+
+
 def test_so_many_rows_as_are_wanted(table):
     assert len(galmorph.outliers(table, number=3)) == 3
 
