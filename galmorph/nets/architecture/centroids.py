@@ -58,8 +58,8 @@ class CentroidEncoding(nn.Module):
         """Encode; the two maps of a centroid follow each other, or the two fields of its orientations."""
         z = self.convolution(x) / self._spread(x) - self.offset.repeat_interleave(self.per_field)[:, None, None]
         fields = z.unflatten(1, (-1, 1, self.per_field))
-        both = torch.cat([fields, -fields], dim=2) - self.threshold
-        return F.relu(both).flatten(1, 3)
+        # In place: there are hundreds of maps, and the time is that of moving them through the memory.
+        return torch.cat([fields, -fields], dim=2).sub_(self.threshold).relu_().flatten(1, 3)
 
     def _spread(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, 1, S', S')
         """Root of the variance of each patch, of its planes together, and the square of the contrast."""
@@ -103,25 +103,25 @@ class RingPool(nn.Module):
         super().__init__()
         numbers = ring_numbers(side, rings)
         self.places = [torch.nonzero(numbers == ring)[:, 0].tolist() for ring in range(rings)]
+        share = F.one_hot(numbers, rings).float()
+        whole = [torch.full((side**2, 1), 1.0 / side**2, device="cpu")] if rings > 1 else []
+        # No buffer: nothing that files keep, or that a device without numbers could lose.
+        self.shares = torch.cat([*whole, share / share.sum(dim=0).clamp(min=1.0)], dim=1)
         self.mean, self.maximum, self.spread, self.per_field = mean, maximum, spread, per_field
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, M, S, S) -> (B, F)
         """Pool; the pools of a kind and ring follow each other."""
         fields = x.reshape(x.shape[0], -1, self.per_field, x.shape[2] * x.shape[3])
-        rings = [fields[..., places] for places in self.places]
         pooled = []
         if self.mean or self.spread:
-            means = self._with_whole([ring.mean(dim=3) for ring in rings], fields.mean(dim=3))  # (B, F, 8) each
-            pooled += [each.mean(dim=2) for each in means if self.mean]
-            pooled += [each.std(dim=2, correction=0) for each in means if self.spread]
+            means = (fields @ self.shares.to(x.device, x.dtype)).permute(0, 3, 1, 2)  # (B, rings, F, 8)
+            pooled += [means.mean(dim=3).flatten(1)] if self.mean else []
+            pooled += [means.std(dim=3, correction=0).flatten(1)] if self.spread else []
         if self.maximum:
-            largest = [ring.amax(dim=(2, 3)) for ring in rings]
-            pooled += self._with_whole(largest, torch.stack(largest).amax(dim=0))
+            largest = [fields[..., places].amax(dim=(2, 3)) for places in self.places]
+            pooled += [torch.stack(largest).amax(dim=0)] if len(largest) > 1 else []
+            pooled += largest
         return torch.cat(pooled, dim=1)
-
-    @staticmethod
-    def _with_whole(rings: list[torch.Tensor], whole: torch.Tensor) -> list[torch.Tensor]:
-        return [whole, *rings] if len(rings) > 1 else [whole]
 
 
 class LightPool(nn.Module):

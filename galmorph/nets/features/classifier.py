@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from scipy import special
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.sky.scheme import Scheme
 
-__all__ = ["METHODS", "SHARES", "Classifier", "Head", "Votes", "fit_head"]
+__all__ = ["METHODS", "SHARES", "Classifier", "Head", "Votes", "dealt", "fit_head", "folds_of"]
 
 FloatArray = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
@@ -33,7 +34,8 @@ SHARES = ("learnt", "equal")
 _USUAL = ("svm", "forest", "boosting")
 _ABSENT = -10.0
 """Logit of an answer that nobody gave."""
-_FOLDS = 5
+_FOLDS, _FOLDS_OF_MANY, _MANY = 5, 3, 1000
+"""Folds of few galaxies, of which hardly any can be spared, and of so many or more, which take long to learn from."""
 _FEW = 4
 """With so many times more features than views, linear machines are fitted in the space that the views span."""
 _SCALES = (np.log(1e-2), np.log(1e2))
@@ -163,6 +165,7 @@ def fit_head(
     *,
     seed: int = 1,
     parts: Sequence[int] = (),
+    threads: int = 1,
 ) -> Head:
     """Fit a classifier to features, (N, F), and write it down as a layer.
 
@@ -172,6 +175,8 @@ def fit_head(
         Of all that is drawn.
     parts
         How many features follow each other that are of one kind: all kinds count alike, however many each has.
+    threads
+        By which forests grow; the trees are the same with any number.
 
     Raises
     ------
@@ -187,12 +192,23 @@ def fit_head(
         features, votes = _first_views(features, votes, settings.tree_views)
     groups = list(_groups(votes, scheme))
     columns = _drawn_alike(kinds)
-    grow = _forest if method == "forest" else _boosted
+    grow = partial(_forest, threads=threads) if method == "forest" else _boosted
     stand = _Stand(len(scheme.keys), method, scheme.most_exclusive if method == "forest" else 1)
     for group in groups:
         grow(stand, features[:, columns], group, settings, seed)
     head = stand.head()
     return Head(head.line, {**head.arrays, "feature": columns[head.arrays["feature"]]})
+
+
+def folds_of(galaxies: int) -> int:
+    """Return to how many folds so many galaxies are dealt."""
+    return _FOLDS if galaxies < _MANY else _FOLDS_OF_MANY
+
+
+def dealt(galaxies: int) -> IntArray:
+    """Return the fold of each of some galaxies, (G,)."""
+    # Tables may be sorted: they are dealt in an order that is random but always the same.
+    return np.asarray(np.random.default_rng(0).permutation(galaxies) % folds_of(galaxies))
 
 
 def _first_views(features: Single, votes: Votes, number: int) -> tuple[Single, Votes]:
@@ -319,10 +335,9 @@ def _separated(x: Single, group: _Group, machines: _Machines) -> tuple[FloatArra
     """
     rows, answer, weight = group.rows, group.answer, group.weight
     distances = np.zeros((len(rows), group.answers))
-    # Tables may be sorted: galaxies are dealt to the folds in an order that is random but always the same.
-    order = np.random.default_rng(0).permutation(int(group.galaxy.max(initial=0)) + 1)
-    fold = order[group.galaxy] % _FOLDS
-    for number in range(_FOLDS):
+    galaxies, of_row = np.unique(group.galaxy, return_inverse=True)
+    fold = dealt(len(galaxies))[of_row]
+    for number in range(folds_of(len(galaxies))):
         out = fold == number
         w, b = machines.planes(x[rows[~out]], answer[~out], weight[~out], group.answers)
         distances[out] = x[rows[out]] @ w.T + b
@@ -410,14 +425,18 @@ def _among(settings: Classifier) -> float | str:
     return settings.features or "sqrt"
 
 
-def _forest(stand: _Stand, features: Single, group: _Group, settings: Classifier, seed: int) -> None:
+def _forest(stand: _Stand, features: Single, group: _Group, settings: Classifier, seed: int, *, threads: int) -> None:
     """Grow a forest (Breiman 2001, Mach. Learn. 45, 5)."""
     present = np.unique(group.answer)
     if len(present) < 2:
         stand.start[group.places()] = _alone(group, present, stand.method)
         return
     forest = _learner("ensemble", "RandomForestClassifier")(
-        settings.trees, min_samples_leaf=settings.leaf, max_features=_among(settings), random_state=seed
+        settings.trees,
+        min_samples_leaf=settings.leaf,
+        max_features=_among(settings),
+        random_state=seed,
+        n_jobs=threads,
     )
     forest.fit(features[group.rows], group.answer, sample_weight=group.weight)
     for estimator in forest.estimators_:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -12,15 +13,13 @@ import torch
 from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.layers import conditional_log_probabilities
 from galmorph.nets.checkpoint.blend import fit_shares
-from galmorph.nets.features.classifier import Classifier, Head, Votes, fit_head
+from galmorph.nets.features.classifier import Classifier, Head, Votes, dealt, fit_head, folds_of
 from galmorph.sky.scheme import Labels, Scheme
 
 __all__ = ["answers_of", "learnt_shares", "unseen_answers"]
 
 FloatArray = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
-_FOLDS, _FOLDS_OF_MANY, _MANY = 5, 3, 1000
-"""Folds of few galaxies, of which hardly any can be spared, and of so many or more, which take long to learn from."""
 _TREES = 100
 """Of forests that are grown without a fold: more hardly change what they say."""
 
@@ -68,16 +67,20 @@ def unseen_answers(
     if head is not None and head.unseen is not None:
         return _chances(torch.from_numpy(np.nan_to_num(head.unseen[first])), scheme)
     settings = replace(settings, trees=min(settings.trees, _TREES))
-    # Tables may be sorted: galaxies are dealt in an order that is random but always the same.
-    folds = _FOLDS if len(galaxies) < _MANY else _FOLDS_OF_MANY
-    fold = np.random.default_rng(0).permutation(len(galaxies)) % folds
+    folds, fold = min(folds_of(len(galaxies)), len(galaxies)), dealt(len(galaxies))
     fold_of_view = fold[np.searchsorted(galaxies, votes.galaxy)]
     answers = np.zeros((len(galaxies), len(scheme.keys)))
-    for number in range(min(folds, len(galaxies))):
+
+    def without(number: int) -> None:
         others, out = fold_of_view != number, fold == number
         theirs = Votes(*(array[others] for array in (votes.counts, votes.totals, votes.weight, votes.galaxy)))
         part = fit_head(method, features[others], theirs, scheme, settings, seed=seed, parts=parts)
         answers[out] = answers_of(part, features[first[out]], scheme)
+
+    # Trees grow outside of Python, by one thread each.
+    with ThreadPoolExecutor(min(folds, torch.get_num_threads())) as threads:
+        for done in [threads.submit(without, number) for number in range(folds)]:
+            done.result()
     return answers
 
 

@@ -72,7 +72,8 @@ def learn_networks(
     heads = []
     for number, method in enumerate(classifier.method, 1):
         progress("fitting", number, count, method)
-        heads.append(fit_head(method, features, votes, scheme, classifier, seed=seed, parts=parts))
+        threads = torch.get_num_threads()
+        heads.append(fit_head(method, features, votes, scheme, classifier, seed=seed, parts=parts, threads=threads))
     shares = [1.0 / count] * count
     if count > 1 and classifier.shares == "learnt":
 
