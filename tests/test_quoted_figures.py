@@ -18,7 +18,7 @@ PRECISION = ("raw pixels", "sdss-rgb", "sdss-rgb, whitened", "sdss-gz1", "sdss-g
 EXAMPLES = ("one example", "five, mean", "five and counter-examples, rocchio", "five and counter-examples, logistic")
 LIGHT = ("features", "features, whitened", "with light", "with light, whitened")
 FACTORS = ("features", "latent factors", "fractions")
-ODD = ("no label", "searching", "searching, others", "one example", "ten examples", "all known")
+ODD = ("no label", "searching", "searching, others", "one example", "ten examples", "twenty examples", "all known")
 
 
 def figures(name: str) -> Any:
@@ -96,7 +96,7 @@ def test_outliers_are_those_of_the_benchmark_s_report_part(likeness):
 def test_outliers_by_features_alone_are_those_of_the_benchmark(likeness):
     kinds = figures("outliers")["features_alone"]
     table = next(rows for head, rows in likeness.items() if head.startswith("features alone"))
-    columns = ("no label", "searching", "ten examples", "all known")
+    columns = ("no label", "searching", "ten examples", "twenty examples", "all known")
     assert table == [[name, *(cell(about["report"][column], 3) for column in columns)] for name, about in kinds.items()]
 
 
