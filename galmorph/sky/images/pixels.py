@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -252,10 +251,13 @@ class PlainPixels:
         """Read as many bytes from each of some places, (N, size / itemsize)."""
         if self._need is not None:
             self._need([(start, start + size) for start in starts])
-        data = b"".join(map(os.pread, repeat(self._file), repeat(size), starts))
-        if len(data) != len(starts) * size:
+        data = np.empty((len(starts), size), np.uint8)
+        # Into their place at once: to join pieces takes three to ten times as long.
+        counts = (os.preadv(self._file, [piece.data], start) for piece, start in zip(data, starts, strict=True))
+        if sum(counts) != data.size:
             raise damaged(self._name, _SHORTER)
-        return np.frombuffer(data, self._dtype).reshape(len(starts), -1)
+        data.setflags(write=False)
+        return data.view(self._dtype)
 
     def _read(self, start: int, size: int) -> bytearray:
         if self._need is not None:
