@@ -59,7 +59,7 @@ from galmorph.learning.pipeline import TrainPipeline, load_training
 from galmorph.nets.architecture.network import Network, NetworkConfig, members_of
 from galmorph.nets.checkpoint.blend import fit_shares
 from galmorph.nets.checkpoint.file import load_checkpoint
-from galmorph.nets.features.classifier import Classifier, Votes, fit_head
+from galmorph.nets.features.classifier import Classifier, ViewSample, Votes, fit_head
 from galmorph.nets.features.learnt_shares import answers_of, learnt_shares
 from galmorph.nets.features.unsupervised import (
     _learn_features,
@@ -392,17 +392,16 @@ class FeatureTable:
         views = np.flatnonzero(np.isin(self.galaxy, rows))
         counts = np.eye(len(SCHEME.keys))[galaxies.classes[self.galaxy[views]]]
         votes = Votes(counts, np.ones_like(counts), np.full(len(views), self.weight), self.galaxy[views])
-        seen, settings = self.features[views], self.classifier
-        how: dict[str, Any] = {"seed": seed, "parts": self.parts}
+        sample, settings = ViewSample(self.features[views], votes, SCHEME, self.parts), self.classifier
         heads = {}
         for method in settings.method:
             begun = time.process_time()
-            heads[method] = fit_head(method, seen, votes, SCHEME, settings, **how)
+            heads[method] = fit_head(method, sample, settings, seed=seed)
             spent[method + of] = round(time.process_time() - begun, 1)
         shares = [1.0 / len(heads)] * len(heads)
         if is_learnt:
             begun = time.process_time()
-            shares = learnt_shares(list(heads.values()), seen, votes, SCHEME, settings, **how)
+            shares = learnt_shares(list(heads.values()), sample, settings, seed=seed)
             spent["shares" + of] = round(time.process_time() - begun, 1)
         said = {method: answers_of(head, self.judged, SCHEME) for method, head in heads.items()}
         return said, dict(zip(heads, shares, strict=True))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from scipy import special
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.sky.scheme import Scheme
 
-__all__ = ["METHODS", "SHARES", "Classifier", "Head", "Votes", "dealt", "fit_head", "folds_of"]
+__all__ = ["METHODS", "SHARES", "Classifier", "Head", "ViewSample", "Votes", "dealt", "fit_head", "folds_of"]
 
 FloatArray = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
@@ -123,6 +123,51 @@ class Votes:
 
 
 @dataclass(frozen=True)
+class ViewSample:
+    """N views of galaxies, of which a classifier learns.
+
+    Parameters
+    ----------
+    features
+        (N, F).
+    votes
+        On the galaxies, a row for each view.
+    scheme
+        Of the votes.
+    parts
+        How many features follow each other that are of one kind: all kinds count alike, however many each has; without
+        any all are of one.
+    """
+
+    features: Single
+    votes: Votes
+    scheme: Scheme
+    parts: Sequence[int] = ()
+
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        """How many features there are of each kind."""
+        return tuple(self.parts) or (self.features.shape[1],)
+
+    def only(self, views: npt.NDArray[np.bool_]) -> ViewSample:
+        """Return some of the views, (N,)."""
+        of = self.votes
+        votes = Votes(of.counts[views], of.totals[views], of.weight[views], of.galaxy[views])
+        return replace(self, features=self.features[views], votes=votes)
+
+    def first_views(self, number: int) -> ViewSample:
+        """Return so many views of each galaxy, which together weigh what all of them did."""
+        galaxy = self.votes.galaxy
+        order = np.argsort(galaxy, kind="stable")
+        _, begin, views = np.unique(galaxy[order], return_index=True, return_counts=True)
+        place = np.empty(len(order), np.intp)
+        place[order] = np.arange(len(order)) - np.repeat(begin, views)
+        _, number_of = np.unique(galaxy, return_inverse=True)
+        weight = self.votes.weight * (views / np.minimum(views, number))[number_of]
+        return replace(self, votes=replace(self.votes, weight=weight)).only(place < number)
+
+
+@dataclass(frozen=True)
 class Head:
     """The last layer of a network: as it is written, and its arrays by name.
 
@@ -156,25 +201,13 @@ class _Group:
         return slice(self.first, self.first + (1 if self.is_alone else self.answers))
 
 
-def fit_head(
-    method: str,
-    features: Single,
-    votes: Votes,
-    scheme: Scheme,
-    settings: Classifier,
-    *,
-    seed: int = 1,
-    parts: Sequence[int] = (),
-    threads: int = 1,
-) -> Head:
-    """Fit a classifier to features, (N, F), and write it down as a layer.
+def fit_head(method: str, sample: ViewSample, settings: Classifier, *, seed: int = 1, threads: int = 1) -> Head:
+    """Fit a classifier to a sample, and write it down as a layer.
 
     Parameters
     ----------
     seed
         Of all that is drawn.
-    parts
-        How many features follow each other that are of one kind: all kinds count alike, however many each has.
     threads
         By which forests grow; the trees are the same with any number.
 
@@ -185,17 +218,17 @@ def fit_head(
     """
     if method not in METHODS:
         raise PipelineError(unknown_name("method", method, METHODS))
-    kinds = tuple(parts) or (features.shape[1],)
+    scheme = sample.scheme
     if method in ("svm", "logistic"):
-        return _linear(features, list(_groups(votes, scheme)), scheme, _Machines(method, settings, seed, kinds))
+        groups = list(_groups(sample.votes, scheme))
+        return _linear(sample.features, groups, scheme, _Machines(method, settings, seed, sample.kinds))
     if settings.tree_views:
-        features, votes = _first_views(features, votes, settings.tree_views)
-    groups = list(_groups(votes, scheme))
-    columns = _drawn_alike(kinds)
+        sample = sample.first_views(settings.tree_views)
+    columns = _drawn_alike(sample.kinds)
     grow = partial(_forest, threads=threads) if method == "forest" else _boosted
     stand = _Stand(len(scheme.keys), method, scheme.most_exclusive if method == "forest" else 1)
-    for group in groups:
-        grow(stand, features[:, columns], group, settings, seed)
+    for group in _groups(sample.votes, scheme):
+        grow(stand, sample.features[:, columns], group, settings, seed)
     head = stand.head()
     return Head(head.line, {**head.arrays, "feature": columns[head.arrays["feature"]]})
 
@@ -209,18 +242,6 @@ def dealt(galaxies: int) -> IntArray:
     """Return the fold of each of some galaxies, (G,)."""
     # Tables may be sorted: they are dealt in an order that is random but always the same.
     return np.asarray(np.random.default_rng(0).permutation(galaxies) % folds_of(galaxies))
-
-
-def _first_views(features: Single, votes: Votes, number: int) -> tuple[Single, Votes]:
-    """Keep so many views of each galaxy, which together weigh what all of them did."""
-    order = np.argsort(votes.galaxy, kind="stable")
-    _, begin, views = np.unique(votes.galaxy[order], return_index=True, return_counts=True)
-    place = np.empty(len(order), np.intp)
-    place[order] = np.arange(len(order)) - np.repeat(begin, views)
-    kept = place < number
-    _, galaxy = np.unique(votes.galaxy, return_inverse=True)
-    weight = votes.weight * (views / np.minimum(views, number))[galaxy]
-    return features[kept], Votes(votes.counts[kept], votes.totals[kept], weight[kept], votes.galaxy[kept])
 
 
 def _drawn_alike(parts: Sequence[int]) -> IntArray:

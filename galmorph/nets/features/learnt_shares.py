@@ -13,7 +13,7 @@ import torch
 from galmorph.nets.architecture.kinds import FeatureShape, parse_line
 from galmorph.nets.architecture.layers import conditional_log_probabilities
 from galmorph.nets.checkpoint.blend import fit_shares
-from galmorph.nets.features.classifier import Classifier, Head, Votes, dealt, fit_head, folds_of
+from galmorph.nets.features.classifier import Classifier, Head, ViewSample, dealt, fit_head, folds_of
 from galmorph.sky.scheme import Labels, Scheme
 
 __all__ = ["answers_of", "learnt_shares", "unseen_answers"]
@@ -42,15 +42,7 @@ def _chances(logits: torch.Tensor, scheme: Scheme) -> FloatArray:
 
 
 def unseen_answers(
-    method: str,
-    features: Single,
-    votes: Votes,
-    scheme: Scheme,
-    settings: Classifier,
-    *,
-    head: Head | None = None,
-    seed: int = 1,
-    parts: Sequence[int] = (),
+    method: str, sample: ViewSample, settings: Classifier, *, head: Head | None = None, seed: int = 1
 ) -> FloatArray:
     """Return what a classifier says of the first view of each galaxy when it has learnt from others, (G, A).
 
@@ -58,24 +50,24 @@ def unseen_answers(
 
     Parameters
     ----------
-    method, features, votes, scheme, settings, seed, parts
+    method, sample, settings, seed
         As of :func:`galmorph.nets.features.classifier.fit_head`.
     head
         What that returned of all galaxies.
     """
-    galaxies, first = np.unique(votes.galaxy, return_index=True)
+    scheme, galaxy = sample.scheme, sample.votes.galaxy
+    galaxies, first = np.unique(galaxy, return_index=True)
     if head is not None and head.unseen is not None:
         return _chances(torch.from_numpy(np.nan_to_num(head.unseen[first])), scheme)
     settings = replace(settings, trees=min(settings.trees, _TREES))
     folds, fold = min(folds_of(len(galaxies)), len(galaxies)), dealt(len(galaxies))
-    fold_of_view = fold[np.searchsorted(galaxies, votes.galaxy)]
+    fold_of_view = fold[np.searchsorted(galaxies, galaxy)]
     answers = np.zeros((len(galaxies), len(scheme.keys)))
 
     def without(number: int) -> None:
-        others, out = fold_of_view != number, fold == number
-        theirs = Votes(*(array[others] for array in (votes.counts, votes.totals, votes.weight, votes.galaxy)))
-        part = fit_head(method, features[others], theirs, scheme, settings, seed=seed, parts=parts)
-        answers[out] = answers_of(part, features[first[out]], scheme)
+        part = fit_head(method, sample.only(fold_of_view != number), settings, seed=seed)
+        out = fold == number
+        answers[out] = answers_of(part, sample.features[first[out]], scheme)
 
     # Trees grow outside of Python, by one thread each.
     with ThreadPoolExecutor(min(folds, torch.get_num_threads())) as threads:
@@ -86,13 +78,10 @@ def unseen_answers(
 
 def learnt_shares(
     heads: Sequence[Head],
-    features: Single,
-    votes: Votes,
-    scheme: Scheme,
+    sample: ViewSample,
     settings: Classifier,
     *,
     seed: int = 1,
-    parts: Sequence[int] = (),
     fitting: Callable[[str], object] = str,
 ) -> list[float]:
     """Find the shares of classifiers in their mixture that make the votes on unseen galaxies likeliest.
@@ -102,7 +91,7 @@ def learnt_shares(
     Parameters
     ----------
     heads
-        K classifiers, one for each method of `settings`, fitted to these features and votes.
+        K classifiers, one for each method of `settings`, fitted to the sample.
     fitting
         Called with the name of each before it is fitted anew.
 
@@ -110,16 +99,17 @@ def learnt_shares(
     -------
     K shares; equal ones of fewer than two galaxies.
     """
+    votes = sample.votes
     galaxies, first = np.unique(votes.galaxy, return_index=True)
     if len(galaxies) < 2:
         return [1.0 / len(heads)] * len(heads)
     unseen = []
     for method, head in zip(settings.method, heads, strict=True):
         fitting(method)
-        unseen.append(unseen_answers(method, features, votes, scheme, settings, head=head, seed=seed, parts=parts))
+        unseen.append(unseen_answers(method, sample, settings, head=head, seed=seed))
     # Each galaxy counts as one vote for each question that it was asked, whatever the number of people.
     weight = (votes.weight[first] / votes.weight[first].mean())[:, None]
     counts, totals = votes.counts[first], votes.totals[first]
     asked = np.where(totals > 0, totals, 1.0)
     labels = Labels(weight * counts / asked, weight * (totals > 0))
-    return fit_shares(unseen, labels, scheme, equal=_EQUAL)
+    return fit_shares(unseen, labels, sample.scheme, equal=_EQUAL)

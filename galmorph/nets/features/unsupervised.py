@@ -14,7 +14,7 @@ from galmorph.nets.architecture.centroids import CentroidEncoding, LightPool, Ri
 from galmorph.nets.architecture.layers import conditional_log_probabilities
 from galmorph.nets.architecture.network import Network, NetworkConfig, channels_last
 from galmorph.nets.checkpoint.blend import mean_log_likelihood
-from galmorph.nets.features.classifier import Classifier, Head, Votes, fit_head
+from galmorph.nets.features.classifier import Classifier, Head, ViewSample, Votes, fit_head
 from galmorph.nets.features.dictionary import KMeansFeatures, draw_patches
 from galmorph.nets.features.learnt_shares import learnt_shares
 from galmorph.nets.features.spherical_kmeans import fit_whitening, normalised_patches, spherical_kmeans
@@ -68,19 +68,18 @@ def learn_networks(
     weight = np.ones(len(training)) if training.weight is None else training.weight.double().cpu().numpy()
     counts, totals = (values.double().cpu().numpy()[chosen] for values in (training.counts, training.totals))
     votes = Votes(counts, totals, weight[chosen] / settings.views, galaxy)
-    parts, count = feature_parts(encoder), len(classifier.method)
+    sample, count = ViewSample(features, votes, scheme, feature_parts(encoder)), len(classifier.method)
     heads = []
     for number, method in enumerate(classifier.method, 1):
         progress("fitting", number, count, method)
-        threads = torch.get_num_threads()
-        heads.append(fit_head(method, features, votes, scheme, classifier, seed=seed, parts=parts, threads=threads))
+        heads.append(fit_head(method, sample, classifier, seed=seed, threads=torch.get_num_threads()))
     shares = [1.0 / count] * count
     if count > 1 and classifier.shares == "learnt":
 
         def fitting(method: str) -> None:
             progress("folds", classifier.method.index(method) + 1, count, method)
 
-        shares = learnt_shares(heads, features, votes, scheme, classifier, seed=seed, parts=parts, fitting=fitting)
+        shares = learnt_shares(heads, sample, classifier, seed=seed, fitting=fitting)
     return [_network(encoder, *each) for each in zip(classifier.method, heads, strict=True)], shares
 
 

@@ -16,7 +16,7 @@ from galmorph.nets.architecture.network import Network, NetworkConfig
 from galmorph.nets.architecture.trees import Trees
 from galmorph.nets.checkpoint.ensemble import ensemble
 from galmorph.nets.checkpoint.file import load_checkpoint, save_checkpoint
-from galmorph.nets.features.classifier import METHODS, Classifier, Head, Votes, fit_head
+from galmorph.nets.features.classifier import METHODS, Classifier, Head, ViewSample, Votes, fit_head
 from galmorph.stamps.recipe import Recipe
 
 SMALL = Classifier(trees=12, rounds=8, leaf=1)
@@ -58,7 +58,7 @@ def test_trees_answer_as_scikit_learn_does(present):
     boosting.fit(x, classes, sample_weight=weight)
     new = np.concatenate([examples(present, 300, seed=9)[0], x])
     for method, theirs in (("forest", forest), ("boosting", boosting)):
-        ours = probabilities(fit_head(method, x, votes_of(classes, answers), EXCLUSIVE, SMALL, seed=3), new)
+        ours = probabilities(fit_head(method, ViewSample(x, votes_of(classes, answers), EXCLUSIVE), SMALL, seed=3), new)
         among = ours[:, :present] / ours[:, :present].sum(axis=1, keepdims=True)
         # A forest gives no answer less than 1e-6.
         assert np.abs(among - theirs.predict_proba(new)).max() < (1e-6 if method == "boosting" else 5e-6)
@@ -69,7 +69,7 @@ def test_thresholds_between_two_numbers_of_single_precision_are_rounded_down():
     low = np.float32(1000)
     x = np.array([[low], [np.nextafter(low, np.float32(2000))]] * 20, np.float32).repeat(12, axis=1)
     classes = np.tile([0, 1], 20)
-    head = fit_head("forest", x, votes_of(classes, len(EXCLUSIVE.keys)), EXCLUSIVE, SMALL)
+    head = fit_head("forest", ViewSample(x, votes_of(classes, len(EXCLUSIVE.keys)), EXCLUSIVE), SMALL)
     assert (probabilities(head, x).argmax(axis=1) == classes).all()
 
 
@@ -89,7 +89,7 @@ def test_votes_of_every_kind_of_scheme_are_learnt(kind, method):
         totals[asked, where], counts[asked, where] = 10, np.round(10 * shares[asked], 1)
     votes = Votes(counts, totals, np.ones(300), np.arange(300))
     with torch.inference_mode():
-        logits = layer(fit_head(method, x, votes, scheme, SMALL), scheme)(torch.from_numpy(x)).numpy()
+        logits = layer(fit_head(method, ViewSample(x, votes, scheme), SMALL), scheme)(torch.from_numpy(x)).numpy()
     assert np.isfinite(logits).all()
     for answer in range(answers):
         asked = totals[:, answer] > 0
@@ -102,7 +102,7 @@ def test_votes_of_every_kind_of_scheme_are_learnt(kind, method):
 @pytest.mark.parametrize("method", METHODS)
 def test_one_class_alone_is_always_the_answer(method):
     x, classes = examples(1, 30)
-    p = probabilities(fit_head(method, x, votes_of(classes, len(EXCLUSIVE.keys)), EXCLUSIVE, SMALL), x)
+    p = probabilities(fit_head(method, ViewSample(x, votes_of(classes, len(EXCLUSIVE.keys)), EXCLUSIVE), SMALL), x)
     assert (p[:, 0] > 0.99).all()
 
 
@@ -114,7 +114,7 @@ def test_a_few_features_of_another_kind_count_as_much_as_many(method):
     x, new = np.concatenate([rng.normal(size=(2, 160, 300)).astype(np.float32), telling], axis=2)
     right = []
     for parts in ((), (300, 2)):
-        head = fit_head(method, x, votes_of(classes[0], len(EXCLUSIVE.keys)), EXCLUSIVE, SMALL, parts=parts)
+        head = fit_head(method, ViewSample(x, votes_of(classes[0], len(EXCLUSIVE.keys)), EXCLUSIVE, parts), SMALL)
         last, _ = parse_line(head.line).build(FeatureShape(302), EXCLUSIVE)
         last.load_state_dict({name: torch.from_numpy(array) for name, array in head.arrays.items()})
         with torch.inference_mode():
@@ -138,7 +138,7 @@ def test_settings_that_mean_nothing_are_refused():
 @pytest.fixture(name="grown")
 def _grown() -> dict[str, torch.Tensor]:
     x, classes = examples(3)
-    head = fit_head("forest", x, votes_of(classes, len(EXCLUSIVE.keys)), EXCLUSIVE, SMALL)
+    head = fit_head("forest", ViewSample(x, votes_of(classes, len(EXCLUSIVE.keys)), EXCLUSIVE), SMALL)
     return {"line": head.line, **{name: torch.from_numpy(array) for name, array in head.arrays.items()}}
 
 
@@ -184,7 +184,7 @@ def checkpoint_with(head: Head, **changes: torch.Tensor):
 def test_files_and_ensembles_answer_as_before(method, tmp_path):
     x, classes = examples(len(EXCLUSIVE.keys))
     x = np.ascontiguousarray(x[:, :3])
-    head = fit_head(method, x, votes_of(classes, len(EXCLUSIVE.keys)), EXCLUSIVE, SMALL)
+    head = fit_head(method, ViewSample(x, votes_of(classes, len(EXCLUSIVE.keys)), EXCLUSIVE), SMALL)
     one = checkpoint_with(head)
     stamps = np.tile(x[:, :, None, None], (1, 1, 8, 8))
     again = load_checkpoint(save_checkpoint(one, tmp_path / "one.safetensors"))
@@ -195,7 +195,7 @@ def test_files_and_ensembles_answer_as_before(method, tmp_path):
 
 def test_a_file_with_broken_trees_is_refused_in_one_line(tmp_path):
     x, classes = examples(3)
-    head = fit_head("forest", x[:, :3], votes_of(classes, len(EXCLUSIVE.keys)), EXCLUSIVE, SMALL)
+    head = fit_head("forest", ViewSample(x[:, :3], votes_of(classes, len(EXCLUSIVE.keys)), EXCLUSIVE), SMALL)
     broken = torch.from_numpy(head.arrays["left"]) + 10**6
     path = save_checkpoint(checkpoint_with(head, left=broken), tmp_path / "broken.safetensors")
     with pytest.raises(CheckpointError, match="contradicts itself"):
@@ -210,8 +210,10 @@ def test_trees_may_learn_from_the_first_views_alone(method):
     galaxy = np.tile(np.arange(60), 3)
     votes = Votes(counts, np.ones_like(counts), np.full(180, 1 / 3), galaxy)
     seen = np.concatenate([x, *noise])
-    of_one = fit_head(method, seen, votes, EXCLUSIVE, replace(SMALL, tree_views=1))
-    alone = fit_head(method, x, votes_of(classes, answers), EXCLUSIVE, SMALL)
+    of_one = fit_head(method, ViewSample(seen, votes, EXCLUSIVE), replace(SMALL, tree_views=1))
+    alone = fit_head(method, ViewSample(x, votes_of(classes, answers), EXCLUSIVE), SMALL)
     assert np.array_equal(probabilities(of_one, x), probabilities(alone, x))
-    of_all = fit_head(method, seen, votes, EXCLUSIVE, replace(SMALL, tree_views=9))
-    assert np.array_equal(probabilities(of_all, x), probabilities(fit_head(method, seen, votes, EXCLUSIVE, SMALL), x))
+    of_all = fit_head(method, ViewSample(seen, votes, EXCLUSIVE), replace(SMALL, tree_views=9))
+    assert np.array_equal(
+        probabilities(of_all, x), probabilities(fit_head(method, ViewSample(seen, votes, EXCLUSIVE), SMALL), x)
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
-from galmorph.nets.features.classifier import Classifier, Votes, fit_head
+from galmorph.nets.features.classifier import Classifier, ViewSample, Votes, fit_head
 from galmorph.nets.features.learnt_shares import answers_of, learnt_shares, unseen_answers
 from galmorph.sky.scheme import Scheme
 
@@ -22,16 +22,16 @@ def votes_of(classes: np.ndarray, views: int = 1) -> Votes:
 
 
 def shares_of(x: np.ndarray, votes: Votes, scheme: Scheme, settings: Classifier) -> list[float]:
-    heads = [fit_head(method, x, votes, scheme, settings) for method in settings.method]
-    return learnt_shares(heads, x, votes, scheme, settings)
+    heads = [fit_head(method, ViewSample(x, votes, scheme), settings) for method in settings.method]
+    return learnt_shares(heads, ViewSample(x, votes, scheme), settings)
 
 
 def test_views_of_one_galaxy_are_never_told_apart_by_its_own_label():
     rng = np.random.default_rng(0)
     x, classes = rng.normal(size=(200, 12)).astype(np.float32), rng.integers(2, size=200)
     seen, votes = np.concatenate([x, x]), votes_of(classes, 2)
-    known = answers_of(fit_head("forest", seen, votes, EXCLUSIVE, SMALL), x, EXCLUSIVE)
-    unseen = unseen_answers("forest", seen, votes, EXCLUSIVE, SMALL)
+    known = answers_of(fit_head("forest", ViewSample(seen, votes, EXCLUSIVE), SMALL), x, EXCLUSIVE)
+    unseen = unseen_answers("forest", ViewSample(seen, votes, EXCLUSIVE), SMALL)
     assert (known.argmax(axis=1) == classes).mean() > 0.95
     assert abs((unseen.argmax(axis=1) == classes).mean() - 0.5) < 0.15
 
@@ -64,7 +64,7 @@ def test_votes_of_every_kind_of_scheme_teach_shares(kind):
     settings = Classifier(method=("logistic", "boosting"), logistic=1.0, rounds=5)
     linear, boosted = shares_of(x, votes, scheme, settings)
     assert linear > boosted > 0.0  # what the votes follow is linear
-    unseen = unseen_answers("logistic", x, votes, scheme, settings)
+    unseen = unseen_answers("logistic", ViewSample(x, votes, scheme), settings)
     for where in scheme.slices:
         if kind != "independent":
             assert unseen[:, where].sum(axis=1) == pytest.approx(1.0)
@@ -75,9 +75,9 @@ def test_linear_machines_tell_what_they_said_of_unseen_galaxies_when_they_were_f
     x = rng.normal(size=(200, 12)).astype(np.float32)
     noisy = rng.integers(2, size=200)
     votes = votes_of(noisy, 2)
-    head = fit_head("logistic", np.tile(x, (2, 1)), votes, EXCLUSIVE, SMALL)
-    kept = unseen_answers("logistic", np.tile(x, (2, 1)), votes, EXCLUSIVE, SMALL, head=head)
-    anew = unseen_answers("logistic", np.tile(x, (2, 1)), votes, EXCLUSIVE, SMALL)
+    head = fit_head("logistic", ViewSample(np.tile(x, (2, 1)), votes, EXCLUSIVE), SMALL)
+    kept = unseen_answers("logistic", ViewSample(np.tile(x, (2, 1)), votes, EXCLUSIVE), SMALL, head=head)
+    anew = unseen_answers("logistic", ViewSample(np.tile(x, (2, 1)), votes, EXCLUSIVE), SMALL)
     assert np.corrcoef(kept[:, 0], anew[:, 0])[0, 1] > 0.7  # other folds
     assert abs((kept.argmax(axis=1) == noisy).mean() - 0.5) < 0.15
 
