@@ -60,12 +60,12 @@ class Sky:
 
 def _columns(command: str, *, sky: bool) -> list[Column]:
     """Columns that a command can append to a catalogue without rows."""
-    checkpoint = small_sky.checkpoint() if command == "classify" else None
-    settings = (
-        Settings(errors=True, features=True, light=8, rule="huertas-company-2015")
-        if checkpoint is not None
-        else Settings()
-    )
+    checkpoint = None if command == "measure" else small_sky.checkpoint()
+    settings = {
+        "classify": Settings(errors=True, features=True, rule="huertas-company-2015"),
+        "embed": Settings(probabilities=False, features=True, light=8),
+        "measure": Settings(),
+    }[command]
     results = Results.empty(0, 5 if checkpoint is not None else 0, [shape.field for shape in SHAPES])
     return new_columns(results, Sky(sky), settings, checkpoint)
 
@@ -77,7 +77,7 @@ def _documented() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("sky", [True, False])
-@pytest.mark.parametrize("command", ["classify", "measure"])
+@pytest.mark.parametrize("command", ["classify", "embed", "measure"])
 def test_the_table_of_columns_says_of_each_what_it_is(command, sky):
     """Which command makes it, type, unit, UCD, and the words of its description that never change."""
     documented = _documented()
@@ -97,7 +97,7 @@ def test_the_table_of_columns_says_of_each_what_it_is(command, sky):
 def test_the_table_of_columns_lists_no_others():
     made = {
         column.name
-        for command in ("classify", "measure")
+        for command in ("classify", "embed", "measure")
         for sky in (True, False)
         for column in _columns(command, sky=sky)
     }
