@@ -113,14 +113,14 @@ def cost_of(*words: str, watched: bool = False) -> Cost:
     assert process.stdout is not None
     assert process.stderr is not None
     peaks: dict[int, float] = {}
-    watched = threading.Event()
-    watcher = threading.Thread(target=watch, args=(process.pid, peaks, watched))
+    ended = threading.Event()
+    watcher = threading.Thread(target=watch, args=(process.pid, peaks, ended))
     watcher.start()
     said, printed = process.stderr.read(), process.stdout.read()
     process.stderr.close()
     process.stdout.close()
     _, status, used = os.wait4(process.pid, 0)
-    watched.set()
+    ended.set()
     watcher.join()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
