@@ -261,14 +261,21 @@ def lag_of(pixels: FloatArray, usable: BoolArray, sky: Sky, longest: int) -> int
 @inner
 def _strips(pixels: FloatArray, usable: BoolArray, level: float, sigma: float, step: int, axis: int) -> Array:
     """Every so many rows, or columns, in units of the noise; NaN where there is no sky."""
-    strips = np.full(((pixels.shape[axis] + step - 1) // step, pixels.shape[1 - axis]), np.nan)
+    strips = np.empty(((pixels.shape[axis] + step - 1) // step, pixels.shape[1 - axis]))
     for i in range(strips.shape[0]):
-        for j in range(strips.shape[1]):
-            row, column = (i * step, j) if axis == 0 else (j, i * step)
-            noise = (pixels[row, column] - level) / sigma
-            if usable[row, column] and abs(noise) < 3.0:
-                strips[i, j] = noise
+        if axis == 0:
+            _strip(pixels[i * step], usable[i * step], level, sigma, strips[i])
+        else:
+            _strip(pixels[:, i * step], usable[:, i * step], level, sigma, strips[i])
     return strips
+
+
+@inner
+def _strip(pixels: FloatArray, usable: BoolArray, level: float, sigma: float, strip: Array) -> None:
+    """Write a row or a column as :func:`_strips` does."""
+    for j in range(len(strip)):
+        noise = (pixels[j] - level) / sigma
+        strip[j] = noise if usable[j] & (abs(noise) < 3.0) else np.nan
 
 
 @inner
@@ -284,14 +291,13 @@ def _correlation(strips: Array, lag: int) -> float:
     """Autocorrelation of strips at a lag along them."""
     count, square, pairs, product = 0, 0.0, 0, 0.0
     for i in range(strips.shape[0]):
-        for j in range(strips.shape[1]):
-            one = strips[i, j]
-            if math.isnan(one):
-                continue
-            count, square = count + 1, square + one * one
-            other = strips[i, j + lag] if j + lag < strips.shape[1] else math.nan
-            if not math.isnan(other):
-                pairs, product = pairs + 1, product + one * other
+        line, n = strips[i], strips.shape[1]
+        for j in range(n):
+            # Without a branch: what is no sky adds nothing.
+            one, other = line[j], line[j + lag] if j + lag < n else np.nan
+            is_one, are_both = abs(one) < np.inf, abs(one) + abs(other) < np.inf
+            count, square = count + is_one, square + (one * one if is_one else 0.0)
+            pairs, product = pairs + are_both, product + (one * other if are_both else 0.0)
     return product / max(pairs, 1) / max(square / max(count, 1), 1e-30)
 
 

@@ -134,19 +134,18 @@ def cut(
     flux, good = np.zeros((side, side), np.float32), np.zeros((side, side), np.float32)
     tile = factor * factor
     count = 0
-    light, used = np.empty(side), np.empty(side, np.int64)
+    light, used = np.empty(side), np.empty(side, np.int32)
+    room = np.empty(clean.shape[1], np.float32), np.empty(clean.shape[1], np.int32)
     for i in range(side):
         row = bottom + factor * (side - 1 - i if upside_down else i)
         if factor == 1:
             if 0 <= row < clean.shape[0]:
                 count += _copy_row(clean, bad, row, left, back_to_front, flux[i], good[i])
             continue
-        _add_tiles(clean, bad, row, left, factor, light, used)
-        for j in range(side):
-            k = side - 1 - j if back_to_front else j
-            if 2 * used[k] >= tile:
-                flux[i, j], good[i, j] = light[k] / used[k], used[k] / tile
-                count += used[k]
+        _add_tiles(clean, bad, row, left, factor, light, used, room)
+        count += _divide(light, used, tile, flux[i], good[i])
+        if back_to_front:
+            flux[i], good[i] = flux[i, ::-1].copy(), good[i, ::-1].copy()
     return flux, np.ones((0, 0), np.float32) if count == side * side * tile else good
 
 
@@ -181,9 +180,29 @@ def _copy_row(
     count = 0
     for j in range(n):
         count += 0 if ill[j] else 1
-        to = n - 1 - j if backwards else j
-        light[to] = np.float32(0.0) if ill[j] else line[j]
-        fine[to] = np.float32(0.0) if ill[j] else np.float32(1.0)
+    if backwards:
+        for j in range(n):
+            light[n - 1 - j] = np.float32(0.0) if ill[j] else line[j]
+            fine[n - 1 - j] = np.float32(0.0) if ill[j] else np.float32(1.0)
+    else:
+        for j in range(n):
+            light[j] = np.float32(0.0) if ill[j] else line[j]
+            fine[j] = np.float32(0.0) if ill[j] else np.float32(1.0)
+    return count
+
+
+@inner
+def _divide(
+    light: npt.NDArray[np.float64], used: npt.NDArray[np.int32], tile: int, flux: FloatArray, good: FloatArray
+) -> int:
+    """Write the means of squares and the shares of their pixels that are good, zero below a half; count those."""
+    count = 0
+    for j in range(len(used)):
+        # Without a branch, so that several are divided at once.
+        is_good = 2 * used[j] >= tile
+        mean, share = light[j] / used[j], used[j] / tile
+        flux[j], good[j] = np.float32(mean if is_good else 0.0), np.float32(share if is_good else 0.0)
+        count += used[j] if is_good else 0
     return count
 
 
@@ -195,25 +214,72 @@ def _add_tiles(
     left: int,
     factor: int,
     light: npt.NDArray[np.float64],
-    used: npt.NDArray[np.int64],
+    used: npt.NDArray[np.int32],
+    room: tuple[FloatArray, npt.NDArray[np.int32]],
 ) -> None:
-    """Write the sums of the good pixels of squares beside each other, and how many each has."""
+    """Write the sums of the good pixels of squares beside each other, and how many each has; `room` for a row."""
     light[:] = 0.0
     used[:] = 0
-    width, none = clean.shape[1], np.zeros(clean.shape[1] if bad.size == 0 else 0, np.bool_)
-    # Squares from the first to before the last lie on the image with all their columns.
-    first = min(max(-(left // factor), 0), len(light))
-    last = min(max((width - left) // factor, first), len(light))
+    n, width = len(light), clean.shape[1]
+    # Squares from the first to before the last lie on the image with all their columns; the one before and the one
+    # after may lie on it in part.
+    first = min(max(-(left // factor), 0), n)
+    last = min(max((width - left) // factor, first), n)
+    start = min(max(left, 0), width)
+    stop = min(max(left + factor * n, start), width)
+    line, fine = room[0][: stop - start], room[1][: stop - start]
+    whole = min(max(left + factor * first - start, 0), stop - start)
     for y in range(max(row, 0), min(row + factor, clean.shape[0])):
-        line, ill = clean[y], bad[y] if bad.size else none
-        for k in range(factor):
-            for j in range(first, last):
-                x = left + factor * j + k
-                light[j] += np.float32(0.0) if ill[x] else line[x]
-                used[j] += 0 if ill[x] else 1
+        if bad.size:
+            _take_good(clean[y, start:stop], bad[y, start:stop], line, fine)
+        else:
+            _take_all(clean[y, start:stop], line, fine)
+        if factor == 2:
+            _add_pairs(line[whole:], fine[whole:], light[first:last], used[first:last])
+        else:
+            _add_several(line[whole:], fine[whole:], factor, light[first:last], used[first:last])
+        for j in (first - 1, last):
+            if 0 <= j < n:
+                for x in range(max(left + factor * j, 0) - start, min(left + factor * (j + 1), width) - start):
+                    light[j] += line[x]
+                    used[j] += fine[x]
+
+
+@inner
+def _take_good(pixels: FloatArray, ill: BoolArray, line: FloatArray, fine: npt.NDArray[np.int32]) -> None:
+    """Write the good pixels of a part of a row, zero for others, and which they are."""
+    for x in range(len(pixels)):
+        line[x] = np.float32(0.0) if ill[x] else pixels[x]
+        fine[x] = 0 if ill[x] else 1
+
+
+@inner
+def _take_all(pixels: FloatArray, line: FloatArray, fine: npt.NDArray[np.int32]) -> None:
+    """Write the pixels of a part of a row, all of which are good."""
+    for x in range(len(pixels)):
+        line[x], fine[x] = pixels[x], 1
+
+
+@inner
+def _add_pairs(
+    line: FloatArray, fine: npt.NDArray[np.int32], light: npt.NDArray[np.float64], used: npt.NDArray[np.int32]
+) -> None:
+    """Add pairs of pixels of a row to the sums of squares, as :func:`_add_several` does, but several at once."""
+    for j in range(len(light)):
+        light[j] = light[j] + line[2 * j] + line[2 * j + 1]
+        used[j] += fine[2 * j] + fine[2 * j + 1]
+
+
+@inner
+def _add_several(
+    line: FloatArray,
+    fine: npt.NDArray[np.int32],
+    factor: int,
+    light: npt.NDArray[np.float64],
+    used: npt.NDArray[np.int32],
+) -> None:
+    """Add so many pixels each of a row to the sums of squares."""
+    for k in range(factor):
         for j in range(len(light)):
-            if first <= j < last:
-                continue
-            for x in range(max(left + factor * j, 0), min(left + factor * (j + 1), width)):
-                light[j] += np.float32(0.0) if ill[x] else line[x]
-                used[j] += 0 if ill[x] else 1
+            light[j] += line[factor * j + k]
+            used[j] += fine[factor * j + k]

@@ -255,17 +255,22 @@ def _segmented(pixels: FloatArray, usable: BoolArray, noise: FloatArray | None, 
     sky = clipped_sky(pixels[some], None if whole else usable[some])
     if sky.n_pixels < 25 or sky.sigma <= 0:
         return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, OBJECT_DTYPE), sky, 1.0, usable)
-    if min(pixels.shape) >= _WORTH_BINNING and correlation_px(pixels, usable, sky) >= SMOOTH_PX:
+    if min(pixels.shape) >= _WORTH_BINNING and _is_smooth(pixels, usable, sky):
         coarse = None if noise is None else _binned_noise(noise, usable)
         halved = _segmented(*_binned(pixels, usable), coarse, look)
         doubled = _unbinned(halved, pixels, usable, sky)
         # Before objects were known, the wings of a large one may have looked like smooth noise.
-        if correlation_px(pixels, usable, doubled.sky) >= SMOOTH_PX:
+        if _is_smooth(pixels, usable, doubled.sky):
             return doubled
     flat, good = np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable)
     uneven = _EVEN if noise is None else np.ascontiguousarray(noise, np.float32)
     columns, labels, sky, correlation = _objects(flat, good, ALL_USABLE if whole else good, uneven, sky, look)
     return Segmentation(labels, table_of(columns), sky, correlation, usable)
+
+
+def _is_smooth(pixels: FloatArray, usable: BoolArray, sky: Sky) -> bool:
+    """Tell whether noise is smooth; over how many pixels more nobody asks."""
+    return correlation_px(pixels, usable, sky, longest=math.ceil(SMOOTH_PX)) >= SMOOTH_PX
 
 
 @compiled

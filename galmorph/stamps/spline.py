@@ -19,7 +19,7 @@ import scipy
 
 from galmorph.stamps.compiled import compiled, inner, inner_sum
 from galmorph.stamps.shared import shared
-from galmorph.stamps.vector import add_fours
+from galmorph.stamps.vector import add_fours, turn_fours
 
 __all__ = ["MEMORY_PX", "box_means", "coefficients", "comb", "filled", "interval_weights", "point_means", "running_sum"]
 
@@ -41,6 +41,8 @@ _RELAXED_PX = 4.0
 _CUBICS = np.array([[1, 4, 1, 0], [-3, 0, 3, 0], [3, -6, 3, 0], [-1, 3, -3, 1]]) / 6.0
 # Planes that are interpolated together.
 _ABREAST = 4
+# Pixels along an axis that are turned together, so that what is read and what is written stays at hand.
+_BLOCK = 16
 # The 13-point biharmonic operator: rows, columns and weights about a pixel.
 _BENDING = np.array(
     [
@@ -220,19 +222,61 @@ def comb(width: npt.ArrayLike, n: int) -> tuple[DoubleArray, DoubleArray]:
 
 @compiled
 def coefficients(planes: FloatArray) -> FloatArray:
-    """Return the cubic B-splines' coefficients of planes, (C, H, W), and two more to each side, (C, H + 4, W + 4)."""
+    """Return the cubic B-splines' coefficients of planes, (C, H, W), and two more to each side.
+
+    Returns
+    -------
+    Four planes beside each other, (ceil(C / 4), H + 4, W + 4, 4); what there is for planes that there are not is of no
+    use.
+    """
     count, height, width = planes.shape
-    padded = np.empty((count, height + 4, width + 4), np.float32)
-    turned, plain = np.empty((width, height), np.float32), np.empty((height, width), np.float32)
+    tall, wide = -(-height // _ABREAST) * _ABREAST, -(-width // _ABREAST) * _ABREAST
+    groups, room = -(-count // _ABREAST), (height + 4) * (width + 4) * _ABREAST
+    # Rows are written four at a time, so that those of the last few go past the end.
+    padded = np.empty(groups * room + (width + 4) * _ABREAST, np.float32)
+    plain, turned = np.zeros((tall, wide), np.float32), np.zeros((_ABREAST, wide, tall), np.float32)
     for c in range(count):
-        plain[:] = planes[c]
-        _filter_columns(plain)
-        turned[:] = plain.T
-        _filter_columns(turned)
-        padded[c, 2 : height + 2, 2 : width + 2] = turned.T
-        _mirror_rows(padded[c], height)
-        _mirror_rows(padded[c].T, width)
-    return padded
+        plain[:height, :width] = planes[c]
+        _filter_columns(plain[:height])
+        _turn(plain.ravel(), tall, wide, turned[c % _ABREAST].ravel())
+        _filter_columns(turned[c % _ABREAST, :width])
+        if (c + 1) % _ABREAST == 0 or c + 1 == count:
+            _set_beside(turned.ravel(), (height, width), (tall, wide), padded[c // _ABREAST * room :])
+    fours = padded[: groups * room].reshape(groups, height + 4, width + 4, _ABREAST)
+    for group in range(groups):
+        _mirror_rows(fours[group], height)
+        _mirror_rows(fours[group].transpose(1, 0, 2), width)
+    return fours
+
+
+@inner
+def _turn(plain: FloatArray, tall: int, wide: int, turned: FloatArray) -> None:
+    """Exchange rows and columns of a plane, flat, whose height and width are multiples of four."""
+    for first in range(0, wide, _BLOCK):
+        for i in range(0, tall, _ABREAST):
+            for j in range(first, min(first + _BLOCK, wide), _ABREAST):
+                turn_fours(plain, i * wide + j, wide, turned, j * tall + i, tall)
+
+
+@inner
+def _set_beside(turned: FloatArray, shape: tuple[int, int], room: tuple[int, int], fours: FloatArray) -> None:
+    """Put the pixels of four planes beside each other, with room for two to each side; all flat.
+
+    Parameters
+    ----------
+    turned
+        (4 · W · H,) planes whose rows and columns are exchanged.
+    shape, room
+        Height and width of planes, and those that they have room for.
+    fours
+        Receives the pixels, (H + 4, W + 4, 4).
+    """
+    (height, width), (tall, wide) = shape, room
+    pitch = _ABREAST * (width + 4)
+    for first in range(0, height, _BLOCK):
+        for j in range(width):
+            for i in range(first, min(first + _BLOCK, tall), _ABREAST):
+                turn_fours(turned, j * tall + i, tall * wide, fours, (i + 2) * pitch + (j + 2) * _ABREAST, pitch)
 
 
 @inner
@@ -285,7 +329,7 @@ def point_means(
     Parameters
     ----------
     padded
-        As from :func:`coefficients`, (C, H + 4, W + 4).
+        As from :func:`coefficients`, (ceil(C / 4), H + 4, W + 4, 4).
     matrices
         (V, 2, 3) from stamp coordinates to pixels.
     points, weights
@@ -293,23 +337,11 @@ def point_means(
     stamps
         Receives the means, (V, C, S, S).
     """
-    for first in range(0, len(padded), _ABREAST):
-        fours = _abreast(padded[first : first + _ABREAST])
+    for group in range(len(padded)):
+        fours = padded[group].ravel()
         for view in range(len(stamps)):
-            part = stamps[view, first : first + _ABREAST]
-            _view_means(fours, padded.shape[1:], matrices[view], points[view], weights[view], part)
-
-
-@inner
-def _abreast(planes: FloatArray) -> FloatArray:
-    """Put the pixels of up to four planes beside each other, flat; zeros for those that there are not."""
-    count, height, width = planes.shape
-    fours = np.zeros((height, width, _ABREAST), np.float32)
-    for i in range(height):
-        for c in range(count):
-            for j in range(width):
-                fours[i, j, c] = planes[c, i, j]
-    return fours.ravel()
+            part = stamps[view, _ABREAST * group : _ABREAST * (group + 1)]
+            _view_means(fours, padded.shape[1:3], matrices[view], points[view], weights[view], part)
 
 
 @inner

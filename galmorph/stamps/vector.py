@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-__all__ = ["add_fours"]
+__all__ = ["add_fours", "turn_fours"]
 
 _FOUR, _EIGHT = ir.VectorType(ir.FloatType(), 4), ir.VectorType(ir.FloatType(), 8)
 _INDEX, _PLACE = ir.IntType(64), ir.IntType(32)
@@ -67,6 +67,55 @@ def _add_fours(context: Any, builder: Any, signature: Any, arguments: Sequence[A
     both = _plus(builder, both, _repeated(builder, weight), _loaded(builder, place, _FOUR))
     builder.store(both, builder.bitcast(place, _FOUR.as_pointer())).align = 4
     return context.get_dummy_value()
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def turn_fours(
+    _typing: Any,
+    fours: Any,
+    first: Any,  # noqa: ARG001 - numba hands on those that are named here
+    wide: Any,  # noqa: ARG001
+    to: Any,
+    at: Any,  # noqa: ARG001
+    tall: Any,  # noqa: ARG001
+) -> Any:
+    """Copy four fours of numbers with rows and columns exchanged.
+
+    Parameters
+    ----------
+    fours
+        Flat; rows of four begin so many numbers, `wide`, after each other, the first with the number `first`.
+    to
+        Flat; receives rows of four that begin so many numbers, `tall`, after each other, the first with the number
+        `at`.
+    """
+    whole = types.intp
+    return types.void(fours, whole, whole, to, whole, whole), _turn_fours
+
+
+def _turn_fours(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+    _, first, wide, _, at, tall = arguments
+    fours, to = (context.make_array(signature.args[k])(context, builder, arguments[k]).data for k in (0, 3))
+    rows = [
+        _loaded(builder, builder.gep(fours, [builder.add(first, builder.mul(wide, _INDEX(k)))]), _FOUR)
+        for k in range(4)
+    ]
+    # Pairs of rows are interleaved, first their halves, then the halves of what that gives.
+    pairs = [[_picked(builder, rows[k], rows[k + 1], start, 4 + start) for k in (0, 2)] for start in (0, 2)]
+    turned = [
+        builder.shuffle_vector(one, other, ir.VectorType(_PLACE, 4)(order))
+        for one, other in pairs
+        for order in ([0, 1, 4, 5], [2, 3, 6, 7])
+    ]
+    for k, row in enumerate(turned):
+        place = builder.gep(to, [builder.add(at, builder.mul(tall, _INDEX(k)))])
+        builder.store(row, builder.bitcast(place, _FOUR.as_pointer())).align = 4
+    return context.get_dummy_value()
+
+
+def _picked(builder: Any, one: Any, other: Any, first: int, second: int) -> Any:
+    """Take two numbers of one four and two of another by turns."""
+    return builder.shuffle_vector(one, other, ir.VectorType(_PLACE, 4)([first, second, first + 1, second + 1]))
 
 
 def _beside(builder: Any, one: Any, other: Any) -> Any:

@@ -23,7 +23,7 @@ meet to about a thousandth of the peak of a galaxy as sharp as its PSF.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -119,13 +119,14 @@ def _alike(
 ) -> dict[_Upright | tuple[int, int], list[int]]:
     """Sort views by what is computed once for several of them; returns the numbers of each such group."""
     groups: dict[_Upright | tuple[int, int], list[int]] = {}
-    for matrix in matrices:
-        _check(planes, matrix)
+    if planes.ndim != 3 or matrices.shape[1:] != (2, 3) or not np.isfinite(matrices).all():
+        for matrix in matrices:
+            _check(planes, matrix)
     if planes.size == 0:
         return groups
     widths = _widths(np.asarray(matrices, np.float64), size).tolist()
-    for number, matrix in enumerate(matrices):
-        alike = _upright(matrix, size) or _sampling(matrix, size, widths[number], is_smooth=is_smooth)
+    for number, values in enumerate(matrices.tolist()):
+        alike = _upright_of(values, size) or _sampling(matrices[number], size, widths[number], is_smooth=is_smooth)
         groups.setdefault(alike, []).append(number)
     return groups
 
@@ -150,7 +151,11 @@ class _Upright(NamedTuple):
 
 
 def _upright(matrix: Matrix, size: int) -> _Upright | None:
-    (xx, xy, x), (yx, yy, y) = matrix.tolist()
+    return _upright_of(matrix.tolist(), size)
+
+
+def _upright_of(matrix: Sequence[Sequence[float]], size: int) -> _Upright | None:
+    (xx, xy, x), (yx, yy, y) = matrix
     along, aside = max(abs(xx), abs(yy)), max(abs(xy), abs(yx))
     if aside <= _UPRIGHT * along:
         return _Upright(x, y, abs(xx) * 2.0 / size, abs(yy) * 2.0 / size)

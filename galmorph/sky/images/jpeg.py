@@ -389,7 +389,8 @@ def _grey_or_rgb(picture: Any) -> Any:
     """Return the pixels of a picture, (H, W) grey or (H, W, 3), unsigned integers of 8 or 16 bits."""
     if picture.mode.startswith("I"):  # 16 bits, which Pillow may keep in 32
         return np.clip(np.asarray(picture), 0, 65535).astype(np.uint16)
-    return np.asarray(picture.convert("L" if picture.mode in _GREY_MODES else "RGB"))
+    mode = "L" if picture.mode in _GREY_MODES else "RGB"
+    return np.asarray(picture if picture.mode == mode else picture.convert(mode))
 
 
 def _most(values: npt.NDArray[np.unsignedinteger[Any]]) -> np.float32:
