@@ -19,6 +19,7 @@ from galmorph.stamps.filling import fill, less
 from galmorph.stamps.measure import Measurement
 from galmorph.stamps.recipe import Recipe, Stamp, half_width_px, radius_px
 from galmorph.stamps.segment import SMOOTH_PX
+from galmorph.stamps.spline import are_finite
 from galmorph.stamps.views import reach_of
 from galmorph.stamps.warp import warp_views
 
@@ -114,8 +115,8 @@ def _prepared(
     field: _Field, measured: Measurement, recipe: Recipe, mjysr_per_unit: float, seed: int
 ) -> tuple[FloatArray, float]:
     display = recipe.stretch == "display"
-    if display and recipe.neighbours == "keep" and np.isfinite(field.planes).all():
-        return np.ascontiguousarray(field.planes, np.float32), 1.0
+    if display and recipe.neighbours == "keep" and are_finite(ready := np.ascontiguousarray(field.planes, np.float32)):
+        return ready, 1.0
     others = field.neighbours if recipe.neighbours == "fill" else np.zeros_like(field.neighbours)
     level = np.float32(0.0 if display else measured.sky_level)
     flux, bad, some = less(

@@ -55,6 +55,8 @@ class Blobs(NamedTuple):
         (P,) which of the pixels of its blob one is; -1 before that is divided.
     places
         (K, 3) x and y of the objects that were parts of a blob, NaN for others; and the limit of the blob.
+    is_even
+        Whether the limit is the same everywhere.
     """
 
     width: int
@@ -63,6 +65,7 @@ class Blobs(NamedTuple):
     owner: IntArray
     slot: IntArray
     places: Array
+    is_even: bool
 
 
 class _Tree(NamedTuple):
@@ -160,7 +163,9 @@ def _basins(blobs: Blobs, members: IntArray) -> tuple[IntArray, int]:
     for p in range(len(members)):
         slot[members[p]] = p
     for p in range(len(members)):
-        up[p] = slot[_uphill(smooth, slot, width, int(np.int64(members[p])))]
+        pixel = int(np.int64(members[p]))
+        higher = _uphill_of_all(smooth, width, pixel) if blobs.is_even else _uphill(smooth, slot, width, pixel)
+        up[p] = slot[higher]
     for p in range(len(members)):
         top = _root(up, p)
         up[p] = top
@@ -184,6 +189,24 @@ def _uphill(smooth: FloatArray, slot: IntArray, width: int, pixel: int) -> int:
     above, other = _highest_of_three(smooth, slot, pixel + width - 1)
     best, most = below if least > most else best, max(least, most)
     return above if other >= most else best
+
+
+@inner
+def _uphill_of_all(smooth: FloatArray, width: int, pixel: int) -> int:
+    """Return what :func:`_uphill` does where all pixels above one limit are the blob's: others are lower."""
+    below, least = _highest_of_any_three(smooth, pixel - width - 1)
+    best, most = _highest_of_any_three(smooth, pixel - 1)
+    above, other = _highest_of_any_three(smooth, pixel + width - 1)
+    best, most = below if least > most else best, max(least, most)
+    return above if other >= most else best
+
+
+@inner
+def _highest_of_any_three(smooth: FloatArray, first: int) -> tuple[int, np.float32]:
+    """Return the highest of three pixels in a row, the last of those that are alike, and how high it is."""
+    one, two, three = smooth[first], smooth[first + 1], smooth[first + 2]
+    best, most = first + 1 if two >= one else first, max(two, one)
+    return first + 2 if three >= most else best, max(three, most)
 
 
 @inner

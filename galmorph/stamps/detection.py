@@ -129,7 +129,8 @@ def _blobs(
     for k in range(len(pixels)):
         pixels[k] = above[pixels[k]]
     none = np.full((2, len(smooth)), -1, np.int32)
-    blobs = Blobs(width, padded, smooth, none[0], none[1], np.empty((len(pixels) // LEAST_PIXELS + 1, 3)))
+    is_even, places = noise.size == 0, np.empty((len(pixels) // LEAST_PIXELS + 1, 3))
+    blobs = Blobs(width, padded, smooth, none[0], none[1], places, is_even)
     count = 0
     for k in range(n_blobs):
         members = pixels[first[k] : first[k + 1]]
@@ -139,7 +140,7 @@ def _blobs(
             before, lowest = count, _limit_of(members, width, limit, noise)
             count = divide(blobs, members, lowest, contrast, count)
             blobs.places[before:count, 2] = lowest
-    return Blobs(width, padded, smooth, none[0], none[1], blobs.places[:count]), above, True
+    return Blobs(width, padded, smooth, none[0], none[1], places[:count], is_even), above, True
 
 
 @inner

@@ -228,7 +228,7 @@ def _add_tiles(
     start = min(max(left, 0), width)
     stop = min(max(left + factor * n, start), width)
     line, fine = room[0][: stop - start], room[1][: stop - start]
-    whole = min(max(left + factor * first - start, 0), stop - start)
+    whole, before = min(max(left + factor * first - start, 0), stop - start), max(first - 1, 0)
     for y in range(max(row, 0), min(row + factor, clean.shape[0])):
         if bad.size:
             _take_good(clean[y, start:stop], bad[y, start:stop], line, fine)
@@ -238,11 +238,24 @@ def _add_tiles(
             _add_pairs(line[whole:], fine[whole:], light[first:last], used[first:last])
         else:
             _add_several(line[whole:], fine[whole:], factor, light[first:last], used[first:last])
-        for j in (first - 1, last):
-            if 0 <= j < n:
-                for x in range(max(left + factor * j, 0) - start, min(left + factor * (j + 1), width) - start):
-                    light[j] += line[x]
-                    used[j] += fine[x]
+        _add_end(line, fine, left + factor * (first - 1) - start, factor, light[before:first], used[before:first])
+        _add_end(line, fine, left + factor * last - start, factor, light[last : last + 1], used[last : last + 1])
+
+
+@inner
+def _add_end(
+    line: FloatArray,
+    fine: npt.NDArray[np.int32],
+    first: int,
+    factor: int,
+    light: npt.NDArray[np.float64],
+    used: npt.NDArray[np.int32],
+) -> None:
+    """Add the pixels of a row that it has of a square to that one's sums, if there is one."""
+    if len(light) == 1:
+        for x in range(max(first, 0), min(first + factor, len(line))):
+            light[0] += line[x]
+            used[0] += fine[x]
 
 
 @inner

@@ -21,7 +21,17 @@ from galmorph.stamps.compiled import compiled, inner, inner_sum
 from galmorph.stamps.shared import shared
 from galmorph.stamps.vector import add_fours, turn_fours
 
-__all__ = ["MEMORY_PX", "box_means", "coefficients", "comb", "filled", "interval_weights", "point_means", "running_sum"]
+__all__ = [
+    "MEMORY_PX",
+    "are_finite",
+    "box_means",
+    "coefficients",
+    "comb",
+    "filled",
+    "interval_weights",
+    "point_means",
+    "running_sum",
+]
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
@@ -43,6 +53,8 @@ _CUBICS = np.array([[1, 4, 1, 0], [-3, 0, 3, 0], [3, -6, 3, 0], [-1, 3, -3, 1]])
 _ABREAST = 4
 # Pixels along an axis that are turned together, so that what is read and what is written stays at hand.
 _BLOCK = 16
+# Bits of numbers in single precision: of infinity, and all but the sign.
+_INFINITE, _BUT_SIGN = np.int32(0x7F800000), np.int32(0x7FFFFFFF)
 # The 13-point biharmonic operator: rows, columns and weights about a pixel.
 _BENDING = np.array(
     [
@@ -148,20 +160,29 @@ def box_means(
     reach = 0.5 * (size - 1)
     left, across = interval_weights(running, centre[0] - reach * steps[0], steps[0], size, planes.shape[2])
     top, down = interval_weights(running, centre[1] - reach * steps[1], steps[1], size, planes.shape[1])
-    count = len(planes)
+    count, height, width = len(planes), len(top), len(left)
     first = left.min()
     wide = left.max() + across.shape[1] - first
-    product = np.empty((count, size, len(left)), np.float32)
-    narrow, turned = np.empty(wide, np.float32), np.empty((wide, size), np.float32)
-    line = np.empty(size, np.float32)
+    product = np.empty((count, height, width), np.float32)
+    # Room for multiples of four, as rows and columns are exchanged.
+    tall, broad, deep = _fours_for(height), _fours_for(width), _fours_for(wide)
+    rows, turned = np.zeros((tall, deep), np.float32), np.empty((deep, tall), np.float32)
+    columns, plain = np.zeros((broad, tall), np.float32), np.empty((tall, broad), np.float32)
     for c in range(count):
-        for s in range(size):
-            _weigh(planes[c], top[s], first, down[s], narrow)
-            turned[:, s] = narrow
-        for s in range(len(left)):
-            _weigh(turned, left[s] - first, 0, across[s], line)
-            product[c, :, s] = line
+        for s in range(height):
+            _weigh(planes[c], top[s], first, down[s], rows[s, :wide])
+        _turn(rows.ravel(), tall, deep, turned.ravel())
+        for s in range(width):
+            _weigh(turned, left[s] - first, 0, across[s], columns[s, :height])
+        _turn(columns.ravel(), broad, tall, plain.ravel())
+        product[c] = plain[:height, :width]
     return product
+
+
+@inner
+def _fours_for(count: int) -> int:
+    """Return the least multiple of four that is not less."""
+    return -(-count // _ABREAST) * _ABREAST
 
 
 @inner_sum
@@ -230,8 +251,8 @@ def coefficients(planes: FloatArray) -> FloatArray:
     use.
     """
     count, height, width = planes.shape
-    tall, wide = -(-height // _ABREAST) * _ABREAST, -(-width // _ABREAST) * _ABREAST
-    groups, room = -(-count // _ABREAST), (height + 4) * (width + 4) * _ABREAST
+    tall, wide = _fours_for(height), _fours_for(width)
+    groups, room = _fours_for(count) // _ABREAST, (height + 4) * (width + 4) * _ABREAST
     # Rows are written four at a time, so that those of the last few go past the end.
     padded = np.empty(groups * room + (width + 4) * _ABREAST, np.float32)
     plain, turned = np.zeros((tall, wide), np.float32), np.zeros((_ABREAST, wide, tall), np.float32)
@@ -318,6 +339,16 @@ def _mirror_rows(padded: FloatArray, length: int) -> None:
     for row in (-2, -1, length, length + 1):
         place = row % period
         padded[row + 2] = padded[2 + (min(place, period - place) if length > 1 else 0)]
+
+
+@compiled
+def are_finite(planes: FloatArray) -> bool:
+    """Tell whether no pixel of planes, (C, H, W) and contiguous, is NaN or infinite."""
+    bits, most = planes.ravel().view(np.int32), np.int32(0)
+    for i in range(len(bits)):
+        # Of numbers without a sign the larger one has the larger bits too; several are compared at once.
+        most = max(most, bits[i] & _BUT_SIGN)
+    return bool(most < _INFINITE)
 
 
 @compiled

@@ -33,6 +33,7 @@ from galmorph.errors import ImageError
 from galmorph.stamps.affine import Matrix
 from galmorph.stamps.spline import (
     MEMORY_PX,
+    are_finite,
     box_means,
     coefficients,
     comb,
@@ -173,7 +174,7 @@ def _average(planes: FloatArray, view: _Upright, size: int) -> FloatArray:
     window = np.ascontiguousarray(planes, np.float32)
     stamp = resampled(window)
     # What is missing spoils whatever its weight is, be it none.
-    return stamp if np.isfinite(stamp).all() else _completed(window, resampled)
+    return stamp if are_finite(stamp) else _completed(window, resampled)
 
 
 def _oriented(stamp: FloatArray, matrix: Matrix) -> FloatArray:
@@ -188,10 +189,9 @@ def _oriented(stamp: FloatArray, matrix: Matrix) -> FloatArray:
 def _completed(window: FloatArray, resample: Callable[[FloatArray], FloatArray]) -> FloatArray:
     """Resample planes that may have missing pixels."""
     planes = np.asarray(window, np.float32)
-    there = np.isfinite(planes)
-    if there.all():
+    if are_finite(np.ascontiguousarray(planes)):
         return resample(planes)
-    missing = ~there
+    missing = ~np.isfinite(planes)
     stamp = resample(np.stack([filled(plane, absent) for plane, absent in zip(planes, missing, strict=True)]))
     stamp[resample(missing.astype(np.float32)) > 0.5] = np.nan
     return stamp
