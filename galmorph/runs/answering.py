@@ -18,9 +18,9 @@ import numpy as np
 from galmorph.errors import CheckpointError
 from galmorph.runs.columns import new_columns
 from galmorph.runs.outcome import Outcome
-from galmorph.runs.parts import answer_part, answer_shown, measure_part
+from galmorph.runs.parts import answer_part, measure_part
 from galmorph.runs.plan import Plan
-from galmorph.runs.predictor import ShownStamps, batch_of, own_cores
+from galmorph.runs.predictor import Answerer, ShownStamps, own_cores
 from galmorph.runs.provenance import provenance_of
 from galmorph.runs.results import Results
 
@@ -52,7 +52,8 @@ class MeasuredRows:
     @property
     def batch(self) -> int:
         """How many rows the network computes at once."""
-        return batch_of(self.plan.run.device, len(self.plan.run.distinct_views[1]))
+        answerer = self.plan.run.answerer
+        return answerer.batch if answerer is not None else max(len(self), 1)
 
     def close(self) -> None:
         """Close the files."""
@@ -99,8 +100,8 @@ def answer(prepared: Sequence[MeasuredRows], command: str) -> list[Outcome]:
             "rows for several checkpoints or settings came together: answer those of each by themselves"
         )
     waiting = [each for each in prepared if each.shown is not None]
-    if waiting and plan.run.checkpoint is not None:
-        _owner().submit(_answer, waiting).result()
+    if waiting and plan.run.answerer is not None:
+        _owner().submit(_answer, waiting, plan.run.answerer).result()
     return [_outcome(each, command) for each in prepared]
 
 
@@ -110,13 +111,12 @@ def _owner() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, "galmorph-network", initializer=own_cores())
 
 
-def _answer(waiting: Sequence[MeasuredRows]) -> None:
+def _answer(waiting: Sequence[MeasuredRows], answerer: Answerer) -> None:
     """Fill the probabilities of rows that have stamps, in batches across the plans."""
-    run = waiting[0].plan.run
     shown = ShownStamps.joined([each.shown for each in waiting if each.shown is not None])
     shown = replace(shown, rows=np.arange(len(shown)))
-    results = run.blank(len(shown))
-    answer_shown(run, results, shown)
+    results = waiting[0].plan.run.blank(len(shown))
+    answerer.into(results, shown)
     first = 0
     for each in waiting:
         first = _take(each, results, first)

@@ -20,7 +20,7 @@ from galmorph.runs.blocks import block_of
 from galmorph.runs.gather import pieces, pixel_scale_of, pixel_scales, views_of
 from galmorph.runs.mismatch import mark_mismatches
 from galmorph.runs.plan import Plan, Run
-from galmorph.runs.predictor import Predictor, ShownStamps, answer_into, batch_of
+from galmorph.runs.predictor import Predictor, ShownStamps
 from galmorph.runs.results import Results
 from galmorph.stamps.recipe import half_width_px, half_widths_px
 
@@ -28,7 +28,6 @@ __all__ = [
     "PART_ROWS",
     "Part",
     "answer_part",
-    "answer_shown",
     "classify_part",
     "failed_part",
     "measure_part",
@@ -124,9 +123,7 @@ def classify_part(plan: Plan, rows: IntArray, *, progress: Progress = silent) ->
     """
     run = plan.run
     results = run.blank(len(rows))
-    _, shares = run.distinct_views
-    normalise, light = run.settings.normalise, run.settings.light
-    with Predictor(run.checkpoint, results, run.device, shares=shares, normalise=normalise, light=light) as predictor:
+    with Predictor(run.answerer, results) as predictor:
         _measure_into(results, run, rows, predictor.show, progress)
         predictor.finish()
     _finish(results, run)
@@ -150,26 +147,9 @@ def measure_part(plan: Plan, rows: IntArray) -> tuple[Results, ShownStamps | Non
 
 def answer_part(plan: Plan, results: Results, shown: ShownStamps | None) -> None:
     """Fill the probabilities of rows that were measured elsewhere, and their flags that depend on these."""
-    if shown is not None:
-        answer_shown(plan.run, results, shown)
+    if shown is not None and plan.run.answerer is not None:
+        plan.run.answerer.into(results, shown)
     _finish(results, plan.run)
-
-
-def answer_shown(run: Run, results: Results, shown: ShownStamps) -> None:
-    """Fill the probabilities of rows as the settings of a run say; nothing where it has no network."""
-    if run.checkpoint is None:
-        return
-    _, shares = run.distinct_views
-    answer_into(
-        results,
-        shown,
-        run.checkpoint,
-        run.device,
-        batch=batch_of(run.device, len(shares)),
-        shares=shares,
-        normalise=run.settings.normalise,
-        light=run.settings.light,
-    )
 
 
 def _measure_into(

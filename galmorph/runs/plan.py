@@ -16,6 +16,7 @@ from galmorph.runs.archive_images import archive_survey, open_archive
 from galmorph.runs.columns import SHAPES, new_columns
 from galmorph.runs.default_checkpoint import default_checkpoint
 from galmorph.runs.gather import Gathering
+from galmorph.runs.predictor import Answerer
 from galmorph.runs.results import Results
 from galmorph.runs.run_settings import DEFAULT_SETTINGS, TORCH, Settings
 from galmorph.sky.catalog import Catalog, check_columns
@@ -96,6 +97,15 @@ class Run:
         """The views that the networks see, (V, 2, 3), and the share of each, (V,)."""
         views = read_views(self.views)
         return self.checkpoint.distinct_views(views) if self.checkpoint is not None else views.distinct
+
+    @cached_property
+    def answerer(self) -> Answerer | None:
+        """The checkpoint, asked as the settings say; None for measuring only."""
+        if self.checkpoint is None:
+            return None
+        _, shares = self.distinct_views
+        settings = self.settings
+        return Answerer(self.checkpoint, self.device, shares, normalise=settings.normalise, light=settings.light)
 
     def blank(self, rows: int) -> Results:
         """Make room for the results of so many rows."""

@@ -19,7 +19,7 @@ from galmorph.stamps.recipe import Recipe, Stamp
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint.file import Checkpoint
 
-__all__ = ["Predictor", "ShownStamps", "answer_into", "batch_of", "own_cores"]
+__all__ = ["Answerer", "Predictor", "ShownStamps", "own_cores"]
 
 FloatArray = npt.NDArray[np.float64]
 # Kernels round by the shape of what they get: every batch has the same, the last one is filled up, so that a galaxy's
@@ -72,39 +72,67 @@ class ShownStamps:
         return ShownStamps(self.rows[chosen], self.pixels[chosen], self.morphometry[chosen])
 
 
-def batch_of(device: str, views: int = 1) -> int:
-    """Return how many galaxies with so many views are shown at once."""
-    return max(_BATCH[device] // views, 1)
+@dataclass(frozen=True)
+class Answerer:
+    """A checkpoint, and how it is asked.
 
+    Parameters
+    ----------
+    checkpoint
+        The network.
+    device
+        ``'cpu'`` or ``'cuda'``.
+    shares
+        Weight of each view of a galaxy, (V,); None where there is one.
+    normalise
+        Whether the spread is that of fractions scaled to sum to 1.
+    light
+        In how many rings the light of the stamps is summed up; 0 for none.
+    stamps
+        Shown at once: so many galaxies, or fewer with several views each; None as suits the device.
+    """
 
-def answer_into(
-    results: Results,
-    shown: ShownStamps,
-    checkpoint: Checkpoint,
-    device: str,
-    *,
-    batch: int,
-    shares: FloatArray | None = None,
-    normalise: bool = False,
-    light: int = 0,
-) -> None:
-    """Fill the probabilities of some rows, in batches of always the same size; `light` as of the settings."""
-    for first in range(0, len(shown.rows), batch):
-        rows = shown.rows[first : first + batch]
-        full = first + np.minimum(np.arange(batch), len(rows) - 1)
+    checkpoint: Checkpoint
+    device: str
+    shares: FloatArray | None = None
+    normalise: bool = False
+    light: int = 0
+    stamps: int | None = None
+
+    @property
+    def batch(self) -> int:
+        """How many galaxies are shown at once."""
+        views = 1 if self.shares is None else len(self.shares)
+        return max((_BATCH[self.device] if self.stamps is None else self.stamps) // views, 1)
+
+    def into(self, results: Results, shown: ShownStamps) -> None:
+        """Fill the probabilities of some rows, in batches of always the same size."""
+        for first in range(0, len(shown.rows), self.batch):
+            rows = shown.rows[first : first + self.batch]
+            full = first + np.minimum(np.arange(self.batch), len(rows) - 1)
+            self._fill(results, rows, shown.pixels[full], shown.morphometry[full])
+
+    def _fill(
+        self,
+        results: Results,
+        rows: npt.NDArray[np.intp],
+        pixels: npt.NDArray[np.float32],
+        morphometry: npt.NDArray[np.float32],
+    ) -> None:
+        """Fill the probabilities of the rows of a batch, of which the last may be there several times."""
+        count, checkpoint = len(rows), self.checkpoint
         answers = checkpoint.answer(
-            shown.pixels[full], shares, morphometry=shown.morphometry[full], device=device, normalised=normalise
+            pixels, self.shares, morphometry=morphometry, device=self.device, normalised=self.normalise
         )
-        results.conditional[rows] = answers.conditional[: len(rows)]
-        results.spread[rows] = answers.spread[: len(rows)]
-        if results.features.shape[1]:
-            first_of_light = results.features.shape[1] - checkpoint.n_light(light)
-            results.features[rows, :first_of_light] = answers.features[: len(rows), :first_of_light]
-            if light:
-                numbers = checkpoint.light(shown.pixels[full], shares, light)
-                results.features[rows, first_of_light:] = numbers[: len(rows)]
+        results.conditional[rows] = answers.conditional[:count]
+        results.spread[rows] = answers.spread[:count]
+        if width := results.features.shape[1]:
+            of_light = checkpoint.n_light(self.light)
+            results.features[rows, : width - of_light] = answers.features[:count, : width - of_light]
+            if of_light:
+                results.features[rows, width - of_light :] = checkpoint.light(pixels, self.shares, self.light)[:count]
         if (embedding := checkpoint.envelope.embedding) is not None:
-            results.distance[rows] = embedding.distance(answers.features)[: len(rows)]
+            results.distance[rows] = embedding.distance(answers.features)[:count]
 
 
 class Predictor:
@@ -115,48 +143,26 @@ class Predictor:
 
     Parameters
     ----------
-    checkpoint
-        The network; with None nothing is predicted.
+    answerer
+        Who predicts; with None nothing is predicted.
     results
         Receives the probabilities.
-    device
-        ``'cpu'`` or ``'cuda'``.
-    batch
-        Stamps shown at once: so many galaxies, or fewer with several views each; by default as suits the device.
-    shares
-        Weight of each view of a galaxy, (V,); equal by default.
-    normalise
-        Whether the spread is that of fractions scaled to sum to 1.
-    light
-        In how many rings the light of the stamps is summed up; 0 for none.
     """
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint | None,
-        results: Results,
-        device: str,
-        *,
-        batch: int | None = None,
-        shares: FloatArray | None = None,
-        normalise: bool = False,
-        light: int = 0,
-    ) -> None:
-        self._checkpoint, self._results, self._device = checkpoint, results, device
-        views = 1 if shares is None else len(shares)
-        self._batch = batch_of(device, views) if batch is None else max(batch // views, 1)
-        self._shares, self._normalise, self._light = shares, normalise, light
+    def __init__(self, answerer: Answerer | None, results: Results) -> None:
+        self._answerer, self._results = answerer, results
         self._waiting: list[ShownStamps] = []
         self._count = 0
-        self._thread = ThreadPoolExecutor(1, initializer=None if checkpoint is None else own_cores())
+        self._thread = ThreadPoolExecutor(1, initializer=None if answerer is None else own_cores())
         self._running: Future[None] | None = None
 
     def show(self, stamps: ShownStamps) -> None:
         """Take the stamps of some rows; predict when there are enough."""
         self._waiting.append(stamps)
         self._count += len(stamps)
-        if self._count >= self._batch:
-            self._start(self._count // self._batch * self._batch)
+        batch = self._count if self._answerer is None else self._answerer.batch
+        if self._count >= batch:
+            self._start(self._count // batch * batch)
 
     def finish(self) -> None:
         """Predict what is left, and wait for it."""
@@ -174,27 +180,15 @@ class Predictor:
     def _start(self, count: int) -> None:
         """Show the first so many of those that wait, once those before them have been answered."""
         self._wait()
-        if self._checkpoint is not None and count:
+        if self._answerer is not None and count:
             stamps = ShownStamps.joined(self._waiting)
-            self._running = self._thread.submit(self._predict, self._checkpoint, stamps[:count])
+            self._running = self._thread.submit(self._answerer.into, self._results, stamps[:count])
             self._waiting, self._count = [stamps[count:]], self._count - count
 
     def _wait(self) -> None:
         if self._running is not None:
             self._running.result()
             self._running = None
-
-    def _predict(self, checkpoint: Checkpoint, shown: ShownStamps) -> None:
-        answer_into(
-            self._results,
-            shown,
-            checkpoint,
-            self._device,
-            batch=self._batch,
-            shares=self._shares,
-            normalise=self._normalise,
-            light=self._light,
-        )
 
 
 def own_cores() -> Callable[[], None]:

@@ -20,7 +20,7 @@ from galmorph.nets.checkpoint.embedding import fit_embedding
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
 from galmorph.runs.classify import classify
 from galmorph.runs.gather import Galaxy, gather, stamp_of
-from galmorph.runs.predictor import Predictor, ShownStamps
+from galmorph.runs.predictor import Answerer, Predictor, ShownStamps
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import catalog_from
 from galmorph.sky.survey import load_survey
@@ -115,7 +115,7 @@ def test_batches_do_not_show(run):
     found = []
     for batch in (2, 7, 100):
         results = Results.empty(7, 5)
-        with Predictor(checkpoint, results, "cpu", batch=batch) as predictor:
+        with Predictor(Answerer(checkpoint, "cpu", stamps=batch), results) as predictor:
             for galaxy in gather(run.gathering):
                 stamp = stamp_of(galaxy, run.images, checkpoint.recipe)
                 predictor.show(ShownStamps.of([(galaxy.row, stamp)], checkpoint.recipe))
@@ -137,7 +137,7 @@ def test_an_error_of_the_network_stops_the_run(run):
 
     galaxy = next(gather(run.gathering))
     stamp = stamp_of(galaxy, run.images, Failing.recipe)
-    with Predictor(Failing(), Results.empty(7, 5), "cpu", batch=2) as predictor:
+    with Predictor(Answerer(Failing(), "cpu", stamps=2), Results.empty(7, 5)) as predictor:
         predictor.show(ShownStamps.of([(0, stamp)], Failing.recipe))
         predictor.show(ShownStamps.of([(1, stamp)], Failing.recipe))
         with pytest.raises(CheckpointError, match="2 stamps on cpu"):
