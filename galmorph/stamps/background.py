@@ -182,7 +182,7 @@ def _ordered(values: FloatArray, every: int) -> FloatArray:
     bits = values.view(np.uint32)
     n = (len(bits) + every - 1) // every
     keys, turned = np.empty(n, np.uint32), np.empty(n, np.uint32)
-    first = np.zeros((3, 2048), np.int64)
+    first = np.zeros((3, 2048), np.int32)
     for i in range(n):
         # As unsigned numbers, negative floats run backwards, and after the positive ones.
         key = np.uint32(bits[i * every] ^ (_ALL_BITS if bits[i * every] & _SIGN else _SIGN))
@@ -190,7 +190,7 @@ def _ordered(values: FloatArray, every: int) -> FloatArray:
         for digit in range(3):
             first[digit, (key >> np.uint32(11 * digit)) & _DIGIT] += 1
     for digit in range(3):
-        total = 0
+        total = np.int32(0)
         for k in range(2048):
             first[digit, k], total = total, total + first[digit, k]
         for i in range(n):

@@ -255,7 +255,8 @@ def coefficients(planes: FloatArray) -> FloatArray:
     groups, room = _fours_for(count) // _ABREAST, (height + 4) * (width + 4) * _ABREAST
     # Rows are written four at a time, so that those of the last few go past the end.
     padded = np.empty(groups * room + (width + 4) * _ABREAST, np.float32)
-    plain, turned = np.zeros((tall, wide), np.float32), np.zeros((_ABREAST, wide, tall), np.float32)
+    plain, turned = np.zeros((tall, wide), np.float32), np.empty((_ABREAST, wide, tall), np.float32)
+    turned[count:] = np.float32(0.0)
     for c in range(count):
         plain[:height, :width] = planes[c]
         _filter_columns(plain[:height])
