@@ -52,7 +52,7 @@ from galmorph.progress import silent
 from galmorph.runs.engines import pool
 from galmorph.runs.parts import Part, classify_part, measure_part, parts_of
 from galmorph.runs.plan import Plan
-from galmorph.runs.predictor import batch_of
+from galmorph.runs.predictor import Answerer
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput
 from galmorph.stamps.views import read_views
@@ -203,7 +203,7 @@ def network_ms(name: str = CHECKPOINT) -> float:
     torch.set_num_threads(1)
     checkpoint = load_checkpoint(name)
     matrices, shares = checkpoint.distinct_views(read_views(checkpoint.recipe.views))
-    count = max(batch_of("cpu") // len(matrices), 1)
+    count = Answerer(checkpoint, "cpu", shares).batch
     side = checkpoint.recipe.size
     stamps = np.random.default_rng(0).normal(0.3, 0.5, (count, len(matrices), checkpoint.recipe.planes, side, side))
     stamps = stamps.astype(np.float32)
