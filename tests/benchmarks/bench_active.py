@@ -41,7 +41,7 @@ from galmorph.nets.architecture.network import Network
 from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.pages.figures import Axis, Chart, polyline
-from galmorph.pages.look import style_sheet
+from galmorph.pages.look import source
 from galmorph.runs.gather import Gathering
 from galmorph.sky.catalog import read_catalog
 from galmorph.sky.images import ImageInput
@@ -196,8 +196,8 @@ def draw(result: dict[str, Any]) -> None:
     panels = [
         panel(result[oracle]["courses"], which, titles[oracle]) for oracle, which in (("answer", 1), ("votes", 2))
     ]
-    colours = dict(re.findall(r"(--[\w-]+):\s*([^;]+);", style_sheet("palette.css").partition("@media")[0]))
-    style = re.sub(r"var\((--[\w-]+)\)", lambda name: colours[name[1]], style_sheet("figures.css")) + STYLE
+    colours = dict(re.findall(r"(--[\w-]+):\s*([^;]+);", source("palette.css").partition("@media")[0]))
+    style = re.sub(r"var\((--[\w-]+)\)", lambda name: colours[name[1]], source("figures.css")) + STYLE
     placed = Markup('<svg x="{}" width="440" height="300">{}</svg>')
     shifted = Markup("").join(placed.format(470 * k, each) for k, each in enumerate(panels))
     FIGURE.write_text(

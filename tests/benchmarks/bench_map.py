@@ -19,6 +19,7 @@ import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
 import galmorph
+from galmorph.likeness.feature_space import directions
 from galmorph.pages.maps.layout import MapLayout, laid_out
 from galmorph.pages.maps.neighbours import trustworthiness
 
@@ -89,7 +90,7 @@ def places_by_opentsne(layout: MapLayout, new: np.ndarray) -> np.ndarray:
 
     affinities = openTSNE.affinity.PerplexityBasedNN(layout.reduced, perplexity=30, n_jobs=1, random_state=0)
     embedding = openTSNE.TSNEEmbedding(layout.places.astype(float), affinities, n_jobs=1, random_state=0)
-    return np.asarray(embedding.transform(layout.components.applied(new)))
+    return np.asarray(embedding.transform(layout.space.placed(directions(new))))
 
 
 def placing(rows: int) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def placing(rows: int) -> dict[str, Any]:
         started = time.process_time()
         places = place(layout, new)
         seconds = time.process_time() - started
-        reduced = np.concatenate([layout.reduced[some], layout.components.applied(new)[:1000]])
+        reduced = np.concatenate([layout.reduced[some], layout.space.placed(directions(new))[:1000]])
         together = np.concatenate([layout.places[some], places[:1000]])
         out["trustworthiness_at_15"][f"with 1000 {way}"] = round(trustworthiness(reduced, together, 15), 4)
         out[f"rows_per_cpu_s_{way.replace(' ', '_')}"] = round(NEW / seconds)
