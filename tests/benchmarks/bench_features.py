@@ -523,7 +523,7 @@ def tabulate(result: dict[str, Any]) -> str:
     if spent := result.get("run"):
         cpu, wall = spent["cpu_s"] / 60, spent["wall_s"] / 60
         took = f"`galmorph run sdss/sdss-kmeans`, from images to report, took {cpu:.1f} minutes of processor time, "
-        lines += ["", f"{took}and {wall:.1f} by the clock of a machine with two cores that also did other work."]
+        lines += ["", f"{took}and {wall:.1f} by the clock of a machine with two cores."]
     return "\n".join(lines)
 
 
@@ -541,7 +541,7 @@ def cell(of: dict[str, Any] | None, *, signed: bool) -> str:
 def report(kept: Path, galaxies: Galaxies) -> None:
     """Score all on the test part, and write and draw the curve."""
     judge = Judge(kept, galaxies)
-    about, spent = kept / "kmeans.json", kept / "run.json"
+    about = kept / "kmeans.json"
     pairs = (
         ("kmeans", "convnet"),
         ("kmeans", "imagenet"),
@@ -552,7 +552,7 @@ def report(kept: Path, galaxies: Galaxies) -> None:
         "rows": {part: int((galaxies.part == part).sum()) for part in ("train", "validation", "test")},
         "steps_of_convnet": STEPS,
         **(json.loads(about.read_text()) if about.exists() else {}),
-        **({"run": json.loads(spent.read_text())} if spent.exists() else {}),
+        **time_of_run(kept),
         "methods": {method: judge.curve(method) for method in METHODS},
         "differences": {f"{one} - {other}": judge.differences(one, other) for one, other in pairs},
         "shared": shared(judge),
@@ -568,8 +568,14 @@ def report(kept: Path, galaxies: Galaxies) -> None:
 
 
 def report_shared(kept: Path, galaxies: Galaxies) -> None:
-    """Score what the stage ``learnt`` has learnt on the test part; all other figures stay as they are."""
-    write(json.loads(RESULT.read_text()) | {"shared": shared(Judge(kept, galaxies))})
+    """Score what the stage ``learnt`` has learnt on the test part, and say what the stage ``run`` took."""
+    write(json.loads(RESULT.read_text()) | time_of_run(kept) | {"shared": shared(Judge(kept, galaxies))})
+
+
+def time_of_run(kept: Path) -> dict[str, Any]:
+    """Return how long the pipeline took, if it ran."""
+    path = kept / "run.json"
+    return {"run": json.loads(path.read_text())} if path.exists() else {}
 
 
 def write(result: dict[str, Any]) -> None:
