@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,14 @@ class TestDask(Engines):
     def engine():
         pytest.importorskip("distributed", reason="Dask's scheduler is not installed")
         return Dask(None, 1)
+
+    def test_another_cluster_may_have_the_usual_port(self, plan):
+        with socket.socket() as other:
+            with suppress(OSError):  # somebody has it already
+                other.bind(("127.0.0.1", 8787))
+                other.listen()
+            rows = sum(len(part) for part, _ in self.engine().carry_out(plan, parts_of(plan)[:1], silent))
+        assert rows == len(parts_of(plan)[0])
 
 
 def customised(folder: Path, monkeypatch, text: str) -> None:

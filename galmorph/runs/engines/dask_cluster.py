@@ -80,6 +80,8 @@ class Dask:
                 n_workers=self._workers,
                 threads_per_worker=1,
                 dashboard_address=None,
+                # Without a dashboard it still serves metrics, and warns where another has the usual port: any port.
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.ERROR,
             )
             return distributed.Client(stack.enter_context(cluster))
