@@ -53,7 +53,7 @@ class MeasuredRows:
     def batch(self) -> int:
         """How many rows the network computes at once."""
         answerer = self.plan.run.answerer
-        return answerer.batch if answerer is not None else max(len(self), 1)
+        return answerer.batch if answerer is not None else 1
 
     def close(self) -> None:
         """Close the files."""

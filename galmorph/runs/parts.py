@@ -24,15 +24,7 @@ from galmorph.runs.predictor import Predictor, ShownStamps
 from galmorph.runs.results import Results
 from galmorph.stamps.recipe import half_width_px, half_widths_px
 
-__all__ = [
-    "PART_ROWS",
-    "Part",
-    "answer_part",
-    "classify_part",
-    "failed_part",
-    "measure_part",
-    "parts_of",
-]
+__all__ = ["PART_ROWS", "Part", "answer_part", "classify_part", "failed_part", "measure_part", "parts_of"]
 
 IntArray = npt.NDArray[np.intp]
 BoolArray = npt.NDArray[np.bool_]

@@ -6,7 +6,6 @@ them for the network.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -153,10 +152,7 @@ def half_width_px(measured: Measurement, recipe: Recipe, scale_arcsec: float = f
     the galaxy's Petrosian radii; of the Petrosian radius that its isophotal extent makes likeliest (NO_PETROSIAN); of
     the recipe's default (NO_SOURCE).
     """
-    # As half_widths_px, whose arrays take longer than the rest of what is asked of one stamp's size.
-    if recipe.half_width_arcsec > 0.0 and math.isfinite(scale_arcsec):
-        return recipe.half_width_arcsec / scale_arcsec
-    return recipe.half_width_rpet * radius_px(measured, recipe.default_rpet_px)
+    return float(half_widths_px(measured.rpet_px, measured.extent_px, recipe, scale_arcsec))
 
 
 def half_widths_px(
@@ -172,10 +168,7 @@ def half_widths_px(
 
 def radius_px(measured: Measurement, default: float) -> float:
     """Return the Petrosian radius; where there is none the likeliest for the isophotal extent, or a default."""
-    if math.isfinite(measured.rpet_px):
-        return measured.rpet_px
-    extent = _RPET_PER_EXTENT * measured.extent_px
-    return extent if math.isfinite(extent) else default
+    return float(_radii_px(measured.rpet_px, measured.extent_px, default))
 
 
 def _radii_px(rpet_px: npt.ArrayLike, extent_px: npt.ArrayLike, default: float) -> npt.NDArray[np.float64]:

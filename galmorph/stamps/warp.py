@@ -120,25 +120,26 @@ def _alike(
 ) -> dict[_Upright | tuple[int, int], list[int]]:
     """Sort views by what is computed once for several of them; returns the numbers of each such group."""
     groups: dict[_Upright | tuple[int, int], list[int]] = {}
-    if planes.ndim != 3 or matrices.shape[1:] != (2, 3) or not np.isfinite(matrices).all():
-        for matrix in matrices:
-            _check(planes, matrix)
+    _check(planes, matrices)
     if planes.size == 0:
         return groups
     widths = _widths(np.asarray(matrices, np.float64), size).tolist()
     for number, values in enumerate(matrices.tolist()):
-        alike = _upright_of(values, size) or _sampling(matrices[number], size, widths[number], is_smooth=is_smooth)
+        alike = _upright(values, size) or _sampling(matrices[number], size, widths[number], is_smooth=is_smooth)
         groups.setdefault(alike, []).append(number)
     return groups
 
 
-def _check(planes: FloatArray, matrix: Matrix) -> None:
+def _check(planes: FloatArray, matrices: Matrix) -> None:
+    """Refuse planes, or matrices of views, (V, 2, 3), that nothing can be cut by."""
     if planes.ndim != 3:
         raise ImageError(f"a cutout of shape {planes.shape}: expected planes, rows and columns (C, H, W); add an axis")
-    if np.shape(matrix) != (2, 3) or not all(map(math.isfinite, matrix.ravel().tolist())):
+    is_good = np.isfinite(matrices).all(axis=tuple(range(1, matrices.ndim))) & (matrices.shape[1:] == (2, 3))
+    if not is_good.all():
+        wrong = matrices[is_good.argmin()].tolist()
         raise ImageError(
-            f"a stamp's matrix {np.asarray(matrix).tolist()}: expected 2 × 3 finite numbers; check the position and "
-            "the radius that it was made of"
+            f"a stamp's matrix {wrong}: expected 2 × 3 finite numbers; check the position and the radius that it was "
+            "made of"
         )
 
 
@@ -151,11 +152,7 @@ class _Upright(NamedTuple):
     down: float  # likewise along y
 
 
-def _upright(matrix: Matrix, size: int) -> _Upright | None:
-    return _upright_of(matrix.tolist(), size)
-
-
-def _upright_of(matrix: Sequence[Sequence[float]], size: int) -> _Upright | None:
+def _upright(matrix: Sequence[Sequence[float]], size: int) -> _Upright | None:
     (xx, xy, x), (yx, yy, y) = matrix
     along, aside = max(abs(xx), abs(yy)), max(abs(xy), abs(yx))
     if aside <= _UPRIGHT * along:
@@ -199,7 +196,7 @@ def _completed(window: FloatArray, resample: Callable[[FloatArray], FloatArray])
 
 def is_upright(matrix: Matrix) -> bool:
     """Tell whether a view, (2, 3), lies along the cutout's rows and columns, so that its warp is exact."""
-    return _upright(matrix, 1) is not None
+    return _upright(matrix.tolist(), 1) is not None
 
 
 def subsamples(matrix: Matrix, size: int) -> int:
@@ -227,7 +224,7 @@ def sample(planes: FloatArray, matrix: Matrix, size: int, n: int | None = None) 
     -------
     (C, size, size) float32, as from :func:`warp`.
     """
-    _check(planes, matrix)
+    _check(planes, np.asarray(matrix)[None])
     matrix = np.asarray(matrix, np.float64)
     factor, points = (1, n) if n else _sampling(matrix, size, _widths(matrix, size).tolist())
     stamp: FloatArray = _sampled(planes, matrix[np.newaxis], size, factor, points)[0]
