@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain, pairwise
@@ -55,6 +55,7 @@ IntArray = npt.NDArray[np.intp]
 
 FIRST_HALF_PX = 64
 """Half-width of the first cutout about a row."""
+_FIRST_SIDE = 2 * FIRST_HALF_PX + 1
 LARGEST_HALF_PX = 256
 """Half-width of the largest one; those between are twice as wide each."""
 # The sky must be seen beside the galaxy: in a cutout of 1.5 Petrosian radii the wings of an exponential disk raise the
@@ -62,6 +63,11 @@ LARGEST_HALF_PX = 256
 _ROOM_RPET = 3.0
 _LOCATED_ROWS = 1 << 17
 _AT_ONCE = 256  # rows, whose maps of neighbours are 4 MB
+# Rows with cutouts of their own: all of these are read, then all measured, then all cut, so that the code of each step
+# stays in the processor's cache. Four or eight SDSS pictures take a sixth less time than one by one; of 32 the pixels
+# do not stay there.
+_ABREAST = 8
+_ABREAST_PX = 1 << 21  # of such cutouts, with some 24 bytes each: fewer rows where pictures are large
 _LOST = (Flag.NO_POSITION, Flag.NO_IMAGE, Flag.FETCH_FAILED)
 
 
@@ -129,10 +135,21 @@ class Gathering:
         """Divide rows, in order, into those that are measured together, as the first of each and the end."""
         n = len(rows)
         if self.blocks is None or n == 0:
-            return [(k, k + 1) for k in range(n)]
+            count = self._abreast(rows)
+            return [(k, min(k + count, n)) for k in range(0, n, count)]
         blocks = block_of(self.where[0])[rows]
         starts = [0, *(np.flatnonzero((blocks[1:] != blocks[:-1]).any(axis=1)) + 1).tolist(), n]
         return [(k, min(k + _AT_ONCE, end)) for first, end in pairwise(starts) for k in range(first, end, _AT_ONCE)]
+
+    def _abreast(self, rows: IntArray) -> int:
+        """Return how many rows with cutouts of their own are measured together: as many as memory is spent on."""
+        if not self.images.is_here:
+            return 1  # none waits for the pixels of another
+        where, _ = self.where
+        # The position on a display stamp, which is its own window, is its middle.
+        sides = (2 * where.x[rows] + 1, 2 * where.y[rows] + 1) if not self.images.has_edges else 2 * (_FIRST_SIDE,)
+        most = float(np.fmax.reduce(np.ravel(sides[0] * sides[1]), initial=1.0))
+        return min(max(int(_ABREAST_PX / most), 1), _ABREAST)
 
     @cached_property
     def settings(self) -> MeasureSettings:
@@ -325,7 +342,7 @@ def _with_half(
     """Measure rows on cutouts of the same half-width: out of their block together, where it holds them."""
     where, _ = gathering.where
     held = np.zeros(len(rows), np.bool_) if block is None else block.holds(where.x[rows], where.y[rows], half)
-    alone = [] if held.all() else [_alone(gathering, row, half) for row in rows[~held].tolist()]
+    alone = _alone(gathering, rows[~held].tolist(), half)
     if block is None or not held.any():
         return None, alone
     of_block, others = _together(gathering, block, rows[held], half)
@@ -358,21 +375,36 @@ def _by_itself(gathering: Gathering, galaxies_of_block: BlockGalaxies, k: int) -
     return Galaxy(row, measured.flags, cutout, measured)
 
 
-def _alone(gathering: Gathering, row: int, half: int) -> Galaxy:
-    """Measure a row on a cutout of its own; objects are those of a map, or detected there."""
+def _alone(gathering: Gathering, rows: Sequence[int], half: int) -> list[Galaxy]:
+    """Measure rows on cutouts of their own, some of which are read before the first of them is measured."""
+    alone: list[Galaxy] = []
+    for first in range(0, len(rows), _ABREAST):
+        read = [_read(gathering, row, half) for row in rows[first : first + _ABREAST]]
+        alone += [galaxy if galaxy.flags else _on_cutout(gathering, galaxy) for galaxy in read]
+    return alone
+
+
+def _read(gathering: Gathering, row: int, half: int) -> Galaxy:
+    """Read the cutout of a row; flags say why there is none, or none to measure on."""
     where, _ = gathering.where
     try:
         cutout = gathering.images.cutout(int(where.tile[row]), float(where.x[row]), float(where.y[row]), half)
     except (ImageError, OSError) as error:
         return _unread(gathering, row, error)
-    if blank := _blank(cutout):
-        return Galaxy(row, Flag.NO_IMAGE | blank, cutout)
-    segmentation = None
+    blank = _blank(cutout)
+    return Galaxy(row, Flag.NO_IMAGE | blank if blank else Flag(0), cutout)
+
+
+def _on_cutout(gathering: Gathering, galaxy: Galaxy) -> Galaxy:
+    """Measure a galaxy whose cutout is read; objects are those of a map, or detected there."""
+    cutout, segmentation = galaxy.cutout, None
+    if cutout is None:
+        return galaxy
     if cutout.labels is not None:
         usable = usable_pixels(cutout.detection, cutout.weight)
         segmentation = segmentation_of(cutout.detection, usable, cutout.labels)
     measured = _measure(gathering, cutout, segmentation)
-    return Galaxy(row, measured.flags, cutout, measured)
+    return Galaxy(galaxy.row, measured.flags, cutout, measured)
 
 
 def _is_done(gathering: Gathering, galaxy: Galaxy, half: int) -> bool:

@@ -151,8 +151,9 @@ def _measure_into(
     order = np.argsort(rows)
     done = 0
     for piece in pieces(run.gathering, rows):
-        for galaxy in piece.alone:
-            _enter(results, run, int(order[np.searchsorted(rows, galaxy.row, sorter=order)]), galaxy, show)
+        if piece.alone:
+            numbers = [galaxy.row for galaxy in piece.alone]
+            _enter_alone(results, run, order[np.searchsorted(rows, numbers, sorter=order)], piece.alone, show)
         for galaxies in piece.together:
             _enter_block(results, run, order[np.searchsorted(rows, galaxies.rows, sorter=order)], galaxies, show)
         before, done = done, done + len(piece.rows)
@@ -160,14 +161,23 @@ def _measure_into(
             progress("rows", some * _PROGRESS_ROWS, len(rows))
 
 
-def _enter(results: Results, run: Run, place: int, galaxy: Galaxy, show: Callable[[ShownStamps], None]) -> None:
-    """Enter a galaxy in the results, and show its stamp if it has one."""
-    results.put(place, _with_edge(galaxy, run))
-    checkpoint = run.checkpoint
-    if checkpoint is not None and galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE:
-        matrices, _ = run.distinct_views
-        stamp = views_of(galaxy, run.images, checkpoint.recipe, matrices)
-        show(ShownStamps.of([(place, stamp)], checkpoint.recipe))
+def _enter_alone(
+    results: Results, run: Run, places: IntArray, galaxies: Sequence[Galaxy], show: Callable[[ShownStamps], None]
+) -> None:
+    """Enter galaxies in the results, and show the stamps of those that have one."""
+    entries = list(zip(places.tolist(), galaxies, strict=True))
+    for place, galaxy in entries:
+        results.put(place, _with_edge(galaxy, run))
+    if run.checkpoint is None:
+        return
+    recipe, (matrices, _) = run.checkpoint.recipe, run.distinct_views
+    stamps = [
+        (place, views_of(galaxy, run.images, recipe, matrices))
+        for place, galaxy in entries
+        if galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE
+    ]
+    if stamps:
+        show(ShownStamps.of(stamps, recipe))
 
 
 def _enter_block(

@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.table import Table
 from plans import plan_of
 
-from galmorph.runs import blocks
+from galmorph.runs import blocks, gather
 from galmorph.runs import parts as module
 from galmorph.runs.classify import classify
 from galmorph.runs.parts import classify_part
@@ -100,3 +100,22 @@ def test_rows_of_the_samples(sample):
         for rows in subsets(len(table))[1:4]:
             with closing(plan_of(table[rows], images, **how)) as alone:
                 assert_same(classify(alone).results, whole, rows)
+
+
+def test_rows_of_pictures(tmp_path, monkeypatch):
+    """Several that are measured together, and one by one as those are that are too large for that."""
+    for number in range(11):
+        content = small_sky.picture(number, side=100 + 10 * number)
+        (tmp_path / f"{number}.jpg").write_bytes(content[: 700 if number == 5 else None])  # one is damaged
+    table = Table({"file": [f"{number}.jpg" for number in range(12)]})  # and one is missing
+    how = {"survey": "sdss", "band": "RGB", "device": "cpu", "views": "turns2"}
+    how["checkpoint"] = small_sky.checkpoint(**small_sky.rgb_checkpoint_settings())
+    with closing(plan_of(table, tmp_path, **how)) as plan:
+        whole = classify(plan).results
+        assert np.flatnonzero(~whole.classified).tolist() == [5, 11]
+        for rows in subsets(len(table)):
+            assert_same(classify_part(plan, rows), whole, rows)
+        monkeypatch.setattr(gather, "_ABREAST_PX", 2 * 150**2)
+        assert plan.run.gathering.pieces(np.array([0, 1, 2])) == [(0, 3)]
+        assert plan.run.gathering.pieces(np.array([0, 5, 10])) == [(0, 1), (1, 2), (2, 3)]
+        assert_same(classify(plan).results, whole, np.arange(12))
