@@ -12,6 +12,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line and exit with its status."""
     garbage.collect_seldom()
+    garbage.keep_memory()
     try:
         sys.exit(cli.main(sys.argv[1:]))
     finally:

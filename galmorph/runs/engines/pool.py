@@ -38,8 +38,9 @@ _TRIES = 3
 _PATIENCE_S = 5.0
 # Before the imports, of which most of a worker's start consists.
 _PROGRAM = """
-from galmorph.garbage import collect_seldom
+from galmorph.garbage import collect_seldom, keep_memory
 collect_seldom()
+keep_memory()
 from galmorph.runs.engines.worker import main
 main()
 """

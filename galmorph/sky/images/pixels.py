@@ -45,7 +45,7 @@ MOST_DECOMPRESSED_BYTES = 1 << 36
 BYTES_READ_BETWEEN = 1 << 12
 """Rows of a window are read in one piece where no more lies between them: less than another call costs."""
 
-BYTES_READ_AHEAD = 1 << 15
+BYTES_READ_AHEAD = 1 << 14
 """Of each row of a window that lies beside the last one so much is read, for those that come after it: blocks are read
 from left to right, and a call costs as much as a few kilobytes do."""
 
