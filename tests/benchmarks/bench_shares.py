@@ -2,7 +2,8 @@
 
 Usage: ``python tests/benchmarks/bench_shares.py fold K`` for K from 0 to 4, which may run side by side, then
 ``python tests/benchmarks/bench_shares.py report``. Before that ``plain K`` trains the plain recipe of a fold alone,
-``masked`` looks at stamps whose painted pixels are missing, ``counts`` learns from counts of votes in place of shares.
+``masked`` looks at stamps whose painted pixels are missing; ``counts`` learns from counts of votes in place of shares,
+and puts what that gives into the report itself.
 A fold trains what the pipelines say on its own training cells, the network of stamps and those of what is measured,
 joins and calibrates them by the product's own functions, and classifies its test cells from their FITS files as
 ``galmorph classify`` does; so that each galaxy is predicted once, by networks that never saw its cell. With it go
@@ -158,6 +159,8 @@ def run_counts(options: argparse.Namespace) -> None:
         counts = trained(table, files, counted, options.out / f"measured-counts-{fold}", options)
         both = {"shares": shares, "counts": counts}
         np.savez(path, **{name: predicted(classified(test, each, files, options)) for name, each in both.items()})
+    result = json.loads(RESULT.read_text()) | {"counts": beside_counts(options)}
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def masked_stamp(name: str, folder: Path) -> str:
@@ -341,7 +344,7 @@ def report(options: argparse.Namespace) -> None:
             "rmse": rmse_less(*each, drawn),
         }
     result["masked"] = beside_masked(files, truth, options)
-    result["counts"] = beside_counts(files, truth, options)
+    result["counts"] = json.loads(RESULT.read_text())["counts"]
     sets = np.concatenate([fold["sets"] for fold in folds])[answered]
     held = [sum(y[SCHEME.keys.index(k)] for k in s.split("|") if k) for s, y in zip(sets, label, strict=True)]
     result["sets"] = {"coverage": float(np.mean(held)), "err": float(np.std(held) / len(held) ** 0.5)}
@@ -400,14 +403,15 @@ def beside_masked(files: dict[int, Path], truth: FloatArray, options: argparse.N
     return result
 
 
-def beside_counts(files: dict[int, Path], truth: FloatArray, options: argparse.Namespace) -> dict[str, Any] | None:
+def beside_counts(options: argparse.Namespace) -> dict[str, Any]:
     """Compare networks of what is measured that learnt from counts with those that learnt from shares."""
-    paths = {n: options.out / f"counts-{n}.npz" for n in range(FOLDS)}
-    folds = [(np.load(files[n])["rows"], dict(np.load(path))) for n, path in paths.items() if path.exists()]
-    if not folds:
-        return None
-    label = truth[np.concatenate([rows for rows, _ in folds])]
-    guesses = {name: np.concatenate([said[name] for _, said in folds]) for name in ("counts", "shares")}
+    table, labels, folds = labelled(), [], []
+    for fold in range(FOLDS):
+        parts = fold_pipeline(options.measured, fold).split.divide([str(i) for i in table["id"]], table)
+        labels.append(shares_of(table)[parts == "test"])
+        folds.append(dict(np.load(options.out / f"counts-{fold}.npz")))
+    guesses = {name: np.concatenate([fold[name] for fold in folds]) for name in ("counts", "shares")}
+    label = np.concatenate(labels)
     return {"folds": len(folds), "galaxies": len(label), "people": PEOPLE, **paired(guesses, label)}
 
 
