@@ -151,6 +151,7 @@ def classify(
     rule: str = "",
     normalise: bool = False,
     runtime: str = "torch",
+    precision: str = "single",
     device: str = "auto",
     prefix: str = "gm_",
     output: str | Path | None = None,
@@ -229,6 +230,9 @@ def classify(
     runtime
         What runs the networks: ``'torch'``, or the file to which :func:`export` wrote the checkpoint, which onnxruntime
         runs on the processor.
+    precision
+        In what convolutions are computed: ``'single'``, or ``'bfloat16'``, for which processors need AVX-512: some 1.7
+        times as fast, with probabilities that differ by .015 at most, and seldom another class.
     device
         ``'auto'``, ``'cpu'`` or ``'cuda'``.
     prefix
@@ -294,6 +298,7 @@ def classify(
         features=features,
         rule=rule,
         runtime=runtime,
+        precision=precision,
     )
     with reporting(progress) as report_to:
         table, _ = _carried_out(
@@ -344,6 +349,7 @@ def embed(
     views: str | None = None,
     light: int = 0,
     runtime: str = "torch",
+    precision: str = "single",
     device: str = "auto",
     prefix: str = "gm_",
     output: str | Path | None = None,
@@ -366,7 +372,8 @@ def embed(
     ----------
     catalog, images, survey, band, field, offline, archive, fetched, checkpoint, weight, rms, variance, segmentation
         As for :func:`classify`.
-    image_hdu, hdu, ra, dec, x, y, id, file, detect, centroid, views, runtime, device, prefix, output, overwrite
+    image_hdu, hdu, ra, dec, x, y, id, file, detect, centroid, views, runtime, precision, device, prefix, output,
+    overwrite
         As for :func:`classify`; CSV has no room for arrays.
     light
         In how many rings about the centre the light of the stamps is summed up in a column beside, which networks
@@ -403,6 +410,7 @@ def embed(
         device=device,
         views=views,
         runtime=runtime,
+        precision=precision,
         features=True,
         light=light,
         probabilities=False,

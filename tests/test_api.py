@@ -207,6 +207,7 @@ def settings_of(*names: str) -> dict[str, Any]:
         "light": 8,
         "rule": "clean",
         "runtime": "net.onnx",
+        "precision": "bfloat16",
     }
     return {name: (values[name], lambda call, n=name: getattr(call.arguments[0].settings, n)) for name in names}
 
@@ -295,7 +296,7 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
         **OF_ARCHIVE,
         **OF_EXECUTION,
         **settings_of("detect", "centroid", "prefix", "normalise", "device", "views", "errors", "rule", "runtime"),
-        **settings_of("features"),
+        **settings_of("features", "precision"),
         **REPORTS,
         **named("output", "out.fits"),
         **named("overwrite", True),
@@ -418,7 +419,7 @@ CHECKS["embed"] = {
     for name, check in CHECKS["classify"].items()
     if name not in ("features", "errors", "rule", "normalise", "report", "pictures", "strict")
 }
-CHECKS["embed"] |= settings_of("light")
+CHECKS["embed"] |= settings_of("light", "precision")
 CHECKS["fetch"] = {
     **OF_FETCH,
     "output": ("folder", lambda call: str(call.besides["folder"])),
@@ -659,6 +660,8 @@ def test_a_catalogue_that_was_read_has_its_columns(sky):
     [
         ("classify", {"device": "cuda", "runtime": "net.onnx", "checkpoint": "candels-h"}, "leave out one"),
         ("classify", {"views": "turns3"}, "views"),
+        ("classify", {"precision": "half"}, "unknown precision 'half'"),
+        ("classify", {"precision": "bfloat16", "runtime": "net.onnx", "checkpoint": "candels-h"}, "leave out one"),
         ("classify", {"rule": "nonsense"}, "unknown rule"),
         ("classify", {"detect": "nowhere"}, "unknown way to detect"),
         ("classify", {"centroid": "middle"}, "unknown centroid"),

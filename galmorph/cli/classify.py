@@ -58,6 +58,7 @@ def _add_network(command: Parser) -> None:
     )
     group.add_argument("--normalise", action="store_true", help="scale independent fractions so that they sum to 1")
     group.add_argument("--runtime", metavar="R", help="torch, or the .onnx file of the checkpoint (galmorph export)")
+    shared.add_precision(group)
     shared.add_device(group, "answer")
 
 

@@ -38,6 +38,7 @@ def add_options(command: Parser) -> None:
         "--light", type=int, metavar="N", help="a column beside: how light is spread over N rings, such as 8"
     )
     group.add_argument("--runtime", metavar="R", help="torch, or the .onnx file of the checkpoint (galmorph export)")
+    shared.add_precision(group)
     shared.add_device(group, "answer")
     shared.add_detection(command)
     shared.add_prefix(command)

@@ -2,13 +2,14 @@
 
 Single precision, by :func:`single_precision`, without the TF32 of GPUs, which keeps three decimals:
     stamps (warps, blurs, observations), so that a galaxy looks the same wherever it is observed; the probabilities that
-    a checkpoint predicts, so that a catalogue does not depend on the device; a training without ``bfloat16``.
-bfloat16, by :func:`half_convolutions`, where a training asks for it and the device has it:
+    a checkpoint predicts unless a run asks for less, so that a catalogue does not depend on the device; a training
+    without ``bfloat16``.
+bfloat16, by :func:`half_convolutions`, where a training or :func:`answering` asks for it and the device has it:
     convolutions and dense layers. It has the range of single precision but two to three decimals, which is enough for
     products that are summed in single precision anyway, and nothing else.
 Single precision within bfloat16, by :func:`single` and :func:`uncast`:
-    normalisations, whose variances are differences of large numbers; the last dense layer, whose numbers are compared
-    with votes; losses.
+    normalisations, whose variances are differences of large numbers; likeness to centroids, which is compared with
+    thresholds; the last dense layer, whose numbers are compared with votes; losses.
 Double precision:
     the Dirichlet loss, whose large terms cancel; calibration, prediction sets and embeddings, which are numpy's.
 """
@@ -21,7 +22,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-__all__ = ["computes_bfloat16", "half_convolutions", "single", "single_precision", "uncast"]
+__all__ = ["answering", "computes_bfloat16", "half_convolutions", "single", "single_precision", "uncast"]
 
 
 class _Tf32Switch:
@@ -77,6 +78,16 @@ def computes_bfloat16(device: torch.device | str) -> bool:
 def half_convolutions(device: torch.device | str, *, wanted: bool) -> torch.autocast:
     """Compute convolutions and dense layers in bfloat16, where that is wanted."""
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=wanted)
+
+
+@contextmanager
+def answering(device: torch.device | str, *, half: bool = False) -> Iterator[None]:
+    """Predict on a device: in full single precision, or with convolutions in bfloat16.
+
+    For one piece of work, as :func:`single_precision`.
+    """
+    with single_precision(device), half_convolutions(device, wanted=half) if half else nullcontext():
+        yield
 
 
 def uncast(device: torch.device | str) -> AbstractContextManager[object]:

@@ -105,7 +105,14 @@ class Run:
             return None
         _, shares = self.distinct_views
         settings = self.settings
-        return Answerer(self.checkpoint, self.device, shares, normalise=settings.normalise, light=settings.light)
+        return Answerer(
+            self.checkpoint,
+            self.device,
+            shares,
+            normalise=settings.normalise,
+            light=settings.light,
+            half=settings.is_half,
+        )
 
     def blank(self, rows: int) -> Results:
         """Make room for the results of so many rows."""
@@ -225,7 +232,7 @@ class Plan:
         from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint  # noqa: PLC0415
         from galmorph.nets.device import resolve_device  # noqa: PLC0415
 
-        device = resolve_device(self.settings.device)
+        device = resolve_device(self.settings.device, half=self.settings.is_half)
         checkpoint = self.checkpoint
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = load_checkpoint(checkpoint or _default_checkpoint(asked))

@@ -88,6 +88,8 @@ class Answerer:
         Whether the spread is that of fractions scaled to sum to 1.
     light
         In how many rings the light of the stamps is summed up; 0 for none.
+    half
+        Whether convolutions are computed in bfloat16.
     stamps
         Shown at once: so many galaxies, or fewer with several views each; None as suits the device.
     """
@@ -97,6 +99,7 @@ class Answerer:
     shares: FloatArray | None = None
     normalise: bool = False
     light: int = 0
+    half: bool = False
     stamps: int | None = None
 
     @property
@@ -122,7 +125,12 @@ class Answerer:
         """Fill the probabilities of the rows of a batch, of which the last may be there several times."""
         count, checkpoint = len(rows), self.checkpoint
         answers = checkpoint.answer(
-            pixels, self.shares, morphometry=morphometry, device=self.device, normalised=self.normalise
+            pixels,
+            self.shares,
+            morphometry=morphometry,
+            device=self.device,
+            normalised=self.normalise,
+            half=self.half,
         )
         results.conditional[rows] = answers.conditional[:count]
         results.spread[rows] = answers.spread[:count]

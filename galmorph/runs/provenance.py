@@ -72,6 +72,7 @@ def _checkpoint_cards(checkpoint: Checkpoint, run: Run) -> list[tuple[str, str, 
         ("GMRECIPE", hashlib.sha256(recipe.encode()).hexdigest()[:16], "hash of the stamp recipe"),
         ("GMSCHEME", checkpoint.scheme.name, "label scheme"),
         ("GMVIEWS", run.views, "views averaged over"),
+        ("GMPRECIS", run.settings.precision, "precision of convolutions"),
         *([("GMRULE", run.rule.name, "rule of the second column of classes")] if run.rule is not None else []),
     ]
 

@@ -9,10 +9,12 @@ from galmorph.errors import CatalogError, CheckpointError, unknown_name
 from galmorph.stamps.centroid import CENTROIDS
 from galmorph.stamps.views import read_views
 
-__all__ = ["DEFAULT_SETTINGS", "DETECT", "TORCH", "Settings"]
+__all__ = ["DEFAULT_SETTINGS", "DETECT", "PRECISIONS", "TORCH", "Settings"]
 
 DETECT = ("blocks", "cutouts")
 """Where objects are detected."""
+PRECISIONS = ("single", "bfloat16")
+"""In what convolutions are computed."""
 TORCH = "torch"
 """What runs networks unless an exported file does."""
 _MOST_RINGS = 32
@@ -45,6 +47,8 @@ class Settings:
         Name of what gives ``gm_rule``; '' for the scheme's default.
     runtime
         What runs the networks: ``'torch'``, or the file to which the checkpoint was exported as ONNX.
+    precision
+        In what convolutions are computed: one of :data:`PRECISIONS`.
     features
         Whether what the last dense layer of the first network sees of each row has a column.
     light
@@ -63,6 +67,7 @@ class Settings:
     errors: bool = False
     rule: str = ""
     runtime: str = TORCH
+    precision: str = PRECISIONS[0]
     features: bool = False
     light: int = 0
     probabilities: bool = True
@@ -90,6 +95,12 @@ class Settings:
             raise CatalogError(unknown_name("centroid", self.centroid, CENTROIDS))
         if self.views is not None:
             read_views(self.views)  # says what is wrong with them
+        if self.precision not in PRECISIONS:
+            raise CheckpointError(unknown_name("precision", self.precision, PRECISIONS))
+        if self.runtime != TORCH and self.is_half:
+            raise CheckpointError(
+                "ONNX files compute in single precision, and 'bfloat16' was asked for: leave out one of them"
+            )
         if self.runtime != TORCH and self.device == "cuda":
             raise CheckpointError(
                 "ONNX files run on the processor, and device 'cuda' was asked for: leave out one of them"
@@ -102,12 +113,17 @@ class Settings:
             what = "classifying" if network else "measuring"
             raise CheckpointError(f"{idle} {getattr(self, idle)!r}: {what} has no use for it; leave it out")
 
+    @property
+    def is_half(self) -> bool:
+        """Whether convolutions are computed in bfloat16."""
+        return self.precision != PRECISIONS[0]
+
     def _without_use(self, *, network: bool) -> str | None:
         """Name a setting that differs from its default though it changes nothing."""
         idle = (
             ("backend",)
             if network
-            else ("normalise", "device", "views", "errors", "rule", "runtime", "features", "light")
+            else ("normalise", "device", "views", "errors", "rule", "runtime", "precision", "features", "light")
         )
         return next((name for name in idle if getattr(self, name) != getattr(Settings, name)), None)
 

@@ -4,7 +4,7 @@ Usage: ``python tests/benchmarks/bench_scale.py [SECTION ...] [--rows N] [--fold
 ``rows`` (processor ms a row of measuring, cutting and the network at 40, 100 and 300 rows per million pixels, galmorph
 and the plain ways), ``workers`` (1 and 2 processes, the same bytes), ``memory`` (the main process at 1e5 and 1e6 rows),
 ``calls`` (of functions of ours in Python, a row), ``rice`` (a RICE-compressed mosaic), ``start`` (10 rows, warm
-caches), ``stamps`` (JPEG stamps, where the data are),
+caches), ``stamps`` (JPEG stamps, where the data are), ``precision`` (bfloat16 beside single precision),
 ``feed`` (stamps that workers hand to one process, whose network takes no time), ``whole`` (20 480 pixels, 35 000 rows,
 killed once) and ``model`` (what the others say about a billion rows). Fields are made of simulated patches,
 see large_field.py; processor times are those of processes and their children; ratios are of runs one after the other.
@@ -48,11 +48,13 @@ from scipy import ndimage
 
 import galmorph
 from galmorph.nets.checkpoint.file import load_checkpoint
+from galmorph.nets.precision import computes_bfloat16
 from galmorph.progress import silent
 from galmorph.runs.engines import pool
 from galmorph.runs.parts import Part, classify_part, measure_part, parts_of
 from galmorph.runs.plan import Plan
 from galmorph.runs.predictor import Answerer
+from galmorph.runs.run_settings import PRECISIONS
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput
 from galmorph.stamps.views import read_views
@@ -60,6 +62,7 @@ from galmorph.stamps.views import read_views
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "docs" / "benchmarks" / "scale.json"
 PICTURES = ROOT.parent / "shared" / "data" / "sdss_gz2" / "images.zip"
+CEERS = PICTURES.parents[1] / "ceers_f200w" / "images.zip"
 DENSITIES = (40, 100, 300)
 CHECKPOINT = "candels-h"
 WHOLE_SIDE = 20
@@ -386,6 +389,43 @@ def stamps_section(_field: LargeField, rows: int) -> dict[str, Any]:
     return lines
 
 
+def precision_section(field: LargeField, rows: int) -> dict[str, Any]:
+    """What bfloat16 saves of the networks' time, and what it changes, where the processor has it."""
+    if not computes_bfloat16("cpu"):
+        return {"skipped": "this processor has no instructions for bfloat16"}
+    catalog, _ = thinned(field, DENSITIES[-1], rows)
+    mosaic = ["--image", str(field.image), "--weight", str(field.weight), *COMMAND]
+    sdss = ["--image", str(PICTURES), "--survey", "sdss", "--band", "RGB"]
+    ceers = ["--image", str(CEERS), "--survey", "nircam", "--band", "F200W"]
+    inputs = {"candels-h": (catalog, mosaic), "nircam-f200w": (CEERS.with_name("votes.csv"), ceers)}
+    inputs |= {name: (PICTURES.with_name("labels.csv"), sdss) for name in ("sdss-rgb", "sdss-gz1", "sdss-gz2")}
+    lines: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for checkpoint, (table, given) in inputs.items():
+            if not table.exists():
+                continue
+            some, out = (Path(scratch) / name for name in ("some.fits", "out.fits"))
+            Table.read(table)[:: max(len(Table.read(table)) // 600, 1)].write(some, overwrite=True)
+            words = [str(some), *given, "--checkpoint", checkpoint, "-o", str(out), "--overwrite", "--engine", "local"]
+            network_s, results = [], []
+            for precision in PRECISIONS:
+                network_s.append(cost_of("classify", *words, "--precision", precision, watched=True).network_s)
+                results.append(Table.read(out))
+            lines[checkpoint] = changed_by(*results) | {
+                "network_ms": [round(1e3 * s / len(results[0]), 2) for s in network_s],
+                "times_as_fast": round(network_s[0] / network_s[1], 2),
+            }
+    return lines
+
+
+def changed_by(before: Table, after: Table) -> dict[str, Any]:
+    """How much probabilities differ at most, and how many rows have another class, set or flags."""
+    answers = [name for name in before.colnames if name.startswith("gm_p_")]
+    differences = np.array([np.abs(before[name] - after[name]) for name in answers])
+    others = {name: int((before[name] != after[name]).sum()) for name in ("gm_class", "gm_set", "gm_flags")}
+    return {"rows": len(before), "largest_difference": round(float(np.nanmax(differences)), 5), "other": others}
+
+
 def feed_section(field: LargeField, rows: int) -> dict[str, Any]:
     """Rows a second that two workers measure, cut and hand over, to a process whose network takes no time."""
     catalog, count = thinned(field, DENSITIES[-1], rows)
@@ -490,6 +530,7 @@ SECTIONS: dict[str, Callable[[LargeField, int], dict[str, Any]]] = {
     "rice": rice_section,
     "start": start_section,
     "stamps": stamps_section,
+    "precision": precision_section,
     "feed": feed_section,
     "whole": whole_section,
     "model": model_section,

@@ -139,6 +139,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--checkpoint": (["net"], "checkpoint", "net"),
         **REPORT,
         "--runtime": (["net.onnx"], "runtime", "net.onnx"),
+        "--precision": (["bfloat16"], "precision", "bfloat16"),
         "--errors": ([], "errors", True),
         "--features": ([], "features", True),
         "--rule": (["clean"], "rule", "clean"),
@@ -169,6 +170,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "--checkpoint": (["net"], "checkpoint", "net"),
         "--light": (["8"], "light", 8),
         "--runtime": (["net.onnx"], "runtime", "net.onnx"),
+        "--precision": (["bfloat16"], "precision", "bfloat16"),
     },
     "similar": {
         "--to": (["1", "b"], "to", ["1", "b"]),

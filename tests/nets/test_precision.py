@@ -244,3 +244,25 @@ def test_a_gpu_predicts_what_the_processor_predicts_to_single_precision(name):
     stamps = np.random.default_rng(1).uniform(0, 1, shape).astype(np.float32)
     here, there = checkpoint.predict(stamps), load_checkpoint(name).predict(stamps, device="cuda")
     assert np.abs(here - there).max() < 5e-5
+
+
+# Answers
+
+
+@pytest.mark.parametrize("views", [1, 3])
+def test_answers_in_bfloat16_are_near_those_in_single_precision_and_always_the_same(views):
+    stamps = np.stack([tiny.stamps(6, seed) for seed in range(views)], axis=1)
+    checkpoint = tiny.checkpoint()
+    single_ones, halved = (checkpoint.answer(stamps, half=half) for half in (False, True))
+    assert 0 < np.abs(halved.conditional - single_ones.conditional).max() < 0.01
+    again = checkpoint.answer(stamps, half=True)
+    assert np.array_equal(again.conditional, halved.conditional)
+    assert np.array_equal(again.features, halved.features)
+    assert np.array_equal(checkpoint.answer(stamps).conditional, single_ones.conditional)
+
+
+def test_answers_take_nothing_from_a_cast_around_them():
+    stamps, checkpoint = tiny.stamps(6)[:, None], tiny.checkpoint()
+    alone = checkpoint.answer(stamps).conditional
+    with halves():
+        assert np.array_equal(checkpoint.answer(stamps).conditional, alone)

@@ -132,7 +132,7 @@ def test_an_error_of_the_network_stops_the_run(run):
 
         recipe = run.checkpoint.recipe
 
-        def answer(self, stamps, shares, *, morphometry, device, normalised):  # noqa: ARG002
+        def answer(self, stamps, shares, *, device, **_others):  # noqa: ARG002
             raise CheckpointError(f"{len(stamps)} stamps on {device}")
 
     galaxy = next(gather(run.gathering))

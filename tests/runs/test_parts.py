@@ -6,7 +6,7 @@ import pickle
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +193,7 @@ def test_the_position_and_image_of_each_row_are_known(whole):
     [
         ({"rule": "likeliest"}, "rule 'likeliest': measuring has no use for it"),
         ({"runtime": "net.onnx"}, "runtime 'net.onnx': measuring has no use for it"),
+        ({"precision": "bfloat16"}, "precision 'bfloat16': measuring has no use for it"),
         ({"views": "turns8"}, "views 'turns8': measuring has no use"),
         ({"errors": True}, "errors True: measuring has no use"),
         ({"normalise": True}, "normalise True: measuring has no use"),
@@ -203,6 +204,24 @@ def test_the_position_and_image_of_each_row_are_known(whole):
 def test_what_only_a_network_needs_is_refused_in_measuring(folder, settings, words):
     with pytest.raises(CheckpointError, match=words):
         plan_of(folder / "many.fits", folder / "image.fits", network=False, **settings).check()
+
+
+def test_bfloat16_is_refused_where_the_processor_has_no_instructions_for_it(folder, monkeypatch):
+    monkeypatch.setattr("galmorph.nets.device.computes_bfloat16", lambda _device: False)
+    with pytest.raises(CheckpointError, match=r"precision 'bfloat16': this processor .* leave it out"):
+        plan_of(folder / "many.fits", folder / "image.fits", precision="bfloat16", **H).check()
+
+
+def test_in_bfloat16_probabilities_are_about_the_same_and_what_is_measured_is_equal(plan, whole, monkeypatch):
+    monkeypatch.setattr("galmorph.nets.device.computes_bfloat16", lambda _device: True)
+    halved = replace(plan, settings=replace(plan.settings, precision="bfloat16"))
+    with closing(halved):
+        rows = np.arange(72)
+        once = classify_part(halved, rows)
+        assert 0 < np.nanmax(np.abs(once.conditional - whole.conditional)) < 0.01
+        assert np.array_equal(once.rpet_px, whole.rpet_px, equal_nan=True)
+        # Whatever the company of a row.
+        assert_equal(classify_part(halved, rows[5:30]), taken(once, rows[5:30]))
 
 
 def test_another_backend_is_refused_in_classifying(folder):

@@ -64,6 +64,7 @@ def test_names_are_those_of_what_was_used(sky, checkpoint):
         "GMMODVER": "0.0",
         "GMSCHEME": "candels-visual",
         "GMVIEWS": "turns2",
+        "GMPRECIS": "single",
         "GMRULE": "huertas-company-2015",
     }
     assert {name: cards[name] for name in expected} == expected
@@ -81,7 +82,7 @@ def test_every_flag_is_told_with_its_bit_and_meaning(sky):
 
 def test_what_does_not_apply_is_not_told(sky):
     cards, history = told(small_sky.table(), sky.image, network=False)
-    assert not {"GMMODEL", "GMSHA256", "GMRECIPE", "GMSCHEME", "GMVIEWS", "GMRULE"} & cards.keys()
+    assert not {"GMMODEL", "GMSHA256", "GMRECIPE", "GMSCHEME", "GMVIEWS", "GMPRECIS", "GMRULE"} & cards.keys()
     assert (cards["GMSURVEY"], cards["GMBAND"]) == ("", "")
     assert "catalog: in memory" in history
 

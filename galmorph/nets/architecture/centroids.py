@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own convention
 
 from galmorph.nets.architecture.layers import ORDER, Convolution, SquareConv
+from galmorph.nets.precision import uncast
 
 __all__ = ["CentroidEncoding", "LightPool", "RingPool", "SignedRoot", "ring_numbers"]
 
@@ -56,7 +57,8 @@ class CentroidEncoding(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, S, S) -> (B, 2 M, S', S')
         """Encode; the two maps of a centroid follow each other, or the two fields of its orientations."""
-        z = self.convolution(x) / self._spread(x) - self.offset.repeat_interleave(self.per_field)[:, None, None]
+        with uncast(x.device):
+            z = self.convolution(x) / self._spread(x) - self.offset.repeat_interleave(self.per_field)[:, None, None]
         fields = z.unflatten(1, (-1, 1, self.per_field))
         # In place: there are hundreds of maps, and the time is that of moving them through the memory.
         return torch.cat([fields, -fields], dim=2).sub_(self.threshold).relu_().flatten(1, 3)

@@ -44,7 +44,7 @@ from galmorph.nets.checkpoint.envelope import Envelope
 from galmorph.nets.checkpoint.lookup import checksum, find_checkpoint
 from galmorph.nets.checkpoint.prediction_sets import PredictionSets
 from galmorph.nets.checkpoint.tensor_file import TensorFile, read_tensors, read_texts, tensors_of
-from galmorph.nets.precision import single_precision
+from galmorph.nets.precision import answering
 from galmorph.notebook import html_table
 from galmorph.sky.boundary import boundary, reason_of
 from galmorph.sky.formats.atomic import replacing
@@ -197,6 +197,7 @@ class Checkpoint:
         morphometry: Single | None = None,
         device: str = "cpu",
         normalised: bool = False,
+        half: bool = False,
     ) -> Answers:
         """Predict from several views of each galaxy: their probabilities are averaged, then calibrated.
 
@@ -211,21 +212,30 @@ class Checkpoint:
             for all, where there are none.
         normalised
             Whether the spread is that of fractions scaled to sum to 1.
+        half
+            Whether convolutions are computed in bfloat16.
         """
         shares = np.full(stamps.shape[1], 1.0 / stamps.shape[1]) if shares is None else shares
         measured = np.tile(NO_MORPHOMETRY[:1], (len(stamps), 1)) if morphometry is None else morphometry
         step = max(_BATCH[device.partition(":")[0]] // stamps.shape[1], 1)
         parts = [
-            self._answer(stamps[i : i + step], measured[i : i + step], shares, device, normalised=normalised)
+            self._answer(stamps[i : i + step], measured[i : i + step], shares, device, normalised=normalised, half=half)
             for i in range(0, len(stamps), step)
         ]
         return Answers.joined(parts, len(self.scheme.keys))
 
     def _answer(
-        self, stamps: Single, morphometry: Single, shares: FloatArray, device: str, *, normalised: bool
+        self,
+        stamps: Single,
+        morphometry: Single,
+        shares: FloatArray,
+        device: str,
+        *,
+        normalised: bool,
+        half: bool,
     ) -> Answers:
         each = stamps.reshape(-1, *stamps.shape[2:]), np.repeat(morphometry, stamps.shape[1], axis=0)
-        passes = self.passes(*each, device).over_views(shares)
+        passes = self.passes(*each, device, half=half).over_views(shares)
         mean = self.calibrated(passes.mean)
         if len(passes.weights) == 1:
             return Answers(mean, np.full_like(mean, np.nan), passes.features)
@@ -233,13 +243,16 @@ class Checkpoint:
         chances = self.scheme.normalised(chances) if normalised else chances
         return Answers(mean, deviation(chances.reshape(passes.each.shape), passes.weights), passes.features)
 
-    def passes(self, stamps: Single, morphometry: Single, device: str = "cpu") -> Passes:
-        """Show stamps, (B, C, S, S), with their morphometry, (B, K), to each network in each orientation."""
+    def passes(self, stamps: Single, morphometry: Single, device: str = "cpu", *, half: bool = False) -> Passes:
+        """Show stamps, (B, C, S, S), with their morphometry, (B, K), to each network in each orientation.
+
+        With `half` convolutions are computed in bfloat16.
+        """
         if self.onnx is not None:
             each, first = self.onnx(stamps, morphometry)
             return Passes(each.astype(np.float64), self.weights, first.astype(np.float64))
         networks = [network.to(device) for network in self._written_out]
-        with torch.inference_mode(), single_precision(device):
+        with torch.inference_mode(), answering(device, half=half):
             inputs = (torch.from_numpy(array).to(device) for array in (stamps, morphometry))
             passes, features = self.through(networks, *inputs)
         return Passes(passes.double().cpu().numpy(), self.weights, features.double().cpu().numpy())

@@ -15,6 +15,7 @@ from galmorph.nets.architecture.network import Network, NetworkConfig
 from galmorph.nets.features.dictionary import KMeansFeatures, draw_patches
 from galmorph.nets.features.spherical_kmeans import fit_whitening, normalised_patches, spherical_kmeans
 from galmorph.nets.features.unsupervised import feature_parts, learn_dictionary
+from galmorph.nets.precision import half_convolutions
 from galmorph.stamps.recipe import Recipe
 
 RECIPE = Recipe(size=16, planes=3)
@@ -140,3 +141,12 @@ def test_roots_keep_signs():
 def test_light_that_fits_nowhere_is_refused(layers, message):
     with pytest.raises(PipelineError, match=message):
         Network(NetworkConfig(f"{layers}\ndense answers"), RECIPE, tiny.TREE)
+
+
+def test_likeness_to_centroids_is_of_single_precision_whatever_surrounds_it():
+    """Projections that lie at a threshold are not rounded to the other side of it."""
+    x, layer = torch.from_numpy(stamps()), network(square=True).layers[0]
+    with torch.inference_mode():
+        alone = layer(x)
+        with half_convolutions("cpu", wanted=True):
+            assert torch.equal(layer(x), alone)
