@@ -146,7 +146,7 @@ def timed(ways: dict[str, Way], rounds: int, device: str) -> dict[str, float]:
 
 def markdown(result: dict[str, Any]) -> str:
     """Write the result as one page."""
-    half = "" if result["computes_bfloat16"] else _NO_BFLOAT16
+    half = _BFLOAT16 if result["computes_bfloat16"] else _NO_BFLOAT16
     head = f"| checkpoint | networks | weights | views | {' | '.join(WAYS)} | file, MB | as ONNX, MB |"
     rows = [_row(name, found) for name, found in result["checkpoints"].items()]
     agreement = [_agreement(name, found) for name, found in result["checkpoints"].items()]
@@ -183,6 +183,8 @@ _AGREEMENT = """## Agreement
 
 The largest difference of a probability from eager torch, uncalibrated, over all answers and 64 stamps, of which twelve
 are galaxies of a sample that ships and the others noise."""
+_BFLOAT16 = """ **bfloat16** is what it runs
+with `--precision bfloat16`."""
 _NO_BFLOAT16 = """ **bfloat16** was not run: this processor has
 no instructions for it (AVX-512), and emulates it at some ten times the cost of single precision."""
 
