@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own convention
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from galmorph.nets.architecture.layers import ORDER, Convolution, ResidualBlock, SquareConv, SquareNorm
@@ -30,6 +31,8 @@ def _ordinary(module: nn.Module) -> nn.Module:
     """Write out a group convolution or its norm; others stay as they are."""
     if isinstance(module, SquareConv):
         return _convolution(module)
+    if isinstance(module, Convolution) and module.groups > 1:
+        return _evenly_padded(module)
     return _normalisation(module) if isinstance(module, SquareNorm) else module
 
 
@@ -39,6 +42,18 @@ def _convolution(square: SquareConv) -> nn.Conv2d:
     convolution = nn.Conv2d(inputs, outputs, width, square.stride, square.padding, bias=False)
     convolution.weight = nn.Parameter(kernels)
     return convolution.eval()
+
+
+def _evenly_padded(convolution: Convolution) -> Convolution:
+    """Put zeros before kernels of single maps in place of the maps that are padded at the end alone.
+
+    To copy a map for that takes three times as long as to multiply it by the zeros.
+    """
+    before, end, _, _ = convolution.padding
+    if before < end:
+        wider = F.pad(convolution.weight.detach(), (end - before, 0, end - before, 0))
+        convolution.weight, convolution.padding = nn.Parameter(wider), (end, end, end, end)
+    return convolution
 
 
 def _normalisation(square: SquareNorm) -> nn.BatchNorm2d:

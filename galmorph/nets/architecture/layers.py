@@ -346,11 +346,12 @@ class Convolution(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, C, H, W) -> (B, outputs, side, side)
         """Convolve."""
-        if any(self.padding):
-            x = F.pad(x, self.padding)
+        before, end, _, _ = self.padding
+        if before != end:
+            x, before = F.pad(x, self.padding), 0
         if self.bias is None or self.bias.ndim == 1:
-            return F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
-        return F.conv2d(x, self.weight, None, self.stride, groups=self.groups) + self.bias
+            return F.conv2d(x, self.weight, self.bias, self.stride, before, groups=self.groups)
+        return F.conv2d(x, self.weight, None, self.stride, before, groups=self.groups) + self.bias
 
 
 class LocalResponseNorm(nn.Module):
