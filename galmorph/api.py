@@ -52,6 +52,7 @@ from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.crossmatch import MatchSettings
 from galmorph.sky.formats.atomic import make_folder, replacing
 from galmorph.sky.formats.registry import FORMATS, ending
+from galmorph.sky.formats.stored import HeldTable
 from galmorph.sky.images import ImageInput, Images, ImageSource
 from galmorph.sky.matched import Each, EachHdu, SideNames, match_provenance, match_reach, matched, open_sides
 from galmorph.sky.outputs import check_outputs
@@ -164,6 +165,7 @@ def classify(
     workers: int | None = None,
     scheduler: str | None = None,
     shard: str | None = None,
+    whole: bool = True,
     progress: Progress | bool | None = None,
     command: str = "galmorph.classify",
 ) -> Any:
@@ -258,6 +260,9 @@ def classify(
         ``'3/16'``: do only the third of sixteen shares, as one job of an array does, and leave them beside the output;
         the same call without it, afterwards, does what is missing and writes the output. Returns what
         :func:`status` does.
+    whole
+        False returns the new columns alone: those of a large catalogue in Parquet or HATS, which is read in pieces
+        otherwise, would all be in memory.
     progress
         True shows a bar; a function is called with stage, done, total and a remark.
     command
@@ -315,6 +320,7 @@ def classify(
             strict=strict,
             is_retry=retry,
             execution=Execution(engine, workers, scheduler, shard),
+            whole=whole,
             progress=report_to,
             command=command,
         )
@@ -359,6 +365,7 @@ def embed(
     workers: int | None = None,
     scheduler: str | None = None,
     shard: str | None = None,
+    whole: bool = True,
     progress: Progress | bool | None = None,
     command: str = "galmorph.embed",
 ) -> Any:
@@ -378,7 +385,7 @@ def embed(
     light
         In how many rings about the centre the light of the stamps is summed up in a column beside, which networks
         learn to overlook and :func:`outliers` may look at; 0 for none.
-    retry, engine, workers, scheduler, shard, progress, command
+    retry, engine, workers, scheduler, shard, whole, progress, command
         As for :func:`classify`.
 
     Returns
@@ -427,6 +434,7 @@ def embed(
             overwrite=overwrite,
             is_retry=retry,
             execution=Execution(engine, workers, scheduler, shard),
+            whole=whole,
             progress=report_to,
             command=command,
         )
@@ -777,6 +785,7 @@ def measure(
     workers: int | None = None,
     scheduler: str | None = None,
     shard: str | None = None,
+    whole: bool = True,
     progress: Progress | bool | None = None,
     command: str = "galmorph.measure",
 ) -> Any:
@@ -792,7 +801,7 @@ def measure(
         As for :func:`classify`.
     detect, centroid, prefix, output, overwrite, report, pictures, retry, engine, workers, scheduler, shard
         As for :func:`classify`.
-    progress, command
+    whole, progress, command
         As for :func:`classify`.
 
     Returns
@@ -832,6 +841,7 @@ def measure(
             pictures=pictures,
             is_retry=retry,
             execution=Execution(engine, workers, scheduler, shard),
+            whole=whole,
             progress=report_to,
             command=command,
         )
@@ -852,6 +862,7 @@ def _carried_out(
     strict: bool = False,
     is_retry: bool = False,
     execution: Execution,
+    whole: bool = True,
     progress: Progress,
     command: str,
 ) -> tuple[Any, Any]:
@@ -882,7 +893,7 @@ def _carried_out(
             )
         if strict:
             outcome.check_all_classified(output)
-        return outcome.table(), outcome.results
+        return outcome.table() if whole else outcome.new_table(), outcome.results
 
 
 def _runs() -> tuple[ModuleType, ModuleType, ModuleType]:
@@ -2145,7 +2156,7 @@ def compare(
         (first, ours), (second, theirs), settings.reach.radius_arcsec, names or {}, magnitude, edges
     )
     if output is not None:
-        table = Catalog(agreement.table())
+        table = Catalog(HeldTable(agreement.table()))
         write_catalog(
             table, (), output, provenance=match_provenance((first, second), settings, command), overwrite=overwrite
         )
@@ -2261,7 +2272,7 @@ def count(
     fractions = fractions_of(rows, places, classifier.scheme, classifier.record, settings, source)
     provenance = count_provenance(fractions, classifier.record, source, flags, seed, command)
     if output is not None:
-        write_catalog(Catalog(fractions.table), (), output, provenance=provenance, overwrite=overwrite)
+        write_catalog(Catalog(HeldTable(fractions.table)), (), output, provenance=provenance, overwrite=overwrite)
     if plot is not None:
         draw_fractions(fractions, Path(plot), overwrite=overwrite)
     return fractions
@@ -2573,6 +2584,7 @@ def _classified(
         report=None if settings.report is None else folder / settings.report,
         strict=settings.strict,
         execution=Execution(settings.engine, settings.workers, settings.scheduler),
+        whole=False,
         progress=progress,
         command=command,
     )

@@ -68,6 +68,10 @@ class Outcome:
     def table(self) -> Table:
         return Table({"a": [1]})
 
+    def new_table(self) -> Table:
+        self.calls["new"] = True
+        return self.table()
+
     def check_all_classified(self, output: object) -> None:
         self.calls["strict"] = output
 
@@ -276,6 +280,7 @@ OF_ARCHIVE: dict[str, Any] = {
     "fetched": ("folder", lambda call: call.arguments[0].images.fetched),
 }
 OF_EXECUTION: dict[str, Any] = {
+    "whole": (False, lambda call: "new" not in call.besides),
     "engine": ("pool", lambda call: call.named["execution"].engine),
     "workers": (3, lambda call: call.named["execution"].workers),
     "scheduler": ("tcp://x:1", lambda call: call.named["execution"].scheduler),

@@ -69,7 +69,9 @@ def do(options: Namespace) -> None:
         return
     chosen.setdefault("prefix", "gm_")
     with showing(options) as progress:
-        table = galmorph.classify(**chosen, progress=progress, command=options.command_line)
+        table = galmorph.classify(
+            **chosen, whole="output" not in chosen, progress=progress, command=options.command_line
+        )
     if print_share(options, chosen, table):
         return
     summary = summary_of(table, chosen["prefix"])

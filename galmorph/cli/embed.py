@@ -52,7 +52,7 @@ def do(options: Namespace) -> None:
         return
     chosen.setdefault("prefix", "gm_")
     with showing(options) as progress:
-        table = galmorph.embed(**chosen, progress=progress, command=options.command_line)
+        table = galmorph.embed(**chosen, whole="output" not in chosen, progress=progress, command=options.command_line)
     if print_share(options, chosen, table):
         return
     summary = summary_of(table, chosen["prefix"])

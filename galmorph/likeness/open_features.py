@@ -19,6 +19,7 @@ from galmorph.likeness.nearest_rows import Neighbours, neighbours_of
 from galmorph.likeness.row_names import RowNames, listed
 from galmorph.likeness.vectors import Vectors, read_vectors
 from galmorph.sky.catalog import Catalog, Column, Provenance, append
+from galmorph.sky.formats.stored import HeldTable
 
 __all__ = ["WAYS", "OpenFeatures", "Ranked", "open_vectors"]
 
@@ -52,7 +53,7 @@ class Ranked:
         """A catalogue in memory of these rows."""
         table = self.catalog.table[self.rows]
         table.meta = dict(self.catalog.table.meta)
-        return replace(self.catalog, table=table, path=None, hdu=None, format="memory", stamp=None)
+        return replace(self.catalog, stored=HeldTable(table), path=None, hdu=None, format="memory", stamp=None)
 
     @property
     def table(self) -> Table:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from astropy.table import Table
+
 from galmorph.errors import UnclassifiedError
 from galmorph.runs.plan import Plan
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import Column, Provenance, append
+from galmorph.sky.formats.column import column_of, noted
 from galmorph.sky.table_like import is_frame
 
 __all__ = ["Outcome"]
@@ -45,6 +48,10 @@ class Outcome:
         frame = pd.concat([catalog, new], axis=1)
         frame.attrs = {**catalog.attrs, **{card: value for card, value, _ in self.provenance.cards}}
         return frame
+
+    def new_table(self) -> Table:
+        """Return the new columns alone."""
+        return noted(Table([column_of(column) for column in self.columns], copy=False), self.provenance)
 
     def check_all_classified(self, output: str | Path | None = None) -> None:
         """Refuse rows without probabilities; nothing was to be predicted where the plan has no network.

@@ -20,6 +20,7 @@ from galmorph.runs.provenance import provenance_of
 from galmorph.sky.catalog import Catalog, Column, Provenance, append, check_output, write_catalog
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.formats.plain import as_text
+from galmorph.sky.formats.stored import HeldTable
 from galmorph.sky.outputs import check_apart
 
 __all__ = ["retry"]
@@ -75,7 +76,7 @@ def _without(result: Catalog, names: Sequence[str], rows: npt.NDArray[np.intp] |
     table = result.table.copy() if rows is None else result.table[rows]
     table.remove_columns(list(names))
     table.meta = dict(table.meta)
-    return replace(result, table=table, path=None, hdu=None, format="memory", stamp=None)
+    return replace(result, stored=HeldTable(table), path=None, hdu=None, format="memory", stamp=None)
 
 
 def _check_columns(result: Catalog, names: Sequence[str], columns: Sequence[Column]) -> None:

@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from galmorph.sky.formats.parsing import serialising
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.readback import check_reread, sample_rows, telling_rows
 from galmorph.sky.formats.registry import Format, format_of_input, format_of_output
-from galmorph.sky.mapped import ROWS_AT_ONCE, forget, is_mapped
+from galmorph.sky.formats.stored import HeldTable, StoredTable, file_stamp
+from galmorph.sky.mapped import ROWS_AT_ONCE
 from galmorph.sky.roles import USUAL_NAMES, ColumnNames, Roles, find_roles, missing_position, split_position
 from galmorph.sky.scratch import scratch_folder
 from galmorph.sky.table_like import TableLike, as_table, table_numbers
@@ -63,9 +64,8 @@ class Catalog:
 
     Parameters
     ----------
-    table
-        All rows and columns; units and descriptions on the columns, UCDs in ``column.info.meta["ucd"]``,
-        header cards in ``meta``.
+    stored
+        All rows and columns: held, or in a file from which they are read when they are looked at.
     id_column, ra_column, dec_column, x_column, y_column, file_column
         Names of columns, or None.
     path, hdu
@@ -78,7 +78,7 @@ class Catalog:
         What it was asked for as, where that was no file: ``vizier:II/246/out``.
     """
 
-    table: Table
+    stored: StoredTable
     id_column: str | None = None
     ra_column: str | None = None
     dec_column: str | None = None
@@ -92,7 +92,21 @@ class Catalog:
     source: str = ""
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.stored)
+
+    @cached_property
+    def table(self) -> Table:
+        """All rows and columns, which are in memory from then on; a large FITS table is where it lies.
+
+        Units and descriptions are on the columns, UCDs in ``column.info.meta["ucd"]``, header cards in ``meta``.
+        """
+        return self.stored.whole()
+
+    @property
+    def colnames(self) -> list[str]:
+        """Names of the columns."""
+        names: list[str] = self.stored.head.colnames
+        return names
 
     def _repr_html_(self) -> str:
         positions = [self.ra_column, self.dec_column, self.x_column, self.y_column, self.file_column]
@@ -101,7 +115,7 @@ class Catalog:
             "format": self.format,
             "names": self.id_column,
             "positions": ", ".join(name for name in positions if name is not None),
-            "columns": ", ".join(self.table.colnames),
+            "columns": ", ".join(self.colnames),
         }
         return html_table(f"Catalog {self.title}", rows)
 
@@ -126,15 +140,15 @@ class Catalog:
         """Names of the rows, (N,) str: the id column, or row numbers from 0."""
         if self.id_column is None:
             return np.arange(len(self)).astype(np.str_)
-        return _names(self.table[self.id_column])
+        return _names(self.stored.column(self.id_column))
 
     @property
     def ra_deg(self) -> FloatArray:
         """Right ascension in degrees, [0, 360), (N,); NaN where missing or impossible."""
         if self.ra_column is None:
             return np.full(len(self), np.nan)
-        if (parts := split_position(self.table.colnames, self.ra_column)) is not None:
-            return _joined_parts(self.table, parts, per_first=15.0)
+        if (parts := split_position(self.colnames, self.ra_column)) is not None:
+            return _joined_parts(self.stored, parts, per_first=15.0)
         return self._in_pieces(self.ra_column, lambda column: ra_degrees(*_values(column, "ra")))
 
     @property
@@ -142,8 +156,8 @@ class Catalog:
         """Declination in degrees, [-90, 90], (N,); NaN where missing or impossible."""
         if self.dec_column is None:
             return np.full(len(self), np.nan)
-        if (parts := split_position(self.table.colnames, self.dec_column)) is not None:
-            return _joined_parts(self.table, parts, per_first=1.0)
+        if (parts := split_position(self.colnames, self.dec_column)) is not None:
+            return _joined_parts(self.stored, parts, per_first=1.0)
         return self._in_pieces(self.dec_column, lambda column: dec_degrees(*_values(column, "dec")))
 
     @property
@@ -161,26 +175,27 @@ class Catalog:
     @property
     def files(self) -> list[str] | None:
         """File name of each row, empty where missing; None without such a column."""
-        return None if self.file_column is None else _names(self.table[self.file_column]).tolist()
+        return None if self.file_column is None else _names(self.stored.column(self.file_column)).tolist()
 
     def _in_pieces(self, name: str, numbers: Callable[[Any], FloatArray]) -> FloatArray:
-        """Make numbers of a column, (N,), of a few rows after the other where the table is mapped."""
-        if not self.is_mapped:
-            return numbers(self.table[name])
+        """Make numbers of a column, (N,), of a few rows after the other where the table is not held."""
+        column = self.stored.column(name)
+        if self.stored.is_held:
+            return numbers(column)
         cells = np.empty(len(self))
         for first in range(0, len(self), ROWS_AT_ONCE):
-            cells[first : first + ROWS_AT_ONCE] = numbers(self.table[name][first : first + ROWS_AT_ONCE])
+            cells[first : first + ROWS_AT_ONCE] = numbers(column[first : first + ROWS_AT_ONCE])
             self.forget()
         return cells
 
     @property
-    def is_mapped(self) -> bool:
-        """Whether what is in memory is no copy of the file: a large table."""
-        return any(is_mapped(self.table[name]) for name in self.table.colnames)
+    def is_held(self) -> bool:
+        """Whether all is in memory; the file of a large table is read again, and must stay as it is."""
+        return self.stored.is_held
 
     def forget(self) -> None:
-        """Let go of the memory of a table that is mapped, until somebody looks at it again."""
-        forget(self.table[name] for name in self.table.colnames)
+        """Let go of the memory of a table that is not held, until somebody looks at it again."""
+        self.stored.forget()
 
     @property
     def positions(self) -> Catalog:
@@ -193,7 +208,7 @@ class Catalog:
         if (files := self.files) is not None:
             table["file"] = np.array(files, dtype=np.str_)
         return Catalog(
-            table,
+            HeldTable(table),
             ra_column="ra" if is_on_sky else None,
             dec_column="dec" if is_on_sky else None,
             x_column=None if xy is None else "x",
@@ -237,9 +252,9 @@ def read_catalog(
     source = Path(path)
     form = format_of_input(source)
     names = ColumnNames(ra, dec, x, y, id, file)
-    table, index = form.read(source, hdu)
+    stored, index = form.open(source, hdu)
     try:
-        return _catalog(table, names, positions, source, index, form.name)
+        return _catalog(stored, names, positions, source, index, form.name)
     except CatalogError as error:
         if hdu is not None:
             raise
@@ -270,7 +285,7 @@ def catalog_from(
         If it is no table, or lacks a named column or positions.
     """
     try:
-        return _catalog(as_table(table, hdu), columns, positions, None, None, "memory")
+        return _catalog(HeldTable(as_table(table, hdu)), columns, positions, None, None, "memory")
     except CatalogError as error:
         others = table_numbers(table)[1:_TABLES_TRIED] if hdu is None else []
         return _of_another_hdu(table, others, columns, positions, error)
@@ -284,7 +299,7 @@ def check_columns(catalog: Catalog, names: Iterable[str]) -> None:
     CatalogError
         If there are any.
     """
-    present = {n.lower(): n for n in catalog.table.colnames}
+    present = {n.lower(): n for n in catalog.colnames}
     taken = [present[n.lower()] for n in names if n.lower() in present]
     if taken:
         listed = ", ".join(taken[:5]) + (f" and {len(taken) - 5} more" if len(taken) > 5 else "")
@@ -318,8 +333,8 @@ def append(catalog: Catalog, columns: Sequence[Column], provenance: Provenance) 
         If a column exists already or has another number of rows.
     """
     _check_new(catalog, columns)
-    # What is mapped is this table's alone, and large.
-    table = catalog.table if catalog.is_mapped else catalog.table.copy()
+    # What is not held is this table's alone, and large.
+    table = catalog.table.copy() if catalog.is_held else catalog.table
     return noted(table_with(table, columns), provenance)
 
 
@@ -351,7 +366,7 @@ def write_catalog(
     put = replacing_folder if form.is_folder else replacing
     with put(target, overwrite=overwrite) as temporary, serialising(target):
         index = _write(catalog, columns, form, provenance, temporary)
-        _check_written(temporary, index, form, catalog.table, columns, target)
+        _check_written(temporary, index, form, catalog.stored, columns, target)
 
 
 def rehearse(catalog: Catalog, columns: Sequence[Column], path: str | Path, provenance: Provenance) -> None:
@@ -378,7 +393,7 @@ def rehearse(catalog: Catalog, columns: Sequence[Column], path: str | Path, prov
     """
     form, target = format_of_output(Path(path)), Path(path)
     _check_vectors(columns, form, target)
-    total = len(catalog.table.colnames) + len(columns)
+    total = len(catalog.colnames) + len(columns)
     if _is_extended(catalog, form.name) and not (form.name == "fits" and total > MAX_FIELDS):
         return
     try:
@@ -404,8 +419,8 @@ def _write_elsewhere(
     catalog: Catalog, columns: Sequence[Column], target: Path, form: Format, provenance: Provenance
 ) -> None:
     """Write a few rows, if there are any, into a folder that goes away again, and read them back."""
-    rows = telling_rows(catalog.table)
-    some, positions = catalog.table[rows], _on_sky(replace(catalog, table=catalog.table[rows]), form)
+    some = catalog.stored.some(telling_rows(catalog.stored))
+    positions = _on_sky(replace(catalog, stored=HeldTable(some)), form)
     with scratch_folder() as folder, serialising(target):
         few = [
             replace(c, values=np.zeros((len(some), *np.shape(c.values)[1:]), np.asarray(c.values).dtype))
@@ -413,7 +428,7 @@ def _write_elsewhere(
         ]
         temporary = folder / f"rehearsal{form.endings[0]}"
         form.write(table_with(some, few), provenance, temporary, positions)
-        _check_written(temporary, None, form, some, few, target)
+        _check_written(temporary, None, form, HeldTable(some), few, target)
 
 
 def _is_extended(catalog: Catalog, form: str) -> bool:
@@ -422,22 +437,23 @@ def _is_extended(catalog: Catalog, form: str) -> bool:
 
 
 def _check_written(
-    path: Path, hdu: int | None, form: Format, table: Table, columns: Sequence[Column], target: Path
+    path: Path, hdu: int | None, form: Format, stored: StoredTable, columns: Sequence[Column], target: Path
 ) -> None:
     """Read a written file back and compare it with what it should hold."""
-    rows = sample_rows(len(table))
+    rows = sample_rows(len(stored))
     try:
         reread = form.reread(path, hdu, rows, columns)
     except CatalogError as error:
         raise OutputError(f"Output '{target}' cannot be read back ({error}): choose another format") from error
-    check_reread(reread, table, columns, rows, form)
+    check_reread(reread, stored, columns, rows, form)
 
 
-def _warn_of_spelling(table: Table, form: Format) -> None:
+def _warn_of_spelling(stored: StoredTable, form: Format) -> None:
     """Say how much text the format holds otherwise than it is."""
-    names = sum(form.spelt_name(n) != n for n in table.colnames)
-    texts = (as_text(table[n]).ravel().tolist() for n in table.colnames if _is_text(table[n]))
-    cells = sum(form.spelt(v).strip() != v.strip() for column in texts for v in column)
+    names = sum(form.spelt_name(n) != n for n in stored.head.colnames)
+    cells = 0
+    for name in (n for n in stored.head.colnames if _is_text(stored.head[n])):
+        cells += sum(form.spelt(v).strip() != v.strip() for v in as_text(stored.column(name)).ravel().tolist())
     if names or cells:
         log.warning(
             "%d cells and %d names have characters that %s lacks: written as escapes (\\u03b1), or without them",
@@ -455,13 +471,14 @@ def _write(catalog: Catalog, columns: Sequence[Column], form: Format, provenance
     """Extend a copy of the file that the catalogue came from, or else make a new one; return the table's number."""
     if _same_file(catalog, form.name) and catalog.path is not None:
         if form.append(catalog.path, catalog.hdu, columns, provenance, path):
+            _same_file(catalog, form.name)  # it may have changed while it was copied
             return catalog.hdu
         log.info("'%s' is written anew: its table cannot be extended as it is", catalog.path)
-    _warn_of_spelling(catalog.table, form)
+    _warn_of_spelling(catalog.stored, form)
     positions = _on_sky(catalog, form)
     if positions is not None and (missing := int((~np.isfinite(positions.ra_deg + positions.dec_deg)).sum())):
         log.warning("%d rows have no position on the sky: they are beside the dataset, in unplaced.parquet", missing)
-    form.write(table_with(catalog.table, columns), provenance, path, positions)
+    form.write_stored(catalog.stored, columns, provenance, path, positions)
     return None
 
 
@@ -478,7 +495,7 @@ def _of_another_hdu(
     """Return the first of some tables of an HDUList that has positions."""
     for number in others:
         try:
-            return _catalog(as_table(table, number), columns, positions, None, None, "memory")
+            return _catalog(HeldTable(as_table(table, number)), columns, positions, None, None, "memory")
         except CatalogError as error:
             log.debug("table %d of an HDUList: %s", number, error)
     raise reason
@@ -492,7 +509,7 @@ def _of_another_table(
     others = [number for number, _ in tables if number != read][:_TABLES_TRIED]
     for number in others:
         try:
-            return _catalog(form.read(path, number)[0], names, positions, path, number, form.name)
+            return _catalog(form.open(path, number)[0], names, positions, path, number, form.name)
         except CatalogError as error:
             log.debug("table %d of '%s': %s", number, path, error)
     if not others:
@@ -502,42 +519,37 @@ def _of_another_table(
 
 
 def _catalog(
-    table: Table,
+    stored: StoredTable,
     names: ColumnNames,
     positions: bool,
     path: Path | None,
     hdu: int | None,
     form: str,
 ) -> Catalog:
-    title = path.name if path else "in memory"
+    title, table = path.name if path else "in memory", stored.head
     roles = find_roles(table, names, title)
     if positions and not roles.position:
         raise CatalogError(missing_position(roles, title))
     for axis, name in (("ra", roles.ra), ("dec", roles.dec)):
         if name is not None and split_position(table.colnames, name) is None:
             check_unit(_values(table[name], axis)[1], name, title)
-    return Catalog(table, **_columns(roles), path=path, hdu=hdu, format=form, stamp=_stamp(path))
+    return Catalog(
+        stored, **_columns(roles), path=path, hdu=hdu, format=form, stamp=None if path is None else file_stamp(path)
+    )
 
 
 def _columns(roles: Roles) -> dict[str, Any]:
     return {f"{role}_column": getattr(roles, role) for role in ("id", "ra", "dec", "x", "y", "file")}
 
 
-def _stamp(path: Path | None) -> tuple[int, int, int] | None:
-    if path is None or not path.is_file():
-        return None
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
 def _same_file(catalog: Catalog, form: str) -> bool:
     """Say whether the file that the catalogue came from is still there, in format `form`."""
     if catalog.format != form or catalog.path is None:
         return False
-    stamp = _stamp(catalog.path)
+    stamp = file_stamp(catalog.path)
     if stamp == catalog.stamp:
         return True
-    if stamp is not None and catalog.stamp is not None and stamp[2] == catalog.stamp[2] and catalog.is_mapped:
+    if stamp is not None and catalog.stamp is not None and stamp[2] == catalog.stamp[2] and not catalog.is_held:
         raise CatalogError(
             f"Catalog '{catalog.path}' has changed while it was in use: expected it to stay as it is until the output "
             "is written; run the same again"
@@ -586,12 +598,12 @@ def _values(column: Any, axis: str) -> tuple[Any, str]:
     return (values if plain is column else np.ma.array(values, mask=column.mask)), unit
 
 
-def _joined_parts(table: Table, parts: Sequence[str | None], *, per_first: float) -> FloatArray:
+def _joined_parts(stored: StoredTable, parts: Sequence[str | None], *, per_first: float) -> FloatArray:
     """Return positions whose sign, hours or degrees, minutes and seconds are columns of their own, in degrees."""
     sign, *numbers = parts
-    zero = np.zeros(len(table))
-    first, minutes, seconds = (zero if name is None else reals(table[name]) for name in numbers)
-    signs = np.full(len(table), "+") if sign is None else as_text(table[sign])
+    zero = np.zeros(len(stored))
+    first, minutes, seconds = (zero if name is None else reals(stored.column(name)) for name in numbers)
+    signs = np.full(len(stored), "+") if sign is None else as_text(stored.column(sign))
     negative = np.char.strip(signs).astype("U1") == "-"
     return sexagesimal_degrees(first, minutes, seconds, per_first=per_first, negative=negative)
 

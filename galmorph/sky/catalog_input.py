@@ -56,7 +56,7 @@ class CatalogInput:
         """
         catalog = self._catalog(offline=offline, positions=positions)
         for name in (catalog.ra_column, catalog.dec_column, catalog.x_column, catalog.y_column, catalog.file_column):
-            if name is not None and np.ndim(catalog.table[name]) > 1:
+            if name is not None and np.ndim(catalog.stored.head[name]) > 1:
                 raise CatalogError(
                     f"Catalog '{catalog.title}': column '{name}' has several values in each row, a position has one. "
                     "Name another column."

@@ -21,6 +21,7 @@ from galmorph.sky.catalog import Catalog, Column, Provenance, append, write_cata
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.crossmatch import MatchSettings, groups_within, match_all, match_two
 from galmorph.sky.formats.column import noted
+from galmorph.sky.formats.stored import HeldTable
 from galmorph.sky.matching.pairs import Reach
 from galmorph.sky.matching.separations import SkyPositions
 from galmorph.sky.matching.side import ABSENT, Side, angle_arcsec
@@ -117,7 +118,7 @@ def matched(
         columns = groups_within(sides[0], settings)
         return _written(sides[0].catalog, columns, provenance, output, overwrite=overwrite)
     table = match_two(sides[0], sides[1], settings) if len(sides) == 2 else match_all(sides, settings)
-    return _written(Catalog(table), (), provenance, output, overwrite=overwrite)
+    return _written(Catalog(HeldTable(table)), (), provenance, output, overwrite=overwrite)
 
 
 def _written(

@@ -16,6 +16,7 @@ from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.progress import Progress, silent
 from galmorph.sky.catalog import Catalog, Provenance, check_output, write_catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
+from galmorph.sky.formats.stored import HeldTable
 from galmorph.sky.images import Images
 from galmorph.sky.scheme import Scheme, load_scheme, scheme_names
 from galmorph.store.browsing import Browsing
@@ -561,7 +562,7 @@ def _check(output: str | Path | None, *, overwrite: bool) -> None:
 def _written(table: Table, output: str | Path | None, *, overwrite: bool) -> Table:
     """Write a table to a file where one is named, and return it."""
     if output is not None:
-        write_catalog(Catalog(table), (), output, provenance=Provenance(), overwrite=overwrite)
+        write_catalog(Catalog(HeldTable(table)), (), output, provenance=Provenance(), overwrite=overwrite)
     return table
 
 

@@ -17,6 +17,7 @@ from galmorph.likeness.feature_space import directions, fit_space
 from galmorph.likeness.nearest_rows import ExactNeighbours, GraphNeighbours
 from galmorph.likeness.vectors import read_vectors
 from galmorph.sky.catalog import Catalog
+from galmorph.sky.formats.stored import HeldTable
 
 RNG = np.random.default_rng(5)
 CENTRES = np.array([[4.0, 0, 0, 0, 0, 0], [0, 4.0, 0, 0, 0, 0], [0, 0, 4.0, 0, 0, 0]])
@@ -118,7 +119,7 @@ def test_a_table_without_vectors_is_refused():
 def test_null_vectors_are_rows_without_one():
     cells = np.empty(4, object)
     cells[:] = [None, [1.0, 0.0], [0.9, 0.1], [-1.0, 0.0]]
-    vectors = read_vectors(Catalog(Table({"v": cells})))
+    vectors = read_vectors(Catalog(HeldTable(Table({"v": cells}))))
     assert vectors.rows.tolist() == [1, 2, 3]
     assert vectors.values.dtype == np.float32
 
@@ -128,7 +129,7 @@ def test_rows_of_zeros_masked_and_infinite_numbers_have_no_vector(monkeypatch):
     values[0], values[1, 1], values[2, 2] = 0.0, np.inf, np.nan
     table = Table({"v": MaskedColumn(values, mask=np.arange(15).reshape(5, 3) == 9)})
     monkeypatch.setattr("galmorph.likeness.vectors._AT_ONCE", 2)
-    assert read_vectors(Catalog(table)).rows.tolist() == [4]
+    assert read_vectors(Catalog(HeldTable(table))).rows.tolist() == [4]
 
 
 def test_open_features_are_read_once_and_asked_often(table):
@@ -248,7 +249,7 @@ def test_columns_that_are_joined_count_alike_whatever_their_units():
     few, many = rng.normal(size=(60, 2)).astype(np.float32), rng.normal(size=(60, 40)).astype(np.float32)
     few[7] = many[9] = np.nan
     table = Table({"id": np.arange(60), "a_features": 1000.0 * few, "light": many})
-    vectors = read_vectors(Catalog(table), ["a_features", "light"])
+    vectors = read_vectors(Catalog(HeldTable(table)), ["a_features", "light"])
     assert vectors.name == "a_features and light"
     assert vectors.rows.tolist() == [n for n in range(60) if n not in (7, 9)]
     variance = vectors.values.var(axis=0)
@@ -265,4 +266,4 @@ def test_columns_that_are_joined_count_alike_whatever_their_units():
 
 def test_one_name_in_a_list_is_that_column():
     table = Table({"id": [1, 2, 3], "a": np.eye(3, dtype=np.float32), "b": np.ones((3, 2), np.float32)})
-    assert np.array_equal(read_vectors(Catalog(table), ["a"]).values, np.eye(3))
+    assert np.array_equal(read_vectors(Catalog(HeldTable(table)), ["a"]).values, np.eye(3))

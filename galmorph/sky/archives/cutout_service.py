@@ -191,9 +191,9 @@ class _Sizes:
 
 def _sizes(service: PictureService, catalog: Catalog) -> _Sizes:
     usual = f"{service.scale_arcsec:g} arcsec per pixel"
-    names = {name.lower(): name for name in catalog.table.colnames}
+    names = {name.lower(): name for name in catalog.colnames}
     column = next((names[each.lower()] for each in service.radius_columns if each.lower() in names), None)
-    scale = np.full(len(catalog), np.nan) if column is None else _arcsec(catalog.table[column])
+    scale = np.full(len(catalog), np.nan) if column is None else _arcsec(catalog.stored.column(column))
     with np.errstate(invalid="ignore"):
         scale = np.round(scale * service.scale_per_radius, POSITION_DECIMALS)
         of_radius = (scale >= service.scale_range[0]) & (scale <= service.scale_range[1])

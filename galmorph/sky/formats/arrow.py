@@ -11,7 +11,7 @@ from astropy import table as apt
 from galmorph.sky.formats.column import parsed_unit, ucd_of
 from galmorph.sky.formats.plain import unit_text
 
-__all__ = ["arrow_array", "arrow_column", "arrow_field", "pyarrow_module"]
+__all__ = ["arrow_array", "arrow_column", "arrow_field", "arrow_type", "pyarrow_module"]
 
 
 def pyarrow_module() -> Any:
@@ -25,10 +25,10 @@ def arrow_field(column: apt.Column) -> Any:
     """Return the field of a schema that stands for a column, with its unit, description and UCD."""
     told = {"unit": unit_text(column), "description": column.description or "", "ucd": ucd_of(column)}
     metadata = {k: str(v) for k, v in told.items() if v} or None
-    return pyarrow_module().field(column.name, _type_of(column), metadata=metadata)
+    return pyarrow_module().field(column.name, arrow_type(column), metadata=metadata)
 
 
-def _type_of(column: apt.Column) -> Any:
+def arrow_type(column: apt.Column) -> Any:
     """Return the type of a column's cells: for objects that is what all of them have in common."""
     if column.dtype.kind == "O":
         return _array(column).type
@@ -88,7 +88,8 @@ def _values(chunked: Any, kind: Any) -> tuple[Any, Any]:
     if t.is_dictionary(kind):
         return _values(chunked.cast(kind.value_type), kind.value_type)
     if t.is_string(kind) or t.is_large_string(kind) or t.is_null(kind) or t.is_string_view(kind):
-        return np.array(["" if v is None else v for v in chunked.to_pylist()], dtype=np.str_), None
+        # Chunk by chunk, since a text of Python takes more memory than that in either array.
+        return np.concatenate([_texts(chunk) for chunk in chunked.chunks] or [np.array([], np.str_)]), None
     if t.is_binary(kind) or t.is_large_binary(kind):
         return np.array([(v or b"").decode("latin-1") for v in chunked.to_pylist()], dtype=np.str_), None
     if t.is_decimal(kind):
@@ -102,6 +103,10 @@ def _values(chunked: Any, kind: Any) -> tuple[Any, Any]:
     if t.is_nested(kind):
         return _nested(chunked, kind), None
     return np.array(["" if v is None else str(v) for v in chunked.to_pylist()], dtype=np.str_), None
+
+
+def _texts(chunk: Any) -> Any:
+    return np.array(["" if v is None else v for v in chunk.to_pylist()], dtype=np.str_)
 
 
 def _nested(chunked: Any, kind: Any) -> Any:

@@ -39,6 +39,7 @@ from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.readback import Reread
 from galmorph.sky.formats.rows import append_rows
+from galmorph.sky.formats.stored import HeldFormat
 from galmorph.sky.formats.yaml_text import check_yaml
 from galmorph.sky.mapped import SMALL_BYTES, mapped_file
 
@@ -55,7 +56,7 @@ _PIECE = 1 << 22
 _NUMBER_CARDS = re.compile(r"T(?:SCAL|ZERO|NULL|BCOL)[1-9]\d{0,2}")
 
 
-class Fits:
+class Fits(HeldFormat):
     """FITS tables."""
 
     name = "fits"
@@ -206,13 +207,16 @@ def _reread(path: Path, index: int, rows: npt.NDArray[np.int64], columns: Sequen
     return Reread(unit.number("NAXIS2"), table_of(table, _without_width(table.header)), added)
 
 
-def _last_columns(path: Path, index: int, count: int) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
-    """Yield pieces of the last columns of a table, by name, each with the number of its first row."""
+def _last_columns(
+    path: Path, index: int, count: int
+) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[Any]]]]:
+    """Yield pieces of the last columns of a table, by name, each with the numbers of its rows."""
     with opened(path) as stream:
         unit = next(u for u in _passed(stream) if u.index == index)
         fields = _last_fields(unit, count)
         for start, block in _blocks(stream, unit):
-            yield start, {name: _cells(block, kind, at) for name, (kind, at) in fields.items()}
+            numbers = np.arange(start, start + len(block))
+            yield numbers, {name: _cells(block, kind, at) for name, (kind, at) in fields.items()}
 
 
 def _cells(block: npt.NDArray[np.uint8], kind: np.dtype[Any], at: int) -> npt.NDArray[Any]:

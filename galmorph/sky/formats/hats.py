@@ -8,10 +8,12 @@ needs. Rows without a position, for which HATS has no place, lie beside the data
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,15 @@ from astropy import table as apt
 
 import galmorph
 from galmorph.errors import CatalogError, OutputError
-from galmorph.sky.formats.arrow import arrow_array, pyarrow_module
+from galmorph.sky.formats.arrow import pyarrow_module
 from galmorph.sky.formats.column import Column, Positions, Provenance
-from galmorph.sky.formats.parquet import schema_of, table_of
 from galmorph.sky.formats.parsing import parsing
-from galmorph.sky.formats.plain import plain
 from galmorph.sky.formats.readback import Reread
+from galmorph.sky.formats.stored import HeldTable, StoredTable
+from galmorph.sky.formats.stored_parquet import StoredParquet, part_of
+from galmorph.sky.formats.surveyed import Surveyed, survey
 from galmorph.sky.healpix import cells_of
+from galmorph.sky.mapped import SMALL_BYTES, forget, mapped_file
 
 __all__ = ["Hats", "is_parquet_folder"]
 
@@ -51,6 +55,7 @@ _ABOUT = {
 _PROPERTIES = ("hats.properties", "properties")
 _DATASET = "dataset"
 _UNPLACED = "unplaced.parquet"
+_UNSORTED = "unsorted"
 _THUMBNAIL = "data_thumbnail.parquet"
 _ENDINGS = (".parquet", ".pq", ".parq")
 
@@ -88,12 +93,15 @@ class Hats:
 
     def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
         """Read all partitions; rows that were written here come in the order that they had."""
-        if hdu is not None:
-            raise CatalogError(f"Catalog '{path}' is a folder of Parquet files with one table: leave --hdu away")
-        with parsing(path, "folder of Parquet files", "copy it again"):
-            pieces = [_piece(path, file) for file in _files(path)]
-            table = table_of(pyarrow_module().concat_tables(pieces, promote_options="permissive"))
-            return _without_layout(table, _is_hats(path)), None
+        return _stored(path, hdu).whole(), None
+
+    def open(self, path: Path, hdu: int | str | None) -> tuple[StoredTable, int | None]:
+        """Read a small folder, and leave the rows of a larger one in it."""
+        stored = _stored(path, hdu)
+        _ = stored.head  # says what is odd about the columns
+        # A file that is open elsewhere cannot be replaced on Windows.
+        is_small = sum(part.stamp[0] for part in stored.parts) < SMALL_BYTES or os.name != "posix"
+        return HeldTable(stored.whole()) if is_small else stored, None
 
     def tables(self, path: Path) -> list[tuple[int, str]]:
         """Return nothing: a folder has one table."""
@@ -102,24 +110,37 @@ class Hats:
 
     def write(self, table: apt.Table, provenance: Provenance, path: Path, positions: Positions | None = None) -> None:
         """Write partition by partition; no more than one of them is in memory besides the table."""
+        self.write_stored(HeldTable(table), (), provenance, path, positions)
+
+    def write_stored(
+        self,
+        stored: StoredTable,
+        columns: Sequence[Column],
+        provenance: Provenance,
+        path: Path,
+        positions: Positions | None = None,
+    ) -> None:
+        """Write the same; what is not in memory is divided into files of one partition each before."""
         if positions is None:
             raise OutputError(
                 "HATS orders rows by their positions on the sky, of which this catalogue has none: choose .parquet, or "
                 "name its columns with --ra and --dec"
             )
-        whole = _laid_out(plain(table), positions)
-        cells = np.ma.asarray(whole[_CELL])
+        surveyed = survey(stored, columns)
+        layout = _layout(surveyed, positions)
+        schema = surveyed.schema(provenance, layout)
+        cells = np.ma.asarray(layout[_CELL])
         unplaced = np.flatnonzero(np.ma.getmaskarray(cells))
         order = np.argsort(np.ma.getdata(cells), kind="stable")[len(unplaced) :]
-        partitions = list(_partitions(np.ma.getdata(cells)[order], _most_rows(whole)))
+        partitions = list(_partitions(np.ma.getdata(cells)[order], _most_rows(layout, surveyed.table)))
         path.mkdir(exist_ok=True)
-        schema = schema_of(whole, provenance)
-        _write_dataset(
-            path / _DATASET, path / _THUMBNAIL, whole, schema, [(p, order[p.start : p.stop]) for p in partitions]
-        )
+        numbers = [*(order[p.start : p.stop] for p in partitions), unplaced]
+        pieces = _gathered(surveyed, schema, layout, numbers, path / _UNSORTED)
+        _write_dataset(path / _DATASET, path / _THUMBNAIL, schema, zip(partitions, pieces, strict=False))
         if len(unplaced):
-            pyarrow_module().parquet.write_table(_rows(whole, schema, unplaced), path / _UNPLACED, compression="zstd")
-        _write_about(path, partitions, whole, positions)
+            pyarrow_module().parquet.write_table(next(pieces), path / _UNPLACED, compression="zstd")
+        shutil.rmtree(path / _UNSORTED, ignore_errors=True)
+        _write_about(path, partitions, layout, positions)
 
     def append(
         self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
@@ -129,19 +150,10 @@ class Hats:
         return False
 
     def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
-        """Read file by file, and keep some rows and the columns that were added."""
-        del hdu
-        pa, names = pyarrow_module(), [_ROW, *(column.name for column in columns)]
-        some, added = [], []
-        with parsing(path, "folder of Parquet files", "copy it again"):
-            for file in _files(path):
-                piece = _piece(path, file)
-                some.append(piece.filter(pa.array(np.isin(piece[_ROW].to_numpy(), rows))))
-                added.append(_piece(path, file, names))
-            sample, own = (table_of(pa.concat_tables(pieces)) for pieces in (some, added))
-        own = own[np.argsort(own[_ROW], kind="stable")]
-        sample = _without_layout(sample, is_hats=True)
-        return Reread(len(own), sample, [(0, {name: own[name] for name in names[1:]})])
+        """Read file by file, and keep some rows; the columns that were added in pieces."""
+        stored, names = _stored(path, hdu), [column.name for column in columns]
+        pieces = ((numbers, {name: piece[name] for name in names}) for numbers, piece in stored.pieces(names))
+        return Reread(len(stored), stored.some(rows[rows < len(stored)]), pieces if columns else ())
 
     def spelt(self, text: str) -> str:
         """Return it as it is."""
@@ -180,45 +192,45 @@ def _place(file: Path) -> tuple[int, str]:
     return first, file.as_posix()
 
 
-def _piece(path: Path, file: Path, columns: Sequence[str] | None = None) -> Any:
-    """Read a file, with the values that the names of its folders are (``field=3``), but for those of the layout."""
+def _stored(path: Path, hdu: int | str | None) -> StoredParquet:
+    """Find the rows of a folder, without the columns of the layout; in the order of the table that was written."""
+    if hdu is not None:
+        raise CatalogError(f"Catalog '{path}' is a folder of Parquet files with one table: leave --hdu away")
     pa = pyarrow_module()
-    with pa.parquet.ParquetFile(file) as stream:
-        piece = stream.read(columns=columns)
-    for key, _, value in (part.partition("=") for part in file.relative_to(path).parent.parts if "=" in part):
-        if key not in ("Norder", "Dir", "Npix", *piece.column_names):
-            cell = int(value) if value.isdecimal() and len(value) < 19 else value
-            piece = piece.append_column(key, pa.array([cell] * piece.num_rows))
-    return piece
+    with parsing(path, "folder of Parquet files", "copy it again"):
+        parts, schemas = zip(*(part_of(file, _values(path, file)) for file in _files(path)), strict=True)
+        distinct = [schemas[0], *(each for each in schemas[1:] if not each.equals(schemas[0]))]
+        stored = StoredParquet(path, parts, pa.unify_schemas(distinct, promote_options="permissive"))
+        if not _is_hats(path):
+            return stored
+        if _ROW not in stored.schema.names:
+            return replace(stored, hidden=frozenset((_CELL,)))
+        order = np.argsort(np.asarray(stored.arrow_column(_ROW)), kind="stable")
+        return replace(stored, hidden=frozenset((_CELL, _ROW, _RA, _DEC)), order=order)
 
 
-def _without_layout(table: apt.Table, is_hats: bool) -> apt.Table:
-    """Return a table without the columns of the layout; rows in the order of the table that was written."""
-    if not is_hats:
-        return table
-    layout = {_CELL}
-    if _ROW in table.colnames:
-        table = table[np.argsort(table[_ROW], kind="stable")]
-        layout |= {_ROW, _RA, _DEC}
-    table.remove_columns([name for name in table.colnames if name in layout])
-    return table
+def _values(path: Path, file: Path) -> list[tuple[str, int | str]]:
+    """Return the values that the names of a file's folders are (``field=3``), but for those of the layout."""
+    parts = [part.partition("=") for part in file.relative_to(path).parent.parts if "=" in part]
+    texts = {key: text for key, _, text in parts if key not in ("Norder", "Dir", "Npix")}
+    return [(key, int(text) if text.isdecimal() and len(text) < 19 else text) for key, text in texts.items()]
 
 
-def _laid_out(table: apt.Table, positions: Positions) -> apt.Table:
-    """Return a table with the columns of the layout before its own, which are shared."""
-    if taken := {_CELL, _ROW, _RA, _DEC} & set(table.colnames):
+def _layout(surveyed: Surveyed, positions: Positions) -> apt.Table:
+    """Return the columns that stand before those of a table."""
+    if taken := {_CELL, _ROW, _RA, _DEC} & set(surveyed.table.colnames):
         raise OutputError(
             f"column '{min(taken)}' would be there twice, since HATS has one of its own: rename it, or choose .parquet"
         )
     is_placed = np.isfinite(positions.ra_deg) & np.isfinite(positions.dec_deg)
     cells = apt.MaskedColumn(_cells(positions, is_placed), name=_CELL, mask=~is_placed, description=_ABOUT[_CELL])
-    columns = [cells, apt.Column(np.arange(len(table)), name=_ROW, description=_ABOUT[_ROW])]
-    if not _has_degrees(table, positions):
+    columns = [cells, apt.Column(np.arange(len(cells)), name=_ROW, description=_ABOUT[_ROW])]
+    if not _has_degrees(surveyed.stored, positions):
         columns += [
             apt.Column(degrees, name=name, unit="deg", description=_ABOUT[name], meta={"ucd": f"pos.eq.{axis}"})
             for name, axis, degrees in ((_RA, "ra", positions.ra_deg), (_DEC, "dec", positions.dec_deg))
         ]
-    return apt.Table([*columns, *table.columns.values()], meta=table.meta, copy=False)
+    return apt.Table(columns, copy=False)
 
 
 def _cells(positions: Positions, is_placed: npt.NDArray[np.bool_]) -> LongArray:
@@ -230,10 +242,10 @@ def _cells(positions: Positions, is_placed: npt.NDArray[np.bool_]) -> LongArray:
     return out
 
 
-def _has_degrees(table: apt.Table, positions: Positions) -> bool:
+def _has_degrees(stored: StoredTable, positions: Positions) -> bool:
     """Say whether the columns of positions are numbers in degrees, as LSDB takes them to be."""
     pairs = ((positions.ra, positions.ra_deg), (positions.dec, positions.dec_deg))
-    return all(name in table.colnames and _are(table[name], degrees) for name, degrees in pairs)
+    return all(name in stored.head.colnames and _are(stored.column(name), degrees) for name, degrees in pairs)
 
 
 def _are(column: apt.Column, degrees: npt.NDArray[np.float64]) -> bool:
@@ -243,9 +255,9 @@ def _are(column: apt.Column, degrees: npt.NDArray[np.float64]) -> bool:
     return bool(np.all((np.abs((off + 180) % 360 - 180) < _SAME_DEG) | np.isnan(degrees)))
 
 
-def _most_rows(table: apt.Table) -> int:
-    """Return how many rows a partition may have."""
-    width = sum(int(table[name][:1].nbytes) for name in table.colnames)
+def _most_rows(*tables: apt.Table) -> int:
+    """Return how many rows a partition may have, whose columns are those of some tables."""
+    width = sum(int(table[name][:1].nbytes) for table in tables for name in table.colnames)
     return min(_MOST_ROWS, max(1, _MOST_BYTES // max(1, width)))
 
 
@@ -262,24 +274,70 @@ def _partitions(cells: LongArray, most: int) -> Iterator[_Partition]:
             yield _Partition(order, pixel, start, stop)
 
 
-def _rows(table: apt.Table, schema: Any, rows: LongArray) -> Any:
-    """Return some rows as a table of Arrow."""
-    arrays = [arrow_array(table[field.name][rows], field.type) for field in schema]
-    return pyarrow_module().Table.from_arrays(arrays, schema=schema)
+def _gathered(
+    surveyed: Surveyed, schema: Any, layout: apt.Table, numbers: Sequence[LongArray], folder: Path
+) -> Iterator[Any]:
+    """Yield the rows of each partition as a table of Arrow.
+
+    Rows that are not in memory are read once, as they lie, and added to files of the partitions, in a folder that is
+    made for them: those of one may be all over the table.
+
+    Parameters
+    ----------
+    numbers
+        Of the rows of each, in their order.
+    """
+    if isinstance(surveyed.stored, HeldTable):
+        yield from (surveyed.rows(rows, schema, layout) for rows in numbers)
+        return
+    folder.mkdir()
+    partition = np.empty(len(surveyed.stored), np.int32)
+    for number, rows in enumerate(numbers):
+        partition[rows] = number
+    for rows, table in surveyed.groups(schema, layout):
+        _divide(table, partition[rows], folder)
+    yield from (_ordered(folder / f"{number}.arrows", rows, schema) for number, rows in enumerate(numbers))
 
 
-def _write_dataset(
-    folder: Path, thumbnail: Path, table: apt.Table, schema: Any, parts: Sequence[tuple[_Partition, LongArray]]
-) -> None:
+def _divide(table: Any, partition: npt.NDArray[np.int32], folder: Path) -> None:
+    """Add rows to the files of their partitions."""
+    pa, order = pyarrow_module(), np.argsort(partition, kind="stable")
+    starts = np.flatnonzero(np.diff(partition[order], prepend=-1))
+    for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+        file = folder / f"{partition[order[start]]}.arrows"
+        with file.open("ab") as stream, pa.ipc.new_stream(stream, table.schema) as writer:
+            writer.write_table(table.take(pa.array(order[start:stop])))
+
+
+def _ordered(file: Path, rows: LongArray, schema: Any) -> Any:
+    """Return the rows of a partition in their order, and remove their file."""
+    if not len(rows):
+        return schema.empty_table()
+    pa = pyarrow_module()
+    with file.open("rb") as opened:
+        content = np.ndarray(file.stat().st_size, np.uint8, mapped_file(opened))
+    file.unlink()
+    stream, tables = pa.BufferReader(pa.py_buffer(content)), list[Any]()
+    while stream.tell() < len(content):
+        tables.append(pa.ipc.open_stream(stream).read_all())
+    table = pa.concat_tables(tables)
+    place = np.argsort(np.asarray(table[_ROW]), kind="stable")[np.argsort(np.argsort(rows, kind="stable"))]
+    columns = []
+    for name in schema.names:  # one after the other, so that no more than one of them is in memory twice
+        columns.append(table[name].combine_chunks().take(pa.array(place)))
+        forget([content])
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _write_dataset(folder: Path, thumbnail: Path, schema: Any, pieces: Iterable[tuple[_Partition, Any]]) -> None:
     """Write the partitions, what their files say of themselves, and the first row of each."""
     pa = pyarrow_module()
     notes: list[Any] = []
     firsts = [schema.empty_table()]
     # Dictionaries of real numbers are longer than the numbers, which hardly repeat.
     repeating = [field.name for field in schema if not pa.types.is_floating(field.type)]
-    for part, rows in parts:
+    for part, piece in pieces:
         (folder / part.folder).mkdir(parents=True, exist_ok=True)
-        piece = _rows(table, schema, rows)
         pa.parquet.write_table(
             piece, folder / part.file, compression="zstd", use_dictionary=repeating, metadata_collector=notes
         )
@@ -291,11 +349,11 @@ def _write_dataset(
     pa.parquet.write_table(pa.concat_tables(firsts), thumbnail, compression="zstd")
 
 
-def _write_about(path: Path, partitions: Sequence[_Partition], table: apt.Table, positions: Positions) -> None:
+def _write_about(path: Path, partitions: Sequence[_Partition], layout: apt.Table, positions: Positions) -> None:
     """Write the list of partitions, and what the catalogue is."""
+    is_added = _RA in layout.colnames
     lines = ["Norder,Npix", *(f"{part.order},{part.pixel}" for part in partitions)]
     (path / "partition_info.csv").write_text("\n".join(lines) + "\n", encoding="ascii")
-    is_added = _RA in table.colnames
     about = {
         "obs_collection": path.stem,
         "dataproduct_type": "object",

@@ -1,25 +1,32 @@
-"""Parquet: columnar files, read and written by pyarrow."""
+"""Parquet: columnar files, read and written by pyarrow, in pieces of some rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from astropy import table as apt
 
 from galmorph.errors import CatalogError
-from galmorph.sky.formats.arrow import arrow_array, arrow_column, arrow_field, pyarrow_module
+from galmorph.sky.formats.arrow import arrow_array, arrow_field, pyarrow_module
 from galmorph.sky.formats.column import Column, Positions, Provenance, column_of
 from galmorph.sky.formats.parsing import parsing
-from galmorph.sky.formats.plain import plain
-from galmorph.sky.formats.readback import ReadWhole
-from galmorph.sky.formats.schema_notes import complete_table, extended_notes, schema_notes
+from galmorph.sky.formats.readback import Reread
+from galmorph.sky.formats.schema_notes import extended_notes
+from galmorph.sky.formats.stored import HeldTable, StoredTable
+from galmorph.sky.formats.stored_parquet import StoredParquet, opened, part_of
+from galmorph.sky.formats.surveyed import GROUP_BYTES, GROUP_ROWS, survey
+from galmorph.sky.mapped import SMALL_BYTES, forget
 
-__all__ = ["Parquet", "schema_of", "table_of"]
+__all__ = ["Parquet"]
 
 
-class Parquet(ReadWhole):
+class Parquet:
     """Apache Parquet; units, descriptions and UCDs are metadata of the fields."""
 
     name = "parquet"
@@ -33,11 +40,15 @@ class Parquet(ReadWhole):
 
     def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
         """Read all row groups."""
-        if hdu is not None:
-            raise CatalogError(f"Catalog '{path}' is a Parquet file with one table: leave --hdu away")
-        pa = pyarrow_module()
-        with parsing(path, "Parquet file", "copy it again"), pa.parquet.ParquetFile(path) as file:
-            return table_of(file.read()), None
+        return _stored(path, hdu).whole(), None
+
+    def open(self, path: Path, hdu: int | str | None) -> tuple[StoredTable, int | None]:
+        """Read a small file, and leave the rows of a larger one in it."""
+        stored = _stored(path, hdu)
+        _ = stored.head  # says what is odd about the columns
+        # A file that is open elsewhere cannot be replaced on Windows.
+        is_small = path.stat().st_size < SMALL_BYTES or os.name != "posix"
+        return HeldTable(stored.whole()) if is_small else stored, None
 
     def tables(self, path: Path) -> list[tuple[int, str]]:
         """Return nothing: a file has one table."""
@@ -45,45 +56,74 @@ class Parquet(ReadWhole):
         return []
 
     def write(self, table: apt.Table, provenance: Provenance, path: Path, positions: Positions | None = None) -> None:
-        """Write all rows in one go, zstd-compressed."""
+        """Write row groups of some hundred thousand rows, zstd-compressed."""
+        self.write_stored(HeldTable(table), (), provenance, path, positions)
+
+    def write_stored(
+        self,
+        stored: StoredTable,
+        columns: Sequence[Column],
+        provenance: Provenance,
+        path: Path,
+        positions: Positions | None = None,
+    ) -> None:
+        """Write the same piece by piece."""
         del positions
-        pa, flat = pyarrow_module(), plain(table)
-        schema = schema_of(flat, provenance)
-        arrays = [arrow_array(flat[field.name], field.type) for field in schema]
-        pa.parquet.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
+        surveyed = survey(stored if stored.is_in_order else HeldTable(stored.whole()), columns)
+        schema = surveyed.schema(provenance)
+        with pyarrow_module().parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+            if len(stored) == 0:
+                writer.write_table(schema.empty_table())
+            for _, rows in surveyed.groups(schema):
+                writer.write_table(rows, row_group_size=rows.num_rows)
 
     def append(
         self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path
     ) -> bool:
-        """Copy row group by row group with the new columns at the end of each."""
+        """Copy row group by row group with the new columns at the end of each; large ones become several."""
         del hdu
-        new = [column_of(column) for column in columns]
-        fields = [arrow_field(column) for column in new]
-        with pyarrow_module().parquet.ParquetFile(source) as file:
-            if any(len(column) != file.metadata.num_rows for column in new):
+        fields = [arrow_field(column_of(replace(column, values=column.values[:0]))) for column in columns]
+        with opened(source) as file:
+            if any(len(column.values) != file.metadata.num_rows for column in columns):
                 return False
             schema = file.schema_arrow
             for field in fields:
                 schema = schema.append(field)
             schema = schema.with_metadata(extended_notes(schema.metadata or {}, columns, provenance))
-            arrays = [arrow_array(column, field.type) for column, field in zip(new, fields, strict=True)]
-            _copy_groups(file, arrays, schema, path)
+            _copy_groups(file, columns, schema, path)
         return True
 
+    def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
+        """Read some rows, and the columns that were added in pieces."""
+        stored = _stored(path, hdu)
+        names = stored.names[len(stored.names) - len(columns) :]
+        sample = stored.some(rows[rows < len(stored)])
+        pieces = ((numbers, {name: piece[name] for name in names}) for numbers, piece in stored.pieces(names))
+        return Reread(len(stored), sample, pieces if columns else ())
 
-def schema_of(table: apt.Table, provenance: Provenance) -> Any:
-    """Return the schema of a plain table, with all that is said of it."""
-    fields = [arrow_field(table[name]) for name in table.colnames]
-    return pyarrow_module().schema(fields, metadata=schema_notes(table, provenance))
+    def spelt(self, text: str) -> str:
+        """Return it as it is."""
+        return text
+
+    def spelt_name(self, name: str) -> str:
+        """Return it as it is."""
+        return name
 
 
-def table_of(arrow: Any) -> apt.Table:
-    """Return a table of Arrow as one of astropy."""
-    columns = [arrow_column(arrow.column(i), arrow.schema.field(i)) for i in range(arrow.num_columns)]
-    return complete_table(apt.Table(columns, copy=False), arrow.schema.metadata or {})
+def _stored(path: Path, hdu: int | str | None) -> StoredParquet:
+    if hdu is not None:
+        raise CatalogError(f"Catalog '{path}' is a Parquet file with one table: leave --hdu away")
+    with parsing(path, "Parquet file", "copy it again"):
+        part, schema = part_of(path)
+        if len(set(schema.names)) < len(schema.names):
+            twice = next(name for name in schema.names if schema.names.count(name) > 1)
+            raise CatalogError(
+                f"Catalog '{path}' has several columns '{twice}': expected names that differ; rename them"
+            )
+        return StoredParquet(path, (part,), schema)
 
 
-def _copy_groups(file: Any, arrays: Sequence[Any], schema: Any, path: Path) -> None:
+def _copy_groups(file: Any, columns: Sequence[Column], schema: Any, path: Path) -> None:
     pa, codec = pyarrow_module(), "zstd"
     if file.metadata.num_row_groups and file.metadata.num_columns:
         codec = file.metadata.row_group(0).column(0).compression.lower()
@@ -91,8 +131,30 @@ def _copy_groups(file: Any, arrays: Sequence[Any], schema: Any, path: Path) -> N
     compression = "none" if codec == "uncompressed" else codec
     with pa.parquet.ParquetWriter(path, schema, compression=compression) as writer:
         for number in range(file.metadata.num_row_groups):
-            group = file.read_row_group(number)
-            ours = [a.slice(at, group.num_rows) for a in arrays]
-            at += group.num_rows
-            joined = pa.Table.from_arrays([*group.columns, *ours], schema=schema)
-            writer.write_table(joined, row_group_size=max(1, group.num_rows))
+            for group in _pieces_of_group(file, number):
+                ours = _arrays(columns, schema, slice(at, at + group.num_rows))
+                at += group.num_rows
+                joined = pa.Table.from_arrays([*group.columns, *ours], schema=schema)
+                writer.write_table(joined, row_group_size=max(1, group.num_rows))
+
+
+def _pieces_of_group(file: Any, number: int) -> Iterator[Any]:
+    """Yield a row group, in pieces if it is large."""
+    group = file.metadata.row_group(number)
+    most = min(GROUP_ROWS, max(1, GROUP_BYTES * group.num_rows // max(1, group.total_byte_size)))
+    if group.num_rows <= most:
+        yield file.read_row_group(number)
+        return
+    for batch in file.iter_batches(batch_size=most, row_groups=[number]):
+        yield pyarrow_module().Table.from_batches([batch])
+
+
+def _arrays(columns: Sequence[Column], schema: Any, rows: slice) -> list[Any]:
+    """Return some rows of the last columns of a schema."""
+    kinds = [schema.field(len(schema) - len(columns) + n).type for n in range(len(columns))]
+    arrays = [
+        arrow_array(column_of(replace(column, values=column.values[rows])), kind)
+        for column, kind in zip(columns, kinds, strict=True)
+    ]
+    forget(column.values for column in columns)
+    return arrays

@@ -6,7 +6,6 @@ its name: the number of its rows, the names of its columns, cells of every colum
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from astropy import table as apt
 from galmorph.errors import OutputError
 from galmorph.sky.formats.column import Column
 from galmorph.sky.formats.plain import as_text, plain
+from galmorph.sky.formats.stored import HeldFormat, StoredTable
 from galmorph.sky.mapped import forget
 
 __all__ = ["ReadWhole", "Reread", "check_reread", "sample_rows", "telling_rows", "whole_reread"]
@@ -52,21 +52,17 @@ class Reread:
     sample
         All columns of the rows that were asked for.
     added
-        The columns that were added, by name: pieces of all their rows, each with the number of its first. They can be
-        had once, and read the file when they are.
+        The columns that were added, by name: pieces of all their rows, each with the numbers of these. They can be had
+        once, and read the file when they are.
     """
 
     rows: int
     sample: apt.Table
-    added: Iterable[tuple[int, Mapping[str, Any]]]
+    added: Iterable[tuple[npt.NDArray[np.int64], Mapping[str, Any]]]
 
 
-class ReadWhole(ABC):
+class ReadWhole(HeldFormat):
     """A format that holds any letters, and whose files are read back as a whole."""
-
-    @abstractmethod
-    def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
-        """Read the only table of a file."""
 
     def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
         """Read it whole."""
@@ -90,17 +86,32 @@ def sample_rows(count: int) -> npt.NDArray[np.int64]:
     return rows[(rows >= 0) & (rows < count)]
 
 
-def telling_rows(table: apt.Table) -> npt.NDArray[np.int64]:
+def telling_rows(stored: StoredTable) -> npt.NDArray[np.int64]:
     """Return rows that show what a format cannot hold: the first, those with odd text, one for each kind of object."""
-    rows = {0} if len(table) else set()
-    for name in table.colnames:
-        column = table[name]
-        kind, dimensions = getattr(getattr(column, "dtype", None), "kind", ""), getattr(column, "ndim", 0)
-        if kind == "O" and dimensions == 1:
-            rows |= set({type(cell): row for row, cell in reversed(list(enumerate(column)))}.values())
-        elif kind == "U" and dimensions == 1:
-            rows |= _odd_texts(np.asarray(column))
+    rows, kinds = {0} if len(stored) else set(), set[tuple[str, type]]()
+    head = stored.head
+    names = [name for name in head.colnames if _kind(head[name]) in ("O", "U")]
+    for numbers, piece in stored.pieces(names) if names else ():
+        for name in names:
+            rows |= set(numbers[_telling_cells(name, piece[name], kinds)].tolist())
     return np.array(sorted(rows), np.int64)
+
+
+def _telling_cells(name: str, column: apt.Column, kinds: set[tuple[str, type]]) -> list[int]:
+    """Return the places of odd texts of a piece of a column, or of objects of kinds that were not there before."""
+    if _kind(column) == "U":
+        return sorted(_odd_texts(np.asarray(column)))
+    places = []
+    for place, cell in enumerate(column if _kind(column) == "O" else ()):
+        if (name, type(cell)) not in kinds:
+            kinds.add((name, type(cell)))
+            places.append(place)
+    return places
+
+
+def _kind(column: Any) -> str:
+    """Return the letter of the type of a column's cells, if they are no arrays."""
+    return getattr(getattr(column, "dtype", None), "kind", "") if getattr(column, "ndim", 0) == 1 else ""
 
 
 def _odd_texts(texts: npt.NDArray[np.str_]) -> set[int]:
@@ -118,12 +129,12 @@ def _odd_texts(texts: npt.NDArray[np.str_]) -> set[int]:
 def whole_reread(table: apt.Table, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
     """Return what a file holds that was read whole."""
     names = table.colnames[len(table.colnames) - len(columns) :]
-    return Reread(len(table), table[rows[rows < len(table)]], [(0, {n: table[n] for n in names})])
+    return Reread(len(table), table[rows[rows < len(table)]], [(np.arange(len(table)), {n: table[n] for n in names})])
 
 
 def check_reread(
     reread: Reread,
-    table: apt.Table,
+    stored: StoredTable,
     columns: Sequence[Column],
     rows: npt.NDArray[np.int64],
     form: Spelling,
@@ -134,7 +145,7 @@ def check_reread(
     ----------
     reread
         What it holds.
-    table, columns
+    stored, columns
         The catalogue's own columns, and those that were added.
     rows
         Those of the sample.
@@ -146,27 +157,27 @@ def check_reread(
     OutputError
         If they differ.
     """
-    expected = plain(table[rows])
+    expected = plain(stored.some(rows))
     names = [form.spelt_name(n) for n in (*expected.colnames, *(c.name for c in columns))]
-    if reread.rows != len(table):
-        raise _changed("rows", reread.rows, len(table))
+    if reread.rows != len(stored):
+        raise _changed("rows", reread.rows, len(stored))
     written = plain(reread.sample)
     if list(map(str.strip, written.colnames)) != list(map(str.strip, names)):
         missing = next((n for n in names if n not in written.colnames), f"{len(names)} columns")
         raise _changed("columns", written.colnames[:5], missing)
     for before, after in zip(expected.colnames, written.colnames, strict=False):
         _check_cells(before, expected[before], written[after], rows, form.spelt)
-    for first, piece in reread.added:
-        _check_added(columns, piece, first, form)
+    for numbers, piece in reread.added:
+        _check_added(columns, piece, numbers, form)
         forget(column.values for column in columns)
 
 
-def _check_added(columns: Sequence[Column], piece: Mapping[str, Any], first: int, form: Spelling) -> None:
+def _check_added(
+    columns: Sequence[Column], piece: Mapping[str, Any], rows: npt.NDArray[np.int64], form: Spelling
+) -> None:
     """Compare some rows of the columns that were added with those that were written."""
     for column in columns:
-        after = piece[form.spelt_name(column.name)]
-        rows = np.arange(first, first + len(after))
-        before = apt.Column(column.values[first : first + len(after)])
+        after, before = piece[form.spelt_name(column.name)], apt.Column(column.values[rows])
         _check_cells(column.name, before, after, rows, form.spelt)
 
 

@@ -22,6 +22,7 @@ from galmorph.sky.formats.hats import Hats, is_parquet_folder
 from galmorph.sky.formats.parquet import Parquet
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.readback import Reread
+from galmorph.sky.formats.stored import StoredTable
 from galmorph.sky.formats.text import Text
 from galmorph.sky.formats.votable import VoTable
 
@@ -51,11 +52,30 @@ class Format(Protocol):
             If the file holds no such table or is damaged.
         """
 
+    def open(self, path: Path, hdu: int | str | None) -> tuple[StoredTable, int | None]:
+        """Find the same table; one that is large may stay in its file until somebody looks at it.
+
+        Raises
+        ------
+        CatalogError
+            As `read`, of what is looked at now.
+        """
+
     def tables(self, path: Path) -> list[tuple[int, str]]:
         """Return number and name of each table of a file; none where a file has but one."""
 
     def write(self, table: Table, provenance: Provenance, path: Path, positions: Positions | None = None) -> None:
         """Make a new file from a table whose columns are all to be written, with the positions of its rows."""
+
+    def write_stored(
+        self,
+        stored: StoredTable,
+        columns: Sequence[Column],
+        provenance: Provenance,
+        path: Path,
+        positions: Positions | None = None,
+    ) -> None:
+        """Make the same file of a table that may not be in memory, with columns after its own."""
 
     def append(
         self, source: Path, hdu: int | None, columns: Sequence[Column], provenance: Provenance, path: Path

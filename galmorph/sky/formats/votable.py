@@ -31,6 +31,7 @@ from galmorph.sky.formats.document import (
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import cell_text, plain, ragged_arrays, settled, unit_text
 from galmorph.sky.formats.readback import Reread, whole_reread
+from galmorph.sky.formats.stored import HeldFormat
 
 __all__ = ["VoTable", "described_document", "extended_document", "header_document"]
 
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 _SKY = ("pos.eq.ra", "pos.eq.dec")
 # Rows whose objects are looked at for the type that they have in common.
-_OBJECTS = 1000
+ROWS_OF_OBJECTS = 1000
 
 
 class _QuickTable(votable.tree.TableElement):  # type: ignore[misc]  # astropy has no types
@@ -49,7 +50,7 @@ class _QuickTable(votable.tree.TableElement):  # type: ignore[misc]  # astropy h
         self.fields.append(field)
 
 
-class VoTable:
+class VoTable(HeldFormat):
     """VOTable; rows are written as TABLEDATA, which every reader understands.
 
     The other serialisations crash STILTS where they hold null booleans.
@@ -142,7 +143,7 @@ def header_document(table: apt.Table, provenance: Provenance) -> bytes:
 def _some_rows(table: apt.Table) -> apt.Table:
     """Return rows that show what types VOTable has for the columns: the first ones of objects, text outside ASCII."""
     has_objects = any(table[name].dtype.kind == "O" for name in table.colnames)
-    rows = set(range(min(len(table), _OBJECTS if has_objects else 1)))
+    rows = set(range(min(len(table), ROWS_OF_OBJECTS if has_objects else 1)))
     for name in table.colnames:
         if table[name].dtype.kind == "U" and table[name].ndim == 1:
             rows |= set(

@@ -11,10 +11,12 @@ from astropy.table import MaskedColumn, Table
 
 from galmorph.errors import OutputError
 from galmorph.sky.catalog import Column, Provenance, catalog_from, read_catalog, rehearse, write_catalog
+from galmorph.sky.formats.column import table_with
 from galmorph.sky.formats.ecsv import Ecsv
 from galmorph.sky.formats.fits import Fits
 from galmorph.sky.formats.hats import Hats
 from galmorph.sky.formats.parquet import Parquet
+from galmorph.sky.formats.stored import HeldTable
 from galmorph.sky.formats.text import Text
 from galmorph.sky.formats.votable import VoTable
 
@@ -82,10 +84,10 @@ FORMATS = {"fits": Fits, "vot": VoTable, "ecsv": Ecsv, "csv": Text, "parquet": P
 @pytest.mark.parametrize("ending", FORMATS)
 @pytest.mark.parametrize("fault", ["a row less", "a name", "a cell", "our cell"])
 def test_what_a_writer_loses_is_noticed_and_no_file_is_left(ending, fault, tmp_path, monkeypatch):
-    write = FORMATS[ending].write
+    write = FORMATS[ending].write_stored
 
-    def faulty(self, whole, provenance, path, positions=None):
-        whole = whole.copy()
+    def faulty(self, stored, columns, provenance, path, positions=None):
+        whole = table_with(stored.whole(), columns).copy()
         if fault == "a row less":
             whole = whole[:-1]
             positions = positions and replace(positions, ra_deg=positions.ra_deg[:-1], dec_deg=positions.dec_deg[:-1])
@@ -95,9 +97,9 @@ def test_what_a_writer_loses_is_noticed_and_no_file_is_left(ending, fault, tmp_p
             whole["ra"][-1] += 1e-9
         else:
             whole["new"][1] = 99.0
-        write(self, whole, provenance, path, positions)
+        write(self, HeldTable(whole), (), provenance, path, positions)
 
-    monkeypatch.setattr(FORMATS[ending], "write", faulty)
+    monkeypatch.setattr(FORMATS[ending], "write_stored", faulty)
     with pytest.raises(OutputError, match="read back"):
         written(table(["a", "b", "c"]), tmp_path / f"out.{ending}")
     assert list(tmp_path.iterdir()) == []
