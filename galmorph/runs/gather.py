@@ -24,6 +24,7 @@ from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
 from galmorph.stamps.backends import Measure, backend
 from galmorph.stamps.batch import BLANK, MEASURED, MeasureSettings, blank_at, measure_batch
+from galmorph.stamps.compiled import uninterrupted
 from galmorph.stamps.cutting import make_views
 from galmorph.stamps.labelled import segmentation_of
 from galmorph.stamps.measure import Measurement, settings_of
@@ -380,7 +381,8 @@ def _alone(gathering: Gathering, rows: Sequence[int], half: int) -> list[Galaxy]
     alone: list[Galaxy] = []
     for first in range(0, len(rows), _ABREAST):
         read = [_read(gathering, row, half) for row in rows[first : first + _ABREAST]]
-        alone += [galaxy if galaxy.flags else _on_cutout(gathering, galaxy) for galaxy in read]
+        with uninterrupted():  # once for all of them, and not for each step of each
+            alone += [galaxy if galaxy.flags else _on_cutout(gathering, galaxy) for galaxy in read]
     return alone
 
 

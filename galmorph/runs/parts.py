@@ -22,6 +22,7 @@ from galmorph.runs.mismatch import mark_mismatches
 from galmorph.runs.plan import Plan, Run
 from galmorph.runs.predictor import Predictor, ShownStamps
 from galmorph.runs.results import Results
+from galmorph.stamps.compiled import uninterrupted
 from galmorph.stamps.recipe import half_width_px, half_widths_px
 
 __all__ = ["PART_ROWS", "Part", "answer_part", "classify_part", "failed_part", "measure_part", "parts_of"]
@@ -171,11 +172,12 @@ def _enter_alone(
     if run.checkpoint is None:
         return
     recipe, (matrices, _) = run.checkpoint.recipe, run.distinct_views
-    stamps = [
-        (place, views_of(galaxy, run.images, recipe, matrices))
-        for place, galaxy in entries
-        if galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE
-    ]
+    with uninterrupted():  # once for all of them, and not for each
+        stamps = [
+            (place, views_of(galaxy, run.images, recipe, matrices))
+            for place, galaxy in entries
+            if galaxy.measured is not None and not galaxy.flags & UNCLASSIFIABLE
+        ]
     if stamps:
         show(ShownStamps.of(stamps, recipe))
 

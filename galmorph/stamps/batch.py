@@ -204,11 +204,12 @@ def scene_of(
     pixels: FloatArray, weight: FloatArray | None, segmentation: Segmentation, sky: Sky | None = None
 ) -> Scene:
     """Take an image and its segmentation, and by default that one's sky."""
+    # What may not be written is copied, so that a part of it and the whole are of one kind for compiled code.
     return Scene(
-        np.ascontiguousarray(pixels, np.float32),
+        np.require(pixels, np.float32, ("C", "W")),
         np.zeros((0, 0), np.float32) if weight is None else np.ascontiguousarray(weight, np.float32),
-        np.ascontiguousarray(segmentation.usable),
-        np.ascontiguousarray(segmentation.labels, np.int32),
+        np.require(segmentation.usable, np.bool_, ("C", "W")),
+        np.require(segmentation.labels, np.int32, ("C", "W")),
         outlines_of(segmentation),
         segmentation.sky if sky is None else sky,
         float(segmentation.correlation_px),
@@ -280,7 +281,9 @@ def _measure_all(
 
 @inner
 def _part(values: npt.NDArray[Kind], top: int, left: int, height: int, width: int) -> npt.NDArray[Kind]:
-    """Copy a window, which is faster to go through; nothing stays nothing."""
+    """Copy a window, which is faster to go through, unless it is the whole image; nothing stays nothing."""
+    if values.shape == (height, width):
+        return values
     part = np.empty((height if values.size else 0, width if values.size else 0), values.dtype)
     for i in range(part.shape[0]):
         line = values[top + i, left : left + width]

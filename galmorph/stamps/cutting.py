@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.affine import compose, stamp_matrix
 from galmorph.stamps.compiled import compiled, inner, uninterrupted
 from galmorph.stamps.filling import fill, less
 from galmorph.stamps.measure import Measurement
@@ -256,10 +255,12 @@ def make_views(
     """
     field, reach = _Field.of(planes, measured, x, y), max(reach_of(matrices), 1.0)
     ready = _ready(field, measured, recipe, reach, scale_arcsec, mjysr_per_unit, seed)
-    upright = stamp_matrix(ready.x, ready.y, ready.half_px)
+    # What `compose` makes of the views and the `stamp_matrix`, in a fifth of the time.
+    placed = ready.half_px * matrices
+    placed[:, :, 2] += ready.x, ready.y
     # Pictures are enlarged as a rule; linear images are sampled as finely as their pixels are, whatever their noise is.
     is_smooth = recipe.stretch == "display" and measured.segmentation.correlation_px >= SMOOTH_PX
-    views = warp_views(ready.planes, compose(upright[None], matrices), recipe.size, is_smooth=is_smooth)
+    views = warp_views(ready.planes, placed, recipe.size, is_smooth=is_smooth)
     return Stamp(views, ready.brightness)
 
 

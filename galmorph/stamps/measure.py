@@ -148,7 +148,9 @@ def measure(
     usable = usable_pixels(pixels, weight)
     if segmentation is None:
         segmentation = segmentation_at(pixels, usable, weight, x, y)
-    scene = scene_of(pixels, weight, segmentation)._replace(usable=segmentation.usable & usable)
+    else:
+        usable = segmentation.usable & usable
+    scene = scene_of(pixels, weight, segmentation)._replace(usable=np.ascontiguousarray(usable))
     settings = settings_of(psf_fwhm_px, saturation, centroid, is_final=True)
     batch = measure_batch(scene, np.array([[0, 0, *pixels.shape]]), np.array([[x, y]], np.float64), settings)
     return measurement_of(batch, 0, segmentation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.segment import Segmentation, distance_of, is_misplaced, pick, relative_noise, segment
+from galmorph.stamps.segment import Segmentation, choice_at, relative_noise, segment
 
 __all__ = ["object_at", "segmentation_at"]
 
@@ -40,14 +40,14 @@ def object_at(
     """
     noise = relative_noise(weight, usable)
     segmentation = segment(pixels, usable, relative_noise=noise)
-    chosen = pick(segmentation, x, y)
-    if not is_misplaced(segmentation, chosen, x, y):
-        return segmentation, chosen
+    choice = choice_at(segmentation, x, y)
+    if not choice.is_misplaced:
+        return segmentation, choice.row
     segmentation = segment(pixels, usable, relative_noise=noise, join_clumps=False)
-    chosen = pick(segmentation, x, y)
-    if not is_misplaced(segmentation, chosen, x, y):
-        return segmentation, chosen
+    choice = choice_at(segmentation, x, y)
+    if not choice.is_misplaced:
+        return segmentation, choice.row
     finest = segment(pixels, usable, relative_noise=noise, deblend_contrast=_FINEST_CONTRAST, join_clumps=False)
-    other = pick(finest, x, y)
-    closer = other >= 0 and distance_of(finest, other, x, y) < 0.5 * distance_of(segmentation, chosen, x, y)
-    return (finest, other) if closer else (segmentation, chosen)
+    other = choice_at(finest, x, y)
+    closer = other.row >= 0 and other.distance_px < 0.5 * choice.distance_px
+    return (finest, other.row) if closer else (segmentation, choice.row)

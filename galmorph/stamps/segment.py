@@ -9,30 +9,21 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.background import (
-    ALL_USABLE,
-    Sky,
-    clipped_sky,
-    correlation_px,
-    lag_of,
-    power_of_two,
-    sky_in_units,
-    sky_of,
-)
+from galmorph.stamps.background import Sky, lag_of, power_of_two, sky_in_units, sky_of
 from galmorph.stamps.compiled import compiled, inner, uninterrupted
 from galmorph.stamps.detection import objects_of, table_of
-from galmorph.stamps.isophote import COLUMNS, OBJECT_DTYPE
+from galmorph.stamps.isophote import COLUMNS
 
 __all__ = [
     "NEIGHBOUR_EXTENT",
     "REACH_PX",
     "SKY_EXTENT",
     "SMOOTH_PX",
+    "Choice",
     "Outline",
     "Segmentation",
     "between",
-    "distance_of",
-    "is_misplaced",
+    "choice_at",
     "is_off",
     "moved_far",
     "nearest",
@@ -44,7 +35,6 @@ __all__ = [
     "pick",
     "relative_noise",
     "segment",
-    "sky_outside",
     "usable_pixels",
 ]
 
@@ -127,6 +117,9 @@ class Outline(NamedTuple):
 
 
 _OUTLINED = tuple(COLUMNS.index(name) for name in Outline._fields)
+# Columns that grow with the pixels' number along an axis, and those that are positions between pixels.
+_PLACES = tuple(COLUMNS.index(name) for name in ("x", "y", "xpeak", "ypeak", "xcpeak", "ycpeak", "a", "b"))
+_MIDDLES = tuple(COLUMNS.index(name) for name in ("x", "y"))
 
 
 def outlines_of(segmentation: Segmentation) -> DoubleArray:
@@ -234,8 +227,12 @@ def segment(
     join_clumps
         Give faint objects that lie within a brighter one and touch it back to it.
     """
+    # What may not be written is copied: it is compiled code of another kind that takes it.
+    flat, good = np.require(pixels, np.float32, ("C", "W")), np.require(usable, np.bool_, ("C", "W"))
+    uneven = _EVEN if relative_noise is None else np.require(relative_noise, np.float32, ("C", "W"))
     look = _Look(float(threshold), min_area, float(deblend_contrast), join_clumps)
-    return _segmented(pixels, usable, relative_noise, look)
+    columns, labels, sky, correlation = _segmented(flat, good, uneven, look)
+    return Segmentation(labels, table_of(columns), sky, correlation, usable)
 
 
 class _Look(NamedTuple):
@@ -247,57 +244,87 @@ class _Look(NamedTuple):
     joins: bool
 
 
-def _segmented(pixels: FloatArray, usable: BoolArray, noise: FloatArray | None, look: _Look) -> Segmentation:
-    """Find and deblend objects; those of large images with smooth noise on their binned pixels."""
-    whole = bool(usable.all())
-    # A quarter of the pixels is enough to detect.
-    some = np.s_[::2, ::2] if pixels.size > _PLENTY else np.s_[:, :]
-    sky = clipped_sky(pixels[some], None if whole else usable[some])
-    if sky.n_pixels < 25 or sky.sigma <= 0:
-        return Segmentation(np.zeros(pixels.shape, np.int32), np.zeros(0, OBJECT_DTYPE), sky, 1.0, usable)
-    if min(pixels.shape) >= _WORTH_BINNING and _is_smooth(pixels, usable, sky):
-        coarse = None if noise is None else _binned_noise(noise, usable)
-        halved = _segmented(*_binned(pixels, usable), coarse, look)
-        doubled = _unbinned(halved, pixels, usable, sky)
-        # Before objects were known, the wings of a large one may have looked like smooth noise.
-        if _is_smooth(pixels, usable, doubled.sky):
-            return doubled
-    flat, good = np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable)
-    uneven = _EVEN if noise is None else np.ascontiguousarray(noise, np.float32)
-    columns, labels, sky, correlation = _objects(flat, good, ALL_USABLE if whole else good, uneven, sky, look)
-    return Segmentation(labels, table_of(columns), sky, correlation, usable)
+class _Detection(NamedTuple):
+    """The columns of objects, (K, columns), their labels, (H, W), the sky outside them, and its correlation length."""
+
+    columns: DoubleArray
+    labels: IntArray
+    sky: Sky
+    correlation_px: float
 
 
-def _is_smooth(pixels: FloatArray, usable: BoolArray, sky: Sky) -> bool:
-    """Tell whether noise is smooth; over how many pixels more nobody asks."""
-    return correlation_px(pixels, usable, sky, longest=math.ceil(SMOOTH_PX)) >= SMOOTH_PX
+class _Image(NamedTuple):
+    """Pixels, which of them are usable, their relative noise, empty where it is even; and the sky, roughly."""
+
+    pixels: FloatArray
+    usable: BoolArray
+    noise: FloatArray
+    sky: Sky
 
 
 @compiled
-def _objects(
-    pixels: FloatArray, usable: BoolArray, counting: BoolArray, noise: FloatArray, sky: Sky, look: _Look
-) -> tuple[DoubleArray, IntArray, Sky, float]:
-    """Detect above a sky that is roughly known, and where that says more about it or its noise once more.
+def _segmented(pixels: FloatArray, usable: BoolArray, noise: FloatArray, look: _Look) -> _Detection:
+    """Find and deblend objects; those of large images with smooth noise on their binned pixels.
 
-    Parameters
-    ----------
-    counting
-        The same as `usable`; empty where all are.
-    noise
-        Relative noise; empty where it is even.
-
-    Returns
-    -------
-    The columns of the objects, their labels, the sky outside them, and the correlation length of its noise.
+    The noise is empty where it is even.
     """
-    columns, labels = _detected(pixels, counting, noise, sky, look, look.area)
-    sky, moved = _better(sky, outer_sky(pixels, usable, _outlines_in(columns), labels))
+    image = _Image(pixels, usable, noise, _rough_sky(pixels, usable))
+    images = [image]
+    while min(image.pixels.shape) >= _WORTH_BINNING and _has_sky(image) and _is_smooth(image, image.sky):
+        image = _binned(image)
+        images.append(image)
+    detection = _objects(image, look)
+    for level in range(len(images) - 2, -1, -1):
+        image = images[level]
+        detection = _unbinned(detection, image)
+        if not _is_smooth(image, detection.sky):
+            # Before objects were known, the wings of a large one may have looked like smooth noise.
+            detection = _objects(image, look)
+    return detection
+
+
+@inner
+def _rough_sky(pixels: FloatArray, usable: BoolArray) -> Sky:
+    """Measure the sky before objects are known: a quarter of the pixels is enough to detect."""
+    step = 2 if pixels.size > _PLENTY else 1
+    some = np.ascontiguousarray(usable[::step, ::step])
+    return sky_of(np.ascontiguousarray(pixels[::step, ::step]), _counting(some))
+
+
+@inner
+def _counting(usable: BoolArray) -> BoolArray:
+    """Return nothing instead of a map where all pixels count."""
+    count, flat = 0, usable.ravel()
+    for i in range(len(flat)):
+        count += 1 if flat[i] else 0  # several at a time, as numba's `all` does not
+    return np.zeros((0, 0), np.bool_) if count == len(flat) else usable
+
+
+@inner
+def _has_sky(image: _Image) -> bool:
+    return image.sky.n_pixels >= 25 and image.sky.sigma > 0
+
+
+@inner
+def _is_smooth(image: _Image, sky: Sky) -> bool:
+    """Tell whether noise is smooth; over how many pixels more nobody asks."""
+    return lag_of(image.pixels, image.usable, sky, math.ceil(SMOOTH_PX)) >= SMOOTH_PX
+
+
+@inner
+def _objects(image: _Image, look: _Look) -> _Detection:
+    """Detect above a sky that is roughly known, and where that says more about it or its noise once more."""
+    if not _has_sky(image):
+        return _Detection(np.zeros((0, len(COLUMNS))), np.zeros(image.pixels.shape, np.int32), image.sky, 1.0)
+    pixels, usable, counting = image.pixels, image.usable, _counting(image.usable)
+    columns, labels = _detected(pixels, counting, image.noise, image.sky, look, look.area)
+    sky, moved = _better(image.sky, outer_sky(pixels, usable, _outlines_in(columns), labels))
     correlation = float(lag_of(pixels, usable, sky, _LONGEST))
     if moved or correlation > 1.0:
         # Unmasked wings had raised the first sky; or smooth noise makes larger false peaks: demand a larger area.
-        columns, labels = _detected(pixels, counting, noise, sky, look, round(look.area * correlation))
+        columns, labels = _detected(pixels, counting, image.noise, sky, look, round(look.area * correlation))
         sky, _ = _better(sky, outer_sky(pixels, usable, _outlines_in(columns), labels))
-    return columns, labels, sky, correlation
+    return _Detection(columns, labels, sky, correlation)
 
 
 @inner
@@ -322,22 +349,9 @@ def _outlines_in(columns: DoubleArray) -> DoubleArray:
     return outlines
 
 
-def sky_outside(
-    pixels: FloatArray,
-    usable: BoolArray,
-    objects: npt.NDArray[np.void],
-    labels: IntArray,
-) -> Sky | None:
-    """Measure the sky outside all objects, grown as far as leaves enough of it; None where even the least does not."""
-    numbered = np.ascontiguousarray(labels, np.int32)
-    ellipses = outlines_of(Segmentation(labels, objects, Sky(0.0, 0.0, 0), 1.0, usable))
-    sky, enough = outer_sky(np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable), ellipses, numbered)
-    return sky if enough else None
-
-
 @compiled
 def outer_sky(pixels: FloatArray, usable: BoolArray, outlines: DoubleArray, labels: IntArray) -> tuple[Sky, bool]:
-    """Measure the sky as :func:`sky_outside` does; also return whether there is enough of it."""
+    """Measure the sky outside all objects, grown as far as leaves enough of it; False where even the least does not."""
     for extent in _SKY_EXTENTS:
         outside, count = _outside(labels, usable, outlines, extent)
         if len(outlines) > 0 and count > _ENOUGH_SKY * outside.size:
@@ -413,12 +427,25 @@ def _mark_row(marked: BoolArray, row: int, first: int, last: int, value: bool, l
         marked[row, column] = value if labels[row, column] != spared else marked[row, column]
 
 
-def _binned(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArray]:
+@inner
+def _binned(image: _Image) -> _Image:
     """Average 2 × 2 pixels: an oversampled image loses nothing, and its noise becomes nearly white."""
-    return _quarters(np.ascontiguousarray(pixels, np.float32), np.ascontiguousarray(usable))
+    noise = _binned_noise(image.noise, image.usable) if image.noise.size else image.noise
+    pixels, usable = _quarters(image.pixels, image.usable)
+    return _Image(pixels, usable, noise, _rough_sky(pixels, usable))
 
 
-@compiled
+@inner
+def _binned_noise(noise: FloatArray, usable: BoolArray) -> FloatArray:
+    """Average the relative noise of 2 × 2 pixels; typical noise, which nobody looks at, where none is usable."""
+    mean, some = _quarters(noise, usable)
+    for i in range(mean.shape[0]):
+        for j in range(mean.shape[1]):
+            mean[i, j] = mean[i, j] if some[i, j] else np.float32(1.0)
+    return mean
+
+
+@inner
 def _quarters(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArray]:
     """Average the usable ones of 2 × 2 pixels; also tell where there are some."""
     height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
@@ -445,27 +472,23 @@ def _average_pairs(
         some[j], mean[j] = count > 0, np.float32(average if count > 0 else 0.0)
 
 
-def _binned_noise(noise: FloatArray, usable: BoolArray) -> FloatArray:
-    """Average the relative noise of 2 × 2 pixels; typical noise, which nobody looks at, where none is usable."""
-    mean, some = _binned(noise, usable)
-    return np.where(some, mean, np.float32(1.0))
-
-
-def _unbinned(halved: Segmentation, pixels: FloatArray, usable: BoolArray, sky: Sky) -> Segmentation:
-    """Turn the objects of a binned image into those of the image itself, whose sky was roughly known."""
-    labels = _doubled(halved.labels, *usable.shape)
-    objects = halved.objects.copy()
-    for name in ("x", "y", "xpeak", "ypeak", "xcpeak", "ycpeak"):
-        objects[name] = objects[name] * 2 + (0.5 if name in ("x", "y") else 0)
-    objects["a"] *= 2
-    objects["b"] *= 2
-    outside = sky_outside(pixels, usable, objects, labels)
-    sigma, n_pixels = (sky if outside is None or not outside.sigma > 0 else outside)[1:]
+@inner
+def _unbinned(halved: _Detection, image: _Image) -> _Detection:
+    """Turn the objects of a binned image into those of the image itself."""
+    labels, columns = _doubled(halved.labels, image.pixels.shape[0], image.pixels.shape[1]), halved.columns
+    for k in range(len(columns)):
+        for column in _PLACES:
+            columns[k, column] *= 2.0
+        for column in _MIDDLES:
+            columns[k, column] += 0.5
+    outside, enough = outer_sky(image.pixels, image.usable, _outlines_in(columns), labels)
+    finer = outside if enough and outside.sigma > 0 else image.sky
     # The level is the same; the noise per pixel is that of the unbinned image.
-    return Segmentation(labels, objects, Sky(halved.sky.level, sigma, n_pixels), 2 * halved.correlation_px, usable)
+    sky = Sky(halved.sky.level, finer.sigma, finer.n_pixels)
+    return _Detection(columns, labels, sky, 2.0 * halved.correlation_px)
 
 
-@compiled
+@inner
 def _doubled(labels: IntArray, height: int, width: int) -> IntArray:
     """Make each pixel 2 × 2; there is nothing on what is left of the last row and column."""
     doubled = np.zeros((height, width), np.int32)
@@ -548,14 +571,29 @@ def nearest(labels: IntArray, outlines: DoubleArray, x: float, y: float, reach_p
     return chosen if least < reach_px else -1
 
 
-def is_misplaced(segmentation: Segmentation, chosen: int, x: float, y: float) -> bool:
-    """Tell whether a position is so far from the middle of its object that it may mean another."""
-    return chosen >= 0 and is_off(outline_of_row(segmentation, chosen), x, y)
+class Choice(NamedTuple):
+    """The object at a position: its row, -1 for none; how far its middle is, in pixels; and whether that is far.
+
+    A position so far from the middle of its object may mean another.
+    """
+
+    row: int
+    distance_px: float
+    is_misplaced: bool
 
 
-def outline_of_row(segmentation: Segmentation, chosen: int) -> Outline:
-    """Return one object of a segmentation."""
-    return Outline(*outlines_of(segmentation)[chosen].tolist())
+def choice_at(segmentation: Segmentation, x: float, y: float) -> Choice:
+    """Choose the object at a position as :func:`pick` does, and say how well it fits."""
+    return _choice(np.ascontiguousarray(segmentation.labels, np.int32), outlines_of(segmentation), x, y)
+
+
+@compiled
+def _choice(labels: IntArray, outlines: DoubleArray, x: float, y: float) -> Choice:
+    chosen = nearest(labels, outlines, x, y, REACH_PX)
+    if chosen < 0:
+        return Choice(chosen, math.inf, False)
+    outline = outline_of(outlines, chosen)
+    return Choice(chosen, math.hypot(outline.x - x, outline.y - y), is_off(outline, x, y))
 
 
 @compiled
@@ -568,12 +606,6 @@ def is_off(outline: Outline, x: float, y: float) -> bool:
 def moved_far(outline: Outline) -> float:
     """Distance in pixels that is far from the middle of an object."""
     return max(2.0, math.sqrt(outline.a * outline.b))
-
-
-def distance_of(segmentation: Segmentation, chosen: int, x: float, y: float) -> float:
-    """Distance of an object's middle from a position, in pixels."""
-    outline = outline_of_row(segmentation, chosen)
-    return math.hypot(outline.x - x, outline.y - y)
 
 
 def neighbour_mask(segmentation: Segmentation, chosen: int, extent: float = NEIGHBOUR_EXTENT) -> BoolArray:

@@ -104,8 +104,7 @@ ONE = Views()
 
 def reach_of(matrices: DoubleArray) -> float:
     """Return how far from the stamp's centre views, (V, 2, 3), look along an axis, in half-widths of the stamp."""
-    far = np.abs(matrices[:, :, :2]).sum(axis=2) + np.abs(matrices[:, :, 2])
-    return float(far.max())
+    return float(max(abs(xx) + abs(xy) + abs(x) for rows in matrices.tolist() for xx, xy, x in rows))
 
 
 def _orbit(matrix: DoubleArray) -> tuple[float, ...]:

@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 from galmorph.errors import ImageError
 from galmorph.stamps.affine import Matrix
+from galmorph.stamps.compiled import compiled
 from galmorph.stamps.spline import (
     MEMORY_PX,
     are_finite,
@@ -134,13 +135,14 @@ def _check(planes: FloatArray, matrices: Matrix) -> None:
     """Refuse planes, or matrices of views, (V, 2, 3), that nothing can be cut by."""
     if planes.ndim != 3:
         raise ImageError(f"a cutout of shape {planes.shape}: expected planes, rows and columns (C, H, W); add an axis")
+    if matrices.shape[1:] == (2, 3) and np.isfinite(matrices).all():
+        return
     is_good = np.isfinite(matrices).all(axis=tuple(range(1, matrices.ndim))) & (matrices.shape[1:] == (2, 3))
-    if not is_good.all():
-        wrong = matrices[is_good.argmin()].tolist()
-        raise ImageError(
-            f"a stamp's matrix {wrong}: expected 2 × 3 finite numbers; check the position and the radius that it was "
-            "made of"
-        )
+    wrong = matrices[is_good.argmin()].tolist()
+    raise ImageError(
+        f"a stamp's matrix {wrong}: expected 2 × 3 finite numbers; check the position and the radius that it was made "
+        "of"
+    )
 
 
 class _Upright(NamedTuple):
@@ -264,24 +266,32 @@ def sample_points(matrices: Matrix, size: int, n: int) -> tuple[DoubleArray, Dou
     Points along x, then y, (..., 2, size · n), and weights, (..., 2, n).
     """
     offsets, weights = comb(_widths(matrices, size), n)
-    steps = np.maximum(np.hypot(matrices[..., 0, :2], matrices[..., 1, :2]), _LEAST)
-    middles = (np.arange(size) + 0.5) * (2.0 / size) - 1.0
-    points: DoubleArray = middles[:, None] + (offsets / steps[..., None])[..., None, :]
-    return points.reshape(*points.shape[:-2], -1), weights
+    views, shape = matrices.reshape(-1, 2, 3), (*matrices.shape[:-2], 2, size * n)
+    return _points_of(np.ascontiguousarray(views, np.float64), offsets.reshape(-1, 2, n), size).reshape(shape), weights
+
+
+@compiled
+def _points_of(matrices: DoubleArray, offsets: DoubleArray, size: int) -> DoubleArray:
+    """Return where stamp pixels are sampled, (V, 2, size · n), at offsets in cutout pixels, (V, 2, n)."""
+    n = offsets.shape[2]
+    points = np.empty((len(matrices), 2, size * n))
+    for view in range(len(matrices)):
+        for axis in range(2):
+            step = max(math.hypot(matrices[view, 0, axis], matrices[view, 1, axis]), _LEAST)
+            for place in range(size * n):
+                middle = (place // n + 0.5) * (2.0 / size) - 1.0
+                points[view, axis, place] = middle + offsets[view, axis, place % n] / step
+    return points
 
 
 def _sampled(planes: FloatArray, matrices: DoubleArray, size: int, factor: int, n: int) -> FloatArray:
     """Sample views, (V, C, S, S), by n × n points in each stamp pixel, on averages of factor × factor pixels."""
     points, weights = sample_points(matrices / factor, size, n)
-    far = (np.abs(matrices[:, :, :2]) @ np.abs(points).max(axis=2)[..., None])[..., 0]
-    rows, columns = (
-        _window(matrices[:, a, 2] - far[:, a], matrices[:, a, 2] + far[:, a], planes.shape[2 - a], factor)
-        for a in (1, 0)
-    )
-    if rows.stop <= rows.start or columns.stop <= columns.start:
+    top, bottom, left, right = _window(matrices, points, planes.shape[1:], factor)
+    if bottom <= top or right <= left:
         return np.zeros((len(matrices), len(planes), size, size), np.float32)
     local = matrices.copy()
-    local[:, :, 2] -= (columns.start + (factor - 1) / 2, rows.start + (factor - 1) / 2)
+    local[:, :, 2] -= (left + (factor - 1) / 2, top + (factor - 1) / 2)
     local, single = local / factor, weights.astype(np.float32)
 
     def resampled(window: FloatArray) -> FloatArray:
@@ -289,14 +299,25 @@ def _sampled(planes: FloatArray, matrices: DoubleArray, size: int, factor: int, 
         point_means(coefficients(binned(window, factor)), local, points, single, stamps)
         return stamps
 
-    return _completed(planes[:, rows, columns], resampled)
+    return _completed(planes[:, top:bottom, left:right], resampled)
 
 
-def _window(low: DoubleArray, high: DoubleArray, length: int, factor: int) -> slice:
-    """Return the pixels along one axis that stamps and the prefilter's memory reach."""
+@compiled
+def _window(
+    matrices: DoubleArray, points: DoubleArray, shape: tuple[int, int], factor: int
+) -> tuple[int, int, int, int]:
+    """Return the rows, and the columns, from and to which the points of views and the prefilter's memory reach."""
     margin = (MEMORY_PX + 2) * factor
-    first, last = math.floor(low.min()) - margin, math.ceil(high.max()) + margin
-    return slice(max(first, 0), min(last + 1, length))
+    first, last = np.full(2, np.inf), np.full(2, -np.inf)
+    for view in range(len(matrices)):
+        across, down = np.abs(points[view, 0]).max(), np.abs(points[view, 1]).max()
+        for axis in range(2):
+            xx, xy, centre = matrices[view, axis]
+            far = abs(xx) * across + abs(xy) * down
+            first[axis], last[axis] = min(first[axis], centre - far), max(last[axis], centre + far)
+    left, top = max(math.floor(first[0]) - margin, 0), max(math.floor(first[1]) - margin, 0)
+    right, bottom = math.ceil(last[0]) + margin + 1, math.ceil(last[1]) + margin + 1
+    return top, min(bottom, shape[0]), left, min(right, shape[1])
 
 
 def binned(planes: FloatArray, factor: int) -> FloatArray:

@@ -31,7 +31,7 @@ from galmorph.stamps.recipe import Recipe, half_width_px
 from galmorph.stamps.segment import (
     Outline,
     Segmentation,
-    is_misplaced,
+    choice_at,
     moved_far,
     neighbour_mask,
     pick,
@@ -204,8 +204,11 @@ def test_an_object_is_meant_up_to_five_pixels_from_its_edge(distance, chosen):
     ("a", "distance", "misplaced"), [(1.0, 4.0, False), (1.0, 4.0 * ABOVE, True), (7.0, 7.0, False), (7.0, 7.1, True)]
 )
 def test_a_position_is_misplaced_beyond_four_pixels_or_a_semi_axis(a, distance, misplaced):
-    assert is_misplaced(alone(x=48.0, y=48.0, a=a, b=a), 0, 48.0 + distance, 48.0) is misplaced
-    assert not is_misplaced(alone(x=48.0, y=48.0, a=a, b=a), -1, 48.0 + distance, 48.0)
+    choice = choice_at(alone(np.ones(SHAPE, np.int32), x=48.0, y=48.0, a=a, b=a), 48.0 + distance, 48.0)
+    assert (choice.row, choice.is_misplaced) == (0, misplaced)
+    assert choice.distance_px == pytest.approx(distance)
+    nothing = choice_at(alone(x=48.0, y=48.0, a=a, b=a), 48.0 + 4.0 * distance, 48.0)
+    assert (nothing.row, nothing.is_misplaced) == (-1, False)
 
 
 @pytest.mark.parametrize(
@@ -236,28 +239,27 @@ def test_weights_that_are_alike_to_a_tenth_are_no_weights(factor, is_even):
 
 
 @pytest.mark.parametrize(("count", "detects"), [(24, False), (25, True)])
-def test_less_than_twenty_five_pixels_are_no_sky(count, detects, monkeypatch):
-    """Nothing is detected on fewer; the detection itself is left out here."""
-    asked = []
-    nothing = np.zeros((0, len(COLUMNS))), alone().labels, alone().sky, 1.0
-    monkeypatch.setattr(segment, "_objects", lambda *_: asked.append(1) or nothing)
+def test_less_than_twenty_five_pixels_are_no_sky(count, detects):
+    """Nothing is detected on fewer, be it as bright as may be."""
     pixels = np.where(np.arange(100) % 2 == 0, 1.0, -1.0).astype(np.float32).reshape(10, 10)
+    pixels[:3, :2] = 100.0
     usable = np.zeros((10, 10), np.bool_)
-    usable.flat[:count] = True
-    segment.segment(pixels, usable)
-    assert bool(asked) is detects
+    usable.flat[: count + 6] = True
+    found = segment.segment(pixels, usable)
+    assert bool(found.labels[0, 0] == 1) is detects
+    assert found.sky.n_pixels == count
 
 
 @pytest.mark.parametrize(("size", "is_binned"), [(159, False), (160, True)])
-def test_smooth_images_are_binned_from_160_pixels_on(size, is_binned, monkeypatch):
-    """On a side; the same noise on fewer is detected as it is."""
+def test_smooth_images_are_binned_from_160_pixels_on(size, is_binned):
+    """On a side; the same noise on fewer is detected as it is: then objects do not consist of squares."""
     smooth = np.repeat(np.repeat(noise((90, 90), seed=3), 2, 0), 2, 1)[:size, :size]
+    smooth[70:91, 60:81] += 20.0
     assert correlation_px(smooth, everywhere(smooth.shape), clipped_sky(smooth, None)) >= 2.0
-    calls = []
-    plain = segment._unbinned
-    monkeypatch.setattr(segment, "_unbinned", lambda *values: calls.append(1) or plain(*values))
-    segment.segment(smooth, everywhere(smooth.shape))
-    assert bool(calls) is is_binned
+    labels = segment.segment(smooth, everywhere(smooth.shape)).labels
+    assert labels[80, 70] > 0
+    squares = labels[:158, :158].reshape(79, 2, 79, 2)
+    assert bool((squares == squares[:, :1, :, :1]).all()) is is_binned
 
 
 @pytest.mark.parametrize(("factor", "count"), [(0.98, 0), (1.02, 1)])
@@ -301,9 +303,9 @@ def test_among_two_hundred_neighbours_masks_are_isophotes(n, extent):
 @pytest.mark.parametrize(("ratio", "is_closer"), [(0.5 * BELOW, True), (0.5, False)])
 def test_a_smaller_source_in_front_is_meant_if_it_is_twice_as_near(ratio, is_closer, monkeypatch):
     """Among the objects at the finest contrast."""
-    coarse, fine = alone(x=58.0, y=48.0, a=1.0, b=1.0), alone(x=48.0 + 10.0 * ratio, y=48.0, a=1.0, b=1.0)
+    own = np.ones(SHAPE, np.int32)
+    coarse, fine = alone(own, x=58.0, y=48.0, a=1.0, b=1.0), alone(own, x=48.0 + 10.0 * ratio, y=48.0, a=1.0, b=1.0)
     monkeypatch.setattr(scene, "segment", lambda *_, **s: fine if "deblend_contrast" in s else coarse)
-    monkeypatch.setattr(scene, "pick", lambda *_: 0)
     chosen, _ = scene.object_at(noise(SHAPE), everywhere(), None, 48.0, 48.0)
     assert (chosen is fine) is is_closer
 

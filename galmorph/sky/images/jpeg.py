@@ -327,7 +327,8 @@ class JpegSource:
 
     def _planes(self, values: npt.NDArray[np.unsignedinteger[Any]]) -> FloatArray:
         """Return stored values, (C, H, W), in [0, 1] on as many planes as all stamps have."""
-        planes = np.divide(values, _most(values), dtype=np.float32)
+        planes = np.empty(values.shape, np.float32)
+        np.divide(values, _most(values), out=planes, dtype=np.float32)
         if len(planes) > self.n_planes:
             planes = planes.mean(axis=0, keepdims=True)
         return planes if len(planes) == self.n_planes else np.repeat(planes, self.n_planes, axis=0)
@@ -354,8 +355,8 @@ class JpegSource:
 
     def _values(self, tile: int) -> npt.NDArray[np.unsignedinteger[Any]]:
         """Decode a stamp to the values that are stored, (C, H, W) of 8 or 16 bits."""
-        values = self._decoded(tile, _grey_or_rgb)
-        return values[np.newaxis] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
+        values: npt.NDArray[np.unsignedinteger[Any]] = self._decoded(tile, _grey_or_rgb)
+        return values
 
     def _size(self, tile: int) -> tuple[int, int]:
         """Width and height, from the header of the file."""
@@ -386,11 +387,16 @@ class JpegSource:
 
 
 def _grey_or_rgb(picture: Any) -> Any:
-    """Return the pixels of a picture, (H, W) grey or (H, W, 3), unsigned integers of 8 or 16 bits."""
+    """Return the pixels of a picture, (C, H, W) with one plane or three, unsigned integers of 8 or 16 bits."""
     if picture.mode.startswith("I"):  # 16 bits, which Pillow may keep in 32
-        return np.clip(np.asarray(picture), 0, 65535).astype(np.uint16)
+        return np.clip(np.asarray(picture), 0, 65535).astype(np.uint16)[np.newaxis]
     mode = "L" if picture.mode in _GREY_MODES else "RGB"
-    return np.asarray(picture if picture.mode == mode else picture.convert(mode))
+    plain = picture if picture.mode == mode else picture.convert(mode)
+    if mode == "L":
+        return np.asarray(plain)[np.newaxis]
+    # Row by row of each colour, so that the pixels of a plane need not be gathered.
+    rows = np.frombuffer(plain.tobytes("raw", "RGB;L"), np.uint8)
+    return rows.reshape(plain.height, 3, plain.width).transpose(1, 0, 2)
 
 
 def _most(values: npt.NDArray[np.unsignedinteger[Any]]) -> np.float32:
