@@ -129,6 +129,8 @@ class Strangeness:
         Rows that were called usual are left to the process: they are those that a user was shown, which look odd, and
         taught by them the regression turns away from all that looks so.
         """
+        if len(odd) == 0:  # nothing tells what nobody has called odd
+            return np.zeros(self.sample.shape[1] + 1)
         rows = _with_one(np.concatenate([odd, self.sample]))
         away = np.concatenate([self._away(_log_squares(odd)), self._away(self.sample_logs)])
         said = np.repeat([1.0, _USUAL], [len(odd), len(self.sample)])

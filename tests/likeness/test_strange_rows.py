@@ -8,6 +8,7 @@ from astropy.table import Table
 
 import galmorph
 from galmorph.errors import CatalogError
+from galmorph.likeness.strangeness import Belief, fit_strangeness
 
 N = 400
 
@@ -97,3 +98,13 @@ def test_what_is_odd_in_one_of_two_columns_is_found_and_a_reference_gives_the_un
     alone = galmorph.outliers(asked[11:12], reference=usual, features=["f", "light"])
     assert alone["gm_strangeness"][0] == both["gm_strangeness"][0]
     assert galmorph.outliers(asked, reference=usual, features="f")["id"][0] != 11
+
+
+def test_usual_rows_alone_teach_nothing_about_rows_that_are_far_from_them():
+    values = np.random.default_rng(6).normal(size=(300, 8)).astype(np.float32)
+    strangeness = fit_strangeness(values, Belief(reach=1e-6))  # no row is near another
+    usual = np.array([7, 8])
+    expected = strangeness.marked(values, np.array([], np.intp), usual)
+    others = np.setdiff1d(np.arange(300), usual)
+    shares = strangeness.share(values, is_own=True)
+    assert np.array_equal(np.argsort(expected[others]), np.argsort(shares[others], kind="stable"))
