@@ -2,7 +2,8 @@
 
 Usage: ``python tests/benchmarks/bench_scale.py [SECTION ...] [--rows N] [--folder F]``. Sections, by default all:
 ``rows`` (processor ms a row of measuring, cutting and the network at 40, 100 and 300 rows per million pixels, galmorph
-and the plain ways), ``workers`` (1 and 2 processes, the same bytes), ``memory`` (the main process at 1e5 and 1e6 rows),
+and the plain ways), ``workers`` (1 and 2 processes, the same bytes), ``memory`` (the main process at 1e5 and
+1e6 rows, by format),
 ``calls`` (of functions of ours in Python, a row), ``rice`` (a RICE-compressed mosaic), ``start`` (10 rows, warm
 caches), ``stamps`` (JPEG stamps, where the data are), ``precision`` (bfloat16 beside single precision),
 ``feed`` (stamps that workers hand to one process, whose network takes no time), ``whole`` (20 480 pixels, 35 000 rows,
@@ -20,6 +21,7 @@ import os
 import platform
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -55,6 +57,7 @@ from galmorph.runs.parts import Part, classify_part, measure_part, parts_of
 from galmorph.runs.plan import Plan
 from galmorph.runs.predictor import Answerer
 from galmorph.runs.run_settings import PRECISIONS
+from galmorph.sky.catalog import Provenance, catalog_from, write_catalog
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput
 from galmorph.stamps.views import read_views
@@ -64,6 +67,8 @@ RESULT = ROOT / "docs" / "benchmarks" / "scale.json"
 PICTURES = ROOT.parent / "shared" / "data" / "sdss_gz2" / "images.zip"
 CEERS = PICTURES.parents[1] / "ceers_f200w" / "images.zip"
 DENSITIES = (40, 100, 300)
+FORMATS = ("fits", "parquet", "hats")
+"""Of large catalogues, which are read and written in pieces."""
 CHECKPOINT = "candels-h"
 WHOLE_SIDE = 20
 """Patches along each side of the whole field."""
@@ -293,20 +298,26 @@ def workers_section(field: LargeField, rows: int) -> dict[str, Any]:
 
 
 def memory_section(field: LargeField, _rows: int) -> dict[str, Any]:
-    """Peak of the main process: what workers measure is theirs, so that most rows may lie beside the tile."""
+    """Peak of the main process: what workers measure is theirs, so that most rows may lie beside the tile.
+
+    Outputs have the format of the catalogue. A share is one of sixteen, with which nothing is written but its parts.
+    """
     some = Table.read(field.catalog)[:1000]
-    peaks = {}
+    peaks: dict[str, dict[str, int]] = {form: {} for form in (*FORMATS, "share of hats")}
     for count in (100_000, 1_000_000):
         rng = np.random.default_rng(1)
         table = Table({"id": np.arange(count), "ra": rng.uniform(1, 2, count), "dec": rng.uniform(1, 2, count)})
         table["ra"][: len(some)], table["dec"][: len(some)] = some["ra"], some["dec"]
         for n in range(17):
             table[f"c{n}"] = rng.normal(size=count).astype("f4")
-        path, output = field.catalog.with_name("long.fits"), field.catalog.with_name("out.fits")
-        table.write(path, overwrite=True)
-        words = ["measure", str(path), "--image", str(field.image), "--weight", str(field.weight), *COMMAND]
-        words += ["-o", str(output), "--engine", "pool", "--workers", "2"]
-        peaks[str(count)] = round(cost_of(*words).peak_mb)
+        for form in FORMATS:
+            path, output = (field.catalog.with_name(f"{name}.{form}") for name in ("long", "out"))
+            write_catalog(catalog_from(table), (), path, provenance=Provenance(), overwrite=True)
+            words = ["measure", str(path), "--image", str(field.image), "--weight", str(field.weight), *COMMAND]
+            words += ["-o", str(output), "--engine", "pool", "--workers", "2"]
+            peaks[form][str(count)] = round(cost_of(*words).peak_mb)
+        peaks["share of hats"][str(count)] = round(cost_of(*words, "--shard", "1/16").peak_mb)
+        shutil.rmtree(output.with_name(f"{output.name}.parts"))
     return {"columns": 20, "peak_mb_of_the_main_process": peaks}
 
 

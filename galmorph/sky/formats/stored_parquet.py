@@ -186,8 +186,14 @@ class StoredParquet:
             own = [name for name in names if name in file.schema_arrow.names]
             size = most or rows_at_once(file.metadata)
             batches = file.iter_batches(batch_size=size, columns=own) if own else _blank(pa, part.rows, size)
+            rows = 0
             while (table := self._next(batches, own, part, schema)) is not None:
+                rows += table.num_rows
                 yield table
+        if rows != part.rows:
+            raise CatalogError(
+                f"Catalog '{self.path}' has {rows} rows where its metadata say {part.rows}: copy it again"
+            )
 
     def _next(self, batches: Iterator[Any], own: Sequence[str], part: ParquetPart, schema: Any) -> Any:
         """Return the next rows of a file; warnings are hushed while it is read, not while others look at them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -331,6 +332,15 @@ def test_a_damaged_page_is_an_error_of_one_line_when_it_is_read(tmp_path, in_pie
     with pytest.raises(CatalogError, match="no readable Parquet file") as caught:
         _ = read_catalog(path).table
     assert "\n" not in str(caught.value)
+
+
+def test_rows_that_are_not_there_are_noticed(tmp_path):
+    stored, _ = parquet.Parquet().open(write(tmp_path, "parquet", everything()), None)
+    part, schema = stored_parquet.part_of(tmp_path / "in.parquet")
+    claimed = StoredParquet(tmp_path / "in.parquet", (replace(part, rows=ROWS + 1),), schema)
+    with pytest.raises(CatalogError, match="has 300 rows where its metadata say 301: copy it again"):
+        claimed.column("dec")
+    assert len(stored) == len(claimed) - 1
 
 
 def test_columns_of_one_name_are_refused(tmp_path):
