@@ -6,7 +6,7 @@ What a part's rows get depends on nothing but the plan and the rows: not on the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,13 @@ from galmorph.runs.blas import one_blas_thread
 from galmorph.runs.block_galaxies import BlockGalaxies, Galaxy
 from galmorph.runs.block_stamps import block_stamps
 from galmorph.runs.blocks import block_of
-from galmorph.runs.gather import pieces, pixel_scale_of, pixel_scales, views_of
+from galmorph.runs.gather import pieces, pixel_scales, views_of
 from galmorph.runs.mismatch import mark_mismatches
 from galmorph.runs.plan import Plan, Run
 from galmorph.runs.predictor import Predictor, ShownStamps
 from galmorph.runs.results import Results
 from galmorph.stamps.compiled import uninterrupted
-from galmorph.stamps.recipe import half_width_px, half_widths_px
+from galmorph.stamps.recipe import half_widths_px
 
 __all__ = ["PART_ROWS", "Part", "answer_part", "classify_part", "failed_part", "measure_part", "parts_of"]
 
@@ -168,7 +168,8 @@ def _enter_alone(
     """Enter galaxies in the results, and show the stamps of those that have one."""
     entries = list(zip(places.tolist(), galaxies, strict=True))
     for place, galaxy in entries:
-        results.put(place, _with_edge(galaxy, run))
+        results.put(place, galaxy)
+    _mark_off_edge(results, run, entries)
     if run.checkpoint is None:
         return
     recipe, (matrices, _) = run.checkpoint.recipe, run.distinct_views
@@ -209,17 +210,24 @@ def failed_part(run: Run, rows: Sequence[int] | IntArray) -> Results:
     return results
 
 
-def _with_edge(galaxy: Galaxy, run: Run) -> Galaxy:
-    """Add OFF_EDGE where the stamp needs pixels past the edge of the image."""
-    cutout, measured = galaxy.cutout, galaxy.measured
-    if cutout is None or measured is None:
-        return galaxy
-    reach = half_width_px(measured, run.recipe, pixel_scale_of(cutout, run.images))
-    x, y = (measured.x, measured.y) if np.isfinite(measured.x) else (cutout.x, cutout.y)
+def _mark_off_edge(results: Results, run: Run, entries: Sequence[tuple[int, Galaxy]]) -> None:
+    """Flag the galaxies with cutouts of their own, each with its place in the results, whose stamps are OFF_EDGE."""
+    measured = [
+        (place, galaxy.cutout, galaxy.measured)
+        for place, galaxy in entries
+        if galaxy.cutout is not None and galaxy.measured is not None
+    ]
+    if not measured:
+        return
+    scales = pixel_scales([cutout.scale_arcsec for _, cutout, _ in measured], run.images)
+    rpet_px, extent_px = np.array([(m.rpet_px, m.extent_px) for _, _, m in measured]).T
+    reach = half_widths_px(rpet_px, extent_px, run.recipe, scales)
+    centres = np.array([(m.x, m.y) if np.isfinite(m.x) else (cutout.x, cutout.y) for _, cutout, m in measured])
+    sizes = np.array([cutout.shape[::-1] for _, cutout, _ in measured])
     # A display stamp has nothing beyond its edges, however wide the window was.
-    clipped = np.array(cutout.clipped if run.images.has_edges else (True,) * 4)
-    past = _is_past(np.array([x, y]), reach, np.array(cutout.shape[::-1]), clipped)
-    return replace(galaxy, flags=galaxy.flags | Flag.OFF_EDGE) if past else galaxy
+    clipped = np.array([cutout.clipped if run.images.has_edges else (True,) * 4 for _, cutout, _ in measured])
+    is_past = _is_past(centres, reach[:, None], sizes, clipped)
+    results.flags[np.array([place for place, _, _ in measured])[is_past]] |= int(Flag.OFF_EDGE)
 
 
 def _off_edge(galaxies: BlockGalaxies, run: Run) -> BoolArray:
@@ -229,7 +237,7 @@ def _off_edge(galaxies: BlockGalaxies, run: Run) -> BoolArray:
     return _is_past(galaxies.centres, reach[:, None], galaxies.windows[:, [3, 2]], galaxies.clipped)
 
 
-def _is_past(centre: DoubleArray, reach: DoubleArray | float, size: IntArray, clipped: BoolArray) -> BoolArray:
+def _is_past(centre: DoubleArray, reach: DoubleArray, size: IntArray, clipped: BoolArray) -> BoolArray:
     """Tell where stamps reach past the edges of cutouts that are clipped there.
 
     Parameters

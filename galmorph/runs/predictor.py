@@ -112,7 +112,10 @@ class Answerer:
         """Fill the probabilities of some rows, in batches of always the same size."""
         for first in range(0, len(shown.rows), self.batch):
             rows = shown.rows[first : first + self.batch]
-            full = first + np.minimum(np.arange(self.batch), len(rows) - 1)
+            # Stamps are large: those of a full batch are not copied, those of the last one are repeated.
+            full: slice | npt.NDArray[np.intp] = slice(first, first + self.batch)
+            if len(rows) < self.batch:
+                full = first + np.minimum(np.arange(self.batch), len(rows) - 1)
             self._fill(results, rows, shown.pixels[full], shown.morphometry[full])
 
     def _fill(
@@ -191,7 +194,7 @@ class Predictor:
         if self._answerer is not None and count:
             stamps = ShownStamps.joined(self._waiting)
             self._running = self._thread.submit(self._answerer.into, self._results, stamps[:count])
-            self._waiting, self._count = [stamps[count:]], self._count - count
+            self._waiting, self._count = [stamps[count:]] if count < self._count else [], self._count - count
 
     def _wait(self) -> None:
         if self._running is not None:

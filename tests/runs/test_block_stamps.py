@@ -12,7 +12,7 @@ from plans import plan_of
 from galmorph.flags import Flag
 from galmorph.runs.block_stamps import block_stamps
 from galmorph.runs.gather import pieces, pixel_scale_of, views_of
-from galmorph.runs.parts import _off_edge, _with_edge
+from galmorph.runs.parts import _mark_off_edge, _off_edge
 from galmorph.runs.predictor import ShownStamps
 from galmorph.stamps.recipe import Recipe, half_width_px, half_widths_px
 from galmorph.stamps.views import read_views
@@ -73,5 +73,6 @@ def test_places_and_edges_of_many_are_those_of_each(run, groups):
         assert group.places.tolist() == [[g.cutout.x, g.cutout.y] for g in galaxies]
         assert group.origins.tolist() == [list(g.cutout.origin) for g in galaxies]
         assert group.clipped.tolist() == [list(g.cutout.clipped) for g in galaxies]
-        past = [bool(_with_edge(g, run).flags & Flag.OFF_EDGE) for g in galaxies]
-        assert _off_edge(group, run).tolist() == past
+        results = run.blank(len(galaxies))
+        _mark_off_edge(results, run, list(enumerate(galaxies)))
+        assert _off_edge(group, run).tolist() == (results.flags == int(Flag.OFF_EDGE)).tolist()

@@ -15,7 +15,7 @@ from galmorph.nets.checkpoint.embedding import Embedding
 from galmorph.runs import gather as module
 from galmorph.runs.gather import Galaxy, gather
 from galmorph.runs.mismatch import mark_mismatches
-from galmorph.runs.parts import _with_edge
+from galmorph.runs.parts import _mark_off_edge
 from galmorph.runs.results import Results
 from galmorph.stamps.recipe import half_width_px
 
@@ -93,9 +93,10 @@ def test_a_stamp_may_reach_to_the_rim_of_the_edge_s_pixels(run, galaxy, side):
     for step, expected in ((-1e-9, False), (1e-9, True)):
         measured = replace(galaxy.measured, **{axis: at + outwards * step})
         one = replace(galaxy, measured=measured, cutout=replace(galaxy.cutout, clipped=clipped))
-        assert bool(_with_edge(one, run).flags & Flag.OFF_EDGE) is expected
         inner = replace(one, cutout=replace(galaxy.cutout, clipped=(False,) * 4))
-        assert not _with_edge(inner, run).flags & Flag.OFF_EDGE
+        results = run.blank(2)
+        _mark_off_edge(results, run, [(0, one), (1, inner)])
+        assert results.flags.tolist() == [int(Flag.OFF_EDGE) if expected else 0, 0]
 
 
 @pytest.mark.parametrize(("pixels", "blank"), [(40, Flag.MASKED_PIXELS), (41, Flag(0))])
