@@ -20,7 +20,7 @@ from galmorph.runs.parts import Part, parts_of
 from galmorph.runs.plan import Plan
 from galmorph.runs.provenance import provenance_of
 from galmorph.runs.results import Results
-from galmorph.runs.status import Status, folder_of, read_status
+from galmorph.runs.status import HEADER, Status, folder_of, read_status
 from galmorph.sky.catalog import check_output, rehearse, write_catalog
 from galmorph.sky.outputs import check_apart
 
@@ -71,7 +71,7 @@ def classify(
     if len(run.catalog) == 0:
         log.warning("the catalogue has no rows: the output will have none either")
     parts = parts_of(plan)
-    journal = _journal(plan, parts, output) if output is not None and len(parts) > 1 else None
+    journal = _journal(plan, parts, output) if output is not None and _has_journal(parts, output) else None
     run.catalog.forget()
     results = _results(plan, parts, execution, journal, progress)
     warn_of_lost(results.flags)
@@ -114,6 +114,11 @@ def classify_share(
 def _check(plan: Plan, output: str | Path, *, overwrite: bool) -> None:
     check_output(output, overwrite=overwrite)
     check_apart([Path(output), folder_of(output)], *plan.inputs)
+
+
+def _has_journal(parts: Sequence[Part], output: str | Path) -> bool:
+    """Tell whether parts are kept: one alone is not, but where a share left it."""
+    return len(parts) > 1 or (folder_of(output) / HEADER).exists()
 
 
 def _journal(plan: Plan, parts: Sequence[Part], output: str | Path) -> Journal:

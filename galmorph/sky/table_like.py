@@ -45,7 +45,7 @@ def as_table(catalog: TableLike, hdu: int | str | None = None) -> Table:
     if isinstance(catalog, Table):
         return catalog.copy(copy_data=False)
     if is_frame(catalog):
-        return Table.from_pandas(catalog.rename(columns=str))
+        return _of_frame(catalog)
     if isinstance(catalog, fits.BinTableHDU | fits.TableHDU):
         return _of_hdu(catalog)
     if isinstance(catalog, np.ndarray) and catalog.dtype.names:
@@ -66,6 +66,21 @@ def is_frame(catalog: Any) -> bool:
     """Tell whether this is a pandas frame."""
     # pandas takes half a second to import, and whoever gives a frame has done so.
     return type(catalog).__name__ == "DataFrame" and type(catalog).__module__.startswith("pandas")
+
+
+def _of_frame(frame: Any) -> Table:
+    if frame.columns.nlevels > 1:
+        raise CatalogError(
+            f"a pandas frame with {frame.columns.nlevels} levels of column names was given as catalogue: expected one; "
+            "join them"
+        )
+    names = [str(name) for name in frame.columns]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise CatalogError(
+            f"a pandas frame with several columns {', '.join(map(repr, twice))} was given as catalogue: expected names "
+            "of their own; rename them"
+        )
+    return Table.from_pandas(frame.rename(columns=str))
 
 
 def _of_hdu(hdu: Any) -> Table:

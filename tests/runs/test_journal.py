@@ -171,6 +171,15 @@ def test_shares_and_then_the_whole_are_a_run_in_one_piece(plan, tmp_path, count,
     assert bytes_of(tmp_path / "out.fits") == bytes_of(tmp_path / "whole.fits")
 
 
+def test_a_share_of_one_part_is_not_done_again_nor_left_behind(plan, tmp_path, monkeypatch):
+    monkeypatch.setattr(division, "PART_ROWS", 100)
+    for n in (1, 2):
+        classify_share(plan, output=tmp_path / "out.fits", execution=Execution(shard=f"{n}/2"))
+    monkeypatch.setattr(module, "engine_for", None)  # nothing is left to be done
+    classify(plan, output=tmp_path / "out.fits")
+    assert names_in(tmp_path) == ["out.fits"]
+
+
 def test_what_no_share_did_is_done_by_the_whole(plan, tmp_path):
     classify(plan, output=tmp_path / "whole.fits")
     classify_share(plan, output=tmp_path / "out.fits", execution=Execution(shard="2/3"))

@@ -125,6 +125,22 @@ def test_results_of_bare_coordinates_name_them():
     assert_there(catalog_from(made))
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["ra", "dec", "ra"], "a pandas frame with several columns 'ra'"),
+        ([1, "1", "dec"], "a pandas frame with several columns '1'"),
+        ([("a", "ra"), ("a", "dec"), ("b", "id")], "a pandas frame with 2 levels of column names"),
+    ],
+)
+def test_a_frame_whose_columns_have_no_names_of_their_own_is_refused(names, message):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(np.zeros((2, 3)))
+    frame.columns = pandas.Index(names)
+    with pytest.raises(CatalogError, match=message):
+        catalog_from(frame)
+
+
 def test_a_single_position_is_a_catalogue_of_one_row():
     assert len(catalog_from(SkyCoord(10.0, 20.0, unit="deg"))) == 1
 

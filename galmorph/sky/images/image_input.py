@@ -60,6 +60,15 @@ class ImageInput:
     archive: Way = "auto"
     fetched: str | Path | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("images", "weight", "rms", "variance", "segmentation"):
+            # What a pattern did not find is no wish for the archive's images, nor for none of the maps.
+            if isinstance(given := getattr(self, name), list | dict) and not given:
+                raise ImageError(
+                    f"{name} is an empty {type(given).__name__}: expected at least one image; correct the pattern that "
+                    "finds them, or leave it out"
+                )
+
     def open(self) -> ImageSource:
         """Open the images; an open source is returned as it is, and stays its owner's to close.
 

@@ -78,3 +78,12 @@ def test_a_source_of_no_survey_is_not_said_to_be_of_one(sky):
 def test_a_band_needs_a_survey(sky):
     with pytest.raises(GalmorphError, match="band 'H' without a survey: name its --survey, one of "):
         ImageInput(sky.image, band="H").open()
+
+
+@pytest.mark.parametrize("name", ["images", "weight", "rms", "variance", "segmentation"])
+@pytest.mark.parametrize("nothing", [[], {}])
+def test_a_list_of_no_images_is_no_wish_for_those_of_an_archive(sky, name, nothing):
+    """It is what a pattern gives that finds no file."""
+    asked = {"images": sky.image, name: nothing}
+    with pytest.raises(ImageError, match=f"{name} is an empty (list|dict): expected at least one image"):
+        ImageInput(**asked, survey="candels", band="H")
