@@ -88,8 +88,13 @@ class Journal:
         Raises
         ------
         OutputError
-            If the disk is full, or cannot be written.
+            If the disk is full, or cannot be written; or if the folder is gone.
         """
+        if not self.folder.exists():
+            raise OutputError(
+                f"folder '{self.folder}', for parts of the result, is gone: removed, or another run of the same "
+                "command has written the output; begin anew where it has not"
+            )
         arrays = results.arrays()
         about = {"run": self.digest, "part": part.number, "rows": len(part), "sha256": _sha256(arrays)}
         with replacing(self._path(part.number)) as temporary, temporary.open("wb") as stream:

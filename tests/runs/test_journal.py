@@ -267,6 +267,14 @@ def test_a_header_that_says_nothing_is_told(plan, journal, tmp_path, text):
             call()
 
 
+def test_a_run_that_another_one_overtook_says_so(plan, journal):
+    part = parts_of(plan)[0]
+    results = classify_part(plan, part.rows)
+    journal.remove()
+    with pytest.raises(OutputError, match="is gone: removed, or another run of the same command has written"):
+        journal.write(part, results)
+
+
 def test_a_full_disk_costs_the_part_alone(plan, tmp_path, monkeypatch):
     def full(*_args, **_arrays):
         raise OSError(28, "No space left on device")

@@ -63,9 +63,9 @@ class ImageInput:
     def __post_init__(self) -> None:
         for name in ("images", "weight", "rms", "variance", "segmentation"):
             # What a pattern did not find is no wish for the archive's images, nor for none of the maps.
-            if isinstance(given := getattr(self, name), list | dict) and not given:
+            if isinstance(files := getattr(self, name), list | dict) and not files:
                 raise ImageError(
-                    f"{name} is an empty {type(given).__name__}: expected at least one image; correct the pattern that "
+                    f"{name} is an empty {type(files).__name__}: expected at least one image; correct the pattern that "
                     "finds them, or leave it out"
                 )
 
