@@ -99,6 +99,14 @@ class StoredParquet:
         """Names of the columns."""
         return [name for name in self.schema.names if name not in self.hidden]
 
+    @cached_property
+    def _masks(self) -> dict[str, str]:
+        """Names of the columns that others mask, and of these, as astropy writes masked columns: values lie below."""
+        if b"__serialized_columns__" not in (self.schema.metadata or {}).get(b"table_meta_yaml", b""):
+            return {}
+        boolean = {each.name for each in self.schema if each.type == pyarrow_module().bool_()}
+        return {name: f"{name}.mask" for name in self.schema.names if f"{name}.mask" in boolean}
+
     def __len__(self) -> int:
         return sum(part.rows for part in self.parts)
 
@@ -183,11 +191,12 @@ class StoredParquet:
         """Yield columns of a file, as the table has them."""
         pa, schema = pyarrow_module(), self._schema_of(names)
         with self._opened(part) as file:
-            own = [name for name in names if name in file.schema_arrow.names]
+            masks = {name: self._masks[name] for name in names if name in self._masks}
+            own = [name for name in dict.fromkeys([*names, *masks.values()]) if name in file.schema_arrow.names]
             size = most or rows_at_once(file.metadata)
             batches = file.iter_batches(batch_size=size, columns=own) if own else _blank(pa, part.rows, size)
             rows = 0
-            while (table := self._next(batches, own, part, schema)) is not None:
+            while (table := self._next(batches, own, part, schema, masks)) is not None:
                 rows += table.num_rows
                 yield table
         if rows != part.rows:
@@ -195,11 +204,15 @@ class StoredParquet:
                 f"Catalog '{self.path}' has {rows} rows where its metadata say {part.rows}: copy it again"
             )
 
-    def _next(self, batches: Iterator[Any], own: Sequence[str], part: ParquetPart, schema: Any) -> Any:
+    def _next(
+        self, batches: Iterator[Any], own: Sequence[str], part: ParquetPart, schema: Any, masks: dict[str, str]
+    ) -> Any:
         """Return the next rows of a file; warnings are hushed while it is read, not while others look at them."""
         with parsing(self.path, "Parquet file", "copy it again"):
             batch = next(batches, None)
-            return None if batch is None else _fitted(pyarrow_module(), batch, own, dict(part.values), schema)
+            if batch is None:
+                return None
+            return _fitted(pyarrow_module(), batch, own, dict(part.values), schema, masks)
 
     @contextmanager
     def _opened(self, part: ParquetPart) -> Iterator[Any]:
@@ -248,10 +261,20 @@ def _blank(pa: Any, rows: int, size: int) -> Iterator[Any]:
         yield pa.table({"": pa.nulls(min(size, rows - start))})
 
 
-def _fitted(pa: Any, batch: Any, own: Sequence[str], values: dict[str, int | str], schema: Any) -> Any:
-    """Return the rows of a file as those of the table: columns that it lacks are null, others of the table's types."""
+def _fitted(
+    pa: Any, batch: Any, own: Sequence[str], values: dict[str, int | str], schema: Any, masks: dict[str, str]
+) -> Any:
+    """Return the rows of a file as those of the table: columns that it lacks are null, others of the table's types.
+
+    So are cells that the columns say of which `masks` has the names.
+    """
     # By their places: a column of structures is asked for with all whose names begin with its own.
     columns = {name: batch.column(batch.schema.get_field_index(name)) for name in own}
+    for name, mask in masks.items():
+        if {name, mask} <= columns.keys():
+            is_masked = columns[mask].to_numpy(zero_copy_only=False) == True  # noqa: E712 - it may be null
+            # What is taken from no place is null, whatever its type.
+            columns[name] = columns[name].take(pa.array(np.arange(batch.num_rows), mask=is_masked))
     for name, value in values.items():
         if name in schema.names:
             columns[name] = pa.array([value] * batch.num_rows)

@@ -366,3 +366,29 @@ def test_a_table_that_is_held_comes_in_pieces_too():
     numbers, pieces = zip(*held.pieces(["b"]), strict=True)
     assert np.concatenate(numbers).tolist() == np.concatenate([piece["b"] for piece in pieces]).tolist()
     assert {piece.colnames[0] for piece in pieces} == {"b"}
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_masked_columns_of_astropy_are_masked_and_stay_so_in_the_output(is_large, tmp_path, in_pieces):
+    """It writes what lies below the mask, and the mask as another column, which its own reader joins again."""
+    if is_large:
+        in_pieces(7)
+    table = Table({"id": np.arange(40), "ra": np.arange(40.0), "dec": np.zeros(40)}, masked=True)
+    table["n"] = np.ma.array(np.arange(40), mask=np.arange(40) % 3 == 0)
+    table["ra"].mask[[3, 39]] = True
+    table.write(tmp_path / "in.parquet")
+    catalog = read_catalog(tmp_path / "in.parquet")
+    assert np.flatnonzero(np.isnan(catalog.ra_deg)).tolist() == [3, 39]
+    assert catalog.table["n"].mask.tolist() == table["n"].mask.tolist()
+    assert np.isnan(catalog.stored.some(np.array([39, 1]))["ra"]).tolist() == [True, False]
+    write_catalog(catalog, columns(40), tmp_path / "out.parquet", provenance=PROVENANCE)
+    again = Table.read(tmp_path / "out.parquet")
+    for name in ("ra", "n"):
+        assert again[name].mask.tolist() == table[name].mask.tolist()
+        assert again[name].filled(-1).tolist() == table[name].filled(-1).tolist()
+
+
+def test_a_column_that_is_called_a_mask_is_one_where_astropy_says_so_alone(tmp_path):
+    table = pa.table({"ra": [1.0, 2.0], "dec": [0.0, 0.0], "ra.mask": [True, False]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    assert read_catalog(tmp_path / "in.parquet").ra_deg.tolist() == [1.0, 2.0]
