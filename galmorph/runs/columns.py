@@ -17,6 +17,7 @@ from galmorph.runs.results import Results
 from galmorph.runs.run_settings import Settings
 from galmorph.sky.catalog import Column
 from galmorph.sky.images import ImageSource
+from galmorph.sky.images.grid import unit_vectors
 from galmorph.sky.scheme import Scheme
 
 if TYPE_CHECKING:
@@ -173,10 +174,13 @@ def _on_sky(results: Results, images: ImageSource) -> tuple[FloatArray, FloatArr
 
 def _step(results: Results, images: ImageSource, dx: float, dy: float) -> FloatArray:
     """Return degrees towards east and north, (2, N), from each centroid to a pixel beside it."""
-    ra, dec = images.sky(results.tile, results.x, results.y)
-    ra1, dec1 = images.sky(results.tile, results.x + dx, results.y + dy)
-    east = ((ra1 - ra + 180.0) % 360.0 - 180.0) * np.cos(np.radians(dec))
-    return np.stack([east, dec1 - dec])
+    ra_deg, dec_deg = images.sky(results.tile, results.x, results.y)
+    beside = unit_vectors(*images.sky(results.tile, results.x + dx, results.y + dy))
+    step = beside - unit_vectors(ra_deg, dec_deg)  # differences of angles would not do beside a pole
+    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+    east = np.stack([-np.sin(ra), np.cos(ra), np.zeros_like(ra)], axis=1)
+    north = np.stack([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)], axis=1)
+    return np.asarray(np.degrees([(east * step).sum(axis=1), (north * step).sum(axis=1)]))
 
 
 def _ellipse_of(one: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -46,6 +46,30 @@ def test_position_angles_are_counted_on_the_sky(tmp_path, degrees):
     assert np.all((np.asarray(found["gm_ell"]) > 0.15) & (np.asarray(found["gm_ell"]) < 0.4))
 
 
+@pytest.mark.parametrize("dec_deg", [0.0, 89.0, 90.0, -90.0])
+def test_shapes_are_those_of_the_pixels_also_beside_a_pole(tmp_path, dec_deg):
+    """Square pixels leave ellipticities as they are, and major axes point where the WCS says; also across a pole."""
+    header = small_sky.header()
+    header["CRVAL2"] = dec_deg
+    xy = small_sky.XY
+    header["CRPIX1"], header["CRPIX2"] = xy.mean(axis=0) + 1.0
+    fits.writeto(tmp_path / "image.fits", small_sky.field(), header)
+    table, wcs = small_sky.table(), WCS(header)
+    table["ra"], table["dec"] = wcs.all_pix2world(*xy.T, 0)
+    on_sky = measure(table, tmp_path / "image.fits", survey="candels", band="H")
+    plain = Table({"x": xy[:, 0], "y": xy[:, 1]})
+    in_pixels = measure(plain, small_sky.field(), survey="candels", band="H")
+    np.testing.assert_allclose(on_sky["gm_ell"], in_pixels["gm_ell"], rtol=1e-5)
+    x, y, turn = (np.asarray(in_pixels[name]) for name in ("gm_x", "gm_y", "gm_pa"))
+    turn = np.radians(turn)
+    ends = [
+        SkyCoord(*wcs.all_pix2world(x + step * np.cos(turn), y + step * np.sin(turn), 0), unit="deg")
+        for step in (0.0, 0.5)
+    ]
+    off = (np.asarray(on_sky["gm_pa"]) - ends[0].position_angle(ends[1]).deg + 90.0) % 180.0 - 90.0
+    assert np.abs(off).max() < 0.5
+
+
 def test_light_radii_are_in_arcsec_and_in_order(tmp_path):
     """r20 < r50 < r80 < r_P; concentration follows from them."""
     sky = small_sky.write_sky(tmp_path / "sky")
