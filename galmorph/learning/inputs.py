@@ -71,7 +71,7 @@ class _Inputs:
                 f"{what}: nothing says where to find the {missing}: expected --input {missing}=FILE, or '{missing}' "
                 "in a section [inputs] of the pipeline; name them so"
             )
-        files: dict[str, Any] = {name: list(getattr(self, name)) for name in _LISTS}
+        files: dict[str, Any] = {name: list(some) for name in _LISTS if (some := getattr(self, name))}
         images = ImageInput(
             **files,
             survey=survey,
