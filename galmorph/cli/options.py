@@ -280,7 +280,7 @@ def add_precision(command: Parser | _ArgumentGroup) -> None:
     command.add_argument(
         "--precision",
         choices=("single", "bfloat16"),
-        help="of convolutions; bfloat16 takes some 60 %% of the time, where the device has it (default: single)",
+        help="of convolutions; bfloat16, where the device has it, takes half of the time or more (default: single)",
     )
 
 
