@@ -49,9 +49,9 @@ for line in sys.stdin:
     else:
         child = os.fork()
         if child == 0:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
             status = 1
             try:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
                 status = run(job["arguments"], job["temporary"])
             except KeyboardInterrupt:  # before the command has begun, or after its end
                 status = 130

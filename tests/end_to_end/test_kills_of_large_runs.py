@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -90,7 +91,10 @@ def killed_at_random(command: list[str], output: Path, rng: random.Random, most:
                         os.kill(process.pid if target == "process" else rng.choice(workers), signal.SIGKILL)
                         kills[target] += 1
                 status = process.poll()
-            if process.wait() == 0 or output.exists():  # it may be killed once the output is whole
+            if process.wait() == 0:
+                return kills
+            if output.exists():  # it was killed once the output was whole, perhaps before its parts were removed
+                shutil.rmtree(output.with_name(f"{output.name}.parts"), ignore_errors=True)
                 return kills
 
 
