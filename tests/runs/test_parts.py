@@ -206,10 +206,10 @@ def test_what_only_a_network_needs_is_refused_in_measuring(folder, settings, wor
         plan_of(folder / "many.fits", folder / "image.fits", network=False, **settings).check()
 
 
-def test_bfloat16_is_refused_where_the_processor_has_no_instructions_for_it(folder, monkeypatch):
+def test_bfloat16_is_refused_where_the_processor_has_no_instructions_for_it(plan, monkeypatch):
     monkeypatch.setattr("galmorph.nets.device.computes_bfloat16", lambda _device: False)
     with pytest.raises(CheckpointError, match=r"precision 'bfloat16': this processor .* leave it out"):
-        plan_of(folder / "many.fits", folder / "image.fits", precision="bfloat16", **H).check()
+        replace(plan, settings=replace(plan.settings, precision="bfloat16")).check()
 
 
 def test_in_bfloat16_probabilities_are_about_the_same_and_what_is_measured_is_equal(plan, whole, monkeypatch):
