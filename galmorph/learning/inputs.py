@@ -15,13 +15,13 @@ from galmorph.sky.archives.vizier_table import is_of_vizier
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.images import ImageInput, ImageSource, is_open
+from galmorph.sky.images.image_input import GIVEN
 from galmorph.sky.survey import Way
 from galmorph.toml import expecting
 
 __all__ = ["CatalogInputs", "LabelInputs", "beside", "opened"]
 
-_LISTS = ("images", "weight", "rms", "variance", "segmentation")
-_FILES = ("labels", "catalog", "fetched", *_LISTS)
+_FILES = ("labels", "catalog", "fetched", *GIVEN)
 _LIST = expecting("a file or a list of files, or BAND=FILE for images of colour")
 _FILE = expecting("a file")
 _FOLDER = expecting("a folder that galmorph fetch wrote")
@@ -71,7 +71,7 @@ class _Inputs:
                 f"{what}: nothing says where to find the {missing}: expected --input {missing}=FILE, or '{missing}' "
                 "in a section [inputs] of the pipeline; name them so"
             )
-        files: dict[str, Any] = {name: list(some) for name in _LISTS if (some := getattr(self, name))}
+        files: dict[str, Any] = {name: list(some) for name in GIVEN if (some := getattr(self, name))}
         images = ImageInput(
             **files,
             survey=survey,

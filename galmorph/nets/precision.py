@@ -86,7 +86,7 @@ def answering(device: torch.device | str, *, half: bool = False) -> Iterator[Non
 
     For one piece of work, as :func:`single_precision`.
     """
-    with single_precision(device), half_convolutions(device, wanted=half) if half else nullcontext():
+    with single_precision(device), half_convolutions(device, wanted=half):
         yield
 
 

@@ -18,6 +18,7 @@ from galmorph.runs.run_settings import Settings
 from galmorph.sky.catalog import Column
 from galmorph.sky.images import ImageSource
 from galmorph.sky.images.grid import unit_vectors
+from galmorph.sky.matching.separations import tangents
 from galmorph.sky.scheme import Scheme
 
 if TYPE_CHECKING:
@@ -177,10 +178,7 @@ def _step(results: Results, images: ImageSource, dx: float, dy: float) -> FloatA
     ra_deg, dec_deg = images.sky(results.tile, results.x, results.y)
     beside = unit_vectors(*images.sky(results.tile, results.x + dx, results.y + dy))
     step = beside - unit_vectors(ra_deg, dec_deg)  # differences of angles would not do beside a pole
-    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
-    east = np.stack([-np.sin(ra), np.cos(ra), np.zeros_like(ra)], axis=1)
-    north = np.stack([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)], axis=1)
-    return np.asarray(np.degrees([(east * step).sum(axis=1), (north * step).sum(axis=1)]))
+    return np.asarray(np.degrees([(axis * step).sum(axis=1) for axis in tangents(ra_deg, dec_deg)]))
 
 
 def _ellipse_of(one: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray]:

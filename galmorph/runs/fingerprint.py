@@ -15,6 +15,7 @@ import galmorph
 from galmorph.runs.plan import Plan
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageInput
+from galmorph.sky.images.image_input import GIVEN
 from galmorph.sky.images.image_like import ImageFile
 from galmorph.sky.images.paths import files_of, without_band
 
@@ -22,7 +23,6 @@ __all__ = ["fingerprint_of"]
 
 # These say how the columns are called and which there are: what is measured and predicted is the same.
 _OF_COLUMNS = ("prefix", "errors", "rule", "probabilities")
-_PIXELS = ("images", "weight", "rms", "variance", "segmentation")
 
 
 def fingerprint_of(plan: Plan) -> dict[str, str]:
@@ -62,7 +62,7 @@ def _catalog(catalog: Catalog, images: ImageInput) -> str:
 def _images(images: ImageInput) -> str:
     if not images.are_named:
         return f"of the archive, fetched to '{images.fetched}'" if images.fetched is not None else "of the archive"
-    lines = [line for name in _PIXELS for line in _lines(getattr(images.stored, name))]
+    lines = [line for name in GIVEN for line in _lines(getattr(images.stored, name))]
     return f"{len(lines)} files, sha256 of names, sizes and times {_digest(lines)}"
 
 

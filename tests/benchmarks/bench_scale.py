@@ -416,7 +416,8 @@ def precision_section(field: LargeField, rows: int) -> dict[str, Any]:
             if not table.exists():
                 continue
             some, out = (Path(scratch) / name for name in ("some.fits", "out.fits"))
-            Table.read(table)[:: max(len(Table.read(table)) // 600, 1)].write(some, overwrite=True)
+            rows_of_all = Table.read(table)
+            rows_of_all[:: max(len(rows_of_all) // 600, 1)].write(some, overwrite=True)
             words = [str(some), *given, "--checkpoint", checkpoint, "-o", str(out), "--overwrite", "--engine", "local"]
             network_s, results = [], []
             for precision in PRECISIONS:

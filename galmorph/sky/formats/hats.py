@@ -8,7 +8,6 @@ needs. Rows without a position, for which HATS has no place, lie beside the data
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -26,12 +25,12 @@ from galmorph.errors import CatalogError, OutputError
 from galmorph.sky.formats.arrow import pyarrow_module
 from galmorph.sky.formats.column import Column, Positions, Provenance
 from galmorph.sky.formats.parsing import parsing
-from galmorph.sky.formats.readback import Reread
+from galmorph.sky.formats.readback import Reread, reread_of
 from galmorph.sky.formats.stored import HeldTable, StoredTable
 from galmorph.sky.formats.stored_parquet import StoredParquet, part_of
 from galmorph.sky.formats.surveyed import Surveyed, survey
 from galmorph.sky.healpix import cells_of
-from galmorph.sky.mapped import SMALL_BYTES, forget, mapped_file
+from galmorph.sky.mapped import forget, mapped_file
 
 __all__ = ["Hats", "is_parquet_folder"]
 
@@ -97,11 +96,7 @@ class Hats:
 
     def open(self, path: Path, hdu: int | str | None) -> tuple[StoredTable, int | None]:
         """Read a small folder, and leave the rows of a larger one in it."""
-        stored = _stored(path, hdu)
-        _ = stored.head  # says what is odd about the columns
-        # A file that is open elsewhere cannot be replaced on Windows.
-        is_small = sum(part.stamp[0] for part in stored.parts) < SMALL_BYTES or os.name != "posix"
-        return HeldTable(stored.whole()) if is_small else stored, None
+        return _stored(path, hdu).held_if_small(), None
 
     def tables(self, path: Path) -> list[tuple[int, str]]:
         """Return nothing: a folder has one table."""
@@ -151,9 +146,7 @@ class Hats:
 
     def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
         """Read file by file, and keep some rows; the columns that were added in pieces."""
-        stored, names = _stored(path, hdu), [column.name for column in columns]
-        pieces = ((numbers, {name: piece[name] for name in names}) for numbers, piece in stored.pieces(names))
-        return Reread(len(stored), stored.some(rows[rows < len(stored)]), pieces if columns else ())
+        return reread_of(_stored(path, hdu), rows, [column.name for column in columns])
 
     def spelt(self, text: str) -> str:
         """Return it as it is."""

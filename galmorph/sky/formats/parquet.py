@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +15,12 @@ from galmorph.errors import CatalogError
 from galmorph.sky.formats.arrow import arrow_array, arrow_field, pyarrow_module
 from galmorph.sky.formats.column import Column, Positions, Provenance, column_of
 from galmorph.sky.formats.parsing import parsing
-from galmorph.sky.formats.readback import Reread
+from galmorph.sky.formats.readback import Reread, reread_of
 from galmorph.sky.formats.schema_notes import extended_notes
 from galmorph.sky.formats.stored import HeldTable, StoredTable
 from galmorph.sky.formats.stored_parquet import StoredParquet, opened, part_of
 from galmorph.sky.formats.surveyed import GROUP_BYTES, GROUP_ROWS, survey
-from galmorph.sky.mapped import SMALL_BYTES, forget
+from galmorph.sky.mapped import forget
 
 __all__ = ["Parquet"]
 
@@ -44,11 +43,7 @@ class Parquet:
 
     def open(self, path: Path, hdu: int | str | None) -> tuple[StoredTable, int | None]:
         """Read a small file, and leave the rows of a larger one in it."""
-        stored = _stored(path, hdu)
-        _ = stored.head  # says what is odd about the columns
-        # A file that is open elsewhere cannot be replaced on Windows.
-        is_small = path.stat().st_size < SMALL_BYTES or os.name != "posix"
-        return HeldTable(stored.whole()) if is_small else stored, None
+        return _stored(path, hdu).held_if_small(), None
 
     def tables(self, path: Path) -> list[tuple[int, str]]:
         """Return nothing: a file has one table."""
@@ -96,10 +91,7 @@ class Parquet:
     def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
         """Read some rows, and the columns that were added in pieces."""
         stored = _stored(path, hdu)
-        names = stored.names[len(stored.names) - len(columns) :]
-        sample = stored.some(rows[rows < len(stored)])
-        pieces = ((numbers, {name: piece[name] for name in names}) for numbers, piece in stored.pieces(names))
-        return Reread(len(stored), sample, pieces if columns else ())
+        return reread_of(stored, rows, stored.names[len(stored.names) - len(columns) :])
 
     def spelt(self, text: str) -> str:
         """Return it as it is."""

@@ -18,10 +18,10 @@ from astropy import table as apt
 from galmorph.errors import OutputError
 from galmorph.sky.formats.column import Column
 from galmorph.sky.formats.plain import as_text, plain
-from galmorph.sky.formats.stored import HeldFormat, StoredTable
+from galmorph.sky.formats.stored import HeldFormat, HeldTable, StoredTable
 from galmorph.sky.mapped import forget
 
-__all__ = ["ReadWhole", "Reread", "check_reread", "sample_rows", "telling_rows", "whole_reread"]
+__all__ = ["ReadWhole", "Reread", "check_reread", "reread_of", "sample_rows", "telling_rows", "whole_reread"]
 
 # Writers fill pieces of so many rows: where one ends and the next begins, rows are looked at.
 _BORDERS = 4096
@@ -128,8 +128,13 @@ def _odd_texts(texts: npt.NDArray[np.str_]) -> set[int]:
 
 def whole_reread(table: apt.Table, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
     """Return what a file holds that was read whole."""
-    names = table.colnames[len(table.colnames) - len(columns) :]
-    return Reread(len(table), table[rows[rows < len(table)]], [(np.arange(len(table)), {n: table[n] for n in names})])
+    return reread_of(HeldTable(table), rows, table.colnames[len(table.colnames) - len(columns) :])
+
+
+def reread_of(stored: StoredTable, rows: npt.NDArray[np.int64], names: Sequence[str]) -> Reread:
+    """Return what a file holds whose rows are looked at in pieces, of which columns of these names were added."""
+    pieces = ((numbers, {name: piece[name] for name in names}) for numbers, piece in stored.pieces(names))
+    return Reread(len(stored), stored.some(rows[rows < len(stored)]), pieces if names else ())
 
 
 def check_reread(

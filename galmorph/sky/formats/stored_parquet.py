@@ -5,6 +5,7 @@ A file is opened whenever something of it is asked for, and is another one if it
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,8 +21,8 @@ from galmorph.errors import CatalogError
 from galmorph.sky.formats.arrow import arrow_column, pyarrow_module
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.schema_notes import complete_table
-from galmorph.sky.formats.stored import file_stamp
-from galmorph.sky.mapped import ROWS_AT_ONCE
+from galmorph.sky.formats.stored import HeldTable, StoredTable, file_stamp
+from galmorph.sky.mapped import ROWS_AT_ONCE, SMALL_BYTES
 
 __all__ = ["ParquetPart", "StoredParquet", "opened", "part_of", "rows_at_once"]
 
@@ -133,6 +134,13 @@ class StoredParquet:
         """Return all rows and columns."""
         table = self._table(self._joined(self.names, self._batches(self.names)))
         return table if self.order is None else table[self.order]
+
+    def held_if_small(self) -> StoredTable:
+        """Return all rows where they are few, and leave those of larger files in them."""
+        _ = self.head  # says what is odd about the columns
+        # A file that is open elsewhere cannot be replaced on Windows.
+        is_small = sum(part.stamp[0] for part in self.parts) < SMALL_BYTES or os.name != "posix"
+        return HeldTable(self.whole()) if is_small else self
 
     def forget(self) -> None:
         """Let go of what Arrow keeps of the memory that it had."""

@@ -21,6 +21,7 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 from galmorph.errors import ImageError
 from galmorph.sky.boundary import boundary
 from galmorph.sky.images.extension import text_card
+from galmorph.sky.matching.separations import tangents
 
 __all__ = ["SkyGrid", "are_on_sky", "sky_grid", "unit_vectors"]
 
@@ -97,11 +98,8 @@ class SkyGrid:
         step = np.array([[-0.5, 0.5, 0.0, 0.0], [0.0, 0.0, -0.5, 0.5]])
         directions = unit_vectors(*self.to_sky(columns[:, None] + step[0], rows[:, None] + step[1]))
         ends = directions.reshape(-1, 4, 3)
-        ra, dec = (np.radians(angle)[:, None] for angle in self.to_sky(columns, rows))
-        east = np.concatenate([-np.sin(ra), np.cos(ra), np.zeros_like(ra)], axis=1)
-        north = np.concatenate([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)], axis=1)
         along = np.stack([ends[:, 1] - ends[:, 0], ends[:, 3] - ends[:, 2]], axis=2)  # (N, 3, 2)
-        return np.degrees(np.stack([east, north], axis=1) @ along) * 3600
+        return np.degrees(np.stack(tangents(*self.to_sky(columns, rows)), axis=1) @ along) * 3600
 
     @cached_property
     def _jacobians(self) -> DoubleArray:

@@ -17,7 +17,11 @@ from galmorph.sky.survey import Survey, Way, load_survey
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-__all__ = ["ImageInput", "is_open"]
+__all__ = ["GIVEN", "ImageInput", "is_open"]
+
+_MAPS = ("weight", "rms", "variance", "segmentation")
+GIVEN = ("images", *_MAPS)
+"""What pixels may be given for."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class ImageInput:
     fetched: str | Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("images", "weight", "rms", "variance", "segmentation"):
+        for name in GIVEN:
             # What a pattern did not find is no wish for the archive's images, nor for none of the maps.
             if isinstance(files := getattr(self, name), list | dict) and not files:
                 raise ImageError(
@@ -189,7 +193,7 @@ class ImageInput:
         return band_names(self.known_survey(), self.band)
 
     def _check_open(self, source: ImageSource, survey: Survey | None) -> None:
-        for name in ("weight", "rms", "variance", "segmentation"):
+        for name in _MAPS:
             if not _is_nothing(getattr(self, name)):
                 raise ImageError(_too_late(name))
         if self.hdu is not None:

@@ -84,8 +84,7 @@ def in_pieces(monkeypatch):
     """Leave all tables in their files, and set how many rows are read, and written, together."""
 
     def use(rows: int, group: int = surveyed.GROUP_ROWS) -> None:
-        for module in (parquet, hats):
-            monkeypatch.setattr(module, "SMALL_BYTES", 0)
+        monkeypatch.setattr(stored_parquet, "SMALL_BYTES", 0)
         monkeypatch.setattr(stored_parquet, "ROWS_AT_ONCE", rows)
         for module in (parquet, surveyed):
             monkeypatch.setattr(module, "GROUP_ROWS", group)
