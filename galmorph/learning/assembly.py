@@ -33,7 +33,7 @@ FloatArray = npt.NDArray[np.float64]
 _SHARES = {"train": (0.0, 0.85), "validation": (0.85, 1.0)}
 _FIELD_ROWS = 300
 # What decides about canvases and labels besides the recipe; weights do not belong to it.
-_DECIDING = ("inputs", "images", "scheme", "fractions", "split", "stars", "simulated")
+_DECIDING = ("inputs", "images", "scheme", "fractions", "split", "stars", "simulated", "teacher")
 
 
 class KeptSets:

@@ -12,7 +12,7 @@ from galmorph.errors import PipelineError, unknown_name
 from galmorph.learning.counted import counted_votes
 from galmorph.learning.pipeline import TrainPipeline
 from galmorph.learning.sections import Fractions, fractions_of
-from galmorph.learning.split import ALL, SPLITS, read_split
+from galmorph.learning.split import ALL, SPLITS, Split, read_split, settled
 from galmorph.learning.viewed import observation_of
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.nets.evaluate import mean_fractions
@@ -43,6 +43,8 @@ class LabelledTable:
         Whose answers the labels are.
     observation
         How the images are degraded to another survey; None for not at all.
+    split
+        How the rows were divided, so that others can be divided alike; None where there is one part.
     """
 
     gathering: Gathering
@@ -50,12 +52,12 @@ class LabelledTable:
     splits: npt.NDArray[np.str_]
     scheme: Scheme
     observation: Observation | None = None
+    split: Split | None = None
 
     @cached_property
     def is_labelled(self) -> npt.NDArray[np.bool_]:
         """Which rows have a label, (N,)."""
-        labelled: npt.NDArray[np.bool_] = self.labels.totals.max(axis=1) > 0
-        return labelled
+        return self.labels.are_there
 
     def rows(self, split: str) -> npt.NDArray[np.intp]:
         """Return the labelled rows of one split, or of ``'all'``."""
@@ -63,8 +65,12 @@ class LabelledTable:
 
     @cached_property
     def constant(self) -> FloatArray:
-        """The mean fractions of the training rows, (A,): what a network must be better than."""
-        return mean_fractions(self.labels.take(np.flatnonzero(self.splits == "train")), self.scheme)
+        """The mean fractions of the training rows, (A,): what a network must be better than.
+
+        Of a table without any, such as one that the network has never seen, those of all of its rows.
+        """
+        training = self.rows("train")
+        return mean_fractions(self.labels.take(training if len(training) else self.rows(ALL)), self.scheme)
 
 
 def divided(pipeline: TrainPipeline, catalog: Catalog, images: ImageSource) -> LabelledTable:
@@ -77,9 +83,12 @@ def divided(pipeline: TrainPipeline, catalog: Catalog, images: ImageSource) -> L
     """
     scheme = load_scheme(pipeline.scheme)
     labels = labels_from(catalog, scheme, pipeline.fractions)
-    splits = pipeline.split.divide(names_of(catalog), catalog.table)
+    names = names_of(catalog)
+    # Where blocks begin is a matter of the rows with a label, however many without one are learnt from.
+    split = settled(pipeline.split, [names[row] for row in np.flatnonzero(labels.are_there).tolist()])
+    splits = split.divide(names, catalog.table)
     gathering = Gathering(catalog, images, pipeline.recipe.half_width_rpet)
-    return LabelledTable(gathering, labels, splits, scheme, pipeline.augmentation.observation)
+    return LabelledTable(gathering, labels, splits, scheme, pipeline.augmentation.observation, split)
 
 
 def divided_again(
@@ -87,7 +96,7 @@ def divided_again(
 ) -> LabelledTable:
     """Label the rows of a catalogue and divide them as they were for training.
 
-    Without such a division there is one part, as good as trained on.
+    Without such a division, or the columns that it goes by, there is one part, as good as trained on.
 
     Parameters
     ----------
@@ -109,15 +118,16 @@ def divided_again(
     what = f"checkpoint '{checkpoint.name}'"
     fractions = None if is_new else fractions_of(checkpoint.fractions, what)
     labels = labels_from(catalog, checkpoint.scheme, fractions)
-    if checkpoint.split and not is_new:
-        splits = read_split(checkpoint.split, what).divide(names_of(catalog), catalog.table)
-    elif split == ALL:
+    division = read_split(checkpoint.split, what) if checkpoint.split and not is_new else None
+    if split == ALL and (division is None or not division.applies_to(catalog.table)):
         splits = np.full(len(catalog), SPLITS[0])
+    elif division is not None:
+        splits = division.divide(names_of(catalog), catalog.table)
     else:
         raise PipelineError(f"{what} {_without(split, is_new=is_new)}")
     gathering = Gathering(catalog, images, checkpoint.recipe.half_width_rpet)
     observation = None if is_new else observation_of(checkpoint)
-    return LabelledTable(gathering, labels, splits, checkpoint.scheme, observation)
+    return LabelledTable(gathering, labels, splits, checkpoint.scheme, observation, division)
 
 
 def _without(split: str, *, is_new: bool) -> str:

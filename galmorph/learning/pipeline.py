@@ -10,7 +10,15 @@ from typing import Any, Literal, Self, cast
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.learning.inputs import CatalogInputs, LabelInputs, beside
 from galmorph.learning.ranges import Search
-from galmorph.learning.sections import CalibrationSettings, Fractions, NetworkChoice, Simulated, Stars, TrainingImages
+from galmorph.learning.sections import (
+    CalibrationSettings,
+    Fractions,
+    NetworkChoice,
+    Simulated,
+    Stars,
+    Teacher,
+    TrainingImages,
+)
 from galmorph.learning.split import Split
 from galmorph.nets.features.classifier import Classifier
 from galmorph.nets.features.dictionary import KMeansFeatures
@@ -39,6 +47,7 @@ _OUTER = ("title", "kind", "inputs", "tune")
 _FILES = (
     ("network", "name", ".toml"),
     ("train", "start", ".safetensors"),
+    ("teacher", "checkpoint", ".safetensors"),
     ("classify", "checkpoint", ".safetensors"),
     ("classify", "runtime", ".onnx"),
 )
@@ -103,6 +112,8 @@ class TrainPipeline(_Whole):
         How votes of another scheme count; None for labels that have the scheme's own columns.
     stars, simulated
         What is added to the training and validation parts; None for nothing.
+    teacher
+        What galaxies without a label are taught by; None for nothing.
     calibration
         What is fitted after training.
     inputs
@@ -125,6 +136,7 @@ class TrainPipeline(_Whole):
     fractions: Fractions | None = None
     stars: Stars | None = None
     simulated: Simulated | None = None
+    teacher: Teacher | None = None
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
     inputs: LabelInputs = field(default_factory=LabelInputs)
     tune: Search | None = None

@@ -46,6 +46,7 @@ _DEFAULTS = {
     "augmentation": to_table(Augmentation()),
     "train": to_table(EnsembleSettings()),
     "calibration": to_table(CalibrationSettings()),
+    "split": {"starts": []},
 }
 # What is looked at while a network learns does not matter to it.
 _SHOWN = ("tensorboard",)
@@ -57,6 +58,8 @@ def record_of(pipeline: TrainPipeline) -> dict[str, Any]:
     train = {key: value for key, value in settings["train"].items() if key not in _SHOWN}
     if pipeline.train.start:
         train["start"] = mark_of(pipeline.train.start)
+    if pipeline.teacher is not None:
+        settings["teacher"] = {**settings["teacher"], "checkpoint": mark_of(pipeline.teacher.checkpoint, "[teacher]")}
     network = NetworkConfig.from_dict(pipeline.network.to_dict()).to_dict()
     return dict(json.loads(json.dumps({**settings, "train": train, "network": network}, default=list)))
 
@@ -116,7 +119,8 @@ def check_absent(paths: Iterable[Path], *, resume: bool) -> None:
 
 def read_by(pipeline: TrainPipeline) -> list[str | Path]:
     """List the files that a pipeline was read from, and those that its settings name, among names of what ships."""
-    return [*pipeline.files, pipeline.scheme, pipeline.network.name, pipeline.train.start, pipeline.images.survey]
+    checkpoints = [pipeline.train.start, *([] if pipeline.teacher is None else [pipeline.teacher.checkpoint])]
+    return [*pipeline.files, pipeline.scheme, pipeline.network.name, *checkpoints, pipeline.images.survey]
 
 
 @contextmanager

@@ -12,7 +12,16 @@ from galmorph.nets.checkpoint.calibrate import METHODS
 from galmorph.nets.checkpoint.prediction_sets import KINDS
 from galmorph.toml import build, others, to_table
 
-__all__ = ["CalibrationSettings", "Fractions", "NetworkChoice", "Simulated", "Stars", "TrainingImages", "fractions_of"]
+__all__ = [
+    "CalibrationSettings",
+    "Fractions",
+    "NetworkChoice",
+    "Simulated",
+    "Stars",
+    "Teacher",
+    "TrainingImages",
+    "fractions_of",
+]
 
 
 @dataclass(frozen=True)
@@ -135,6 +144,26 @@ class Simulated:
     rows: int
     seed: int
     votes: float
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The section ``[teacher]``: what galaxies of the training part without a label are taught by.
+
+    Parameters
+    ----------
+    checkpoint
+        The name of one that ships, or a file (a relative one lies beside the pipeline), with the same answers.
+    votes
+        For how many votes its answers count.
+    """
+
+    checkpoint: str
+    votes: float = 15.0
+
+    def __post_init__(self) -> None:
+        if not self.votes > 0.0:
+            raise PipelineError(f"votes = {self.votes}: expected a number above 0")
 
 
 @dataclass(frozen=True)

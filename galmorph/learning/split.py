@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from galmorph.errors import PipelineError, unknown_name
 from galmorph.toml import build, expecting
 
-__all__ = ["ALL", "SPLITS", "BlockSplit", "HashSplit", "SkySplit", "Split", "read_split", "rows_with"]
+__all__ = ["ALL", "SPLITS", "BlockSplit", "HashSplit", "SkySplit", "Split", "read_split", "rows_with", "settled"]
 
 SPLITS = ("train", "validation", "test")
 """What a row may be for."""
@@ -76,6 +77,10 @@ class HashSplit:
             raise PipelineError(f"test = {self.test} and validation = {self.validation} overlap: keep them apart")
         return {"test": test, "validation": validation}
 
+    def applies_to(self, columns: Mapping[str, Any]) -> bool:
+        """Tell whether a table has the columns that rows are divided by."""
+        return {*self.only, *([self.by] if self.by else [])} <= {*_names(columns)}
+
     def divide(self, names: Sequence[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
         """Divide rows.
 
@@ -116,6 +121,9 @@ class BlockSplit:
         Numbers of the blocks of these parts, from 0.
     method
         Tells this way of dividing from others.
+    starts
+        The number at which each block begins; by default blocks are as large as each other among the rows that are
+        divided. With it some of these rows, or further ones, fall into the same blocks: see :func:`settled`.
     balance
         As of :class:`HashSplit`.
     """
@@ -124,6 +132,7 @@ class BlockSplit:
     test: tuple[int, ...]
     validation: tuple[int, ...]
     method: Literal["contiguous"] = "contiguous"
+    starts: tuple[float, ...] = ()
     balance: Values = field(default_factory=dict, metadata=_COLUMNS)
 
     def __post_init__(self) -> None:
@@ -133,18 +142,41 @@ class BlockSplit:
             raise PipelineError(f"block {both[0]} is for test and for validation: leave it out of one of them")
         if beyond := sorted(n for n in (*self.test, *self.validation) if not 0 <= n < self.blocks):
             raise PipelineError(f"there is no block {beyond[0]}: expected numbers from 0 to {self.blocks - 1}")
+        if self.starts and (len(self.starts) != self.blocks or not _rises(self.starts)):
+            raise PipelineError(f"starts of {len(self.starts)} blocks: expected {self.blocks} rising numbers")
+
+    def applies_to(self, columns: Mapping[str, Any]) -> bool:
+        """Tell whether a table has the columns that rows are divided by: there are none."""
+        del columns
+        return True
 
     def divide(self, names: Sequence[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
         """Divide rows by the digits after the last underscore of their names; see :meth:`HashSplit.divide`."""
         del columns  # the names alone decide
         number = np.array([_number(name) for name in names], dtype=np.float64)
-        rank = np.empty(len(names), dtype=int)
-        rank[np.argsort(number, kind="stable")] = np.arange(len(names))
-        block = rank * self.blocks // max(len(names), 1)
+        if self.starts:
+            block = np.maximum(np.searchsorted(self.starts, number, side="right") - 1, 0)
+        else:
+            block = self._even(number)
         words = np.full(len(names), "train", dtype=_WORD)
         words[np.isin(block, self.validation)] = "validation"
         words[np.isin(block, self.test)] = "test"
         return words
+
+    def settled(self, names: Sequence[str]) -> BlockSplit:
+        """Return it with the numbers at which its blocks begin among rows of these names, if each has its own."""
+        number = np.array([_number(name) for name in names], dtype=np.float64)
+        block = self._even(number)
+        if self.starts or len(np.unique(block)) < self.blocks:
+            return self
+        starts = tuple(float(number[block == k].min()) for k in range(self.blocks))
+        return replace(self, starts=starts) if _rises(starts) else self
+
+    def _even(self, number: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+        """Put rows into blocks as large as each other."""
+        rank = np.empty(len(number), dtype=np.intp)
+        rank[np.argsort(number, kind="stable")] = np.arange(len(number))
+        return rank * self.blocks // max(len(number), 1)
 
 
 @dataclass(frozen=True)
@@ -180,6 +212,10 @@ class SkySplit:
     def _by_cell(self) -> HashSplit:
         return HashSplit(self.test, self.validation, salt=self.salt)
 
+    def applies_to(self, columns: Mapping[str, Any]) -> bool:
+        """Tell whether a table has the columns that rows are divided by."""
+        return {self.ra, self.dec} <= {*_names(columns)}
+
     def divide(self, names: Sequence[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
         """Divide rows by their positions; see :meth:`HashSplit.divide`."""
         del names  # the places alone decide
@@ -210,6 +246,14 @@ def read_split(table: Mapping[str, Any], what: str) -> Split:
     return build(_Holder, {"split": table}, what).split
 
 
+def settled(split: Split, names: Sequence[str]) -> Split:
+    """Return a split that divides a part of the rows of these names, or more than these, as it divides them.
+
+    Parts of the hash of a name, or of a place, do so anyway; blocks as large as each other would begin elsewhere.
+    """
+    return split.settled(names) if isinstance(split, BlockSplit) else split
+
+
 def rows_with(values: Values, n: int, columns: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
     """Mark the rows that have these values in these columns, (n,); without any, all rows."""
     eligible = np.ones(n, dtype=bool)
@@ -218,8 +262,12 @@ def rows_with(values: Values, n: int, columns: Mapping[str, Any]) -> npt.NDArray
     return eligible
 
 
+def _names(columns: Mapping[str, Any]) -> list[str]:
+    return [str(name) for name in getattr(columns, "colnames", columns)]
+
+
 def _column(columns: Mapping[str, Any], name: str) -> Any:
-    names = [str(n) for n in getattr(columns, "colnames", columns)]
+    names = _names(columns)
     if name not in names:
         raise PipelineError(f"the split is by column '{name}' of the labels: {unknown_name('column', name, names)}")
     return columns[name]
@@ -231,6 +279,10 @@ def _range(share: Share, start: float) -> tuple[float, float]:
         shown = list(share) if isinstance(share, tuple) else share
         raise PipelineError(f"share {shown}: expected a number, or a pair of rising numbers, from 0 to 1")
     return float(low), float(high)
+
+
+def _rises(numbers: Sequence[float]) -> bool:
+    return all(one < other for one, other in pairwise(numbers))
 
 
 def _hash(text: str) -> float:

@@ -23,6 +23,7 @@ from galmorph.learning.labelled_table import LabelledTable, divided, names_of
 from galmorph.learning.pipeline import TrainPipeline
 from galmorph.learning.record import SPLIT, check_training, log_path, prepared_folder, record_of, state_path
 from galmorph.learning.split import SPLITS, rows_with
+from galmorph.learning.teaching import load_teacher, taught
 from galmorph.learning.viewed import check_views
 from galmorph.nets.architecture.network import (
     Ensemble,
@@ -174,13 +175,16 @@ def train(
     check_training(folder, pipeline, catalog, images, resume=resume)
     config, start = check_settings(pipeline)
     course = _Course(pipeline, folder, config, start, resume, resolve_device(device))
+    teacher = load_teacher(pipeline)
     usual, name = pipeline.images, f"pipeline '{pipeline.name}'"
     with ExitStack() as stack:
         rows, source = stack.enter_context(opened(catalog, images, usual.survey, usual.band))
         stack.enter_context(named_errors(name))
         table = divided(pipeline, rows, source)
         stack.enter_context(prepared_folder(folder, record_of(pipeline), resume=resume))
-        sets, snr = build_sets(table, pipeline, _weights(table, pipeline), progress, kept)
+        # Only what the networks learn from is taught; scores and calibration are those of people's votes.
+        lessons = taught(table, pipeline, teacher, device=course.device, progress=progress)
+        sets, snr = build_sets(lessons.table, pipeline, _weights(lessons.table, pipeline), progress, kept)
         learn = course.by_gradients if pipeline.features is None else course.by_features
         learnt = learn(sets, table.scheme, progress, on_epoch)
         raw = _checkpoint(pipeline, learnt, table, snr)
@@ -188,6 +192,8 @@ def train(
         card = _card(pipeline, fitted, learnt, table)
         if start is not None:
             card["start"] = start.about(pipeline.train.members)
+        if lessons.about:
+            card["teacher"] = dict(lessons.about)
         _write_split(folder / SPLIT, names_of(rows), table.splits)
         path = save_checkpoint(fitted.checkpoint, folder / f"{pipeline.name}.safetensors", card)
     return TrainingRun(load_checkpoint(path), path, card)
@@ -346,7 +352,7 @@ def _checkpoint(pipeline: TrainPipeline, learnt: _Learnt, table: LabelledTable, 
         recipe=pipeline.recipe,
         envelope=envelope,
         temperatures=(1.0,) * len(table.scheme.questions),
-        split=to_table(pipeline.split),
+        split=_table(table.split),
         fractions=_table(pipeline.fractions),
         observation=_table(pipeline.augmentation.observation),
     )

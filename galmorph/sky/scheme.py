@@ -72,6 +72,12 @@ class Labels:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.totals > 0, self.counts / self.totals, np.nan)
 
+    @property
+    def are_there(self) -> npt.NDArray[np.bool_]:
+        """Which rows have a label, (N,)."""
+        there: npt.NDArray[np.bool_] = self.totals.max(axis=1) > 0
+        return there
+
     def take(self, rows: npt.NDArray[Any]) -> Labels:
         """Return the labels of some rows."""
         return Labels(self.counts[rows], self.totals[rows])

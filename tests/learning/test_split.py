@@ -6,7 +6,39 @@ import numpy as np
 import pytest
 
 from galmorph.errors import PipelineError
-from galmorph.learning.split import read_split
+from galmorph.learning.split import read_split, settled
+from galmorph.toml import to_table
+
+
+def test_settled_blocks_divide_a_part_of_the_rows_and_more_of_them_alike():
+    """Blocks as large as each other would begin elsewhere, and rows that trained be tested."""
+    rng = np.random.default_rng(3)
+    names = [f"a_{n}.jpg" for n in rng.permutation(4000)[:900]]
+    split = read_split({"method": "contiguous", "blocks": 20, "validation": [2, 9], "test": [4, 18]}, "p")
+    parts = split.divide(names, {})
+    fixed = settled(split, names)
+    assert len(fixed.starts) == 20
+    assert fixed.divide(names, {}).tolist() == parts.tolist()
+    assert fixed.divide(names[:100], {}).tolist() == parts[:100].tolist()
+    assert split.divide(names[:100], {}).tolist() != parts[:100].tolist()
+    more = fixed.divide([*names, *(f"b_{n}.jpg" for n in range(4000))], {})
+    assert more[:900].tolist() == parts.tolist()
+    assert read_split(to_table(fixed), "p") == fixed
+    assert settled(fixed, names[:100]) == fixed
+    for other in ({"test": 0.2, "validation": 0.3}, {"method": "sky", "test": 0.2, "validation": 0.3}):
+        assert settled(read_split(other, "p"), names) == read_split(other, "p")
+
+
+def test_blocks_that_numbers_do_not_tell_apart_are_not_settled():
+    split = read_split({"method": "contiguous", "blocks": 3, "validation": [0], "test": [1]}, "p")
+    for names in (["a_1", "a_2"], ["a_1"] * 9, ["one", "two", "three", "four"], []):
+        assert settled(split, names) == split
+
+
+@pytest.mark.parametrize("starts", [[1.0], [3.0, 2.0, 1.0], [1.0, 1.0, 2.0]])
+def test_starts_that_make_no_blocks_are_explained(starts):
+    with pytest.raises(PipelineError, match="expected 3 rising numbers"):
+        read_split({"method": "contiguous", "blocks": 3, "validation": [0], "test": [1], "starts": starts}, "p")
 
 
 def test_contiguous_parts_are_whole_blocks_in_the_order_of_the_numbers():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import drawn
 import numpy as np
@@ -15,7 +16,7 @@ from galmorph.cli import main
 from galmorph.errors import OutputError, PipelineError, SchemeError
 from galmorph.learning.labelled_table import labels_from
 from galmorph.learning.pipeline import load_training
-from galmorph.learning.scoring import calibrate_checkpoint, evaluate_checkpoint
+from galmorph.learning.scoring import calibrate_checkpoint, evaluate_checkpoint, labelled_table
 from galmorph.learning.sections import fractions_of
 from galmorph.learning.training import train
 from galmorph.nets.architecture.network import members_of
@@ -84,6 +85,37 @@ def test_the_checkpoint_tells_round_from_edge_on(trained, inputs):
     catalog, images, _ = inputs
     scores = evaluate_checkpoint(load_checkpoint(trained / "tiny.safetensors"), catalog, images, split="all")
     assert scores["accuracy"] > 0.9
+
+
+def test_labels_without_training_rows_are_compared_with_their_own_mean(trained, inputs):
+    """An even guess in its place would flatter every network."""
+    catalog, images, pipeline = inputs
+    made = load_checkpoint(trained / "tiny.safetensors")
+    unseen = np.flatnonzero(pipeline.split.divide(catalog.files, {}) == "test")
+    new = catalog_from(catalog.table[unseen])
+    for split in ("test", "all"):
+        scores = evaluate_checkpoint(made, new, images, split=split)
+        table = labelled_table(made, new, images, split)
+        fractions = table.labels.fractions[table.rows(split)]
+        own = np.sqrt(((fractions - fractions.mean(axis=0)) ** 2).mean())
+        assert scores["rows"] == len(unseen)
+        assert scores["questions"]["class"]["constant"] == pytest.approx(own, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        {"method": "hash", "by": "field", "test": 0.2, "validation": 0.2},
+        {"method": "hash", "only": {"block": "a"}, "test": 0.2, "validation": 0.2},
+        {"method": "sky", "test": 0.2, "validation": 0.2},
+    ],
+)
+def test_all_labels_are_scored_without_the_columns_of_the_split(trained, inputs, split):
+    catalog, images, _ = inputs
+    made = replace(load_checkpoint(trained / "tiny.safetensors"), split=split)
+    assert evaluate_checkpoint(made, catalog, images, split="all")["rows"] == drawn.ROWS
+    with pytest.raises(PipelineError, match="the split is by column"):
+        evaluate_checkpoint(made, catalog, images, split="test")
 
 
 def test_the_split_on_disk_is_the_pipeline_s(trained, inputs):

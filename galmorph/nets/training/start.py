@@ -117,7 +117,7 @@ def _fitting(old: Network, new: Network) -> Weights:
     }
 
 
-def mark_of(name: str | Path) -> str:
+def mark_of(name: str | Path, what: str = "[train] start") -> str:
     """Return what tells a start from others, wherever its file lies: its name and the beginning of its checksum.
 
     Raises
@@ -130,5 +130,5 @@ def mark_of(name: str | Path) -> str:
     try:
         path = find_checkpoint(name)
     except CheckpointError as error:
-        raise PipelineError(f"[train] start: {error}") from error
+        raise PipelineError(f"{what}: {error}") from error
     return f"{path.stem}, sha256 {checksum(path)[:12]}"
