@@ -39,7 +39,9 @@ MIN_VOTES = 3
 """A question counts for a galaxy when at least so many people were asked; fractions of classes count always."""
 CLEAR = 0.75
 """A galaxy is clear where one answer has at least this share of the votes."""
-_ONE = 1.0 + 1e-6  # rounded shares may sum to a little more
+# A table whose most asked question has fewer votes than this holds fractions or classes: fractions that were rounded or
+# debiased may sum to more than 1.
+_FEWEST = 1.5
 _TIE = 1e-6
 
 
@@ -54,9 +56,9 @@ def mean_fractions(labels: Labels, scheme: Scheme) -> FloatArray:
 
 def countable(labels: Labels) -> BoolArray:
     """Tell which labels count, (N, A): enough people were asked, or they are fractions or classes."""
-    # Totals of at most 1 are fractions or classes, whose number of votes is not known.
+    # Totals of about 1 are fractions or classes, whose number of votes is not known.
     few = labels.totals < MIN_VOTES
-    counting: BoolArray = (labels.totals > 0) & (~few | (labels.totals.max(initial=0.0) <= _ONE))
+    counting: BoolArray = (labels.totals > 0) & (~few | (labels.totals.max(initial=0.0) < _FEWEST))
     return counting
 
 
@@ -79,7 +81,7 @@ def signal_explained(
     ``rmse``, ``constant`` (its RMSE), ``floor`` and, unless the labels vary no more than their noise,
     ``signal_explained``.
     """
-    counted = totals.max(initial=0.0) > _ONE
+    counted = totals.max(initial=0.0) >= _FEWEST
     floor2 = float((truth * (1.0 - truth) / totals).mean()) if counted else noise**2
     rmse2 = float(((truth - predicted) ** 2).mean())
     constant2 = float(((truth - constant) ** 2).mean())

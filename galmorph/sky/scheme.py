@@ -6,6 +6,7 @@ One class reads them all: a decision tree (Galaxy Zoo), a list of exclusive clas
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +20,12 @@ from galmorph.errors import SchemeError, unknown_name
 from galmorph.notebook import html_table
 from galmorph.shipped import named_files, shipped
 from galmorph.sky.rules import LIKELIEST, Rule, read_rule
+from galmorph.sky.vote_column import ONE, read_votes
 from galmorph.toml import build, read_file
 
 __all__ = ["Answer", "Labels", "Question", "Scheme", "load_scheme", "scheme_names"]
 
+log = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float64]
 Kind = Literal["tree", "exclusive", "independent"]
 _LABEL = "label"  # the column of names of classes in a table of one's own
@@ -258,7 +261,8 @@ class Scheme:
         table
             Anything whose columns are found by ``table[name]`` and listed by ``table.columns`` or iteration: vote
             counts or fractions in columns named by key, by `Answer.source` or, as `galmorph simulate` does, with ``f_``
-            before the key; or class names in `column`.
+            before the key; or class names in `column`. A question has a label where all of its answers have a number;
+            an independent answer where it has one itself.
         column
             Column of class names, by default the scheme's or ``'label'``; empty cells mean no label. Used when no
             column of votes exists.
@@ -266,8 +270,8 @@ class Scheme:
         Raises
         ------
         SchemeError
-            If some answers have columns and others not, if values are negative or fractions exceed 1, or if a class
-            is not one of the scheme's.
+            If some answers have columns and others not, if values are no numbers or negative, or fractions exceed 1,
+            or if a class is not one of the scheme's.
         """
         names = [str(n) for n in getattr(table, "columns", table)]
         columns = self._columns(names)
@@ -278,10 +282,7 @@ class Scheme:
                 f"labels for scheme '{self.name}' have no column '{missing[0]}' ({len(missing)} of "
                 f"{len(self.keys)} answers are missing): expected one column of votes or fractions for each"
             )
-        votes = np.stack([np.asarray(table[f], dtype=np.float64) for f in columns if f], axis=1)
-        if (votes < 0).any():
-            raise SchemeError(f"labels for scheme '{self.name}' contain negative votes: give counts or fractions")
-        return self._labels_of_votes(votes)
+        return self._labels_of_votes(np.stack([read_votes(table[f], f) for f in columns if f], axis=1))
 
     def has_columns(self, table: Mapping[str, Any] | Any) -> bool:
         """Whether a table has a column of votes or fractions for every answer."""
@@ -295,14 +296,24 @@ class Scheme:
         asked = np.isfinite(votes)
         votes = np.where(asked, votes, 0.0)
         if self.kind == "independent":
-            if votes.max(initial=0.0) > 1.0:
+            if votes.max(initial=0.0) > ONE:
                 raise SchemeError(
                     f"labels for scheme '{self.name}' exceed 1: its fractions are independent, so counts alone do "
                     "not say how many were asked; divide them by the number of votes"
                 )
-            return Labels(votes, asked.astype(np.float64))
+            return Labels(np.minimum(votes, 1.0), asked.astype(np.float64))
         totals = np.zeros_like(votes)
-        for where in self.slices:
+        for question, where in zip(self.questions, self.slices, strict=True):
+            whole = asked[:, where].all(axis=1)
+            if in_part := int((asked[:, where].any(axis=1) & ~whole).sum()):
+                log.warning(
+                    "%d of %d rows lack some answers of question '%s', and have no label there: write 0 for an answer "
+                    "that nobody gave",
+                    in_part,
+                    len(votes),
+                    question.name,
+                )
+            votes[~whole, where] = 0.0
             totals[:, where] = votes[:, where].sum(axis=1, keepdims=True)
         return Labels(votes, totals)
 

@@ -93,6 +93,23 @@ def test_a_condition_chooses_rows_none_of_which_lacks_what_it_is_about(condition
     assert np.flatnonzero(made.totals[:, 0]).tolist() == rows
 
 
+def test_shares_above_one_are_refused_and_percents_are_shares():
+    """Percent without a unit would have counted as the votes of all."""
+    table = Table({"Ncl": [4, 4], **{name: [0.0, 0.0] for name in NAMES[3:]}})
+    table["ClDk"] = [75.0, 25.0]
+    with pytest.raises(SchemeError, match=r"ClDk of 'disk' reach 75: expected shares of the votes in 'Ncl'"):
+        labels(table.copy(), shares_of="Ncl")
+    table["ClDk"].unit = "%"
+    assert labels(table, shares_of="Ncl").counts[:, 1].tolist() == [3.0, 1.0]
+
+
+def test_negative_numbers_are_refused_in_rows_that_count():
+    table = Table({"Ncl": [4, 0], **{name: [0.5, -99.0] for name in NAMES[3:]}})
+    with pytest.raises(SchemeError, match="negative votes"):
+        labels(table.copy(), shares_of="Ncl")
+    assert labels(table, shares_of="Ncl", where="Ncl > 0").totals[:, 0].tolist() == [4.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [

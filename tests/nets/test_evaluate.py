@@ -155,12 +155,25 @@ def test_a_report_is_plain_json():
 
 
 def test_votes_count_from_three_on_and_fractions_always():
-    """Just below and at the least number; totals of at most 1 are fractions or classes."""
+    """Just below and at the least number; totals of about 1 are fractions or classes."""
     votes = Labels(np.array([[2.0, 0.0], [3.0, 0.0], [0.0, 0.0]]), np.array([[2.0, 2.0], [3.0, 3.0], [0.0, 0.0]]))
     assert MIN_VOTES == 3
     assert countable(votes).all(axis=1).tolist() == [False, True, False]
     fractions = Labels(np.array([[0.5, 0.5], [0.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 0.0]]))
     assert countable(fractions).all(axis=1).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("total", [1.001, 0.999, 1.3])
+def test_fractions_that_were_rounded_or_debiased_count_and_have_no_binomial_floor(total):
+    """They are no votes of so many people: with one, no question would have counted."""
+    scheme = load_scheme("gz2-simple")
+    shares = np.random.default_rng(5).dirichlet(np.ones(5), 40)
+    labels = Labels(shares * total, np.full((40, 5), total))
+    assert countable(labels).all()
+    scores = evaluate(np.full((40, 5), 0.2), labels, scheme, mean_fractions(labels, scheme))
+    assert scores["questions"][scheme.questions[0].name]["rows"] == 40
+    assert scores["pooled"]["floor"] == 0.0
+    assert scores["pooled"]["rmse"] == pytest.approx(float(np.sqrt(((shares - 0.2) ** 2).mean())))
 
 
 def test_any_of_several_largest_shares_is_right_and_clear_galaxies_are_scored_apart():

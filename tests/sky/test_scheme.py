@@ -131,6 +131,33 @@ def test_missing_columns_are_counted_and_named(tree):
         tree.labels({k: [1] for k in tree.keys[:6]})
 
 
+def test_masked_cells_are_no_votes_whatever_lies_below():
+    """Tables of several surveys have 0 there: taken for fractions, all classes would have been denied."""
+    scheme = load_scheme("candels-visual")
+    labels = scheme.labels(Table({k: MaskedColumn([0.0, 0.4], mask=[True, False]) for k in scheme.keys}))
+    assert labels.totals.tolist() == [[0.0] * 5, [1.0] * 5]
+
+
+def test_fractions_in_single_precision_may_exceed_one_by_rounding():
+    scheme = load_scheme("candels-visual")
+    labels = scheme.labels({k: np.array([1.0], np.float32) * np.float32(1.0000001) for k in scheme.keys})
+    assert labels.fractions.tolist() == [[1.0] * 5]
+
+
+def test_a_question_of_which_some_answers_are_missing_has_no_label(tree, caplog):
+    """Without the others, the answer that is there would be everybody's."""
+    votes = {k: [0.6, 0.6] for k in tree.keys}
+    first, second, *_ = tree.keys
+    votes[second] = [np.nan, 0.4]
+    labels = tree.labels(votes)
+    where = tree.slices[0]
+    assert labels.totals[0, where].tolist() == [0.0] * 2
+    assert labels.fractions[1, where] == pytest.approx([0.6, 0.4])
+    assert np.isfinite(labels.fractions[0, where.stop :]).all()
+    assert f"1 of 2 rows lack some answers of question '{tree.questions[0].name}'" in caplog.text
+    assert first in tree.keys[where]
+
+
 def test_negative_votes_are_refused(tree):
     with pytest.raises(SchemeError, match="negative votes"):
         tree.labels({k: [-1] for k in tree.keys})
