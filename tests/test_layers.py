@@ -10,7 +10,7 @@ import galmorph
 
 ROOT = Path(galmorph.__file__).parent
 ORDER = (
-    ("", "errors", "flags", "garbage", "limits", "notebook", "progress", "shipped", "text_file", "toml"),
+    ("", "errors", "flags", "garbage", "interval", "limits", "notebook", "progress", "shipped", "text_file", "toml"),
     ("sky",),
     ("likeness",),
     ("stamps",),

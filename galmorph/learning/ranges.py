@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.interval import COUNT, Interval, check_numbers
 
 __all__ = ["MEASURES", "SECTIONS", "Range", "Search", "draw_trial", "nested", "read_ranges"]
 
@@ -138,9 +139,7 @@ class Search:
     stars: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise PipelineError(f"{name} = {getattr(self, name)}: expected a whole number from {least}")
+        check_numbers(self, {"trials": COUNT, "seed": Interval(0, whole=True)})
         if self.measure not in MEASURES:
             raise PipelineError(unknown_name("measure", self.measure, MEASURES))
         drawn = {r.path for r in self.ranges if not r.is_fixed}

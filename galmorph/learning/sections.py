@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.interval import COUNT, POSITIVE, Interval, check_numbers
 from galmorph.learning.cuts import read_cuts
 from galmorph.nets.checkpoint.calibrate import METHODS
 from galmorph.nets.checkpoint.prediction_sets import KINDS
@@ -126,6 +127,9 @@ class Stars:
     rpet_px: float
     answer: str
 
+    def __post_init__(self) -> None:
+        check_numbers(self, {"count": Interval(0, whole=True), "rpet_px": POSITIVE})
+
 
 @dataclass(frozen=True)
 class Simulated:
@@ -144,6 +148,9 @@ class Simulated:
     rows: int
     seed: int
     votes: float
+
+    def __post_init__(self) -> None:
+        check_numbers(self, {"rows": COUNT, "seed": Interval(0, whole=True), "votes": POSITIVE})
 
 
 @dataclass(frozen=True)

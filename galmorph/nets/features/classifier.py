@@ -19,6 +19,7 @@ import scipy
 from scipy import special
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.interval import COUNT, FRACTION, POSITIVE, Interval, check_numbers
 from galmorph.sky.scheme import Scheme
 
 __all__ = ["METHODS", "SHARES", "Classifier", "Head", "ViewSample", "Votes", "dealt", "fit_head", "folds_of"]
@@ -38,6 +39,13 @@ _FOLDS, _FOLDS_OF_MANY, _MANY = 5, 3, 1000
 """Folds of few galaxies, of which hardly any can be spared, and of so many or more, which take long to learn from."""
 _FEW = 4
 """With so many times more features than views, linear machines are fitted in the space that the views span."""
+_NUMBERS = {
+    **dict.fromkeys(("trees", "leaf", "rounds", "depth"), COUNT),
+    **dict.fromkeys(("strength", "logistic", "rate"), POSITIVE),
+    "tree_views": Interval(0, whole=True),
+    "sampled": Interval(0.0, 1.0, above=True),
+    "features": FRACTION,
+}
 _SCALES = (np.log(1e-2), np.log(1e2))
 
 
@@ -88,18 +96,7 @@ class Classifier:
             raise PipelineError(unknown_name("method", unknown[0], METHODS))
         if self.shares not in SHARES:
             raise PipelineError(unknown_name("kind of shares", self.shares, SHARES))
-        for name in ("trees", "leaf", "rounds", "depth"):
-            if getattr(self, name) < 1:
-                raise PipelineError(f"{name} = {getattr(self, name)}: expected a whole number from 1")
-        for name in ("strength", "logistic", "rate"):
-            if not getattr(self, name) > 0.0:
-                raise PipelineError(f"{name} = {getattr(self, name)}: expected a number above 0")
-        if self.tree_views < 0:
-            raise PipelineError(f"tree_views = {self.tree_views}: expected a whole number from 0")
-        if not (0.0 < self.sampled <= 1.0 and 0.0 <= self.features <= 1.0):
-            raise PipelineError(
-                f"sampled = {self.sampled}, features = {self.features}: expected a share above 0, and one from 0"
-            )
+        check_numbers(self, _NUMBERS)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import PipelineError
+from galmorph.interval import COUNT, UNSIGNED, Interval, check_numbers
 
 __all__ = ["KMeansFeatures", "draw_patches"]
 
 FloatArray = npt.NDArray[np.float32]
 POOLS = ("mean", "maximum", "spread")
 _WIDEST = 32
+_NUMBERS = {
+    **dict.fromkeys(("centroids", "stride", "iterations", "rings", "views", "reduced"), COUNT),
+    **dict.fromkeys(("damping", "regulariser", "threshold"), UNSIGNED),
+    "patch": Interval(2, whole=True),
+    "patches": Interval(100, whole=True),
+    "light": Interval(0, whole=True),
+}
 
 
 @dataclass(frozen=True)
@@ -79,14 +87,7 @@ class KMeansFeatures:
     unlabelled: bool = False
 
     def __post_init__(self) -> None:
-        least = {"centroids": 1, "patch": 2, "stride": 1, "patches": 100, "iterations": 1, "rings": 1}
-        least |= {"views": 1, "reduced": 1}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise PipelineError(f"{name} = {getattr(self, name)}: expected a whole number from {low}")
-        for name in ("damping", "regulariser", "threshold", "light"):
-            if getattr(self, name) < 0.0:
-                raise PipelineError(f"{name} = {getattr(self, name)}: expected a number from 0")
+        check_numbers(self, _NUMBERS)
         if self.method != "kmeans" or self.contrast <= 0.0 or self.patch > _WIDEST:
             raise PipelineError(
                 f"method = {self.method!r}, contrast = {self.contrast}, patch = {self.patch}: expected 'kmeans', a "

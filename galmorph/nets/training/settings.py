@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.interval import COUNT, FRACTION, POSITIVE, UNSIGNED, Interval, check_numbers
 from galmorph.nets.training.loss import LOSSES
 from galmorph.stamps.recipe import Recipe
 
@@ -30,6 +30,34 @@ DISTANCES = ("squared", "divergence")
 THRESHOLDS = ("fixed", "learnt", "aligned")
 _OPTIMISERS = ("adamw", "sgd")
 _NUMBERS = ("psf_fwhm_arcsec", "scale_arcsec")
+_OF_UNLABELLED = {
+    "weight": UNSIGNED,
+    "share": UNSIGNED,
+    "warmup": FRACTION,
+    "threshold": FRACTION,
+    "temperature": POSITIVE,
+}
+# Without an epoch, or with a patience of none, a network would be kept as it was drawn by lot.
+_OF_LOOP = {
+    "epochs": COUNT,
+    "batch": COUNT,
+    "learning_rate": POSITIVE,
+    "weight_decay": UNSIGNED,
+    "smoothing": Interval(0.0, 1.0, below=True),
+    "average": Interval(0.0, 1.0, below=True),
+    "patience": COUNT,
+    "seed": Interval(0, 2**40, whole=True),  # times some 100 000 it is the seed of an epoch, of 64 bits
+}
+_OF_VIEWS = {
+    "zoom": Interval(1.0),
+    "shift": UNSIGNED,
+    "brightness": UNSIGNED,
+    "colour": UNSIGNED,
+    "blur": UNSIGNED,
+    "noise": UNSIGNED,
+    "absent": FRACTION,
+    "wrong": FRACTION,
+}
 
 
 def _check_word(what: str, value: object, words: tuple[str, ...]) -> None:
@@ -79,12 +107,7 @@ class Unlabelled:
     def __post_init__(self) -> None:
         _check_word("distance", self.distance, DISTANCES)
         _check_word("thresholds", self.thresholds, THRESHOLDS)
-        limits = {"weight": math.inf, "share": math.inf, "warmup": 1.0, "threshold": 1.0}
-        for name, most in limits.items():
-            if not 0 <= getattr(self, name) <= most:
-                raise PipelineError(f"{name} = {getattr(self, name)}: expected a number from 0 to {most:g}")
-        if not self.temperature > 0:
-            raise PipelineError(f"temperature = {self.temperature}: expected a number above 0")
+        check_numbers(self, _OF_UNLABELLED)
         if self.thresholds != "fixed" and not self.threshold:
             raise PipelineError(f"thresholds = '{self.thresholds}' lower a threshold: expected one above 0")
 
@@ -152,6 +175,7 @@ class TrainingSettings:
         _check_word("optimiser", self.optimiser, _OPTIMISERS)
         _check_word("loss", self.loss, LOSSES)
         _check_word("class_weights", self.class_weights, CLASS_WEIGHTS)
+        check_numbers(self, _OF_LOOP)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -175,8 +199,7 @@ class EnsembleSettings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.members < 1:
-            raise PipelineError(f"members = {self.members}: expected a whole number from 1")
+        check_numbers(self, {"members": COUNT})
         if self.frozen and not self.start:
             raise PipelineError("frozen = true without a start would keep random weights: name a checkpoint as start")
 
@@ -232,6 +255,9 @@ class Augmentation:
     absent: float = 0.2
     wrong: float = 0.05
     observation: Observation | None = None
+
+    def __post_init__(self) -> None:
+        check_numbers(self, _OF_VIEWS)
 
     def check(self, recipe: Recipe) -> None:
         """Refuse what makes no sense for stamps of a recipe.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from galmorph.errors import PipelineError
-from galmorph.nets.training.settings import Augmentation, Observation
+from galmorph.nets.training.settings import Augmentation, EnsembleSettings, Observation, Unlabelled
 from galmorph.stamps.recipe import Recipe
 from galmorph.toml import build
 
@@ -54,3 +54,35 @@ def test_what_does_not_fit_the_stamps_is_refused():
     with pytest.raises(PipelineError, match="needs linear light"):
         Augmentation(observation=Observation(0.1, 0.1, 0.06, (0.6, 0.6), (10.0, 10.0))).check(colour)
     Augmentation(tint=(0.1, 0.2, 0.3)).check(colour)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "words"),
+    [
+        # Each of the first two kept a network as it was drawn by lot, without a word.
+        (EnsembleSettings, {"epochs": 0}, "epochs = 0: expected a whole number from 1"),
+        (EnsembleSettings, {"patience": 0}, "patience = 0: expected a whole number from 1"),
+        (EnsembleSettings, {"batch": 0}, "batch = 0: expected a whole number from 1"),
+        (EnsembleSettings, {"batch": -3}, "batch = -3: expected a whole number from 1"),
+        (EnsembleSettings, {"learning_rate": 0.0}, "learning_rate = 0.0: expected a number above 0"),
+        (EnsembleSettings, {"learning_rate": -1.0}, "learning_rate = -1.0: expected a number above 0"),
+        (EnsembleSettings, {"weight_decay": -0.1}, "weight_decay = -0.1: expected a number from 0"),
+        (EnsembleSettings, {"smoothing": 1.0}, "smoothing = 1.0: expected a number from 0 to less than 1"),
+        (EnsembleSettings, {"average": 2.0}, "average = 2.0: expected a number from 0 to less than 1"),
+        (EnsembleSettings, {"seed": -1}, "seed = -1: expected a whole number from 0"),
+        (EnsembleSettings, {"seed": 2**63}, "expected a whole number from 0 to"),
+        (Unlabelled, {"warmup": 1.5}, "warmup = 1.5: expected a number from 0 to 1"),
+        (Unlabelled, {"temperature": 0.0}, "temperature = 0.0: expected a number above 0"),
+        (Augmentation, {"zoom": 0.0}, "zoom = 0.0: expected a number from 1"),
+        (Augmentation, {"noise": -0.1}, "noise = -0.1: expected a number from 0"),
+        (Augmentation, {"absent": 1.1}, "absent = 1.1: expected a number from 0 to 1"),
+    ],
+)
+def test_impossible_numbers_are_refused(kind, changed, words):
+    with pytest.raises(PipelineError, match=words):
+        build(kind, changed, "pipeline")
+
+
+def test_what_is_no_number_is_refused_where_settings_are_made_by_hand():
+    with pytest.raises(PipelineError, match="learning_rate = nan: expected a number above 0"):
+        EnsembleSettings(learning_rate=float("nan"))
