@@ -160,4 +160,4 @@ def labels_from(catalog: Catalog, scheme: Scheme, fractions: Fractions | None) -
 
 def names_of(catalog: Catalog) -> list[str]:
     """Return the names of rows by which they are divided: files, or else ids."""
-    return catalog.files or [str(i) for i in catalog.ids]
+    return [name.strip() for name in catalog.files or catalog.ids.tolist()]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.sky.catalog import degrees_in, names_in
 from galmorph.toml import build, expecting
 
 __all__ = ["ALL", "SPLITS", "BlockSplit", "HashSplit", "SkySplit", "Split", "read_split", "rows_with", "settled"]
@@ -43,7 +44,8 @@ class HashSplit:
     salt
         Put before each name.
     by
-        Column whose values take the place of the names, so that rows with one value stay together; empty for none.
+        Column whose values take the place of the names, so that rows with one value stay together; rows without one
+        stand for themselves. Empty for none.
     only
         Values of columns: other rows always train.
     balance
@@ -100,7 +102,7 @@ class HashSplit:
         PipelineError
             If `by` or `only` names a column that is not there.
         """
-        values = [str(value) for value in _column(columns, self.by)] if self.by else names
+        values = _groups(names, _column(columns, self.by)) if self.by else names
         hashes = np.array([_hash(f"{self.salt}{value}") for value in values])
         eligible = rows_with(self.only, len(names), columns)
         words = np.full(len(names), "train", dtype=_WORD)
@@ -192,7 +194,7 @@ class SkySplit:
     cell_arcmin
         Side of a cell; all have the same area.
     ra, dec
-        Columns of positions in degrees.
+        Columns of positions: degrees, or what their unit or spelling says. Rows without one share a part.
     """
 
     test: Share
@@ -219,7 +221,9 @@ class SkySplit:
     def divide(self, names: Sequence[str], columns: Mapping[str, Any]) -> npt.NDArray[np.str_]:
         """Divide rows by their positions; see :meth:`HashSplit.divide`."""
         del names  # the places alone decide
-        ra, dec = (np.asarray(_column(columns, name), np.float64) for name in (self.ra, self.dec))
+        ra, dec = degrees_in(_column(columns, self.ra), "ra"), degrees_in(_column(columns, self.dec), "dec")
+        ra = np.where(np.isfinite(dec), ra, np.nan)
+        dec = np.where(np.isfinite(ra), dec, np.nan)
         side = self.cell_arcmin / 60.0
         row = np.floor(dec / side)
         column = np.floor(ra * np.cos(np.radians((row + 0.5) * side)) / side)
@@ -255,10 +259,17 @@ def settled(split: Split, names: Sequence[str]) -> Split:
 
 
 def rows_with(values: Values, n: int, columns: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
-    """Mark the rows that have these values in these columns, (n,); without any, all rows."""
+    """Mark the rows that have these values in these columns, (n,); without any, all rows.
+
+    A number is the same however it is written, 1 or 1.0, and so are true and "True"; a missing cell has no value.
+    """
     eligible = np.ones(n, dtype=bool)
     for name, value in values.items():
-        eligible &= np.array([str(v) == str(value) for v in _column(columns, name)], dtype=bool)
+        cells = np.char.strip(names_in(_column(columns, name)))
+        wanted = str(names_in([value])[0]).strip()
+        if isinstance(value, bool):
+            cells, wanted = np.char.lower(cells), wanted.lower()
+        eligible &= cells == wanted
     return eligible
 
 
@@ -266,10 +277,21 @@ def _names(columns: Mapping[str, Any]) -> list[str]:
     return [str(name) for name in getattr(columns, "colnames", columns)]
 
 
+def _groups(names: Sequence[str], column: Any) -> list[str]:
+    """Return the values of a column, or of rows that have none their names."""
+    values = np.char.strip(names_in(column)).tolist()
+    return [value or name for value, name in zip(values, names, strict=True)]
+
+
 def _column(columns: Mapping[str, Any], name: str) -> Any:
     names = _names(columns)
     if name not in names:
         raise PipelineError(f"the split is by column '{name}' of the labels: {unknown_name('column', name, names)}")
+    if np.ndim(columns[name]) != 1:
+        raise PipelineError(
+            f"the split is by column '{name}' of the labels, which has several values in each row: expected one; name "
+            "another"
+        )
     return columns[name]
 
 

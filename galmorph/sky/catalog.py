@@ -40,6 +40,8 @@ __all__ = [
     "catalog_from",
     "check_columns",
     "check_output",
+    "degrees_in",
+    "names_in",
     "read_catalog",
     "reals",
     "rehearse",
@@ -140,7 +142,7 @@ class Catalog:
         """Names of the rows, (N,) str: the id column, or row numbers from 0."""
         if self.id_column is None:
             return np.arange(len(self)).astype(np.str_)
-        return _names(self.stored.column(self.id_column))
+        return names_in(self.stored.column(self.id_column))
 
     @property
     def ra_deg(self) -> FloatArray:
@@ -149,7 +151,7 @@ class Catalog:
             return np.full(len(self), np.nan)
         if (parts := split_position(self.colnames, self.ra_column)) is not None:
             return _joined_parts(self.stored, parts, per_first=15.0)
-        return self._in_pieces(self.ra_column, lambda column: ra_degrees(*_values(column, "ra")))
+        return self._in_pieces(self.ra_column, partial(degrees_in, axis="ra"))
 
     @property
     def dec_deg(self) -> FloatArray:
@@ -158,7 +160,7 @@ class Catalog:
             return np.full(len(self), np.nan)
         if (parts := split_position(self.colnames, self.dec_column)) is not None:
             return _joined_parts(self.stored, parts, per_first=1.0)
-        return self._in_pieces(self.dec_column, lambda column: dec_degrees(*_values(column, "dec")))
+        return self._in_pieces(self.dec_column, partial(degrees_in, axis="dec"))
 
     @property
     def xy(self) -> FloatArray | None:
@@ -175,7 +177,7 @@ class Catalog:
     @property
     def files(self) -> list[str] | None:
         """File name of each row, empty where missing; None without such a column."""
-        return None if self.file_column is None else _names(self.stored.column(self.file_column)).tolist()
+        return None if self.file_column is None else names_in(self.stored.column(self.file_column)).tolist()
 
     def _in_pieces(self, name: str, numbers: Callable[[Any], FloatArray]) -> FloatArray:
         """Make numbers of a column, (N,), of a few rows after the other where the table is not held."""
@@ -573,8 +575,8 @@ def _check_new(catalog: Catalog, columns: Sequence[Column]) -> None:
             )
 
 
-def _names(column: Any) -> StrArray:
-    """Return the cells of an id column as text; whole floats without a point."""
+def names_in(column: Any) -> StrArray:
+    """Return the cells of a column that names things as text, (N,); whole floats without a point, '' where missing."""
     values = np.ma.getdata(column) if isinstance(column, np.ma.MaskedArray) else np.asarray(column)
     if values.dtype.kind != "f":
         return as_text(column)
@@ -582,6 +584,11 @@ def _names(column: Any) -> StrArray:
     text = np.where(np.isfinite(values), values.astype(np.str_), "")
     text = np.where(whole, np.where(whole, values, 0.0).astype(np.int64).astype(np.str_), text)
     return np.where(np.ma.getmaskarray(column), "", text) if isinstance(column, np.ma.MaskedArray) else text
+
+
+def degrees_in(column: Any, axis: str) -> FloatArray:
+    """Return a coordinate, ``'ra'`` or ``'dec'``, in degrees, (N,), however a column spells it; NaN where missing."""
+    return (ra_degrees if axis == "ra" else dec_degrees)(*_values(column, axis))
 
 
 def _values(column: Any, axis: str) -> tuple[Any, str]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.coordinates import Angle
+from astropy.table import Column, MaskedColumn, QTable, Table
 
 from galmorph.errors import PipelineError
-from galmorph.learning.split import read_split, settled
+from galmorph.learning.split import read_split, rows_with, settled
 from galmorph.toml import to_table
 
 
@@ -83,6 +86,95 @@ def test_cells_on_the_sky_fall_into_one_part_whatever_the_names():
     assert (split.divide(names, {"ra": ra, "dec": dec + 1.0 / 3600.0}) != parts).mean() < 0.05
     renamed = read_split(table | {"ra": "RA", "dec": "DEC"}, "p").divide(names, {"RA": ra, "DEC": dec})
     assert renamed.tolist() == parts.tolist()
+
+
+NUMBERS = np.arange(60)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        NUMBERS.astype(float),
+        NUMBERS.astype(np.int16),
+        NUMBERS.astype("S3"),
+        np.array([f"{n}  " for n in NUMBERS]),
+        Table({"group": MaskedColumn(NUMBERS, mask=False)})["group"],
+        NUMBERS.astype(object),
+    ],
+    ids=["float", "int16", "bytes", "padded", "masked", "object"],
+)
+def test_a_value_is_the_same_however_a_table_keeps_it(column):
+    """A frame with one cell empty makes floats of whole numbers: test rows were those of training then."""
+    names, split = [f"{n}.jpg" for n in NUMBERS], {"test": 0.3, "validation": 0.3, "by": "group"}
+    parts = read_split(split, "p").divide(names, {"group": NUMBERS}).tolist()
+    assert read_split(split, "p").divide(names, {"group": column}).tolist() == parts
+
+
+@pytest.mark.parametrize(
+    "column", [np.where(NUMBERS < 50, np.nan, NUMBERS), MaskedColumn(NUMBERS, mask=NUMBERS < 50)], ids=["nan", "masked"]
+)
+def test_rows_without_a_value_stand_for_themselves(column):
+    names, split = [f"{n}.jpg" for n in NUMBERS], {"test": 0.3, "validation": 0.3, "by": "group"}
+    parts = read_split(split, "p").divide(names, Table({"group": column})).tolist()
+    assert parts[:50] == read_split({**split, "by": ""}, "p").divide(names[:50], {}).tolist()
+    assert parts[50:] == read_split(split, "p").divide(names[50:], {"group": NUMBERS[50:]}).tolist()
+
+
+@pytest.mark.parametrize(
+    ("value", "column", "rows"),
+    [
+        (1, np.array([1.0, 2.0, np.nan]), [0]),
+        (1.0, np.array([1, 2, 3]), [0]),
+        ("1", np.array([1.0, 2.0, 3.0]), [0]),
+        (0.1, np.array([0.1, 0.2, 0.3], np.float32), [0]),
+        (True, np.array([True, False, True]), [0, 2]),
+        (True, np.array(["true", "False", "TRUE"]), [0, 2]),
+        ("a", np.array(["a ", "b", "A"]), [0]),
+        ("a", np.array([b"a", b"b", b"c"]), [0]),
+        (0, MaskedColumn([0, 0, 1], mask=[False, True, False]), [0]),
+        ("--", MaskedColumn(["a", "a", "--"], mask=[False, True, False]), [2]),
+        ("", MaskedColumn(["a", "a", "a"], mask=[False, True, False]), [1]),
+    ],
+)
+def test_rows_are_chosen_by_what_a_value_means(value, column, rows):
+    marked = rows_with({"block": value}, 3, Table({"block": column}))
+    assert np.flatnonzero(marked).tolist() == rows
+
+
+def test_a_column_of_several_values_divides_nothing():
+    with pytest.raises(PipelineError, match="column 'group' of the labels, which has several values in each row"):
+        read_split({"test": 0.3, "validation": 0.3, "by": "group"}, "p").divide(["a", "b"], {"group": np.ones((2, 3))})
+
+
+RA, DEC = np.random.default_rng(8).uniform([[0.0], [-89.9]], [[360.0], [89.9]], (2, 300))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        Table({"ra": RA - 360.0, "dec": DEC}),
+        Table({"ra": Column(RA / 15.0, unit="hourangle"), "dec": DEC}),
+        QTable({"ra": RA * 60.0 * u.arcmin, "dec": DEC * u.deg}),
+        Table({"ra": Angle(RA * u.deg).to_string("hourangle", sep=":", precision=12), "dec": DEC}),
+        Table({"ra": [f"{ra:.12f}" for ra in RA], "dec": [f"{dec:.13f}" for dec in DEC]}),
+    ],
+    ids=["below 0", "hours", "arcmin", "sexagesimal", "text"],
+)
+def test_a_place_is_the_same_however_a_table_spells_it(table):
+    names, split = ["x"] * len(RA), read_split({"method": "sky", "test": 0.3, "validation": 0.3}, "p")
+    assert split.divide(names, table).tolist() == split.divide(names, {"ra": RA, "dec": DEC}).tolist()
+
+
+def test_right_ascensions_of_0_and_360_are_one_place():
+    names, split = ["x"] * len(DEC), read_split({"method": "sky", "test": 0.3, "validation": 0.3}, "p")
+    parts = [split.divide(names, {"ra": np.full(len(DEC), ra), "dec": DEC}).tolist() for ra in (0.0, 360.0, -360.0)]
+    assert parts[0] == parts[1] == parts[2]
+
+
+def test_rows_at_masked_positions_are_at_no_place_whatever_lies_below():
+    names, split = ["x"] * len(RA), read_split({"method": "sky", "test": 0.3, "validation": 0.3}, "p")
+    masked = split.divide(names, Table({"ra": MaskedColumn(RA, mask=True), "dec": DEC}))
+    assert len(set(masked.tolist())) == 1
 
 
 def test_a_cell_without_a_side_is_refused():
