@@ -63,9 +63,10 @@ class RowFilter:
         flags = sa.func.coalesce(PREDICTIONS.c.flags, 0)
         confidence = PREDICTIONS.c.confidence
         wanted: list[sa.ColumnElement[bool]] = []
-        wanted += (
-            [sa.func.lower(IMAGES.c.id).like(f"%{_escaped(self.text.lower())}%", escape=_ESCAPE)] if self.text else []
-        )
+        # Which letters beyond ASCII have small ones differs between databases: small by them, or by Python.
+        letters, part = sa.func.lower(IMAGES.c.id), f"%{_escaped(self.text)}%"
+        parts = (sa.func.lower(part), part.lower())
+        wanted += [sa.or_(*(letters.like(each, escape=_ESCAPE) for each in parts))] if self.text else []
         wanted += [PREDICTIONS.c["class"] == self.class_name] if self.class_name else []
         wanted += [flags.bitwise_and(self.flags) == self.flags] if self.flags else []
         wanted += [flags.bitwise_and(self.without) == 0] if self.without else []

@@ -70,6 +70,11 @@ class ColumnKind:
                 f"{self.unit}: expected one kind; rename it"
             )
         widest = np.promote_types(self.dtype, other.dtype).str[1:]
+        if kinds == {"i"} and widest.startswith("f"):  # which would round ids of more than 53 bits
+            raise CatalogError(
+                f"column '{self.name}' is of type {other.type}, in the store it is {self.type}: no type holds both; "
+                f"convert it to {self.type}"
+            )
         shape = self.type.partition("(")[1:]
         return ColumnKind(
             self.name,
@@ -90,7 +95,7 @@ def kind_of(column: Any, role: str = "") -> ColumnKind:
         If its cells are no numbers and no text.
     """
     dtype = getattr(column, "dtype", np.dtype(object))
-    if not isinstance(column, Column | MaskedColumn) or dtype.kind not in _KINDS:
+    if not isinstance(column, Column | MaskedColumn) or dtype.kind not in _KINDS or _is_long(dtype):
         raise CatalogError(
             f"column '{column.info.name}' holds {type(column).__name__} of {dtype}, which a store has no place for: "
             "expected numbers or text; leave it out"
@@ -98,6 +103,11 @@ def kind_of(column: Any, role: str = "") -> ColumnKind:
     shape = tuple(column.shape[1:])
     kind = dtype.str[1:] + (f"({','.join(map(str, shape))},)" if shape else "")
     return ColumnKind(column.name, kind, str(column.unit or ""), str(column.description or ""), ucd_of(column), role)
+
+
+def _is_long(dtype: np.dtype[Any]) -> bool:
+    """Return whether numbers have more digits than a number of JSON."""
+    return dtype.kind == "f" and dtype.itemsize > np.dtype(np.float64).itemsize
 
 
 def plain_table(table: Table) -> Table:
@@ -115,7 +125,7 @@ def rows_of(table: Table, names: Sequence[str]) -> list[dict[str, Any]]:
 
 def _cells(column: Any) -> list[Any]:
     masked = np.ma.getmaskarray(column) if isinstance(column, MaskedColumn) else np.zeros(column.shape, np.bool_)
-    values = np.ma.getdata(column).tolist()
+    values = np.ma.array(np.ma.getdata(column), mask=masked).tolist()  # None for each masked number of an array
     empty = np.asarray(masked.all(axis=tuple(range(1, masked.ndim)))).tolist()
     return [None if nothing else _plain(value) for value, nothing in zip(values, empty, strict=True)]
 
@@ -135,9 +145,9 @@ def json_of(row: Mapping[str, Any]) -> str:
 def column_of_cells(kind: ColumnKind, rows: Iterable[Mapping[str, Any]]) -> Column | MaskedColumn:
     """Make a column of the cells of rows; of those without one it is masked, a fraction NaN, text empty."""
     values = [row.get(kind.name) for row in rows]
-    empty = np.array([value is None for value in values], dtype=np.bool_)
-    blank = np.zeros(kind.shape, kind.dtype) if kind.dtype.kind != "f" else np.full(kind.shape, np.nan)
-    cells = [blank.tolist() if value is None else _special(value, kind.dtype) for value in values]
+    blank = np.nan if kind.dtype.kind == "f" else np.zeros((), kind.dtype).item()
+    blanks = np.full(kind.shape, blank).tolist()
+    cells = [blanks if value is None else _special(value, kind.dtype, blank) for value in values]
     array = np.array(cells, dtype=_wide(kind.dtype, cells)).reshape(len(cells), *kind.shape)
     settings = {
         "name": kind.name,
@@ -145,17 +155,30 @@ def column_of_cells(kind: ColumnKind, rows: Iterable[Mapping[str, Any]]) -> Colu
         "description": kind.description or None,
         "meta": {"ucd": kind.ucd} if kind.ucd else {},
     }
-    if not empty.any() or kind.dtype.kind in "fU":
+    if kind.dtype.kind in "fU" or not any(_is_lacking(value) for value in values):
         return Column(array, **settings)
-    return MaskedColumn(
-        array, mask=np.broadcast_to(empty.reshape(-1, *([1] * len(kind.shape))), array.shape), **settings
-    )
+    everywhere = np.ones(kind.shape, np.bool_).tolist()
+    mask = np.array([everywhere if value is None else _lacks(value) for value in values], np.bool_)
+    return MaskedColumn(array, mask=mask.reshape(array.shape), **settings)
 
 
-def _special(value: Any, dtype: np.dtype[Any]) -> Any:
+def _special(value: Any, dtype: np.dtype[Any], blank: Any) -> Any:
+    """Return the numbers of a cell: `blank` for what is masked in it."""
     if isinstance(value, list):
-        return [_special(each, dtype) for each in value]
+        return [_special(each, dtype, blank) for each in value]
+    if value is None:
+        return blank
     return _SPECIAL.get(value, value) if dtype.kind == "f" and isinstance(value, str) else value
+
+
+def _is_lacking(value: Any) -> bool:
+    """Return whether a cell, or a number in it, is masked."""
+    return any(map(_is_lacking, value)) if isinstance(value, list) else value is None
+
+
+def _lacks(value: Any) -> Any:
+    """Return which numbers of a cell are masked, in its shape."""
+    return list(map(_lacks, value)) if isinstance(value, list) else value is None
 
 
 def _wide(dtype: np.dtype[Any], cells: Sequence[Any]) -> np.dtype[Any]:

@@ -275,9 +275,13 @@ class ImageRows:
         """Note what columns there are, which must be of the kinds that they were before."""
         before = {kind.name: kind for kind in self.kinds()}
         joined = [before[kind.name].joined(kind) if kind.name in before else kind for kind in kinds]
-        lower = {name.lower(): name for name in before}
+        lower = {name.lower() for name in before}
         for kind in joined:
-            if kind.name.startswith("gm_") or lower.get(kind.name.lower(), kind.name) != kind.name:
+            if kind.name.startswith("gm_"):
+                raise CatalogError(
+                    f"column '{kind.name}': names with gm_ are of predictions; rename it, or leave it out"
+                )
+            if kind.name not in before and kind.name.lower() in lower:
                 raise CatalogError(f"column '{kind.name}': expected a name that no other column has; rename it")
         places = {
             name: number for number, name in enumerate([*before, *(k.name for k in kinds if k.name not in before)])
@@ -452,8 +456,11 @@ def _ids_of(catalog: Catalog) -> list[str]:
             "alike. Name it with --id."
         )
     texts = [str(name) for name in names]
-    for text in texts:
-        check_id(text)
+    for row, text in enumerate(texts):
+        try:
+            check_id(text)
+        except StoreError as error:
+            raise StoreError(f"row {row} of catalog '{catalog.title}' (the first is 0): {error}") from error
     if len(set(texts)) < len(texts):
         twice = Counter(texts).most_common(1)[0][0]
         raise CatalogError(f"Catalog '{catalog.title}' has the id '{twice}' twice: expected each once; name rows apart")

@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
+from astropy.table import Column as TableColumn
 from astropy.table import Table
 from sqlalchemy.engine import Connection
 
@@ -17,7 +19,7 @@ from galmorph.errors import CatalogError
 from galmorph.sky.catalog import Column, Provenance
 from galmorph.sky.formats.column import noted, ucd_of
 from galmorph.sky.question_walk import entropy_bits
-from galmorph.store.cells import ColumnKind, column_of_cells, json_of, plain_table, values_of
+from galmorph.store.cells import ColumnKind, column_of_cells, json_of, kind_of, plain_table, values_of
 from galmorph.store.database import Database
 from galmorph.store.image_rows import ImageRows
 from galmorph.store.models import StoredModel
@@ -30,6 +32,8 @@ PREFIX = "gm_"
 _PULLED = 2000
 """Rows that are read together."""
 _DATE = "GMDATE"
+_SAME_DEG = 1e-9
+"""By which numbers differ that are one position: a few microarcseconds."""
 
 
 class PredictionRows:
@@ -64,6 +68,7 @@ class PredictionRows:
             Of N rows each, as a run appends them.
         """
         run = self._run(connection, model, columns, provenance)
+        _joined({number: kinds for number, (kinds, _) in self._runs(model, connection).items()})  # or all is undone
         cells = {column.name: values_of(column.values) for column in columns}
         rows = [
             {"image": number, "model": model.number, "run": run, "created": now(), **_row(cells, row)}
@@ -86,7 +91,8 @@ class PredictionRows:
         model
             Whose predictions; None for images alone.
         """
-        runs = self._runs(model)
+        with self._database.reading() as connection:
+            runs = self._runs(model, connection)
         ours, names = _joined({number: kinds for number, (kinds, _) in runs.items()})
         theirs = images.kinds()
         lines = list(self._lines(model, names))
@@ -159,13 +165,13 @@ class PredictionRows:
         number = connection.scalar(sa.select(RUNS.c.number).where(RUNS.c.sha256 == row["sha256"]))
         return int(number or 0)
 
-    def _runs(self, model: StoredModel | None) -> dict[int, tuple[list[ColumnKind], Provenance]]:
+    def _runs(
+        self, model: StoredModel | None, connection: Connection
+    ) -> dict[int, tuple[list[ColumnKind], Provenance]]:
         """Return what made the predictions of a model, the newest last."""
         wanted = sa.select(RUNS).where(RUNS.c.model == (model.number if model else -1)).order_by(RUNS.c.number)
-        with self._database.reading() as connection:
-            rows = connection.execute(wanted).all()
         runs = {}
-        for row in rows:
+        for row in connection.execute(wanted).all():
             contents = json.loads(row.provenance)
             cards = tuple((card[0], card[1], card[2]) for card in contents["cards"])
             kinds = [ColumnKind(*each) for each in json.loads(row.columns)]
@@ -190,14 +196,32 @@ def columns_of_table(table: Table, prefix: str = PREFIX) -> list[Column]:
     columns = []
     for name in names:
         column = plain[name]
-        values = np.asarray(np.ma.filled(column, "" if column.dtype.kind == "U" else 0))
+        if np.ma.getmaskarray(column).all() and len(column):
+            continue  # a reader of text does not know what numbers, or words, an empty column has
         unit = str(column.unit or "")
+        values = _values(column)
         columns.append(Column(PREFIX + name[len(prefix) :], values, unit, column.description or "", ucd_of(column)))
     return columns
 
 
+def _values(column: Any) -> npt.NDArray[Any]:
+    """Return the cells of a column; readers mask what is NaN or empty in a file, which it is again.
+
+    Whole numbers that are masked stay so.
+    """
+    data, mask = np.ma.getdata(column), np.ma.getmaskarray(column)
+    if data.dtype.kind == "O" and all(value is None or isinstance(value, str) for value in data[~mask].tolist()):
+        values = ["" if lacks else value or "" for value, lacks in zip(data.tolist(), mask.tolist(), strict=True)]
+        return np.array(values, np.str_)  # as readers of Parquet have text
+    if data.dtype.kind in "fU":
+        return np.where(mask, np.array("" if data.dtype.kind == "U" else np.nan, data.dtype), data)
+    return np.ma.array(data, mask=mask) if mask.any() else np.asarray(data)
+
+
 def _kind(column: Column) -> ColumnKind:
-    return ColumnKind(column.name, np.asarray(column.values).dtype.str[1:], column.unit, column.description, column.ucd)
+    values = np.asarray(column.values)
+    kind = kind_of(TableColumn(values, name=column.name))
+    return replace(kind, unit=column.unit, description=column.description, ucd=column.ucd)
 
 
 def _row(cells: Mapping[str, Sequence[Any]], row: int) -> dict[str, Any]:
@@ -243,16 +267,40 @@ def _of_first_question(names: Iterable[str]) -> list[str]:
 
 def _complete(table: Table, kinds: Sequence[ColumnKind], lines: Sequence[Mapping[str, Any]]) -> None:
     """Put ids and positions before the columns of the tables that images came with, unless these have them."""
-    roles = {kind.role for kind in kinds}
     of_ids = next((kind.name for kind in kinds if kind.role == "id"), None)
     if of_ids is None or any(of_ids not in line["columns"] for line in lines):
         table.add_column([str(line["id"]) for line in lines], name=_free("id", table), index=0)
-    if not roles & {"ra", "dec"} and any(line["ra"] is not None for line in lines):
-        units = {"unit": "deg"}
-        for place, axis in enumerate(("ra", "dec"), 1):
-            kind = ColumnKind(_free(axis, table), "f8", ucd=f"pos.eq.{axis};meta.main", **units)
-            column = column_of_cells(kind, ({kind.name: line[axis]} for line in lines))
-            table.add_column(column, index=place)
+    names = [next((kind.name for kind in kinds if kind.role == axis), "") for axis in ("ra", "dec")]
+    lacking = [line["ra"] is not None and any(name not in line["columns"] for name in names) for line in lines]
+    if not any(lacking) or _fill_positions(table, names, lines, np.array(lacking)):
+        return
+    for place, axis in enumerate(("ra", "dec"), 1):
+        kind = ColumnKind(_free(axis, table), "f8", "deg", ucd=f"pos.eq.{axis};meta.main")
+        column = column_of_cells(kind, ({kind.name: line[axis]} for line in lines))
+        table.add_column(column, index=place)
+
+
+def _fill_positions(
+    table: Table, names: Sequence[str], lines: Sequence[Mapping[str, Any]], lacking: npt.NDArray[np.bool_]
+) -> bool:
+    """Write positions that came with no table, or with columns of other names, into those of a table.
+
+    These must hold the positions that the store has, in ICRS degrees, rather than hours or another frame.
+    """
+    if not all(name in table.colnames and table[name].dtype == np.float64 for name in names):
+        return False
+    held = [column_of_cells(ColumnKind(axis, "f8"), lines).data for axis in ("ra", "dec")]
+    others = ~lacking & np.isfinite(held[0])
+    apart = [np.asarray(table[name])[others] - degrees[others] for name, degrees in zip(names, held, strict=True)]
+    if (
+        not others.any()
+        or np.abs((apart[0] + 180.0) % 360.0 - 180.0).max() > _SAME_DEG
+        or np.abs(apart[1]).max() > _SAME_DEG
+    ):
+        return False
+    for name, degrees in zip(names, held, strict=True):
+        table[name][lacking] = degrees[lacking]
+    return True
 
 
 def _free(name: str, table: Table) -> str:

@@ -393,7 +393,7 @@ class Store:
         Parameters
         ----------
         table
-            With a column of ids: `id`, or one that is called so.
+            With a column of ids: `id`, or one that is called so. Rows whose flags are masked have no predictions.
         model
             Whose predictions they are, as for :meth:`model`.
         prefix
@@ -402,13 +402,15 @@ class Store:
         Raises
         ------
         CatalogError
-            If there are no such columns.
+            If there are no such columns, or they are of other kinds than those of the same model before.
         StoreError
             If there is no such model, or an id is none of the store's.
         """
         name = id or next((each for each in ("id", "ID") if each in table.colnames), "")
         if name not in table.colnames:
             raise CatalogError(f"a table without a column '{name or 'id'}' was given: expected ids of images; name it")
+        if f"{prefix}flags" in table.colnames:
+            table = table[~np.ma.getmaskarray(table[f"{prefix}flags"])]  # a pulled table masks what is not scored yet
         columns, ids = columns_of_table(table, prefix), [str(each) for each in table[name]]
         stored, numbers = self._models.find(model), self._images.numbers_of(ids)
         provenance = _provenance_of(table)

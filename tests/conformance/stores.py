@@ -17,12 +17,15 @@ import small_sky
 import sqlalchemy as sa
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 
 import galmorph
 from galmorph.errors import CatalogError, CheckpointError, ImageError, SchemeError, StoreError, SurveyError
 from galmorph.flags import Flag
+from galmorph.sky.catalog import Catalog, Provenance, read_catalog, write_catalog
+from galmorph.sky.formats.stored import HeldTable
 from galmorph.store import schema
+from galmorph.store.browsing import RowFilter
 from galmorph.store.store import Store
 
 __all__ = ["StoreTests", "assert_same_columns"]
@@ -222,6 +225,74 @@ class StoreTests:
             filled.add_images(Table({"objid": ["a", "a"], "ra": [1.0, 1.0], "dec": [1.0, 1.0]}))
         assert filled.count() == 13
 
+    def test_every_position_is_pulled_whatever_it_came_with(self, filled, tmp_path):
+        filled.add_image("alone", None, ra=10.0, dec=-20.0)
+        filled.add_images(Table({"objid": ["vizier"], "RAJ2000": [30.0], "DEJ2000": [40.0]}))
+        filled.add_image("nowhere", None)
+        filled.pull(output=tmp_path / "rows.fits")
+        catalog = read_catalog(tmp_path / "rows.fits")
+        listed = filled.images()
+        np.testing.assert_array_equal(catalog.ra_deg, listed["ra"])
+        np.testing.assert_array_equal(catalog.dec_deg, listed["dec"])
+        assert np.isfinite(catalog.ra_deg[-3:]).tolist() == [True, True, False]
+
+    def test_positions_are_columns_of_their_own_where_those_of_the_table_are_hours_or_text(self, store):
+        store.add_images(Table({"objid": ["a"], "ra": ["12:30:00"], "dec": ["+01:00:00"]}))
+        store.add_image("b", None, ra=10.0, dec=-20.0)
+        pulled = store.pull()
+        assert pulled["ra"].tolist() == ["12:30:00", ""]
+        np.testing.assert_allclose(pulled["ra_"], [187.5, 10.0], rtol=1e-14)
+        np.testing.assert_allclose(pulled["dec_"], [1.0, -20.0], rtol=1e-14)
+
+    def test_numbers_that_are_masked_in_an_array_stay_masked(self, store):
+        masks = [[False, True, False], [True, True, True]]
+        table = Table({"objid": ["a", "b"], "ra": [1.0, 2.0], "dec": [1.0, 2.0]})
+        table["mag"] = MaskedColumn([[20.0, 99.0, 21.0]] * 2, mask=masks)
+        table["counts"] = MaskedColumn([[1, -99, 3]] * 2, mask=masks)
+        store.add_images(table)
+        pulled = store.pull()
+        np.testing.assert_array_equal(pulled["mag"], [[20.0, np.nan, 21.0], [np.nan] * 3])
+        assert pulled["counts"].tolist() == [[1, None, 3], [None, None, None]]
+
+    def test_whole_numbers_that_no_type_holds_together_are_refused(self, store):
+        one, two = 2**60 + 1, 2**60 + 3
+        places = {"ra": [1.0], "dec": [2.0]}
+        store.add_images(Table({"objid": np.array([one], np.int64), **places}))
+        with pytest.raises(CatalogError, match=r"is of type u8, in the store it is i8: .* convert it to i8"):
+            store.add_images(Table({"objid": np.array([two], np.uint64), **places}))
+        store.add_images(Table({"objid": np.array([two], np.int64), **places}))
+        assert store.pull()["objid"].tolist() == [one, two]
+
+    def test_a_table_whose_names_differ_in_their_letters_size_is_added_again(self, store):
+        table = Table({"objid": ["a"], "ra": [1.0], "dec": [1.0], "Z": [0.1], "z": [0.2]})
+        assert store.add_images(table) == 1
+        assert store.add_images(table) == 0
+        assert store.pull()["Z", "z"].as_array().tolist() == [(0.1, 0.2)]
+        with pytest.raises(CatalogError, match="'RA': expected a name that no other column has"):
+            store.add_images(Table({"objid": ["b"], "RA": [1.0], "dec": [1.0]}))
+
+    def test_columns_and_ids_without_a_place_in_a_store_are_refused_by_name(self, store):
+        places = {"ra": [1.0, 2.0], "dec": [1.0, 2.0]}
+        with pytest.raises(StoreError, match=r"row 1 of catalog 'in memory' \(the first is 0\): id ''"):
+            store.add_images(Table({"objid": MaskedColumn([1, 2], mask=[False, True]), **places}))
+        with pytest.raises(CatalogError, match="'gm_x': names with gm_ are of predictions"):
+            store.add_images(Table({"objid": [1, 2], "gm_x": [0, 0], **places}))
+        if np.dtype(np.longdouble).itemsize > 8:
+            with pytest.raises(CatalogError, match="'x' holds Column of float128"):
+                store.add_images(Table({"objid": [1, 2], "x": np.ones(2, np.longdouble), **places}))
+        assert store.count() == 0
+
+    def test_parts_of_ids_are_found_in_letters_of_any_language(self, store):
+        for name in ("Ärger", "été", "100%_x", "o'b"):
+            store.add_image(name, None)
+
+        def search(text):
+            return list(store.browsing.ids(None, RowFilter(text=text)))
+
+        assert [search(text) for text in ("Ärg", "ÄRGER"[:1], "ÉTÉ", "%_X", "_", "O'B")] == [
+            ["Ärger"], ["Ärger"], ["été"], ["100%_x"], ["100%_x"], ["o'b"]
+        ]  # fmt: skip
+
     def test_a_cone_holds_what_is_within_it(self, filled, table):
         places = SkyCoord(table["ra"], table["dec"], unit="deg")
         for cone in ((0, 0, 1), (359.9, -1.5, 0.7), (-0.1, -1.5, 0.7), (0.5, 0, 180), (90, 90, 5), (3, 1, 0)):
@@ -277,6 +348,39 @@ class StoreTests:
             filled.save_predictions(Table({"id": ["other"], "gm_flags": [0]}), "untaught")
         with pytest.raises(CatalogError, match="gm_flags"):
             filled.save_predictions(Table({"id": ["id 1"]}), "untaught")
+
+    def test_predictions_that_were_read_from_a_file_are_those_that_were_written(
+        self, filled, table, pictures, network, tmp_path
+    ):
+        """Readers mask what is NaN or empty in a file; it was 0 in the store."""
+        direct = galmorph.classify(table, pictures, checkpoint=network, **SDSS)
+        assert np.isnan(direct["gm_conf"][11])
+        for ending in ("fits", "ecsv", "parquet"):
+            file = tmp_path / f"result.{ending}"
+            write_catalog(Catalog(HeldTable(direct)), (), file, provenance=Provenance())
+            assert filled.save_predictions(Table.read(file), "untaught", id="objid") == 13
+            pulled = filled.pull("untaught")
+            for name in direct.colnames[len(table.colnames) :]:
+                if name in pulled.colnames or direct[name].dtype.kind != "U":
+                    np.testing.assert_array_equal(pulled[name], direct[name], err_msg=f"{ending} {name}")
+
+    def test_rows_that_a_pulled_table_masks_are_not_predicted(self, filled):
+        filled.score("untaught", ids=["id 3"])
+        assert filled.save_predictions(filled.pull("untaught"), "untaught", id="objid") == 1
+        assert filled.prediction("id 4", "untaught") == {}
+        assert filled.score("untaught") == 12
+
+    def test_features_are_kept_with_predictions(self, filled, table, pictures, network):
+        direct = galmorph.classify(table, pictures, checkpoint=network, features=True, **SDSS)
+        filled.save_predictions(direct, "untaught", id="objid")
+        np.testing.assert_array_equal(filled.pull("untaught")["gm_features"], direct["gm_features"])
+
+    def test_predictions_of_another_kind_are_refused_before_they_spoil_the_table(self, filled):
+        filled.score("untaught", ids=["id 3"])
+        before = filled.pull("untaught")
+        with pytest.raises(CatalogError, match="'gm_conf' is of type"):
+            filled.save_predictions(Table({"id": ["id 4"], "gm_conf": ["high"], "gm_flags": [0]}), "untaught")
+        assert_same_columns(filled.pull("untaught"), before)
 
     def test_the_last_answer_of_each_author_is_a_vote(self, filled):
         def label(id, answer, author):
