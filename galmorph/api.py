@@ -19,6 +19,7 @@ from astropy import units as u
 from astropy.table import Table
 
 from galmorph import __version__
+from galmorph.arguments import checked
 from galmorph.errors import ArchiveError, CatalogError, OutputError, PipelineError, StoreError, unknown_name
 from galmorph.flags import cut_of, describe_flags
 from galmorph.learning.inputs import opened
@@ -121,6 +122,7 @@ __all__ = [
 Inputs = Mapping[str, bool | str | Sequence[str]]
 
 
+@checked
 def classify(
     catalog: Any,
     images: Images = (),
@@ -151,7 +153,7 @@ def classify(
     features: bool = False,
     rule: str = "",
     normalise: bool = False,
-    runtime: str = "torch",
+    runtime: str | Path = "torch",
     precision: str = "single",
     device: str = "auto",
     prefix: str = "gm_",
@@ -302,7 +304,7 @@ def classify(
         errors=errors,
         features=features,
         rule=rule,
-        runtime=runtime,
+        runtime=str(runtime),
         precision=precision,
     )
     with reporting(progress) as report_to:
@@ -327,6 +329,7 @@ def classify(
     return table
 
 
+@checked
 def embed(
     catalog: Any,
     images: Images = (),
@@ -354,7 +357,7 @@ def embed(
     centroid: str = "windowed",
     views: str | None = None,
     light: int = 0,
-    runtime: str = "torch",
+    runtime: str | Path = "torch",
     precision: str = "single",
     device: str = "auto",
     prefix: str = "gm_",
@@ -416,7 +419,7 @@ def embed(
         prefix=prefix,
         device=device,
         views=views,
-        runtime=runtime,
+        runtime=str(runtime),
         precision=precision,
         features=True,
         light=light,
@@ -441,6 +444,7 @@ def embed(
     return table
 
 
+@checked
 def open_features(
     table: Any,
     *,
@@ -503,6 +507,7 @@ def open_features(
     )
 
 
+@checked
 def similar(
     table: Any,
     to: Sequence[Any] | str = (),
@@ -603,6 +608,7 @@ def similar(
     return _written(ranked, output, overwrite=overwrite, command=command)
 
 
+@checked
 def outliers(
     table: Any,
     *,
@@ -675,6 +681,7 @@ def outliers(
     return _written(ranked, output, overwrite=overwrite, command=command)
 
 
+@checked
 def latent_factors(
     table: Any,
     scheme: str | Path,
@@ -750,6 +757,7 @@ def _written(ranked: Ranked, output: str | Path | None, *, overwrite: bool, comm
     return append(ranked.some, ranked.columns, provenance)
 
 
+@checked
 def measure(
     catalog: Any,
     images: Images = (),
@@ -916,6 +924,7 @@ def _check_whole(report: str | Path | None, *, strict: bool, what: str) -> None:
         )
 
 
+@checked
 def prepare(
     catalog: Any,
     images: Images = (),
@@ -969,6 +978,7 @@ def prepare(
     return rows
 
 
+@checked
 def answer(prepared: Sequence[MeasuredRows], *, command: str = "galmorph.answer") -> list[Outcome]:
     """Do the rest of :func:`classify` for what :func:`prepare` returned: show it to the network, all of it together.
 
@@ -994,6 +1004,7 @@ def answer(prepared: Sequence[MeasuredRows], *, command: str = "galmorph.answer"
     return outcomes
 
 
+@checked
 def usual_checkpoint(survey: str | Survey | None = None, band: str | None = None) -> str:
     """Name the checkpoint that answers for a survey and band where none is named.
 
@@ -1014,6 +1025,7 @@ def usual_checkpoint(survey: str | Survey | None = None, band: str | None = None
     return default_checkpoint(asked.known_survey(), bands, band or "/".join(bands))
 
 
+@checked
 def status(output: str | Path) -> Status:
     """Say how far the run that makes an output is, from the parts beside it.
 
@@ -1035,6 +1047,7 @@ def status(output: str | Path) -> Status:
     return read_status(output)
 
 
+@checked
 def train(
     labels: Any,
     images: Images,
@@ -1117,6 +1130,7 @@ def train(
     return trained
 
 
+@checked
 def run(
     pipelines: str | Path | Pipeline | Sequence[str | Path | Pipeline],
     output: str | Path,
@@ -1194,6 +1208,7 @@ def run(
     return table
 
 
+@checked
 def tune(
     pipeline: str | Path | TrainPipeline,
     output: str | Path,
@@ -1256,6 +1271,7 @@ def tune(
         )
 
 
+@checked
 def evaluate(
     checkpoint: str | Path | Checkpoint,
     labels: Any,
@@ -1334,6 +1350,7 @@ def evaluate(
     return scores
 
 
+@checked
 def calibrate(
     checkpoint: str | Path,
     labels: Any,
@@ -1411,6 +1428,7 @@ def calibrate(
     return written
 
 
+@checked
 def ensemble(
     checkpoints: Sequence[str | Path | Checkpoint],
     output: str | Path | None = None,
@@ -1457,6 +1475,7 @@ def ensemble(
     return ensembles.ensemble(checkpoints, path, shares=shares, name=name, overwrite=overwrite)
 
 
+@checked
 def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite: bool = False) -> float:
     """Write a checkpoint as an ONNX file, with all that it holds in the metadata, and check it against torch.
 
@@ -1491,6 +1510,7 @@ def export(checkpoint: str | Path | Checkpoint, output: str | Path, *, overwrite
     return exports.export(checkpoint, path, overwrite=overwrite)
 
 
+@checked
 def inspect(
     checkpoint: str | Path,
     labels: Any = None,
@@ -1591,6 +1611,7 @@ def inspect(
         )
 
 
+@checked
 def simulate(
     survey: str = "candels",
     band: str = "H",
@@ -1645,6 +1666,7 @@ def simulate(
     return field
 
 
+@checked
 def open_images(
     images: Images,
     *,
@@ -1684,6 +1706,7 @@ def open_images(
     return ImageInput(images, weight, rms, variance, segmentation, survey, band, image_hdu).open()
 
 
+@checked
 def open_store(url: str | Path, *, create: bool = False) -> Store:
     """Open a store: models, images, predictions and labels in one SQL database, scored beside it.
 
@@ -1714,6 +1737,7 @@ def open_store(url: str | Path, *, create: bool = False) -> Store:
     return store.open_store(url, create=create)
 
 
+@checked
 def overlay(
     result: Any,
     *,
@@ -1780,6 +1804,7 @@ def overlay(
     return Overlays(files, send_table(Path(sent or "a table in memory")) if samp else [])
 
 
+@checked
 def view(
     catalog: Any,
     images: Images | ImageSource,
@@ -1829,6 +1854,7 @@ def view(
     return shown
 
 
+@checked
 def positions(texts: str | Sequence[str]) -> Table:
     """Make a catalogue of positions that are spelt out, for :func:`classify` and the others.
 
@@ -1859,6 +1885,7 @@ def positions(texts: str | Sequence[str]) -> Table:
     return Table(rows=degrees or None, names=names, dtype=("f8", "f8"), units=dict.fromkeys(names, "deg"))
 
 
+@checked
 def map_features(
     catalog: Any,
     images: Images = (),
@@ -1994,6 +2021,7 @@ def _check_map_page(page: str | Path | None, *, images: bool, colours: bool, ser
         raise OutputError(f"service '{service}': expected an address such as http://localhost:8000; give that")
 
 
+@checked
 def match(
     catalog: Any,
     others: Any = (),
@@ -2083,6 +2111,7 @@ def match(
     return matched(sides, settings, output, overwrite=overwrite, command=command)
 
 
+@checked
 def compare(
     catalog: Any,
     other: Any,
@@ -2166,6 +2195,7 @@ def compare(
     return agreement
 
 
+@checked
 def count(
     catalog: Any,
     *,
@@ -2283,6 +2313,7 @@ def _scheme_in(checkpoint: str | Path) -> Scheme:
     return load_checkpoint(checkpoint).scheme
 
 
+@checked
 def cache(action: str = "list") -> list[CacheEntry] | Path:
     """Look after the files that were fetched from archives: the user's, or those where ``GALMORPH_CACHE`` says.
 
@@ -2312,6 +2343,7 @@ def cache(action: str = "list") -> list[CacheEntry] | Path:
     return entries
 
 
+@checked
 def fetch(
     catalog: Any,
     *,
@@ -2374,6 +2406,7 @@ def fetch(
         return provision.cut(Path(stamps), side, overwrite=overwrite, progress=report_to, command=command)
 
 
+@checked
 def dry_run(
     catalog: Any,
     images: Images = (),
@@ -2428,6 +2461,7 @@ def _provision(catalog: CatalogInput, images: ImageInput) -> Provision:
     return provision.Provision(catalog, images)
 
 
+@checked
 def load_checkpoint(checkpoint: str | Path | Checkpoint) -> Checkpoint:
     """Load a checkpoint by its name or file; needs torch.
 
@@ -2447,6 +2481,7 @@ def load_checkpoint(checkpoint: str | Path | Checkpoint) -> Checkpoint:
     return loaded
 
 
+@checked
 def load_pipeline(name: str | Path) -> Pipeline:
     """Read a pipeline by its name or file, with the files it extends.
 
@@ -2464,6 +2499,7 @@ def load_pipeline(name: str | Path) -> Pipeline:
     return read_pipeline(name)
 
 
+@checked
 def default_output(catalog: str | Path) -> Path:
     """Name the file that the command line writes where none is named: in the working folder, of the same format.
 

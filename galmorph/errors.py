@@ -3,6 +3,7 @@
 ::
 
     GalmorphError
+    ├── ArgumentError     (TypeError)    a parameter of a function that is no text, number or whatever it must be
     ├── CatalogError      (ValueError)   a table without positions, a column that is taken, an unreadable file
     ├── SurveyError       (LookupError)  an unknown survey, field or band
     ├── ImageError        (ValueError)   a missing, truncated or unsuitable image
@@ -34,6 +35,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "ArchiveError",
+    "ArgumentError",
     "BrokenReplyError",
     "BusyError",
     "BusyHostError",
@@ -73,6 +75,10 @@ def _one_line(text: str) -> str:
     line = text if text.isprintable() else " ".join(part.strip() for part in text.splitlines() if part.strip())
     line = line if line.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in line)
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST * 2 // 3]} … {line[-_LONGEST // 4 :]}"
+
+
+class ArgumentError(GalmorphError, TypeError):
+    """A parameter of a public function of another type than it must be."""
 
 
 class CatalogError(GalmorphError, ValueError):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Protocol, TextIO
 
+from galmorph.errors import ArgumentError
+
 __all__ = ["Bar", "Lines", "Progress", "onwards", "reporting", "silent"]
 
 _EVERY_S = 30.0
@@ -153,7 +155,7 @@ def reporting(progress: Progress | bool | None) -> Iterator[Progress]:
 
     Raises
     ------
-    TypeError
+    ArgumentError
         If it is none of these.
     """
     if progress is None or progress is False:
@@ -164,4 +166,6 @@ def reporting(progress: Progress | bool | None) -> Iterator[Progress]:
     elif callable(progress):
         yield progress
     else:
-        raise TypeError(f"progress={progress!r}: expected True for a bar, False for nothing, or a function to call")
+        raise ArgumentError(
+            f"progress = {progress!r}: expected True for a bar, False for nothing, or a function to call"
+        )

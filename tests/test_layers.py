@@ -10,7 +10,20 @@ import galmorph
 
 ROOT = Path(galmorph.__file__).parent
 ORDER = (
-    ("", "errors", "flags", "garbage", "interval", "limits", "notebook", "progress", "shipped", "text_file", "toml"),
+    (
+        "",
+        "arguments",
+        "errors",
+        "flags",
+        "garbage",
+        "interval",
+        "limits",
+        "notebook",
+        "progress",
+        "shipped",
+        "text_file",
+        "toml",
+    ),
     ("sky",),
     ("likeness",),
     ("stamps",),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import galmorph
+from galmorph.arguments import checked
 from galmorph.errors import CatalogError
 from galmorph.nets.checkpoint.card import read_card
 from galmorph.shipped import shipped
@@ -51,6 +52,7 @@ class Citation:
         return f"{reasons}@{self.kind}{{{self.key},\n{lines}\n}}"
 
 
+@checked
 def cite(checkpoints: str | Path | Sequence[str | Path] = (), *, result: Any = None) -> list[Citation]:
     """List whom to cite: for galmorph, and for checkpoints' networks, labels and data.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from galmorph.arguments import checked
 from galmorph.errors import UnknownNameError, unknown_name
 from galmorph.nets.checkpoint.card import read_card
 from galmorph.nets.checkpoint.lookup import checkpoint_names
@@ -24,6 +25,7 @@ KINDS = ("surveys", "schemes", "networks", "checkpoints", "pipelines")
 _ENDINGS = (".toml", ".safetensors")
 
 
+@checked
 def show(name: str) -> str:
     """Describe a survey, scheme, network, checkpoint or pipeline in words.
 
@@ -50,6 +52,7 @@ def show(name: str) -> str:
     return "\n\n".join(_titled(kind, Path(which).stem, _WORDS[kind](which)) for kind, which in _matching(name))
 
 
+@checked
 def contents(name: str) -> dict[str, dict[str, Any]]:
     """Return what :func:`show` describes as data, by its kind (``"survey"``, ``"checkpoint"``, ...).
 

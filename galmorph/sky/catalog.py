@@ -16,6 +16,7 @@ import numpy.typing as npt
 from astropy import units as u
 from astropy.table import Table
 
+from galmorph.arguments import checked
 from galmorph.errors import CatalogError, OutputError
 from galmorph.notebook import html_table
 from galmorph.sky.angles import check_unit, dec_degrees, ra_degrees, sexagesimal_degrees
@@ -219,6 +220,7 @@ class Catalog:
         )
 
 
+@checked
 def read_catalog(
     path: str | Path,
     *,

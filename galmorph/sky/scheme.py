@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from galmorph.arguments import checked
 from galmorph.errors import SchemeError, unknown_name
 from galmorph.notebook import html_table
 from galmorph.shipped import named_files, shipped
@@ -440,6 +441,7 @@ def scheme_names() -> list[str]:
     return list(named_files(shipped("catalogs") / "schemes", ".toml"))
 
 
+@checked
 def load_scheme(name: str | Path) -> Scheme:
     """Read a scheme by its name or from a TOML file.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
 
+from galmorph.arguments import checked
 from galmorph.errors import SurveyError, unknown_name
 from galmorph.notebook import html_table
 from galmorph.shipped import named_files, shipped
@@ -480,6 +481,7 @@ def survey_names() -> list[str]:
     return list(named_files(shipped("catalogs") / "surveys", ".toml"))
 
 
+@checked
 def load_survey(name_or_path: str | Path) -> Survey:
     """Read a survey by its name, one of its aliases, or the path of its file.
 

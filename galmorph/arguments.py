@@ -1,0 +1,159 @@
+"""Arguments: what a public function is given is of the types that its annotations say, or is refused in one line.
+
+Python would take ``overwrite="no"`` for yes, and say that an int has no attribute 'upper' where a text was expected.
+The annotations are all there is to say. They are read as words when a function is called for the first time, since what
+some of them name is loaded on first use only.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import numbers
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from galmorph.errors import ArgumentError
+
+__all__ = ["checked"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_WORDS = {
+    "str": ("a text", "texts"),
+    "bool": ("True or False", "booleans"),
+    "int": ("a whole number", "whole numbers"),
+    "float": ("a number", "numbers"),
+    "Path": ("a path", "paths"),
+    "Quantity": ("a quantity", "quantities"),
+    "Checkpoint": ("a loaded checkpoint", "loaded checkpoints"),
+    "Survey": ("a survey", "surveys"),
+    "Pipeline": ("a pipeline", "pipelines"),
+    "Mapping": ("a dictionary", "dictionaries"),
+    "None": ("None", "None"),
+    "Any": ("anything", "values"),
+}
+_BUILT_IN: dict[str, Any] = {"str": str, "Path": Path, "Mapping": Mapping, "None": type(None), "Any": object}
+_ALIASES = {"Way": "str", "Inputs": "Mapping", "u.Quantity": "Quantity", "TrainPipeline": "Pipeline"}
+_CLASSES = {"Pipeline": ("TrainPipeline", "ClassifyPipeline")}
+_LONGEST = 60
+"""Letters of a value that is shown as it is."""
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function refuse arguments that are not of the types of its annotations, before it does anything.
+
+    A bool is no number, and a number with a point is no whole one. Scalars of numpy become those of Python, other
+    paths :class:`pathlib.Path`, and iterators lists where a sequence is expected. Types that are not built in are known
+    by the names of their classes. What is annotated with anything but these is left to the function.
+
+    Raises
+    ------
+    ArgumentError
+        From the function, with the name of the parameter, what it was and what was expected.
+
+    Examples
+    --------
+    >>> @checked
+    ... def repeat(text: "str", times: "int | None" = None) -> "str":
+    ...     return text * (times or 1)
+    >>> repeat("ab", 2)
+    'abab'
+    >>> repeat("ab", "2")
+    Traceback (most recent call last):
+    galmorph.errors.ArgumentError: times = '2' was given to repeat: expected a whole number or None; give one of these
+    """
+    call: Callable[..., R] = function
+
+    @functools.wraps(function)
+    def with_checks(*args: P.args, **kwargs: P.kwargs) -> R:
+        placed = zip([*_kinds_of(call), *[""] * len(args)], args, strict=False)  # what is too much, Python will say
+        named = {name: _checked(call, name, value) for name, value in kwargs.items()}
+        return call(*(_checked(call, name, value) for name, value in placed), **named)
+
+    return with_checks
+
+
+def _checked(function: Callable[..., Any], name: str, value: Any) -> Any:
+    kind = _kinds_of(function).get(name)  # none of a name that the function does not have, as Python will say
+    if kind is None:
+        return value
+    plain = kind.plain(value)
+    if not kind.has(plain):
+        shown = repr(value)
+        shown = f"{name} = {shown}" if len(shown) <= _LONGEST else f"{name} of type {type(value).__name__}"
+        raise ArgumentError(f"{shown} was given to {function.__name__}: expected {kind}; give one of these")
+    return plain
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a parameter may be.
+
+    Parameters
+    ----------
+    names
+        Of types and classes.
+    items
+        Those of the items of a sequence; none where it may be no sequence.
+    """
+
+    names: tuple[str, ...]
+    items: tuple[str, ...] = ()
+
+    def plain(self, value: Any) -> Any:
+        """Return a value as the function has it."""
+        if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 and not isinstance(value, str):
+            return value.item()
+        if "Path" in self.names and isinstance(value, os.PathLike):
+            return value if isinstance(value, Path) else Path(os.fspath(value))
+        return list(value) if self.items and isinstance(value, Iterator) else value
+
+    def has(self, value: Any) -> bool:
+        """Tell whether a value is of this kind."""
+        if any(_is(name, value) for name in self.names):
+            return True
+        if not self.items or isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+            return False
+        return all(any(_is(name, self.plain(item)) for name in self.items) for item in value)
+
+    def __str__(self) -> str:
+        one = [_WORDS[name][0] for name in self.names if name != "None"]
+        several = [f"a list of {' or '.join(_WORDS[name][1] for name in self.items)}"] if self.items else []
+        *first, last = [*one, *several, *(["None"] if "None" in self.names else [])]
+        return f"{', '.join(first)} or {last}" if first else last
+
+
+def _is(name: str, value: Any) -> bool:
+    """Tell whether a value is of a type, or of a class of this name."""
+    if name in ("bool", "int", "float"):
+        is_number = {"bool": bool, "int": numbers.Integral, "float": numbers.Real}[name]
+        return isinstance(value, is_number) and isinstance(value, bool) == (name == "bool")
+    if name in _BUILT_IN:
+        return isinstance(value, _BUILT_IN[name])
+    names = {each.__name__ for each in type(value).__mro__}
+    return not names.isdisjoint(_CLASSES.get(name, (name,)))
+
+
+@functools.cache
+def _kinds_of(function: Callable[..., Any]) -> dict[str, _Kind | None]:
+    """Return what each parameter may be, in their order; None where that is left to the function."""
+    return {name: _kind(str(p.annotation)) for name, p in inspect.signature(function).parameters.items()}
+
+
+def _kind(annotation: str) -> _Kind | None:
+    """Read an annotation; None for one that says too little, or more than is checked here."""
+    items: tuple[str, ...] = ()
+    if sequence := re.search(r"Sequence\[([^\[\]]*)\]", annotation):
+        items = tuple(_ALIASES.get(part, part) for part in sequence[1].split(" | "))
+        annotation = annotation.replace(sequence[0], "").strip(" |").replace(" |  | ", " | ")
+    parts = re.sub(r"Mapping\[[^\[\]]*\]", "Mapping", annotation).split(" | ") if annotation else []
+    names = tuple(_ALIASES.get(part, part) for part in parts)
+    if not {*names, *items} <= {*_WORDS} or (not items and "Any" in names):
+        return None
+    return _Kind(names, items)
