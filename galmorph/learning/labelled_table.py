@@ -18,8 +18,10 @@ from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.nets.evaluate import mean_fractions
 from galmorph.nets.training.settings import Observation
 from galmorph.runs.gather import Gathering
+from galmorph.runs.plan import check_planes
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageSource
+from galmorph.sky.images.file_names import FileNames
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
 
 __all__ = ["LabelledTable", "divided", "divided_again", "labels_from", "names_of"]
@@ -81,9 +83,10 @@ def divided(pipeline: TrainPipeline, catalog: Catalog, images: ImageSource) -> L
     PipelineError, SchemeError
         If columns are missing, or labels are not the scheme's.
     """
+    check_planes(pipeline.recipe, f"pipeline '{pipeline.name}'", images)
     scheme = load_scheme(pipeline.scheme)
     labels = labels_from(catalog, scheme, pipeline.fractions)
-    names = names_of(catalog)
+    names = names_of(catalog, images)
     # Where blocks begin is a matter of the rows with a label, however many without one are learnt from.
     split = settled(pipeline.split, [names[row] for row in np.flatnonzero(labels.are_there).tolist()])
     splits = split.divide(names, catalog.table)
@@ -116,13 +119,14 @@ def divided_again(
     if split not in (*SPLITS, ALL):
         raise PipelineError(unknown_name("split", split, (*SPLITS, ALL)))
     what = f"checkpoint '{checkpoint.name}'"
+    check_planes(checkpoint.recipe, what, images)
     fractions = None if is_new else fractions_of(checkpoint.fractions, what)
     labels = labels_from(catalog, checkpoint.scheme, fractions)
     division = read_split(checkpoint.split, what) if checkpoint.split and not is_new else None
     if split == ALL and (division is None or not division.applies_to(catalog.table)):
         splits = np.full(len(catalog), SPLITS[0])
     elif division is not None:
-        splits = division.divide(names_of(catalog), catalog.table)
+        splits = division.divide(names_of(catalog, images), catalog.table)
     else:
         raise PipelineError(f"{what} {_without(split, is_new=is_new)}")
     gathering = Gathering(catalog, images, checkpoint.recipe.half_width_rpet)
@@ -158,6 +162,12 @@ def labels_from(catalog: Catalog, scheme: Scheme, fractions: Fractions | None) -
     return counted_votes(catalog, scheme, fractions)
 
 
-def names_of(catalog: Catalog) -> list[str]:
-    """Return the names of rows by which they are divided: files, or else ids."""
-    return [name.strip() for name in catalog.files or catalog.ids.tolist()]
+def names_of(catalog: Catalog, images: ImageSource) -> list[str]:
+    """Return the names of rows by which they are divided: files, or else ids.
+
+    Files are spelt as the images have them, however the table spells them, so that the same galaxies always fall into
+    the same part.
+    """
+    if (files := catalog.files) is None:
+        return [name.strip() for name in catalog.ids.tolist()]
+    return [*map(FileNames(images.tile_names if images.by_name else []).name_of, files)]

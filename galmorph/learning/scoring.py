@@ -45,7 +45,9 @@ def evaluate_checkpoint(
     Raises
     ------
     PipelineError
-        If the part is unknown or empty, or the views are.
+        If the part is unknown or empty or has no image, or the views are unknown.
+    CheckpointError
+        If the images are of another number of bands.
     """
     envelope = checkpoint.envelope
     with opened(catalog, images, envelope.survey, envelope.band) as inputs:
@@ -53,6 +55,11 @@ def evaluate_checkpoint(
         rows = table.rows(split)
         viewed = view_rows(
             checkpoint, table.gathering, rows, observation=table.observation, views=views, progress=progress
+        )
+    if not len(viewed.rows):
+        raise PipelineError(
+            f"none of the {len(rows)} rows of part '{split}' has an image: expected the images that the labels are of; "
+            "name them with --image, and the column of their files with --file"
         )
     labels = table.labels.take(viewed.rows)
     scores = evaluate(viewed.conditional, labels, checkpoint.scheme, table.constant)

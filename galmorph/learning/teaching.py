@@ -106,7 +106,7 @@ def as_votes(conditional: npt.NDArray[np.float64], scheme: Scheme, votes: float)
 
 def _warn_of_held_out(table: LabelledTable, teacher: Checkpoint) -> None:
     """Say so where a teacher may have learnt from the labels of galaxies that are held out here."""
-    names = names_of(table.gathering.catalog)
+    names = names_of(table.gathering.catalog, table.gathering.images)
     labelled = [names[row] for row in np.flatnonzero(table.is_labelled).tolist()]
     what = f"teacher '{teacher.name}'"
     if teacher.split and settled(read_split(teacher.split, what), labelled) == table.split:

@@ -194,7 +194,7 @@ def train(
             card["start"] = start.about(pipeline.train.members)
         if lessons.about:
             card["teacher"] = dict(lessons.about)
-        _write_split(folder / SPLIT, names_of(rows), table.splits)
+        _write_split(folder / SPLIT, names_of(rows, source), table.splits)
         path = save_checkpoint(fitted.checkpoint, folder / f"{pipeline.name}.safetensors", card)
     return TrainingRun(load_checkpoint(path), path, card)
 

@@ -31,7 +31,7 @@ from galmorph.stamps.views import read_views
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint.file import Checkpoint
 
-__all__ = ["Plan", "Run", "Settings"]
+__all__ = ["Plan", "Run", "Settings", "check_planes"]
 
 FloatArray = npt.NDArray[np.float64]
 # The field in which a galaxy is measured without a network: the annulus of the Petrosian ratio ends at 1.25 radii.
@@ -125,7 +125,7 @@ class Run:
     def check(self) -> None:
         """Refuse a checkpoint of other images, columns that exist, and what cannot be located or measured."""
         if self.checkpoint is not None:
-            _check_planes(self.checkpoint, self.images)
+            check_planes(self.checkpoint.recipe, f"checkpoint '{self.checkpoint.name}'", self.images)
         columns = new_columns(self.blank(0), self.images, self.settings, self.checkpoint)
         check_columns(self.catalog, [column.name for column in columns])
         _ = self.gathering.where  # says what has no position
@@ -258,10 +258,17 @@ def _default_checkpoint(asked: ImageInput) -> str:
     return default_checkpoint(asked.known_survey(), bands, asked.band or "/".join(bands))
 
 
-def _check_planes(checkpoint: Checkpoint, images: ImageSource) -> None:
-    if checkpoint.recipe.planes != images.n_planes:
+def check_planes(recipe: Recipe, what: str, images: ImageSource) -> None:
+    """Refuse images that have not the planes of the stamps of `what`.
+
+    Raises
+    ------
+    CheckpointError
+        If they have not.
+    """
+    if recipe.planes != images.n_planes:
         kind = {1: "one band", 3: "three bands (colour)"}
         raise CheckpointError(
-            f"checkpoint '{checkpoint.name}' takes images of {kind[checkpoint.recipe.planes]}, these have "
+            f"{what} takes images of {kind[recipe.planes]}, these have "
             f"{kind.get(images.n_planes, str(images.n_planes))}: choose another --checkpoint or --band"
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import drawn
 import numpy as np
@@ -13,8 +15,8 @@ import torch
 from astropy.table import Table
 
 from galmorph.cli import main
-from galmorph.errors import OutputError, PipelineError, SchemeError
-from galmorph.learning.labelled_table import labels_from
+from galmorph.errors import CheckpointError, OutputError, PipelineError, SchemeError
+from galmorph.learning.labelled_table import divided, labels_from
 from galmorph.learning.pipeline import load_training
 from galmorph.learning.scoring import calibrate_checkpoint, evaluate_checkpoint, labelled_table
 from galmorph.learning.sections import fractions_of
@@ -85,6 +87,37 @@ def test_the_checkpoint_tells_round_from_edge_on(trained, inputs):
     catalog, images, _ = inputs
     scores = evaluate_checkpoint(load_checkpoint(trained / "tiny.safetensors"), catalog, images, split="all")
     assert scores["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("spelt", ["{stem}", "elsewhere/{stem}.jpg", " {stem}.jpg "])
+def test_the_parts_are_the_same_however_the_table_spells_the_files(trained, inputs, spelt):
+    """The pictures are found all the same: rows that had trained were scored as if they had not."""
+    catalog, images, pipeline = inputs
+    made = load_checkpoint(trained / "tiny.safetensors")
+    table = catalog.table.copy()
+    table["file"] = [spelt.format(stem=Path(file).stem) for file in catalog.files]
+    other = catalog_from(table)
+    assert divided(pipeline, other, images).splits.tolist() == divided(pipeline, catalog, images).splits.tolist()
+    assert evaluate_checkpoint(made, other, images) == evaluate_checkpoint(made, catalog, images)
+
+
+def test_labels_of_which_no_row_has_an_image_are_refused(trained, inputs):
+    catalog, images, _ = inputs
+    made, table = load_checkpoint(trained / "tiny.safetensors"), catalog.table.copy()
+    table["file"] = [f"other{number}" for number in range(len(table))]
+    with pytest.raises(PipelineError, match="rows of part 'test' has an image: expected the images that the labels"):
+        evaluate_checkpoint(made, catalog_from(table), images)
+
+
+def test_images_of_another_number_of_bands_are_refused(trained, inputs, folder, tmp_path):
+    catalog, _, pipeline = inputs
+    made = load_checkpoint(trained / "tiny.safetensors")
+    grey = open_images(folder / "images.zip", survey=load_survey("candels"), band="H")
+    words = "'tiny' takes images of three bands .*, these have one band"
+    with closing(grey), pytest.raises(CheckpointError, match=f"checkpoint {words}"):
+        evaluate_checkpoint(made, catalog, grey)
+    with closing(grey), pytest.raises(CheckpointError, match=f"pipeline {words}"):
+        train(catalog, grey, pipeline, tmp_path)
 
 
 def test_labels_without_training_rows_are_compared_with_their_own_mean(trained, inputs):

@@ -80,7 +80,12 @@ def _shares(parts: Sequence[Checkpoint], shares: Sequence[float]) -> list[float]
     if len(amounts) != len(parts) or not all(np.isfinite(w) and w > 0 for w in amounts):
         words = ", ".join(f"{w:g}" for w in amounts)
         raise CheckpointError(f"shares {words} for {len(parts)} checkpoints: expected one positive number each")
-    return [w / sum(amounts) for w in amounts]
+    # As shares of the largest first: their sum may be more than any number, and none of them nothing beside it.
+    parts_of_one = [w / max(amounts) for w in amounts]
+    normalised = [w / sum(parts_of_one) for w in parts_of_one]
+    if min(normalised) <= 0.0:
+        raise CheckpointError(f"shares {amounts} are too far apart: expected numbers of a like size; leave one out")
+    return normalised
 
 
 def _check_alike(first: Checkpoint, other: Checkpoint) -> None:

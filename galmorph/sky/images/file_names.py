@@ -24,6 +24,9 @@ class FileNames:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._numbers: dict[str, int] = {}
+        bare = [_without_folder(spelled(name)) for name in names]
+        often = Counter(bare)
+        self._names = [one if often[one] == 1 else spelled(name) for one, name in zip(bare, names, strict=True)]
         for spelling in _SPELLINGS:
             texts = [spelling(spelled(name)) for name in names]
             count = Counter(texts)
@@ -39,6 +42,11 @@ class FileNames:
                 if (number := self._numbers.get(spelling(spelled(text)))) is not None:
                     return number
         return -1
+
+    def name_of(self, name: object) -> str:
+        """Spell a name as the file has it, without its folder where that leaves no doubt; as it is if there is none."""
+        number = self.number_of(name)
+        return self._names[number] if number >= 0 else str(name).strip()
 
 
 def spelled(name: str) -> str:

@@ -133,6 +133,13 @@ def test_the_card_tells_of_the_trainings_of_all_parts(tmp_path):
     assert cards[1]["training_means"] == about["training_means"]
 
 
+def test_shares_are_those_of_their_sum_whatever_their_size():
+    parts = [tiny.checkpoint(), tiny.checkpoint()]
+    assert ensemble(parts, shares=[1e308, 1e308]).network.shares == (0.5, 0.5)
+    with pytest.raises(CheckpointError, match="too far apart"):
+        ensemble(parts, shares=[1e-300, 1e300])
+
+
 def test_temperatures_are_joined_geometrically_by_their_shares():
     """As probabilities to the power of 1 / T, they act on logarithms: T of 4 and 1 by 1 : 3 are the root of 2."""
     parts = [tiny.checkpoint(temperatures=t) for t in ((4.0, 0.5), (1.0, 2.0))]
