@@ -1293,6 +1293,7 @@ def evaluate(
     file: str | None = None,
     split: str = "test",
     views: str | None = None,
+    precision: str = "single",
     output: str | Path | None = None,
     overwrite: bool = False,
     card: str | Path | None = None,
@@ -1312,6 +1313,8 @@ def evaluate(
         Which labels: ``'train'``, ``'validation'``, ``'test'`` or ``'all'``.
     views
         Over which probabilities are averaged; by default as the checkpoint's recipe says.
+    precision
+        In what convolutions are computed, as for :func:`classify`.
     output, overwrite
         JSON file for the scores; whether an existing one may be replaced.
     card
@@ -1340,7 +1343,7 @@ def evaluate(
     scored = load_checkpoint(checkpoint)
     with reporting(progress) as report_to:
         scores: dict[str, Any] = scoring.evaluate_checkpoint(
-            scored, table, asked, split=split, views=views, progress=report_to
+            scored, table, asked, split=split, views=views, precision=precision, progress=report_to
         )
     if card is not None:
         add_to_card(card, split, scores)

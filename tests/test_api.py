@@ -365,6 +365,7 @@ CHECKS: dict[str, dict[str, tuple[Any, Callable[[Call], Any]]]] = {
         **REPORTS,
         **named("split", "all"),
         **named("views", "turns8"),
+        **named("precision", "bfloat16"),
         "checkpoint": ("other", lambda call: call.arguments[0].name),
         "labels": ("k.csv", lambda call: call.arguments[1].catalog),
         "output": ("scores.json", written),

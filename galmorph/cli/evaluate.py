@@ -26,6 +26,7 @@ def add_options(command: Parser) -> None:
     shared.add_labels(command)
     command.add_argument("--split", metavar="S", help="of the labels: train, validation, test (default) or all")
     shared.add_views(command)
+    shared.add_precision(command)
     command.add_argument("-o", "--output", metavar="JSON", help="write the scores to a file instead of standard output")
     shared.add_overwrite(command, "file of scores")
     shared.add_card(command, "the scores")

@@ -13,8 +13,10 @@ from galmorph.learning.sections import CalibrationSettings
 from galmorph.learning.split import ALL, SPLITS
 from galmorph.learning.viewed import view_rows
 from galmorph.nets.checkpoint.file import Checkpoint
+from galmorph.nets.device import resolve_device
 from galmorph.nets.evaluate import evaluate
 from galmorph.progress import Progress, silent
+from galmorph.runs.run_settings import PRECISIONS, Settings
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.catalog_input import CatalogInput
 from galmorph.sky.images import ImageInput, ImageSource
@@ -29,6 +31,7 @@ def evaluate_checkpoint(
     *,
     split: str = "test",
     views: str | None = None,
+    precision: str = PRECISIONS[0],
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Score a checkpoint on one part of a labelled table, divided as it was for training.
@@ -41,20 +44,30 @@ def evaluate_checkpoint(
         ``'train'``, ``'validation'``, ``'test'``, or ``'all'``.
     views
         Over which probabilities are averaged; by default as the checkpoint's recipe says.
+    precision
+        In what convolutions are computed: one of :data:`galmorph.runs.run_settings.PRECISIONS`.
 
     Raises
     ------
     PipelineError
         If the part is unknown or empty or has no image, or the views are unknown.
     CheckpointError
-        If the images are of another number of bands.
+        If the images are of another number of bands, or the precision is unknown or the processor has it not.
     """
-    envelope = checkpoint.envelope
+    envelope, settings = checkpoint.envelope, Settings(device="cpu", views=views, precision=precision)
+    settings.check(network=True)
+    resolve_device(settings.device, half=settings.is_half)
     with opened(catalog, images, envelope.survey, envelope.band) as inputs:
         table = labelled_table(checkpoint, *inputs, split)
         rows = table.rows(split)
         viewed = view_rows(
-            checkpoint, table.gathering, rows, observation=table.observation, views=views, progress=progress
+            checkpoint,
+            table.gathering,
+            rows,
+            observation=table.observation,
+            views=views,
+            half=settings.is_half,
+            progress=progress,
         )
     if not len(viewed.rows):
         raise PipelineError(
@@ -65,7 +78,8 @@ def evaluate_checkpoint(
     scores = evaluate(viewed.conditional, labels, checkpoint.scheme, table.constant)
     scores |= score_viewed(checkpoint, viewed, labels)
     averaged = checkpoint.recipe.views if views is None else views
-    return {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "split": split, "views": averaged, **scores}
+    about = {"checkpoint": checkpoint.name, "sha256": checkpoint.sha256, "split": split, "views": averaged}
+    return about | ({"precision": precision} if settings.is_half else {}) | scores
 
 
 def labelled_table(checkpoint: Checkpoint, catalog: Catalog, images: ImageSource, split: str) -> LabelledTable:

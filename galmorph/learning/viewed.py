@@ -81,6 +81,7 @@ def view_rows(
     observation: Observation | None = None,
     device: str = "cpu",
     views: str | None = None,
+    half: bool = False,
     progress: Progress = silent,
 ) -> Viewed:
     """Show some rows to a checkpoint's network, optionally degraded to another survey.
@@ -89,6 +90,8 @@ def view_rows(
     ----------
     views
         Over which probabilities are averaged; by default as the checkpoint's recipe says.
+    half
+        Whether convolutions are computed in bfloat16.
 
     Raises
     ------
@@ -99,7 +102,8 @@ def view_rows(
     kept = [np.zeros((4, 0))]
     batches = stamps_of_rows(checkpoint, gathering, rows, observation=observation, views=views, progress=progress)
     for batch in batches:
-        answers.append(checkpoint.answer(batch.stamps, batch.shares, morphometry=batch.morphometry, device=device))
+        each = checkpoint.answer(batch.stamps, batch.shares, morphometry=batch.morphometry, device=device, half=half)
+        answers.append(each)
         kept.append(np.stack([batch.rows.astype(np.float64), batch.snr, batch.rpet_px, batch.scale_arcsec]))
     columns = np.concatenate(kept, axis=1)
     answers = answers[1:] or answers

@@ -221,6 +221,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         **VIEWS,
         **CARD,
         "--image": (["c.zip"], "images", ["c.zip"]),
+        "--precision": (["bfloat16"], "precision", "bfloat16"),
         "--output": (["scores.json"], "output", "scores.json"),
         "--overwrite": ([], "overwrite", True),
     },

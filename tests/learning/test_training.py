@@ -23,6 +23,8 @@ from galmorph.learning.sections import fractions_of
 from galmorph.learning.training import train
 from galmorph.nets.architecture.network import members_of
 from galmorph.nets.checkpoint.file import load_checkpoint
+from galmorph.nets.precision import computes_bfloat16
+from galmorph.runs.run_settings import PRECISIONS
 from galmorph.sky.catalog import catalog_from, read_catalog
 from galmorph.sky.images import open_images
 from galmorph.sky.scheme import load_scheme
@@ -99,6 +101,27 @@ def test_the_parts_are_the_same_however_the_table_spells_the_files(trained, inpu
     other = catalog_from(table)
     assert divided(pipeline, other, images).splits.tolist() == divided(pipeline, catalog, images).splits.tolist()
     assert evaluate_checkpoint(made, other, images) == evaluate_checkpoint(made, catalog, images)
+
+
+@pytest.mark.skipif(not computes_bfloat16("cpu"), reason="this processor has no bfloat16")
+def test_scores_in_bfloat16_are_those_of_what_it_answers(trained, inputs):
+    catalog, images, _ = inputs
+    made = load_checkpoint(trained / "tiny.safetensors")
+    single, half = (evaluate_checkpoint(made, catalog, images, split="all", precision=p) for p in PRECISIONS)
+    assert "precision" not in single
+    assert half["precision"] == "bfloat16"
+    assert half["pooled"]["rmse"] != single["pooled"]["rmse"]
+    assert half["pooled"]["rmse"] == pytest.approx(single["pooled"]["rmse"], abs=0.02)
+
+
+def test_scores_in_bfloat16_are_refused_where_the_processor_has_it_not(trained, inputs, monkeypatch):
+    monkeypatch.setattr("galmorph.nets.device.computes_bfloat16", lambda _device: False)
+    catalog, images, _ = inputs
+    made = load_checkpoint(trained / "tiny.safetensors")
+    with pytest.raises(CheckpointError, match="precision 'bfloat16': this processor has no instructions"):
+        evaluate_checkpoint(made, catalog, images, precision="bfloat16")
+    with pytest.raises(CheckpointError, match="unknown precision 'half'"):
+        evaluate_checkpoint(made, catalog, images, precision="half")
 
 
 def test_labels_of_which_no_row_has_an_image_are_refused(trained, inputs):
