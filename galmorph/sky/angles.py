@@ -44,13 +44,27 @@ _SEXAGESIMAL = re.compile(
           | \s*[m'\u2032])? \s*$""",
     re.VERBOSE | re.IGNORECASE,
 )
+# A number with its own unit: "150.1°", "150.1d", "10.5h".
+_MARKED = re.compile(
+    r"(?P<number>[+\-\u2212]?\s*(?:\d+\.?\d*|\.\d+)(?:e[+\-]?\d+)?)\s*(?P<mark>[°º]|[a-z]+)", re.IGNORECASE
+)
+_MARKS = {
+    "°": 1.0,
+    "º": 1.0,
+    "deg": 1.0,
+    "degree": 1.0,
+    "rad": 180.0 / np.pi,
+    "arcmin": 1.0 / 60.0,
+    "arcsec": 1.0 / 3600.0,
+}
 
 
 def ra_degrees(values: npt.ArrayLike, unit: str = "") -> FloatArray:
     """Return right ascensions in degrees, [0, 360), (N,); NaN where a value is missing or makes no sense.
 
-    Numbers are degrees unless `unit` says hours or is another unit of angles. Text with two or three parts
-    (``10:20:30.1``, ``10h20m30.1s``, ``10 20 30.1``) is hours unless it says ``d`` or `unit` says degrees.
+    Numbers are degrees unless `unit`, or the text itself (``10.5h``), says hours or is another unit of angles. Text
+    with two or three parts (``10:20:30.1``, ``10h20m30.1s``, ``10 20 30.1``) is hours unless it says ``d`` or `unit`
+    says degrees.
     Values in [-360, 720] are wrapped.
     """
     degrees = _degrees(values, unit, per_hour=15.0)
@@ -64,7 +78,7 @@ def ra_degrees(values: npt.ArrayLike, unit: str = "") -> FloatArray:
 def dec_degrees(values: npt.ArrayLike, unit: str = "") -> FloatArray:
     """Return declinations in degrees, [-90, 90], (N,); NaN where a value is missing or makes no sense.
 
-    Numbers are degrees unless `unit` is another unit of angles; text may be sexagesimal degrees.
+    Numbers are degrees unless `unit` is another unit of angles; text may be sexagesimal degrees, or say ``2.2°``.
     """
     degrees = _degrees(values, "" if _is_hours(unit) else unit, per_hour=1.0)
     with np.errstate(invalid="ignore"):
@@ -217,7 +231,7 @@ def _sexagesimal(text: str, first: float) -> float:
     """Return a sexagesimal angle in degrees, its first part counting `first` degrees; NaN if it is none."""
     match = _SEXAGESIMAL.match(text)
     if match is None:
-        return np.nan
+        return _marked(text)
     minutes, seconds = float(match["minutes"]), float(match["seconds"] or 0.0)
     if minutes >= 60.0 or seconds > 60.0:
         return np.nan
@@ -227,3 +241,12 @@ def _sexagesimal(text: str, first: float) -> float:
     if per_first == 15.0 and angle >= 360.0:
         return np.nan
     return -angle if match["sign"] in ("-", "\u2212") else angle
+
+
+def _marked(text: str) -> float:
+    """Return a number with its own unit in degrees; NaN if it is none."""
+    match = _MARKED.fullmatch(text)
+    factor = None if match is None else (_MARKS | _SPELT).get(match["mark"].lower())
+    if match is None or factor is None:
+        return np.nan
+    return float(match["number"].replace("\u2212", "-").replace(" ", "")) * factor

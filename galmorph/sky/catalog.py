@@ -20,6 +20,7 @@ from galmorph.arguments import checked
 from galmorph.errors import CatalogError, OutputError
 from galmorph.notebook import html_table
 from galmorph.sky.angles import check_unit, dec_degrees, ra_degrees, sexagesimal_degrees
+from galmorph.sky.coordinate_frame import check_frame
 from galmorph.sky.formats.atomic import check_target, replacing, replacing_folder
 from galmorph.sky.formats.column import Column, Positions, Provenance, noted, table_with
 from galmorph.sky.formats.hdus import MAX_FIELDS
@@ -537,6 +538,8 @@ def _catalog(
     for axis, name in (("ra", roles.ra), ("dec", roles.dec)):
         if name is not None and split_position(table.colnames, name) is None:
             check_unit(_values(table[name], axis)[1], name, title)
+    if roles.ra is not None and roles.dec is not None:
+        check_frame(table, roles.ra, roles.dec, title)
     return Catalog(
         stored, **_columns(roles), path=path, hdu=hdu, format=form, stamp=None if path is None else file_stamp(path)
     )

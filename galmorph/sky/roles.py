@@ -10,6 +10,7 @@ from typing import Any
 from astropy.table import Table
 
 from galmorph.errors import CatalogError, unknown_name
+from galmorph.sky.coordinate_frame import dotted_pair
 from galmorph.sky.formats.column import ucd_of
 
 __all__ = ["USUAL_NAMES", "ColumnNames", "Roles", "find_roles", "missing_position", "split_position"]
@@ -240,9 +241,11 @@ def _pair(
 
 
 def _coordinates(table: Table, roles: tuple[str, str]) -> tuple[str | None, str | None]:
-    """Return a SkyCoord column twice."""
-    name = next((n for n in table.colnames if roles == ("ra", "dec") and hasattr(table[n], "icrs")), None)
-    return name, name
+    """Return a SkyCoord column twice, or the parts of one."""
+    if roles != ("ra", "dec"):
+        return None, None
+    name = next((n for n in table.colnames if hasattr(table[n], "icrs")), None)
+    return (name, name) if name is not None else dotted_pair(table.colnames)
 
 
 def _partner(

@@ -56,6 +56,20 @@ def test_sexagesimal_text(unit):
     assert ra_degrees(np.array(["10:30:00"]), "d:m:s")[0] == pytest.approx(10.5)
 
 
+@pytest.mark.parametrize(
+    ("text", "degrees"),
+    [
+        ("150.1°", 150.1), ("150.1º", 150.1), ("150.1d", 150.1), ("150.1 deg", 150.1), ("+1.501e2 degrees", 150.1),
+        ("10.5h", 157.5), ("10.5 hours", 157.5), ("\u22120.5d", 359.5), ("1.5rad", np.degrees(1.5)),
+        ("150.1 parsec", np.nan), ("deg", np.nan), ("1.5.2d", np.nan),
+    ],
+)  # fmt: skip
+def test_a_number_may_say_its_own_unit(text, degrees):
+    assert ra_degrees([text])[0] == pytest.approx(degrees, rel=1e-14, nan_ok=True)
+    assert ra_degrees([text], "hourangle")[0] == pytest.approx(degrees, rel=1e-14, nan_ok=True)
+    assert dec_degrees(["-2.25°"])[0] == -2.25
+
+
 def test_long_cells_are_no_angles_and_take_no_time():
     begin = time.process_time()
     cells = np.array([" " * 100_000 + "x", "1" * 100_000, " " * 200 + "10.5" + " " * 200])

@@ -17,6 +17,7 @@ from astropy.table import meta as apt_meta
 
 from galmorph.sky.formats.column import Column, Provenance, column_of, free_keyword, noted, parsed_unit, ucd_of
 from galmorph.sky.formats.plain import unit_text
+from galmorph.sky.formats.systems import SYSTEM, other_system
 from galmorph.sky.formats.votable import described_document, extended_document, header_document
 from galmorph.sky.formats.yaml_text import check_yaml
 
@@ -70,11 +71,13 @@ def _of_schema(metadata: Mapping[bytes, bytes]) -> Iterable[tuple[bytes, bytes]]
 
 
 def _complete(column: apt.Column, told: Mapping[str, str]) -> None:
-    """Give a column the unit, description and UCD that it does not have yet."""
+    """Give a column the unit, description, UCD and system of coordinates that it does not have yet."""
     column.unit = column.unit or parsed_unit(told.get("unit"))
     column.description = column.description or told.get("description") or None
     if told.get("ucd"):
         column.meta.setdefault("ucd", told["ucd"])
+    if told.get(SYSTEM):
+        column.meta.setdefault(SYSTEM, told[SYSTEM])
 
 
 def _with_provenance(metadata: Mapping[Any, Any], provenance: Provenance) -> dict[bytes, bytes]:
@@ -118,9 +121,20 @@ def _of_astropy(text: bytes | None) -> tuple[dict[str, dict[str, str]], dict[str
     try:
         header = _header(text)
         told = {str(c["name"]): _texts(c | {"ucd": (c.get("meta") or {}).get("ucd", "")}) for c in header["datatype"]}
-        return told, {str(k): v for k, v in (header.get("meta") or {}).items() if _is_card(v)}
+        meta = header.get("meta") or {}
+        return _with_systems(told, meta), {str(k): v for k, v in meta.items() if _is_card(v)}
     except _NO_YAML:
         return {}, {}
+
+
+def _with_systems(told: dict[str, dict[str, str]], meta: Mapping[Any, Any]) -> dict[str, dict[str, str]]:
+    """Add in which frame the parts of SkyCoord columns are, where that is not ICRS or as good."""
+    parts = meta.get("__serialized_columns__")
+    for stem, said in (parts if isinstance(parts, Mapping) else {}).items():
+        frame = said.get("frame") if isinstance(said, Mapping) else None
+        system = other_system(frame, "") if isinstance(frame, str) else ""
+        told |= {n: t | {SYSTEM: system} for n, t in told.items() if system and n.rpartition(".")[0] == str(stem)}
+    return told
 
 
 def _is_card(value: Any) -> bool:

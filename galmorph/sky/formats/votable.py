@@ -32,6 +32,7 @@ from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import cell_text, plain, ragged_arrays, settled, unit_text
 from galmorph.sky.formats.readback import Reread, whole_reread
 from galmorph.sky.formats.stored import HeldFormat
+from galmorph.sky.formats.systems import SYSTEM, other_system
 
 __all__ = ["VoTable", "described_document", "extended_document", "header_document"]
 
@@ -77,6 +78,8 @@ class VoTable(HeldFormat):
             _rename(tables[index].fields)
             table = _described(tables[index].to_table(use_names_over_ids=True))
             table.meta = _told(tree, tables[index])
+            for name, system in _systems(tree, tables[index]).items():
+                table[name].meta[SYSTEM] = system
             told = places[index].nrows if index < len(places) else None
             if told is not None and told != len(table):
                 log.warning("'%s' says that its table has %d rows (nrows), and holds %d", path, told, len(table))
@@ -243,6 +246,13 @@ def _described(table: apt.Table) -> apt.Table:
         meta = out[name].meta
         out[name].meta = {k: v for k, v in meta.items() if k in ("ucd", "utype", "xtype", "links", "values")}
     return out
+
+
+def _systems(tree: Any, table: Any) -> dict[str, str]:
+    """Return what COOSYS elements say of the fields that refer to them, by name, where that is not ICRS or J2000."""
+    systems = {each.ID: other_system(each.system or "", each.equinox or "") for each in tree.iter_coosys()}
+    of_fields = {field.name: systems.get(field.ref, "") for field in table.fields}
+    return {name: system for name, system in of_fields.items() if system}
 
 
 def _told(tree: Any, table: Any) -> dict[str, Any]:
