@@ -79,12 +79,19 @@ class GalaxyRequest:
         if strange := next((name for name in fields if name not in FIELDS), None):
             raise CatalogError(f"field '{strange[:40]}' has no meaning here: expected {', '.join(FIELDS)}")
         image = form.file("image")
-        return cls(
+        kind = "" if image is None else kind_of(image)
+        asked = cls(
             image.content if image is not None else None,
-            name_of(image, kind_of(image)) if image is not None else "",
+            name_of(image, kind) if image is not None else "",
             **{name: value for name, value in fields.items() if name not in _NUMBERS},  # type: ignore[arg-type]
             **{name: _number(name, fields[name]) for name in _NUMBERS if name in fields},  # type: ignore[arg-type]
         )
+        if kind in ("jpeg", "png") and (place := next((name for name in _NUMBERS if name in fields), None)):
+            raise CatalogError(
+                f"'{place}' came with a {kind.upper()}, which has no coordinates, and whose galaxy is in its middle: "
+                "expected a FITS cutout; leave the position out"
+            )
+        return asked
 
     @property
     def is_of_archive(self) -> bool:

@@ -156,9 +156,9 @@ async def set_destruction(request: Request, job_id: str) -> dict[str, Any]:
     text = (await form_of(request)).fields.get("DESTRUCTION", "")
     try:
         when = datetime.fromisoformat(text)
-    except ValueError as error:
+        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # the latter of zones in which the first and last years are others
         raise CatalogError(f"DESTRUCTION '{text[:40]}': expected a time such as 2026-11-28T12:00:00Z") from error
-    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     written = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     await asyncio.to_thread(_queue(request).rows.set_destruction, job.id, min(written, job.destruction))
     return _described(await _job(request, job_id))

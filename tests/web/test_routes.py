@@ -130,6 +130,8 @@ def test_the_model_is_the_only_one_or_named(client, checkpoints, pictures):
         ({"ra": "x", "dec": "1"}, "expected a number"),
         ({"ra": "nan", "dec": "1"}, "expected a number"),
         ({"ra": "1", "dec": "91"}, "expected degrees"),
+        ({"ra": "1", "dec": "1"}, "'ra' came with a JPEG, which has no coordinates"),
+        ({"x": "1", "y": "1"}, "'x' came with a JPEG, which has no coordinates"),
         ({"survey": "sdss", "band": "H"}, "unknown band"),
         ({"survey": "../../etc/passwd"}, "unknown survey"),
         ({"survey": "/etc/passwd.toml"}, "unknown survey"),
