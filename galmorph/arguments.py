@@ -34,12 +34,20 @@ _WORDS = {
     "Checkpoint": ("a loaded checkpoint", "loaded checkpoints"),
     "Survey": ("a survey", "surveys"),
     "Pipeline": ("a pipeline", "pipelines"),
-    "Mapping": ("a dictionary", "dictionaries"),
     "None": ("None", "None"),
     "Any": ("anything", "values"),
 }
-_BUILT_IN: dict[str, Any] = {"str": str, "Path": Path, "Mapping": Mapping, "None": type(None), "Any": object}
-_ALIASES = {"Way": "str", "Inputs": "Mapping", "u.Quantity": "Quantity", "TrainPipeline": "Pipeline"}
+_BUILT_IN: dict[str, Any] = {"str": str, "Path": Path, "None": type(None), "Any": object}
+_ALIASES = {
+    "Way": "str",
+    "Inputs": "Mapping[str, Any]",
+    "BinEdges": "int | Sequence[float]",
+    "Classes": "str | Mapping[str, str]",
+    "Each": "str | Sequence[str | None] | None",
+    "EachHdu": "int | str | Sequence[int | str | None] | None",
+    "u.Quantity": "Quantity",
+    "TrainPipeline": "Pipeline",
+}
 _CLASSES = {"Pipeline": ("TrainPipeline", "ClassifyPipeline")}
 _LONGEST = 60
 """Letters of a value that is shown as it is."""
@@ -93,18 +101,21 @@ def _checked(function: Callable[..., Any], name: str, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What a parameter may be.
+    """What a value may be.
 
     Parameters
     ----------
     names
         Of types and classes.
     items
-        Those of the items of a sequence; none where it may be no sequence.
+        What the items of a sequence may be; None where it may be no sequence.
+    values
+        What the values of a dictionary may be, which has texts for keys; None where it may be no dictionary.
     """
 
     names: tuple[str, ...]
-    items: tuple[str, ...] = ()
+    items: _Kind | None = None
+    values: _Kind | None = None
 
     def plain(self, value: Any) -> Any:
         """Return a value as the function has it."""
@@ -118,15 +129,27 @@ class _Kind:
         """Tell whether a value is of this kind."""
         if any(_is(name, value) for name in self.names):
             return True
-        if not self.items or isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        if isinstance(value, Mapping):
+            return self.values is not None and all(
+                isinstance(key, str) and self.values.has(self.values.plain(each)) for key, each in value.items()
+            )
+        if self.items is None or isinstance(value, str | bytes) or not isinstance(value, Iterable):
             return False
-        return all(any(_is(name, self.plain(item)) for name in self.items) for item in value)
+        return all(self.items.has(self.items.plain(item)) for item in value)
 
     def __str__(self) -> str:
-        one = [_WORDS[name][0] for name in self.names if name != "None"]
-        several = [f"a list of {' or '.join(_WORDS[name][1] for name in self.items)}"] if self.items else []
-        *first, last = [*one, *several, *(["None"] if "None" in self.names else [])]
+        words = [_WORDS[name][0] for name in self.names if name != "None"]
+        words += [f"a list of {self.items.several()}"] if self.items else []
+        words += [f"a dictionary of texts and {self.values.several()}"] if self.values else []
+        *first, last = [*words, *(["None"] if "None" in self.names else [])]
         return f"{', '.join(first)} or {last}" if first else last
+
+    def several(self) -> str:
+        """Say what some of this kind are."""
+        return " or ".join([*(_WORDS[name][1] for name in self.names), *(["lists"] if self.items else [])])
+
+
+_ANYTHING = _Kind(("Any",))
 
 
 def _is(name: str, value: Any) -> bool:
@@ -148,12 +171,23 @@ def _kinds_of(function: Callable[..., Any]) -> dict[str, _Kind | None]:
 
 def _kind(annotation: str) -> _Kind | None:
     """Read an annotation; None for one that says too little, or more than is checked here."""
-    items: tuple[str, ...] = ()
-    if sequence := re.search(r"Sequence\[([^\[\]]*)\]", annotation):
-        items = tuple(_ALIASES.get(part, part) for part in sequence[1].split(" | "))
-        annotation = annotation.replace(sequence[0], "").strip(" |").replace(" |  | ", " | ")
-    parts = re.sub(r"Mapping\[[^\[\]]*\]", "Mapping", annotation).split(" | ") if annotation else []
-    names = tuple(_ALIASES.get(part, part) for part in parts)
-    if not {*names, *items} <= {*_WORDS} or (not items and "Any" in names):
+    names: list[str] = []
+    inner: dict[str, _Kind] = {}
+    for part in re.findall(r"[\w.]+(?:\[(?:[^\[\]]|\[[^\[\]]*\])*\])?", _spelt_out(annotation)):
+        word, _, rest = part.partition("[")
+        if word not in ("Sequence", "Mapping"):
+            names.append(part)
+        elif (kind := _kind(rest.removesuffix("]").removeprefix("str, "))) is not None:
+            inner[word] = kind
+        elif rest in ("Any]", "str, Any]"):
+            inner[word] = _ANYTHING
+        else:
+            return None
+    if not {*names} <= {*_WORDS} or names == ["Any"]:
         return None
-    return _Kind(names, items)
+    return _Kind(tuple(names), inner.get("Sequence"), inner.get("Mapping"))
+
+
+def _spelt_out(annotation: str) -> str:
+    """Put what an alias stands for in its place."""
+    return re.sub(r"[\w.]+", lambda word: _ALIASES.get(word[0], word[0]), annotation)

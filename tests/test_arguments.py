@@ -15,6 +15,8 @@ import galmorph
 from galmorph import api
 from galmorph.arguments import checked
 from galmorph.errors import ArgumentError, GalmorphError
+from galmorph.pages.answered_rows import BinEdges
+from galmorph.sky.matched import Each
 
 LEFT = {
     "Any",
@@ -41,6 +43,8 @@ def report(
     names: Sequence[str] | str = (),
     files: str | Path | Sequence[str | Path] = (),
     kinds: Mapping[str, float] | None = None,
+    bins: Mapping[str, BinEdges] | None = None,
+    each: Each = None,
     radius: float | str | u.Quantity = 1.0,
     table: Sequence[object] | None = None,
 ) -> dict[str, object]:
@@ -69,6 +73,9 @@ def report(
         ("names", iter(["a", "b"]), ["a", "b"]),
         ("files", [Path("a"), "b"], [Path("a"), "b"]),
         ("kinds", {"a": 1.0}, {"a": 1.0}),
+        ("bins", {"a": [1, 2.0], "b": 3}, {"a": [1, 2.0], "b": 3}),
+        ("bins", {"a": np.int64(3)}, {"a": 3}),
+        ("each", ["ra", None], ["ra", None]),
         ("radius", "1 arcsec", "1 arcsec"),
         ("radius", 1.0 * u.arcsec, 1.0 * u.arcsec),
         ("table", 7, 7),
@@ -116,7 +123,12 @@ def test_arrays_of_texts_are_lists_of_texts():
         ("names", 5, "expected a text or a list of texts"),
         ("names", ["a", 5], "expected a text or a list of texts"),
         ("files", [3], "expected a text, a path or a list of texts or paths"),
-        ("kinds", [1], "expected a dictionary or None"),
+        ("kinds", [1], "expected a dictionary of texts and numbers or None"),
+        ("kinds", {"a": "1"}, "expected a dictionary of texts and numbers or None"),
+        ("kinds", {1: 1.0}, "expected a dictionary of texts and numbers or None"),
+        ("bins", {"a": 2.5}, "expected a dictionary of texts and whole numbers or lists or None"),
+        ("bins", {"a": [1, "2"]}, "expected a dictionary of texts and whole numbers or lists or None"),
+        ("each", ["ra", 3], "expected a text, a list of texts or None or None"),
         ("radius", [1], "expected a number, a text or a quantity"),
         ("edges", [["a long list of what is no number"] * 9], "edges of type list was given to report: expected"),
     ],
@@ -135,7 +147,7 @@ def test_what_the_function_does_not_have_is_for_python_to_say():
     with pytest.raises(TypeError, match="unexpected keyword argument 'nothing'"):
         report(nothing=3)
     with pytest.raises(TypeError, match="positional arguments"):
-        report("", False, None, 0.0, None, None, (), (), (), None, 1.0, None, "too much")
+        report("", False, None, 0.0, None, None, (), (), (), None, None, None, 1.0, None, "too much")
 
 
 @pytest.mark.parametrize("name", [name for name in api.__all__ if name not in ("names", "describe_flags")])

@@ -139,6 +139,8 @@ def agreement_of(
             f"Catalogs '{sides[0].catalog.title}' and '{sides[1].catalog.title}' have {len(pairs)} galaxies in common, "
             "and none to which both give a class: expected some; look at --radius, --ours and --theirs"
         )
+    if magnitude is None and len(edges):
+        raise CatalogError(f"edges {list(edges)} without a magnitude: expected its column; name it with --magnitude")
     values = np.zeros(len(pairs)) if magnitude is None else magnitudes_of(magnitude, sides, rows)
     bins = _bins(values[both], edges) if magnitude is not None else np.empty(0)
     classes = sorted({*first[both].tolist(), *second[both].tolist()})

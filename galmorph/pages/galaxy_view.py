@@ -31,6 +31,7 @@ Direction = tuple[float, float]
 _HALF = 100.0
 _ROUND_ARCSEC = np.array([1, 2, 5])[None, :] * 10.0 ** np.arange(-3, 4)[:, None]
 _NO_DATA = 0
+_LARGEST_SIDE_PX = 8192
 _CENTRAL = 0.5
 """Radius of the galaxy's brightest pixels, in half-widths of the stamp, where it has no Petrosian radius."""
 _STRIPES = 14  # across a picture, so that a mask is told by its pattern and not by its colour
@@ -133,8 +134,10 @@ def view(catalog: Catalog, images: ImageSource, row: int, recipe: Recipe | None,
     Raises
     ------
     CatalogError
-        If there is no such row.
+        If there is no such row, or the picture would have no or too many pixels.
     """
+    if not 1 <= side_px <= _LARGEST_SIDE_PX:
+        raise CatalogError(f"a side of {side_px} pixels: expected 1 to {_LARGEST_SIDE_PX}; choose another")
     if not 0 <= row < len(catalog):
         raise CatalogError(
             f"row {row} was asked for of {len(catalog)} rows: expected 0 to {len(catalog) - 1}; choose one of those"

@@ -114,6 +114,8 @@ def inspect_checkpoint(
     """
     if pictures not in PICTURES:
         raise PipelineError(unknown_name("choice of pictures", pictures, PICTURES))
+    if seed < 0:
+        raise PipelineError(f"seed {seed}: expected a whole number from 0; give another --seed")
     check_asked(labels=catalog is not None, images=images is not None, split=split, rows=rows)
     opened = load_checkpoint(checkpoint)
     page = check_page(output, find_checkpoint(checkpoint).stem, overwrite=overwrite)

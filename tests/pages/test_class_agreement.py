@@ -158,6 +158,7 @@ def test_the_command_prints_counts_and_agreement(tmp_path, capsys):
         ({"magnitude": "H"}, "no column 'H'"),
         ({"magnitude": "mag", "edges": [20]}, "at least two"),
         ({"magnitude": "mag", "edges": [20, 19]}, "each larger"),
+        ({"edges": [20, 21]}, r"edges \[20, 21\] without a magnitude"),
         ({"radius": "2deg"}, "at most 1 degree"),
     ],
 )

@@ -96,6 +96,12 @@ def test_a_picture_is_left_as_it_is(tmp_path):
     assert levels(view.png(replace(view.stretch, white=40.0))).mean() > levels(view.png()).mean() + 10
 
 
+@pytest.mark.parametrize("side", [0, -3, 10_000_000])
+def test_a_picture_without_pixels_or_with_too_many_is_refused(sky, side):
+    with pytest.raises(CatalogError, match=f"a side of {side} pixels: expected 1 to 8192"):
+        galmorph.view(sky.catalog, (small_sky.field(), small_sky.header()), row=ROW, side=side)
+
+
 def test_a_row_that_is_not_there_is_refused(sky):
     with pytest.raises(CatalogError, match="expected 0 to"):
         galmorph.view(sky.catalog, (small_sky.field(), small_sky.header()), row=99)

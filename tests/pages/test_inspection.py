@@ -309,6 +309,8 @@ def test_what_cannot_work_is_refused(case):
         inspect(labels=False, split="test")
     with pytest.raises(PipelineError, match="0 rows were asked for"):
         inspect(rows=0)
+    with pytest.raises(PipelineError, match="seed -1: expected a whole number from 0"):
+        inspect(seed=-1)
     with pytest.raises(PipelineError, match="did you mean 'none'"):
         inspect(pictures="nun")
     with pytest.raises(CheckpointError, match="unknown checkpoint 'sdss-rbg'"):

@@ -333,6 +333,7 @@ def test_without_galsim_the_message_says_what_to_install(monkeypatch):
     ("given", "message"),
     [
         ({"rows": 0}, "0 rows"),
+        ({"rows": 10**9}, "1000000000 rows: expected 1 to 1000000"),
         ({"seed": -1}, "seed -1"),
         ({"side_px": 5}, "a side of 5 pixels"),
         ({"side_px": 10**6}, "a side of 1000000 pixels"),

@@ -38,6 +38,7 @@ Pixels = npt.NDArray[np.float32]
 
 # Below, a stamp does not fit; above, a field does not fit into the memory of a usual machine.
 _SMALLEST_SIDE_PX, _LARGEST_SIDE_PX = 32, 20_000
+_MOST_ROWS = 1_000_000  # one on every 400 pixels of the largest field
 
 
 @dataclass(frozen=True)
@@ -215,8 +216,8 @@ def _with_mags(setting: Setting, mag_range: tuple[float, float] | None) -> Setti
 
 
 def _check(rows: int, seed: int, side_px: int | None) -> None:
-    if rows < 1:
-        raise PipelineError(f"{rows} rows: expected 1 or more; give --rows")
+    if not 1 <= rows <= _MOST_ROWS:
+        raise PipelineError(f"{rows} rows: expected 1 to {_MOST_ROWS}; give --rows, or simulate several fields")
     if seed < 0:
         raise PipelineError(f"seed {seed}: expected 0 or more; give --seed")
     if side_px is not None and not _SMALLEST_SIDE_PX <= side_px <= _LARGEST_SIDE_PX:
