@@ -40,6 +40,7 @@ _WORDS = {
 _BUILT_IN: dict[str, Any] = {"str": str, "Path": Path, "None": type(None), "Any": object}
 _ALIASES = {
     "Way": "str",
+    "Iterable": "Sequence",
     "Inputs": "Mapping[str, Any]",
     "BinEdges": "int | Sequence[float]",
     "Classes": "str | Mapping[str, str]",
@@ -49,6 +50,8 @@ _ALIASES = {
     "TrainPipeline": "Pipeline",
 }
 _CLASSES = {"Pipeline": ("TrainPipeline", "ClassifyPipeline")}
+_PARTS = re.compile(r"[\w.]+(?:\[(?:[^\[\]]|\[[^\[\]]*\])*\])?")
+"""Of an annotation: words, each with what stands in brackets behind it."""
 _LONGEST = 60
 """Letters of a value that is shown as it is."""
 
@@ -171,21 +174,18 @@ def _kinds_of(function: Callable[..., Any]) -> dict[str, _Kind | None]:
 
 def _kind(annotation: str) -> _Kind | None:
     """Read an annotation; None for one that says too little, or more than is checked here."""
-    names: list[str] = []
-    inner: dict[str, _Kind] = {}
-    for part in re.findall(r"[\w.]+(?:\[(?:[^\[\]]|\[[^\[\]]*\])*\])?", _spelt_out(annotation)):
-        word, _, rest = part.partition("[")
-        if word not in ("Sequence", "Mapping"):
-            names.append(part)
-        elif (kind := _kind(rest.removesuffix("]").removeprefix("str, "))) is not None:
-            inner[word] = kind
-        elif rest in ("Any]", "str, Any]"):
-            inner[word] = _ANYTHING
-        else:
-            return None
-    if not {*names} <= {*_WORDS} or names == ["Any"]:
+    parts = [part.partition("[") for part in _PARTS.findall(_spelt_out(annotation))]
+    names = tuple(word for word, _, _ in parts if word not in ("Sequence", "Mapping"))
+    inner = {word: _inner(rest.removesuffix("]")) for word, _, rest in parts if word in ("Sequence", "Mapping")}
+    if None in inner.values() or not {*names} <= {*_WORDS} or names == ("Any",):
         return None
-    return _Kind(tuple(names), inner.get("Sequence"), inner.get("Mapping"))
+    return _Kind(names, inner.get("Sequence"), inner.get("Mapping"))
+
+
+def _inner(annotation: str) -> _Kind | None:
+    """Read the annotation of the items of a sequence, or of the values of a dictionary after that of its keys."""
+    values = annotation.removeprefix("str, ")
+    return _ANYTHING if values == "Any" else _kind(values)
 
 
 def _spelt_out(annotation: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntFlag
 from typing import TYPE_CHECKING, Any, overload
 
+from galmorph.arguments import checked
 from galmorph.errors import UnknownNameError, unknown_name
 
 if TYPE_CHECKING:
@@ -214,6 +215,7 @@ def _checked(flags: Any) -> int:
     return int(flags)
 
 
+@checked
 def describe_flags(flags: int | str | Iterable[int | str] | None = None) -> list[FlagEntry]:
     """Describe flags: number and value of the bit, name, meaning, what to do, and whether such rows are best left out.
 

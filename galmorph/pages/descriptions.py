@@ -153,6 +153,7 @@ def describers(kind: str) -> dict[str, Callable[[str], str]]:
     return dict.fromkeys(all_of[kind](), _WORDS[kind])
 
 
+@checked
 def names(kind: str) -> dict[str, str]:
     """List what ships of one kind: names and a line about each.
 

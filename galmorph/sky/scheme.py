@@ -328,7 +328,8 @@ class Scheme:
         named = {"": "", **{key: key for key in self.keys}, **{a.source: a.key for a in self.answers}}
         keys = [named.get(c, self.otherwise or c) for c in cells]
         if unknown := sorted(set(keys) - set(self.keys) - {""}):
-            raise SchemeError(unknown_name(f"class in column '{column}' for scheme", unknown[0], self.keys))
+            place = f"labels for scheme '{self.name}', column '{column}'"
+            raise SchemeError(f"{place}: {unknown_name('class', unknown[0], self.keys)}")
         counts = np.array([[g == k for k in self.keys] for g in keys], dtype=np.float64).reshape(-1, len(self.keys))
         labelled = np.array([g != "" for g in keys], dtype=np.float64)[:, None]
         return Labels(counts, np.repeat(labelled, len(self.keys), axis=1))
