@@ -59,9 +59,10 @@ _LONGEST = 60
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Let a function refuse arguments that are not of the types of its annotations, before it does anything.
 
-    A bool is no number, and a number with a point is no whole one. Scalars of numpy become those of Python, other
-    paths :class:`pathlib.Path`, and iterators lists where a sequence is expected. Types that are not built in are known
-    by the names of their classes. What is annotated with anything but these is left to the function.
+    A bool is no number, and a number with a point is no whole one. Scalars of numpy become those of Python, paths
+    :class:`pathlib.Path`, or texts where only those are expected, and iterators lists where a sequence is. Types that
+    are not built in are known by the names of their classes. What is annotated with anything but these is left to the
+    function.
 
     Raises
     ------
@@ -124,8 +125,9 @@ class _Kind:
         """Return a value as the function has it."""
         if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 and not isinstance(value, str):
             return value.item()
-        if "Path" in self.names and isinstance(value, os.PathLike):
-            return value if isinstance(value, Path) else Path(os.fspath(value))
+        if isinstance(value, os.PathLike) and not {"str", "Path"}.isdisjoint(self.names):
+            # Files of surveys, schemes and others are named where names are: a text will do for both.
+            return Path(value) if "Path" in self.names else os.fspath(value)
         return list(value) if self.items and isinstance(value, Iterator) else value
 
     def has(self, value: Any) -> bool:
