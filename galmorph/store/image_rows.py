@@ -204,9 +204,8 @@ class ImageRows:
 
     def kinds(self) -> list[ColumnKind]:
         """Say what the columns are that tables brought along."""
-        wanted = sa.select(*(COLUMNS.c[name] for name in ColumnKind.__dataclass_fields__)).order_by(COLUMNS.c.place)
         with self._database.reading() as connection:
-            return [ColumnKind(*row) for row in connection.execute(wanted)]
+            return _kinds_in(connection)
 
     def numbers_within(self, cone: Cone) -> list[int]:
         """Return the numbers of the pictures in a circle on the sky."""
@@ -272,22 +271,17 @@ class ImageRows:
             last = rows[-1].number
 
     def _declare(self, kinds: Sequence[ColumnKind]) -> None:
-        """Note what columns there are, which must be of the kinds that they were before."""
-        before = {kind.name: kind for kind in self.kinds()}
-        joined = [before[kind.name].joined(kind) if kind.name in before else kind for kind in kinds]
-        lower = {name.lower() for name in before}
-        for kind in joined:
-            if kind.name.startswith("gm_"):
-                raise CatalogError(
-                    f"column '{kind.name}': names with gm_ are of predictions; rename it, or leave it out"
-                )
-            if kind.name not in before and kind.name.lower() in lower:
-                raise CatalogError(f"column '{kind.name}': expected a name that no other column has; rename it")
-        places = {
-            name: number for number, name in enumerate([*before, *(k.name for k in kinds if k.name not in before)])
-        }
+        """Note what columns there are, which must be of the kinds that they were before.
+
+        One writer at a time: of two that widen a column at once the later would narrow it, and numbers were rounded.
+        """
         with self._database.writing() as connection:
-            for kind in joined:
+            if self._database.is_server:  # in SQLite nobody else writes meanwhile
+                connection.execute(sa.text(f"LOCK TABLE {COLUMNS.name} IN SHARE ROW EXCLUSIVE MODE"))
+            before = {kind.name: kind for kind in _kinds_in(connection)}
+            fresh = [kind.name for kind in kinds if kind.name not in before]
+            places = {name: number for number, name in enumerate([*before, *fresh])}
+            for kind in _joined_kinds(before, kinds):
                 row = {name: getattr(kind, name) for name in ColumnKind.__dataclass_fields__}
                 insert = self._database.insert(COLUMNS).values(row | {"place": places[kind.name]})
                 connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"type": kind.type}))
@@ -439,6 +433,30 @@ def stored_image(row: Row[Any]) -> StoredImage:
     return StoredImage(
         row.number, row.id, content, row.ra, row.dec, row.survey, row.band, row.created, row.file, columns
     )
+
+
+def _kinds_in(connection: Connection) -> list[ColumnKind]:
+    """Read what the columns are that tables brought along, in their order."""
+    wanted = sa.select(*(COLUMNS.c[name] for name in ColumnKind.__dataclass_fields__)).order_by(COLUMNS.c.place)
+    return [ColumnKind(*row) for row in connection.execute(wanted)]
+
+
+def _joined_kinds(before: Mapping[str, ColumnKind], kinds: Sequence[ColumnKind]) -> list[ColumnKind]:
+    """Return what holds the values of columns of a table, and those that there are.
+
+    Raises
+    ------
+    CatalogError
+        If their kinds or names do not go together.
+    """
+    joined = [before[kind.name].joined(kind) if kind.name in before else kind for kind in kinds]
+    lower = {name.lower() for name in before}
+    for kind in joined:
+        if kind.name.startswith("gm_"):
+            raise CatalogError(f"column '{kind.name}': names with gm_ are of predictions; rename it, or leave it out")
+        if kind.name not in before and kind.name.lower() in lower:
+            raise CatalogError(f"column '{kind.name}': expected a name that no other column has; rename it")
+    return joined
 
 
 def chunks_of(rows: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:

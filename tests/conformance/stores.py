@@ -10,6 +10,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -243,6 +244,30 @@ class StoreTests:
         assert pulled["ra"].tolist() == ["12:30:00", ""]
         np.testing.assert_allclose(pulled["ra_"], [187.5, 10.0], rtol=1e-14)
         np.testing.assert_allclose(pulled["dec_"], [1.0, -20.0], rtol=1e-14)
+
+    def test_writers_at_once_widen_columns_and_never_narrow_them(self, store):
+        """Each declares its columns while the others do, of which all start together."""
+        start = Barrier(6)
+
+        def add(writer):
+            kinds = ("f4", np.float32(0.1)) if writer % 2 else ("f8", 0.1)
+            start.wait()
+            for n in range(4):
+                table = Table({"objid": [f"{writer} {n}"], "ra": [1.0], "dec": [1.0], f"of{writer}": [writer]})
+                table[f"z{n}"] = np.array([kinds[1]], kinds[0])
+                store.add_images(table)
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(add, range(6)))
+        pulled = store.pull()
+        for n in range(4):
+            cells = {
+                name: z for name, z in zip(pulled["objid"], pulled[f"z{n}"], strict=True) if name.endswith(f" {n}")
+            }
+            assert cells == {f"{w} {n}": float(np.float32(0.1)) if w % 2 else 0.1 for w in range(6)}
+        with store.database.reading() as connection:
+            places = connection.scalars(sa.select(schema.COLUMNS.c.place)).all()
+        assert sorted(places) == list(range(len(pulled.colnames)))
 
     def test_numbers_that_are_masked_in_an_array_stay_masked(self, store):
         masks = [[False, True, False], [True, True, True]]
