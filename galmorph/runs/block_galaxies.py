@@ -91,11 +91,6 @@ class BlockGalaxies:
             numbers=self.numbers[chosen],
         )
 
-    @property
-    def tile(self) -> int:
-        """The tile of all."""
-        return self.block.pixels.tile
-
     @cached_property
     def flags(self) -> npt.NDArray[np.int64]:
         """Bits of :class:`~galmorph.flags.Flag`, (N,)."""

@@ -62,4 +62,4 @@ def _sights_of(galaxies: BlockGalaxies, images: ImageSource, recipe: Recipe) -> 
 def _seeds_of(galaxies: BlockGalaxies, images: ImageSource) -> list[int]:
     """Seeds as of single cutouts, whose positions are those in the cutout plus its place."""
     positions = galaxies.places + galaxies.origins
-    return seeds_of(galaxies.tile, positions.tolist(), images)
+    return seeds_of(galaxies.block.pixels.tile, positions.tolist(), images)

@@ -95,7 +95,7 @@ class Block:
         """
         if half_px > _LARGEST_HALF_PX:
             return np.zeros(len(x), np.bool_)
-        (left, bottom), (height, width) = self.pixels.origin, self.pixels.shape
+        (left, bottom), (height, width) = self.pixels.origin, self.pixels.detection.shape
         at_left, at_right, at_bottom, at_top = self.pixels.clipped
         middle = np.floor(np.stack([x, y], axis=1) + 0.5) - [left, bottom]
         before = (middle - half_px >= 0) | np.array([at_left, at_bottom])
@@ -109,7 +109,7 @@ class Block:
         -------
         (N, 4) first row and column on the block, height and width; clipped where the tile ends.
         """
-        (left, bottom), (height, width) = self.pixels.origin, self.pixels.shape
+        (left, bottom), (height, width) = self.pixels.origin, self.pixels.detection.shape
         middle = np.floor(np.stack([y, x], axis=1) + 0.5).astype(np.int64) - [bottom, left]
         first = np.maximum(middle - half_px, 0)
         return np.concatenate([first, np.minimum(middle + half_px + 1, [height, width]) - first], axis=1)

@@ -343,7 +343,7 @@ def _with_half(
     """Measure rows on cutouts of the same half-width: out of their block together, where it holds them."""
     where, _ = gathering.where
     held = np.zeros(len(rows), np.bool_) if block is None else block.holds(where.x[rows], where.y[rows], half)
-    alone = _alone(gathering, rows[~held].tolist(), half)
+    alone = [] if held.all() else _alone(gathering, rows[~held].tolist(), half)
     if block is None or not held.any():
         return None, alone
     of_block, others = _together(gathering, block, rows[held], half)
@@ -359,7 +359,7 @@ def _together(gathering: Gathering, block: Block, rows: IntArray, half: int) -> 
     batch = measure_batch(block.scene, windows, places, gathering.settings)
     scales = gathering.images.scales_at(block.pixels.tile, x, y)
     galaxies_of_block = BlockGalaxies(block, rows, x, y, half, scales, windows, batch, np.arange(len(rows)))
-    is_measured = galaxies_of_block.states == MEASURED
+    is_measured = batch.states == MEASURED
     if is_measured.all():
         return galaxies_of_block, []
     others = [_by_itself(gathering, galaxies_of_block, int(k)) for k in np.flatnonzero(~is_measured)]

@@ -187,7 +187,7 @@ def _enter_block(
     results: Results, run: Run, places: IntArray, galaxies: BlockGalaxies, show: Callable[[ShownStamps], None]
 ) -> None:
     """Enter galaxies of a block, all of which are measured, in the results, and show their stamps."""
-    if len(galaxies) == 0:
+    if len(galaxies.rows) == 0:
         return
     results.put_block(places, galaxies)
     results.flags[places[_off_edge(galaxies, run)]] |= int(Flag.OFF_EDGE)

@@ -67,7 +67,7 @@ class Run:
         """The catalogue."""
         return self.gathering.catalog
 
-    @property
+    @cached_property
     def images(self) -> ImageSource:
         """The images."""
         return self.gathering.images
@@ -82,7 +82,7 @@ class Run:
         """What gives ``gm_rule``; None for no such column."""
         return self.checkpoint.scheme.rule(self.settings.rule) if self.checkpoint is not None else None
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
         """How wide the field about a galaxy is that the run looks at: the checkpoint's recipe, or one to measure in."""
         return self.checkpoint.recipe if self.checkpoint is not None else _MEASURED

@@ -161,7 +161,7 @@ class Results:
 
     def put_block(self, rows: npt.NDArray[np.intp], galaxies: BlockGalaxies) -> None:
         """Enter the measurements of galaxies of a block, (M,), as the rows of these numbers, (M,)."""
-        self.flags[rows], self.tile[rows] = galaxies.flags, galaxies.tile
+        self.flags[rows], self.tile[rows] = galaxies.flags, galaxies.block.pixels.tile
         self.scale_arcsec[rows] = galaxies.scales_arcsec
         left, bottom = galaxies.origins.T
         self.x[rows], self.y[rows] = galaxies.values["x"] + left, galaxies.values["y"] + bottom

@@ -173,7 +173,7 @@ class _Present:
         self._library: Library | None = None
 
     def holding(self, wanted: tuple[int, ...]) -> Library:
-        """Return the library, with some sets of templates in it."""
+        """Return the library with these sets of templates, at least one; it may have others."""
         with self._lock:
             missing = set(wanted).difference(self._numbers)
             if self._library is None or missing:
@@ -183,12 +183,8 @@ class _Present:
             return self._library
 
 
-_PRESENT = _Present()
-
-
-def library_with(wanted: tuple[int, ...]) -> Library:
-    """Return a library with these sets of templates, at least one; it may have others."""
-    return _PRESENT.holding(wanted)
+library_with = _Present().holding
+"""Returns the one library that there is, with some sets of templates: see :meth:`_Present.holding`."""
 
 
 @lru_cache(maxsize=64)

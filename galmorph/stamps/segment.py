@@ -159,18 +159,30 @@ def _with_weight(pixels: FloatArray, weight: FloatArray) -> BoolArray:
 
 def relative_noise(weight: FloatArray | None, usable: BoolArray, *, even: float = 0.1) -> FloatArray | None:
     """Noise relative to the typical one, (H, W); None where all weights are alike to the share `even`."""
-    if weight is None or not usable.any():
+    if weight is None:
         return None
-    weight, usable = np.ascontiguousarray(weight, np.float32), np.ascontiguousarray(usable)
-    typical, least, most = _range_of(weight, usable)
-    if least > (1.0 - even) * typical and most < (1.0 + even) * typical:
-        return None
-    return _noise_of(weight, usable, np.float32(typical))
+    noise: FloatArray = _noise_of(np.ascontiguousarray(weight, np.float32), np.ascontiguousarray(usable), float(even))
+    return noise if noise.size else None
 
 
 @compiled
+def _noise_of(weight: FloatArray, usable: BoolArray, even: float) -> FloatArray:
+    """Noise of pixels relative to that of the typical weight, 1 where it does not count; empty where it is even."""
+    typical, least, most = _range_of(weight, usable)
+    if least > most or (least > (1.0 - even) * typical and most < (1.0 + even) * typical):
+        return np.zeros((0, 0), np.float32)
+    unit = np.float32(typical)
+    noise = np.empty(weight.shape, np.float32)
+    for i in range(weight.shape[0]):
+        for j in range(weight.shape[1]):
+            own = np.float32(1.0) / np.sqrt(weight[i, j] / unit)
+            noise[i, j] = own if usable[i, j] else np.float32(1.0)
+    return noise
+
+
+@inner
 def _range_of(weight: FloatArray, usable: BoolArray) -> tuple[float, float, float]:
-    """Return the median, the least and the most of the weights that count."""
+    """Return the median, the least and the most of the weights that count; without any the least is infinite."""
     flat, good = weight.ravel(), usable.ravel()
     # Of positive numbers the larger one has the larger bits too; those of several are compared at once.
     bits, ends = flat.view(np.int32), np.array([_INFINITE, 0], np.int32)
@@ -184,17 +196,6 @@ def _range_of(weight: FloatArray, usable: BoolArray) -> tuple[float, float, floa
     every = max(len(flat) // _PLENTY, 1) if len(flat) > _MANY else 1
     some = flat[::every][good[::every]]
     return float(np.median(some)) if len(some) else float(least), float(least), float(most)
-
-
-@compiled
-def _noise_of(weight: FloatArray, usable: BoolArray, typical: np.float32) -> FloatArray:
-    """Noise of pixels of a weight relative to that of the typical one; 1 where it does not count."""
-    noise = np.empty(weight.shape, np.float32)
-    for i in range(weight.shape[0]):
-        for j in range(weight.shape[1]):
-            own = np.float32(1.0) / np.sqrt(weight[i, j] / typical)
-            noise[i, j] = own if usable[i, j] else np.float32(1.0)
-    return noise
 
 
 @uninterrupted()

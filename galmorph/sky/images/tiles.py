@@ -140,7 +140,7 @@ def _dense(labels: npt.NDArray[Any]) -> IntArray:
 
 
 _INVERSE_VARIANCE: dict[Role, Callable[[FloatArray], npt.NDArray[Any]]] = {
-    "weight": lambda weight: weight,
+    "weight": np.asarray,
     "rms": lambda sigma: 1 / np.square(sigma),
     "variance": lambda variance: 1 / variance,
 }
@@ -304,7 +304,7 @@ class TileSource:
             clipped=window.clipped,
             scale_arcsec=float(self.scales_at(tile, [x], [y])[0]),
             tile=tile,
-            labels=self.read_labels(tile, window),
+            labels=None if self.tiles[tile].labels is None else self.read_labels(tile, window),
         )
 
     @property
@@ -431,7 +431,7 @@ class TileSource:
 
     def _pixels(self, image: FitsPlane) -> Pixels:
         """Open an image, with what its pixels are found to need."""
-        scaling = self._scaling_of(image)
+        scaling = self._scalings.get(image) or self._scaling_of(image)
         pixels = self._opened(image)
         pixels.scaling = scaling
         return pixels
