@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.requests import ClientDisconnect
 
 import galmorph
 from galmorph.errors import ArchiveError, BusyError, GalmorphError, NotReadyError
@@ -51,6 +52,7 @@ def create_app(settings: ServiceSettings, store: Any = None) -> FastAPI:
     app.include_router(pages.router)
     app.add_api_route("/docs", _reference, include_in_schema=False)
     app.add_exception_handler(GalmorphError, _refused)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_middleware(Guard, settings=settings, store=store)
     app.add_middleware(Counting, counters=app.state.counters)
     return app
@@ -85,3 +87,8 @@ def _refused(_request: Request, error: Exception) -> JSONResponse:
         status = 503 if isinstance(error, NotReadyError) else 429
         return JSONResponse({"detail": str(error)}, status, {"retry-after": f"{error.wait_s:.0f}"})
     return JSONResponse({"detail": str(error)}, 502 if isinstance(error, ArchiveError) else 422)
+
+
+def _gone(_request: Request, _error: Exception) -> JSONResponse:
+    """Count a request whose sender went away while it sent it, as one that cannot be read; nobody gets the answer."""
+    return JSONResponse({"detail": "the request ended before its body did: send it whole"}, 400)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from concurrent.futures import ThreadPoolExecutor
 
@@ -209,3 +210,24 @@ def test_a_position_alone_asks_the_archive(client, monkeypatch):
     answer = service.post("/classify", data={**SDSS, "ra": "150.1", "dec": "2.2", "field": "cosmos"})
     assert answer.status_code == 200, answer.text
     assert asked == [(["ra", "dec"], (), "sdss", "RGB", "cosmos")]
+
+
+def test_who_goes_away_while_sending_is_a_request_that_cannot_be_read_and_no_failure(client):
+    """In the log of the server it was a traceback for each upload that was cancelled."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    begun = b'--half\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n\xff\xd8\xff'
+    parts = iter([{"type": "http.request", "body": begun, "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive():
+        return next(parts)
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=half")]
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http"}
+    scope |= {"path": "/classify", "raw_path": b"/classify", "query_string": b"", "headers": headers, "root_path": ""}
+    scope |= {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}
+    asyncio.run(client().app(scope, receive, send))
+    assert sent[0]["status"] == 400
