@@ -103,9 +103,10 @@ def _session(desk: Desk, author: str, asked: Mapping[str, str]) -> tuple[LabelSe
     """Return the session of an address or form, with the model whose predictions order it."""
     name = asked.get("scheme", "")
     usual = desk.checkpoint(desk.model(""))
-    scheme: Scheme | None = desk.schemes.get(name or (usual.scheme.name if usual is not None else ""))
+    schemes = desk.schemes
+    scheme: Scheme | None = schemes.get(name or (usual.scheme.name if usual is not None else next(iter(schemes))))
     if scheme is None:
-        raise SchemeError(f"scheme '{name[:80]}': expected one of {', '.join(desk.schemes)}; choose one")
+        raise SchemeError(f"scheme '{name[:80]}': expected one of {', '.join(schemes)}; choose one")
     model, queue = desk.model_of_scheme(scheme.name), asked.get("queue") or "uncertain"
     if queue not in QUEUES:
         raise StoreError(f"queue '{queue[:80]}': expected one of {', '.join(QUEUES)}; choose one")

@@ -431,3 +431,13 @@ def test_a_map_of_the_galaxies_is_one_of_the_pages(service, store, checkpoints, 
         check_map(path)
     with pytest.raises(PipelineError, match="cannot be read"):
         check_map(tmp_path / "none.html")
+
+
+def test_the_pages_of_a_store_without_models_and_galaxies_are_shown(client, tmp_path):
+    """Each that the bar of the page leads to."""
+    with galmorph.open_store(tmp_path / "empty.db", create=True) as store:
+        service = client(store=store)
+        for address in ("/", "/galaxies", "/label", "/retrain"):
+            answer = service.get(address)
+            assert answer.status_code == 200, answer.text
+            assert "That did not work" not in answer.text
