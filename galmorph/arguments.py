@@ -181,6 +181,8 @@ def _kind(annotation: str) -> _Kind | None:
     inner = {word: _inner(rest.removesuffix("]")) for word, _, rest in parts if word in ("Sequence", "Mapping")}
     if None in inner.values() or not {*names} <= {*_WORDS} or names == ("Any",):
         return None
+    if inner.get("Sequence") is _ANYTHING:  # one thing alone may stand for a list of it, as a number of a row does
+        return None
     return _Kind(names, inner.get("Sequence"), inner.get("Mapping"))
 
 
