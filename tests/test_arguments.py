@@ -18,17 +18,8 @@ from galmorph.errors import ArgumentError, GalmorphError
 from galmorph.pages.answered_rows import BinEdges
 from galmorph.sky.matched import Each
 
-LEFT = {
-    "Any",
-    "Images",
-    "Images | None",
-    "Images | ImageSource",
-    "Progress | bool | None",
-    "Each",
-    "EachHdu",
-    "Classes",
-}
-"""What the functions look at themselves: tables, images, and what each of two tables has."""
+LEFT = {"Any", "Images", "Images | None", "Images | ImageSource", "Progress | bool | None", "Sequence[Any] | str"}
+"""What the functions look at themselves: tables, images, and values that name rows."""
 
 
 @checked
