@@ -156,14 +156,20 @@ STATEMENTS = {
     "test_fields_of_one_name_are_numbered_in_no_time",
     "ECSV and CSV: a first cell": "test_first_cells_that_look_like_comments_keep_their_rows "
     "test_layouts_of_archives_and_other_countries_have_their_positions",
-    "Parquet: metadata": "test_metadata_that_do_not_parse_are_ignored_in_both_directions",
+    "Parquet: metadata": "test_metadata_that_do_not_parse_are_ignored_in_both_directions "
+    "test_decimals_keep_their_digits test_times_keep_nanoseconds "
+    "test_nested_cells_of_parquet_are_arrays_or_text_of_json "
+    "test_bytes_are_text_where_they_are_some_and_escapes_elsewhere",
+    "Arrays: a null whole number": "test_null_numbers_in_arrays_of_different_lengths_stay_null "
+    "test_integers_among_reals_of_different_lengths_keep_their_digits test_arrays_of_complex_numbers_are_arrays_or_text",
     "A card that FITS does not know": "test_a_card_that_cannot_be_parsed_costs_no_catalogue_and_is_copied_as_it_is",
     "A comma after each row": "test_layouts_of_archives_and_other_countries_have_their_positions",
     "A row with more cells": "test_a_line_with_too_many_cells_is_named",
     "Tables of IPAC": "test_layouts_of_archives_and_other_countries_have_their_positions "
     "test_sextractor_catalogues_are_read",
     "Rows of a VOTable in another place": "test_documents_that_cannot_be_followed_are_refused "
-    "test_wherever_a_stream_is_cut_no_row_is_lost_in_silence",
+    "test_wherever_a_stream_is_cut_no_row_is_lost_in_silence "
+    "test_binary_cells_whose_length_is_read_in_two_ways_are_refused",
     "Arrays of FITS cells outside": "test_a_pointer_past_the_heap_is_refused "
     "test_aliases_that_stand_for_too_much_are_refused",
     "Pipes and devices": "test_what_is_no_file_is_refused",

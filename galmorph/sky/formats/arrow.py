@@ -9,7 +9,7 @@ import numpy as np
 from astropy import table as apt
 
 from galmorph.sky.formats.column import parsed_unit, ucd_of
-from galmorph.sky.formats.plain import unit_text
+from galmorph.sky.formats.plain import cell_text, python_value, unit_text
 
 __all__ = ["arrow_array", "arrow_column", "arrow_field", "arrow_type", "pyarrow_module"]
 
@@ -32,7 +32,7 @@ def arrow_type(column: apt.Column) -> Any:
     """Return the type of a column's cells: for objects that is what all of them have in common."""
     if column.dtype.kind == "O":
         return _array(column).type
-    return pyarrow_module().string() if column.dtype.kind == "c" else _array(column[:0]).type
+    return _array(column[:0]).type
 
 
 def arrow_array(column: apt.Column, kind: Any) -> Any:
@@ -47,19 +47,38 @@ def _array(column: apt.Column) -> Any:
     mask = np.ma.getmaskarray(column) if isinstance(column, apt.MaskedColumn) else None
     values = np.ma.getdata(column) if mask is not None else np.asarray(column)
     if values.dtype.kind == "O":
-        return pa.array([None if v is None else np.ma.asarray(v).tolist() for v in values])
+        return _objects(values)
     if values.dtype.kind == "c":
-        return pa.array([str(v) for v in values.tolist()])
+        return _complex(values if mask is None else np.ma.array(values, mask=mask))
     if values.dtype.kind not in "US":
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.ndim == 1:
         return pa.array(values, mask=mask)
     if values.ndim == 2 and values.shape[1]:  # of a fixed size, as astropy's reader wants to know
-        return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), values.shape[1])
+        flat = pa.array(np.ascontiguousarray(values).ravel(), mask=None if mask is None else mask.ravel())
+        return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
     kind = pa.from_numpy_dtype(values.dtype) if values.dtype.kind != "U" else pa.string()
     for _ in range(values.ndim - 1):
         kind = pa.list_(kind)
-    return pa.array(values.tolist(), type=kind)
+    return pa.array((values if mask is None else np.ma.array(values, mask=mask)).tolist(), type=kind)
+
+
+def _objects(values: Any) -> Any:
+    """Return objects as lists, structures or text, what they have in common; else each as text of JSON."""
+    pa = pyarrow_module()
+    try:
+        return pa.array([python_value(v) for v in values])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return pa.array([None if v is None else cell_text(v) for v in values], pa.string())
+
+
+def _complex(values: Any) -> Any:
+    """Return complex numbers, for which Arrow has no type, as text, masked ones as null, several a row as lists."""
+    pa = pyarrow_module()
+    kind = pa.string()
+    for _ in range(values.ndim - 1):
+        kind = pa.list_(kind)
+    return pa.array([python_value(v) for v in values], type=kind)
 
 
 def arrow_column(chunked: Any, field: Any) -> apt.Column:
@@ -90,10 +109,10 @@ def _values(chunked: Any, kind: Any) -> tuple[Any, Any]:
     if t.is_string(kind) or t.is_large_string(kind) or t.is_null(kind) or t.is_string_view(kind):
         # Chunk by chunk, since a text of Python takes more memory than that in either array.
         return np.concatenate([_texts(chunk) for chunk in chunked.chunks] or [np.array([], np.str_)]), None
-    if t.is_binary(kind) or t.is_large_binary(kind):
-        return np.array([(v or b"").decode("latin-1") for v in chunked.to_pylist()], dtype=np.str_), None
+    if t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind):
+        return np.array([_bytes_text(v or b"") for v in chunked.to_pylist()], dtype=np.str_), None
     if t.is_decimal(kind):
-        return _values(chunked.cast(pa.float64()), pa.float64())
+        return _decimals(chunked, kind)
     if t.is_floating(kind):
         return chunked.to_numpy(zero_copy_only=False), None
     if t.is_integer(kind) or t.is_boolean(kind):
@@ -101,8 +120,36 @@ def _values(chunked: Any, kind: Any) -> tuple[Any, Any]:
         filled = chunked.fill_null(False if t.is_boolean(kind) else 0)
         return filled.to_numpy(zero_copy_only=False), mask
     if t.is_nested(kind):
-        return _nested(chunked, kind), None
+        return _rectangle(chunked, kind) or (_nested(chunked, kind), None)
+    if t.is_time(kind):  # Python's has no nanoseconds
+        return _values(chunked.cast(pa.string()), pa.string())
     return np.array(["" if v is None else str(v) for v in chunked.to_pylist()], dtype=np.str_), None
+
+
+def _decimals(chunked: Any, kind: Any) -> tuple[Any, Any]:
+    """Return decimals as whole numbers or doubles where their type says that all of them are; else as text."""
+    pa = pyarrow_module()
+    if kind.scale == 0 and kind.precision <= 18:
+        return _values(chunked.cast(pa.int64()), pa.int64())
+    if kind.scale > 0 and kind.precision <= 15:
+        cells = [np.nan if v is None else float(v) for v in chunked.to_pylist()]  # Arrow's cast is off by a bit
+        return np.array(cells, dtype=np.float64), None
+    return np.array(["" if v is None else format(v, "f") for v in chunked.to_pylist()], dtype=np.str_), None
+
+
+def _bytes_text(value: bytes) -> str:
+    r"""Return bytes as text: UTF-8, Latin-1 if they are none, and escapes for what no text has.
+
+    Examples
+    --------
+    >>> _bytes_text(b"a\x00")
+    'a\\x00'
+    """
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = value.decode("latin-1")
+    return "".join(c if c.isprintable() or c in "\t\n\r" else f"\\x{ord(c):02x}" for c in text)
 
 
 def _texts(chunk: Any) -> Any:
@@ -111,11 +158,10 @@ def _texts(chunk: Any) -> Any:
 
 def _nested(chunked: Any, kind: Any) -> Any:
     """Return lists as a rectangular array where they are one, else as objects."""
-    if (rectangle := _rectangle(chunked, kind)) is not None:
-        return rectangle
     cells = chunked.to_pylist()
     inner = _innermost(kind)
-    if cells and inner is not None and not chunked.null_count:
+    # numpy makes False of a null among truth values.
+    if cells and inner is not None and not chunked.null_count and not (inner.kind == "b" and _has_null(cells)):
         try:
             return np.array(cells, dtype=inner)
         except (ValueError, TypeError):
@@ -126,17 +172,24 @@ def _nested(chunked: Any, kind: Any) -> Any:
     return boxed
 
 
-def _rectangle(chunked: Any, kind: Any) -> Any:
-    """Return lists of numbers, all of one length and none null, without a Python object for each; None for others."""
+def _rectangle(chunked: Any, kind: Any) -> tuple[Any, Any] | None:
+    """Return lists of numbers, all of one length, and where they are null, if anywhere; None for others.
+
+    None of the numbers is an object of Python on the way.
+    """
     t = pyarrow_module().types
     is_list = t.is_fixed_size_list(kind) or t.is_list(kind)
     if not is_list or not (t.is_floating(kind.value_type) or t.is_integer(kind.value_type)) or chunked.null_count:
         return None
     flat = [chunk.flatten() for chunk in chunked.chunks]
     sizes = {kind.list_size} if t.is_fixed_size_list(kind) else {n for c in chunked.chunks for n in _lengths(c)}
-    if not len(chunked) or len(sizes) != 1 or any(values.null_count for values in flat):
+    if not len(chunked) or len(sizes) != 1:
         return None
-    return np.concatenate([values.to_numpy(zero_copy_only=False) for values in flat]).reshape(len(chunked), *sizes)
+    shape, mask = (len(chunked), *sizes), None
+    if t.is_integer(kind.value_type) and any(values.null_count for values in flat):
+        mask = np.concatenate([values.is_null().to_numpy(zero_copy_only=False) for values in flat]).reshape(shape)
+        flat = [values.fill_null(0) for values in flat]
+    return np.concatenate([values.to_numpy(zero_copy_only=False) for values in flat]).reshape(shape), mask
 
 
 def _lengths(chunk: Any) -> Any:
@@ -145,12 +198,16 @@ def _lengths(chunk: Any) -> Any:
 
 def _flat(cell: Any, inner: Any) -> Any:
     """Return one list as an array if it is one of numbers."""
-    if inner is None or cell is None:
+    if inner is None or cell is None or (inner.kind == "b" and _has_null(cell)):
         return cell
     try:
         return np.array(cell, dtype=inner)
     except (ValueError, TypeError):
         return cell
+
+
+def _has_null(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, list) and any(_has_null(each) for each in cell))
 
 
 def _innermost(kind: Any) -> Any:

@@ -43,6 +43,11 @@ class BinaryField:
         return -(-count // 8) if self.datatype == "bit" else count * _BYTES[self.datatype]
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether a cell tells a length that is of numbers to STILTS, as the standard has it, of rows to astropy."""
+        return "x" in self.arraysize and "*" in self.arraysize and self.datatype not in ("char", "unicodeChar")
+
+    @property
     def is_plain(self) -> bool:
         """Whether the standard leaves no doubt about the length of a cell."""
         if self.datatype == "bit":

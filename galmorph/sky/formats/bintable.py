@@ -26,7 +26,7 @@ from galmorph.sky.formats.hdus import (
     units,
     word_sum,
 )
-from galmorph.sky.formats.plain import plain, ragged_arrays
+from galmorph.sky.formats.plain import cell_text, plain, ragged_arrays
 from galmorph.sky.formats.rows import provenance_cards
 
 __all__ = ["STRUCTURE", "ascii_name", "write_bintable"]
@@ -186,25 +186,29 @@ def _nulled(column: apt.Column) -> tuple[Any, int | None]:
 
 
 def _with_null(values: Any, mask: Any) -> tuple[Any, int]:
-    """Replace masked integers by the lowest number that no other is; unsigned ones become signed."""
+    """Replace masked integers by the lowest number that no other is; unsigned ones become signed, if they fit."""
     wider = {"i1": np.int16, "u2": np.int32, "u4": np.int64}.get(f"{values.dtype.kind}{values.dtype.itemsize}")
-    values = values if wider is None else values.astype(wider)
     others = np.unique(values[~mask])
+    if values.dtype.kind == "u" and values.dtype.itemsize == 8 and (not others.size or others[-1] < 1 << 63):
+        wider = np.int64
+    values = np.where(mask, 0, values).astype(values.dtype if wider is None else wider)
+    # TNULL is what stands in the file, 2**63 less than the largest unsigned integers; astropy takes it for one of them,
+    # and none that is negative.
+    zero = _form(values.dtype)[1]
     null = int(np.iinfo(values.dtype).min) if values.dtype.kind == "i" else 0
-    for used in others.tolist():
-        if used > null:
-            break
-        null = used + 1
-    return np.where(mask, np.array(null, values.dtype), values), null
+    taken = set(others.tolist())
+    while null in taken or null + zero in taken:
+        null += 1
+    return np.where(mask, np.array(null + zero, values.dtype), values), null
 
 
 def _variable(name: str, values: Any) -> fits.Column:
     """Return a column of arrays of different lengths, or its cells as JSON text where they are no numbers."""
     arrays, common = ragged_arrays(values)
     if common is None or common.kind == "u":
-        text = [json.dumps(a.tolist(), default=str) for a in arrays]
-        width = max(map(len, text), default=1)
-        return fits.Column(name, f"{width}A", array=np.array(text, dtype=np.bytes_))
+        text = [cell_text(v) for v in values]
+        width = max(1, max(map(len, text), default=1))
+        return fits.Column(name, f"{width}A", array=np.array([escaped(v).encode() for v in text], dtype=np.bytes_))
     boxed = np.empty(len(arrays), dtype=object)
     for i, array in enumerate(arrays):
         boxed[i] = array.astype(common)

@@ -213,6 +213,11 @@ class _Scanner:
         text, self._stream = "".join(self._stream), []
         if not text or self._table is None:
             return
+        if odd := next((each.arraysize for each in self._cells if each.is_doubtful), ""):
+            raise CatalogError(
+                f"its binary rows have cells of arraysize '{odd}', whose length readers take for different things; "
+                "expected TABLEDATA: write it so, as stilts does: tpipe ofmt=votable"
+            )
         data = base64.b64decode(text)
         rows, left = bytes_left_over(data, self._cells, null_bits=self._table.serialisation == "BINARY2")
         if left:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import re
 import warnings
@@ -18,7 +19,7 @@ from galmorph.errors import CatalogError
 from galmorph.sky.formats.column import Column, Positions, Provenance, noted
 from galmorph.sky.formats.compressed import opened
 from galmorph.sky.formats.parsing import parsing
-from galmorph.sky.formats.plain import settled
+from galmorph.sky.formats.plain import python_value, settled
 from galmorph.sky.formats.readback import ReadWhole
 from galmorph.sky.formats.yaml_text import check_yaml
 
@@ -85,6 +86,46 @@ def _cells(column: Any) -> list[str]:
     return cells if mask is None else ['""' if m else c for c, m in zip(cells, mask.tolist(), strict=True)]
 
 
+def _expressible(table: Table) -> Table:
+    """Return a table without arrays of complex numbers, and objects of others, for which there is no JSON: as text."""
+    out = table.copy(copy_data=False)
+    for name in out.colnames:
+        column = out[name]
+        if not isinstance(column, AstropyColumn):
+            continue
+        if column.ndim > 1 and column.dtype.kind == "c":
+            out[name] = _with_cells(column, np.ma.getdata(column).astype(np.str_))
+        elif column.dtype.kind == "O" and not all(_is_array(cell) for cell in column):
+            boxed = np.empty(len(column), dtype=object)
+            boxed[:] = [python_value(cell) for cell in column]
+            out[name] = _with_cells(column, boxed)
+    return out
+
+
+def _by_astropy(table: Table, names: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the lines of the header of a table, and the cells of some of its columns, by name."""
+    text = io.StringIO(newline="")
+    table.write(text, format="ascii.ecsv")
+    text.seek(0)
+    head = list(itertools.takewhile(lambda line: line.startswith("#"), text))
+    # The line after them is taken by now: the names.
+    columns = [table.colnames.index(name) for name in names]
+    text.seek(len("".join(head)))
+    head.append(text.readline())
+    rows = list(csv.reader(text, delimiter=" ")) if columns else []
+    return head, {name: [_quoted(row[n]) for row in rows if row] for name, n in zip(names, columns, strict=True)}
+
+
+def _is_array(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, np.ndarray) and cell.dtype.kind in "biufU")
+
+
+def _with_cells(column: Any, cells: Any) -> AstropyColumn:
+    return AstropyColumn(
+        cells, name=column.name, unit=column.unit, description=column.description, meta=column.meta, copy=False
+    )
+
+
 def _quoted(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"' if _TO_QUOTE.search(cell) else cell
 
@@ -119,15 +160,20 @@ class Ecsv(ReadWhole):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             whole = noted(table, provenance)
-            if any(not _is_simple(whole[n]) for n in whole.colnames):
+            if whole.has_mixin_columns:
                 whole.write(path, format="ascii.ecsv", overwrite=True)
                 return
-            # Its header is astropy's; its rows are ours, in blocks, since astropy holds the text of all of them, and
-            # leaves a first cell as it is that every reader takes for a comment.
-            whole[:0].write(path, format="ascii.ecsv", overwrite=True)
-        with path.open("a", encoding="utf-8", newline="") as stream:
+            whole = _expressible(whole)
+            odd = [n for n in whole.colnames if not _is_simple(whole[n])]
+            # Its header is astropy's, as are cells of arrays; its rows are ours, in blocks, since astropy holds the
+            # text of all of them, cuts blanks at the ends of cells, and leaves a first cell as it is that every reader
+            # takes for a comment.
+            head, given = _by_astropy(whole if odd else whole[:0], odd)
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            stream.writelines(head)
             for start in range(0, len(whole), _ROWS):
-                block = [_cells(whole[n][start : start + _ROWS]) for n in whole.colnames]
+                rows = slice(start, start + _ROWS)
+                block = [given[n][rows] if n in given else _cells(whole[n][rows]) for n in whole.colnames]
                 stream.writelines(" ".join(row) + "\n" for row in zip(*block, strict=True))
 
     def append(

@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 _TEXT_CARDS = re.compile(r"T(?:TYPE|FORM|UNIT|DISP|DIM|UCD|COMM)[1-9]\d{0,2}")
 # A column of arrays of different lengths: its cells point into the heap.
 _POINTER = re.compile(r"([01]?)([PQ])[A-Z].*")
+_TEXT_POINTER = re.compile(r"[01]?[PQ]A.*")
 # Bytes read at once.
 _PIECE = 1 << 22
 _NUMBER_CARDS = re.compile(r"T(?:SCAL|ZERO|NULL|BCOL)[1-9]\d{0,2}")
@@ -275,6 +276,7 @@ def _over(unit: HeaderDataUnit, content: bytearray | mmap.mmap, offset: int = 0)
     """Return astropy's table over bytes that are its own and can be written to, unlike those of `fromstring`."""
     kind = fits.TableHDU if unit.value("XTENSION").upper() == "TABLE" else fits.BinTableHDU
     table = kind.fromstring(header_bytes(_parsable(unit)), character_as_bytes=True)
+    table._uint = True  # noqa: SLF001  (else unsigned integers are doubles, of which 64 bits are more than they hold)
     table._buffer, table._data_offset = content, offset  # noqa: SLF001  (it has no other way in)
     return table
 
@@ -402,14 +404,26 @@ def _column(values: Any, told: Any, name: str, raw: Any) -> apt.Column:
     array = np.asarray(values)
     if array.dtype.kind in "SU":
         return apt.Column(as_text(np.strings.rstrip(array)), name=name, unit=unit)
+    if array.dtype.kind == "O" and _TEXT_POINTER.fullmatch(str(told.format)):
+        return apt.Column(as_text(_joined_letters(array)), name=name, unit=unit)
     if array.dtype.kind == "O":
         return apt.Column(array, name=name, unit=unit, dtype=object)
+    if (raw.dtype.kind, array.dtype.kind, told.bzero, told.bscale or 1) == ("u", "f", -128, 1):
+        array = (raw ^ np.uint8(128)).view(np.int8).reshape(array.shape)
     if array.dtype.kind == "b" and raw.dtype.kind == "i" and not raw.all():
         return apt.MaskedColumn(array, mask=raw == 0, name=name, unit=unit, copy=False)
     if told.null is None or array.dtype.kind not in "iuf":
         return apt.Column(array, name=name, unit=unit, copy=False)
-    null = int(told.null) * (told.bscale or 1) + (told.bzero or 0)
-    return apt.MaskedColumn(array, mask=array == null, name=name, unit=unit, copy=False)
+    mask = raw.reshape(array.shape) == int(told.null)
+    return apt.MaskedColumn(array, mask=mask, name=name, unit=unit, copy=False)
+
+
+def _joined_letters(cells: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return arrays of letters of different lengths as texts."""
+    out = np.empty(len(cells), dtype=object)
+    # Not as astropy's arrays of text, which leave out blanks.
+    out[:] = [b"".join(np.asarray(np.asarray(cell), "S1").tolist()).rstrip() for cell in cells]
+    return out
 
 
 def _serialized(header: fits.Header) -> dict[str, str]:

@@ -12,7 +12,7 @@ from astropy.table.serialize import represent_mixins_as_columns
 
 from galmorph.sky.formats.column import parsed_unit
 
-__all__ = ["as_text", "cell_text", "cells_text", "plain", "ragged_arrays", "settled", "unit_text"]
+__all__ = ["as_text", "cell_text", "cells_text", "plain", "python_value", "ragged_arrays", "settled", "unit_text"]
 
 
 def plain(table: apt.Table) -> apt.Table:
@@ -123,12 +123,35 @@ def cell_text(value: Any) -> str:
     """Return one cell as text that reads back as the same value; null and NaN are empty."""
     if value is None or value is np.ma.masked or value is np.ma.core.masked:
         return ""
-    if isinstance(value, np.ndarray | list | tuple):
-        return json.dumps(np.asarray(value).tolist(), default=str)
+    if isinstance(value, np.ndarray | list | tuple | dict):
+        return json.dumps(python_value(value))
     if isinstance(value, bytes | str):
         return _decoded(value)
     text = str(value)
     return "" if text == "nan" else text
+
+
+def python_value(value: Any) -> Any:
+    """Return a cell as Python's lists, dictionaries, numbers and text, None for what is masked.
+
+    Examples
+    --------
+    >>> python_value(np.ma.array([1, 2], mask=[False, True]))
+    [1, None]
+    """
+    if value is None or value is np.ma.masked:
+        return None
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufU":
+        return value.tolist()
+    if isinstance(value, np.ndarray | list | tuple):
+        return [python_value(each) for each in value]
+    if isinstance(value, dict):
+        return {str(key): python_value(each) for key, each in value.items()}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bytes):
+        return _decoded(value)
+    return value if isinstance(value, bool | int | float | str) else str(value)
 
 
 def cells_text(values: Any) -> list[str]:
@@ -143,16 +166,36 @@ def cells_text(values: Any) -> list[str]:
 
 
 def ragged_arrays(cells: Any) -> tuple[list[np.ndarray[Any, Any]], np.dtype[Any] | None]:
-    """Return the cells of an object column as flat arrays, and the number type of all, or None.
+    """Return the cells of an object column as flat arrays, and the number type of all; none, and None, for others.
 
-    None counts as an empty array.
+    None counts as an empty array, what is masked as NaN. There is no type where an integer is masked, or would lose
+    digits in the type of the others.
     """
-    arrays = [np.ravel(np.ma.filled(np.ma.asarray([] if v is None else v))) for v in cells]
+    try:
+        arrays = [_flat_array(cell) for cell in cells]
+    except (ValueError, TypeError):  # lists of different lengths in one, or no numbers
+        return [], None
     kinds = {a.dtype for a in arrays if a.size}
     if not kinds or any(k.kind not in "iuf" for k in kinds):
-        return arrays, None
+        return [], None
     common = np.result_type(*kinds)
+    if common.kind == "f" and any(_loses_digits(a) for a in arrays if a.dtype.kind in "iu"):
+        return [], None
     return arrays, np.dtype(np.int64) if common.kind == "u" and common.itemsize < 8 else common
+
+
+def _flat_array(cell: Any) -> np.ndarray[Any, Any]:
+    flat: Any = np.ravel(np.ma.asarray([] if cell is None else cell))
+    if flat.dtype.kind == "f":
+        return np.asarray(flat.filled(np.nan))
+    if np.ma.getmaskarray(flat).any():
+        raise ValueError("no integer stands for null")
+    return np.asarray(np.ma.getdata(flat))
+
+
+def _loses_digits(integers: np.ndarray[Any, Any]) -> bool:
+    """Say whether some integers are none of the doubles."""
+    return bool(integers.size) and max(int(integers.max()), -int(integers.min())) > 2**53
 
 
 def unit_text(column: Any) -> str:

@@ -244,11 +244,21 @@ def part_of(path: Path, values: Sequence[tuple[str, int | str]] = ()) -> tuple[P
     """Return a file, and its schema with the columns of these values at the end."""
     pa, stamp = pyarrow_module(), file_stamp(path)
     with pa.parquet.ParquetFile(path) as file:
-        schema, rows = file.schema_arrow, file.metadata.num_rows
+        schema, rows = _takable(file.schema_arrow), file.metadata.num_rows
     values = tuple((key, value) for key, value in values if key not in schema.names)
     for key, value in values:
         schema = schema.append(pa.field(key, pa.array([value]).type))
     return ParquetPart(path, rows, stamp or (0, 0, 0), values), schema
+
+
+def _takable(schema: Any) -> Any:
+    """Return a schema with plain text in place of views, of which Arrow cannot take some rows."""
+    pa = pyarrow_module()
+    for number, each in enumerate(schema):
+        for view, kind in ((pa.string_view(), pa.large_string()), (pa.binary_view(), pa.large_binary())):
+            if each.type == view:
+                schema = schema.set(number, each.with_type(kind))
+    return schema
 
 
 def opened(path: Path) -> Any:

@@ -322,7 +322,7 @@ def _legal_text(column: apt.Column) -> apt.Column:
 def _ragged(column: apt.Column) -> apt.Column:
     """Return arrays of different lengths as VOTable can hold them, or as JSON text."""
     arrays, common = ragged_arrays(column)
-    if common is None or not len(column):
+    if common is None or common.kind == "u" or not len(column):
         return apt.Column(np.array([cell_text(v) for v in column], dtype=np.str_), name=column.name)
     boxed = np.empty(len(arrays), dtype=object)
     for i, array in enumerate(arrays):

@@ -1,0 +1,194 @@
+"""What one format has and others lack comes through all of them, or is said to be text."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy.io import fits
+from astropy.io import votable as astropy_votable
+from astropy.table import MaskedColumn, Table
+
+from galmorph.errors import CatalogError
+from galmorph.sky.catalog import Catalog, Provenance, catalog_from, read_catalog, write_catalog
+from galmorph.sky.formats.plain import python_value
+from galmorph.sky.formats.registry import FORMATS
+
+ENDINGS = [form.endings[0] for form in FORMATS]
+ROWS = 4
+
+
+def converted(catalog: Catalog, ending: str, folder) -> Any:
+    """Return the column v of a catalogue that was written in a format and read again."""
+    write_catalog(catalog, [], folder / f"out{ending}", provenance=Provenance())
+    return read_catalog(folder / f"out{ending}").table["v"]
+
+
+def cells(column: Any) -> list[Any]:
+    """Return cells as Python has them: None for null, lists for arrays, also for those that are text of JSON."""
+    return [_cell(each) for each in column]
+
+
+def _cell(value: Any) -> Any:
+    value = python_value(value)
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        value = json.loads(value)
+    if isinstance(value, list) and value:
+        return [_cell(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _cell(each) for key, each in value.items()}
+    return None if value in ("", []) or value != value else value  # noqa: PLR0124 - NaN
+
+
+def parquet(folder, values: Any) -> Catalog:
+    table = {"ra": np.arange(1.0, ROWS + 1), "dec": np.arange(1.0, ROWS + 1), "v": values}
+    pq.write_table(pa.table(table), folder / "in.parquet")
+    return read_catalog(folder / "in.parquet")
+
+
+def binary_table(folder, column: fits.Column) -> Catalog:
+    numbers = np.arange(1.0, ROWS + 1)
+    made = [fits.Column("ra", "D", array=numbers), fits.Column("dec", "D", array=numbers), column]
+    fits.BinTableHDU.from_columns(made).writeto(folder / "in.fits")
+    return read_catalog(folder / "in.fits")
+
+
+def held(values: Any) -> Catalog:
+    return catalog_from(Table({"ra": np.arange(1.0, ROWS + 1), "dec": np.arange(1.0, ROWS + 1), "v": values}))
+
+
+def boxed(values: list[Any]) -> Any:
+    out = np.empty(len(values), dtype=object)
+    out[:] = values
+    return out
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_unsigned_integers_of_fits_keep_all_their_digits(ending, tmp_path):
+    values = np.array([0, 2**53 + 1, 2**63 + 3, 2**64 - 1], dtype="u8")
+    after = converted(binary_table(tmp_path, fits.Column("v", "K", bzero=2**63, array=values)), ending, tmp_path)
+    assert [int(each) for each in after] == values.tolist()
+
+
+def test_signed_bytes_of_fits_are_integers(tmp_path):
+    values = np.array([-128, -1, 0, 127], dtype="i1")
+    read = binary_table(tmp_path, fits.Column("v", "B", bzero=-128, array=values)).table["v"]
+    assert (read.dtype, read.tolist()) == (np.int8, values.tolist())
+
+
+@pytest.mark.parametrize("highest", [5, 2**64 - 1])
+def test_null_unsigned_integers_are_null_in_fits(highest, tmp_path):
+    before = MaskedColumn(np.array([0, 7, 2**63, highest] if highest > 5 else [0, 7, 3, 5], "u8"), mask=[0, 1, 0, 0])
+    after = converted(held(before), ".fits", tmp_path)
+    assert cells(after) == cells(before)
+    with fits.open(tmp_path / "out.fits") as hdus:  # as the standard has it: what stands in the file
+        raw = np.asarray(hdus[1].data)["v"]
+        assert (raw == hdus[1].header["TNULL3"]).tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_null_numbers_in_arrays_stay_null(ending, tmp_path):
+    mask = np.array([[0, 1], [0, 0], [1, 1], [1, 0]], dtype=bool)
+    for values in (np.arange(8).reshape(ROWS, 2), np.arange(8.0).reshape(ROWS, 2)):
+        before = MaskedColumn(values, mask=mask)
+        folder = tmp_path / values.dtype.kind
+        folder.mkdir()
+        assert cells(converted(held(before), ending, folder)) == cells(before)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("kind", ["i8", "f4"])
+def test_null_numbers_in_arrays_of_different_lengths_stay_null(kind, ending, tmp_path):
+    arrays = [np.ma.array(np.arange(n), kind, mask=np.arange(n) % 2) for n in range(ROWS)]
+    assert cells(converted(held(boxed(arrays)), ending, tmp_path)) == [None, [0], [0, None], [0, None, 2]]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_integers_among_reals_of_different_lengths_keep_their_digits(ending, tmp_path):
+    arrays = [np.array([2**53 + 1]), np.array([0.5, 1.5]), None, np.array([], float)]
+    after = cells(converted(held(boxed(arrays)), ending, tmp_path))
+    assert [str(each) for each in after[0]] == ["9007199254740993"] or ending in (".parquet", ".hats")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_text_of_different_lengths_in_the_heap_of_fits_is_text(ending, tmp_path):
+    column = fits.Column("v", "PA()", array=np.array(["abc", "", "x y", "NGC 1"], dtype=object))
+    assert converted(binary_table(tmp_path, column), ending, tmp_path).tolist() == ["abc", "", "x y", "NGC 1"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([[True, None], [], None, [False]]),
+        pa.array([[[1, 2], [3]], None, [], [[4]]]),
+        pa.array([{"a": 2**53 + 1, "b": "x"}, None, {"a": None, "b": "y"}, {"a": 1, "b": ""}]),
+        pa.array([[1, None], [2, 3], [4, 5], [6, 7]]),
+        pa.array(["a", "\u03b1", None, "b"], pa.string_view()),
+        pa.array([[(1.0)], [0.5, 2.5], None, []], pa.large_list(pa.float64())),
+    ],
+    ids=lambda values: str(values.type).replace(" ", ""),
+)
+def test_nested_cells_of_parquet_are_arrays_or_text_of_json(values, ending, tmp_path):
+    expected = [_cell(each) for each in values.to_pylist()]
+    after = cells(converted(parquet(tmp_path, values), ending, tmp_path))
+    # FITS has escapes for letters outside ASCII; a text that is none is one of no letters.
+    assert json.loads(json.dumps(after).replace("\\\\u", "\\u")) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        (pa.decimal128(18, 0), ["12345678901234567", None, "-1", "0"], [12345678901234567, None, -1, 0]),
+        (pa.decimal128(20, 0), ["18446744073709551615", None, "-1", "0"], ["18446744073709551615", None, "-1", "0"]),
+        (pa.decimal128(15, 4), ["0.1", None, "-2.5", "12345678901.2345"], [0.1, None, -2.5, 12345678901.2345]),
+        (pa.decimal128(20, 18), ["0.123456789012345678", None, "1", "2"], ["0.123456789012345678", None]),
+    ],
+    ids=str,
+)
+def test_decimals_keep_their_digits(kind, values, expected, tmp_path):
+    decimals = pa.array([None if v is None else Decimal(v) for v in values], kind)
+    after = cells(parquet(tmp_path, decimals).table["v"])
+    assert after[: len(expected)] == expected
+
+
+def test_times_keep_nanoseconds(tmp_path):
+    read = parquet(tmp_path, pa.array([1, None, 0, 86399 * 10**9], pa.time64("ns"))).table["v"]
+    assert read.tolist() == ["00:00:00.000000001", "", "00:00:00.000000000", "23:59:59.000000000"]
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.binary(3), pa.large_binary()])
+def test_bytes_are_text_where_they_are_some_and_escapes_elsewhere(kind, tmp_path):
+    values = pa.array([b"abc", "a\u00e9".encode(), b"\x00\x01a", None], kind)
+    assert parquet(tmp_path, values).table["v"].tolist() == ["abc", "a\u00e9", "\\x00\\x01a", ""]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_arrays_of_complex_numbers_are_arrays_or_text(ending, tmp_path):
+    values = np.arange(8).reshape(ROWS, 2) + 0.5j
+    after = cells(converted(held(values), ending, tmp_path))
+    assert [[complex(each) for each in row] for row in after] == values.tolist()
+
+
+def test_blanks_at_the_ends_of_text_beside_arrays_are_kept_in_ecsv(tmp_path):
+    table = Table({"v": [" a", "b ", "#c", ""], "ra": np.arange(4.0), "dec": np.arange(4.0), "w": np.ones((4, 2))})
+    table["w"][0] = 3.0, 1 / 3
+    write_catalog(catalog_from(table), [], tmp_path / "out.ecsv", provenance=Provenance())
+    got = read_catalog(tmp_path / "out.ecsv").table
+    assert got["v"].tolist() == table["v"].tolist()
+    assert got["w"].tolist() == table["w"].tolist()
+
+
+@pytest.mark.parametrize("serialisation", ["binary", "binary2"])
+def test_binary_cells_whose_length_is_read_in_two_ways_are_refused(serialisation, tmp_path):
+    tree = astropy_votable.from_table(Table({"ra": [1.0], "dec": [1.0], "v": [[[1, 2], [3, 4]]]}))
+    tree.to_xml(str(tmp_path / "in.vot"), tabledata_format=serialisation)
+    text = (tmp_path / "in.vot").read_text()
+    (tmp_path / "in.vot").write_text(text.replace('arraysize="2x2"', 'arraysize="2x*"'))
+    with pytest.raises(CatalogError, match=r"arraysize '2x\*'.*expected TABLEDATA"):
+        read_catalog(tmp_path / "in.vot")
