@@ -161,7 +161,8 @@ STATEMENTS = {
     "test_nested_cells_of_parquet_are_arrays_or_text_of_json "
     "test_bytes_are_text_where_they_are_some_and_escapes_elsewhere",
     "Arrays: a null whole number": "test_null_numbers_in_arrays_of_different_lengths_stay_null "
-    "test_integers_among_reals_of_different_lengths_keep_their_digits test_arrays_of_complex_numbers_are_arrays_or_text",
+    "test_integers_among_reals_of_different_lengths_keep_their_digits "
+    "test_arrays_of_complex_numbers_are_arrays_or_text",
     "A card that FITS does not know": "test_a_card_that_cannot_be_parsed_costs_no_catalogue_and_is_copied_as_it_is",
     "A comma after each row": "test_layouts_of_archives_and_other_countries_have_their_positions",
     "A row with more cells": "test_a_line_with_too_many_cells_is_named",

@@ -8,7 +8,7 @@ import math
 import mmap
 import os
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -39,6 +39,7 @@ from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.readback import Reread
 from galmorph.sky.formats.rows import append_rows
+from galmorph.sky.formats.scaling import Scaling, null_cells, scaled_array, scalings_of
 from galmorph.sky.formats.stored import HeldFormat
 from galmorph.sky.formats.yaml_text import check_yaml
 from galmorph.sky.mapped import SMALL_BYTES, mapped_file
@@ -52,9 +53,11 @@ _TEXT_CARDS = re.compile(r"T(?:TYPE|FORM|UNIT|DISP|DIM|UCD|COMM)[1-9]\d{0,2}")
 # A column of arrays of different lengths: its cells point into the heap.
 _POINTER = re.compile(r"([01]?)([PQ])[A-Z].*")
 _TEXT_POINTER = re.compile(r"[01]?[PQ]A.*")
+_SCALING_CARDS = re.compile(r"T(?:SCAL|ZERO)[1-9]\d{0,2} *=")
 # Bytes read at once.
 _PIECE = 1 << 22
-_NUMBER_CARDS = re.compile(r"T(?:SCAL|ZERO|NULL|BCOL)[1-9]\d{0,2}")
+_NUMBER_CARDS = re.compile(r"T(?:SCAL|ZERO|BCOL)[1-9]\d{0,2}")
+_NULL_CARDS = re.compile(r"TNULL[1-9]\d{0,2}")
 
 
 class Fits(HeldFormat):
@@ -73,10 +76,10 @@ class Fits(HeldFormat):
         """Read the table of HDU number or name `hdu`, or the first table of the file."""
         with _reading(path):
             index = _chosen(_checked_units(path), hdu, path)
-            unit = _table_unit(path, index)
-            empty = _without_width(unit.header)
-            _check_width(unit, path)
-            return table_of(unit, empty), index
+            table, scalings = _table_unit(path, index)
+            empty = _without_width(table.header)
+            _check_width(table, path)
+            return table_of(table, empty, scalings), index
 
     def tables(self, path: Path) -> list[tuple[int, str]]:
         """Return number and name of each table."""
@@ -167,14 +170,17 @@ def _numbered(tables: dict[int, str], hdu: int | str | None, path: Path) -> int:
     raise CatalogError(f"Catalog '{path}': {unknown_name('table HDU', str(hdu), choices)}")
 
 
-def _table_unit(path: Path, index: int) -> Any:
-    """Return a table of a file, by itself: astropy reads neither the other units nor cards that it cannot parse."""
+def _table_unit(path: Path, index: int) -> tuple[Any, Mapping[int, Scaling]]:
+    """Return a table of a file, by itself, and how its numbers are scaled.
+
+    Astropy reads neither the other units nor cards that it cannot parse.
+    """
     with opened(path) as stream:
         for unit in units(stream):
             if unit.index == index:
                 content, offset = _content(stream, unit)
                 check_pointers(unit, memoryview(content)[offset:])
-                return _over(unit, content, offset)
+                return _over(unit, content, offset), scalings_of(unit)
             for _ in copied(stream, unit.size):
                 pass
             stream.read(padded(unit.size) - unit.size)
@@ -205,7 +211,7 @@ def _reread(path: Path, index: int, rows: npt.NDArray[np.int64], columns: Sequen
             sample += block[rows[(rows >= start) & (rows < start + len(block))] - start].tobytes()
     table = _over(_cut(unit, len(rows)), sample + bytes(BLOCK))
     added = _last_columns(path, index, len(columns))
-    return Reread(unit.number("NAXIS2"), table_of(table, _without_width(table.header)), added)
+    return Reread(unit.number("NAXIS2"), table_of(table, _without_width(table.header), scalings_of(unit)), added)
 
 
 def _last_columns(
@@ -275,8 +281,10 @@ def _text(card: str) -> str:
 def _over(unit: HeaderDataUnit, content: bytearray | mmap.mmap, offset: int = 0) -> Any:
     """Return astropy's table over bytes that are its own and can be written to, unlike those of `fromstring`."""
     kind = fits.TableHDU if unit.value("XTENSION").upper() == "TABLE" else fits.BinTableHDU
-    table = kind.fromstring(header_bytes(_parsable(unit)), character_as_bytes=True)
-    table._uint = True  # noqa: SLF001  (else unsigned integers are doubles, of which 64 bits are more than they hold)
+    cards = _parsable(unit)
+    if kind is fits.BinTableHDU:  # scaled by us: astropy makes doubles of whole numbers, and leaves the heap as it is
+        cards = [card for card in cards if not _SCALING_CARDS.match(card)]
+    table = kind.fromstring(header_bytes(cards), character_as_bytes=True)
     table._buffer, table._data_offset = content, offset  # noqa: SLF001  (it has no other way in)
     return table
 
@@ -297,7 +305,9 @@ def _parsable_card(unit: HeaderDataUnit, piece: list[str]) -> Iterable[str]:
     key, value = piece[0][:8].rstrip(), piece[0][10:].partition("/")[0].strip()
     if piece[0][8:10] != "= " or key in ("COMMENT", "HISTORY", ""):
         return piece
-    if _NUMBER_CARDS.fullmatch(key) and not _is_number(value):
+    in_bytes = unit.value("XTENSION").upper() != "TABLE"
+    must_be_number = _NUMBER_CARDS.fullmatch(key) or (in_bytes and _NULL_CARDS.fullmatch(key))
+    if must_be_number and not _is_number(value):
         raise CatalogError(f"HDU {unit.index}: {key} is {value[:40]!r}, expected a number; repair the header")
     is_text = piece[0][10:].lstrip().startswith("'")
     if (_TEXT_CARDS.fullmatch(key) and not is_text) or not _is_value(piece, value, is_text):
@@ -344,7 +354,7 @@ def _check_width(hdu: Any, path: Path) -> None:
         )
 
 
-def table_of(hdu: Any, empty: Container[int] = ()) -> apt.Table:
+def table_of(hdu: Any, empty: Container[int] = (), scalings: Mapping[int, Scaling] | None = None) -> apt.Table:
     """Return the columns and header of a table HDU as a table.
 
     Parameters
@@ -353,6 +363,8 @@ def table_of(hdu: Any, empty: Container[int] = ()) -> apt.Table:
         A binary or ASCII table that is open.
     empty
         Numbers, from 0, of columns that are empty text.
+    scalings
+        Of columns, by number from 0, whose cards the header lacks.
     """
     data, header = hdu.data, hdu.header
     names = _unique([c.name for c in hdu.columns])
@@ -360,7 +372,7 @@ def table_of(hdu: Any, empty: Container[int] = ()) -> apt.Table:
     columns = [
         apt.Column([""] * len(data), name=n, dtype="U1")
         if i in empty
-        else _column(data.field(i), c, n, raw[(raw.dtype.names or ())[i]])
+        else _column(data.field(i), c, n, raw[(raw.dtype.names or ())[i]], (scalings or {}).get(i, Scaling()))
         for i, (c, n) in enumerate(zip(hdu.columns, names, strict=True))
     ]
     out = apt.Table(columns, copy=False)
@@ -398,7 +410,7 @@ def _unique(names: Sequence[str | None]) -> list[str]:
     return out
 
 
-def _column(values: Any, told: Any, name: str, raw: Any) -> apt.Column:
+def _column(values: Any, told: Any, name: str, raw: Any, scaling: Scaling) -> apt.Column:
     """Return one column: text decoded, TNULL and null booleans masked, unit as it is spelt."""
     unit = parsed_unit(told.unit)
     array = np.asarray(values)
@@ -407,15 +419,25 @@ def _column(values: Any, told: Any, name: str, raw: Any) -> apt.Column:
     if array.dtype.kind == "O" and _TEXT_POINTER.fullmatch(str(told.format)):
         return apt.Column(as_text(_joined_letters(array)), name=name, unit=unit)
     if array.dtype.kind == "O":
-        return apt.Column(array, name=name, unit=unit, dtype=object)
-    if (raw.dtype.kind, array.dtype.kind, told.bzero, told.bscale or 1) == ("u", "f", -128, 1):
-        array = (raw ^ np.uint8(128)).view(np.int8).reshape(array.shape)
+        return apt.Column(_scaled_arrays(array, told.null, scaling), name=name, unit=unit, dtype=object)
     if array.dtype.kind == "b" and raw.dtype.kind == "i" and not raw.all():
         return apt.MaskedColumn(array, mask=raw == 0, name=name, unit=unit, copy=False)
-    if told.null is None or array.dtype.kind not in "iuf":
+    array, null = scaled_array(array, scaling), null_cells(raw, told.null)
+    if null is None or array.dtype.kind not in "iuf":
         return apt.Column(array, name=name, unit=unit, copy=False)
-    mask = raw.reshape(array.shape) == int(told.null)
-    return apt.MaskedColumn(array, mask=mask, name=name, unit=unit, copy=False)
+    return apt.MaskedColumn(array, mask=null.reshape(array.shape), name=name, unit=unit, copy=False)
+
+
+def _scaled_arrays(cells: npt.NDArray[Any], null: Any, scaling: Scaling) -> npt.NDArray[Any]:
+    """Return arrays of different lengths as what they stand for, masked where they stand for nothing."""
+    if null is None and scaling == Scaling():
+        return cells
+    out = np.empty(len(cells), dtype=object)
+    for place, cell in enumerate(cells):
+        raw = np.asarray(cell)
+        values, nothing = scaled_array(raw, scaling), null_cells(raw, null)
+        out[place] = values if nothing is None or not nothing.any() else np.ma.array(values, mask=nothing)
+    return out
 
 
 def _joined_letters(cells: npt.NDArray[Any]) -> npt.NDArray[Any]:

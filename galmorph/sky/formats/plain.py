@@ -181,6 +181,8 @@ def ragged_arrays(cells: Any) -> tuple[list[np.ndarray[Any, Any]], np.dtype[Any]
     common = np.result_type(*kinds)
     if common.kind == "f" and any(_loses_digits(a) for a in arrays if a.dtype.kind in "iu"):
         return [], None
+    if common == np.int8:  # which FITS and VOTable lack
+        return arrays, np.dtype(np.int16)
     return arrays, np.dtype(np.int64) if common.kind == "u" and common.itemsize < 8 else common
 
 

@@ -213,8 +213,9 @@ def _equal(before: Any, after: Any, spelt: Callable[[str], str]) -> npt.NDArray[
         return np.ones(len(before), dtype=bool)
     texts = [c.dtype.kind in "SU" for c in (before, after)]
     if all(texts):
-        theirs = [_settled(spelt(v)) for v in as_text(before).tolist()]
-        return np.array([a == _settled(b) for a, b in zip(theirs, as_text(after).tolist(), strict=True)], dtype=bool)
+        pairs = zip(as_text(before).tolist(), as_text(after).tolist(), strict=True)
+        # A copy has the letters of its source, also those that the format has not.
+        return np.array([_settled(b) in (_settled(spelt(a)), _settled(a)) for a, b in pairs], dtype=bool)
     if not any(texts) and before.dtype.kind in "iu" and after.dtype.kind in "iu":
         masks = [np.ma.getmaskarray(np.ma.asarray(c)) for c in (before, after)]
         same = np.ma.getdata(before) == np.ma.getdata(after)

@@ -15,7 +15,7 @@ from astropy.io import votable as astropy_votable
 from astropy.table import MaskedColumn, Table
 
 from galmorph.errors import CatalogError
-from galmorph.sky.catalog import Catalog, Provenance, catalog_from, read_catalog, write_catalog
+from galmorph.sky.catalog import Catalog, Column, Provenance, catalog_from, read_catalog, write_catalog
 from galmorph.sky.formats.plain import python_value
 from galmorph.sky.formats.registry import FORMATS
 
@@ -79,6 +79,83 @@ def test_signed_bytes_of_fits_are_integers(tmp_path):
     values = np.array([-128, -1, 0, 127], dtype="i1")
     read = binary_table(tmp_path, fits.Column("v", "B", bzero=-128, array=values)).table["v"]
     assert (read.dtype, read.tolist()) == (np.int8, values.tolist())
+
+
+def raw_table(folder, form: str, cells: list[bytes], cards: str = "", heap: bytes = b"") -> Catalog:
+    """Write a table of ra, dec and a column v, whose cells and heap are these bytes."""
+    lines = [*f"XTENSION= 'BINTABLE'\nBITPIX  = 8\nNAXIS   = 2\nNAXIS1  = {16 + len(cells[0])}".split("\n")]
+    lines += f"NAXIS2  = {len(cells)}\nPCOUNT  = {len(heap)}\nGCOUNT  = 1\nTFIELDS = 3".split("\n")
+    lines += f"TTYPE1  = 'ra'\nTFORM1  = 'D'\nTTYPE2  = 'dec'\nTFORM2  = 'D'\nTTYPE3  = 'v'\nTFORM3  = '{form}'".split(
+        "\n"
+    )
+    header = "".join(line.ljust(80) for line in [*lines, *cards.split("\n"), "END"]).encode()
+    rows = b"".join(np.array([1.0, 2.0], ">f8").tobytes() + cell for cell in cells)
+    fits.PrimaryHDU().writeto(folder / "in.fits")
+    with (folder / "in.fits").open("ab") as stream:
+        for piece, filling in ((header, b" "), (rows + heap, b"\0")):
+            stream.write(piece.ljust(-(-len(piece) // 2880) * 2880, filling))
+    return read_catalog(folder / "in.fits")
+
+
+@pytest.mark.parametrize(
+    ("kind", "cards", "given", "expected"),
+    [
+        (">i8", "TZERO3  = 1", [2**53, -7], [2**53 + 1, -6]),
+        (">i8", "TZERO3  = 9.223372036854775808E18", [2**63 - 1, -7], [2**64 - 1, 2**63 - 7]),
+        (">i4", "TZERO3  = 2147483648.0\nTSCAL3  = 1.0\nTNULL3  = -7", [2**31 - 1, -7], [2**32 - 1, None]),
+        (">i2", "TSCAL3  = 0.1\nTZERO3  = 3\nTNULL3  = -7", [5, -7], [3.5, None]),
+        (">i2", "TSCAL3  = 1D1", [5, -7], [50.0, -70.0]),
+        (">i8", f"TZERO3  = {2**62}", [2**63 - 1, 0], [float(2**63 + 2**62), float(2**62)]),
+        (">f4", "TSCAL3  = 2", [0.25, np.nan], [0.5, None]),
+    ],
+)
+def test_scaled_cells_are_what_the_standard_says(kind, cards, given, expected, tmp_path):
+    letter = {"i2": "I", "i4": "J", "i8": "K", "f4": "E"}[kind[1:]]
+    read = raw_table(tmp_path, letter, [np.array(v, kind).tobytes() for v in given], cards).table["v"]
+    assert cells(read) == expected
+    assert {type(each) for each in expected if each is not None} == {
+        type(each) for each in cells(read) if each is not None
+    }
+
+
+@pytest.mark.parametrize("ending", [ending for ending in ENDINGS if ending != ".fits"])
+@pytest.mark.parametrize(
+    ("letter", "cards", "expected"),
+    [
+        ("I", "TNULL3  = -7", [[1, None], [5]]),
+        ("I", "TSCAL3  = 0.5\nTZERO3  = 1", [[1.5, -2.5], [3.5]]),
+        ("I", "TZERO3  = 32768", [[32769, 32761], [32773]]),
+        ("B", "TZERO3  = -128", [[-128, -127], [-1]]),
+        ("J", "", [[1, -7], [5]]),
+    ],
+)
+def test_arrays_in_the_heap_are_scaled_and_have_nulls(letter, cards, expected, ending, tmp_path):
+    kind = {"I": ">i2", "J": ">i4", "B": "u1"}[letter]
+    stored = np.array([0, 1, 127] if letter == "B" else [1, -7, 5]).astype(kind)
+    pointers = [np.array(pair, ">i4").tobytes() for pair in ((2, 0), (1, 2 * stored.itemsize))]
+    read = raw_table(tmp_path, f"P{letter}(2)", pointers, cards, stored.tobytes())
+    assert cells(converted(read, ending, tmp_path)) == expected
+
+
+def test_nulls_of_ascii_tables_are_null(tmp_path):
+    made = [fits.Column(name, "F8.3", array=[1.5, 2.5]) for name in ("ra", "dec")]
+    made.append(fits.Column("v", "I5", array=np.array([7, -999])))
+    fits.HDUList([fits.PrimaryHDU(), fits.TableHDU.from_columns(made)]).writeto(tmp_path / "in.fits")
+    raw = (tmp_path / "in.fits").read_bytes()
+    end, null = b"END".ljust(80), b"TNULL3  = '-999'".ljust(80)
+    at = raw.rindex(end)
+    changed = raw[:at] + null + end + raw[at + 160 :]
+    (tmp_path / "in.fits").write_bytes(changed)
+    for ending in (".fits", ".csv"):
+        assert cells(converted(read_catalog(tmp_path / "in.fits"), ending, tmp_path)) == [7, None]
+
+
+def test_letters_outside_ascii_of_a_fits_table_are_copied(tmp_path):
+    texts = [text.encode().ljust(10) for text in ("é α", "a", "NGC 1", "中")]
+    column = Column("gm_x", np.arange(4.0))
+    write_catalog(raw_table(tmp_path, "10A", texts), [column], tmp_path / "out.fits", provenance=Provenance())
+    assert read_catalog(tmp_path / "out.fits").table["v"].tolist() == ["é α", "a", "NGC 1", "中"]
+    assert all(text in (tmp_path / "out.fits").read_bytes() for text in texts)
 
 
 @pytest.mark.parametrize("highest", [5, 2**64 - 1])
