@@ -39,7 +39,7 @@ from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import as_text
 from galmorph.sky.formats.readback import Reread
 from galmorph.sky.formats.rows import append_rows
-from galmorph.sky.formats.scaling import Scaling, null_cells, scaled_array, scalings_of
+from galmorph.sky.formats.scaling import CellScaling, null_cells, scaled_array, scalings_of
 from galmorph.sky.formats.stored import HeldFormat
 from galmorph.sky.formats.yaml_text import check_yaml
 from galmorph.sky.mapped import SMALL_BYTES, mapped_file
@@ -170,7 +170,7 @@ def _numbered(tables: dict[int, str], hdu: int | str | None, path: Path) -> int:
     raise CatalogError(f"Catalog '{path}': {unknown_name('table HDU', str(hdu), choices)}")
 
 
-def _table_unit(path: Path, index: int) -> tuple[Any, Mapping[int, Scaling]]:
+def _table_unit(path: Path, index: int) -> tuple[Any, Mapping[int, CellScaling]]:
     """Return a table of a file, by itself, and how its numbers are scaled.
 
     Astropy reads neither the other units nor cards that it cannot parse.
@@ -354,7 +354,7 @@ def _check_width(hdu: Any, path: Path) -> None:
         )
 
 
-def table_of(hdu: Any, empty: Container[int] = (), scalings: Mapping[int, Scaling] | None = None) -> apt.Table:
+def table_of(hdu: Any, empty: Container[int] = (), scalings: Mapping[int, CellScaling] | None = None) -> apt.Table:
     """Return the columns and header of a table HDU as a table.
 
     Parameters
@@ -372,7 +372,7 @@ def table_of(hdu: Any, empty: Container[int] = (), scalings: Mapping[int, Scalin
     columns = [
         apt.Column([""] * len(data), name=n, dtype="U1")
         if i in empty
-        else _column(data.field(i), c, n, raw[(raw.dtype.names or ())[i]], (scalings or {}).get(i, Scaling()))
+        else _column(data.field(i), c, n, raw[(raw.dtype.names or ())[i]], (scalings or {}).get(i, CellScaling()))
         for i, (c, n) in enumerate(zip(hdu.columns, names, strict=True))
     ]
     out = apt.Table(columns, copy=False)
@@ -410,7 +410,7 @@ def _unique(names: Sequence[str | None]) -> list[str]:
     return out
 
 
-def _column(values: Any, told: Any, name: str, raw: Any, scaling: Scaling) -> apt.Column:
+def _column(values: Any, told: Any, name: str, raw: Any, scaling: CellScaling) -> apt.Column:
     """Return one column: text decoded, TNULL and null booleans masked, unit as it is spelt."""
     unit = parsed_unit(told.unit)
     array = np.asarray(values)
@@ -428,9 +428,9 @@ def _column(values: Any, told: Any, name: str, raw: Any, scaling: Scaling) -> ap
     return apt.MaskedColumn(array, mask=null.reshape(array.shape), name=name, unit=unit, copy=False)
 
 
-def _scaled_arrays(cells: npt.NDArray[Any], null: Any, scaling: Scaling) -> npt.NDArray[Any]:
+def _scaled_arrays(cells: npt.NDArray[Any], null: Any, scaling: CellScaling) -> npt.NDArray[Any]:
     """Return arrays of different lengths as what they stand for, masked where they stand for nothing."""
-    if null is None and scaling == Scaling():
+    if null is None and scaling == CellScaling():
         return cells
     out = np.empty(len(cells), dtype=object)
     for place, cell in enumerate(cells):

@@ -103,6 +103,11 @@ def layout_of(path: Path) -> Layout:
         raise CatalogError(f"Catalog '{path}' is not a text table: expected one by its name. Check the ending.")
     head = commented or lines[0]
     delimiter = _sniffed(head, "".join(lines[:1] if commented else lines[1:2]))
+    if delimiter != " " and _is_unfinished(head, delimiter):
+        raise CatalogError(
+            f"Catalog '{path}' has a name of a column that goes on in the next line: '{head.strip()[:60]}'; expected "
+            "all in one line: rename it"
+        )
     names = _split(head, delimiter)
     if all(_NUMBER.fullmatch(n) for n in names):
         raise CatalogError(
@@ -188,6 +193,15 @@ def _sniffed(head: str, row: str) -> str:
     if agreeing or present:
         return (agreeing or present)[0]
     return " " if len(head.split()) > 1 and len(head.split()) == len(row.split() or head.split()) else ","
+
+
+def _is_unfinished(line: str, delimiter: str) -> bool:
+    """Say whether a cell that begins with a quotation mark has no other at its end."""
+    try:
+        next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter, strict=True), None)
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
 
 
 def _split(line: str, delimiter: str) -> list[str]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from galmorph.sky.formats.hdus import HeaderDataUnit
 
-__all__ = ["Scaling", "null_cells", "scaled_array", "scalings_of"]
+__all__ = ["CellScaling", "null_cells", "scaled_array", "scalings_of"]
 
 _CARD = re.compile(r"(TSCAL|TZERO)([1-9]\d{0,2}) *= *([^ /]+)")
 _UNSIGNED = {("i", 2, 1 << 15): np.uint16, ("i", 4, 1 << 31): np.uint32, ("i", 8, 1 << 63): np.uint64}
@@ -25,20 +25,20 @@ _FAR = 1 << 62
 
 
 @dataclass(frozen=True)
-class Scaling:
+class CellScaling:
     """A number stands for itself times `scale`, plus `zero`."""
 
     scale: int | float = 1
     zero: int | float = 0
 
 
-def scalings_of(unit: HeaderDataUnit) -> Mapping[int, Scaling]:
+def scalings_of(unit: HeaderDataUnit) -> Mapping[int, CellScaling]:
     """Return the scalings of the columns of a binary table, by number from 0; of others there are none."""
     told: dict[int, dict[str, int | float]] = {}
     for card in unit.cards if unit.value("XTENSION").upper() != "TABLE" else ():
         if found := _CARD.match(card):
             told.setdefault(int(found[2]) - 1, {})[found[1]] = _number(found[3])
-    return {number: Scaling(cards.get("TSCAL", 1), cards.get("TZERO", 0)) for number, cards in told.items()}
+    return {number: CellScaling(cards.get("TSCAL", 1), cards.get("TZERO", 0)) for number, cards in told.items()}
 
 
 def _number(text: str) -> int | float:
@@ -49,7 +49,7 @@ def _number(text: str) -> int | float:
         return int(value) if value.is_integer() else value
 
 
-def scaled_array(raw: npt.NDArray[Any], scaling: Scaling) -> npt.NDArray[Any]:
+def scaled_array(raw: npt.NDArray[Any], scaling: CellScaling) -> npt.NDArray[Any]:
     """Return what numbers stand for.
 
     Parameters
@@ -59,7 +59,7 @@ def scaled_array(raw: npt.NDArray[Any], scaling: Scaling) -> npt.NDArray[Any]:
     scaling
         Of their column.
     """
-    if scaling == Scaling() or raw.dtype.kind not in "iufc":
+    if scaling == CellScaling() or raw.dtype.kind not in "iufc":
         return raw
     if raw.dtype.kind in "iu" and scaling.scale == 1 and isinstance(scaling.zero, int):
         return _moved(raw, scaling.zero)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Text", "typed"]
 
 _NULLS = ("", "null", "NULL", "Null", "None", "NONE", "NA", "N/A", "n/a", "<NA>", "--")
-_INTEGER = r"[+-]?(?:0|[1-9]\d{0,18})"
-_CODE = r"[+-]?(?:0\d+|\d{20,})"  # leading zeros or too long for an integer: a name made of digits
-_REAL = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?|[nN]a[nN]|NAN|[iI]nf(?:inity)?|INF)"
+_INTEGER = r"[+-]?(?:0|[1-9][0-9]{0,18})"
+_CODE = r"[+-]?(?:0[0-9]+|[0-9]{20,})"  # leading zeros or too long for an integer: a name made of digits
+_REAL = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eEdD][+-]?[0-9]+)?|[nN]a[nN]|NAN|[iI]nf(?:inity)?|INF)"
 _BOOL = {"true": True, "false": False}
 # Rows written at once: the text of a whole column would take several times the memory of its numbers.
 _ROWS = 16384
@@ -111,6 +111,8 @@ def typed(cells: pd.Series[str], name: str) -> apt.Column:
         values = np.full(len(cells), np.nan)
         decimal = filled.str.replace("[dD]", "e", regex=True) if filled.str.contains("[dD]").any() else filled
         values[~mask] = [float(v) for v in decimal.to_numpy(dtype=object)]
+        if (np.isinf(values[~mask]) & filled.str.contains("[0-9]").to_numpy(dtype=bool)).any():
+            return _text_column(cells, name)  # more than a double holds
         return apt.Column(values, name=name)
     return _text_column(cells, name)
 
@@ -159,9 +161,33 @@ def _cells(path: Path, layout: Layout) -> pd.DataFrame:
         reason = " ".join(str(error).split())[:160]
         where = _odd_line(path, layout) or f" ({reason})"
         raise CatalogError(f"Catalog '{path}' is no readable table{where}: repair that line") from error
+    if layout.names and frame[0].str.startswith("#").any():
+        _check_no_comments(path, layout)
     if layout.closed and frame.iloc[:, -1].str.strip().any():
         raise CatalogError(f"Catalog '{path}' is no readable table{_odd_line(path, layout)}: repair that line")
     return frame.iloc[:, : len(layout.names)]
+
+
+def _check_no_comments(path: Path, layout: Layout) -> None:
+    """Refuse comments between the rows, which would be rows themselves; a first cell may begin with a hash."""
+    with opened(path, layout.encoding) as stream:
+        lines = enumerate(stream, start=1)
+        rows = ((n, line) for n, line in lines if n > layout.first and line.startswith("#"))
+        for number, line in rows if layout.delimiter == " " else ():
+            if len(line.split()) < len(layout.names):
+                raise _comment_inside(path, number, line)
+    line_number = 1
+    for record in records(path, layout) if layout.delimiter != " " else ():
+        if record.kind == "row" and record.text.startswith("#") and record.cells < len(layout.names):
+            raise _comment_inside(path, line_number, record.text)
+        line_number += len(record.text.splitlines())
+
+
+def _comment_inside(path: Path, number: int, line: str) -> CatalogError:
+    return CatalogError(
+        f"Catalog '{path}' has a comment between its rows, line {number}: '{line.strip()[:60]}'; expected comments "
+        "before the names alone: take it out, or quote it if it is a cell"
+    )
 
 
 def _odd_line(path: Path, layout: Layout) -> str:

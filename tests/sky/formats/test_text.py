@@ -262,3 +262,30 @@ def test_a_line_with_too_many_cells_is_named(tmp_path):
     (tmp_path / "a.csv").write_text("# about\nra,dec\n1,2\n3,4\n5,6,7\n")
     with pytest.raises(CatalogError, match="line 5 has 3 cells, expected 2"):
         read_catalog(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ra,dec,s\n1.5,2.5,x\n# second field\n3.5,4.5,y\n", "comment between its rows, line 3: '# second field'"),
+        ("ra dec s\n1.5 2.5 x\n# second\n3.5 4.5 y\n", "comment between its rows, line 3"),
+        ('ra,dec,"s\nt"\n1.5,2.5,x\n3.5,4.5,y\n', "goes on in the next line"),
+    ],
+)
+def test_lines_that_would_be_rows_are_refused(text, said, tmp_path):
+    (tmp_path / "in.csv").write_text(text)
+    with pytest.raises(CatalogError, match=said):
+        read_catalog(tmp_path / "in.csv")
+
+
+def test_a_quotation_mark_in_a_name_and_a_hash_in_a_first_cell_are_letters(tmp_path):
+    (tmp_path / "in.csv").write_text('id,ra,dec,r(5")\n#1,1.5,2.5,x\n"#2",3.5,4.5,y\n')
+    read = read_catalog(tmp_path / "in.csv").table
+    assert read.colnames == ["id", "ra", "dec", 'r(5")']
+    assert read["id"].tolist() == ["#1", "#2"]
+
+
+@pytest.mark.parametrize("cells", [["1e400", "2.5"], ["\u0663", "\u0664"], ["\u0663.5", "1.5"]])
+def test_what_is_no_double_stays_text(cells, tmp_path):
+    (tmp_path / "in.csv").write_text("ra,dec,v\n" + "".join(f"1.5,2.5,{cell}\n" for cell in cells), encoding="utf-8")
+    assert read_catalog(tmp_path / "in.csv").table["v"].tolist() == cells
