@@ -37,6 +37,8 @@ def arrow_type(column: apt.Column) -> Any:
 
 def arrow_array(column: apt.Column, kind: Any) -> Any:
     """Return (part of) a column as an array of a type: native byte order, masked cells null, several a row as lists."""
+    if column.dtype.kind == "O" and pyarrow_module().types.is_string(kind):
+        return _json_texts(np.ma.getdata(column))
     array = _array(column)
     return array if array.type == kind else array.cast(kind)
 
@@ -69,7 +71,11 @@ def _objects(values: Any) -> Any:
     try:
         return pa.array([python_value(v) for v in values])
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        return pa.array([None if v is None else cell_text(v) for v in values], pa.string())
+        return _json_texts(values)
+
+
+def _json_texts(values: Any) -> Any:
+    return pyarrow_module().array([cell_text(v) for v in values], pyarrow_module().string())
 
 
 def _complex(values: Any) -> Any:
@@ -163,7 +169,9 @@ def _nested(chunked: Any, kind: Any) -> Any:
     # numpy makes False of a null among truth values.
     if cells and inner is not None and not chunked.null_count and not (inner.kind == "b" and _has_null(cells)):
         try:
-            return np.array(cells, dtype=inner)
+            array = np.array(cells, dtype=inner)
+            if array.ndim == 1 + _depth(kind):  # empty lists do not tell
+                return array
         except (ValueError, TypeError):
             pass  # of different lengths, or with nulls
     boxed = np.empty(len(cells), dtype=object)
@@ -206,6 +214,14 @@ def _flat(cell: Any, inner: Any) -> Any:
         return cell
 
 
+def _depth(kind: Any) -> int:
+    """Return how many lists are in one another."""
+    t, depth = pyarrow_module().types, 0
+    while t.is_nested(kind) and not t.is_struct(kind) and not t.is_map(kind):
+        kind, depth = kind.value_type, depth + 1
+    return depth
+
+
 def _has_null(cell: Any) -> bool:
     return cell is None or (isinstance(cell, list) and any(_has_null(each) for each in cell))
 
@@ -213,7 +229,7 @@ def _has_null(cell: Any) -> bool:
 def _innermost(kind: Any) -> Any:
     """Return the number type inside lists of lists, or None."""
     t = pyarrow_module().types
-    while t.is_nested(kind) and not t.is_struct(kind) and not t.is_map(kind):
+    for _ in range(_depth(kind)):
         kind = kind.value_type
     numeric = t.is_integer(kind) or t.is_floating(kind) or t.is_boolean(kind)
     return np.dtype(kind.to_pandas_dtype()) if numeric else None

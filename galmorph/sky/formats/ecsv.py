@@ -168,12 +168,12 @@ class Ecsv(ReadWhole):
             # Its header is astropy's, as are cells of arrays; its rows are ours, in blocks, since astropy holds the
             # text of all of them, cuts blanks at the ends of cells, and leaves a first cell as it is that every reader
             # takes for a comment.
-            head, given = _by_astropy(whole if odd else whole[:0], odd)
+            head, of_astropy = _by_astropy(whole if odd else whole[:0], odd)
         with path.open("w", encoding="utf-8", newline="") as stream:
             stream.writelines(head)
             for start in range(0, len(whole), _ROWS):
                 rows = slice(start, start + _ROWS)
-                block = [given[n][rows] if n in given else _cells(whole[n][rows]) for n in whole.colnames]
+                block = [of_astropy[n][rows] if n in of_astropy else _cells(whole[n][rows]) for n in whole.colnames]
                 stream.writelines(" ".join(row) + "\n" for row in zip(*block, strict=True))
 
     def append(

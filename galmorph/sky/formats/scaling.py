@@ -36,8 +36,8 @@ def scalings_of(unit: HeaderDataUnit) -> Mapping[int, CellScaling]:
     """Return the scalings of the columns of a binary table, by number from 0; of others there are none."""
     told: dict[int, dict[str, int | float]] = {}
     for card in unit.cards if unit.value("XTENSION").upper() != "TABLE" else ():
-        if found := _CARD.match(card):
-            told.setdefault(int(found[2]) - 1, {})[found[1]] = _number(found[3])
+        if matched := _CARD.match(card):
+            told.setdefault(int(matched[2]) - 1, {})[matched[1]] = _number(matched[3])
     return {number: CellScaling(cards.get("TSCAL", 1), cards.get("TZERO", 0)) for number, cards in told.items()}
 
 

@@ -211,7 +211,10 @@ def _common(one: Any, other: Any) -> Any:
     """Return a type that holds what is of either."""
     pa = pyarrow_module()
     schemas = [pa.schema([pa.field("", kind)]) for kind in (one, other)]
-    return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    try:
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # each is text of JSON
+        return pa.string()
 
 
 def _typed(column: apt.Column, cells: _CellTypes | None) -> apt.Column:

@@ -16,6 +16,7 @@ from astropy.table import MaskedColumn, Table
 
 from galmorph.errors import CatalogError
 from galmorph.sky.catalog import Catalog, Column, Provenance, catalog_from, read_catalog, write_catalog
+from galmorph.sky.formats import stored_parquet
 from galmorph.sky.formats.plain import python_value
 from galmorph.sky.formats.registry import FORMATS
 
@@ -269,3 +270,30 @@ def test_binary_cells_whose_length_is_read_in_two_ways_are_refused(serialisation
     (tmp_path / "in.vot").write_text(text.replace('arraysize="2x2"', 'arraysize="2x*"'))
     with pytest.raises(CatalogError, match=r"arraysize '2x\*'.*expected TABLEDATA"):
         read_catalog(tmp_path / "in.vot")
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".hats", ".vot"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([[], [], [[1, 2], [3]], [[4]]], pa.list_(pa.list_(pa.int64()))),
+        pa.array([[], [], [("a", 1)], None], pa.map_(pa.string(), pa.int64())),
+        pa.array([[1, 2], [3, None], [4, 5], [6, 7]]),
+        pa.array([[True], [True], [None], [False]]),
+    ],
+    ids=["lists", "map", "nulls", "truth"],
+)
+def test_nested_cells_are_written_in_pieces_as_at_once(values, ending, tmp_path, monkeypatch):
+    table = pa.table({"ra": np.arange(1.0, 5.0), "dec": np.arange(1.0, 5.0), "v": values, "id": np.arange(4)})
+    pq.write_table(table.select(["ra", "dec", "id", "v"]), tmp_path / "in.parquet", row_group_size=2)
+    results = []
+    for size, rows in ((1 << 25, 1 << 15), (0, 2)):
+        monkeypatch.setattr(stored_parquet, "SMALL_BYTES", size)
+        monkeypatch.setattr(stored_parquet, "ROWS_AT_ONCE", rows)
+        source = read_catalog(tmp_path / "in.parquet")
+        assert source.is_held == bool(size)
+        target = tmp_path / f"out{size}{ending}"
+        write_catalog(source, [], target, provenance=Provenance())
+        results.append(cells(read_catalog(target).table["v"]))
+    assert results[0] == results[1]
+    assert results[0] == [_cell(each) for each in values.to_pylist()] or "map" in str(values.type)
