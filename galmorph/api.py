@@ -510,10 +510,10 @@ def open_features(
 @checked
 def similar(
     table: Any,
-    to: Sequence[Any] | str = (),
+    to: Sequence[Any] | str | int = (),
     *,
     at: Sequence[str] | str = (),
-    unlike: Sequence[Any] | str = (),
+    unlike: Sequence[Any] | str | int = (),
     number: int = 20,
     by: str = "rocchio",
     duplicates: float | None = None,
@@ -580,7 +580,7 @@ def similar(
     >>> galmorph.similar(table, ["a"], unlike=["c"], number=2)["id"].tolist()
     ['b', 'd']
     """
-    if duplicates is not None and (len(to) or len(at) or len(unlike)):
+    if duplicates is not None and any(isinstance(each, int) or len(each) for each in (to, at, unlike)):
         raise CatalogError("duplicates are looked for among all rows, and some were named: leave out one of them")
     opened_from = None if isinstance(table, OpenFeatures) else table
     check_outputs([output], opened_from, overwrite=overwrite)
@@ -612,8 +612,8 @@ def similar(
 def outliers(
     table: Any,
     *,
-    odd: Sequence[Any] | str = (),
-    usual: Sequence[Any] | str = (),
+    odd: Sequence[Any] | str | int = (),
+    usual: Sequence[Any] | str | int = (),
     reference: Any = None,
     number: int | None = None,
     features: str | Sequence[str] | None = None,

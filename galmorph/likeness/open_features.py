@@ -95,10 +95,10 @@ class OpenFeatures:
 
     def similar(
         self,
-        to: Sequence[Any] | str = (),
+        to: Sequence[Any] | str | int = (),
         *,
         at: Sequence[str] | str = (),
-        unlike: Sequence[Any] | str = (),
+        unlike: Sequence[Any] | str | int = (),
         number: int = 20,
         by: str = "rocchio",
         prefix: str = "gm_",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,8 @@ from galmorph.sky.catalog import Catalog
 from galmorph.sky.healpix import separations_deg
 
 __all__ = ["RowNames", "listed"]
+
+log = logging.getLogger(__name__)
 
 IntArray = npt.NDArray[np.intp]
 
@@ -73,6 +76,10 @@ class RowNames:
             what = f"a value of '{self.catalog.id_column}'" if self.catalog.id_column else "the number of a row"
             raise CatalogError(
                 f"Catalog '{self.catalog.title}' has no row '{name}': expected {what}; name another column by --id"
+            )
+        if (count := int(np.count_nonzero(self.catalog.ids == name))) > 1:
+            log.warning(
+                "Catalog '%s': %d rows are called '%s', of which the first is meant", self.catalog.title, count, name
             )
         row = self._rows[name]
         place = int(np.searchsorted(self.vectors.rows, row))

@@ -70,6 +70,15 @@ def test_examples_and_counter_examples_refine_what_is_found(table, by):
     assert not {"g31", "g32"} & set(refined["id"])
 
 
+def test_a_name_of_several_rows_is_the_first_of_them_and_a_warning(table, caplog):
+    alone = galmorph.similar(table, "g0", number=3)
+    assert caplog.messages == []
+    table["id"][45] = "g0"
+    again = galmorph.similar(table, "g0", number=3)
+    assert again["id"].tolist() == alone["id"].tolist()
+    assert caplog.messages == ["Catalog 'in memory': 2 rows are called 'g0', of which the first is meant"]
+
+
 def test_a_position_is_an_example(table):
     at = galmorph.similar(table, at="150.0 2.0003", number=5)
     assert at["id"].tolist() == galmorph.similar(table, "g0", number=5)["id"].tolist()
