@@ -208,7 +208,9 @@ def _check_piece(name: str, before: Any, after: Any, rows: npt.NDArray[np.int64]
 
 
 def _equal(before: Any, after: Any, spelt: Callable[[str], str]) -> npt.NDArray[np.bool_]:
-    """Say which cells are the same, nulls of any kind being one; arrays in cells are left to the writers' tests."""
+    """Say which cells are the same, nulls of any kind being one; of arrays in cells those of numbers of one shape."""
+    if before.ndim > 1 and before.shape == after.shape and {before.dtype.kind, after.dtype.kind} <= set("iuf"):
+        return _equal_arrays(before, after)
     if before.ndim > 1 or after.ndim > 1 or {before.dtype.kind, after.dtype.kind} & set("OcV"):
         return np.ones(len(before), dtype=bool)
     texts = [c.dtype.kind in "SU" for c in (before, after)]
@@ -225,6 +227,18 @@ def _equal(before: Any, after: Any, spelt: Callable[[str], str]) -> npt.NDArray[
         with np.errstate(over="ignore"):
             a, b = a.astype(np.float32), b.astype(np.float32)
     return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
+
+
+def _equal_arrays(before: Any, after: Any) -> npt.NDArray[np.bool_]:
+    """Say in which rows all numbers are the same, or null in both."""
+    (a, no_a), (b, no_b) = ((np.ma.getdata(column), _nothing(column)) for column in (before, after))
+    return np.asarray(np.where(no_a | no_b, no_a == no_b, a == b).all(axis=tuple(range(1, a.ndim))))
+
+
+def _nothing(column: Any) -> npt.NDArray[np.bool_]:
+    """Say which numbers are null."""
+    numbers, mask = np.ma.getdata(column), np.ma.getmaskarray(column)
+    return np.asarray(mask | np.isnan(numbers)) if numbers.dtype.kind == "f" else mask
 
 
 def _settled(text: str) -> str:

@@ -266,6 +266,9 @@ def _told(tree: Any, table: Any) -> dict[str, Any]:
         value = element.value if isinstance(element.value, str | int | float | bool) else cell_text(element.value)
         if element.name.upper() in ("HISTORY", "COMMENT"):
             told.setdefault("comments" if element.name.upper() == "COMMENT" else "HISTORY", []).append(str(value))
+        elif element.name in told and told[element.name] != value:
+            before = told[element.name]
+            told[element.name] = [*(before if isinstance(before, list) else [before]), value]
         else:
             told[element.name] = value
     described = [d for d in (tree.description, table.description) if d]

@@ -297,3 +297,14 @@ def test_nested_cells_are_written_in_pieces_as_at_once(values, ending, tmp_path,
         results.append(cells(read_catalog(target).table["v"]))
     assert results[0] == results[1]
     assert results[0] == [_cell(each) for each in values.to_pylist()] or "map" in str(values.type)
+
+
+def test_several_infos_of_one_name_are_all_told(tmp_path):
+    tree = astropy_votable.from_table(Table({"ra": [1.0], "dec": [1.0], "v": [2.0]}))
+    for value in ("first", "second", "third"):
+        tree.resources[0].infos.append(astropy_votable.tree.Info(name="STEP", value=value))
+    tree.to_xml(str(tmp_path / "in.vot"))
+    source = read_catalog(tmp_path / "in.vot")
+    assert source.table.meta["STEP"] == ["first", "second", "third"]
+    converted(source, ".ecsv", tmp_path)
+    assert read_catalog(tmp_path / "out.ecsv").table.meta["STEP"] == ["first", "second", "third"]

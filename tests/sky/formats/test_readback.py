@@ -105,6 +105,27 @@ def test_what_a_writer_loses_is_noticed_and_no_file_is_left(ending, fault, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("ending", [ending for ending in ENDINGS if ending not in ("csv", "tsv")])
+@pytest.mark.parametrize("fault", ["a mask", "a number"])
+def test_what_a_writer_loses_of_arrays_is_noticed(ending, fault, tmp_path, monkeypatch):
+    write = FORMATS[ending].write_stored
+    source = table(["a", "b", "c"])
+    source["v"] = MaskedColumn(np.arange(6).reshape(3, 2), mask=np.eye(3, 2, dtype=bool))
+    written(source, tmp_path / f"sound.{ending}")
+
+    def faulty(self, stored, columns, provenance, path, positions=None):
+        whole = stored.whole().copy()
+        if fault == "a mask":
+            whole["v"] = np.ma.getdata(whole["v"])
+        else:
+            whole["v"][2, 1] += 1
+        write(self, HeldTable(whole), columns, provenance, path, positions)
+
+    monkeypatch.setattr(FORMATS[ending], "write_stored", faulty)
+    with pytest.raises(OutputError, match="read back"):
+        written(source, tmp_path / f"out.{ending}")
+
+
 def circular() -> dict[str, object]:
     meta: dict[str, object] = {}
     meta["itself"] = meta
