@@ -18,7 +18,7 @@ from galmorph.errors import ArgumentError, GalmorphError
 from galmorph.pages.answered_rows import BinEdges
 from galmorph.sky.matched import Each
 
-LEFT = {"Any", "Images", "Images | None", "Images | ImageSource", "Progress | bool | None", "Sequence[Any] | str"}
+LEFT = {"Any", "Images", "Images | None", "Images | ImageSource", "Progress | bool | None", "Sequence[Any] | str | int"}
 """What the functions look at themselves: tables, images, and values that name rows."""
 
 

@@ -26,7 +26,7 @@ def test_every_error_is_a_galmorph_error_and_a_builtin_one():
             continue
         assert issubclass(kind, GalmorphError)
         if kind is not GalmorphError:
-            assert issubclass(kind, ValueError | LookupError | OSError), name
+            assert issubclass(kind, ValueError | TypeError | LookupError | OSError), name
 
 
 def test_the_tree_in_the_docstring_names_every_error():

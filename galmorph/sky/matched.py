@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ from galmorph.sky.matching.side import ABSENT, Side, angle_arcsec
 
 __all__ = ["Each", "EachHdu", "SideNames", "match_provenance", "match_reach", "matched", "open_sides"]
 
+log = logging.getLogger(__name__)
 Each = str | Sequence[str | None] | None
 """One for all catalogues, or one for each."""
 EachHdu = int | str | Sequence[int | str | None] | None
@@ -116,9 +118,19 @@ def matched(
     provenance = match_provenance(sides, settings, command)
     if len(sides) == 1:
         columns = groups_within(sides[0], settings)
-        return _written(sides[0].catalog, columns, provenance, output, overwrite=overwrite)
-    table = match_two(sides[0], sides[1], settings) if len(sides) == 2 else match_all(sides, settings)
-    return _written(Catalog(HeldTable(table)), (), provenance, output, overwrite=overwrite)
+        result = _written(sides[0].catalog, columns, provenance, output, overwrite=overwrite)
+    else:
+        table = match_two(sides[0], sides[1], settings) if len(sides) == 2 else match_all(sides, settings)
+        result = _written(Catalog(HeldTable(table)), (), provenance, output, overwrite=overwrite)
+    _warn_of_lost(sides)
+    return result
+
+
+def _warn_of_lost(sides: Sequence[Side]) -> None:
+    """Say how many rows of each catalogue have no position, and so no match."""
+    for catalog in (side.catalog for side in sides):
+        if lacking := int(np.count_nonzero(~np.isfinite(catalog.ra_deg + catalog.dec_deg))):
+            log.warning("Catalog '%s': %d of %d rows have no position", catalog.title, lacking, len(catalog))
 
 
 def _written(

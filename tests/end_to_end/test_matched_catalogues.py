@@ -73,6 +73,8 @@ def test_any_format_comes_in_and_goes_out(galmorph, files, of, to, tmp_path):
     assert np.allclose([v for v in values(table["Separation"]) if v != ""], [0.3, 0.5, 0.072, 0.4], atol=1e-3)
     assert values(table["GroupID"]) == [1, 1, "", "", "", "", ""]
     assert values(table["GroupSize"]) == [2, 2, "", "", "", "", ""]
+    assert f"Catalog '{first.name}': 1 of 5 rows have no position" in done.err
+    assert second.name not in done.err
 
 
 @pytest.mark.parametrize("to", [f for f in FORMATS if f != ".csv"])

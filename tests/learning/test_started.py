@@ -63,11 +63,11 @@ def test_both_commands_start_alike_and_say_so(folder, tmp_path, capsys):
 
 
 def test_each_network_starts_from_the_next_of_an_ensemble(folder, tmp_path):
-    """At a learning rate of nothing, weights stay as they were; the third network has those of the first."""
+    """At a learning rate of next to nothing, weights stay as they were; the third network has those of the first."""
     second = replace(load_training(folder / "scratch.toml", {"train": {"epochs": 1, "seed": 4}}), name="second")
     paths = [folder / "old" / "old.safetensors", learn(second, tmp_path / "second").path]
     ensemble(paths, tmp_path / "both.safetensors")
-    begun = fine(folder, start=str(tmp_path / "both.safetensors"), members=3, epochs=1, learning_rate=0.0)
+    begun = fine(folder, start=str(tmp_path / "both.safetensors"), members=3, epochs=1, learning_rate=1e-12)
     made = learn(begun, tmp_path / "three")
     old = members_of(load_checkpoint(tmp_path / "both.safetensors").network)
     for number, network in enumerate(members_of(made.checkpoint.network)):

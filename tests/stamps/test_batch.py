@@ -93,7 +93,7 @@ def test_threads_measure_the_same(scene):
 def test_templates_that_are_lacking_are_fetched(scene, monkeypatch):
     """A library that holds none, or few sets at a time, changes nothing."""
     whole = measured(scene, XY)
-    monkeypatch.setattr(library, "_PRESENT", library._Present())
+    monkeypatch.setattr("galmorph.stamps.batch.library_with", library._Present().holding)
     monkeypatch.setattr(library, "_MOST_SETS", 3)
     assert_same(measured(scene, XY), whole, np.arange(len(XY)))
 

@@ -10,6 +10,7 @@ from astropy import table as apt
 from astropy import units as u
 from astropy.table.serialize import represent_mixins_as_columns
 
+from galmorph.errors import OutputError
 from galmorph.sky.formats.column import parsed_unit
 
 __all__ = ["as_text", "cell_text", "cells_text", "plain", "python_value", "ragged_arrays", "settled", "unit_text"]
@@ -112,7 +113,7 @@ def _decoded(value: Any) -> str:
     if value is None or value is np.ma.masked:
         return ""
     if not isinstance(value, bytes):
-        return str(value)
+        return _told(value)
     try:
         return value.partition(b"\0")[0].decode("utf-8")
     except UnicodeDecodeError:
@@ -127,8 +128,19 @@ def cell_text(value: Any) -> str:
         return json.dumps(python_value(value))
     if isinstance(value, bytes | str):
         return _decoded(value)
-    text = str(value)
+    text = _told(value)
     return "" if text == "nan" else text
+
+
+def _told(value: Any) -> str:
+    """Return what an object says of itself; one that names its address in memory says nothing."""
+    kind: Any = type(value)
+    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
+        raise OutputError(
+            f"a cell holds an object of type '{kind.__name__}', which no file of a table can: expected numbers, texts, "
+            "dates, or lists and dictionaries of these"
+        )
+    return str(value)
 
 
 def python_value(value: Any) -> Any:
@@ -151,7 +163,7 @@ def python_value(value: Any) -> Any:
         value = value.item()
     if isinstance(value, bytes):
         return _decoded(value)
-    return value if isinstance(value, bool | int | float | str) else str(value)
+    return value if isinstance(value, bool | int | float | str) else _told(value)
 
 
 def cells_text(values: Any) -> list[str]:

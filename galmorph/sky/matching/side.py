@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +12,6 @@ from galmorph.sky.catalog import Catalog, reals
 from galmorph.sky.matching.motions import moved
 from galmorph.sky.matching.position_errors import circles, ellipses
 from galmorph.sky.matching.separations import FloatArray, SkyPositions
-
-log = logging.getLogger(__name__)
 
 __all__ = ["ABSENT", "Side", "angle_arcsec", "positions_of"]
 
@@ -61,8 +58,6 @@ def positions_of(side: Side, epoch: float | FloatArray | None) -> SkyPositions:
         If a column is missing or not what it should be, or an epoch is missing.
     """
     positions = SkyPositions(side.catalog.ra_deg, side.catalog.dec_deg, _covariance(side))
-    if lacking := len(positions) - len(positions.finite_rows):
-        log.warning("Catalog '%s': %d of %d rows have no position", side.catalog.title, lacking, len(positions))
     if side.motion is None:
         return positions
     if epoch is None or side.epoch is None:
