@@ -1,10 +1,11 @@
 """Compilation: loops over pixels and rings that numba turns into machine code, once on each machine.
 
 The machine code is kept in a folder of its own (in ``NUMBA_CACHE_DIR``, or the user's cache folder) named after the
-text of all modules here: numba itself looks at one module at a time, and would not notice that a function which another
-one calls has changed; and it would compile anew for each copy of the same modules. When such a folder is new, those of
-other versions that no process has used for a day are removed. Where nothing can be written, or others might write (what
-is loaded is run), each process compiles anew.
+text of all modules here and the releases of what compiled it. Numba itself looks at one module at a time, and would not
+notice that a function which another one calls has changed; it would compile anew for each copy of the same modules; and
+environments with other releases of it cannot read each other's code. When such a folder is new, those of other versions
+that no process has used for a day are removed. Where nothing can be written, or others might write (what is loaded is
+run), each process compiles anew.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self, TypeVar
 
+import llvmlite
 import llvmlite.binding as llvm
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
@@ -107,7 +109,7 @@ def uninterrupted() -> Iterator[None]:
 @lru_cache(maxsize=1)
 def cache_folder() -> Path | None:
     """Return where machine code is kept; None where nothing can be written, or others than the user might."""
-    text = hashlib.sha256()
+    text = hashlib.sha256(f"numba {numba.__version__}, llvmlite {llvmlite.__version__}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         text.update(path.read_bytes())
     base = Path(numba.config.CACHE_DIR or user_cache_dir("galmorph"))

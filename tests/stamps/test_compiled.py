@@ -103,6 +103,14 @@ def test_the_folder_is_named_after_the_text_of_the_modules():
     assert cache_folder() == folder
 
 
+@pytest.mark.parametrize("library", ["numba", "llvmlite"])
+def test_other_releases_of_the_compiler_have_a_folder_of_their_own(tmp_path, library):
+    """None reads the machine code of another, and a user may have several environments."""
+    name = "from galmorph.stamps.compiled import cache_folder; print(cache_folder().name)"
+    other = f"import numba, llvmlite; {library}.__version__ = '0.1'; {name}"
+    assert python(name, NUMBA_CACHE_DIR=str(tmp_path)) != python(other, NUMBA_CACHE_DIR=str(tmp_path))
+
+
 def left_by_another_version(base: Path, digit: str, *, started_s: float, wrote_s: float) -> Path:
     """Make a folder of machine code that was so long ago used by a process, and written into."""
     folder = base / f"compiled-{digit * 16}"
