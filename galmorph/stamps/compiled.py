@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
@@ -191,6 +191,11 @@ class _KeptResult(CompileResultCacheImpl):  # type: ignore[misc]
 
 class _Kept(FunctionCache):  # type: ignore[misc]
     _impl_class = _KeptResult
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Keep machine code where there is room for it; without, other processes compile anew."""
+        with suppress(OSError):  # which would be taken for an image that cannot be read
+            super().save_overload(signature, result)
 
 
 class _InnerLibrary(JITCodeLibrary):  # type: ignore[misc]

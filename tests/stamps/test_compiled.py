@@ -96,6 +96,12 @@ def test_where_nothing_can_be_written_it_works_all_the_same(tmp_path):
     assert float(python(SMALL, NUMBA_CACHE_DIR=str(tmp_path / "file" / "below"))) == pytest.approx(5 / 3)
 
 
+def test_a_full_disk_leaves_it_working(tmp_path):
+    """Nothing is kept then, and nothing else fails: a run took that for images that cannot be read."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64)); "
+    assert float(python(limit + SMALL, NUMBA_CACHE_DIR=str(tmp_path))) == pytest.approx(5 / 3)
+
+
 def test_the_folder_is_named_after_the_text_of_the_modules():
     """Two calls agree, and the name is that of this package's text."""
     folder = cache_folder()
