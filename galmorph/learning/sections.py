@@ -169,8 +169,7 @@ class Teacher:
     votes: float = 15.0
 
     def __post_init__(self) -> None:
-        if not self.votes > 0.0:
-            raise PipelineError(f"votes = {self.votes}: expected a number above 0")
+        check_numbers(self, {"votes": POSITIVE})
 
 
 @dataclass(frozen=True)

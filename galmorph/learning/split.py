@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from galmorph.errors import PipelineError, unknown_name
+from galmorph.interval import COUNT, check_numbers
 from galmorph.sky.catalog import degrees_in, names_in
 from galmorph.toml import build, expecting
 
@@ -138,8 +139,7 @@ class BlockSplit:
     balance: Values = field(default_factory=dict, metadata=_COLUMNS)
 
     def __post_init__(self) -> None:
-        if self.blocks < 1:
-            raise PipelineError(f"blocks = {self.blocks}: expected a whole number from 1")
+        check_numbers(self, {"blocks": COUNT})
         if both := sorted({*self.test} & {*self.validation}):
             raise PipelineError(f"block {both[0]} is for test and for validation: leave it out of one of them")
         if beyond := sorted(n for n in (*self.test, *self.validation) if not 0 <= n < self.blocks):

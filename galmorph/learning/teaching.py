@@ -97,11 +97,7 @@ def taught(
 def as_votes(conditional: npt.NDArray[np.float64], scheme: Scheme, votes: float) -> Labels:
     """Turn probabilities, (N, A), into as many votes; few are asked what seldom comes up."""
     counts = votes * scheme.marginals(conditional)
-    totals = np.full_like(counts, votes)
-    if scheme.kind != "independent":
-        for where in scheme.slices:
-            totals[:, where] = counts[:, where].sum(axis=1, keepdims=True)
-    return Labels(counts, totals)
+    return Labels(counts, np.full_like(counts, votes) if scheme.kind == "independent" else scheme.totals(counts))
 
 
 def _warn_of_held_out(table: LabelledTable, teacher: Checkpoint) -> None:

@@ -303,7 +303,6 @@ class Scheme:
                     "not say how many were asked; divide them by the number of votes"
                 )
             return Labels(np.minimum(votes, 1.0), asked.astype(np.float64))
-        totals = np.zeros_like(votes)
         for question, where in zip(self.questions, self.slices, strict=True):
             whole = asked[:, where].all(axis=1)
             if in_part := int((asked[:, where].any(axis=1) & ~whole).sum()):
@@ -315,8 +314,14 @@ class Scheme:
                     question.name,
                 )
             votes[~whole, where] = 0.0
-            totals[:, where] = votes[:, where].sum(axis=1, keepdims=True)
-        return Labels(votes, totals)
+        return Labels(votes, self.totals(votes))
+
+    def totals(self, counts: FloatArray) -> FloatArray:
+        """Add up the votes, (N, A), on the answers of each question, which exclude each other, (N, A)."""
+        totals = np.zeros_like(counts)
+        for where in self.slices:
+            totals[:, where] = counts[:, where].sum(axis=1, keepdims=True)
+        return totals
 
     def _labels_of_classes(self, table: Any, names: list[str], column: str) -> Labels:
         if column not in names or len(self.questions) != 1:
