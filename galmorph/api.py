@@ -944,6 +944,7 @@ def prepare(
     errors: bool = False,
     rule: str = "",
     device: str = "auto",
+    precision: str = "single",
 ) -> MeasuredRows:
     """Do the part of :func:`classify` that needs no network: measure a few rows and cut their stamps.
 
@@ -954,7 +955,7 @@ def prepare(
     ----------
     checkpoint
         Best a loaded one: it is opened anew each time else.
-    catalog, images, survey, band, field, archive, image_hdu, ra, dec, x, y, id, file, errors, rule, device
+    catalog, images, survey, band, field, archive, image_hdu, ra, dec, x, y, id, file, errors, rule, device, precision
         As for :func:`classify`.
 
     Returns
@@ -972,7 +973,7 @@ def prepare(
         CatalogInput(catalog, None, ColumnNames(ra, dec, x, y, id, file)),
         ImageInput(images, survey=survey, band=band, hdu=image_hdu, field=field, archive=archive),
         checkpoint,
-        Settings(errors=errors, rule=rule, device=device),
+        Settings(errors=errors, rule=rule, device=device, precision=precision),
     )
     rows: MeasuredRows = answering.prepare(plan)
     return rows
@@ -2146,7 +2147,8 @@ def compare(
         A column of classes, or, by class, columns of shares of which the largest counts. Galaxies without a class, or
         with two largest shares, are left out.
     names
-        What classes are called in the comparison, by what either catalogue calls them.
+        What classes are called in the comparison, by what either catalogue calls them; a name that neither has is an
+        error.
     magnitude, edges
         A column of either catalogue by which agreement is counted, too, and the edges of its bins; by default whole
         magnitudes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from argparse import Namespace
 
-from galmorph.cli.options import CHECKPOINT
+from galmorph.cli import options as shared
 from galmorph.cli.parser import Parser, arguments
 from galmorph.errors import PipelineError
 
@@ -29,13 +29,14 @@ def add_options(command: Parser) -> None:
         "--checkpoint",
         nargs="+",
         metavar="C",
-        help=f"models that answer, {CHECKPOINT} (default: those of the store, or all that ship)",
+        help=f"models that answer, {shared.CHECKPOINT} (default: those of the store, or all that ship)",
     )
     command.add_argument("--host", help="address to listen at (default: 127.0.0.1, this machine alone)")
     command.add_argument("--port", type=int, metavar="N", help="port to listen at (default: 8000; 0: any that is free)")
     command.add_argument("--open", action="store_true", help="without keys, for this machine alone")
     command.add_argument("--folder", metavar="DIR", help="for what the service keeps (default: in the user's data)")
-    command.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where networks compute (default: auto)")
+    shared.add_device(command, "compute")
+    shared.add_precision(command)
     command.add_argument(
         "--queue", type=int, metavar="N", help="galaxies that may wait; whoever comes then gets 429 (default: 128)"
     )

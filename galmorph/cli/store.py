@@ -124,6 +124,7 @@ def _add_score(action: Parser) -> None:
     _add_model(action)
     action.add_argument("--chunk", type=int, metavar="N", help="images in memory, and in a transaction (256)")
     shared.add_device(action, "answer")
+    shared.add_precision(action)
 
 
 def _add_scoring(action: Parser) -> None:
@@ -133,7 +134,7 @@ def _add_scoring(action: Parser) -> None:
 
 def _score(store: Any, options: Namespace) -> None:
     with showing(options) as progress:
-        chosen = _chosen(options, "chunk", "again", "device")
+        chosen = _chosen(options, "chunk", "again", "device", "precision")
         count = store.score(options.checkpoint, progress=progress, command=options.command_line, **chosen)
     print_answer(options, f"{count} images", {"images": count})
 
@@ -148,7 +149,7 @@ def _add_watch(action: Parser) -> None:
 
 def _watch(store: Any, options: Namespace) -> None:
     with showing(options) as progress:
-        chosen = _chosen(options, "chunk", "device", "poll_s", "idle_s")
+        chosen = _chosen(options, "chunk", "device", "precision", "poll_s", "idle_s")
         count = store.watch(options.checkpoint, progress=progress, command=options.command_line, **chosen)
     print_answer(options, f"{count} images", {"images": count})
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import Table
 
-from galmorph.errors import CatalogError
+from galmorph.errors import CatalogError, unknown_name
 from galmorph.pages.binning import wilson
 from galmorph.sky.catalog import Catalog, reals
 from galmorph.sky.crossmatch import positions_together
@@ -123,16 +123,15 @@ def agreement_of(
     Raises
     ------
     CatalogError
-        If a column is missing, or there is nothing to compare.
+        If a column is missing, a name is no class of either, or there is nothing to compare.
     """
     sides = (ours[0], theirs[0])
     near, far = positions_together(sides)
     pairs = find_pairs(near, far, Reach(radius_arcsec), "best")
     rows = (pairs.first, pairs.second)
-    first, second = (
-        _renamed(classes_of(side.catalog, classes)[chosen], names)
-        for (side, classes), chosen in zip((ours, theirs), rows, strict=True)
-    )
+    named = [classes_of(side.catalog, classes) for side, classes in (ours, theirs)]
+    _check_names(names, {*_called(ours[1], named[0]), *_called(theirs[1], named[1])})
+    first, second = (_renamed(each[chosen], names) for each, chosen in zip(named, rows, strict=True))
     both = (first != "") & (second != "")
     if not both.any():
         raise CatalogError(
@@ -185,6 +184,18 @@ def _column(catalog: Catalog, name: str) -> Any:
         f"Catalog '{catalog.title}' has no column '{name}': expected one of {listed}; name it with --ours, --theirs or "
         "--magnitude"
     )
+
+
+def _called(classes: Classes, named: npt.NDArray[np.str_]) -> set[str]:
+    """Return what a catalogue calls its classes: those of its rows, or those that have columns."""
+    return set(named.tolist()) - {""} if isinstance(classes, str) else set(classes)
+
+
+def _check_names(names: Mapping[str, str], called: set[str]) -> None:
+    """Refuse to call otherwise what is not there: it would be left as it was without a word."""
+    for name in names:
+        if name not in called:
+            raise CatalogError(f"{unknown_name('class', name, called)}; correct --names")
 
 
 def _renamed(classes: npt.NDArray[np.str_], names: Mapping[str, str]) -> npt.NDArray[np.str_]:

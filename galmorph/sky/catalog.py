@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -369,7 +370,11 @@ def write_catalog(
     check_output(target, overwrite=overwrite)
     _check_vectors(columns, form, target)
     put = replacing_folder if form.is_folder else replacing
-    with put(target, overwrite=overwrite) as temporary, serialising(target):
+    with (
+        put(target, overwrite=overwrite) as temporary,
+        _naming_column(catalog, form, target),
+        serialising(target),
+    ):
         index = _write(catalog, columns, form, provenance, temporary)
         _check_written(temporary, index, form, catalog.stored, columns, target)
 
@@ -425,8 +430,9 @@ def _write_elsewhere(
 ) -> None:
     """Write a few rows, if there are any, into a folder that goes away again, and read them back."""
     some = catalog.stored.some(telling_rows(catalog.stored))
-    positions = _on_sky(replace(catalog, stored=HeldTable(some)), form)
-    with scratch_folder() as folder, serialising(target):
+    few_rows = replace(catalog, stored=HeldTable(some))
+    positions = _on_sky(few_rows, form)
+    with scratch_folder() as folder, _naming_column(few_rows, form, target), serialising(target):
         few = [
             replace(c, values=np.zeros((len(some), *np.shape(c.values)[1:]), np.asarray(c.values).dtype))
             for c in columns
@@ -434,6 +440,35 @@ def _write_elsewhere(
         temporary = folder / f"rehearsal{form.endings[0]}"
         form.write(table_with(some, few), provenance, temporary, positions)
         _check_written(temporary, None, form, HeldTable(some), few, target)
+
+
+@contextmanager
+def _naming_column(catalog: Catalog, form: Format, target: Path) -> Iterator[None]:
+    """Let an error of the block, which writes a table anew, name the column that cannot be written by itself, too."""
+    try:
+        yield
+    except OutputError as error:
+        if _is_extended(catalog, form.name):
+            raise
+        # HATS asks for positions, which a column by itself lacks, and holds cells as Parquet does.
+        alone = format_of_output(Path("column.parquet")) if form.is_folder else form
+        for name in catalog.colnames:
+            if f"'{name}'" in str(error):
+                raise
+            _write_alone(catalog.stored.column(name), alone, target)
+        raise
+
+
+def _write_alone(column: Any, form: Format, target: Path) -> None:
+    """Write one column elsewhere, and read it back."""
+    name = column.info.name
+    with scratch_folder() as folder, serialising(target, f"column '{name}'"):
+        path, table = folder / f"column{form.endings[0]}", Table([column])
+        try:
+            form.write(table, Provenance(), path, None)
+            _check_written(path, None, form, HeldTable(table), [], target)
+        except OutputError as error:
+            raise OutputError(f"Column '{name}': {error}") from error
 
 
 def _is_extended(catalog: Catalog, form: str) -> bool:

@@ -103,17 +103,17 @@ class Scorer:
         The store.
     model, checkpoint
         Which is shown the images.
-    device
-        ``'auto'``, ``'cpu'`` or ``'cuda'``.
+    settings
+        Where and in what precision networks compute.
     command
         What the provenance names.
     """
 
     def __init__(
-        self, database: Database, model: StoredModel, checkpoint: Checkpoint, *, device: str, command: str
+        self, database: Database, model: StoredModel, checkpoint: Checkpoint, settings: Settings, command: str
     ) -> None:
         self._database, self._model, self._checkpoint = database, model, checkpoint
-        self._settings, self._command = Settings(device=device), command
+        self._settings, self._command = settings, command
         self._predictions = PredictionRows(database)
         self._has_fitted = False
 

@@ -14,6 +14,7 @@ from astropy.table import Table
 from galmorph.errors import CatalogError, SchemeError, StoreError, unknown_name
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.progress import Progress, silent
+from galmorph.runs.run_settings import Settings
 from galmorph.sky.catalog import Catalog, Provenance, check_output, write_catalog
 from galmorph.sky.catalog_input import CatalogInput, ColumnNames
 from galmorph.sky.formats.stored import HeldTable
@@ -293,6 +294,7 @@ class Store:
         ids: list[str] | None = None,
         again: bool = False,
         device: str = "auto",
+        precision: str = "single",
         progress: Progress = silent,
         command: str = "galmorph.Store.score",
     ) -> int:
@@ -311,7 +313,7 @@ class Store:
             Only these.
         again
             Those too about which it has answered.
-        device, progress, command
+        device, precision, progress, command
             As of :func:`galmorph.classify`.
 
         Raises
@@ -321,7 +323,7 @@ class Store:
         CheckpointError
             If its bytes are not those that were pushed, or it does not take such images.
         """
-        scorer = self._scorer(model, device, command)
+        scorer = self._scorer(model, Settings(device=device, precision=precision), command)
         scorer.queue(ids, again=again)
         return scorer.score(max(chunk, 1), ids, progress)
 
@@ -333,6 +335,7 @@ class Store:
         poll_s: float = 2.0,
         idle_s: float | None = None,
         device: str = "auto",
+        precision: str = "single",
         progress: Progress = silent,
         command: str = "galmorph.Store.watch",
     ) -> int:
@@ -348,7 +351,7 @@ class Store:
         idle_s
             Stop when nothing was added for so long.
         """
-        scorer = self._scorer(model, device, command)
+        scorer = self._scorer(model, Settings(device=device, precision=precision), command)
         self._models.watch(self._models.find(model))
         pause = _LISTEN_S if self.database.is_server else poll_s
         count, idle = 0, 0.0
@@ -536,10 +539,10 @@ class Store:
         """Return the jobs of a service; see :class:`~galmorph.store.job_rows.JobRows`."""
         return JobRows(self.database, service)
 
-    def _scorer(self, model: str, device: str, command: str) -> Scorer:
+    def _scorer(self, model: str, settings: Settings, command: str) -> Scorer:
         stored = self._models.find(model)
         checkpoint = self._models.load(f"{stored.name}@{stored.sha256}")
-        return Scorer(self.database, stored, checkpoint, device=device, command=command)
+        return Scorer(self.database, stored, checkpoint, settings, command)
 
     def _scheme(self, name: str) -> Scheme:
         """Find a scheme that ships, or that a model of the store has."""

@@ -57,8 +57,8 @@ class Desk:
     def __init__(self, service: Service) -> None:
         self.service, self.store = service, service.store
         self.pictures = GalaxyPictures(self.store)
-        self.skipped, self.catalogues = Skipped(), UploadedCatalogues(self.store)
-        self.retraining = Retraining(self.store, service.settings.home / "retraining")
+        self.skipped, self.catalogues = Skipped(), UploadedCatalogues(self.store, service.settings.computing)
+        self.retraining = Retraining(self.store, service.settings.home / "retraining", service.settings.computing)
 
     def close(self) -> None:
         """Stop the training that is at work, and classify no more of what was sent."""
@@ -122,7 +122,7 @@ class Desk:
         survey = shipped_survey(named or checkpoint.envelope.survey or None)
         band = fields.get("band", "").strip() or (checkpoint.envelope.band if not named else "")
         ids = [self._add(file, survey.name if survey is not None else "", band) for file in wanted]
-        self.store.score(asked_as(model), ids=ids)
+        self.store.score(asked_as(model), ids=ids, **self.service.settings.computing)
         return ids, asked_as(model)
 
     def take_catalogue(self, file: Upload | None, fields: Mapping[str, str]) -> str:

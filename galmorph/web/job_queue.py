@@ -133,7 +133,9 @@ class JobQueue:
 
     def _task(self, job: Job) -> dict[str, Any]:
         """Say what the process is to do."""
-        return {"id": job.id, **job.parameters["task"], **self._models.origin(job.parameters["task"]["model"])}
+        task = job.parameters["task"]
+        options = {**task["options"], **self._models.computing}
+        return {"id": job.id, **task, "options": options, **self._models.origin(task["model"])}
 
     async def _stop(self) -> None:
         """End the process, if there is one."""

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import galmorph
 from galmorph.errors import GalmorphError, PipelineError
+from galmorph.web.service_settings import USUAL_COMPUTING, Computing
 
 __all__ = ["RetrainJob", "Retraining", "label_pipelines"]
 
@@ -68,10 +69,12 @@ class Retraining:
         Of labels and pictures, into which the models go.
     folder
         Receives a folder for each.
+    computing
+        As of :attr:`galmorph.web.service_settings.ServiceSettings.computing`; for the predictions of a trained model.
     """
 
-    def __init__(self, store: Any, folder: Path) -> None:
-        self._store, self._folder = store, folder
+    def __init__(self, store: Any, folder: Path, computing: Computing = USUAL_COMPUTING) -> None:
+        self._store, self._folder, self._computing = store, folder, computing
         self._jobs: dict[str, RetrainJob] = {}
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -128,7 +131,7 @@ class Retraining:
             said = self._run(folder, pipeline)
             model = self._store.push_model(folder / "runs" / name / f"{name}.safetensors")
             asked = f"{model.name}@{model.sha256}"
-            count = self._store.score(asked, again=False)
+            count = self._store.score(asked, again=False, **self._computing)
             self._note(replace(job, phase="COMPLETED", said=f"model {model}; {count} galaxies scored. {said}"))
 
     def _run(self, folder: Path, pipeline: str) -> str:

@@ -16,6 +16,7 @@ from PIL import Image
 
 import galmorph
 from galmorph.errors import CheckpointError, NotReadyError, SurveyError, unknown_name
+from galmorph.web.service_settings import USUAL_COMPUTING, Computing
 
 if TYPE_CHECKING:
     from galmorph.nets.checkpoint.file import Checkpoint
@@ -36,15 +37,15 @@ class ServedModels:
         Where models may be; None for none.
     asked
         Names or files; by default all of the store, or else all that ship.
-    device
-        Where they compute.
+    computing
+        As of :attr:`galmorph.web.service_settings.ServiceSettings.computing`.
     url
         Of the store, for processes that open it themselves.
     """
 
     store: Any
     asked: tuple[str, ...] = ()
-    device: str = "auto"
+    computing: Computing = field(default_factory=USUAL_COMPUTING.copy)
     url: str = ""
     _loaded: dict[str, Checkpoint] = field(default_factory=dict)
     _origins: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -65,7 +66,7 @@ class ServedModels:
             loaded[checkpoint.name] = checkpoint
             path = str(Path(name).resolve()) if Path(name).exists() else name
             self._origins[checkpoint.name] = {"checkpoint": name if is_stored else path, "store": self.url * is_stored}
-            _warm(checkpoint, self.device)
+            _warm(checkpoint, self.computing)
         self._loaded = loaded
         log.info("models: %s", ", ".join(loaded))
 
@@ -134,13 +135,13 @@ def shipped_survey(name: str | None) -> Survey | None:
     return galmorph.load_survey(name)
 
 
-def _warm(checkpoint: Checkpoint, device: str) -> None:
+def _warm(checkpoint: Checkpoint, computing: Computing) -> None:
     """Classify noise."""
     shape = (64, 64) if checkpoint.recipe.planes == 1 else (64, 64, 3)
     stream = io.BytesIO()
     Image.fromarray(np.random.default_rng(1).integers(0, 60, shape, np.uint8)).save(stream, "PNG")
     images = {"noise.png": stream.getvalue()}
-    rows = galmorph.prepare(Table({"file": list(images)}), images, checkpoint=checkpoint, device=device)
+    rows = galmorph.prepare(Table({"file": list(images)}), images, checkpoint=checkpoint, **computing)
     galmorph.answer([rows])
     rows.close()
 

@@ -52,6 +52,7 @@ def serve(
     open: bool = False,
     folder: str | Path | None = None,
     device: str = "auto",
+    precision: str = "single",
     queue: int = ServiceSettings.queue,
     threads: int | None = None,
     map: str | Path | None = None,
@@ -64,7 +65,7 @@ def serve(
         Path or URL of the store of models, images, labels, keys and jobs; by default a file in `folder`, which is made.
     checkpoint, open
         The models, and whether nobody needs a key.
-    folder, device, queue, threads
+    folder, device, precision, queue, threads
         As of :class:`~galmorph.web.service_settings.ServiceSettings`.
     host, port
         Where it listens; port 0 is any that is free.
@@ -84,6 +85,7 @@ def serve(
         folder=None if folder is None else Path(folder),
         is_open=open,
         device=device,
+        precision=precision,
         queue=queue,
         threads=threads,
         map=None if map is None else Path(map),

@@ -42,7 +42,7 @@ class Service:
 
     def __init__(self, settings: ServiceSettings, store: Any = None) -> None:
         self.settings, self.store = settings, store
-        self.models = ServedModels(store, settings.checkpoints, settings.device, settings.store)
+        self.models = ServedModels(store, settings.checkpoints, settings.computing, settings.store)
         self.jobs = None if store is None else _jobs(store, settings, self.models)
         self.is_ready = False
         self.failure: BaseException | None = None
@@ -127,7 +127,7 @@ class Service:
             field=asked.field if asked.is_of_archive else None,
             checkpoint=model,
             rule=asked.rule,
-            device=self.settings.device,
+            **self.settings.computing,
         )
 
     @contextmanager

@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from platformdirs import user_data_path
 
 from galmorph.errors import PipelineError
 
-__all__ = ["ServiceSettings"]
+__all__ = ["USUAL_COMPUTING", "Computing", "ServiceSettings"]
+
+
+class Computing(TypedDict):
+    """How networks compute: parameters of whatever asks them."""
+
+    device: str
+    precision: str
+
+
+USUAL_COMPUTING = Computing(device="auto", precision="single")
 
 
 @dataclass(frozen=True)
@@ -27,8 +38,8 @@ class ServiceSettings:
         For files of jobs, and for the store where none is named; by default a folder of the user's.
     is_open
         Whether nobody needs a key; for this machine alone.
-    device
-        Where networks compute.
+    device, precision
+        Where networks compute, and in what precision.
     queue
         Requests that may wait; whoever comes then is told to come again (429).
     archive_queue
@@ -55,7 +66,8 @@ class ServiceSettings:
     checkpoints: tuple[str, ...] = ()
     folder: Path | None = None
     is_open: bool = False
-    device: str = "auto"
+    device: str = USUAL_COMPUTING["device"]
+    precision: str = USUAL_COMPUTING["precision"]
     queue: int = 128
     archive_queue: int = 8
     threads: int | None = None
@@ -77,6 +89,11 @@ class ServiceSettings:
     def home(self) -> Path:
         """Where its files are."""
         return self.folder if self.folder is not None else user_data_path("galmorph") / "service"
+
+    @property
+    def computing(self) -> Computing:
+        """How networks compute, for whatever asks them: single galaxies, jobs and the store."""
+        return Computing(device=self.device, precision=self.precision)
 
     @property
     def measuring(self) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import galmorph
 from galmorph.errors import CatalogError, GalmorphError, unknown_name
 from galmorph.web.served_models import shipped_survey
+from galmorph.web.service_settings import USUAL_COMPUTING, Computing
 
 if TYPE_CHECKING:
     from galmorph.web.uploads import Upload
@@ -42,9 +43,12 @@ class UploadedCatalogues:
     ----------
     store
         Which their rows join.
+    computing
+        As of :attr:`galmorph.web.service_settings.ServiceSettings.computing`.
     """
 
     store: Any
+    computing: Computing = field(default_factory=USUAL_COMPUTING.copy)
     _states: dict[str, ScoringState] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "galmorph-catalogues"))
@@ -99,7 +103,9 @@ class UploadedCatalogues:
     def _score(self, model: str) -> None:
         try:
             self.store.score(
-                model, progress=lambda _, done, total, remark="": self._progress(model, done, total, remark)
+                model,
+                **self.computing,
+                progress=lambda _, done, total, remark="": self._progress(model, done, total, remark),
             )
         except GalmorphError as error:
             self._change(model, error=str(error), is_done=True)

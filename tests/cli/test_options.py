@@ -270,6 +270,7 @@ CHECKS: dict[str, dict[str, Check]] = {
     },
     "serve": {
         **DEVICE,
+        "--precision": (["bfloat16"], "precision", "bfloat16"),
         "--checkpoint": (["sdss-rgb", "net"], "checkpoint", ["sdss-rgb", "net"]),
         "--store": (["kept.sqlite"], "store", "kept.sqlite"),
         "--host": (["::1"], "host", "::1"),

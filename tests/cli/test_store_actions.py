@@ -46,15 +46,15 @@ ACTIONS = {
     ),
     "score": (
         ["--checkpoint", "net"],
-        ["--chunk", "9", "--again", "--device", "cpu"],
+        ["--chunk", "9", "--again", "--device", "cpu", "--precision", "bfloat16"],
         "score",
-        {"": "net", "chunk": 9, "again": True, "device": "cpu"},
+        {"": "net", "chunk": 9, "again": True, "device": "cpu", "precision": "bfloat16"},
     ),
     "watch": (
         ["--checkpoint", "net"],
-        ["--chunk", "9", "--device", "cpu", "--poll", "0.5", "--idle", "3"],
+        ["--chunk", "9", "--device", "cpu", "--precision", "single", "--poll", "0.5", "--idle", "3"],
         "watch",
-        {"": "net", "chunk": 9, "device": "cpu", "poll_s": 0.5, "idle_s": 3.0},
+        {"": "net", "chunk": 9, "device": "cpu", "precision": "single", "poll_s": 0.5, "idle_s": 3.0},
     ),
     "pull": (
         ["-o", "out.fits"],

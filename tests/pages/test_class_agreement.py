@@ -160,6 +160,7 @@ def test_the_command_prints_counts_and_agreement(tmp_path, capsys):
         ({"magnitude": "mag", "edges": [20, 19]}, "each larger"),
         ({"edges": [20, 21]}, r"edges \[20, 21\] without a magnitude"),
         ({"radius": "2deg"}, "at most 1 degree"),
+        ({"names": {"a": "c", "A": "c"}}, "unknown class 'A': known are a, b; did you mean 'a'.* --names"),
     ],
 )
 def test_a_mistake_is_said_with_its_remedy(asked, reason):

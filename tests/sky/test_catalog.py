@@ -25,6 +25,7 @@ from galmorph.sky.catalog import (
     check_columns,
     check_output,
     read_catalog,
+    rehearse,
     write_catalog,
 )
 from galmorph.sky.roles import ColumnNames
@@ -276,6 +277,38 @@ def test_the_sample_columns_use_the_vocabulary_of_the_ivoa():
     for column in columns():
         assert check_ucd(column.ucd, check_controlled_vocabulary=True)
         u.Unit(column.unit, format="vounit")
+
+
+class Unspeakable:
+    """An object that says nothing of itself."""
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, "hats"])
+@pytest.mark.parametrize("is_rehearsed", [True, False])
+def test_a_cell_that_cannot_be_written_is_said_with_its_column(tmp_path, ending, is_rehearsed):
+    cells = np.empty(3, object)
+    cells[:] = [1, "a", Unspeakable()]
+    held = catalog_from(Table({"ra": [1.0, 2.0, 3.0], "dec": [0.0, 0.0, 0.0], "fine": ["a", "b", "c"], "odd": cells}))
+    written = rehearse if is_rehearsed else write_catalog
+    with pytest.raises(OutputError, match=r"Column 'odd': a cell holds an object of type 'Unspeakable'"):
+        written(held, [], tmp_path / f"out.{ending}", provenance=PROVENANCE)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", ["vot", "csv", "parquet"])
+def test_what_a_format_says_of_a_table_is_said_of_its_column(tmp_path, ending):
+    held = catalog_from(Table({"ra": [1.0, 2.0], "dec": [0.0, 0.0], "half": ["\ud800", "a"]}))
+    with pytest.raises(OutputError, match=rf"out.{ending}' cannot hold column 'half' \("):
+        write_catalog(held, [], tmp_path / f"out.{ending}", provenance=PROVENANCE)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_whole_numbers_that_no_type_holds_keep_their_digits(tmp_path, ending):
+    cells = np.empty(2, object)
+    cells[:] = [2**70, -5]
+    held = catalog_from(Table({"ra": [1.0, 2.0], "dec": [0.0, 0.0], "many": cells}))
+    write_catalog(held, [], tmp_path / f"out.{ending}", provenance=PROVENANCE)
+    assert [str(v) for v in read_catalog(tmp_path / f"out.{ending}").table["many"]] == [str(2**70), "-5"]
 
 
 def test_more_columns_than_fits_allows_are_refused(tmp_path):

@@ -14,9 +14,11 @@ from astropy.table import Table
 from fastapi.testclient import TestClient
 
 import galmorph
+from galmorph.nets.precision import computes_bfloat16
 from galmorph.web import job_queue
 from galmorph.web.app import create_app
 from galmorph.web.service_settings import ServiceSettings
+from galmorph.web.uploads import Upload
 
 ROWS = 6
 SDSS = {"survey": "sdss", "band": "RGB", "model": "colour"}
@@ -108,6 +110,29 @@ def test_every_format_that_is_written_can_be_asked_for(service, catalog, stamps,
     assert len(galmorph.read_catalog(tmp_path / "result.vot").table) == ROWS
     with zipfile.ZipFile(io.BytesIO((tmp_path / "result.hats.zip").read_bytes())) as archive:
         assert "result.hats/hats.properties" in archive.namelist()
+
+
+@pytest.mark.skipif(not computes_bfloat16("cpu"), reason="this processor has no bfloat16")
+def test_precision_holds_for_single_galaxies_jobs_and_the_store(client, tmp_path, catalog, stamps, checkpoints):
+    """Each of them answers in bfloat16 what `classify` answers in it."""
+    with galmorph.open_store(tmp_path / "half.sqlite", create=True) as kept:
+        service = client(store=kept, device="cpu", precision="bfloat16")
+        job = ended(service, service.post("/jobs", data={**SDSS, "PHASE": "RUN"}, files=files(catalog, stamps)).json())
+        assert job["phase"] == "COMPLETED", job
+        (tmp_path / "result.fits").write_bytes(service.get(job["results"][0]["href"]).content)
+        picture = small_sky.picture(0, side=64)
+        single = service.post("/classify", files={"image": ("0.jpg", picture)}, data=SDSS).json()
+        state = service.app.state
+        stored = state.service.store.pull(state.desk.take([Upload("0.jpg", picture)], {"model": "colour"})[1])
+    expected = galmorph.classify(
+        catalog, stamps, survey="sdss", band="RGB", checkpoint=checkpoints[0], device="cpu", precision="bfloat16"
+    )
+    result = galmorph.read_catalog(tmp_path / "result.fits").table
+    assert result.meta["GMPRECIS"] == "bfloat16"
+    column = next(name for name in expected.colnames if name.startswith("gm_p_"))
+    np.testing.assert_array_equal(result[column], expected[column])
+    assert single["probabilities"][column.removeprefix("gm_p_")] == pytest.approx(float(expected[column][0]), abs=1e-6)
+    assert float(stored[column][0]) == pytest.approx(float(expected[column][0]), abs=1e-6)
 
 
 def test_what_goes_wrong_is_said_in_one_line(service, stamps):

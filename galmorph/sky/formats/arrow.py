@@ -70,7 +70,7 @@ def _objects(values: Any) -> Any:
     pa = pyarrow_module()
     try:
         return pa.array([python_value(v) for v in values])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
         return _json_texts(values)
 
 

@@ -31,8 +31,8 @@ def parsing(path: Path, kind: str, remedy: str) -> Iterator[None]:
 
 
 @contextmanager
-def serialising(path: Path) -> Iterator[None]:
-    """Turn any exception of the block, which makes the output `path`, into an OutputError.
+def serialising(path: Path, what: str = "this table") -> Iterator[None]:
+    """Turn any exception of the block, which makes the output `path` of `what`, into an OutputError.
 
     Raises
     ------
@@ -40,9 +40,7 @@ def serialising(path: Path) -> Iterator[None]:
         If the block fails. Our own errors, and those of the disk, whose remedy is another one, pass as they are.
     """
     of_disk: list[OSError] = []
-    with boundary(
-        lambda reason: OutputError(f"Output '{path}' cannot hold this table ({reason}): choose another format")
-    ):
+    with boundary(lambda reason: OutputError(f"Output '{path}' cannot hold {what} ({reason}): choose another format")):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
