@@ -486,7 +486,7 @@ CHECKS["prepare"] = {
         if name not in ("weight", "rms", "variance", "segmentation", "hdu")
     },
     **{name: OF_ARCHIVE[name] for name in ("field", "archive")},
-    **settings_of("errors", "rule", "device"),
+    **settings_of("errors", "rule", "device", "precision"),
     "catalog": ("k.fits", lambda call: call.arguments[0].catalog.catalog),
     "checkpoint": ("net", lambda call: call.arguments[0].checkpoint),
 }

@@ -29,12 +29,15 @@ __all__ = ["Ecsv"]
 _ROWS = 16384
 _COMMA = re.compile(r"#\s*delimiter:\s*['\"]?,")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_TRUTH_ARRAYS = re.compile(r"subtype: *(['\"]?)bool\[[^\]]*null\]\1")
 _TO_QUOTE = re.compile(r"[\s\"#]|^$")
 
 
 def _read(path: Path) -> Table:
     """Read by way of pandas, in a fifth of the memory; what it does not take, by astropy's own parser."""
-    _check_header(path)
+    head = _check_header(path)
+    if any(map(_TRUTH_ARRAYS.search, head)):
+        return _read_truth_arrays(path)
     try:
         if _suits_pandas(path):
             return Table.read(path, format="ecsv", engine="pandas")
@@ -43,10 +46,36 @@ def _read(path: Path) -> Table:
     return Table.read(path, format="ascii.ecsv")
 
 
-def _check_header(path: Path) -> None:
+def _read_truth_arrays(path: Path) -> Table:
+    """Read by astropy, which would make false of null in arrays of truth values, such arrays as lists of JSON."""
+    with opened(path) as stream:
+        text = stream.read().decode("utf-8")
+    head = "".join(itertools.takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
+    table = Table.read(_TRUTH_ARRAYS.sub("subtype: json", head) + text[len(head) :], format="ascii.ecsv")
+    for name in table.colnames:
+        if table[name].dtype.kind == "O":
+            boxed = np.empty(len(table), dtype=object)
+            for place, cell in enumerate(table[name]):
+                boxed[place] = _truths(cell)
+            table[name] = _with_cells(table[name], boxed)
+    return table
+
+
+def _truths(cell: Any) -> Any:
+    """Return a list of truth values as an array, null ones masked; anything else as it is."""
+    if not isinstance(cell, list) or not all(value is None or isinstance(value, bool) for value in cell):
+        return cell
+    values, mask = np.array([bool(v) for v in cell], np.bool_), np.array([v is None for v in cell], np.bool_)
+    return np.ma.array(values, mask=mask) if mask.any() else values
+
+
+def _check_header(path: Path) -> list[str]:
+    """Return the lines of the header, if its YAML is harmless."""
     with opened(path) as stream:
         head = list(itertools.takewhile(lambda line: line.startswith(b"#"), stream))
-    check_yaml([line.decode("utf-8", "replace").strip("\r\n").removeprefix("#").removeprefix(" ") for line in head])
+    lines = [line.decode("utf-8", "replace").strip("\r\n").removeprefix("#").removeprefix(" ") for line in head]
+    check_yaml(lines)
+    return lines
 
 
 def _suits_pandas(path: Path) -> bool:

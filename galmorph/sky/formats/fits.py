@@ -53,6 +53,7 @@ _TEXT_CARDS = re.compile(r"T(?:TYPE|FORM|UNIT|DISP|DIM|UCD|COMM)[1-9]\d{0,2}")
 # A column of arrays of different lengths: its cells point into the heap.
 _POINTER = re.compile(r"([01]?)([PQ])[A-Z].*")
 _TEXT_POINTER = re.compile(r"[01]?[PQ]A.*")
+_LOGICAL_POINTER = re.compile(r"1?[PQ]L")
 _SCALING_CARDS = re.compile(r"T(?:SCAL|ZERO)[1-9]\d{0,2} *=")
 # Bytes read at once.
 _PIECE = 1 << 22
@@ -77,9 +78,9 @@ class Fits(HeldFormat):
         with _reading(path):
             index = _chosen(_checked_units(path), hdu, path)
             table, scalings = _table_unit(path, index)
-            empty = _without_width(table.header)
+            empty, logical = _without_width(table.header), _logicals_as_bytes(table.header)
             _check_width(table, path)
-            return table_of(table, empty, scalings), index
+            return table_of(table, empty, scalings, logical), index
 
     def tables(self, path: Path) -> list[tuple[int, str]]:
         """Return number and name of each table."""
@@ -344,6 +345,17 @@ def _without_width(header: fits.Header) -> set[int]:
     return numbers
 
 
+def _logicals_as_bytes(header: fits.Header) -> set[int]:
+    """Return the numbers, from 0, of columns of logicals in the heap, and call them bytes: astropy knows no null."""
+    numbers = set()
+    for number in range(header["TFIELDS"]):
+        form = str(header.get(f"TFORM{number + 1}", ""))
+        if _LOGICAL_POINTER.match(form):
+            numbers.add(number)
+            header[f"TFORM{number + 1}"] = form.replace("L", "B", 1)
+    return numbers
+
+
 def _check_width(hdu: Any, path: Path) -> None:
     """Refuse a table whose columns do not fill its rows."""
     width, needed = hdu.header["NAXIS1"], hdu.columns.dtype.itemsize
@@ -354,7 +366,12 @@ def _check_width(hdu: Any, path: Path) -> None:
         )
 
 
-def table_of(hdu: Any, empty: Container[int] = (), scalings: Mapping[int, CellScaling] | None = None) -> apt.Table:
+def table_of(
+    hdu: Any,
+    empty: Container[int] = (),
+    scalings: Mapping[int, CellScaling] | None = None,
+    logical: Container[int] = (),
+) -> apt.Table:
     """Return the columns and header of a table HDU as a table.
 
     Parameters
@@ -365,6 +382,8 @@ def table_of(hdu: Any, empty: Container[int] = (), scalings: Mapping[int, CellSc
         Numbers, from 0, of columns that are empty text.
     scalings
         Of columns, by number from 0, whose cards the header lacks.
+    logical
+        Numbers, from 0, of columns whose arrays of bytes are logicals.
     """
     data, header = hdu.data, hdu.header
     names = _unique([c.name for c in hdu.columns])
@@ -372,6 +391,8 @@ def table_of(hdu: Any, empty: Container[int] = (), scalings: Mapping[int, CellSc
     columns = [
         apt.Column([""] * len(data), name=n, dtype="U1")
         if i in empty
+        else apt.Column(_truth_arrays(data.field(i)), name=n, unit=parsed_unit(c.unit), dtype=object)
+        if i in logical
         else _column(data.field(i), c, n, raw[(raw.dtype.names or ())[i]], (scalings or {}).get(i, CellScaling()))
         for i, (c, n) in enumerate(zip(hdu.columns, names, strict=True))
     ]
@@ -437,6 +458,16 @@ def _scaled_arrays(cells: npt.NDArray[Any], null: Any, scaling: CellScaling) -> 
         raw = np.asarray(cell)
         values, nothing = scaled_array(raw, scaling), null_cells(raw, null)
         out[place] = values if nothing is None or not nothing.any() else np.ma.array(values, mask=nothing)
+    return out
+
+
+def _truth_arrays(cells: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return arrays of logicals, T and F, as truth values; zero bytes are null (FITS standard 4.0, section 7.3.3)."""
+    out = np.empty(len(cells), dtype=object)
+    for place, cell in enumerate(cells):
+        raw = np.asarray(cell, np.uint8)
+        values = raw == ord("T")
+        out[place] = values if raw.all() else np.ma.array(values, mask=raw == 0)
     return out
 
 

@@ -98,6 +98,18 @@ def raw_table(folder, form: str, cells: list[bytes], cards: str = "", heap: byte
     return read_catalog(folder / "in.fits")
 
 
+@pytest.mark.parametrize("form", ["PL(3)", "1PL(3)", "QL"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_nulls_among_logicals_in_the_heap_are_null(form, ending, tmp_path):
+    """Zero bytes (FITS standard 4.0, section 7.3.3), of which astropy makes false."""
+    kind = ">i8" if form.startswith("Q") else ">i4"
+    pointers = [np.array(pair, kind).tobytes() for pair in ([3, 0], [2, 3], [0, 5], [1, 4])]
+    read = raw_table(tmp_path, form, pointers, heap=b"T\0FTF")
+    expected = [[True, None, False], [True, False], None, [False]]
+    assert cells(read.table["v"]) == expected
+    assert cells(converted(read, ending, tmp_path)) == expected
+
+
 @pytest.mark.parametrize(
     ("kind", "cards", "given", "expected"),
     [
