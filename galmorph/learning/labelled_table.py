@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from galmorph.errors import PipelineError, unknown_name
 from galmorph.learning.counted import counted_votes
 from galmorph.learning.pipeline import TrainPipeline
 from galmorph.learning.sections import Fractions, fractions_of
-from galmorph.learning.split import ALL, SPLITS, Split, read_split, settled
+from galmorph.learning.split import ALL, SPLITS, HashSplit, NamedBy, Split, named_by, read_split, settled
 from galmorph.learning.viewed import observation_of
 from galmorph.nets.checkpoint.file import Checkpoint
 from galmorph.nets.evaluate import mean_fractions
@@ -25,6 +26,8 @@ from galmorph.sky.images.file_names import FileNames
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
 
 __all__ = ["LabelledTable", "divided", "divided_again", "labels_from", "names_of"]
+
+log = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -86,9 +89,11 @@ def divided(pipeline: TrainPipeline, catalog: Catalog, images: ImageSource) -> L
     check_planes(pipeline.recipe, f"pipeline '{pipeline.name}'", images)
     scheme = load_scheme(pipeline.scheme)
     labels = labels_from(catalog, scheme, pipeline.fractions)
-    names = names_of(catalog, images)
+    named = named_by(pipeline.split) or _usual_names(catalog)
+    _check_names(pipeline.split, catalog, f"pipeline '{pipeline.name}'")
+    names = names_of(catalog, images, named)
     # Where blocks begin is a matter of the rows with a label, however many without one are learnt from.
-    split = settled(pipeline.split, [names[row] for row in np.flatnonzero(labels.are_there).tolist()])
+    split = settled(pipeline.split, [names[row] for row in np.flatnonzero(labels.are_there).tolist()], named)
     splits = split.divide(names, catalog.table)
     gathering = Gathering(catalog, images, pipeline.recipe.half_width_rpet)
     return LabelledTable(gathering, labels, splits, scheme, pipeline.augmentation.observation, split)
@@ -112,7 +117,7 @@ def divided_again(
     Raises
     ------
     PipelineError
-        If there is no such part.
+        If there is no such part, or the rows were divided by names that this table lacks.
     SchemeError
         If the table lacks a column, or its labels are not the scheme's.
     """
@@ -123,15 +128,48 @@ def divided_again(
     fractions = None if is_new else fractions_of(checkpoint.fractions, what)
     labels = labels_from(catalog, checkpoint.scheme, fractions)
     division = read_split(checkpoint.split, what) if checkpoint.split and not is_new else None
-    if split == ALL and (division is None or not division.applies_to(catalog.table)):
+    if split == ALL and (division is None or not division.applies_to(catalog.table) or _lacks_names(division, catalog)):
         splits = np.full(len(catalog), SPLITS[0])
     elif division is not None:
-        splits = division.divide(names_of(catalog, images), catalog.table)
+        _check_names(division, catalog, what)
+        named = "" if _lacks_names(division, catalog) else named_by(division)
+        splits = division.divide(names_of(catalog, images, named), catalog.table)
     else:
         raise PipelineError(f"{what} {_without(split, is_new=is_new)}")
     gathering = Gathering(catalog, images, checkpoint.recipe.half_width_rpet)
     observation = None if is_new else observation_of(checkpoint)
     return LabelledTable(gathering, labels, splits, checkpoint.scheme, observation, division)
+
+
+def _usual_names(catalog: Catalog) -> NamedBy:
+    """Return what names the rows of a table where nobody says: files, or else ids, or else their numbers."""
+    if catalog.file_column is not None:
+        return "file"
+    return "row" if catalog.id_column is None else "id"
+
+
+def _lacks_names(split: Split, catalog: Catalog) -> bool:
+    """Tell whether a table has no column of what named the rows that were divided."""
+    named = named_by(split)
+    return (named == "file" and catalog.file_column is None) or (named == "id" and catalog.id_column is None)
+
+
+def _check_names(split: Split, catalog: Catalog, what: str) -> None:
+    """Refuse to divide rows by other names than those that decided before: rows that trained would be tested.
+
+    Blocks go by the digits in names alone, which an id and a file may share; rows with one value of a column stay
+    together whatever they are called.
+    """
+    if not _lacks_names(split, catalog) or (isinstance(split, HashSplit) and split.by):
+        return
+    named = named_by(split)
+    said = (
+        f"{what} divides labels by their column of {named} names, of which '{catalog.title}' has none: rows that "
+        "trained may be called otherwise here; add it, or ask for --split all"
+    )
+    if isinstance(split, HashSplit):
+        raise PipelineError(said)
+    log.warning("%s", said)
 
 
 def _without(split: str, *, is_new: bool) -> str:
@@ -162,12 +200,15 @@ def labels_from(catalog: Catalog, scheme: Scheme, fractions: Fractions | None) -
     return counted_votes(catalog, scheme, fractions)
 
 
-def names_of(catalog: Catalog, images: ImageSource) -> list[str]:
-    """Return the names of rows by which they are divided: files, or else ids.
+def names_of(catalog: Catalog, images: ImageSource, named: NamedBy = "") -> list[str]:
+    """Return the names of rows by which they are divided: files, or else ids, unless it is said which.
 
     Files are spelt as the images have them, however the table spells them, so that the same galaxies always fall into
     the same part.
     """
-    if (files := catalog.files) is None:
+    kind = named or _usual_names(catalog)
+    if kind == "row":
+        return [str(number) for number in range(len(catalog))]
+    if kind == "id" or (files := catalog.files) is None:
         return [name.strip() for name in catalog.ids.tolist()]
     return [*map(FileNames(images.tile_names if images.by_name else []).name_of, files)]

@@ -16,7 +16,19 @@ from galmorph.interval import COUNT, check_numbers
 from galmorph.sky.catalog import degrees_in, names_in
 from galmorph.toml import build, expecting
 
-__all__ = ["ALL", "SPLITS", "BlockSplit", "HashSplit", "SkySplit", "Split", "read_split", "rows_with", "settled"]
+__all__ = [
+    "ALL",
+    "SPLITS",
+    "BlockSplit",
+    "HashSplit",
+    "NamedBy",
+    "SkySplit",
+    "Split",
+    "named_by",
+    "read_split",
+    "rows_with",
+    "settled",
+]
 
 SPLITS = ("train", "validation", "test")
 """What a row may be for."""
@@ -25,6 +37,8 @@ ALL = "all"
 
 _WORD = "<U10"
 _COLUMNS = expecting('values of columns, such as { block = "a" }')
+NamedBy = Literal["", "file", "id", "row"]
+"""What names the rows that are divided: a column of files or ids, or their numbers; '' for the first that there is."""
 Values = Mapping[str, str | int | float | bool]
 """Columns and the values that some rows have in them."""
 Share = float | tuple[float, float]
@@ -47,6 +61,8 @@ class HashSplit:
     by
         Column whose values take the place of the names, so that rows with one value stay together; rows without one
         stand for themselves. Empty for none.
+    named_by
+        What the names are, so that a table that has others is not divided otherwise: see :func:`settled`.
     only
         Values of columns: other rows always train.
     balance
@@ -59,6 +75,7 @@ class HashSplit:
     method: Literal["hash"] = "hash"
     salt: str = ""
     by: str = ""
+    named_by: NamedBy = ""
     only: Values = field(default_factory=dict, metadata=_COLUMNS)
     balance: Values = field(default_factory=dict, metadata=_COLUMNS)
 
@@ -127,7 +144,7 @@ class BlockSplit:
     starts
         The number at which each block begins; by default blocks are as large as each other among the rows that are
         divided. With it some of these rows, or further ones, fall into the same blocks: see :func:`settled`.
-    balance
+    named_by, balance
         As of :class:`HashSplit`.
     """
 
@@ -136,6 +153,7 @@ class BlockSplit:
     validation: tuple[int, ...]
     method: Literal["contiguous"] = "contiguous"
     starts: tuple[float, ...] = ()
+    named_by: NamedBy = ""
     balance: Values = field(default_factory=dict, metadata=_COLUMNS)
 
     def __post_init__(self) -> None:
@@ -250,12 +268,21 @@ def read_split(table: Mapping[str, Any], what: str) -> Split:
     return build(_Holder, {"split": table}, what).split
 
 
-def settled(split: Split, names: Sequence[str]) -> Split:
+def settled(split: Split, names: Sequence[str], named: NamedBy) -> Split:
     """Return a split that divides a part of the rows of these names, or more than these, as it divides them.
 
-    Parts of the hash of a name, or of a place, do so anyway; blocks as large as each other would begin elsewhere.
+    Parts of the hash of a name do so as long as rows have the same names, which `named` says what they are, those of
+    places anyway; blocks as large as each other would begin elsewhere.
     """
-    return split.settled(names) if isinstance(split, BlockSplit) else split
+    if isinstance(split, SkySplit):
+        return split
+    of_names: Split = split if split.named_by else replace(split, named_by=named)
+    return of_names.settled(names) if isinstance(of_names, BlockSplit) else of_names
+
+
+def named_by(split: Split) -> NamedBy:
+    """Return what names the rows that are divided; '' if that is left to the table, or names play no role."""
+    return "" if isinstance(split, SkySplit) else split.named_by
 
 
 def rows_with(values: Values, n: int, columns: Mapping[str, Any]) -> npt.NDArray[np.bool_]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from galmorph.errors import PipelineError
 from galmorph.learning.labelled_table import LabelledTable, names_of
 from galmorph.learning.pipeline import TrainPipeline
-from galmorph.learning.split import read_split, settled
+from galmorph.learning.split import named_by, read_split, settled
 from galmorph.learning.viewed import view_rows
 from galmorph.nets.checkpoint.file import Checkpoint, load_checkpoint
 from galmorph.progress import Progress
@@ -102,10 +102,11 @@ def as_votes(conditional: npt.NDArray[np.float64], scheme: Scheme, votes: float)
 
 def _warn_of_held_out(table: LabelledTable, teacher: Checkpoint) -> None:
     """Say so where a teacher may have learnt from the labels of galaxies that are held out here."""
-    names = names_of(table.gathering.catalog, table.gathering.images)
+    named = named_by(table.split) if table.split is not None else ""
+    names = names_of(table.gathering.catalog, table.gathering.images, named)
     labelled = [names[row] for row in np.flatnonzero(table.is_labelled).tolist()]
     what = f"teacher '{teacher.name}'"
-    if teacher.split and settled(read_split(teacher.split, what), labelled) == table.split:
+    if teacher.split and settled(read_split(teacher.split, what), labelled, named) == table.split:
         return
     log.warning(
         "teacher '%s' learnt by another division of its labels: where these are the same galaxies, what it says may "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -9,7 +11,7 @@ from astropy.coordinates import Angle
 from astropy.table import Column, MaskedColumn, QTable, Table
 
 from galmorph.errors import PipelineError
-from galmorph.learning.split import read_split, rows_with, settled
+from galmorph.learning.split import named_by, read_split, rows_with, settled
 from galmorph.toml import to_table
 
 
@@ -19,7 +21,7 @@ def test_settled_blocks_divide_a_part_of_the_rows_and_more_of_them_alike():
     names = [f"a_{n}.jpg" for n in rng.permutation(4000)[:900]]
     split = read_split({"method": "contiguous", "blocks": 20, "validation": [2, 9], "test": [4, 18]}, "p")
     parts = split.divide(names, {})
-    fixed = settled(split, names)
+    fixed = settled(split, names, "file")
     assert len(fixed.starts) == 20
     assert fixed.divide(names, {}).tolist() == parts.tolist()
     assert fixed.divide(names[:100], {}).tolist() == parts[:100].tolist()
@@ -27,15 +29,29 @@ def test_settled_blocks_divide_a_part_of_the_rows_and_more_of_them_alike():
     more = fixed.divide([*names, *(f"b_{n}.jpg" for n in range(4000))], {})
     assert more[:900].tolist() == parts.tolist()
     assert read_split(to_table(fixed), "p") == fixed
-    assert settled(fixed, names[:100]) == fixed
-    for other in ({"test": 0.2, "validation": 0.3}, {"method": "sky", "test": 0.2, "validation": 0.3}):
-        assert settled(read_split(other, "p"), names) == read_split(other, "p")
+    assert settled(fixed, names[:100], "id") == fixed
+    for other in (
+        {"test": 0.2, "validation": 0.3, "named_by": "id"},
+        {"method": "sky", "test": 0.2, "validation": 0.3},
+    ):
+        assert settled(read_split(other, "p"), names, "id") == read_split(other, "p")
+
+
+def test_a_settled_split_says_what_the_names_are_unless_it_says_so_already():
+    for settings in (
+        {"test": 0.2, "validation": 0.3},
+        {"method": "contiguous", "blocks": 1, "test": [], "validation": []},
+    ):
+        split = settled(read_split(settings, "p"), ["a"], "file")
+        assert named_by(split) == "file"
+        assert named_by(settled(split, ["a"], "id")) == "file"
+    assert named_by(settled(read_split({"method": "sky", "test": 0.2, "validation": 0.3}, "p"), ["a"], "id")) == ""
 
 
 def test_blocks_that_numbers_do_not_tell_apart_are_not_settled():
     split = read_split({"method": "contiguous", "blocks": 3, "validation": [0], "test": [1]}, "p")
     for names in (["a_1", "a_2"], ["a_1"] * 9, ["one", "two", "three", "four"], []):
-        assert settled(split, names) == split
+        assert settled(split, names, "file") == replace(split, named_by="file")
 
 
 @pytest.mark.parametrize("starts", [[1.0], [3.0, 2.0, 1.0], [1.0, 1.0, 2.0]])

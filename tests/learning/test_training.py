@@ -124,6 +124,55 @@ def test_scores_in_bfloat16_are_refused_where_the_processor_has_it_not(trained, 
         evaluate_checkpoint(made, catalog, images, precision="half")
 
 
+def with_ids(catalog):
+    table = catalog.table.copy()
+    table["id"] = [f"J{number}" for number in range(len(table))]
+    table["ra"], table["dec"] = np.arange(len(table)) / 100.0, 0.0
+    return table
+
+
+def test_rows_that_a_split_knows_by_their_files_are_not_divided_by_ids(trained, inputs, caplog):
+    """Rows that had trained would be scored as if they had not."""
+    catalog, images, _ = inputs
+    made = load_checkpoint(trained / "tiny.safetensors")
+    assert made.split["named_by"] == "file"
+    table = with_ids(catalog)
+    assert evaluate_checkpoint(made, catalog_from(table), images) == evaluate_checkpoint(made, catalog, images)
+    table.remove_column("file")
+    with pytest.raises(PipelineError, match="divides labels by their column of file names, of which"):
+        labelled_table(made, catalog_from(table), images, "test")
+    assert len(labelled_table(made, catalog_from(table), images, "all").rows("all")) == drawn.ROWS
+    contiguous = {"method": "contiguous", "blocks": 6, "test": [0], "validation": [1], "named_by": "file"}
+    blocks = replace(made, split=contiguous)
+    assert "of file names" not in caplog.text
+    assert len(labelled_table(blocks, catalog_from(table), images, "test").rows("test")) == drawn.ROWS // 6
+    assert "divides labels by their column of file names" in caplog.text
+
+
+def test_a_split_by_ids_holds_for_a_table_that_has_files_too(inputs):
+    catalog, images, pipeline = inputs
+    table = with_ids(catalog)
+    both = divided(changed(pipeline, split={"named_by": "id"}), catalog_from(table), images)
+    table.remove_column("file")
+    ids = divided(pipeline, catalog_from(table), images)
+    assert both.split == ids.split
+    assert both.splits.tolist() == ids.splits.tolist()
+    assert both.splits.tolist() != divided(pipeline, catalog, images).splits.tolist()
+    with pytest.raises(PipelineError, match="pipeline 'tiny' divides labels by their column of id names"):
+        divided(changed(pipeline, split={"named_by": "id"}), catalog, images)
+
+
+def test_labels_of_one_class_are_trained_on_with_a_warning(inputs, tmp_path, caplog):
+    catalog, images, pipeline = inputs
+    table = catalog.table.copy()
+    train(catalog, images, changed(pipeline, train={"epochs": 1}), tmp_path / "two")
+    assert "the same labels" not in caplog.text
+    table["label"] = "spiral"
+    train(catalog_from(table), images, changed(pipeline, train={"epochs": 1}), tmp_path / "one")
+    assert "all training galaxies have the same labels of 'class' (" in caplog.text
+    assert "100% spiral): nothing else can be learnt" in caplog.text
+
+
 def test_labels_of_which_no_row_has_an_image_are_refused(trained, inputs):
     catalog, images, _ = inputs
     made, table = load_checkpoint(trained / "tiny.safetensors"), catalog.table.copy()

@@ -121,6 +121,12 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else text[:57] + "..."
 
 
+def _division(checkpoint: Checkpoint, other: Checkpoint) -> dict[str, Any]:
+    """Return how labels were divided, without what only one of two checkpoints says: what names its rows."""
+    both = "named_by" in checkpoint.split and "named_by" in other.split
+    return {key: value for key, value in checkpoint.split.items() if both or key != "named_by"}
+
+
 def _joined(parts: Sequence[Checkpoint], shares: Sequence[float], name: str) -> Checkpoint:
     first = parts[0]
     members = [m for part in parts for m in members_of(part.network)]
@@ -133,7 +139,7 @@ def _joined(parts: Sequence[Checkpoint], shares: Sequence[float], name: str) -> 
         envelope=_envelope([p.envelope for p in parts]),
         temperatures=tuple(np.exp(np.array(shares) @ logs).tolist()),
         # Rows that one has been tested on may have trained another: then no part is left to test on.
-        split=first.split if all(p.split == first.split for p in parts) else {},
+        split=first.split if all(_division(p, first) == _division(first, p) for p in parts) else {},
         sha256="",
         maps=(),
         sets=None,
