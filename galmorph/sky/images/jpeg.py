@@ -21,6 +21,7 @@ from galmorph.sky.boundary import boundary
 from galmorph.sky.colour import linear_intensity
 from galmorph.sky.cutout import Cutout, FloatArray
 from galmorph.sky.images.file_names import DISPLAY_SUFFIXES, FileNames, spelled
+from galmorph.sky.images.jpeg_scans import check_whole, may_be_cut
 from galmorph.sky.images.source import DoubleArray, Located, nowhere, source_html
 from galmorph.sky.images.tiles import CutoutBox
 from galmorph.sky.survey import Band, Survey
@@ -355,12 +356,12 @@ class JpegSource:
 
     def _values(self, tile: int) -> npt.NDArray[np.unsignedinteger[Any]]:
         """Decode a stamp to the values that are stored, (C, H, W) of 8 or 16 bits."""
-        values: npt.NDArray[np.unsignedinteger[Any]] = self._decoded(tile, _grey_or_rgb)
+        values: npt.NDArray[np.unsignedinteger[Any]] = self._decoded(tile, _whole)
         return values
 
     def _size(self, tile: int) -> tuple[int, int]:
         """Width and height, from the header of the file."""
-        size: tuple[int, int] = self._decoded(tile, lambda picture: picture.size)
+        size: tuple[int, int] = self._decoded(tile, lambda picture, _: picture.size)
         return size
 
     def _size_or_nan(self, tile: int) -> tuple[float, float]:
@@ -370,10 +371,10 @@ class JpegSource:
             return math.nan, math.nan
 
     def _planes_of_first(self) -> int:
-        return int(self._decoded(0, lambda picture: 1 if picture.mode in _GREY_MODES else 3))
+        return int(self._decoded(0, lambda picture, _: 1 if picture.mode in _GREY_MODES else 3))
 
-    def _decoded(self, tile: int, use: Callable[[Any], Any]) -> Any:
-        """Open a stamp with Pillow and return what `use` makes of it."""
+    def _decoded(self, tile: int, use: Callable[[Any, bytes], Any]) -> Any:
+        """Open a stamp with Pillow and return what `use` makes of it and its bytes."""
         name = self.tile_names[tile]
         with (
             boundary(lambda reason: ImageError(f"stamp '{name}' cannot be read ({reason}): give a sound JPEG or PNG")),
@@ -383,7 +384,26 @@ class JpegSource:
             content = self._store.read(name)
             with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
                 _check_pixels(picture.size, len(content))
-                return use(picture)
+                return use(picture, content)
+
+
+def _whole(picture: Any, content: bytes) -> Any:
+    """Return the pixels of a picture that was not cut, (C, H, W).
+
+    Raises
+    ------
+    ValueError
+        If it was.
+    """
+    values = _grey_or_rgb(picture)
+    if picture.format != "PNG" and (may_be_cut(values) or "progressive" in picture.info):
+        check_whole(content, values, _decode)
+    return values
+
+
+def _decode(content: bytes) -> Any:
+    with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
+        return _grey_or_rgb(picture)
 
 
 def _grey_or_rgb(picture: Any) -> Any:
