@@ -55,7 +55,16 @@ from galmorph.sky.formats.atomic import make_folder, replacing
 from galmorph.sky.formats.registry import FORMATS, ending
 from galmorph.sky.formats.stored import HeldTable
 from galmorph.sky.images import ImageInput, Images, ImageSource
-from galmorph.sky.matched import Each, EachHdu, SideNames, match_provenance, match_reach, matched, open_sides
+from galmorph.sky.matched import (
+    Each,
+    EachHdu,
+    EachNumber,
+    SideNames,
+    match_provenance,
+    match_reach,
+    matched,
+    open_sides,
+)
 from galmorph.sky.outputs import check_outputs
 from galmorph.sky.overlays import Overlays, PlacedRows, send_table, write_links, write_moc, write_regions
 from galmorph.sky.remote import CacheEntry, Manifest, default_cache
@@ -1989,6 +1998,8 @@ def map_features(
     _check_map(output, save, axes=axes, onto=onto)
     _check_map_page(page, images=asked.are_named, colours=bool(colours), service=service)
     source = CatalogInput(catalog, hdu, ColumnNames(ra, dec, x, y, id, file))
+    if page is not None:
+        _drawn()[1].check_pictures(pictures, page)
     check_outputs([output, save, page], source, asked, onto, overwrite=overwrite)
     opened_catalog = source.open(positions=asked.are_named)
     settings = maps.MapSettings(features or "", method, onto, tuple(axes), seed, prefix)
@@ -2033,10 +2044,10 @@ def match(
     radius: float | str | u.Quantity,
     find: str = "best",
     join: str = "1and2",
-    error: Each = None,
+    error: EachNumber = None,
     sigmas: float | None = None,
     motion: Each = None,
-    epoch: Each = None,
+    epoch: EachNumber = None,
     probability: bool = False,
     suffixes: Sequence[str] = (),
     output: str | Path | None = None,

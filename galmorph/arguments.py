@@ -45,6 +45,7 @@ _ALIASES = {
     "BinEdges": "int | Sequence[float]",
     "Classes": "str | Mapping[str, str]",
     "Each": "str | Sequence[str | None] | None",
+    "EachNumber": "str | float | Sequence[str | float | None] | None",
     "EachHdu": "int | str | Sequence[int | str | None] | None",
     "u.Quantity": "Quantity",
     "TrainPipeline": "Pipeline",

@@ -12,7 +12,7 @@ from galmorph.errors import CatalogError
 from galmorph.likeness.open_features import Ranked
 from galmorph.likeness.row_names import RowNames, listed
 from galmorph.likeness.strangeness import Strangeness, fit_strangeness
-from galmorph.likeness.vectors import Vectors, read_vectors
+from galmorph.likeness.vectors import Vectors, check_same_model, read_vectors
 from galmorph.sky.catalog import Catalog, Column
 
 __all__ = ["ranked_by_strangeness"]
@@ -59,6 +59,7 @@ def _reference(vectors: Vectors, reference: Catalog | None, usual: Vectors | Non
             f"reference '{reference.title}' has {theirs.shape[1]} numbers in each row and the table "
             f"{vectors.values.shape[1]}: expected features of the same checkpoint; embed both by it"
         )
+    check_same_model(f"reference '{reference.title}'", usual.model, vectors)
     return theirs
 
 

@@ -12,8 +12,9 @@ from astropy.table import Table
 
 from galmorph.errors import CatalogError, unknown_name
 from galmorph.sky.catalog import Catalog
+from galmorph.sky.formats.plain import as_text
 
-__all__ = ["Vectors", "joined", "read_vectors", "unit_of", "vector_column"]
+__all__ = ["Vectors", "check_same_model", "joined", "read_vectors", "unit_of", "vector_column"]
 
 _USUAL = "features"
 """How the name of the column ends that is meant where nobody names one: ``gm_features``."""
@@ -34,12 +35,15 @@ class Vectors:
         (M, F) finite numbers.
     units
         Of several columns that are joined the number by which those of each were divided.
+    model
+        What made them, as the table says; '' where it does not.
     """
 
     name: str
     rows: npt.NDArray[np.intp]
     values: npt.NDArray[np.float32]
     units: tuple[float, ...] = ()
+    model: str = ""
 
     def __len__(self) -> int:
         """Return the number of rows that have a vector."""
@@ -88,7 +92,7 @@ def read_vectors(catalog: Catalog, name: str | Sequence[str] | None = None, *, u
     Raises
     ------
     CatalogError
-        As :func:`vector_column`, and if no row has a vector, or a column is named twice.
+        As :func:`vector_column`, and if no row has a vector, a column is named twice, or several models made one.
     """
     names: list[str | None] = (
         [*name] if name and not isinstance(name, str) else [name if isinstance(name, str) else None]
@@ -105,11 +109,48 @@ def read_vectors(catalog: Catalog, name: str | Sequence[str] | None = None, *, u
             f"Catalog '{catalog.title}': no row has numbers in '{title}', expected some; gm_flags says why there are "
             "none"
         )
+    model = " and ".join(filter(None, (_model_of(catalog, column, rows) for column in columns)))
     values = [part if usable.all() else part[rows] for part in parts]
     if len(values) == 1:
-        return Vectors(title, rows, values[0])
+        return Vectors(title, rows, values[0], model=model)
     divisors = tuple(units) or tuple(unit_of(each) for each in values)
-    return Vectors(title, rows, joined(values, divisors), divisors)
+    return Vectors(title, rows, joined(values, divisors), divisors, model)
+
+
+def check_same_model(what: str, model: str, vectors: Vectors) -> None:
+    """Refuse vectors of another model than those that they are compared with, where both are known.
+
+    Raises
+    ------
+    CatalogError
+        If they are of another.
+    """
+    if model and vectors.model and model != vectors.model:
+        raise CatalogError(
+            f"{what} has features of {model} and the table those of {vectors.model}: expected the same model, since "
+            "others see something else in each number; embed both by one"
+        )
+
+
+def _model_of(catalog: Catalog, column: str, rows: npt.NDArray[np.intp]) -> str:
+    """Return what made the features of some rows, as the column beside them says; '' where there is none.
+
+    Raises
+    ------
+    CatalogError
+        If several models did: their numbers cannot be compared.
+    """
+    beside = f"{column.removesuffix(_USUAL)}model"
+    if not column.endswith(_USUAL) or beside not in catalog.table.colnames:
+        return ""
+    models = sorted({text.strip() for text in as_text(catalog.table[beside])[rows].ravel().tolist()} - {""})
+    if len(models) > 1:
+        raise CatalogError(
+            f"Catalog '{catalog.title}': rows of '{column}' were made by {' and '.join(models[:3])}, as '{beside}' "
+            "says: expected one model, since others see something else in each number; keep the rows of one, or embed "
+            "all by one"
+        )
+    return "".join(models)
 
 
 def joined(parts: Sequence[npt.NDArray[np.float32]], units: Sequence[float]) -> npt.NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import numbers
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -27,11 +28,13 @@ from galmorph.sky.matching.pairs import Reach
 from galmorph.sky.matching.separations import SkyPositions
 from galmorph.sky.matching.side import ABSENT, Side, angle_arcsec
 
-__all__ = ["Each", "EachHdu", "SideNames", "match_provenance", "match_reach", "matched", "open_sides"]
+__all__ = ["Each", "EachHdu", "EachNumber", "SideNames", "match_provenance", "match_reach", "matched", "open_sides"]
 
 log = logging.getLogger(__name__)
 Each = str | Sequence[str | None] | None
 """One for all catalogues, or one for each."""
+EachNumber = str | float | Sequence[str | float | None] | None
+"""The same of numbers, and columns of them."""
 EachHdu = int | str | Sequence[int | str | None] | None
 
 _JOINS_OF_NEAR = ("1and2", "all1", "1not2")
@@ -46,9 +49,9 @@ class SideNames:
     ra: Each = None
     dec: Each = None
     hdu: EachHdu = None
-    error: Each = None
+    error: EachNumber = None
     motion: Each = None
-    epoch: Each = None
+    epoch: EachNumber = None
 
     def of(self, number: int, count: int) -> dict[str, Any]:
         """Return what is said of one of the catalogues.
@@ -58,7 +61,10 @@ class SideNames:
         CatalogError
             If there are more or fewer than catalogues.
         """
-        return {role: _one_of(role, asked, number, count) for role, asked in asdict(self).items()}
+        of_one = {role: _one_of(role, asked, number, count) for role, asked in asdict(self).items()}
+        # Sides take text, as the command line has it: a number of years or arcsec is spelt in full.
+        spelt = {role: str(of_one[role]) for role in ("error", "epoch") if isinstance(of_one[role], numbers.Real)}
+        return of_one | spelt
 
 
 def open_sides(catalog: Any, others: Any, names: SideNames, settings: MatchSettings) -> list[Side]:
@@ -87,7 +93,7 @@ def open_sides(catalog: Any, others: Any, names: SideNames, settings: MatchSetti
     return [first, *(_beside(first, c, n, settings) for c, n in zip(catalogs[1:], each[1:], strict=True))]
 
 
-def match_reach(radius: float | str | u.Quantity, sigmas: float | None, error: Each) -> Reach:
+def match_reach(radius: float | str | u.Quantity, sigmas: float | None, error: EachNumber) -> Reach:
     """Return how far apart the rows of a pair may be.
 
     Raises
@@ -227,7 +233,7 @@ def _opened(catalog: Any, names: dict[str, Any]) -> Side:
 
 def _one_of(role: str, asked: Any, number: int, count: int) -> Any:
     """Return what is asked of one of several catalogues."""
-    if asked is None or isinstance(asked, str | int | os.PathLike):
+    if asked is None or isinstance(asked, str | numbers.Real | os.PathLike):
         return None if asked == ABSENT else asked
     several = list(asked)
     if len(several) not in (1, count):

@@ -207,6 +207,7 @@ def test_stars_are_where_they_were_at_the_epoch_of_the_other_catalogue():
     table = match(plates, stars, **asked)
     assert len(table) == 2
     assert table["Separation"].max() < 0.01
+    assert len(match(plates, stars, **asked | {"epoch": [2000, 2016.0]})) == 2
     with pytest.raises(CatalogError, match="no epochs: name when"):
         match(plates, stars, radius="1arcsec", motion=["-", "pmra,pmdec"])
 
@@ -221,6 +222,17 @@ def test_errors_may_be_a_column_an_angle_or_an_ellipse():
     angle = match(first, second, radius="3arcsec", find="all", error=["-", "0.5arcsec"])
     assert table.colnames == angle.colnames
     assert angle["NormSeparation"].tolist() == pytest.approx([2.4, 1.2], rel=1e-6)
+    number = match(first, second, radius="3arcsec", find="all", error=[None, 0.5])
+    assert number["NormSeparation"].tolist() == angle["NormSeparation"].tolist()
+
+
+@pytest.mark.parametrize("absent", [-1.0, -99.0, np.nan])
+def test_rows_whose_error_is_none_pair_with_nothing(absent):
+    """Their squares would be large errors, by which whatever is near is a pair."""
+    first = Table({"id": [0, 1], "ra": [0.0, 1.0], "dec": [0.0, 0.0], "e": [0.3, absent], "pa": [0.0, 0.0]})
+    second = Table({"ra": [0.0, 1.0 + ARCSEC], "dec": [0.0, 0.0]})
+    for error in ("e", "e,e,pa"):
+        assert match(first, second, radius="3arcsec", error=[error, "-"])["id"].tolist() == [0]
 
 
 @pytest.mark.parametrize(

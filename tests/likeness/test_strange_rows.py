@@ -100,6 +100,27 @@ def test_what_is_odd_in_one_of_two_columns_is_found_and_a_reference_gives_the_un
     assert galmorph.outliers(asked, reference=usual, features="f")["id"][0] != 11
 
 
+def test_features_of_several_models_are_not_compared(table, tmp_path):
+    """What one model sees in a number another does not: they were compared without a word."""
+    one, two = table.copy(), table.copy()
+    one["gm_model"], two["gm_model"] = "a 1", "b 1"
+    one["gm_model"][5] = ""  # has no features
+    both = one.copy()
+    both["gm_model"][7] = "b 1"
+    for asked in ({}, {"reference": table}):
+        with pytest.raises(CatalogError, match=r"'gm_features' were made by a 1 and b 1, as 'gm_model' says"):
+            galmorph.outliers(both, **asked)
+    with pytest.raises(CatalogError, match="were made by a 1 and b 1"):
+        galmorph.similar(both, to=[0])
+    with pytest.raises(CatalogError, match="reference 'in memory' has features of b 1 and the table those of a 1"):
+        galmorph.outliers(one, reference=two)
+    galmorph.map_features(one, method="pca", save=tmp_path / "map.npz")
+    with pytest.raises(CatalogError, match=r"map\.npz' has features of a 1 and the table those of b 1"):
+        galmorph.map_features(two, onto=tmp_path / "map.npz")
+    assert len(galmorph.map_features(one, onto=tmp_path / "map.npz")) == N
+    assert len(galmorph.outliers(one, reference=table)) == N
+
+
 def test_usual_rows_alone_teach_nothing_about_rows_that_are_far_from_them():
     values = np.random.default_rng(6).normal(size=(300, 8)).astype(np.float32)
     strangeness = fit_strangeness(values, Belief(reach=1e-6))  # no row is near another

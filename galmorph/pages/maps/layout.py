@@ -65,6 +65,8 @@ class MapLayout:
         Name of the column.
     seed
         Of the method.
+    model
+        What made the features; '' where the table did not say.
     """
 
     space: FeatureSpace
@@ -73,6 +75,7 @@ class MapLayout:
     method: str
     features: str
     seed: int
+    model: str = ""
 
     def placed(self, features: FloatArray) -> FloatArray:
         """Place other galaxies on the map, whose own stay where they are.
@@ -115,6 +118,7 @@ class MapLayout:
         """
         arrays = {"reduced": self.reduced, "places": self.places, **asdict(self.space)}
         facts = {"format": _FORMAT, "method": self.method, "features": self.features, "seed": self.seed}
+        facts |= {"model": self.model} if self.model else {}
         words = np.frombuffer(json.dumps(facts).encode(), np.uint8)
         with replacing(path, overwrite=overwrite) as temporary, temporary.open("wb") as stream:
             np.savez(stream, facts=words, **arrays)
@@ -129,7 +133,8 @@ class MapLayout:
             If something is missing, or does not fit.
         """
         space = FeatureSpace(arrays["mean"], arrays["axes"])
-        layout = cls(space, arrays["reduced"], arrays["places"], facts["method"], facts["features"], facts["seed"])
+        told = facts["method"], facts["features"], facts["seed"], facts.get("model", "")
+        layout = cls(space, arrays["reduced"], arrays["places"], *told)
         layout.check()
         return layout
 
@@ -145,7 +150,9 @@ class MapLayout:
         shapes = [self.space.mean.shape, self.reduced.shape, self.places.shape]
         if shapes != [(length,), (len(self.places), count), (len(self.places), 2)]:
             raise ValueError(f"its arrays have shapes {shapes}")
-        if self.method not in METHODS or not all(isinstance(each, str) for each in (self.method, self.features)):
+        if self.method not in METHODS or not all(
+            isinstance(each, str) for each in (self.method, self.features, self.model)
+        ):
             raise ValueError("its method is unknown")
         if len(self.places) < _FEWEST or not all(np.isfinite(each).all() for each in (self.reduced, self.places)):
             raise ValueError("its arrays are too short, or hold what is no number")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from astropy.table import Table
 
 import galmorph
 from galmorph.errors import CatalogError
-from galmorph.likeness.vectors import read_vectors
+from galmorph.likeness.vectors import check_same_model, read_vectors
 from galmorph.pages.figures import count_text
 from galmorph.pages.maps.layout import METHODS, MapLayout, laid_out, load_layout
 from galmorph.progress import Progress
@@ -132,9 +132,11 @@ def mapped(catalog: Catalog, settings: MapSettings, progress: Progress) -> Mappe
         layout = laid_out(
             vectors.values, method=settings.method, name=vectors.name, seed=settings.seed, progress=progress
         )
+        layout = replace(layout, model=vectors.model)
         places[vectors.rows] = layout.places
     else:
         layout = older
+        check_same_model(f"map '{settings.onto}'", older.model, vectors)
         places[vectors.rows] = older.placed(vectors.values)
     return Mapped(catalog, places, layout, settings)
 
@@ -169,6 +171,10 @@ def _along(catalog: Catalog, axes: Sequence[str]) -> FloatArray:
             f"{': ' + ', '.join(missing) + ' is none' if missing else ''}; name two"
         )
     values = [reals(catalog.table[name]) for name in axes]
+    if not np.isfinite(values).all(axis=0).any():
+        raise CatalogError(
+            f"Catalog '{catalog.title}': no row has numbers in both {' and '.join(axes)}: expected some; name others"
+        )
     is_map = [name.endswith(f"map_{axis}") for name, axis in zip(axes, "xy", strict=True)] == [True, True]
     return np.stack([np.asarray(v, np.float32) if is_map else _stretched(v) for v in values], axis=1)
 

@@ -68,13 +68,14 @@ class VoTable(HeldFormat):
         return xml and (b"<VOTABLE" in head or b":VOTABLE" in head)
 
     def read(self, path: Path, hdu: int | str | None) -> tuple[apt.Table, int | None]:
-        """Read the table number, ID or name `hdu`, or the first one that has rows."""
+        """Read the table number, ID or name `hdu`, or the first one that has rows, best a service's result."""
         with parsing(path, "VOTable", "repair it"):
             # As writing will: two parsers of one document must agree before the work, not after it.
             places = places_of(path)
             tree = _parsed(path)
             tables = list(tree.iter_tables())
-            index = _chosen(tables, hdu, path)
+            index = _chosen(tables, hdu, path, [kind for each in tree.resources for kind in _kinds(each)])
+            _heed_service(tree, tables[index], path)
             _rename(tables[index].fields)
             table = _described(tables[index].to_table(use_names_over_ids=True))
             table.meta = _told(tree, tables[index])
@@ -211,15 +212,47 @@ def _parsed(path: Path) -> Any:
         return votable.parse(stream, verify="ignore")
 
 
-def _chosen(tables: Sequence[Any], hdu: int | str | None, path: Path) -> int:
-    """Return the number of the table that is meant."""
+def _kinds(resource: Any) -> Iterator[str]:
+    """Yield the type of the RESOURCE of each table, in the order in which tables are numbered."""
+    yield from [resource.type] * len(resource.tables)
+    for each in resource.resources:
+        yield from _kinds(each)
+
+
+def _heed_service(tree: Any, table: Any, path: Path) -> None:
+    """Say what the service that made a document says of its query (DALI 1.1, section 4.4): it failed, or was cut."""
+    infos = list(tree.iter_info())
+    said = {info.value.upper(): info.content or "" for info in infos if info.name.upper() == "QUERY_STATUS"}
+    # Cone searches say it in an INFO of its own (Simple Cone Search 1.03, section 2.3).
+    said |= {info.name.upper(): info.content or info.value for info in infos if info.name.upper() == "ERROR"}
+    if "ERROR" in said and not len(table.array):
+        reason = " ".join(said["ERROR"].split())[:200] or "without a reason"
+        raise CatalogError(
+            f"Catalog '{path}' is what a service says of a query that failed ({reason}): expected rows; ask it again"
+        )
+    if "ERROR" in said:
+        log.warning("'%s' says that its query failed: rows may be missing (QUERY_STATUS is ERROR)", path)
+    if "OVERFLOW" in said:
+        log.warning(
+            "'%s' says that its query had more rows than the service gives (QUERY_STATUS is OVERFLOW): the others are "
+            "missing",
+            path,
+        )
+
+
+def _chosen(tables: Sequence[Any], hdu: int | str | None, path: Path, kinds: Sequence[str]) -> int:
+    """Return the number of the table that is meant; `kinds` are the types of their RESOURCE elements."""
     if not tables:
         raise CatalogError(f"Catalog '{path}' has no TABLE element: check what the file is")
     if hdu is None:
-        return next((i for i, t in enumerate(tables) if len(t.array)), 0)
+        filled = [i for i, t in enumerate(tables) if len(t.array)]
+        results = [i for i in filled if kinds[i] == "results"]
+        plain = [i for i in filled if kinds[i] != "meta"]
+        return (results or plain or filled or [0])[0]
     if str(hdu).isdecimal() and int(hdu) < len(tables):
         return int(hdu)
     named = [i for i, t in enumerate(tables) if str(hdu) in (t.ID, t.name)]
+    named = named or [i for i, t in enumerate(tables) if str(hdu).lower() in {str(t.ID).lower(), str(t.name).lower()}]
     if named:
         return named[0]
     choices = [f"{i} ({t.name or t.ID})" if t.name or t.ID else str(i) for i, t in enumerate(tables)]

@@ -119,8 +119,8 @@ def _covariance(side: Side) -> FloatArray | None:
         names = _several(side, side.error, ("MAJOR", "MINOR", "ANGLE"))
         units = (u.arcsec, u.arcsec, u.deg)
         columns = [_in_unit(side.catalog, name, unit) for name, unit in zip(names, units, strict=True)]
-        return _checked(side, ellipses(*columns))
-    return _checked(side, circles(_circle(side, side.error)))
+        return _checked(side, ellipses(_deviations(columns[0]), _deviations(columns[1]), columns[2]))
+    return _checked(side, circles(_deviations(_circle(side, side.error))))
 
 
 def _circle(side: Side, error: str) -> FloatArray:
@@ -129,6 +129,11 @@ def _circle(side: Side, error: str) -> FloatArray:
     if not error[:1].isdigit() and not error.startswith("."):
         raise _missing(side.catalog, error)
     return np.full(len(side.catalog), angle_arcsec(error, "Error"))
+
+
+def _deviations(sigma: FloatArray) -> FloatArray:
+    """Return standard deviations, NaN for what is none: catalogues write -1 or -99 where they know nothing."""
+    return np.where(sigma < 0.0, np.nan, sigma)
 
 
 def _checked(side: Side, covariance: FloatArray) -> FloatArray:

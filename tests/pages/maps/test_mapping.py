@@ -62,6 +62,8 @@ def test_what_makes_no_sense_is_refused(table, tmp_path, capsys):
         (OutputError, "service 'localhost'", {"page": page, "service": "localhost"}),
         (OutputError, r"ends with \.npz", {"save": tmp_path / "map.safetensors"}),
         (CatalogError, "axes mag, gm_features.*gm_features is none", {"axes": ("mag", "gm_features"), "page": page}),
+        (CatalogError, "no row has numbers in both id and mag", {"axes": ("id", "mag"), "page": page}),
+        (OutputError, "-1 pictures", {"page": page, "pictures": -1}),
         (CatalogError, "unknown column 'latent'", {"features": "latent"}),
         (CatalogError, "no map", {"onto": tmp_path / "f.fits"}),
         (PipelineError, "method 'magic'", {"method": "magic"}),

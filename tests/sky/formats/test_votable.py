@@ -163,9 +163,46 @@ def test_votlint_and_stilts_accept_an_extended_document_with_null_booleans(tmp_p
     assert told.splitlines()[:4] == ["good,g2_class", "true,disk", ",", "true,spheroid <&>"]
 
 
-@pytest.mark.parametrize("name", ["galaxies", "gm_ra", 1, "1"])
+@pytest.mark.parametrize("name", ["galaxies", "gm_ra", "Galaxies", 1, "1"])
 def test_a_table_is_chosen_by_number_id_or_name(by_hand, name):
     assert read_catalog(by_hand, hdu=name).hdu == 1
+
+
+def of_service(path: Path, info: str, rows: int) -> Path:
+    """Write what a service answers, beside a table that is not its result."""
+    fields = '<FIELD name="ra" datatype="double"/><FIELD name="dec" datatype="double"/>'
+    cells = "".join(f"<TR><TD>{row}</TD><TD>{row}</TD></TR>" for row in range(rows))
+    table = f"<TABLE>{fields}<DATA><TABLEDATA>{{}}</TABLEDATA></DATA></TABLE>"
+    path.write_text(
+        '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE type="meta">'
+        f"{table.format('<TR><TD>9</TD><TD>9</TD></TR>')}</RESOURCE>"
+        f'<RESOURCE type="results">{table.format(cells)}{info}</RESOURCE></VOTABLE>',
+        encoding="utf-8",
+    )
+    return path
+
+
+STATUS = '<INFO name="QUERY_STATUS" value="{}">{}</INFO>'
+
+
+@pytest.mark.parametrize(
+    "info", [STATUS.format("ERROR", "no such\n column"), '<INFO name="Error" value="no such column"/>']
+)
+def test_what_a_service_says_of_a_query_that_failed_is_no_table(info, tmp_path, caplog):
+    """Section 4.4 of DALI 1.1; it was a table without rows."""
+    with pytest.raises(CatalogError, match=r"query that failed \(no such column\): expected rows"):
+        read_catalog(of_service(tmp_path / "a.vot", info, 0), hdu=1)
+    assert len(read_catalog(of_service(tmp_path / "b.vot", info, 2))) == 2
+    assert "rows may be missing" in caplog.text
+
+
+def test_a_result_that_a_service_has_cut_is_read_with_a_warning(tmp_path, caplog):
+    cut = of_service(tmp_path / "a.vot", STATUS.format("OVERFLOW", ""), 2)
+    assert read_catalog(cut).ra_deg.tolist() == [0.0, 1.0]
+    assert "more rows than the service gives" in caplog.text
+    caplog.clear()
+    assert read_catalog(of_service(tmp_path / "b.vot", STATUS.format("OK", ""), 2)).hdu == 1
+    assert caplog.text == ""
 
 
 def test_a_wrong_table_lists_those_that_exist(by_hand):
