@@ -15,8 +15,9 @@ import numpy.typing as npt
 from galmorph.flags import Flag
 from galmorph.runs.blocks import Block
 from galmorph.sky.cutout import Cutout
-from galmorph.stamps.batch import Batch, Values
+from galmorph.stamps.batch import Batch, Scene, Values
 from galmorph.stamps.measure import Measurement, measurement_of
+from galmorph.stamps.segment import Segmentation
 
 __all__ = ["BlockGalaxies", "Galaxy"]
 
@@ -53,6 +54,8 @@ class BlockGalaxies:
         (N,) pixel scale at each.
     windows
         (N, 4) as of :meth:`Block.windows`.
+    objects, scene
+        Those of the block that lie in these windows, and perhaps others; and the block with them.
     batch
         What is measured of them, and perhaps of others.
     numbers
@@ -66,6 +69,8 @@ class BlockGalaxies:
     half_px: int
     scales_arcsec: DoubleArray
     windows: npt.NDArray[np.int64]
+    objects: Segmentation
+    scene: Scene
     batch: Batch
     numbers: IntArray
 
@@ -138,6 +143,6 @@ class BlockGalaxies:
     def galaxy(self, k: int) -> Galaxy:
         """Make the k-th galaxy, which is measured."""
         number = int(self.numbers[k])
-        segmentation = self.block.segmentation(self.windows[k].tolist(), self.batch.sky(number))
+        segmentation = self.objects.part(self.windows[k].tolist(), self.batch.sky(number))
         measured = measurement_of(self.batch, number, segmentation)
         return Galaxy(int(self.rows[k]), measured.flags, self.cutout(k), measured)

@@ -46,9 +46,9 @@ def block_stamps(
 def _sights_of(galaxies: BlockGalaxies, images: ImageSource, recipe: Recipe) -> Sights:
     scales = pixel_scales(galaxies.scales_arcsec, images)
     return Sights(
-        galaxies.block.scene.pixels,
-        galaxies.block.scene.labels,
-        galaxies.block.scene.correlation_px,
+        galaxies.scene.pixels,
+        galaxies.scene.labels,
+        galaxies.scene.correlation_px,
         galaxies.windows,
         galaxies.batch.neighbours,
         galaxies.numbers,

@@ -7,7 +7,6 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +15,9 @@ from galmorph.errors import ArchiveError, ImageError
 from galmorph.runs.ahead import NOTHING, Window
 from galmorph.sky.cutout import Cutout
 from galmorph.sky.images import ImageSource, Located
-from galmorph.stamps.background import Sky
 from galmorph.stamps.batch import UNKNOWN_SKY, Scene, scene_of
 from galmorph.stamps.mesh import flattened
-from galmorph.stamps.segment import Segmentation, relative_noise, segment, usable_pixels
+from galmorph.stamps.segment import Detection, Segmentation, detected, divided, relative_noise, usable_pixels
 
 __all__ = ["BLOCK_PX", "MARGIN_PX", "Block", "Blocks", "block_of", "block_window", "block_windows", "reading_order"]
 
@@ -76,17 +74,26 @@ class Block:
     ----------
     pixels
         Of all of it.
-    whole
-        Its objects.
+    flat
+        The pixels without their smooth sky, (H, W).
+    usable
+        Which of them count, (H, W).
+    detection
+        Its blobs.
     """
 
     pixels: Cutout
-    whole: Segmentation
+    flat: npt.NDArray[np.float32]
+    usable: npt.NDArray[np.bool_]
+    detection: Detection
 
-    @cached_property
-    def scene(self) -> Scene:
-        """The block in the form that batches are measured on."""
-        return scene_of(self.pixels.detection, self.pixels.weight, self.whole, UNKNOWN_SKY)
+    def objects(self, windows: npt.NDArray[np.int64]) -> Segmentation:
+        """Return the objects that windows, (N, 4), touch, as of :func:`galmorph.stamps.segment.divided`."""
+        return divided(self.detection, self.flat, self.usable, windows=windows)
+
+    def scene(self, objects: Segmentation) -> Scene:
+        """Return the block with some of its objects in the form that batches are measured on."""
+        return scene_of(self.pixels.detection, self.pixels.weight, objects, UNKNOWN_SKY)
 
     def holds(self, x: Places, y: Places, half_px: int) -> npt.NDArray[np.bool_]:
         """Tell which of the cutouts about some positions of the tile lie on the block, but for what is off the tile.
@@ -144,14 +151,6 @@ class Block:
             tile=whole.tile,
         )
 
-    def segmentation(self, window: Sequence[int], sky: Sky) -> Segmentation:
-        """Cut a window out of the segmentation, with a sky of its own."""
-        (top, first, height, width), whole = window, self.whole
-        part = slice(top, top + height), slice(first, first + width)
-        return Segmentation(
-            whole.labels[part], whole.objects, sky, whole.correlation_px, whole.usable[part], (top, first)
-        )
-
 
 @dataclass
 class Blocks:
@@ -196,4 +195,5 @@ class Blocks:
         pixels, weight = block.detection, block.weight
         usable = usable_pixels(pixels, weight)
         noise = relative_noise(weight, usable, even=0.0)
-        return Block(block, segment(flattened(pixels, usable, _MESH_PX), usable, relative_noise=noise))
+        flat = flattened(pixels, usable, _MESH_PX)
+        return Block(block, flat, usable, detected(flat, usable, relative_noise=noise))

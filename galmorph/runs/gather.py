@@ -356,9 +356,13 @@ def _together(gathering: Gathering, block: Block, rows: IntArray, half: int) -> 
     x, y, origin = where.x[rows], where.y[rows], block.pixels.origin
     windows = block.windows(x, y, half)
     places = np.stack([x - (origin[0] + windows[:, 1]), y - (origin[1] + windows[:, 0])], axis=1)
-    batch = measure_batch(block.scene, windows, places, gathering.settings)
+    objects = block.objects(windows)
+    scene = block.scene(objects)
+    batch = measure_batch(scene, windows, places, gathering.settings)
     scales = gathering.images.scales_at(block.pixels.tile, x, y)
-    galaxies_of_block = BlockGalaxies(block, rows, x, y, half, scales, windows, batch, np.arange(len(rows)))
+    galaxies_of_block = BlockGalaxies(
+        block, rows, x, y, half, scales, windows, objects, scene, batch, np.arange(len(rows))
+    )
     is_measured = batch.states == MEASURED
     if is_measured.all():
         return galaxies_of_block, []

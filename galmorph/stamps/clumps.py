@@ -22,22 +22,25 @@ _CLUMPS = (2.5, 0.7), (3.0, 0.3)
 
 
 @inner
-def touching(owner: IntArray, pixels: IntArray, width: int, n: int) -> Numbers:
-    """Return which of n objects have pixels next to each other: n times the number of the one plus that of the other.
+def touching(part: IntArray, members: IntArray, slot: IntArray, width: int, n: int) -> Numbers:
+    """Return which of the n parts of a blob have pixels next to each other: n times the one plus the other.
 
     Parameters
     ----------
-    owner
-        Number of the object of each pixel of an image, flat, with a rim of one pixel about it; -1 for none.
-    pixels
-        Those that may have one.
+    part
+        Number of the part of each pixel of the blob; -1 for none.
+    members
+        These pixels.
+    slot
+        Which of them each pixel of the image is, flat, with a rim of one pixel about it; -1 for none.
     width
         Of a row with its rim.
     """
-    pairs, count = np.empty(2 * len(pixels), np.int64), 0
-    for pixel in pixels:
-        one = owner[pixel]
-        for other in (owner[pixel + 1], owner[pixel + width]):
+    pairs, count = np.empty(2 * len(members), np.int64), 0
+    for p in range(len(members)):
+        one = part[p]
+        for pixel in (members[p] + 1, members[p] + width):
+            other = part[slot[pixel]] if slot[pixel] >= 0 else -1
             if one >= 0 and other >= 0 and other != one:
                 pairs[count] = n * np.int64(min(one, other)) + max(one, other)
                 count += 1

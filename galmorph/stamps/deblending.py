@@ -41,7 +41,7 @@ _DARK = 1e-31
 
 
 class Blobs(NamedTuple):
-    """An image with a rim of one pixel about it, flat, and what its pixels belong to.
+    """An image with a rim of one pixel about it, flat, and its blobs: pixels above a limit that touch.
 
     Parameters
     ----------
@@ -49,23 +49,29 @@ class Blobs(NamedTuple):
         Of a row with its rim.
     data, smooth
         (P,) the image, and the same smoothed.
-    owner
-        (P,) number of the object that a pixel belongs to, -1 for none.
-    slot
-        (P,) which of the pixels of its blob one is; -1 before that is divided.
-    places
-        (K, 3) x and y of the objects that were parts of a blob, NaN for others; and the limit of the blob.
     is_even
         Whether the limit is the same everywhere.
+    area
+        Least number of pixels of a blob.
+    pixels, first
+        Those of one blob after the other, in their order; and where each begins, (K + 1,).
+    limits
+        (K,) the limit of each.
+    objects, shares
+        (K, columns), in the columns of :data:`galmorph.stamps.isophote.COLUMNS`, and (K,): what
+        :func:`galmorph.stamps.isophote.describe` says of each as one object.
     """
 
     width: int
     data: FloatArray
     smooth: FloatArray
-    owner: IntArray
-    slot: IntArray
-    places: Array
     is_even: bool
+    area: int
+    pixels: IntArray
+    first: npt.NDArray[np.int64]
+    limits: Array
+    objects: Array
+    shares: Array
 
 
 class _Tree(NamedTuple):
@@ -104,36 +110,35 @@ class _Land(NamedTuple):
 
 
 @inner
-def divide(blobs: Blobs, members: IntArray, limit: float, contrast: float, count: int) -> int:
-    """Give the objects of a blob numbers, from a count on.
+def divide(blobs: Blobs, k: int, contrast: float, slot: IntArray) -> tuple[IntArray, Array]:
+    """Divide a blob among objects.
 
     Parameters
     ----------
-    members
-        Pixels of the blob, in their order.
-    limit
-        Its threshold.
+    k
+        Its number.
     contrast
         Share of its light that each object has above the threshold where it stands apart.
+    slot
+        (P,) for notes on the pixels of the image: which of those of its blob one is; -1 before that is looked at.
 
     Returns
     -------
-    The count with its objects.
+    Which object each pixel of the blob belongs to, (N,), and the places of these, (M, 2), x and y; both are empty where
+    all of it is one.
     """
-    basin, m = _basins(blobs, members)
-    if m > 1 and len(members) >= 2 * LEAST_PIXELS:
-        level, thresholds, light = _levels(blobs.smooth, members, limit)
-        branch, tree, n = _grown(blobs, members, (basin, m), level, thresholds, contrast * light)
-        if not tree.whole[n - 1]:
-            part, levels = _numbered(tree, n, branch)
-            _share_out(blobs, members, part, thresholds, levels, blobs.places[count:])
-            for p in range(len(members)):
-                blobs.owner[members[p]] = count + part[p]
-            return count + len(levels)
-    for pixel in members:
-        blobs.owner[pixel] = count
-    blobs.places[count, 0] = blobs.places[count, 1] = math.nan
-    return count + 1
+    members, limit = blobs.pixels[blobs.first[k] : blobs.first[k + 1]], blobs.limits[k]
+    for p in range(len(members)):
+        slot[members[p]] = p
+    if len(members) >= 2 * LEAST_PIXELS:
+        basin, m = _basins(blobs, members, slot)
+        if m > 1:
+            level, thresholds, light = _levels(blobs.smooth, members, limit)
+            branch, tree, n = _grown(blobs, members, slot, (basin, m), level, thresholds, contrast * light)
+            if not tree.whole[n - 1]:
+                part, levels = _numbered(tree, n, branch)
+                return part, _shared_out(blobs, members, part, thresholds, levels)
+    return np.empty(0, np.int32), np.empty((0, 2))
 
 
 @inner
@@ -156,12 +161,10 @@ def _levels(smooth: FloatArray, members: IntArray, limit: float) -> tuple[IntArr
 
 
 @inner
-def _basins(blobs: Blobs, members: IntArray) -> tuple[IntArray, int]:
+def _basins(blobs: Blobs, members: IntArray, slot: IntArray) -> tuple[IntArray, int]:
     """Return to which basin of a blob each of its pixels belongs, (P,), and how many basins there are."""
-    smooth, slot, width = blobs.smooth, blobs.slot, blobs.width
+    smooth, width = blobs.smooth, blobs.width
     up, basin, count = np.empty(len(members), np.int32), np.empty(len(members), np.int32), 0
-    for p in range(len(members)):
-        slot[members[p]] = p
     for p in range(len(members)):
         pixel = int(np.int64(members[p]))
         higher = _uphill_of_all(smooth, width, pixel) if blobs.is_even else _uphill(smooth, slot, width, pixel)
@@ -224,6 +227,7 @@ def _highest_of_three(smooth: FloatArray, slot: IntArray, first: int) -> tuple[i
 def _grown(
     blobs: Blobs,
     members: IntArray,
+    slot: IntArray,
     basins: tuple[IntArray, int],
     level: IntArray,
     thresholds: FloatArray,
@@ -232,7 +236,7 @@ def _grown(
     """Return the highest branch that each pixel of a blob belongs to, (P,), all branches, and their number."""
     basin, m = basins
     size, light = _sums(blobs, members, basins, level)
-    saddles, first = _saddles(blobs, members, basin, level)
+    saddles, first = _saddles(blobs.width, members, slot, basin, level)
     tree, land = _seeds(m, len(members))
     highest = np.full((m, _LEVELS), -1, np.int32)
     before, n = 0, 0
@@ -282,14 +286,14 @@ def _sums(blobs: Blobs, members: IntArray, basins: tuple[IntArray, int], level: 
 
 @inner
 def _saddles(
-    blobs: Blobs, members: IntArray, basin: IntArray, level: IntArray
+    width: int, members: IntArray, slot: IntArray, basin: IntArray, level: IntArray
 ) -> tuple[IntArray, npt.NDArray[np.int64]]:
     """List touching pixels of two basins, (E, 2), by the lower level of the two; and where each level begins."""
     pairs, height, count = np.empty((4 * len(members), 2), np.int32), np.empty(4 * len(members), np.int32), 0
     for p in range(len(members)):
-        below = members[p] + blobs.width
+        below = members[p] + width
         for other in (members[p] + 1, below - 1, below, below + 1):
-            q = blobs.slot[other]
+            q = slot[other]
             if q >= 0 and basin[q] != basin[p]:
                 pairs[count, 0], pairs[count, 1], height[count] = p, q, min(level[p], level[q])
                 count += 1
@@ -399,11 +403,10 @@ def _numbered(tree: _Tree, n: int, branch: IntArray) -> tuple[IntArray, IntArray
 
 
 @inner
-def _share_out(
-    blobs: Blobs, members: IntArray, part: IntArray, thresholds: FloatArray, level: IntArray, places: Array
-) -> None:
-    """Give the pixels of a blob that belong to none of its parts to one of these; write where these are, (m, 3)."""
+def _shared_out(blobs: Blobs, members: IntArray, part: IntArray, thresholds: FloatArray, level: IntArray) -> Array:
+    """Give the pixels of a blob that belong to none of its parts to one of these; return where these are, (M, 2)."""
     pixels, first = grouped(part, len(level))
+    places = np.empty((len(level), 2))
     gaussians, one = np.empty((len(level), 6)), np.empty(_N_COLUMNS)
     for k in range(len(level)):
         own = pixels[first[k] : first[k + 1]]
@@ -419,6 +422,7 @@ def _share_out(
         if part[p] < 0:
             lot = np.uint32(lot * _FACTOR + _STEP)
             part[p] = _drawn(gaussians, members[p] - row * blobs.width - 1, row - 1, lot * _PER_LOT, light)
+    return places
 
 
 @inner

@@ -9,13 +9,14 @@ pixels above its threshold alone.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from galmorph.stamps.clumps import join, touching
 from galmorph.stamps.compiled import compiled, inner
-from galmorph.stamps.deblending import LEAST_PIXELS, Blobs, divide
+from galmorph.stamps.deblending import Blobs, divide
 from galmorph.stamps.isophote import (
     CFLUX,
     COLUMNS,
@@ -25,6 +26,10 @@ from galmorph.stamps.isophote import (
     NPIX,
     OBJECT_DTYPE,
     THRESH,
+    XMAX,
+    XMIN,
+    YMAX,
+    YMIN,
     A,
     B,
     X,
@@ -33,7 +38,7 @@ from galmorph.stamps.isophote import (
     grouped,
 )
 
-__all__ = ["detect", "objects_of", "table_of"]
+__all__ = ["blobs_of", "detect", "everywhere", "marked", "no_blobs", "objects_of", "table_of"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
@@ -86,8 +91,17 @@ def detect(
     Bertin & Arnouts 1996, A&AS 117, 393.
     """
     varying = _EVEN if noise is None else np.ascontiguousarray(noise, np.float32)
-    columns, labels, is_sky = objects_of(data, limit, varying, min_area, contrast, joins)
+    columns, labels, is_sky = _detect(data, limit, varying, min_area, contrast, joins)
     return (table_of(columns), labels) if is_sky else None
+
+
+@compiled
+def _detect(
+    data: FloatArray, limit: float, noise: FloatArray, area: int, contrast: float, joins: bool
+) -> tuple[Array, IntArray, bool]:
+    blobs, is_sky = blobs_of(data, limit, noise, area)
+    columns, labels = objects_of(blobs, everywhere(data.shape), contrast, joins)
+    return columns, labels, is_sky
 
 
 def table_of(columns: Array) -> npt.NDArray[np.void]:
@@ -98,49 +112,200 @@ def table_of(columns: Array) -> npt.NDArray[np.void]:
     return objects
 
 
-@compiled
-def objects_of(
-    data: FloatArray, limit: float, noise: FloatArray, area: int, contrast: float, joins: bool
-) -> tuple[Array, IntArray, bool]:
-    """Detect as :func:`detect` does; the noise is empty where it is even.
+@inner
+def blobs_of(data: FloatArray, limit: float, noise: FloatArray, area: int) -> tuple[Blobs, bool]:
+    """Find the blobs of an image, as :func:`detect` says; the noise is empty where it is even.
 
     Returns
     -------
-    The objects in the columns of :data:`galmorph.stamps.isophote.COLUMNS`, their labels, and False where a blob is
-    larger than any galaxy.
+    The blobs; without any and False where one is larger than any galaxy.
     """
-    blobs, above, is_sky = _blobs(data, np.float32(limit), noise, area, contrast)
-    if not is_sky:
-        return np.zeros((0, _N_COLUMNS)), np.zeros(data.shape, np.int32), False
-    columns, labels = _described(blobs, above, data.shape, area, joins)
-    return columns, labels, True
+    padded, smooth = _smoothed(data)
+    width, least = data.shape[1] + 2, np.float32(limit)
+    above = _above(smooth, width, least, noise)
+    blob, sizes = _connected(above, len(smooth), width)
+    number, n, is_sky = np.full(len(sizes), -1, np.int32), 0, True
+    for k in range(len(sizes)):
+        is_sky &= sizes[k] <= _MOST_PIXELS
+        if sizes[k] >= area:
+            number[k] = n
+            n += 1
+    n = n if is_sky else 0
+    for k in range(len(above)):
+        blob[k] = number[blob[k]] if is_sky else -1
+    pixels, first = grouped(blob, n)
+    for k in range(len(pixels)):
+        pixels[k] = above[pixels[k]]
+    limits, objects, shares = np.empty(n), np.empty((n, _N_COLUMNS)), np.empty(n)
+    for k in range(n):
+        members = pixels[first[k] : first[k + 1]]
+        limits[k] = _limit_of(members, width, least, noise)
+        shares[k] = describe(objects[k], members, width, padded, smooth, limits[k], math.nan, math.nan)
+    return Blobs(width, padded, smooth, noise.size == 0, area, pixels, first, limits, objects, shares), is_sky
 
 
 @inner
-def _blobs(
-    data: FloatArray, limit: np.float32, noise: FloatArray, area: int, contrast: float
-) -> tuple[Blobs, IntArray, bool]:
-    """Divide the pixels of an image among objects; list those above the limit; tell whether no blob is too large."""
-    padded, smooth = _smoothed(data)
-    width = data.shape[1] + 2
-    above = _above(smooth, width, limit, noise)
-    blob, n_blobs = _connected(above, len(smooth), width)
-    pixels, first = grouped(blob, n_blobs)
-    for k in range(len(pixels)):
-        pixels[k] = above[pixels[k]]
-    none = np.full((2, len(smooth)), -1, np.int32)
-    is_even, places = noise.size == 0, np.empty((len(pixels) // LEAST_PIXELS + 1, 3))
-    blobs = Blobs(width, padded, smooth, none[0], none[1], places, is_even)
-    count = 0
-    for k in range(n_blobs):
-        members = pixels[first[k] : first[k + 1]]
-        if len(members) > _MOST_PIXELS:
-            return blobs, above, False
-        if len(members) >= area:
-            before, lowest = count, _limit_of(members, width, limit, noise)
-            count = divide(blobs, members, lowest, contrast, count)
-            blobs.places[before:count, 2] = lowest
-    return Blobs(width, padded, smooth, none[0], none[1], places[:count], is_even), above, True
+def no_blobs(shape: tuple[int, int]) -> Blobs:
+    """Return an image, (H, W), without light."""
+    return blobs_of(np.zeros(shape, np.float32), 1.0, np.zeros((0, 0), np.float32), 1)[0]
+
+
+@inner
+def everywhere(shape: tuple[int, int]) -> Numbers:
+    """Return the window, (1, 4), that is all of an image."""
+    window = np.zeros((1, 4), np.int64)
+    window[0, 2], window[0, 3] = shape
+    return window
+
+
+@inner
+def marked(blobs: Blobs) -> IntArray:
+    """Mark the pixels of blobs by their numbers from 1, (H, W)."""
+    labels, none = np.zeros((len(blobs.smooth) // blobs.width - 2, blobs.width - 2), np.int32), np.empty(0, np.int32)
+    for k in range(len(blobs.limits)):
+        _mark(labels, blobs.width, blobs.pixels[blobs.first[k] : blobs.first[k + 1]], none, k + 1)
+    return labels
+
+
+class _Lights(NamedTuple):
+    """Places, sizes and light of blobs, (K,), side by side: most are too far away, which is all that is asked of them.
+
+    And room for the numbers of those that are not.
+    """
+
+    x: Array
+    y: Array
+    a: Array
+    light: Array
+    near: IntArray
+
+
+@inner
+def objects_of(blobs: Blobs, windows: Numbers, contrast: float, joins: bool) -> tuple[Array, IntArray]:
+    """Divide the blobs that some windows may touch.
+
+    What becomes of a blob is a matter of its own pixels, and of the others as they were found: it does not depend on
+    which of them are divided.
+
+    Parameters
+    ----------
+    windows
+        (N, 4) first row, first column, height and width of each.
+    contrast, joins
+        As of :func:`detect`.
+
+    Returns
+    -------
+    The objects in the columns of :data:`galmorph.stamps.isophote.COLUMNS`, and their labels from 1, (H, W), 0 for the
+    pixels of blobs that no window touches.
+    """
+    n = len(blobs.limits)
+    labels = np.zeros((len(blobs.smooth) // blobs.width - 2, blobs.width - 2), np.int32)
+    slot, objects, count = np.full(len(blobs.smooth), -1, np.int32), np.empty((n, _N_COLUMNS)), 0
+    x, y, a, light = blobs.objects[:, X], blobs.objects[:, Y], blobs.objects[:, A], blobs.objects[:, CFLUX]
+    lights = _Lights(x.copy(), y.copy(), a.copy(), light.copy(), np.empty(n + 1, np.int32))
+    for k in range(n):
+        if not _is_touched(blobs.objects[k], windows):
+            continue
+        members = blobs.pixels[blobs.first[k] : blobs.first[k + 1]]
+        part, places = divide(blobs, k, contrast, slot)
+        if len(part):
+            parts = _parts(blobs, k, (part, places, slot), lights, joins)
+        elif _is_wing(blobs, k, blobs.objects[k], members, lights):
+            parts = blobs.objects[:0]
+        else:
+            parts = blobs.objects[k : k + 1]
+        objects = _with_room(objects, count + len(parts))
+        for one in parts:
+            count += 1
+            for column in range(_N_COLUMNS):
+                objects[count - 1, column] = one[column]
+        _mark(labels, blobs.width, members, part, count - len(parts) + 1 if len(parts) else 0)
+    return objects[:count], labels
+
+
+@inner
+def _with_room(objects: Array, n: int) -> Array:
+    """Return a table with room for so many objects: itself, or a copy of twice the length."""
+    if len(objects) >= n:
+        return objects
+    longer = np.empty((2 * n, objects.shape[1]))
+    longer[: len(objects)] = objects
+    return longer
+
+
+@inner
+def _is_touched(one: Array, windows: Numbers) -> bool:
+    """Tell whether a window overlaps with the bounds of an object."""
+    for w in range(len(windows)):
+        top, left, height, width = windows[w, 0], windows[w, 1], windows[w, 2], windows[w, 3]
+        if one[XMIN] < left + width and one[XMAX] >= left and one[YMIN] < top + height and one[YMAX] >= top:
+            return True
+    return False
+
+
+@inner
+def _mark(labels: IntArray, width: int, members: IntArray, part: IntArray, label: int) -> None:
+    """Give the pixels of a blob a label: that one plus the number of the part, or, without parts, that one."""
+    row = members[0] // width
+    for p in range(len(members)):
+        row += 1 if members[p] >= (row + 1) * width else 0
+        column = members[p] - row * width - 1
+        if len(part) == 0:
+            labels[row - 1, column] = label
+        elif part[p] >= 0:
+            labels[row - 1, column] = label + part[p]
+
+
+@inner
+def _parts(blobs: Blobs, k: int, divided: tuple[IntArray, Array, IntArray], lights: _Lights, joins: bool) -> Array:
+    """Return the table of the objects of a blob after cleaning, and joining if that is wanted.
+
+    The numbers of the parts that its pixels belong to, as of :func:`divide`, become those of what is left.
+    """
+    (part, places, slot), members = divided, blobs.pixels[blobs.first[k] : blobs.first[k + 1]]
+    pixels, first = grouped(part, len(places))
+    for p in range(len(pixels)):
+        pixels[p] = members[pixels[p]]
+    n, limit = len(places), blobs.limits[k]
+    objects, shares, faintest = np.empty((n, _N_COLUMNS)), np.empty(n), np.empty(n)
+    for i in range(n):
+        own, x, y = pixels[first[i] : first[i + 1]], places[i, 0], places[i, 1]
+        shares[i] = describe(objects[i], own, blobs.width, blobs.data, blobs.smooth, limit, x, y)
+        faintest[i] = _faintest(blobs, own, limit)
+    whole = _cleaned(objects, shares, faintest)
+    for i in range(n):
+        if whole[i] == i and _is_wing(blobs, k, objects[i], pixels[first[i] : first[i + 1]], lights):
+            whole[i] = -1
+    objects = _kept(objects, whole, part)
+    if joins and len(objects) > 1:
+        objects = _kept(objects, join(objects, touching(part, members, slot, blobs.width, len(objects))), part)
+    return objects
+
+
+@inner
+def _faintest(blobs: Blobs, own: IntArray, limit: float) -> float:
+    """Return how bright the faintest pixel is, above the limit, that an object with some pixels needs to be one."""
+    return max(_brightest(blobs.smooth, own, blobs.area) - limit, 0.0) if len(own) >= blobs.area else 0.0
+
+
+@inner
+def _is_wing(blobs: Blobs, k: int, one: Array, own: IntArray, lights: _Lights) -> bool:
+    """Tell whether an object of a blob, with some pixels, looks like the wings of a brighter blob."""
+    count, x, y, a, light = 0, one[X], one[Y], one[A], one[CFLUX]
+    for i in range(len(lights.x)):
+        zone, dx, dy = _CLEANING_ZONE * (lights.a[i] + a), lights.x[i] - x, lights.y[i] - y
+        # Without a branch: the place after the last is written again.
+        lights.near[count] = i
+        count += (lights.light[i] > light) & (dx * dx + dy * dy <= zone * zone)
+    faintest = math.nan
+    for i in lights.near[:count]:
+        wing = _wing_at(blobs.objects[i], blobs.shares[i], one) if i != k else 0.0
+        if wing > 0.0:
+            faintest = _faintest(blobs, own, blobs.limits[k]) if math.isnan(faintest) else faintest
+            if wing > faintest:
+                return True
+    return False
 
 
 @inner
@@ -214,8 +379,8 @@ def _average_rows(before: FloatArray, row: FloatArray, after: FloatArray, to: Fl
 
 
 @inner
-def _connected(above: IntArray, size: int, width: int) -> tuple[IntArray, int]:
-    """Give numbers to the blobs of pixels that touch, one for each of some pixels of an image; also count them."""
+def _connected(above: IntArray, size: int, width: int) -> tuple[IntArray, Numbers]:
+    """Give numbers to the blobs of pixels that touch, one for each of some pixels of an image; also count each's."""
     label, up = np.zeros(size, np.int32), np.zeros(len(above) + 2, np.int32)
     count = 0
     for pixel in above:
@@ -232,10 +397,11 @@ def _connected(above: IntArray, size: int, width: int) -> tuple[IntArray, int]:
         # What one stands for has a lower number.
         number[k] = number[up[k]] if up[k] < k else n
         n += 1 if up[k] == k else 0
-    blob = np.empty(len(above), np.int32)
+    blob, sizes = np.empty(len(above), np.int32), np.zeros(n, np.int64)
     for k in range(len(above)):
         blob[k] = number[label[above[k]]]
-    return blob, n
+        sizes[blob[k]] += 1
+    return blob, sizes
 
 
 @inner
@@ -249,44 +415,7 @@ def _unite(up: IntArray, one: int, other: int) -> None:
 
 
 @inner
-def _described(blobs: Blobs, above: IntArray, shape: tuple[int, int], area: int, joins: bool) -> tuple[Array, IntArray]:
-    """Return the table of the objects that are left after cleaning, and joining if that is wanted; and their labels."""
-    objects, share, faintest = _isophotes(blobs, above, area)
-    objects = _kept(objects, _cleaned(objects, share, faintest), blobs.owner, above)
-    if joins and len(objects) > 1:
-        objects = _kept(
-            objects, join(objects, touching(blobs.owner, above, blobs.width, len(objects))), blobs.owner, above
-        )
-    labels, row = np.zeros(shape, np.int32), 0
-    for pixel in above:
-        while pixel >= (row + 2) * blobs.width:
-            row += 1
-        labels[row, pixel - (row + 1) * blobs.width - 1] = blobs.owner[pixel] + 1
-    return objects, labels
-
-
-@inner
-def _isophotes(blobs: Blobs, above: IntArray, area: int) -> tuple[Array, Array, Array]:
-    """Return the table of objects, what `describe` says of each, and how bright the faintest pixel is that it needs."""
-    n, owner = len(blobs.places), np.empty(len(above), np.int32)
-    for k in range(len(above)):
-        owner[k] = blobs.owner[above[k]]
-    pixels, first = grouped(owner, n)
-    for k in range(len(pixels)):
-        pixels[k] = above[pixels[k]]
-    objects, share, faintest = np.empty((n, _N_COLUMNS)), np.empty(n), np.zeros(n)
-    for k in range(n):
-        members, limit = pixels[first[k] : first[k + 1]], blobs.places[k, 2]
-        share[k] = describe(
-            objects[k], members, blobs.width, blobs.data, blobs.smooth, limit, blobs.places[k, 0], blobs.places[k, 1]
-        )
-        if len(members) >= area:
-            faintest[k] = _brightest(blobs.smooth, members, area) - limit
-    return objects, share, faintest
-
-
-@inner
-def _kept(objects: Array, whole: Numbers, owner: IntArray, above: IntArray) -> Array:
+def _kept(objects: Array, whole: Numbers, part: IntArray) -> Array:
     """Keep the objects that are whole, and give the pixels of others to what they are part of, -1 for nothing."""
     number, count = np.empty(len(objects), np.int32), 0
     for k in range(len(objects)):
@@ -297,9 +426,9 @@ def _kept(objects: Array, whole: Numbers, owner: IntArray, above: IntArray) -> A
             count += 1
     if count == len(objects):
         return objects
-    for pixel in above:
-        part = whole[owner[pixel]] if owner[pixel] >= 0 else -1
-        owner[pixel] = number[part] if part >= 0 else -1
+    for p in range(len(part)):
+        owner = whole[part[p]] if part[p] >= 0 else -1
+        part[p] = number[owner] if owner >= 0 else -1
     return objects[:count]
 
 

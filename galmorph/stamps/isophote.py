@@ -20,6 +20,10 @@ __all__ = [
     "NPIX",
     "OBJECT_DTYPE",
     "THRESH",
+    "XMAX",
+    "XMIN",
+    "YMAX",
+    "YMIN",
     "A",
     "B",
     "X",
@@ -39,7 +43,7 @@ COLUMNS = (
 )  # fmt: skip
 """What a table of objects holds, as SEP calls it, and at which column."""
 (
-    THRESH, NPIX, _TNPIX, _XMIN, _XMAX, _YMIN, _YMAX, X, Y, _XX, _YY, _XY, A, B, _THETA,
+    THRESH, NPIX, _TNPIX, XMIN, XMAX, YMIN, YMAX, X, Y, _XX, _YY, _XY, A, B, _THETA,
     CXX, CYY, CXY, CFLUX, FLUX, CPEAK, _PEAK, _XCPEAK, _YCPEAK, _XPEAK, _YPEAK,
 ) = range(len(COLUMNS))  # fmt: skip
 _WHOLE = {"npix", "tnpix", "xmin", "xmax", "ymin", "ymax", "xcpeak", "ycpeak", "xpeak", "ypeak"}
@@ -142,7 +146,7 @@ def _sum_up(one: Array, members: IntArray, width: int, data: FloatArray, smooth:
     x, y = x / cflux, y / cflux
     column, bottom = column - 1, bottom - 1  # without the rim
     one[NPIX], one[FLUX], one[CFLUX], one[_PEAK], one[CPEAK] = len(members), flux, cflux, peak, cpeak
-    one[_XMIN], one[_XMAX], one[_YMIN], one[_YMAX] = column + left, column + right, bottom, row - 1
+    one[XMIN], one[XMAX], one[YMIN], one[YMAX] = column + left, column + right, bottom, row - 1
     one[_XPEAK], one[_YPEAK] = at % width - 1, at // width - 1
     one[_XCPEAK], one[_YCPEAK] = cat % width - 1, cat // width - 1
     one[X], one[Y] = column + x, bottom + y
@@ -179,9 +183,9 @@ def absorb(one: Array, two: Array) -> None:
     _widen(one)
     for column in (NPIX, _TNPIX, FLUX, CFLUX):
         one[column] += two[column]
-    for column in (_XMIN, _YMIN):
+    for column in (XMIN, YMIN):
         one[column] = min(one[column], two[column])
-    for column in (_XMAX, _YMAX):
+    for column in (XMAX, YMAX):
         one[column] = max(one[column], two[column])
     _raise(one, two, _PEAK, _XPEAK, _YPEAK)
     _raise(one, two, CPEAK, _XCPEAK, _YCPEAK)

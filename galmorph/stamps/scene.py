@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from galmorph.stamps.segment import Segmentation, choice_at, relative_noise, segment
+from galmorph.stamps.segment import Segmentation, choice_at, detected, divided, relative_noise
 
 __all__ = ["object_at", "segmentation_at"]
 
@@ -38,16 +38,16 @@ def object_at(
     usable
         Which pixels count, (H, W).
     """
-    noise = relative_noise(weight, usable)
-    segmentation = segment(pixels, usable, relative_noise=noise)
+    detection = detected(pixels, usable, relative_noise=relative_noise(weight, usable))
+    segmentation = divided(detection, pixels, usable)
     choice = choice_at(segmentation, x, y)
     if not choice.is_misplaced:
         return segmentation, choice.row
-    segmentation = segment(pixels, usable, relative_noise=noise, join_clumps=False)
+    segmentation = divided(detection, pixels, usable, join_clumps=False)
     choice = choice_at(segmentation, x, y)
     if not choice.is_misplaced:
         return segmentation, choice.row
-    finest = segment(pixels, usable, relative_noise=noise, deblend_contrast=_FINEST_CONTRAST, join_clumps=False)
+    finest = divided(detection, pixels, usable, deblend_contrast=_FINEST_CONTRAST, join_clumps=False)
     other = choice_at(finest, x, y)
     closer = other.row >= 0 and other.distance_px < 0.5 * choice.distance_px
     return (finest, other.row) if closer else (segmentation, choice.row)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy.typing as npt
 
 from galmorph.stamps.background import Sky, lag_of, power_of_two, sky_in_units, sky_of
 from galmorph.stamps.compiled import compiled, inner, uninterrupted
-from galmorph.stamps.detection import objects_of, table_of
+from galmorph.stamps.deblending import Blobs
+from galmorph.stamps.detection import blobs_of, everywhere, marked, no_blobs, objects_of, table_of
 from galmorph.stamps.isophote import COLUMNS
 
 __all__ = [
@@ -20,10 +22,13 @@ __all__ = [
     "SKY_EXTENT",
     "SMOOTH_PX",
     "Choice",
+    "Detection",
     "Outline",
     "Segmentation",
     "between",
     "choice_at",
+    "detected",
+    "divided",
     "is_off",
     "moved_far",
     "nearest",
@@ -42,6 +47,7 @@ FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int32]
 DoubleArray = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
 
 # Isophotal extent of an ellipse in units of SEP's semi-axes (second moments): Bertin & Arnouts 1996, sec. 10.
 _EXTENT = 3.0
@@ -70,6 +76,7 @@ SMOOTH_PX = 2.0
 # Lags of autocorrelations that are looked at.
 _LONGEST = 8
 _EVEN = np.zeros((0, 0), np.float32)
+_ALL = np.zeros((0, 4), np.int64)
 # Bits of numbers in single precision: of infinity, of zero, and all but the sign.
 _INFINITE, _NOTHING, _INFINITE_OR_LESS = np.int32(0x7F800000), np.int32(0), np.int32(0x7FFFFFFF)
 
@@ -101,6 +108,14 @@ class Segmentation:
     correlation_px: float
     usable: BoolArray
     corner: tuple[int, int] = (0, 0)
+
+    def part(self, window: Sequence[int], sky: Sky) -> Segmentation:
+        """Cut out a window (first row and column, height and width), with a sky of its own."""
+        top, left, height, width = window
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        return replace(
+            self, labels=self.labels[rows, columns], usable=self.usable[rows, columns], sky=sky, corner=(top, left)
+        )
 
 
 class Outline(NamedTuple):
@@ -198,18 +213,37 @@ def _range_of(weight: FloatArray, usable: BoolArray) -> tuple[float, float, floa
     return float(np.median(some)) if len(some) else float(least), float(least), float(most)
 
 
+class Detection(NamedTuple):
+    """The blobs of a cutout, which no object is told apart in yet.
+
+    Parameters
+    ----------
+    blobs
+        Those of the image, or of its binned pixels.
+    halvings
+        How often that is binned.
+    sky
+        Level and noise outside them.
+    correlation_px
+        Correlation length of the noise.
+    """
+
+    blobs: Blobs
+    halvings: int
+    sky: Sky
+    correlation_px: float
+
+
 @uninterrupted()
-def segment(
+def detected(
     pixels: FloatArray,
     usable: BoolArray,
     *,
     relative_noise: FloatArray | None = None,
     threshold: float = 1.5,
     min_area: int = 6,
-    deblend_contrast: float = 0.02,
-    join_clumps: bool = True,
-) -> Segmentation:
-    """Find and deblend the objects of a cutout (Bertin & Arnouts 1996).
+) -> Detection:
+    """Find the blobs of a cutout: pixels above a threshold that touch (Bertin & Arnouts 1996).
 
     Parameters
     ----------
@@ -223,35 +257,66 @@ def segment(
         In units of the sky noise per pixel, after filtering.
     min_area
         Least number of pixels of an object with white noise; correlated noise raises it.
+    """
+    uneven = _EVEN if relative_noise is None else np.require(relative_noise, np.float32, ("C", "W"))
+    return _found(*_writeable(pixels, usable), uneven, float(threshold), min_area)
+
+
+@uninterrupted()
+def divided(
+    detection: Detection,
+    pixels: FloatArray,
+    usable: BoolArray,
+    *,
+    deblend_contrast: float = 0.02,
+    join_clumps: bool = True,
+    windows: npt.NDArray[np.int64] | None = None,
+) -> Segmentation:
+    """Divide the blobs of a cutout among objects (Bertin & Arnouts 1996).
+
+    Parameters
+    ----------
+    pixels, usable
+        As of :func:`detected`.
     deblend_contrast
         Least fraction of the flux that makes a peak an object of its own.
     join_clumps
         Give faint objects that lie within a brighter one and touch it back to it.
+    windows
+        (N, 4) first row and column, height and width of parts of the cutout that shall be right: elsewhere objects may
+        be left out, and the sky is that of the detection. None for all of it. The objects of a window are the same,
+        whatever the others are.
     """
-    # What may not be written is copied: it is compiled code of another kind that takes it.
-    flat, good = np.require(pixels, np.float32, ("C", "W")), np.require(usable, np.bool_, ("C", "W"))
-    uneven = _EVEN if relative_noise is None else np.require(relative_noise, np.float32, ("C", "W"))
-    look = _Look(float(threshold), min_area, float(deblend_contrast), join_clumps)
-    columns, labels, sky, correlation = _segmented(flat, good, uneven, look)
-    return Segmentation(labels, table_of(columns), sky, correlation, usable)
+    parts = _ALL if windows is None else np.ascontiguousarray(windows, np.int64)
+    columns, labels, sky = _divided(detection, *_writeable(pixels, usable), parts, float(deblend_contrast), join_clumps)
+    return Segmentation(labels, table_of(columns), sky, detection.correlation_px, usable)
+
+
+def segment(
+    pixels: FloatArray,
+    usable: BoolArray,
+    *,
+    relative_noise: FloatArray | None = None,
+    threshold: float = 1.5,
+    min_area: int = 6,
+    deblend_contrast: float = 0.02,
+    join_clumps: bool = True,
+) -> Segmentation:
+    """Find the objects of a cutout, and divide them, by the settings of :func:`detected` and :func:`divided`."""
+    detection = detected(pixels, usable, relative_noise=relative_noise, threshold=threshold, min_area=min_area)
+    return divided(detection, pixels, usable, deblend_contrast=deblend_contrast, join_clumps=join_clumps)
+
+
+def _writeable(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArray]:
+    """Copy what may not be written: it is compiled code of another kind that takes it."""
+    return np.require(pixels, np.float32, ("C", "W")), np.require(usable, np.bool_, ("C", "W"))
 
 
 class _Look(NamedTuple):
-    """How objects are looked for, as :func:`segment` says."""
+    """How blobs are looked for, as :func:`detected` says."""
 
     threshold: float
     area: int
-    contrast: float
-    joins: bool
-
-
-class _Detection(NamedTuple):
-    """The columns of objects, (K, columns), their labels, (H, W), the sky outside them, and its correlation length."""
-
-    columns: DoubleArray
-    labels: IntArray
-    sky: Sky
-    correlation_px: float
 
 
 class _Image(NamedTuple):
@@ -264,24 +329,51 @@ class _Image(NamedTuple):
 
 
 @compiled
-def _segmented(pixels: FloatArray, usable: BoolArray, noise: FloatArray, look: _Look) -> _Detection:
-    """Find and deblend objects; those of large images with smooth noise on their binned pixels.
+def _found(pixels: FloatArray, usable: BoolArray, noise: FloatArray, threshold: float, area: int) -> Detection:
+    """Find blobs; those of large images with smooth noise on their binned pixels.
 
     The noise is empty where it is even.
     """
-    image = _Image(pixels, usable, noise, _rough_sky(pixels, usable))
+    look, image = _Look(threshold, area), _Image(pixels, usable, noise, _rough_sky(pixels, usable))
     images = [image]
     while min(image.pixels.shape) >= _WORTH_BINNING and _has_sky(image) and _is_smooth(image, image.sky):
         image = _binned(image)
         images.append(image)
-    detection = _objects(image, look)
+    detection = _blobs(image, look)
     for level in range(len(images) - 2, -1, -1):
         image = images[level]
         detection = _unbinned(detection, image)
         if not _is_smooth(image, detection.sky):
             # Before objects were known, the wings of a large one may have looked like smooth noise.
-            detection = _objects(image, look)
+            detection = _blobs(image, look)
     return detection
+
+
+@compiled
+def _divided(
+    detection: Detection, pixels: FloatArray, usable: BoolArray, windows: Numbers, contrast: float, joins: bool
+) -> tuple[DoubleArray, IntArray, Sky]:
+    """Return the columns of the objects, (K, columns), their labels, (H, W), and the sky outside them."""
+    once = everywhere(usable.shape) if len(windows) == 0 else windows.copy()
+    for _ in range(detection.halvings):
+        # One pixel more to each side than a window may touch.
+        once[:, 2:] = once[:, 2:] // 2 + 2
+        once[:, :2] //= 2
+    columns, labels = objects_of(detection.blobs, once, contrast, joins)
+    labels = _at_full_size(labels, detection.halvings, usable.shape)
+    _unbin(columns, detection.halvings)
+    if len(windows):
+        return columns, labels, detection.sky
+    sky, _ = _better(detection.sky, outer_sky(pixels, usable, _outlines_in(columns), labels))
+    return columns, labels, sky
+
+
+@inner
+def _at_full_size(labels: IntArray, halvings: int, shape: tuple[int, int]) -> IntArray:
+    """Turn the labels of a binned image into those of the image itself."""
+    for n in range(halvings - 1, -1, -1):
+        labels = _doubled(labels, shape[0] >> n, shape[1] >> n)
+    return labels
 
 
 @inner
@@ -313,19 +405,19 @@ def _is_smooth(image: _Image, sky: Sky) -> bool:
 
 
 @inner
-def _objects(image: _Image, look: _Look) -> _Detection:
+def _blobs(image: _Image, look: _Look) -> Detection:
     """Detect above a sky that is roughly known, and where that says more about it or its noise once more."""
     if not _has_sky(image):
-        return _Detection(np.zeros((0, len(COLUMNS))), np.zeros(image.pixels.shape, np.int32), image.sky, 1.0)
+        return Detection(no_blobs(image.pixels.shape), 0, image.sky, 1.0)
     pixels, usable, counting = image.pixels, image.usable, _counting(image.usable)
-    columns, labels = _detected(pixels, counting, image.noise, image.sky, look, look.area)
-    sky, moved = _better(image.sky, outer_sky(pixels, usable, _outlines_in(columns), labels))
+    blobs = _detected(pixels, counting, image.noise, image.sky, look, look.area)
+    sky, moved = _better(image.sky, outer_sky(pixels, usable, _outlines_in(blobs.objects), marked(blobs)))
     correlation = float(lag_of(pixels, usable, sky, _LONGEST))
     if moved or correlation > 1.0:
         # Unmasked wings had raised the first sky; or smooth noise makes larger false peaks: demand a larger area.
-        columns, labels = _detected(pixels, counting, image.noise, sky, look, round(look.area * correlation))
-        sky, _ = _better(sky, outer_sky(pixels, usable, _outlines_in(columns), labels))
-    return _Detection(columns, labels, sky, correlation)
+        blobs = _detected(pixels, counting, image.noise, sky, look, round(look.area * correlation))
+        sky, _ = _better(sky, outer_sky(pixels, usable, _outlines_in(blobs.objects), marked(blobs)))
+    return Detection(blobs, 0, sky, correlation)
 
 
 @inner
@@ -474,19 +566,27 @@ def _average_pairs(
 
 
 @inner
-def _unbinned(halved: _Detection, image: _Image) -> _Detection:
-    """Turn the objects of a binned image into those of the image itself."""
-    labels, columns = _doubled(halved.labels, image.pixels.shape[0], image.pixels.shape[1]), halved.columns
-    for k in range(len(columns)):
-        for column in _PLACES:
-            columns[k, column] *= 2.0
-        for column in _MIDDLES:
-            columns[k, column] += 0.5
+def _unbinned(halved: Detection, image: _Image) -> Detection:
+    """Say of the blobs of a binned image what they are on the image itself."""
+    halvings, columns = halved.halvings + 1, halved.blobs.objects.copy()
+    labels = _at_full_size(marked(halved.blobs), halvings, image.pixels.shape)
+    _unbin(columns, halvings)
     outside, enough = outer_sky(image.pixels, image.usable, _outlines_in(columns), labels)
     finer = outside if enough and outside.sigma > 0 else image.sky
     # The level is the same; the noise per pixel is that of the unbinned image.
     sky = Sky(halved.sky.level, finer.sigma, finer.n_pixels)
-    return _Detection(columns, labels, sky, 2.0 * halved.correlation_px)
+    return Detection(halved.blobs, halvings, sky, 2.0 * halved.correlation_px)
+
+
+@inner
+def _unbin(columns: DoubleArray, halvings: int) -> None:
+    """Turn the places and sizes of objects on a binned image into those on the image itself."""
+    for _ in range(halvings):
+        for k in range(len(columns)):
+            for column in _PLACES:
+                columns[k, column] *= 2.0
+            for column in _MIDDLES:
+                columns[k, column] += 0.5
 
 
 @inner
@@ -501,10 +601,8 @@ def _doubled(labels: IntArray, height: int, width: int) -> IntArray:
 
 
 @inner
-def _detected(
-    pixels: FloatArray, counting: BoolArray, noise: FloatArray, sky: Sky, look: _Look, area: int
-) -> tuple[DoubleArray, IntArray]:
-    """Detect above a sky; the columns of the objects and their labels."""
+def _detected(pixels: FloatArray, counting: BoolArray, noise: FloatArray, sky: Sky, look: _Look, area: int) -> Blobs:
+    """Detect above a sky."""
     data, brightest = _above(pixels, counting, np.float32(sky.level))
     typical = sky.sigma
     if noise.size:
@@ -515,12 +613,12 @@ def _detected(
     # Squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
     unit = power_of_two(1.0 / sigma)
     data *= np.float32(unit)
-    for raised in (1.0, 3.0, 10.0):
-        limit = look.threshold * raised * sigma * unit
-        columns, labels, is_sky = objects_of(data, limit, noise, area, look.contrast, look.joins)
-        if is_sky:
-            return columns, labels
-    return np.zeros((0, len(COLUMNS))), np.zeros(data.shape, np.int32)
+    limit = look.threshold * sigma * unit
+    blobs, is_sky = blobs_of(data, limit, noise, area)
+    for raised in (3.0, 10.0):
+        if not is_sky:
+            blobs, is_sky = blobs_of(data, raised * limit, noise, area)
+    return blobs
 
 
 @inner
