@@ -223,7 +223,7 @@ def classify(
         Columns of the catalogue: position in degrees, or in pixels from 0; names of the rows; files of stamps. By
         default they are found by their UCDs and usual names.
     detect
-        Where objects are detected on images of one band: on a fixed grid of ``'blocks'`` of 512 pixels, or on the
+        Where objects are detected on images of one band: on a fixed grid of ``'blocks'`` of 768 pixels, or on the
         galaxies' own ``'cutouts'``, which is cheaper where there are less than 40 rows per million pixels. Pictures and
         colour images are always looked at cutout by cutout.
     centroid

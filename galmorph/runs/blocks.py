@@ -24,14 +24,14 @@ __all__ = ["BLOCK_PX", "MARGIN_PX", "Block", "Blocks", "block_of", "block_window
 log = logging.getLogger(__name__)
 
 # A lone row pays for its whole block, a dense catalogue for the margins (tests/benchmarks/bench_blocks.py).
-BLOCK_PX = 512
+BLOCK_PX = 768
 """Side of a block."""
 MARGIN_PX = 64
 """Detected around a block, so that a cutout of this half-width about any of its rows lies inside."""
 # Larger cutouts lie inside only where their rows are far from the block's edges. The background of a block takes the
 # light of galaxies that need still larger ones.
 _LARGEST_HALF_PX = 128
-_KEPT = 4  # of 5 MB each
+_KEPT = 2  # of 20 MB each
 Places = npt.NDArray[np.float64]
 _MESH_PX = 64  # as SExtractor's BACK_SIZE by default
 

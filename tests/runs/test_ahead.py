@@ -108,11 +108,11 @@ def test_pictures_come_a_few_at_a_time_within_the_rate(tmp_path):
 @pytest.fixture
 def mosaic(tmp_path_factory):
     """Write a mosaic of which each of three galaxies needs a block; return it with its survey's field and rows."""
-    side = 2400
+    side = 3200
     pixels = np.random.default_rng(1).normal(0, 0.01, (side, side)).astype(np.float32)
     header = small_sky.header()
     header["CRPIX1"] = header["CRPIX2"] = side / 2
-    places = np.array([[1200.0, 300.0], [1200.0, 1200.0], [1200.0, 2100.0]])
+    places = np.array([[1600.0, 300.0], [1600.0, 1150.0], [1600.0, 2600.0]])
     for x, y in places.astype(int):
         pixels[y - 40 : y + 41, x - 40 : x + 41] += small_sky.light((81, 81), 40, 40, 3.0)
     path = tmp_path_factory.mktemp("ahead") / "drz.fits"
@@ -147,8 +147,8 @@ def test_a_block_that_fails_ahead_costs_its_own_rows(mosaic, tmp_path):
     path, rows = mosaic
     with serving() as server:
         images = opened(server, path, tmp_path)
-        images.fetch(0, 1200.0, 300.0, 10)  # with the sample that is looked at of every image
-        middle = range(4 * 2400 * 880, 4 * 2400 * 1670)
+        images.fetch(0, 1600.0, 300.0, 10)  # with the sample that is looked at of every image
+        middle = range(4 * 3200 * 900, 4 * 3200 * 1700)
         server.trouble = lambda request: Fault(404) if first_byte(request) in middle else None
         flags = np.asarray(galmorph.measure(rows, images)["gm_flags"])
         assert ((flags & int(Flag.FETCH_FAILED)) > 0).tolist() == [False, True, False]

@@ -100,7 +100,7 @@ def test_an_unknown_way_to_detect_is_explained(sky):
 def test_a_block_holds_the_half_pixel_before_its_first():
     """Positions begin at -0.5; rows without a tile belong to no block."""
     tile = np.array([0, 0, 0, 1, -1])
-    where = Located(tile, np.array([-0.4, 511.9, 512.0, 7.0, np.nan]), np.array([3.0, 2.0, -0.5, 1100.0, np.nan]))
+    where = Located(tile, np.array([-0.4, 767.9, 768.0, 7.0, np.nan]), np.array([3.0, 2.0, -0.5, 1600.0, np.nan]))
     assert block_of(where).tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1], [1, 2, 0], [-1, -1, -1]]
 
 

@@ -155,6 +155,23 @@ def test_a_blob_is_divided_alike_whatever_is_beside_it(pair):
     assert len({(a, b) for a, b in zip(inside[labels > 0], labels[labels > 0], strict=True)}) == labels.max()
 
 
+def test_what_a_bright_galaxys_wings_explain_is_no_object():
+    """A blob of its own beside it; the same one far away is an object."""
+    shape = (201, 261)
+    bump = sersic(shape, 200, 100, re=2.0, n=0.5)
+    bump *= 2.5 / bump.max()
+    image = sersic(shape, 80, 100, re=6.0, flux=20000.0) + bump
+    beside = np.roll(bump, (24, -120), axis=(0, 1))
+    beside[image > 0.5] = 0.0  # their light is not added up
+    objects, labels = detect(image + beside * (1.0 - image[124, 80] / 2.5), LIMIT, **SETTINGS)
+    assert len(objects) == 2
+    assert labels[100, 80] == 1
+    assert labels[100, 200] == 2
+    assert labels[124, 80] == 0
+    nearest = (image + beside)[120:129, 76:85]
+    assert np.count_nonzero(nearest > 1.8) >= 6, "it is bright enough"
+
+
 @pytest.mark.parametrize("image", [np.zeros((9, 9), np.float32), np.zeros((1, 1), np.float32), noise((96, 96), 0.3)])
 def test_where_nothing_is_bright_there_is_no_object(image):
     objects, labels = detect(image, LIMIT, **SETTINGS)

@@ -305,7 +305,7 @@ def test_a_smaller_source_in_front_is_meant_if_it_is_twice_as_near(ratio, is_clo
     """Among the objects at the finest contrast."""
     own = np.ones(SHAPE, np.int32)
     coarse, fine = alone(own, x=58.0, y=48.0, a=1.0, b=1.0), alone(own, x=48.0 + 10.0 * ratio, y=48.0, a=1.0, b=1.0)
-    monkeypatch.setattr(scene, "segment", lambda *_, **s: fine if "deblend_contrast" in s else coarse)
+    monkeypatch.setattr(scene, "divided", lambda *_, **s: fine if "deblend_contrast" in s else coarse)
     chosen, _ = scene.object_at(noise(SHAPE), everywhere(), None, 48.0, 48.0)
     assert (chosen is fine) is is_closer
 

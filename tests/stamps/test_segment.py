@@ -8,7 +8,15 @@ from galaxies import galaxy, noise, sersic
 
 from galmorph.stamps.background import clipped_sky, correlation_px
 from galmorph.stamps.isophote import OBJECT_DTYPE
-from galmorph.stamps.segment import neighbour_mask, pick, relative_noise, segment, usable_pixels
+from galmorph.stamps.segment import (
+    detected,
+    divided,
+    neighbour_mask,
+    pick,
+    relative_noise,
+    segment,
+    usable_pixels,
+)
 
 
 def everywhere(image: np.ndarray) -> np.ndarray:
@@ -209,3 +217,56 @@ def test_a_clump_belongs_to_its_galaxy_and_a_neighbour_does_not():
     joined = segment(inside, everywhere)
     assert len(joined.objects) == joined.labels.max() == 1
     assert len(segment(outside, everywhere).objects) == 2
+
+
+@pytest.fixture(scope="module")
+def crowd() -> np.ndarray:
+    """Ninety galaxies of all sizes, many of which touch, on a field of 400 pixels."""
+    rng = np.random.default_rng(5)
+    image = noise((400, 400), seed=6)
+    for x, y, size, light in zip(
+        *rng.uniform(10, 390, (2, 90)), rng.uniform(1.5, 6, 90), 10 ** rng.uniform(2.5, 5, 90), strict=True
+    ):
+        image += sersic(image.shape, x, y, re=size, flux=light)
+    return image
+
+
+@pytest.mark.parametrize("is_smooth", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_objects_of_a_window_are_the_same_whatever_other_windows_there_are(crowd, seed, is_smooth):
+    """And those of the whole image; also where detection is on binned pixels, of an odd number."""
+    image = crowd.repeat(2, 0).repeat(2, 1)[:-1, :-3] if is_smooth else crowd
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, np.array(image.shape) - 90, (5, 2))
+    windows = np.concatenate([corners, rng.integers(30, 90, (5, 2))], axis=1)
+    detection = detected(image, everywhere(image))
+    assert detection.halvings == is_smooth
+    whole, some = (divided(detection, image, everywhere(image), windows=w) for w in (None, windows))
+    assert len(some.objects) < len(whole.objects)
+    seen = 0
+    for top, left, height, width in windows.tolist():
+        here = slice(top, top + height), slice(left, left + width)
+        theirs, ours = whole.labels[here], some.labels[here]
+        assert np.array_equal(theirs > 0, ours > 0)
+        pairs = np.unique(np.stack([theirs[theirs > 0], ours[ours > 0]]), axis=1)
+        assert len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
+        assert np.array_equal(whole.objects[pairs[0] - 1], some.objects[pairs[1] - 1])
+        seen += pairs.shape[1]
+    assert seen > 2
+
+
+def test_without_windows_nothing_is_an_object(crowd):
+    detection = detected(crowd, everywhere(crowd))
+    found = divided(detection, crowd, everywhere(crowd), windows=np.array([[0, 0, 0, 0]]))
+    assert len(found.objects) == found.labels.max() == 0
+    assert found.sky == detection.sky
+
+
+def test_a_part_of_a_segmentation_has_its_own_sky(pair):
+    found = segment(pair, everywhere(pair))
+    sky = found.sky._replace(level=7.0)
+    part = found.part([30, 20, 40, 60], sky)
+    assert part.sky.level == 7.0
+    assert part.corner == (30, 20)
+    assert np.array_equal(part.labels, found.labels[30:70, 20:80])
+    assert pick(part, 40 - 20, 48 - 30) == pick(found, 40, 48)

@@ -27,7 +27,7 @@ __all__ = ["BLOCK_PX", "MARGIN_PX", "Estimate", "download_if_quicker", "estimate
 log = logging.getLogger(__name__)
 
 LongArray = npt.NDArray[np.int64]
-BLOCK_PX, MARGIN_PX = 512, 64
+BLOCK_PX, MARGIN_PX = 768, 64
 """Of the blocks of detection, which are defined in a layer above."""
 _FEW_BLOCKS = 8
 """Whatever the line: so few are never worth a whole mosaic."""

@@ -49,6 +49,9 @@ BYTES_READ_AHEAD = 1 << 14
 """Of each row of a window that lies beside the last one so much is read, for those that come after it: blocks are read
 from left to right, and a call costs as much as a few kilobytes do."""
 
+# What is read last is kept unless it is so many times smaller than what was read before.
+_SMALLER = 8
+
 ROWS_AT_ONCE = 256
 """Rows decompressed in one step."""
 
@@ -230,7 +233,9 @@ class PlainPixels:
         if self._need is None and last is not None and last.is_beside(y0, y1, x0):
             size = min(max(size, BYTES_READ_AHEAD), row - x0 * self._dtype.itemsize)
         pixels = self._pieces(range(start, start + (y1 - y0) * row, row), size)
-        self._last = _Strip(y0, x0, pixels)
+        if last is None or pixels.nbytes * _SMALLER > last.pixels.nbytes:
+            # What is read for a single row does not take the place of what several blocks lie on.
+            self._last = _Strip(y0, x0, pixels)
         return pixels[:, : x1 - x0]
 
     def points(self, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp]) -> FloatArray:
