@@ -11,7 +11,7 @@ from galmorph.runs.column_pieces import columns_of
 from galmorph.runs.columns import new_columns
 from galmorph.runs.engines import engine_for
 from galmorph.runs.execution import IN_HERE, Execution
-from galmorph.runs.fingerprint import fingerprint_of
+from galmorph.runs.fingerprint import fingerprint_of, image_stamps, warn_of_changes
 from galmorph.runs.gather import warn_of_lost
 from galmorph.runs.journal import Journal
 from galmorph.runs.mismatch import warn_of_mismatches
@@ -70,10 +70,11 @@ def classify(
         rehearse(run.catalog, none, output, provenance)
     if len(run.catalog) == 0:
         log.warning("the catalogue has no rows: the output will have none either")
-    parts = parts_of(plan)
+    parts, images = parts_of(plan), image_stamps(plan.images)
     journal = _journal(plan, parts, output) if output is not None and _has_journal(parts, output) else None
     run.catalog.forget()
     results = _results(plan, parts, execution, journal, progress)
+    warn_of_changes(images)
     warn_of_lost(results.flags)
     if run.checkpoint is not None:
         warn_of_mismatches(results, run.checkpoint, run.images)

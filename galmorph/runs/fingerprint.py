@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -13,13 +15,17 @@ import numpy as np
 
 import galmorph
 from galmorph.runs.plan import Plan
+from galmorph.runs.run_settings import TORCH
 from galmorph.sky.catalog import Catalog
 from galmorph.sky.images import ImageInput
 from galmorph.sky.images.image_input import GIVEN
 from galmorph.sky.images.image_like import ImageFile
 from galmorph.sky.images.paths import files_of, without_band
+from galmorph.sky.survey import Survey
 
-__all__ = ["fingerprint_of"]
+__all__ = ["fingerprint_of", "image_stamps", "warn_of_changes"]
+
+log = logging.getLogger(__name__)
 
 # These say how the columns are called and which there are: what is measured and predicted is the same.
 _OF_COLUMNS = ("prefix", "errors", "rule", "probabilities")
@@ -37,7 +43,7 @@ def fingerprint_of(plan: Plan) -> dict[str, str]:
         "version of galmorph": galmorph.__version__,
         "catalogue": _catalog(run.catalog, plan.images),
         "images": _images(plan.images),
-        "survey": run.survey.name if run.survey is not None else "",
+        "survey": _survey(run.survey),
         "band": run.band,
         "field": plan.images.field or "",
         "archive": plan.images.archive,
@@ -45,7 +51,46 @@ def fingerprint_of(plan: Plan) -> dict[str, str]:
         **settings,
         "device": run.device,
         "views": run.views,
+        "ONNX file": _bytes(run.settings.runtime),
     }
+
+
+def image_stamps(images: ImageInput) -> dict[Path, str]:
+    """Note size and time of change of each file of images, weights and maps."""
+    return {path: _line(path) for name in GIVEN for path in _paths(getattr(images, name))}
+
+
+def warn_of_changes(stamps: Mapping[Path, str]) -> None:
+    """Say which files have changed since they were noted: some rows may be of what they were, some of what they are."""
+    changed = [path for path, line in stamps.items() if not path.exists() or _line(path) != line]
+    if changed:
+        log.warning(
+            "%d files of images have changed while they were in use, '%s' is the first: rows may be of either; run the "
+            "same again",
+            len(changed),
+            changed[0],
+        )
+
+
+def _survey(survey: Survey | None) -> str:
+    """Name a survey, with a hash of all that its file says: zero points and pixel scales decide results."""
+    if survey is None:
+        return ""
+    said = json.dumps(asdict(survey), sort_keys=True, default=repr)
+    return f"{survey.name}, sha256 {_digest([said])}"
+
+
+def _bytes(runtime: str) -> str:
+    return "none" if runtime == TORCH else hashlib.sha256(Path(runtime).read_bytes()).hexdigest()[:16]
+
+
+def _paths(value: Any) -> Iterable[Path]:
+    """Return the files that are named by what may stand for images."""
+    if isinstance(value, str | os.PathLike) and not isinstance(value, ImageFile):
+        yield from files_of(without_band(os.fspath(value)))
+    if isinstance(value, Mapping | list | tuple):
+        several = value.values() if isinstance(value, Mapping) else value
+        yield from (path for each in several for path in _paths(each))
 
 
 def _catalog(catalog: Catalog, images: ImageInput) -> str:

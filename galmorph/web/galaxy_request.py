@@ -56,6 +56,8 @@ class GalaxyRequest:
         for one, other in (("ra", "dec"), ("x", "y")):
             if (getattr(self, one) is None) != (getattr(self, other) is None):
                 raise CatalogError(f"one of {one} and {other} came alone: expected both; give the other, too")
+        if self.ra is not None and self.x is not None:
+            raise CatalogError("ra and dec came with x and y: expected one position; leave out the other")
         if self.content is None and (self.ra is None or self.band is None):
             raise CatalogError(
                 "there is neither an image nor a position with a band: expected an image, or ra, dec, survey and band "

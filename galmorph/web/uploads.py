@@ -93,7 +93,7 @@ async def form_of(request: Request, *, most_files: int = 1) -> Form:
     HTTPException
         400 for what cannot be read as a form, 413 for too many fields or files.
     """
-    fields = {name: _short(name, value) for name, value in request.query_params.items()}
+    fields = _single(request.query_params.multi_items())
     kind = request.headers.get("content-type", "").lower()
     if kind.startswith("application/x-www-form-urlencoded"):
         return Form(fields | _urlencoded(await request.body()))
@@ -126,7 +126,7 @@ def texts_of(form: FormData, names: Iterable[str]) -> dict[str, str]:
     CatalogError
         If one of them has none of these names.
     """
-    fields = {name: _short(name, value).strip() for name, value in form.multi_items() if isinstance(value, str)}
+    fields = {name: value.strip() for name, value in _single(_texts(form)).items()}
     if strange := next((name for name in fields if name not in names), None):
         raise CatalogError(f"field '{strange[:40]}' has no meaning here: expected {', '.join(names)}")
     return {name: value for name, value in fields.items() if value}
@@ -152,7 +152,7 @@ def _urlencoded(body: bytes) -> dict[str, str]:
         pairs = parse_qsl(body.decode(), max_num_fields=_FIELDS)
     except ValueError as error:
         raise HTTPException(400, f"the form cannot be read: expected at most {_FIELDS} fields in UTF-8") from error
-    return {name: _short(name, value) for name, value in pairs}
+    return _single(pairs)
 
 
 async def _read(form: FormData, fields: dict[str, str]) -> Form:
@@ -161,9 +161,29 @@ async def _read(form: FormData, fields: dict[str, str]) -> Form:
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             files.setdefault(name, []).append(Upload(_base(value.filename or ""), await value.read()))
-        else:
-            fields[name] = _short(name, value)
-    return Form(fields, files)
+    return Form(fields | _single(_texts(form)), files)
+
+
+def _texts(form: FormData) -> list[tuple[str, str]]:
+    """Return the fields of a form that are no files, in their order."""
+    return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+
+
+def _single(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return fields by name; of several with one name it would be by chance which one counts.
+
+    Raises
+    ------
+    HTTPException
+        422 if one has several values, 413 if one is too long.
+    """
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        if fields.setdefault(name, _short(name, value)) != value:
+            raise HTTPException(
+                422, f"field '{name[:40]}' came with several values: expected one; leave out the others"
+            )
+    return fields
 
 
 def _short(name: str, value: str) -> str:
@@ -174,7 +194,7 @@ def _short(name: str, value: str) -> str:
 
 def _base(name: str) -> str:
     """Return the last part of a name, short and of one line; what is left of ``../../etc/passwd`` is ``passwd``."""
-    base = PurePosixPath(name.replace("\\", "/")).name[-_LONGEST_NAME:]
+    base = PurePosixPath(name.replace("\\", "/")).name[-_LONGEST_NAME:].strip()
     return base if base.isprintable() and not base.startswith(".") else ""
 
 

@@ -128,6 +128,8 @@ def test_the_model_is_the_only_one_or_named(client, checkpoints, pictures):
     ("data", "words"),
     [
         ({"ra": "1"}, "one of ra and dec came alone"),
+        ({"ra": "1", "dec": "1", "x": "1", "y": "1"}, "ra and dec came with x and y: expected one position"),
+        ({"survey": ["sdss", "candels"]}, "field 'survey' came with several values: expected one"),
         ({"ra": "x", "dec": "1"}, "expected a number"),
         ({"ra": "nan", "dec": "1"}, "expected a number"),
         ({"ra": "1", "dec": "91"}, "expected degrees"),
@@ -146,6 +148,23 @@ def test_what_does_not_fit_is_said(client, pictures, data, words):
     answer = client().post("/classify", data={"model": "colour", **data}, files=of_file(pictures[0]))
     assert answer.status_code == 422, answer.text
     assert words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "name", [" .jpg", "a.jpg ", ".jpg", "\u202ea.jpg", "\u00fc.jpg", "u\u0308.jpg", "a.fits", "..\\\\.jpg"]
+)
+def test_a_picture_is_found_whatever_it_is_called(client, pictures, expected, name):
+    """A name that a table would spell otherwise came back as one that no image goes by."""
+    answer = client().post("/classify", data=SDSS, files={"image": (name, pictures[0].read_bytes())})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["class"] == expected["gm_class"][0]
+
+
+def test_a_field_of_an_address_that_comes_twice_is_refused(client, pictures):
+    asked = "/classify?model=colour&survey=sdss&band=RGB"
+    image = {"content": pictures[0].read_bytes(), "headers": {"content-type": "image/jpeg"}}
+    assert client().post(f"{asked}&band=RGB", **image).status_code == 200
+    assert "'band' came with several values" in client().post(f"{asked}&band=g", **image).json()["detail"]
 
 
 def test_neither_image_nor_position_is_refused(client):
