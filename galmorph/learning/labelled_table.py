@@ -25,7 +25,7 @@ from galmorph.sky.images import ImageSource
 from galmorph.sky.images.file_names import FileNames
 from galmorph.sky.scheme import Labels, Scheme, load_scheme
 
-__all__ = ["LabelledTable", "divided", "divided_again", "labels_from", "names_of"]
+__all__ = ["LabelledTable", "divided", "divided_again", "labels_from", "names_of", "warn_of_sameness"]
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +139,26 @@ def divided_again(
     gathering = Gathering(catalog, images, checkpoint.recipe.half_width_rpet)
     observation = None if is_new else observation_of(checkpoint)
     return LabelledTable(gathering, labels, splits, checkpoint.scheme, observation, division)
+
+
+def warn_of_sameness(table: LabelledTable, split: str, done: str) -> None:
+    """Say of which questions all galaxies of a part have the same fractions, so that nothing tells answers apart.
+
+    Parameters
+    ----------
+    done
+        What is done with that part: ``'learnt'`` or ``'fitted'``.
+    """
+    fractions = table.labels.take(table.rows(split)).fractions
+    same = []
+    for question, where in zip(table.scheme.questions, table.scheme.slices, strict=True):
+        asked = fractions[np.isfinite(fractions[:, where]).all(axis=1), where]
+        if len(asked) and not np.ptp(asked, axis=0).any():
+            top = question.answers[int(asked[0].argmax())].key
+            same.append(f"'{question.name}' ({len(asked)} galaxies, {asked[0].max():.0%} {top})")
+    if same:
+        what = {"train": "training", "validation": "validation"}.get(split, split)
+        log.warning("all %s galaxies have the same labels of %s: nothing else can be %s", what, ", ".join(same), done)
 
 
 def _usual_names(catalog: Catalog) -> NamedBy:

@@ -8,7 +8,7 @@ from typing import Any
 from galmorph.errors import PipelineError
 from galmorph.learning.calibration import fit_checkpoint, score_viewed
 from galmorph.learning.inputs import opened
-from galmorph.learning.labelled_table import LabelledTable, divided_again
+from galmorph.learning.labelled_table import LabelledTable, divided_again, warn_of_sameness
 from galmorph.learning.sections import CalibrationSettings
 from galmorph.learning.split import ALL, SPLITS
 from galmorph.learning.viewed import view_rows
@@ -72,7 +72,7 @@ def evaluate_checkpoint(
     if not len(viewed.rows):
         raise PipelineError(
             f"none of the {len(rows)} rows of part '{split}' has an image: expected the images that the labels are of; "
-            "name them with --image, and the column of their files with --file"
+            "name them with --image, in the table their files in a column 'file'"
         )
     labels = table.labels.take(viewed.rows)
     scores = evaluate(viewed.conditional, labels, checkpoint.scheme, table.constant)
@@ -132,6 +132,7 @@ def calibrate_checkpoint(
     envelope = checkpoint.envelope
     with opened(catalog, images, envelope.survey, envelope.band) as inputs:
         table = divided_again(checkpoint, *inputs, "validation")
+        warn_of_sameness(table, "validation", "fitted")
         fitted = fit_checkpoint(checkpoint, table, settings or CalibrationSettings(), progress=progress)
     held = fitted.held
     scores = evaluate(held.conditional, table.labels.take(held.rows), checkpoint.scheme, table.constant)

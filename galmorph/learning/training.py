@@ -19,7 +19,7 @@ from galmorph.errors import PipelineError
 from galmorph.learning.assembly import KeptSets, build_sets
 from galmorph.learning.calibration import Fitted, fit_checkpoint
 from galmorph.learning.inputs import opened
-from galmorph.learning.labelled_table import LabelledTable, divided, names_of
+from galmorph.learning.labelled_table import LabelledTable, divided, names_of, warn_of_sameness
 from galmorph.learning.pipeline import TrainPipeline
 from galmorph.learning.record import SPLIT, check_training, log_path, prepared_folder, record_of, state_path
 from galmorph.learning.split import SPLITS, named_by, rows_with
@@ -184,7 +184,7 @@ def train(
         stack.enter_context(prepared_folder(folder, record_of(pipeline), resume=resume))
         # Only what the networks learn from is taught; scores and calibration are those of people's votes.
         lessons = taught(table, pipeline, teacher, device=course.device, progress=progress)
-        _warn_of_sameness(lessons.table)
+        warn_of_sameness(lessons.table, "train", "learnt")
         sets, snr = build_sets(lessons.table, pipeline, _weights(lessons.table, pipeline), progress, kept)
         learn = course.by_gradients if pipeline.features is None else course.by_features
         learnt = learn(sets, table.scheme, progress, on_epoch)
@@ -236,19 +236,6 @@ def check_settings(pipeline: TrainPipeline) -> tuple[NetworkConfig, Start | None
         )
     start = load_start(pipeline.train.start, config, recipe, scheme) if pipeline.train.start else None
     return config, start
-
-
-def _warn_of_sameness(table: LabelledTable) -> None:
-    """Say of which questions all training galaxies have the same fractions, so that no network tells answers apart."""
-    fractions = table.labels.take(table.rows("train")).fractions
-    same = []
-    for question, where in zip(table.scheme.questions, table.scheme.slices, strict=True):
-        asked = fractions[np.isfinite(fractions[:, where]).all(axis=1), where]
-        if len(asked) and not np.ptp(asked, axis=0).any():
-            top = question.answers[int(asked[0].argmax())].key
-            same.append(f"'{question.name}' ({len(asked)} galaxies, {asked[0].max():.0%} {top})")
-    if same:
-        log.warning("all training galaxies have the same labels of %s: nothing else can be learnt", ", ".join(same))
 
 
 def _weights(table: LabelledTable, pipeline: TrainPipeline) -> FloatArray:

@@ -175,7 +175,10 @@ def _values(catalog: Catalog, name: str) -> FloatArray:
         raise CatalogError(f"Catalog '{catalog.title}' has no column '{name}': known are {columns}; name one of these")
     if np.ndim(catalog.table[name]) > 1:
         raise CatalogError(f"Catalog '{catalog.title}': column '{name}' has several values in each row; name another")
-    return reals(catalog.table[name])
+    values = reals(catalog.table[name])
+    if len(values) and not np.isfinite(values).any():
+        raise CatalogError(f"Catalog '{catalog.title}': column '{name}' has no numbers, expected some; name another")
+    return values
 
 
 def _flags(catalog: Catalog, name: str, cut: Flag) -> IntArray:

@@ -173,6 +173,15 @@ def test_labels_of_one_class_are_trained_on_with_a_warning(inputs, tmp_path, cap
     assert "100% spiral): nothing else can be learnt" in caplog.text
 
 
+def test_labels_of_one_class_are_calibrated_on_with_a_warning(trained, inputs, caplog):
+    catalog, images, _ = inputs
+    made, table = load_checkpoint(trained / "tiny.safetensors"), catalog.table.copy()
+    table["label"] = "spiral"
+    calibrate_checkpoint(made, catalog_from(table), images)
+    assert "all validation galaxies have the same labels of 'class' (" in caplog.text
+    assert "100% spiral): nothing else can be fitted" in caplog.text
+
+
 def test_labels_of_which_no_row_has_an_image_are_refused(trained, inputs):
     catalog, images, _ = inputs
     made, table = load_checkpoint(trained / "tiny.safetensors"), catalog.table.copy()

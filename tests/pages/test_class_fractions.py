@@ -279,6 +279,15 @@ def test_mistakes_name_the_remedy(arguments, error, words):
         count(result(40), **arguments)
 
 
+@pytest.mark.parametrize("role", ["by", "weight"])
+def test_columns_without_numbers_are_refused(role):
+    """All bins were empty, and all shares NaN."""
+    table = result(40)
+    table["name"] = "a"
+    with pytest.raises(CatalogError, match="column 'name' has no numbers"):
+        count(table, **{role: "name"})
+
+
 def test_a_table_that_says_nothing_asks_for_the_scheme_and_pacc_for_a_card():
     table = result(40)
     table.meta.clear()
