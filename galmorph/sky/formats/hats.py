@@ -8,6 +8,7 @@ needs. Rows without a position, for which HATS has no place, lie beside the data
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import time
@@ -34,6 +35,8 @@ from galmorph.sky.mapped import forget, mapped_file
 
 __all__ = ["Hats", "is_parquet_folder"]
 
+log = logging.getLogger(__name__)
+
 LongArray = npt.NDArray[np.int64]
 
 _CELL, _ROW, _RA, _DEC = "_healpix_29", "gm_row", "_gm_ra", "_gm_dec"
@@ -52,6 +55,7 @@ _ABOUT = {
     _DEC: "declination, ICRS",
 }
 _PROPERTIES = ("hats.properties", "properties")
+_COLLECTION = "collection.properties"
 _DATASET = "dataset"
 _UNPLACED = "unplaced.parquet"
 _UNSORTED = "unsorted"
@@ -163,7 +167,9 @@ def is_parquet_folder(path: Path) -> bool:
 
 
 def _is_part(file: Path) -> bool:
-    return file.suffix in _ENDINGS and not file.name.startswith((".", "_")) and file.is_file()
+    # The thumbnail of HATS has rows of the dataset once more.
+    is_wanted = file.name != _THUMBNAIL and not file.name.startswith((".", "_"))
+    return is_wanted and file.suffix in _ENDINGS and file.is_file()
 
 
 def _is_hats(path: Path) -> bool:
@@ -189,17 +195,62 @@ def _stored(path: Path, hdu: int | str | None) -> StoredParquet:
     """Find the rows of a folder, without the columns of the layout; in the order of the table that was written."""
     if hdu is not None:
         raise CatalogError(f"Catalog '{path}' is a folder of Parquet files with one table: leave --hdu away")
-    pa = pyarrow_module()
+    pa, path = pyarrow_module(), _primary(path)
     with parsing(path, "folder of Parquet files", "copy it again"):
         parts, schemas = zip(*(part_of(file, _values(path, file)) for file in _files(path)), strict=True)
         distinct = [schemas[0], *(each for each in schemas[1:] if not each.equals(schemas[0]))]
         stored = StoredParquet(path, parts, pa.unify_schemas(distinct, promote_options="permissive"))
         if not _is_hats(path):
             return stored
+        _heed_properties(path, stored)
         if _ROW not in stored.schema.names:
             return replace(stored, hidden=frozenset((_CELL,)))
         order = np.argsort(np.asarray(stored.arrow_column(_ROW)), kind="stable")
         return replace(stored, hidden=frozenset((_CELL, _ROW, _RA, _DEC)), order=order)
+
+
+def _primary(path: Path) -> Path:
+    """Return the catalogue of a collection, whose margins and indices repeat rows of it; else the folder itself.
+
+    Raises
+    ------
+    CatalogError
+        If the collection names none that is in it.
+    """
+    if not (path / _COLLECTION).is_file():
+        return path
+    named = _properties(path / _COLLECTION).get("hats_primary_table_url", "")
+    # Nobody vouches for a name that leads elsewhere.
+    inside = path / named
+    if not named or ".." in Path(named).parts or Path(named).is_absolute() or not _is_hats(inside):
+        raise CatalogError(
+            f"Catalog '{path}' is a collection of HATS whose primary catalogue '{named[:80]}' is not in it: expected "
+            f"the folder that {_COLLECTION} names; give the catalogue's own"
+        )
+    return inside
+
+
+def _properties(file: Path) -> dict[str, str]:
+    """Return what a file of properties says."""
+    lines = [line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+    pairs = [line.partition("=") for line in lines if "=" in line and not line.startswith(("#", "!"))]
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _heed_properties(path: Path, stored: StoredParquet) -> None:
+    """Say where a catalogue has other rows than it says of itself, or rows that are copies of others."""
+    about = _properties(next(path / name for name in _PROPERTIES if (path / name).is_file()))
+    if about.get("dataproduct_type") == "margin":
+        log.warning(
+            "'%s' is a margin: its rows are copies of rows of the catalogue '%s', near the borders of its partitions",
+            path,
+            about.get("hats_primary_table_url", ""),
+        )
+    rows = sum(part.rows for part in stored.parts if part.path.name != _UNPLACED)
+    if (told := about.get("hats_nrows", "")).isdecimal() and int(told) != rows:
+        log.warning(
+            "'%s' says that it has %s rows (hats_nrows), and holds %d: are partitions missing?", path, told, rows
+        )
 
 
 def _values(path: Path, file: Path) -> list[tuple[str, int | str]]:

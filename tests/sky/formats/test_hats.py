@@ -191,6 +191,52 @@ def test_the_catalogue_that_is_read_is_never_replaced(tmp_path):
     check_apart([tmp_path / "b.hats"], str(path))
 
 
+def about(path, old: str, new: str) -> None:
+    for name in ("hats.properties", "properties"):
+        text = (path / name).read_text(encoding="utf-8")
+        assert old in text
+        (path / name).write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_of_a_collection_the_primary_catalogue_is_read(tmp_path, caplog):
+    """Its margins, and the thumbnails, have rows a second time."""
+    collection = tmp_path / "all"
+    collection.mkdir()
+    written(collection / "main.hats", rows=300)
+    written(collection / "margin.hats", rows=40)
+    about(collection / "margin.hats", "dataproduct_type=object", "dataproduct_type=margin")
+    listed = "# HATS\nobs_collection=all\nhats_primary_table_url={}\nall_margins=margin.hats\n"
+    (collection / "collection.properties").write_text(listed.format("main.hats"), encoding="utf-8")
+    read = read_catalog(collection)
+    assert read.table["name"].tolist() == sky(300)["name"].tolist()
+    assert "copies" not in caplog.text
+    assert len(read_catalog(collection / "margin.hats")) == 40
+    assert "is a margin: its rows are copies" in caplog.text
+    for astray in ("", "../main.hats", str(collection / "main.hats"), "gone.hats"):
+        (collection / "collection.properties").write_text(listed.format(astray), encoding="utf-8")
+        with pytest.raises(CatalogError, match=f"primary catalogue '{astray}' is not in it"):
+            read_catalog(collection)
+
+
+def test_partitions_that_are_missing_are_told(tmp_path, caplog):
+    written(tmp_path / "out.hats")
+    assert len(read_catalog(tmp_path / "out.hats")) == ROWS
+    assert "hats_nrows" not in caplog.text
+    lost = sorted((tmp_path / "out.hats").rglob("Npix=*.parquet"))[0]
+    rows = ROWS - pq.read_metadata(lost).num_rows
+    lost.unlink()
+    assert len(read_catalog(tmp_path / "out.hats")) == rows
+    assert f"says that it has {ROWS} rows (hats_nrows), and holds {rows}: are partitions missing?" in caplog.text
+
+
+def test_without_its_properties_a_catalogue_has_each_row_once(tmp_path):
+    """They lie in its thumbnail, too."""
+    written(tmp_path / "out.hats")
+    for name in ("hats.properties", "properties"):
+        (tmp_path / "out.hats" / name).unlink()
+    assert len(read_catalog(tmp_path / "out.hats")) == ROWS
+
+
 def test_a_folder_of_parquet_files_is_one_table(tmp_path):
     for field, rows in (("cosmos", [1, 2]), ("egs", [3])):
         (tmp_path / "in" / f"field={field}").mkdir(parents=True)
