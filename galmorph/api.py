@@ -891,6 +891,8 @@ def _carried_out(
     with closing(classify.Plan(catalog, images, checkpoint, settings, network)) as plan:
         if is_retry or execution.shard is not None:
             _check_whole(report, strict=strict, what="retry" if is_retry else "shard")
+        if is_retry and not whole:
+            raise CatalogError("whole = False was given with retry, which makes the table anew: leave it out")
         if is_retry:
             again = retry.retry(plan, output=output, overwrite=overwrite, progress=progress, command=command)
             return again, None

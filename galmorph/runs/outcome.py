@@ -18,6 +18,17 @@ from galmorph.sky.table_like import is_frame
 __all__ = ["Outcome"]
 
 
+def _pandas() -> Any:
+    import pandas as pd  # noqa: PLC0415 - slow to import
+
+    return pd
+
+
+def _cells(column: Column) -> Any:
+    """Return the cells of a column as those of a frame: several in a row as one object."""
+    return list(column.values) if column.values.ndim > 1 else column.values
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of a plan.
@@ -42,16 +53,22 @@ class Outcome:
         catalog: Any = self.plan.catalog.catalog
         if not is_frame(catalog):
             return append(self.plan.run.catalog, self.columns, self.provenance)
-        import pandas as pd  # noqa: PLC0415 - slow to import
-
-        new = pd.DataFrame({c.name: c.values for c in self.columns}, index=catalog.index)
-        frame = pd.concat([catalog, new], axis=1)
-        frame.attrs = {**catalog.attrs, **{card: value for card, value, _ in self.provenance.cards}}
+        new = self._new_frame(catalog.index)
+        frame = _pandas().concat([catalog, new], axis=1)
+        frame.attrs = {**catalog.attrs, **new.attrs}
         return frame
 
-    def new_table(self) -> Table:
-        """Return the new columns alone."""
+    def new_table(self) -> Any:
+        """Return the new columns alone: to whoever gave a pandas frame, a frame with its index."""
+        catalog: Any = self.plan.catalog.catalog
+        if is_frame(catalog):
+            return self._new_frame(catalog.index)
         return noted(Table([column_of(column) for column in self.columns], copy=False), self.provenance)
+
+    def _new_frame(self, index: Any) -> Any:
+        frame = _pandas().DataFrame({c.name: _cells(c) for c in self.columns}, index=index)
+        frame.attrs = {card: value for card, value, _ in self.provenance.cards}
+        return frame
 
     def check_all_classified(self, output: str | Path | None = None) -> None:
         """Refuse rows without probabilities; nothing was to be predicted where the plan has no network.

@@ -20,6 +20,7 @@ from astropy.io.votable import parse
 from astropy.table import Table
 
 import galmorph
+from galmorph.errors import CatalogError
 from galmorph.flags import MEANINGS, decode
 from galmorph.sky.catalog import read_catalog
 
@@ -226,6 +227,27 @@ def test_pandas_in_pandas_out(sky, h_checkpoint):
     assert out.attrs["origin"] == "here"
     assert out["gm_class"].iloc[0] in {"spheroid", "disk", "irregular", "point_source", "unclassifiable"}
     assert out["gm_flags"].dtype == np.int32
+
+
+def test_features_are_cells_of_a_frame_and_new_columns_alone_a_frame_too(sky, h_checkpoint):
+    """Several numbers in each row ended in a traceback, after all of the work."""
+    table = small_sky.table()
+    frame = table.to_pandas().set_axis([f"row {n}" for n in range(len(table))])
+    features = galmorph.embed(table, sky.image, checkpoint=h_checkpoint, **H)["gm_features"]
+    for whole in (True, False):
+        out = galmorph.embed(frame, sky.image, checkpoint=h_checkpoint, whole=whole, **H)
+        assert isinstance(out, pd.DataFrame)
+        assert out.index.tolist() == frame.index.tolist()
+        assert list(out.columns[:2]) == (list(frame.columns[:2]) if whole else ["gm_racen", "gm_deccen"])
+        np.testing.assert_array_equal(np.stack(out["gm_features"]), features)
+        assert out.attrs["GMMODEL"] == "untaught"
+    some = frame.assign(gm_features=out["gm_features"])
+    assert len(galmorph.outliers(some)) == len(frame)
+
+
+def test_a_retry_makes_the_table_anew_and_has_no_new_columns_alone(sky, h_checkpoint):
+    with pytest.raises(CatalogError, match="whole = False was given with retry"):
+        galmorph.classify(small_sky.table(), sky.image, checkpoint=h_checkpoint, retry=True, whole=False, **H)
 
 
 def test_a_frame_with_repeated_index_keeps_its_rows(sky, h_checkpoint):
