@@ -370,13 +370,11 @@ def write_catalog(
     check_output(target, overwrite=overwrite)
     _check_vectors(columns, form, target)
     put = replacing_folder if form.is_folder else replacing
-    with (
-        put(target, overwrite=overwrite) as temporary,
-        _naming_column(catalog, form, target),
-        serialising(target),
-    ):
-        index = _write(catalog, columns, form, provenance, temporary)
-        _check_written(temporary, index, form, catalog.stored, columns, target)
+    with put(target, overwrite=overwrite) as temporary:
+        with _naming_column(catalog, form, target), serialising(target):
+            index = _write(catalog, columns, form, provenance, temporary)
+        with serialising(target):
+            _check_written(temporary, index, form, catalog.stored, columns, target)
 
 
 def rehearse(catalog: Catalog, columns: Sequence[Column], path: str | Path, provenance: Provenance) -> None:
@@ -432,14 +430,15 @@ def _write_elsewhere(
     some = catalog.stored.some(telling_rows(catalog.stored))
     few_rows = replace(catalog, stored=HeldTable(some))
     positions = _on_sky(few_rows, form)
-    with scratch_folder() as folder, _naming_column(few_rows, form, target), serialising(target):
-        few = [
-            replace(c, values=np.zeros((len(some), *np.shape(c.values)[1:]), np.asarray(c.values).dtype))
-            for c in columns
-        ]
+    few = [
+        replace(c, values=np.zeros((len(some), *np.shape(c.values)[1:]), np.asarray(c.values).dtype)) for c in columns
+    ]
+    with scratch_folder() as folder:
         temporary = folder / f"rehearsal{form.endings[0]}"
-        form.write(table_with(some, few), provenance, temporary, positions)
-        _check_written(temporary, None, form, HeldTable(some), few, target)
+        with _naming_column(few_rows, form, target), serialising(target):
+            form.write(table_with(some, few), provenance, temporary, positions)
+        with serialising(target):
+            _check_written(temporary, None, form, HeldTable(some), few, target)
 
 
 @contextmanager
