@@ -173,7 +173,7 @@ def unknown_name(kind: str, name: str, existing: Iterable[str]) -> str:
     >>> unknown_name("band", "F16W", ["F160W", "F125W"])
     "unknown band 'F16W': known are F125W, F160W; did you mean 'F160W'?"
     """
-    names = sorted(existing)
+    names = sorted({*existing})
     near = {n.lower(): n for n in names}
     close = difflib.get_close_matches(name.lower(), list(near), n=1, cutoff=0.5)
     hint = f"; did you mean '{near[close[0]]}'?" if close else ""

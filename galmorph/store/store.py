@@ -319,11 +319,13 @@ class Store:
         Raises
         ------
         StoreError
-            If there is no such model, or the database fails.
+            If there is no such model, or no image of one of the ids, or the database fails.
         CheckpointError
             If its bytes are not those that were pushed, or it does not take such images.
         """
         scorer = self._scorer(model, Settings(device=device, precision=precision), command)
+        if ids is not None:
+            self._images.numbers_of(ids)
         scorer.queue(ids, again=again)
         return scorer.score(max(chunk, 1), ids, progress)
 

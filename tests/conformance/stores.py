@@ -106,6 +106,8 @@ class StoreTests:
 
     def test_a_row_is_scored_once_and_again_where_asked(self, filled):
         assert filled.score("untaught", ids=["id 1", "id 2"]) == 2
+        with pytest.raises(StoreError, match="has no image 'id x'"):
+            filled.score("untaught", ids=["id 3", "id x"])
         assert filled.score("untaught") == 11
         assert filled.score("untaught") == 0
         assert filled.score("untaught", ids=["id 1"], again=True) == 1
