@@ -6,10 +6,12 @@ import itertools
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from astropy import table as apt
 
 from galmorph.errors import CatalogError
@@ -18,7 +20,7 @@ from galmorph.sky.formats.column import Column, Positions, Provenance
 from galmorph.sky.formats.lines import Layout, Record, layout_of, opened, records
 from galmorph.sky.formats.parsing import parsing
 from galmorph.sky.formats.plain import cells_text, plain, settled
-from galmorph.sky.formats.readback import ReadWhole
+from galmorph.sky.formats.readback import ReadWhole, Reread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +34,8 @@ _REAL = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eEdD][+-]?[0-9]+)?|[nN]a[nN]|N
 _BOOL = {"true": True, "false": False}
 # Rows written at once: the text of a whole column would take several times the memory of its numbers.
 _ROWS = 16384
+# Rows read at once where a file is looked at in pieces.
+_ROWS_READ = 1 << 16
 
 
 class Text(ReadWhole):
@@ -59,10 +63,18 @@ class Text(ReadWhole):
             if layout_name := _fixed_layout(path):
                 return _told(apt.Table.read(path, format=layout_name)), None
             layout = layout_of(path)
-            frame = _cells(path, layout)
-            # One after the other: the text of all cells takes several times the memory of their numbers.
-            columns = [typed(_pointed(frame.pop(n), layout), n) for n in list(frame.columns)]
-            return apt.Table(columns, names=list(layout.names), copy=False), None
+            return _table(list(_pieces(path, layout, _ROWS_READ)), layout), None
+
+    def reread(self, path: Path, hdu: int | None, rows: npt.NDArray[np.int64], columns: Sequence[Column]) -> Reread:
+        """Read it twice, in pieces: the text of all cells takes several times the memory of the table."""
+        if _fixed_layout(path):
+            return super().reread(path, hdu, rows, columns)
+        layout, count, taken = layout_of(path), 0, []
+        for piece in _pieces(path, layout, _ROWS_READ):
+            taken.append(piece.iloc[rows[(rows >= count) & (rows < count + len(piece))] - count])
+            count += len(piece)
+        added = range(len(layout.names) - len(columns), len(layout.names))
+        return Reread(count, _table(taken, layout), _numbers(path, layout, added))
 
     def tables(self, path: Path) -> list[tuple[int, str]]:
         """Return nothing: a file has one table."""
@@ -138,30 +150,89 @@ def _masked(values: Any, mask: Any, name: str) -> apt.Column:
     return apt.MaskedColumn(cells, mask=mask, name=name)
 
 
+def _pandas() -> Any:
+    """Import pandas, which is heavy, where a text table is read."""
+    import pandas as pd  # noqa: PLC0415
+
+    return pd
+
+
+def _table(pieces: Sequence[pd.DataFrame], layout: Layout) -> apt.Table:
+    """Find the types of columns, and take these out of pieces of text one by one, which hold several times as much."""
+    pd = _pandas()
+    columns = []
+    for n, name in enumerate(layout.names):
+        cells = pd.concat([piece[n] for piece in pieces], ignore_index=True)
+        for piece in pieces:
+            del piece[n]
+        columns.append(typed(_pointed(cells, layout), name))
+    return apt.Table(columns, copy=False)
+
+
+def _numbers(
+    path: Path, layout: Layout, columns: Sequence[int]
+) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, apt.Column]]]:
+    """Yield the numbers of some rows after others, and their cells in some columns, of which there may be none."""
+    count = 0
+    for piece in _pieces(path, layout, _ROWS_READ) if columns else ():
+        cells = {layout.names[k]: typed(_pointed(piece[k], layout), layout.names[k]) for k in columns}
+        yield np.arange(count, count + len(piece)), cells
+        count += len(piece)
+
+
 def _cells(path: Path, layout: Layout) -> pd.DataFrame:
     """Read every cell as the text that it is."""
-    import pandas as pd  # noqa: PLC0415  (heavy)
+    return next(_pieces(path, layout, None))
 
+
+def _pieces(path: Path, layout: Layout, rows: int | None) -> Iterator[pd.DataFrame]:
+    """Read every cell as the text that it is, so many rows at a time, or all at once; of no rows there is one piece."""
+    pd = _pandas()
+    options: dict[str, Any] = {
+        "sep": r"\s+" if layout.delimiter == " " else layout.delimiter,
+        "header": None,
+        "names": list(range(len(layout.names) + layout.closed)),
+        "index_col": False,
+        "dtype": str,
+        "keep_default_na": False,
+        "na_filter": False,
+        "iterator": True,
+        "chunksize": rows,
+    }
+    with ExitStack() as stack:
+        try:
+            with _reading(path, layout):
+                stream = stack.enter_context(opened(path, layout.encoding))
+                reader = pd.read_csv(_after(stream, layout.first), **options)
+        except pd.errors.EmptyDataError:
+            yield pd.DataFrame({i: pd.Series([], dtype=str) for i in range(len(layout.names))})
+            return
+        while True:
+            with _reading(path, layout):
+                frame = next(reader, None)
+            if frame is None:
+                return
+            yield _checked(frame.fillna(""), path, layout)
+
+
+@contextmanager
+def _reading(path: Path, layout: Layout) -> Iterator[None]:
+    """Say which row of a text table is odd where pandas finds that one is."""
+    pd = _pandas()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            with opened(path, layout.encoding) as stream:
-                frame = pd.read_csv(
-                    _after(stream, layout.first),
-                    sep=r"\s+" if layout.delimiter == " " else layout.delimiter,
-                    header=None,
-                    names=list(range(len(layout.names) + layout.closed)),
-                    index_col=False,
-                    dtype=str,
-                    keep_default_na=False,
-                    na_filter=False,
-                ).fillna("")
+            yield
     except pd.errors.EmptyDataError:
-        return pd.DataFrame({i: pd.Series([], dtype=str) for i in range(len(layout.names))})
+        raise
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError, EOFError, OSError) as error:
         reason = " ".join(str(error).split())[:160]
         where = _odd_line(path, layout) or f" ({reason})"
         raise CatalogError(f"Catalog '{path}' is no readable table{where}: repair that line") from error
+
+
+def _checked(frame: pd.DataFrame, path: Path, layout: Layout) -> pd.DataFrame:
+    """Refuse comments between rows, and cells without a name; leave out the empty column of rows that are closed."""
     if layout.names and frame[0].str.startswith("#").any():
         _check_no_comments(path, layout)
     if layout.closed and frame.iloc[:, -1].str.strip().any():
