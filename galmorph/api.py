@@ -224,7 +224,7 @@ def classify(
         default they are found by their UCDs and usual names.
     detect
         Where objects are detected on images of one band: on a fixed grid of ``'blocks'`` of 768 pixels, or on the
-        galaxies' own ``'cutouts'``, which is cheaper where there are less than 40 rows per million pixels. Pictures and
+        galaxies' own ``'cutouts'``, which is cheaper where there are less than 45 rows per million pixels. Pictures and
         colour images are always looked at cutout by cutout.
     centroid
         Which centre is a galaxy's position: ``'windowed'``, of its light in a Gaussian window, the more exact one; or

@@ -37,7 +37,7 @@ from galmorph.sky.remote import Cache, Client, PartialFile  # noqa: E402
 from galmorph.sky.remote.link import Link  # noqa: E402
 
 RESULT = ROOT / "docs" / "benchmarks" / "ahead.json"
-SIDE = 5120
+SIDE = 10 * BLOCK_PX
 BLOCKS = [(0, 1), (1, 6), (3, 3), (4, 8), (6, 1), (7, 5), (8, 8), (9, 3)]
 ROWS_A_BLOCK = (1, 25, 100)
 PICTURES = 48

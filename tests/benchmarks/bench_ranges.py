@@ -1,9 +1,9 @@
 """Benchmark: a mosaic read in parts against the whole of it, over a line of a stated latency and rate.
 
 Usage: ``python tests/benchmarks/bench_ranges.py``. A server on this machine plays an archive of a sparse mosaic of
-20 480 x 20 480 pixels, as GOODS-N has, behind a line of 0.15 s and 10 MB/s. Blocks of detection (768 x 768 pixels) are
-fetched in parts: from a host that sends many parts in an answer, and from one that does not. The whole file is not
-fetched, since its time is its size over the rate; of 32 MB of it the time is measured. It writes
+20 480 x 20 480 pixels, as GOODS-N has, behind a line of 0.15 s and 10 MB/s. Blocks of detection (896 x 896 pixels with
+their margins) are fetched in parts: from a host that sends many parts in an answer, and from one that does not. The
+whole file is not fetched, since its time is its size over the rate; of 32 MB of it the time is measured. It writes
 docs/benchmarks/ranges.json.
 """
 
