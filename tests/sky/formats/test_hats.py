@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -214,7 +215,7 @@ def test_of_a_collection_the_primary_catalogue_is_read(tmp_path, caplog):
     assert "is a margin: its rows are copies" in caplog.text
     for astray in ("", "../main.hats", str(collection / "main.hats"), "gone.hats"):
         (collection / "collection.properties").write_text(listed.format(astray), encoding="utf-8")
-        with pytest.raises(CatalogError, match=f"primary catalogue '{astray}' is not in it"):
+        with pytest.raises(CatalogError, match=f"primary catalogue '{re.escape(astray[:80])}' is not in it"):
             read_catalog(collection)
 
 
