@@ -71,6 +71,20 @@ def noise(shape: tuple[int, int], sigma: float = 1.0, seed: int = 1) -> FloatArr
     return (np.random.default_rng(seed).standard_normal(shape) * sigma).astype(np.float32)
 
 
+def crowded(count: int, *, edge: float, largest: float) -> FloatArray:
+    """Render so many galaxies of all sizes, many of which touch, on a noisy field of 400 pixels, off its edge."""
+    rng = np.random.default_rng(5)
+    image = noise((400, 400), seed=6)
+    for x, y, size, light in zip(
+        *rng.uniform(edge, 400 - edge, (2, count)),
+        rng.uniform(1.5, largest, count),
+        10 ** rng.uniform(2.5, 5, count),
+        strict=True,
+    ):
+        image += sersic(image.shape, x, y, re=size, flux=light)
+    return image
+
+
 def galaxy(
     size: int = 97,
     x: float | None = None,

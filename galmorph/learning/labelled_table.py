@@ -157,7 +157,7 @@ def warn_of_sameness(table: LabelledTable, split: str, done: str) -> None:
             top = question.answers[int(asked[0].argmax())].key
             same.append(f"'{question.name}' ({len(asked)} galaxies, {asked[0].max():.0%} {top})")
     if same:
-        what = {"train": "training", "validation": "validation"}.get(split, split)
+        what = "training" if split == "train" else split
         log.warning("all %s galaxies have the same labels of %s: nothing else can be %s", what, ", ".join(same), done)
 
 

@@ -121,7 +121,7 @@ def _lines(value: Any) -> Iterable[str]:
     if isinstance(value, bytes):
         yield hashlib.sha256(value).hexdigest()
     if isinstance(value, str | os.PathLike):
-        yield from map(_line, files_of(without_band(os.fspath(value))))
+        yield from map(_line, _paths(value))
     if isinstance(value, Mapping):
         yield from (f"{band} {line}" for band, each in value.items() for line in _lines(each))
     if isinstance(value, list | tuple):

@@ -13,15 +13,10 @@ from galmorph.runs.plan import Plan
 from galmorph.runs.results import Results
 from galmorph.sky.catalog import Column, Provenance, append
 from galmorph.sky.formats.column import column_of, noted
+from galmorph.sky.formats.text import pandas_module
 from galmorph.sky.table_like import is_frame
 
 __all__ = ["Outcome"]
-
-
-def _pandas() -> Any:
-    import pandas as pd  # noqa: PLC0415 - slow to import
-
-    return pd
 
 
 def _cells(column: Column) -> Any:
@@ -54,7 +49,7 @@ class Outcome:
         if not is_frame(catalog):
             return append(self.plan.run.catalog, self.columns, self.provenance)
         new = self._new_frame(catalog.index)
-        frame = _pandas().concat([catalog, new], axis=1)
+        frame = pandas_module().concat([catalog, new], axis=1)
         frame.attrs = {**catalog.attrs, **new.attrs}
         return frame
 
@@ -66,7 +61,7 @@ class Outcome:
         return noted(Table([column_of(column) for column in self.columns], copy=False), self.provenance)
 
     def _new_frame(self, index: Any) -> Any:
-        frame = _pandas().DataFrame({c.name: _cells(c) for c in self.columns}, index=index)
+        frame = pandas_module().DataFrame({c.name: _cells(c) for c in self.columns}, index=index)
         frame.attrs = {card: value for card, value, _ in self.provenance.cards}
         return frame
 

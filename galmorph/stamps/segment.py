@@ -312,13 +312,6 @@ def _writeable(pixels: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolA
     return np.require(pixels, np.float32, ("C", "W")), np.require(usable, np.bool_, ("C", "W"))
 
 
-class _Look(NamedTuple):
-    """How blobs are looked for, as :func:`detected` says."""
-
-    threshold: float
-    area: int
-
-
 class _Image(NamedTuple):
     """Pixels, which of them are usable, their relative noise, empty where it is even; and the sky, roughly."""
 
@@ -334,18 +327,18 @@ def _found(pixels: FloatArray, usable: BoolArray, noise: FloatArray, threshold: 
 
     The noise is empty where it is even.
     """
-    look, image = _Look(threshold, area), _Image(pixels, usable, noise, _rough_sky(pixels, usable))
+    image = _Image(pixels, usable, noise, _rough_sky(pixels, usable))
     images = [image]
     while min(image.pixels.shape) >= _WORTH_BINNING and _has_sky(image) and _is_smooth(image, image.sky):
         image = _binned(image)
         images.append(image)
-    detection = _blobs(image, look)
+    detection = _blobs(image, threshold, area)
     for level in range(len(images) - 2, -1, -1):
         image = images[level]
         detection = _unbinned(detection, image)
         if not _is_smooth(image, detection.sky):
             # Before objects were known, the wings of a large one may have looked like smooth noise.
-            detection = _blobs(image, look)
+            detection = _blobs(image, threshold, area)
     return detection
 
 
@@ -405,17 +398,17 @@ def _is_smooth(image: _Image, sky: Sky) -> bool:
 
 
 @inner
-def _blobs(image: _Image, look: _Look) -> Detection:
+def _blobs(image: _Image, threshold: float, area: int) -> Detection:
     """Detect above a sky that is roughly known, and where that says more about it or its noise once more."""
     if not _has_sky(image):
         return Detection(no_blobs(image.pixels.shape), 0, image.sky, 1.0)
     pixels, usable, counting = image.pixels, image.usable, _counting(image.usable)
-    blobs = _detected(pixels, counting, image.noise, image.sky, look, look.area)
+    blobs = _detected(pixels, counting, image.noise, image.sky, threshold, area)
     sky, moved = _better(image.sky, outer_sky(pixels, usable, _outlines_in(blobs.objects), marked(blobs)))
     correlation = float(lag_of(pixels, usable, sky, _LONGEST))
     if moved or correlation > 1.0:
         # Unmasked wings had raised the first sky; or smooth noise makes larger false peaks: demand a larger area.
-        blobs = _detected(pixels, counting, image.noise, sky, look, round(look.area * correlation))
+        blobs = _detected(pixels, counting, image.noise, sky, threshold, round(area * correlation))
         sky, _ = _better(sky, outer_sky(pixels, usable, _outlines_in(blobs.objects), marked(blobs)))
     return Detection(blobs, 0, sky, correlation)
 
@@ -601,7 +594,9 @@ def _doubled(labels: IntArray, height: int, width: int) -> IntArray:
 
 
 @inner
-def _detected(pixels: FloatArray, counting: BoolArray, noise: FloatArray, sky: Sky, look: _Look, area: int) -> Blobs:
+def _detected(
+    pixels: FloatArray, counting: BoolArray, noise: FloatArray, sky: Sky, threshold: float, area: int
+) -> Blobs:
     """Detect above a sky."""
     data, brightest = _above(pixels, counting, np.float32(sky.level))
     typical = sky.sigma
@@ -613,7 +608,7 @@ def _detected(pixels: FloatArray, counting: BoolArray, noise: FloatArray, sky: S
     # Squares in single precision: a power of two keeps images in units of 1e-20 from vanishing, exactly.
     unit = power_of_two(1.0 / sigma)
     data *= np.float32(unit)
-    limit = look.threshold * sigma * unit
+    limit = threshold * sigma * unit
     blobs, is_sky = blobs_of(data, limit, noise, area)
     for raised in (3.0, 10.0):
         if not is_sky:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sep
-from galaxies import noise, sersic
+from galaxies import crowded, noise, sersic
 
 from galmorph.stamps.detection import detect
 from galmorph.stamps.isophote import OBJECT_DTYPE
@@ -23,13 +23,7 @@ def pair() -> np.ndarray:
 @pytest.fixture(scope="module")
 def crowd() -> np.ndarray:
     """Sixty galaxies of all sizes on a field of 400 pixels."""
-    rng = np.random.default_rng(5)
-    image = noise((400, 400), seed=6)
-    for x, y, size, light in zip(
-        *rng.uniform(20, 380, (2, 60)), rng.uniform(1.5, 8, 60), 10 ** rng.uniform(2.5, 5, 60), strict=True
-    ):
-        image += sersic(image.shape, x, y, re=size, flux=light)
-    return image
+    return crowded(60, edge=20, largest=8.0)
 
 
 @pytest.fixture(scope="module")

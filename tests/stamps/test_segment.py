@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from galaxies import galaxy, noise, sersic
+from galaxies import crowded, galaxy, noise, sersic
 
 from galmorph.stamps.background import clipped_sky, correlation_px
 from galmorph.stamps.isophote import OBJECT_DTYPE
@@ -222,13 +222,7 @@ def test_a_clump_belongs_to_its_galaxy_and_a_neighbour_does_not():
 @pytest.fixture(scope="module")
 def crowd() -> np.ndarray:
     """Ninety galaxies of all sizes, many of which touch, on a field of 400 pixels."""
-    rng = np.random.default_rng(5)
-    image = noise((400, 400), seed=6)
-    for x, y, size, light in zip(
-        *rng.uniform(10, 390, (2, 90)), rng.uniform(1.5, 6, 90), 10 ** rng.uniform(2.5, 5, 90), strict=True
-    ):
-        image += sersic(image.shape, x, y, re=size, flux=light)
-    return image
+    return crowded(90, edge=10, largest=6.0)
 
 
 @pytest.mark.parametrize("is_smooth", [False, True])

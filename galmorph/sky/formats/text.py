@@ -25,7 +25,7 @@ from galmorph.sky.formats.readback import ReadWhole, Reread
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Text", "typed"]
+__all__ = ["Text", "pandas_module", "typed"]
 
 _NULLS = ("", "null", "NULL", "Null", "None", "NONE", "NA", "N/A", "n/a", "<NA>", "--")
 _INTEGER = r"[+-]?(?:0|[1-9][0-9]{0,18})"
@@ -150,8 +150,8 @@ def _masked(values: Any, mask: Any, name: str) -> apt.Column:
     return apt.MaskedColumn(cells, mask=mask, name=name)
 
 
-def _pandas() -> Any:
-    """Import pandas, which is heavy, where a text table is read."""
+def pandas_module() -> Any:
+    """Load pandas, which is heavy, and which only text tables and frames need."""
     import pandas as pd  # noqa: PLC0415
 
     return pd
@@ -159,7 +159,7 @@ def _pandas() -> Any:
 
 def _table(pieces: Sequence[pd.DataFrame], layout: Layout) -> apt.Table:
     """Find the types of columns, and take these out of pieces of text one by one, which hold several times as much."""
-    pd = _pandas()
+    pd = pandas_module()
     columns = []
     for n, name in enumerate(layout.names):
         cells = pd.concat([piece[n] for piece in pieces], ignore_index=True)
@@ -187,7 +187,7 @@ def _cells(path: Path, layout: Layout) -> pd.DataFrame:
 
 def _pieces(path: Path, layout: Layout, rows: int | None) -> Iterator[pd.DataFrame]:
     """Read every cell as the text that it is, so many rows at a time, or all at once; of no rows there is one piece."""
-    pd = _pandas()
+    pd = pandas_module()
     options: dict[str, Any] = {
         "sep": r"\s+" if layout.delimiter == " " else layout.delimiter,
         "header": None,
@@ -218,7 +218,7 @@ def _pieces(path: Path, layout: Layout, rows: int | None) -> Iterator[pd.DataFra
 @contextmanager
 def _reading(path: Path, layout: Layout) -> Iterator[None]:
     """Say which row of a text table is odd where pandas finds that one is."""
-    pd = _pandas()
+    pd = pandas_module()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
